@@ -1,0 +1,1 @@
+"""What the `nbjobs` console script does, one module a command."""

@@ -1,0 +1,1 @@
+"""Pure decisions: standard library and nbformat only; no Airflow, boto3, clock, disk or network."""

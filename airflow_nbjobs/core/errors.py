@@ -1,0 +1,152 @@
+"""
+Exceptions of the package: what happened, which notebook, cell and job, where to look, what to do.
+
+Raised everywhere; imports nothing beyond the standard library.
+
+```
+NotebookJobError (RuntimeError)
+├── NotebookJobConfigError     an argument, the notebook or the account's settings are wrong; lists all problems
+├── NotebookCellError          a cell of the notebook raised
+├── NotebookJobStoppedError    somebody stopped the training job
+├── NotebookJobTimeoutError    the job ran (or waited) longer than it was allowed to
+├── NotebookJobCapacityError   AWS has no capacity, or the account's quota is used up, for now
+├── NotebookJobServiceError    an AWS call or the platform failed
+└── NotebookOutputError        the job completed, but what it should have returned is missing or wrong
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class NotebookJobError(RuntimeError):
+    """
+    Base of every error that this package raises.
+
+    :param headline: what happened, in one sentence, most useful identifier first.
+    :param details: short labels to texts (``"notebook"``, ``"logs"``, ``"next"`` …), shown one a line below the headline, in the given order.
+    :param job_name: the training job concerned, where there is one.
+    """
+
+    def __init__(self, headline: str, *, details: Mapping[str, str] | None = None, job_name: str | None = None) -> None:
+        # Only `headline` goes into `args`: with defaults for the rest, BaseException's own pickling restores the
+        # fields from `__dict__`, in subclasses too.
+        super().__init__(headline)
+        self.headline = headline
+        self.details = dict(details or {})
+        self.job_name = job_name
+
+    def __str__(self) -> str:
+        width = max((len(label) for label in self.details), default=0) + 1
+        return "\n".join([self.headline, *(f"  {label + ':':<{width}} {text}" for label, text in self.details.items())])
+
+
+class NotebookJobConfigError(NotebookJobError):
+    """
+    What was asked for cannot work; nothing has been uploaded or billed.
+
+    :param headline: the whole problem, or a title when ``problems`` lists several.
+    :param problems: every problem found, each with its place and what to do; shown as a list.
+    """
+
+    def __init__(
+        self,
+        headline: str,
+        *,
+        problems: Sequence[str] = (),
+        details: Mapping[str, str] | None = None,
+        job_name: str | None = None,
+    ) -> None:
+        super().__init__(headline, details=details, job_name=job_name)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        head, *rest = super().__str__().split("\n")
+        return "\n".join([head, *(f"  - {problem}" for problem in self.problems), *rest])
+
+
+class NotebookCellError(NotebookJobError):
+    """
+    A cell of the notebook raised.
+
+    :param cell: position of the cell in the author's own file, counted from 1 over all cells; None if it is not a cell of that file
+        (a ``%run`` target's error is reported at the cell that runs it).
+    :param ename: class name of the exception, as the kernel sent it.
+    :param evalue: text of the exception.
+    """
+
+    def __init__(
+        self,
+        headline: str,
+        *,
+        cell: int | None = None,
+        ename: str = "",
+        evalue: str = "",
+        details: Mapping[str, str] | None = None,
+        job_name: str | None = None,
+    ) -> None:
+        super().__init__(headline, details=details, job_name=job_name)
+        self.cell = cell
+        self.ename = ename
+        self.evalue = evalue
+
+
+class NotebookJobStoppedError(NotebookJobError):
+    """Somebody stopped the training job: by hand, in Studio, or with the StopTrainingJob API."""
+
+
+class NotebookJobTimeoutError(NotebookJobError):
+    """The job used up ``max_runtime_in_seconds``, its wait for a spot instance, or the task's ``execution_timeout``."""
+
+
+class NotebookJobCapacityError(NotebookJobError):
+    """AWS has no instance of this type now, or the account's quota above zero is in use. Worth a retry."""
+
+
+class NotebookJobServiceError(NotebookJobError):
+    """
+    An AWS call or the platform failed.
+
+    :param code: the AWS error code (``"AccessDeniedException"``), or the exception's class where AWS sent none.
+    :param is_retryable: whether the same request may succeed later (throttling, 5xx, connection lost).
+    """
+
+    def __init__(
+        self,
+        headline: str,
+        *,
+        code: str = "",
+        is_retryable: bool = False,
+        details: Mapping[str, str] | None = None,
+        job_name: str | None = None,
+    ) -> None:
+        super().__init__(headline, details=details, job_name=job_name)
+        self.code = code
+        self.is_retryable = is_retryable
+
+
+class NotebookOutputError(NotebookJobError):
+    """
+    The job completed, but its executed notebook or a declared output is missing or wrong.
+
+    :param problems: one text per wrong output or artefact: its name, what was found, what to do.
+    """
+
+    def __init__(
+        self,
+        headline: str,
+        *,
+        problems: Sequence[str] = (),
+        details: Mapping[str, str] | None = None,
+        job_name: str | None = None,
+    ) -> None:
+        super().__init__(headline, details=details, job_name=job_name)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        head, *rest = super().__str__().split("\n")
+        return "\n".join([head, *(f"  - {problem}" for problem in self.problems), *rest])
