@@ -1,0 +1,251 @@
+"""
+Parsers of single job arguments: rendered value in, typed value out, or a ValueError that says what is wrong and what to do.
+
+Called by ``spec.parse_spec``, which puts the argument's name in front; pure. Strings are taken for numbers and booleans, since Jinja renders to strings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from airflow_nbjobs.core.naming import parse_s3_uri
+
+# Shapes of botocore ``sagemaker/2017-07-24/service-2``; \p{L}\p{Z}\p{N} has no equivalent in `re`, [\w\s] is the same letters, digits and blanks plus _.
+_TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*")
+_ROLE_ARN = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
+_ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+_KMS_KEY = re.compile(r"[a-zA-Z0-9:/_-]{1,2048}")
+_VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_INSTANCE_TYPE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9-]+")
+_NOTEBOOK_JOB_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")  # as NotebookJobStep checks it
+_ECR_IMAGE = re.compile(
+    r"\d{12}\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|[a-z0-9.-]+)/\S+"
+)
+_IMAGE = re.compile(r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9._/-]+(?::[\w.-]{1,128})?(?:@sha256:[a-f0-9]{64})?")
+_SHORT_IMAGE = re.compile(r"sagemaker-distribution:(?P<tag>[\w.-]+)")
+_DOMAIN_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9-]+:\d{12}:domain/\S+")
+
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+_ROOT_LIMIT = 900  # of shape ``S3Uri``'s 1024 characters; job name, folder and file name follow
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"must be a text that is not empty, not {value!r}")
+    return value.strip()
+
+
+def boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    lowered = str(value).strip().lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    raise ValueError(f"must be True or False, not {value!r}")
+
+
+def whole_number(*, minimum: int, maximum: int) -> Callable[[object], int]:
+    """Return a parser of whole numbers within both limits, given as int or as digits."""
+
+    def parse(value: object) -> int:
+        try:
+            if isinstance(value, bool) or not isinstance(value, int | str):
+                raise TypeError
+            number = int(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}, not {value!r}") from None
+        if not minimum <= number <= maximum:
+            raise ValueError(f"must be from {minimum} to {maximum}, not {number}")
+        return number
+
+    return parse
+
+
+def image_uri(value: object) -> str:
+    image = text(value)
+    if len(image) > 255 or not _IMAGE.fullmatch(image):
+        raise ValueError(
+            f"{image!r} is not an image URI (at most 255 characters) such as '123456789012.dkr.ecr.eu-west-1.amazonaws.com/name:tag', "
+            "nor a short name such as 'sagemaker-distribution:4-cpu'"
+        )
+    if short_image_tag(image) is None and ecr_region(image) is None and "." not in image.partition("/")[0]:
+        raise ValueError(
+            f"{image!r} names no registry; give the full URI, or 'sagemaker-distribution:<tag>' (e.g. 'sagemaker-distribution:4-cpu') for AWS's own image"
+        )
+    return image
+
+
+def ecr_region(image: str) -> str | None:
+    """Return the region of an Amazon ECR image, None for any other image."""
+    match = _ECR_IMAGE.fullmatch(image)
+    return match["region"] if match else None
+
+
+def short_image_tag(image: str) -> str | None:
+    """Return the tag of a short name, ``4-cpu`` of ``sagemaker-distribution:4-cpu``; None for a full URI."""
+    match = _SHORT_IMAGE.fullmatch(image)
+    return match["tag"] if match else None
+
+
+def is_role_arn(role_text: str) -> bool:
+    return _ROLE_ARN.fullmatch(role_text) is not None
+
+
+def role(value: object) -> str:
+    given = text(value)
+    if not (is_role_arn(given) and 20 <= len(given) <= 2048) and not _ROLE_NAME.fullmatch(given):
+        raise ValueError(
+            f"{given!r} is neither a role ARN ('arn:aws:iam::123456789012:role/name') nor the name of a role"
+        )
+    return given
+
+
+def s3_root_uri(value: object) -> str:
+    given = text(value)
+    try:
+        bucket, key = parse_s3_uri(given)
+    except ValueError:
+        raise ValueError(f"{given!r} must be of the form 's3://bucket/prefix'") from None
+    if not _BUCKET.fullmatch(bucket) or ".." in bucket:
+        raise ValueError(
+            f"{given!r}: {bucket!r} is not a bucket name (3-63 characters: lower-case letters, digits, hyphens, dots)"
+        )
+    root = f"s3://{bucket}/{key}".rstrip("/")
+    if len(root) > _ROOT_LIMIT:
+        raise ValueError(
+            f"has {len(root)} characters; at most {_ROOT_LIMIT} leave room for the job's own folder in S3's 1024"
+        )
+    return root
+
+
+def notebook_job_name(value: object) -> str:
+    given = text(value)
+    if not _NOTEBOOK_JOB_NAME.fullmatch(given):
+        raise ValueError(f"{given!r} must begin with a letter and hold only letters, digits, hyphens and underscores")
+    return given
+
+
+def kms_key(value: object) -> str:
+    given = text(value)
+    if not _KMS_KEY.fullmatch(given):
+        raise ValueError(f"{given!r} is not a KMS key id, alias or ARN (at most 2048 of letters, digits and : / _ -)")
+    return given
+
+
+def instance_type(value: object) -> str:
+    given = text(value)
+    # Only the shape is checked: the list of types grows, and an older botocore must not forbid a new one.
+    if not _INSTANCE_TYPE.fullmatch(given):
+        raise ValueError(f"{given!r} is not an instance type such as 'ml.m5.large'")
+    return given
+
+
+def identifiers(*, most: int, prefix: str) -> Callable[[object], tuple[str, ...]]:
+    """Return a parser of lists of EC2 ids, given as a list or as one comma-separated text."""
+    pattern = re.compile(rf"{re.escape(prefix)}[0-9a-zA-Z-]{{1,{32 - len(prefix)}}}")
+
+    def parse(value: object) -> tuple[str, ...]:
+        given = _strings(value)
+        if len(given) > most:
+            raise ValueError(f"has {len(given)} entries; at most {most} are allowed")
+        wrong = [entry for entry in given if not pattern.fullmatch(entry)]
+        if wrong:
+            raise ValueError(f"{', '.join(map(repr, wrong))} must look like '{prefix}0123456789abcdef0'")
+        return given
+
+    return parse
+
+
+def output_formats(value: object) -> tuple[str, ...]:
+    given = _strings(value)
+    wrong = [entry for entry in given if not re.fullmatch(r"[a-zA-Z0-9_.]+", entry)]
+    if wrong:
+        raise ValueError(f"{', '.join(map(repr, wrong))} is no name of an nbconvert format such as 'html'")
+    if len(",".join(given)) > 512:
+        raise ValueError("is longer than the 512 characters that an environment variable of a job may have")
+    return given
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    """Read a list of texts, or one comma-separated text, as the Airflow configuration holds it."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, Sequence) and all(isinstance(entry, str) for entry in value):
+        return tuple(value)
+    raise ValueError(f"must be a list of texts, not {value!r}")
+
+
+def json_object(value: object) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, str):
+        try:
+            loaded = json.loads(value)
+        except ValueError:
+            loaded = None
+        if isinstance(loaded, dict):
+            return loaded
+    raise ValueError(f"must be a dictionary (or a JSON object as text), not {value!r}")
+
+
+def environment_variables(value: object) -> dict[str, str]:
+    # Imported here, not above: spec imports this module.
+    from airflow_nbjobs.core.spec import RESERVED_VARIABLE_PREFIX, RESERVED_VARIABLES
+
+    given: dict[Any, Any] = json_object(value)
+    wrong: list[str] = []
+    for name, content in given.items():
+        if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+            wrong.append(f"{name!r} is not a variable name (letters, digits, underscores; at most 512)")
+        elif name in RESERVED_VARIABLES or name.startswith(RESERVED_VARIABLE_PREFIX):
+            wrong.append(f"{name!r} is set by the operator for the driver; remove it")
+        elif not isinstance(content, str):
+            wrong.append(f"the value of {name!r} must be a text, not {type(content).__name__}")
+        elif len(content) > 512:
+            wrong.append(f"the value of {name!r} has {len(content)} characters; at most 512 are allowed")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return given
+
+
+def tags(value: object) -> dict[str, str]:
+    """Read tags, as a mapping or in the SDK's form ``[{"Key": …, "Value": …}]``; of equal keys the last counts."""
+    if isinstance(value, str | Mapping):
+        pairs: list[tuple[Any, Any]] = list(json_object(value).items())
+    elif isinstance(value, Sequence) and all(
+        isinstance(tag, Mapping) and {"Key", "Value"} <= set(tag) for tag in value
+    ):
+        pairs = [(tag["Key"], tag["Value"]) for tag in value]
+    else:
+        raise ValueError(f"must be a dictionary or a list of {{'Key': …, 'Value': …}}, not {value!r}")
+    wrong: list[str] = []
+    for key, content in pairs:
+        if not isinstance(key, str) or not isinstance(content, str):
+            wrong.append(f"{key!r}: key and value must be texts")
+        elif not 1 <= len(key) <= 128 or len(content) > 256:
+            wrong.append(f"{key!r}: a key has 1-128 characters, a value at most 256")
+        elif not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(content):
+            wrong.append(f"{key!r}: {content!r} may hold letters, digits, blanks and _ . : / = + - @ only")
+        elif key.lower().startswith("aws:"):
+            wrong.append(f"{key!r}: the prefix 'aws:' is AWS's own")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return dict(pairs)
+
+
+def tag_text(value: str) -> str:
+    """Make any text fit for a tag value: characters that tags cannot hold become underscores, and it is cut to 256."""
+    return re.sub(r"[^\w\s.:/=+\-@]", "_", value)[:256]
+
+
+def studio_domain_arn(value: object) -> str:
+    given = text(value)
+    if not _DOMAIN_ARN.fullmatch(given):
+        raise ValueError(f"{given!r} is not a domain ARN ('arn:aws:sagemaker:eu-west-1:123456789012:domain/d-abc123')")
+    return given

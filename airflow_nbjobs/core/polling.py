@@ -1,0 +1,31 @@
+"""
+When to look at running jobs again; pure schedule, no clock.
+
+Called by ``aws/poller.py``.
+"""
+
+from __future__ import annotations
+
+# A job's end is known this soon where few jobs wait, whatever a longer ``waiter_delay`` says: one cheap call is no reason to let a task wait half a minute.
+QUICK_DELAY_SECONDS = 5.0
+BUDGET_CALLS_PER_SECOND = 1.0
+_THROTTLED_FACTOR = 2.0
+_LONGEST_DELAY_SECONDS = 300.0
+
+
+def cycle_delay_seconds(waiting_jobs: int, *, waiter_delay_seconds: float) -> float:
+    """
+    Return the seconds between the starts of two cycles that describe every waiting job.
+
+    Few jobs are looked at every 5 s; more of them stretch the cycle to one call a second, up to ``waiter_delay_seconds``.
+
+    :param waiting_jobs: how many jobs one cycle describes.
+    :param waiter_delay_seconds: the operator's ``waiter_delay``: the longest time between two looks at one job.
+    """
+    stretched = max(QUICK_DELAY_SECONDS, waiting_jobs / BUDGET_CALLS_PER_SECOND)
+    return min(float(waiter_delay_seconds), stretched)
+
+
+def throttled_delay_seconds(delay_seconds: float) -> float:
+    """Return the delay to use after the service has refused a call for its rate: double, up to 5 minutes."""
+    return min(delay_seconds * _THROTTLED_FACTOR, max(_LONGEST_DELAY_SECONDS, delay_seconds))

@@ -1,0 +1,233 @@
+"""
+One notebook job as a value, and its validation against the service's real limits.
+
+``parse_spec`` is called by ``aws/prepare.py`` with the operator's rendered arguments; pure. botocore checks types and minimums only, so what
+the service would refuse (maxima, patterns) is checked here, before anything is uploaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TYPE_CHECKING
+
+from airflow_nbjobs.core import arguments as parse
+from airflow_nbjobs.core import defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_ENTRIES = 100  # of HyperParameters and of Environment each
+MAX_TAGS = 50
+# Variables that the driver reads and this package sets; a user's value would break the job or be overwritten in silence.
+RESERVED_VARIABLES = frozenset(
+    {
+        "AWS_DEFAULT_REGION",
+        "SM_JOB_DEF_VERSION",
+        "SM_ENV_NAME",
+        "SM_SKIP_EFS_SIMULATION",
+        "SM_EXECUTION_INPUT_PATH",
+        "SM_KERNEL_NAME",
+        "SM_INPUT_NOTEBOOK_NAME",
+        "SM_OUTPUT_NOTEBOOK_NAME",
+        "SM_INIT_SCRIPT",
+        "SM_OUTPUT_FORMATS",
+    }
+)
+RESERVED_VARIABLE_PREFIX = "NBJOBS_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookJobSpec:
+    """
+    What a notebook job is made of, in the words of ``NotebookJobStep``; valid by construction through ``parse_spec``.
+
+    :param image_uri: registry URI, or a short name such as ``sagemaker-distribution:4-cpu`` that is yet to be resolved.
+    :param role: ARN, or the name of a role that is yet to be expanded.
+    :param s3_root_uri: ``s3://bucket/prefix`` without a trailing slash.
+    :param kernel_name: name of the kernelspec in the image.
+    :param max_retry_attempts: 0-30 restarts by the platform after an InternalServerError; 0 sends no RetryStrategy.
+    :param max_runtime_in_seconds: 1 s to 28 days, over all attempts of the platform together.
+    :param max_wait_time_in_seconds: spot only: waiting and running together.
+    :param keep_alive_period_in_seconds: warm pool: 0-3600 s that the instance is kept (and billed) after the job.
+    :param extra_request: merged into the request last, so that a field AWS adds needs no release of this package.
+    """
+
+    image_uri: str
+    kernel_name: str
+    role: str
+    s3_root_uri: str
+    region: str
+    notebook_job_name: str | None = None
+    name: str | None = None
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    s3_kms_key: str | None = None
+    instance_type: str = defaults.INSTANCE_TYPE
+    volume_size: int = defaults.VOLUME_SIZE
+    volume_kms_key: str | None = None
+    encrypt_inter_container_traffic: bool = defaults.ENCRYPT_INTER_CONTAINER_TRAFFIC
+    security_group_ids: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    max_retry_attempts: int = defaults.MAX_RETRY_ATTEMPTS
+    max_runtime_in_seconds: int = defaults.MAX_RUNTIME_IN_SECONDS
+    tags: Mapping[str, str] = field(default_factory=dict)
+    keep_alive_period_in_seconds: int | None = None
+    enable_managed_spot_training: bool = False
+    max_wait_time_in_seconds: int | None = None
+    enable_network_isolation: bool = False
+    output_formats: tuple[str, ...] = ()
+    studio_domain_arn: str | None = None
+    studio_user_profile: str | None = None
+    studio_space: str | None = None
+    install_driver: bool = False
+    extra_request: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def displayed_name(self) -> str | None:
+        """What Studio shows as the job's name, where the user gave one."""
+        return self.notebook_job_name or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSpec:
+    """A spec, or None where ``problems`` says why there is none; ``warnings`` go to the task log."""
+
+    spec: NotebookJobSpec | None
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+# Arguments without which there is no job; each may come from the places that `_missing` names.
+_REQUIRED = ("image_uri", "role", "s3_root_uri")
+
+_PARSERS: dict[str, Callable[[object], Any]] = {
+    "image_uri": parse.image_uri,
+    "kernel_name": parse.text,
+    "role": parse.role,
+    "s3_root_uri": parse.s3_root_uri,
+    "region": parse.text,
+    "notebook_job_name": parse.notebook_job_name,
+    "name": parse.text,
+    "environment_variables": parse.environment_variables,
+    "s3_kms_key": parse.kms_key,
+    "instance_type": parse.instance_type,
+    "volume_size": parse.whole_number(minimum=1, maximum=16_384),
+    "volume_kms_key": parse.kms_key,
+    "encrypt_inter_container_traffic": parse.boolean,
+    "security_group_ids": parse.identifiers(most=5, prefix="sg-"),
+    "subnets": parse.identifiers(most=16, prefix="subnet-"),
+    "max_retry_attempts": parse.whole_number(minimum=0, maximum=30),
+    "max_runtime_in_seconds": parse.whole_number(minimum=1, maximum=28 * 86_400),
+    "tags": parse.tags,
+    "keep_alive_period_in_seconds": parse.whole_number(minimum=0, maximum=3_600),
+    "enable_managed_spot_training": parse.boolean,
+    "max_wait_time_in_seconds": parse.whole_number(minimum=1, maximum=28 * 86_400),
+    "enable_network_isolation": parse.boolean,
+    "output_formats": parse.output_formats,
+    "studio_domain_arn": parse.studio_domain_arn,
+    "studio_user_profile": parse.text,
+    "studio_space": parse.text,
+    "install_driver": parse.boolean,
+    "extra_request": parse.json_object,
+}
+
+
+def parse_spec(arguments: Mapping[str, object]) -> ParsedSpec:
+    """
+    Build a spec from rendered arguments, collecting every problem.
+
+    :param arguments: values by field name; None and missing mean the default. Numbers and booleans may be strings, as Jinja renders them.
+    :return: the spec, or all problems, each beginning with the argument's name and saying what to do.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for spec_field in fields(NotebookJobSpec):
+        raw = arguments.get(spec_field.name)
+        if raw is None or (raw == "" and spec_field.name in _REQUIRED):
+            if spec_field.name in _REQUIRED:
+                problems.append(_missing(spec_field.name))
+            continue
+        try:
+            values[spec_field.name] = _PARSERS[spec_field.name](raw)
+        except ValueError as error:
+            problems.append(f"{spec_field.name}: {error}")
+    problems += _conflicts(values, arguments)
+    # A missing kernel or region is reported by who looked for it (the notebook, the connection).
+    complete = all(values.get(name) for name in (*_REQUIRED, "kernel_name", "region"))
+    spec = NotebookJobSpec(**values) if complete and not problems else None
+    return ParsedSpec(spec, tuple(problems), tuple(_warnings(values)))
+
+
+def _missing(name: str) -> str:
+    return (
+        f"{name} is not set; give it as the argument {name!r}, as the key {name!r} of 'nbjobs' in the AWS connection's extra, "
+        f"or as {name!r} in section [nbjobs] of the Airflow configuration"
+    )
+
+
+def _conflicts(values: Mapping[str, Any], arguments: Mapping[str, object]) -> list[str]:
+    """Return what is wrong with arguments that are each fine alone."""
+    problems: list[str] = []
+    image = values.get("image_uri", "")
+    region = values.get("region")
+    image_region = parse.ecr_region(image)
+    if (
+        image_region
+        and region
+        and image_region != region
+        and "TrainingImageConfig" not in (values.get("extra_request") or {})
+    ):
+        problems.append(
+            f"image_uri: {image!r} lies in region {image_region!r} but the job runs in {region!r}; SageMaker pulls images of its own region only: "
+            f"use the image's copy in {region!r} or set region_name={image_region!r}"
+        )
+    # The SDK drops half a VPC configuration in silence, and the job then runs outside the VPC.
+    groups, subnets = (arguments.get("security_group_ids"), arguments.get("subnets"))
+    if bool(groups) != bool(subnets):
+        given, absent = ("security_group_ids", "subnets") if groups else ("subnets", "security_group_ids")
+        problems.append(f"{given} is given without {absent}; a VPC configuration needs both, or neither")
+    is_spot = values.get("enable_managed_spot_training", False)
+    wait = values.get("max_wait_time_in_seconds")
+    runtime = values.get("max_runtime_in_seconds", defaults.MAX_RUNTIME_IN_SECONDS)
+    if wait is not None and not is_spot:
+        problems.append(
+            "max_wait_time_in_seconds is for spot training only; set enable_managed_spot_training=True or leave it out"
+        )
+    if is_spot and wait is None:
+        problems.append(
+            "enable_managed_spot_training needs max_wait_time_in_seconds (waiting and running together), at least max_runtime_in_seconds"
+        )
+    if is_spot and wait is not None and wait < runtime:
+        problems.append(
+            f"max_wait_time_in_seconds ({wait}) is less than max_runtime_in_seconds ({runtime}); it counts waiting and running together"
+        )
+    if is_spot and values.get("keep_alive_period_in_seconds"):
+        problems.append(
+            "keep_alive_period_in_seconds: spot instances cannot be kept in a warm pool; leave out one of the two"
+        )
+    if values.get("studio_user_profile") and values.get("studio_space"):
+        problems.append(
+            "studio_user_profile and studio_space exclude each other: Studio shows a job to one viewer; give one, or the domain alone"
+        )
+    if (values.get("studio_user_profile") or values.get("studio_space")) and not values.get("studio_domain_arn"):
+        problems.append("studio_domain_arn is missing: Studio shows a job only in the domain named in its tags")
+    if values.get("install_driver") and values.get("enable_network_isolation"):
+        problems.append(
+            "install_driver needs a network to install from, which enable_network_isolation takes away; use an image that has the driver"
+        )
+    return problems
+
+
+def _warnings(values: Mapping[str, Any]) -> list[str]:
+    warnings: list[str] = []
+    if values.get("enable_managed_spot_training"):
+        warnings.append(
+            "spot training: an interruption runs the notebook again from its first cell, so its cells must be safe to repeat"
+        )
+    root = values.get("s3_root_uri", "")
+    if root and root[-1] in "/input":
+        # Studio cuts the input's URI with rstrip("/input"), which takes away characters, not a suffix.
+        warnings.append(
+            f"s3_root_uri {root!r} ends in one of the letters of '/input': Studio's download of a job's *input* looks in the wrong place for such a root; "
+            "end it in another letter, e.g. '/nbjobs', if you use that"
+        )
+    return warnings

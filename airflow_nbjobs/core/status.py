@@ -1,0 +1,150 @@
+"""
+What SageMaker says about a training job, as values: the only place where AWS statuses are read.
+
+Called by everything that waits for a job or reports on it; pure.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class JobState(enum.Enum):
+    """What a ``TrainingJobStatus`` means to somebody who waits."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED)
+
+
+_STATES = {
+    "Stopping": JobState.STOPPING,
+    "Completed": JobState.SUCCEEDED,
+    "Failed": JobState.FAILED,
+    "Stopped": JobState.STOPPED,
+}
+
+
+def parse_state(status: str) -> JobState:
+    """Map a ``TrainingJobStatus``; one AWS adds later means *still running*: SageMaker's own limits, not a guess, end the job."""
+    return _STATES.get(status, JobState.RUNNING)
+
+
+class FailureKind(enum.Enum):
+    """Why a job did not complete, as far as its status tells; the executed notebook tells more of ALGORITHM."""
+
+    ALGORITHM = "the notebook, its init script or the driver exited with an error"
+    CLIENT = "the request, the image, the role or the data could not be used"
+    CAPACITY = "no instance of this type was available"
+    PLATFORM = "SageMaker had an internal error"
+    TIMEOUT = "the job used up its time"
+    STOPPED = "the job was stopped"
+    UNKNOWN = "the service gave a reason of a kind not known here"
+
+
+_FAILURE_PREFIXES = {
+    "AlgorithmError": FailureKind.ALGORITHM,
+    "ClientError": FailureKind.CLIENT,
+    "CapacityError": FailureKind.CAPACITY,
+    "InternalServerError": FailureKind.PLATFORM,
+}
+# A timeout is ``Stopped``, not ``Failed``; only the secondary status tells it from a stop by hand.
+_TIMEOUTS = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
+
+
+@dataclass(frozen=True, slots=True)
+class StatusTransition:
+    """One entry of ``SecondaryStatusTransitions``."""
+
+    status: str
+    message: str
+    started: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSnapshot:
+    """
+    One DescribeTrainingJob answer, read once.
+
+    :param billable_seconds: seconds per instance that AWS bills; None before the job has started.
+    :param environment: as sent at creation; ``NBJOBS_OWNER`` in it tells whose job this is.
+    """
+
+    job_name: str
+    arn: str
+    state: JobState
+    status: str
+    secondary_status: str
+    failure_reason: str = ""
+    transitions: tuple[StatusTransition, ...] = ()
+    created: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    billable_seconds: int | None = None
+    instance_type: str | None = None
+    output_root: str | None = None
+    model_artifact_uri: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failure_kind(self) -> FailureKind | None:
+        """Say why the job did not complete; None while it runs and when it succeeded."""
+        if self.state is JobState.STOPPED:
+            return FailureKind.TIMEOUT if self.secondary_status in _TIMEOUTS else FailureKind.STOPPED
+        if self.state is not JobState.FAILED:
+            return None
+        prefix = self.failure_reason.partition(":")[0].strip()
+        return _FAILURE_PREFIXES.get(prefix, FailureKind.UNKNOWN)
+
+
+def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
+    """
+    Read a DescribeTrainingJob response.
+
+    Fields that SageMaker leaves out before a job has started come back as None.
+    """
+    return JobSnapshot(
+        job_name=description["TrainingJobName"],
+        arn=description["TrainingJobArn"],
+        state=parse_state(description["TrainingJobStatus"]),
+        status=description["TrainingJobStatus"],
+        secondary_status=description.get("SecondaryStatus", ""),
+        failure_reason=description.get("FailureReason", ""),
+        transitions=tuple(
+            StatusTransition(
+                status=transition.get("Status", ""),
+                message=transition.get("StatusMessage", ""),
+                started=_time(transition.get("StartTime")),
+            )
+            for transition in description.get("SecondaryStatusTransitions", ())
+        ),
+        created=_time(description.get("CreationTime")),
+        started=_time(description.get("TrainingStartTime")),
+        ended=_time(description.get("TrainingEndTime")),
+        billable_seconds=description.get("BillableTimeInSeconds"),
+        instance_type=_instance_type(description.get("ResourceConfig", {})),
+        output_root=description.get("OutputDataConfig", {}).get("S3OutputPath"),
+        model_artifact_uri=description.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
+        environment=dict(description.get("Environment", {})),
+    )
+
+
+def _instance_type(resources: Mapping[str, Any]) -> str | None:
+    # With InstancePreferences, SageMaker says which of them it took in SelectedInstanceType.
+    return resources.get("SelectedInstanceType") or resources.get("InstanceType")
+
+
+def _time(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
