@@ -1,0 +1,208 @@
+"""The sample's notebooks, run by papermill in a real kernel against an S3 that holds what the embedded SageMaker's holds."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import nbformat
+import pytest
+from moto.server import ThreadedMotoServer
+
+from airflow_nbjobs.local.sample_data import sample_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOTEBOOKS = Path(__file__).parent.parent / "dags" / "notebooks"
+NAMES = ("preprocess.ipynb", "training.ipynb", "prepare-test-set.ipynb")
+REGION = "us-west-2"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_stored_without_outputs_and_is_valid(name):
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.id for cell in code if cell.outputs or cell.execution_count is not None] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_needs_nothing_but_what_the_image_has(name):
+    """No helper of ours, no shell, no installation: the same file runs in SageMaker Distribution and on a laptop."""
+    code = "\n".join(
+        cell.source for cell in nbformat.read(NOTEBOOKS / name, as_version=4).cells if cell.cell_type == "code"
+    )
+    assert "boto3" in code
+    assert [
+        line for line in code.splitlines() if "airflow" in line or line.lstrip().startswith(("!", "%pip", "%%"))
+    ] == []
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """S3 and STS on loopback, and the environment in which a kernel finds them."""
+
+    client: Any
+    environment: dict[str, str]
+
+    def read(self, uri: str) -> bytes:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3", region_name=REGION, endpoint_url=endpoint, aws_access_key_id="k", aws_secret_access_key="s"
+    )
+    source = f"sagemaker-example-files-prod-{REGION}"
+    for bucket in (source, "acme"):
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for key, body in sample_objects().items():
+        client.put_object(Bucket=source, Key=key, Body=body)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "NBJOBS_"))} | {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "k",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    try:
+        yield Aws(client, environment)
+    finally:
+        client.close()
+        server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    exit_code: int
+    log: str
+    notebook: nbformat.NotebookNode
+    variables: dict[str, Any]
+
+
+def execute(name: str, parameters: dict[str, object], variables: tuple[str, ...], *, aws: Aws, folder: Path) -> Run:
+    """Run a copy of one notebook, as the driver does: papermill, in a folder where its ``%run`` target lies beside it."""
+    for each in NAMES:
+        shutil.copy(NOTEBOOKS / each, folder)
+    notebook = nbformat.read(folder / name, as_version=4)
+    values = ", ".join(f"{variable!r}: {variable}" for variable in variables)
+    notebook.cells.append(nbformat.v4.new_code_cell(f"import json\nprint(json.dumps({{{values}}}))"))
+    nbformat.write(notebook, folder / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", name, "executed.ipynb", "--no-progress-bar", "-y", json.dumps(parameters)],
+        cwd=folder,
+        env=aws.environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    executed = nbformat.read(folder / "executed.ipynb", as_version=4)
+    recorded = json.loads(executed.cells[-1].outputs[-1].text) if done.returncode == 0 else {}
+    return Run(done.returncode, done.stdout + done.stderr, executed, recorded)
+
+
+PREPARED = ("train_rows", "train_s3_uri", "label_counts")
+TRAINED = ("accuracy", "model_s3_uri", "test_rows_used")
+
+
+@pytest.fixture(scope="module")
+def prepared(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("prepared")
+    parameters = {"default_s3_bucket": "s3://acme/pipeline/", "day": "2026-01-05"}
+    return execute("preprocess.ipynb", parameters, PREPARED, aws=aws, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def trained(aws: Aws, prepared: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("trained")
+    parameters = {"train_s3_uri": prepared.variables["train_s3_uri"]}
+    return execute("training.ipynb", parameters, TRAINED, aws=aws, folder=folder)
+
+
+@pytest.mark.local
+def test_preprocess_stores_the_days_slice_and_leaves_its_facts(aws, prepared):
+    assert prepared.exit_code == 0, prepared.log
+    assert prepared.variables["train_rows"] == 500
+    assert prepared.variables["train_s3_uri"] == "s3://acme/pipeline/2026-01-05/rows-500/train.csv"
+    assert sum(prepared.variables["label_counts"].values()) == 500
+    header, *rows = aws.read(prepared.variables["train_s3_uri"]).decode().splitlines()
+    assert (header, len(rows)) == ("label,text", 500)
+
+
+@pytest.mark.local
+def test_without_a_bucket_the_accounts_default_bucket_is_made_and_a_day_keeps_its_slice(aws, prepared, tmp_path):
+    run = execute("preprocess.ipynb", {"day": "2026-01-05"}, PREPARED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 0, run.log
+    uri = run.variables["train_s3_uri"]
+    assert uri == f"s3://sagemaker-{REGION}-123456789012/sentiment-pipeline/2026-01-05/rows-500/train.csv"
+    assert aws.read(uri) == aws.read(prepared.variables["train_s3_uri"])
+
+
+@pytest.mark.local
+def test_the_next_day_gets_another_slice(aws, prepared, tmp_path):
+    parameters = {"default_s3_bucket": "s3://acme", "day": "2026-01-06"}
+    run = execute("preprocess.ipynb", parameters, PREPARED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 0, run.log
+    assert run.variables["train_s3_uri"] == "s3://acme/2026-01-06/rows-500/train.csv"
+    today, tomorrow = (set(aws.read(each.variables["train_s3_uri"]).splitlines()) for each in (prepared, run))
+    assert len(today & tomorrow) < 50  # a few short sentences coincide
+
+
+@pytest.mark.local
+def test_more_rows_than_the_data_set_has_are_refused(aws, tmp_path):
+    run = execute("preprocess.ipynb", {"rows": 10_000}, PREPARED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 1
+    assert "ValueError: rows must be between 1 and 6920, the lines of the data set; it is 10000" in run.log
+
+
+@pytest.mark.local
+def test_training_reaches_an_accuracy_that_is_neither_luck_nor_perfect(trained):
+    assert trained.exit_code == 0, trained.log
+    assert 0.75 < trained.variables["accuracy"] < 0.92
+    assert trained.variables["test_rows_used"] == 1000
+
+
+@pytest.mark.local
+def test_training_plots_a_confusion_matrix(trained):
+    (cell,) = [cell for cell in trained.notebook.cells if cell.id == "confusion-matrix"]
+    images = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert len(images) == 1
+
+
+@pytest.mark.local
+def test_training_stores_the_model_with_its_metadata(aws, prepared, trained):
+    uri = trained.variables["model_s3_uri"]
+    assert uri == "s3://acme/pipeline/2026-01-05/rows-500/models/baseline/interactive/model.tar.gz"
+    with tarfile.open(fileobj=io.BytesIO(aws.read(uri)), mode="r:gz") as archive:
+        assert archive.getnames() == ["model.joblib", "metadata.json"]
+        metadata = json.loads(archive.extractfile("metadata.json").read())
+    assert metadata["accuracy"] == trained.variables["accuracy"]
+    assert metadata["train_s3_uri"] == prepared.variables["train_s3_uri"]
+
+
+@pytest.mark.local
+def test_an_unknown_model_is_refused_with_the_models_there_are(aws, tmp_path):
+    parameters = {"train_s3_uri": "s3://acme/x/train.csv", "model_name": "bert-huge"}
+    run = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 1
+    assert "ValueError: model_name 'bert-huge' is not available; choose one of: baseline" in run.log
