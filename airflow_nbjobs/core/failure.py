@@ -1,0 +1,149 @@
+"""
+What an executed notebook and the job's log say about how far the job came, and where it failed.
+
+Called by the results code and by progress displays. The executed notebook is untrusted: anything malformed in it is skipped,
+never raised on. Pure; must never import airflow or boto3.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.core.notebook import MARK, mark_of, tags_of
+from airflow_nbjobs.core.source import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbformat import NotebookNode
+
+_ERROR_MARKER_TAG = "papermill-error-cell-tag"
+_TRACEBACK_LINES = 10
+# CSI and OSC sequences, then the other two-character escapes.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_PROGRESS = re.compile(r"(\d{1,6})/(\d{1,6}) \[")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCell:
+    """The cell whose exception ended the notebook."""
+
+    index: int | None  # from 1 over all cells of the author's file; None if it is not a cell of that file
+    execution_count: int | None  # the n of In [n]
+    tags: tuple[str, ...]
+    source: str
+    ename: str
+    evalue: str
+    traceback: str  # the last lines, without ANSI sequences
+
+
+def find_failing_cell(executed: NotebookNode) -> FailedCell | None:
+    """
+    Return the failing cell, or None where no cell raised (a dead kernel, an interrupted job, success).
+
+    The cell that papermill marked as failed comes before one that only shows an error: a cell tagged ``raises-exception``
+    shows one too.
+    """
+    found: FailedCell | None = None
+    for index, cell in _numbered_cells(executed):
+        error = _error_of(cell)
+        is_marked = _papermill_of(cell).get("exception") is True
+        if _is_clean_exit(error) or (error is None and not is_marked):
+            continue
+        failed = _failed_cell(index, cell, error or {})
+        if is_marked:
+            return failed
+        found = failed
+    return found
+
+
+def last_cell_run(executed: NotebookNode) -> int | None:
+    """Position from 1, in the author's file, of the last code cell that was started; None where none was."""
+    last = None
+    for index, cell in _numbered_cells(executed):
+        was_started = isinstance(_papermill_of(cell).get("start_time"), str) or (
+            "papermill" not in _metadata_of(cell) and isinstance(cell.get("execution_count"), int)
+        )
+        if index is not None and cell.get("cell_type") == "code" and was_started:
+            last = index
+    return last
+
+
+def strip_ansi(text: str) -> str:
+    """The text without terminal escape sequences."""
+    return _ANSI.sub("", text)
+
+
+def progress(log_text: str) -> tuple[int, int] | None:
+    """
+    Cells done and cells in all, from the newest of papermill's progress lines in a part of the log; None without one.
+
+    The numbers are papermill's: cells that we or papermill added count as well.
+    """
+    found = _PROGRESS.findall(log_text)
+    return (int(found[-1][0]), int(found[-1][1])) if found else None
+
+
+def _numbered_cells(executed: NotebookNode) -> Iterator[tuple[int | None, NotebookNode]]:
+    """The cells, each with its position in the author's file, or None where it is none of theirs."""
+    cells = executed.get("cells")
+    metadata = executed.get("metadata")
+    ours = metadata.get(MARK) if isinstance(metadata, dict) else None
+    # Papermill replaces an 'injected-parameters' cell that the file has, and adds one that it has not.
+    has_injected = isinstance(ours, dict) and ours.get("has_injected_parameters") is True
+    index = 0
+    for cell in cells if isinstance(cells, list) else ():
+        if not isinstance(cell, dict):
+            continue
+        tags = tags_of(cell)
+        is_injected = "injected-parameters" in tags and not has_injected
+        if is_injected or _ERROR_MARKER_TAG in tags or mark_of(cell) is not None:
+            yield None, cell
+        else:
+            index += 1
+            yield index, cell
+
+
+def _metadata_of(cell: NotebookNode) -> dict[str, Any]:
+    metadata = cell.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _papermill_of(cell: NotebookNode) -> dict[str, Any]:
+    papermill = _metadata_of(cell).get("papermill")
+    return papermill if isinstance(papermill, dict) else {}
+
+
+def _error_of(cell: NotebookNode) -> dict[str, Any] | None:
+    outputs = cell.get("outputs")
+    for output in outputs if isinstance(outputs, list) else ():
+        if isinstance(output, dict) and output.get("output_type") == "error":
+            return output
+    return None
+
+
+def _is_clean_exit(error: dict[str, Any] | None) -> bool:
+    # sys.exit() and sys.exit(0) end the notebook, and papermill calls that a success.
+    return error is not None and error.get("ename") == "SystemExit" and error.get("evalue") in {"", "0", "None"}
+
+
+def _failed_cell(index: int | None, cell: NotebookNode, error: dict[str, Any]) -> FailedCell:
+    count = cell.get("execution_count")
+    traceback = error.get("traceback")
+    lines = [line for line in traceback if isinstance(line, str)] if isinstance(traceback, list) else []
+    text = strip_ansi("\n".join(lines)).rstrip().split("\n")
+    return FailedCell(
+        index=index,
+        execution_count=count if isinstance(count, int) else None,
+        tags=tags_of(cell),
+        source=source_of(cell),
+        ename=_text(error.get("ename")) or "CellExecutionError",
+        evalue=strip_ansi(_text(error.get("evalue"))),
+        traceback="\n".join(text[-_TRACEBACK_LINES:]),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
