@@ -10,6 +10,7 @@ from __future__ import annotations
 QUICK_DELAY_SECONDS = 5.0
 BUDGET_CALLS_PER_SECOND = 1.0
 _THROTTLED_FACTOR = 2.0
+_MOST_SLOWDOWN = 32.0
 _LONGEST_DELAY_SECONDS = 300.0
 
 
@@ -26,6 +27,11 @@ def cycle_delay_seconds(waiting_jobs: int, *, waiter_delay_seconds: float) -> fl
     return min(float(waiter_delay_seconds), stretched)
 
 
-def throttled_delay_seconds(delay_seconds: float) -> float:
-    """Return the delay to use after the service has refused a call for its rate: double, up to 5 minutes."""
-    return min(delay_seconds * _THROTTLED_FACTOR, max(_LONGEST_DELAY_SECONDS, delay_seconds))
+def slower(slowdown: float) -> float:
+    """Return the factor on every delay after the service has refused a call for its rate: double, up to 32."""
+    return min(slowdown * _THROTTLED_FACTOR, _MOST_SLOWDOWN)
+
+
+def slowed_delay_seconds(delay_seconds: float, slowdown: float) -> float:
+    """Return a delay under a slowdown; at most 5 minutes, unless the delay alone is longer."""
+    return min(delay_seconds * slowdown, max(_LONGEST_DELAY_SECONDS, delay_seconds))

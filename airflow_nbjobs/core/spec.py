@@ -8,7 +8,7 @@ the service would refuse (maxima, patterns) is checked here, before anything is 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core import defaults

@@ -1,0 +1,50 @@
+"""
+What moved between Airflow 3.0 and 3.4, in one place; each newer feature behind one named capability.
+
+Imported inside functions only, never while a DAG is parsed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+try:  # Airflow >= 3.2
+    from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+except ImportError:
+    from airflow.exceptions import AirflowFailException, AirflowTaskTimeout  # type: ignore[no-redef]
+
+__all__ = ["TRIGGER_TIMEOUT", "AirflowFailException", "AirflowTaskTimeout", "job_xcom", "redact", "task_state"]
+
+# `airflow.sdk.bases.operator.TriggerFailureReason.TRIGGER_TIMEOUT` on every 3.x.
+TRIGGER_TIMEOUT = "Trigger timeout"
+
+
+def redact(value: object) -> Any:
+    """Return the value with what Airflow's secrets masker knows replaced by ``***``."""
+    try:  # Airflow >= 3.2
+        from airflow.sdk.log import redact as mask  # type: ignore[attr-defined]
+    except ImportError:
+        from airflow.sdk.execution_time.secrets_masker import redact as mask  # type: ignore[no-redef]
+    return mask(value)
+
+
+def job_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
+    """Read one XCom of one task instance; works in workers and in the triggerer (from a thread)."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    return XCom.get_one(key=key, dag_id=dag_id, task_id=task_id, run_id=run_id, map_index=map_index)
+
+
+def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
+    """Return a task instance's state as Airflow's API has it now, None where it has none; works in workers and in the triggerer (from a thread)."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    runs: Mapping[str, Mapping[str, Any]] = RuntimeTaskInstance.get_task_states(
+        dag_id=dag_id, task_ids=[task_id], run_ids=[run_id], map_index=map_index
+    )
+    # A mapped task's key carries its index ("train_1"), so the only entry is taken whatever it is called.
+    states = [state for states_of_run in runs.values() for state in states_of_run.values()]
+    return None if not states or states[0] is None else str(getattr(states[0], "value", states[0]))

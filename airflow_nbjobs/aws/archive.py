@@ -1,0 +1,138 @@
+"""
+``output.tar.gz``, read member by member from a stream: nothing is ever unpacked to disk.
+
+Called by ``results.py``. The archive was written by a notebook, so nothing in it is trusted: names, types, counts, sizes and the compression ratio are all bounded.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_MEMBERS = 100_000
+MOST_UNPACKED_BYTES = 64 * 1024**3
+# What gzip achieves on text is 3-10, on a constant 1,030; a bomb made of nested zeros has the latter. Small archives may.
+_HIGHEST_RATIO = 500
+_RATIO_COUNTS_FROM_BYTES = 1024**3
+_CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveContent:
+    """
+    What was wanted and found.
+
+    :param members: content by wanted name, at most the wanted size of it.
+    :param problems: what kept the rest from being read, each naming the member or the archive.
+    :param cut: names of members of which only the end was kept.
+    """
+
+    members: Mapping[str, bytes] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    cut: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    One member to keep.
+
+    :param limit_bytes: largest size; a larger member is a problem, unless ``keeps_end``, then its last bytes are kept.
+    """
+
+    name: str
+    limit_bytes: int
+    keeps_end: bool = False
+
+
+class _Counted:
+    """A stream that knows how much has been read of it, so that the compression ratio can be bounded."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.count += len(data)
+        return data
+
+
+def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent:
+    """
+    Read the wanted members out of a gzipped tar and stop as soon as all are there.
+
+    Never raises for what the archive holds: what could be read comes back beside the problems. Only regular files at the archive's
+    root count; links, devices and names that leave the root are never followed.
+
+    :param stream: the compressed archive; not closed here.
+    """
+    found: dict[str, bytes] = {}
+    cut: set[str] = set()
+    problems: list[str] = []
+    by_name = {item.name: item for item in wanted}
+    counted = _Counted(stream)
+    unpacked = 0
+    try:
+        with tarfile.open(fileobj=cast("BinaryIO", counted), mode="r|gz") as archive:
+            for number, member in enumerate(archive, start=1):
+                unpacked += max(member.size, 0)
+                bomb = _bomb(number, unpacked, counted.count)
+                if bomb:
+                    problems.append(bomb)
+                    break
+                item = by_name.get(_root_name(member.name))
+                if item is None or item.name in found:
+                    continue
+                if not member.isfile():
+                    problems.append(f"'{item.name}' in output.tar.gz is not a regular file; it was not followed")
+                    continue
+                if member.size > item.limit_bytes and not item.keeps_end:
+                    problems.append(
+                        f"'{item.name}' in output.tar.gz has {member.size} bytes; more than {item.limit_bytes} are not read"
+                    )
+                    continue
+                body = archive.extractfile(member)
+                if body is None:
+                    continue
+                found[item.name] = _read_end(cast("BinaryIO", body), item.limit_bytes)
+                if member.size > item.limit_bytes:
+                    cut.add(item.name)
+                if len(found) == len(wanted):
+                    break
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, OSError, ValueError, UnicodeError) as error:
+        problems.append(
+            f"output.tar.gz is damaged or cut off after {counted.count} bytes ({type(error).__name__}: {error})"
+        )
+    return ArchiveContent(found, tuple(problems), frozenset(cut))
+
+
+def _bomb(number: int, unpacked: int, packed: int) -> str:
+    if number > MOST_MEMBERS:
+        return f"output.tar.gz holds more than {MOST_MEMBERS} members; the rest was not read"
+    if unpacked > MOST_UNPACKED_BYTES:
+        return f"output.tar.gz unpacks to more than {MOST_UNPACKED_BYTES} bytes; the rest was not read"
+    if unpacked > _RATIO_COUNTS_FROM_BYTES and unpacked > packed * _HIGHEST_RATIO:
+        return f"output.tar.gz unpacks to more than {_HIGHEST_RATIO} times its size; the rest was not read"
+    return ""
+
+
+def _root_name(name: str) -> str:
+    """Return the member's name if it lies at the archive's root (``./x`` does), else an empty text."""
+    parts = PurePosixPath(name).parts
+    return parts[0] if len(parts) == 1 and parts[0] != ".." and not name.startswith("/") else ""
+
+
+def _read_end(body: BinaryIO, limit_bytes: int) -> bytes:
+    """Read all, keeping only the last ``limit_bytes`` in memory."""
+    kept = b""
+    while chunk := body.read(_CHUNK_BYTES):
+        kept = (kept + chunk)[-limit_bytes:]
+    return kept

@@ -1,0 +1,61 @@
+"""
+What this package needs of AWS, as small protocols; the boto3 implementations are in ``clients.py``.
+
+Every method raises ``NotebookJobServiceError`` (or ``NotebookJobConfigError`` where the request itself is at fault), never a botocore exception.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from airflow_nbjobs.core.status import JobSnapshot
+
+
+class NameTakenError(Exception):
+    """CreateTrainingJob was refused because a job of that name exists (``ResourceInUse``); whose it is, Describe tells."""
+
+
+class TrainingJobs(Protocol):
+    def create(self, request: Mapping[str, Any]) -> str:
+        """
+        Send one CreateTrainingJob; return the job's ARN.
+
+        :raises NameTakenError: a job of that name exists.
+        """
+
+    def describe(self, job_name: str) -> JobSnapshot | None:
+        """Return what the service says of the job now, None if it knows no job of that name."""
+
+    def stop(self, job_name: str) -> None:
+        """Ask for a stop; a job that has already ended is left alone without an error."""
+
+
+class Objects(Protocol):
+    def put(self, uri: str, body: bytes | Path, *, kms_key: str | None) -> None:
+        """Write one object from memory or from a file."""
+
+    def open(self, uri: str) -> BinaryIO | None:
+        """Return the object's body as a stream to be closed, None if there is no such object."""
+
+    def exists(self, uri: str) -> bool: ...
+
+    def names_below(self, uri: str) -> list[str]:
+        """Return the keys below ``uri + "/"``, relative to it."""
+
+
+class ContainerLogs(Protocol):
+    def tail(self, job_name: str, *, limit: int) -> list[str] | None:
+        """Return the last lines that the job's container wrote, oldest first; None if CloudWatch has no stream of it."""
+
+
+class Account(Protocol):
+    def role_arn(self, role_name: str) -> str:
+        """Expand the name of a role to its ARN (iam:GetRole)."""
+
+    def distribution_account_id(self) -> str:
+        """Return the account that holds the SageMaker Distribution images of the region (ssm:GetParameter)."""

@@ -1,0 +1,364 @@
+"""
+From an operator's rendered arguments to a job that can be submitted: everything is read, checked and reported here, and nothing is written.
+
+Called by the operator and by ``nbjobs run``; reads the notebook's files, and asks AWS only what validation needs (a role's ARN, an image's account).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.aws import request as request_
+from airflow_nbjobs.aws.sources import LocalFolder, Located, StagedFile, dependency_files, locate
+from airflow_nbjobs.aws.staging import input_digest, key_problems, merge_files
+from airflow_nbjobs.aws.translate import NO_CREDENTIALS, NO_REGION
+from airflow_nbjobs.core import arguments as parse
+from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core import notebook as notebooks
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.naming import JobLocation, RunKey, training_job_name
+from airflow_nbjobs.core.outputs import DeclaredOutputs, declare_outputs, prepare_outputs
+from airflow_nbjobs.core.parameters import (
+    CheckedParameters,
+    check_parameters,
+    hyperparameter_strings,
+    prepare_parameters,
+)
+from airflow_nbjobs.core.spec import NotebookJobSpec, parse_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow_nbjobs.aws.clients import AwsClients
+
+INPUT_DIGEST_VARIABLE = "NBJOBS_INPUT_SHA256"
+NOTEBOOK_DIGEST_VARIABLE = "NBJOBS_NOTEBOOK_SHA256"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """
+    Whose job this is.
+
+    :param label: names the task in messages, ``sentiment_pipeline.training``.
+    :param readable: prefix of the training-job name where ``notebook_job_name`` gives none.
+    :param variables: ``NBJOBS_*`` variables for the notebook.
+    :param tags: ``airflow:*`` tags.
+    """
+
+    label: str
+    readable: str
+    key: RunKey
+    variables: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """
+    Where a job is prepared.
+
+    :param folders: where relative paths are looked up, in this order.
+    :param region: None where none is configured anywhere.
+    """
+
+    folders: Sequence[Path]
+    region: str | None
+    has_credentials: bool
+    clients: AwsClients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedJob:
+    """A job that passed every check; submitting it needs a name and nothing else."""
+
+    run: Run
+    spec: NotebookJobSpec
+    files: tuple[StagedFile, ...]
+    staged: request_.StagedNames
+    declared: DeclaredOutputs
+    notebook_origin: str
+    notebook_sha256: str
+    input_sha256: str
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def location(self, attempt: int) -> JobLocation:
+        readable = self.spec.notebook_job_name or self.run.readable
+        return JobLocation(self.spec.s3_root_uri, training_job_name(readable, self.run.key.with_attempt(attempt)))
+
+    def owner(self, attempt: int) -> str:
+        return self.run.key.with_attempt(attempt).owner()
+
+    def request(self, attempt: int) -> dict[str, Any]:
+        """Return the CreateTrainingJob request of the k-th job of this generation."""
+        return request_.build_create_training_job(
+            self.spec,
+            location=self.location(attempt),
+            staged=self.staged,
+            owner=self.owner(attempt),
+            run_variables=dict(self.run.variables)
+            | {NOTEBOOK_DIGEST_VARIABLE: self.notebook_sha256, INPUT_DIGEST_VARIABLE: self.input_sha256},
+            run_tags=self.run.tags,
+        )
+
+
+def prepare_job(arguments: Mapping[str, Any], *, run: Run, where: Surroundings) -> PreparedJob:
+    """
+    Read, check and assemble one notebook job.
+
+    :param arguments: the operator's rendered job arguments by name; None and missing mean the default.
+    :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
+    :raises NotebookJobServiceError: AWS could not be asked for a role or an image.
+    """
+    problems: list[str] = []
+    if not where.region:
+        problems.append(f"no AWS region is configured; {NO_REGION}")
+    if not where.has_credentials:
+        problems.append(f"no AWS credentials were found; {NO_CREDENTIALS}")
+    declared = declare_outputs(arguments.get("outputs"), arguments.get("return_output"))
+    problems += declared.problems
+
+    content = _Content(arguments, where, problems)
+    kernel_name = arguments.get("kernel_name") or (content.notebook and notebooks.kernel_name(content.notebook))
+    if content.notebook is not None and not kernel_name:
+        problems.append(
+            "kernel_name is not set and the notebook's metadata names no kernel; give kernel_name, e.g. 'python3'"
+        )
+    parsed = parse_spec({**arguments, "kernel_name": kernel_name, "region": where.region})
+    problems += parsed.problems
+    if parsed.spec is not None:
+        problems += request_.extra_problems(parsed.spec.extra_request)
+
+    checked: CheckedParameters | None = None
+    if content.notebook is not None and kernel_name:
+        is_python = notebooks.is_python(content.notebook, kernel_name)
+        if declared.types and not is_python:
+            problems.append(
+                f"outputs are variables of a Python notebook; kernel {kernel_name!r} runs another language: leave outputs out"
+            )
+        checked = _check_parameters(arguments, content.notebook, str(kernel_name), problems)
+        content.warn_of_unassigned(declared.types)
+    if problems or parsed.spec is None or checked is None or content.notebook is None or content.located is None:
+        raise _refusal(run.label, problems)
+
+    spec = _resolved(parsed.spec, where.clients)
+    body = content.staged_body(checked, declared, is_python=notebooks.is_python(content.notebook, spec.kernel_name))
+    files, collisions = merge_files([StagedFile(content.located.name, body, content.located.origin), *content.others])
+    job = PreparedJob(
+        run=run,
+        spec=spec,
+        files=files,
+        staged=request_.StagedNames(
+            notebook=content.located.name,
+            initialization_script=content.script_name,
+            hyperparameters=hyperparameter_strings(checked.values),
+        ),
+        declared=declared,
+        notebook_origin=content.located.origin,
+        notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
+        input_sha256=input_digest(files) if not collisions else "",
+        warnings=(*parsed.warnings, *checked.warnings, *content.warnings),
+        notes=checked.notes,
+    )
+    late = [
+        *collisions,
+        *key_problems(files, to_uri=job.location(0).input_uri),
+        *request_.request_problems(job.request(0), where.clients.jobs.request_shape),
+    ]
+    if late:
+        raise _refusal(run.label, late)
+    return job
+
+
+def _refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return NotebookJobConfigError(
+        f"notebook job of '{label}' cannot run: {count} (nothing was uploaded or billed)", problems=problems
+    )
+
+
+def _check_parameters(
+    arguments: Mapping[str, Any], notebook: notebooks.NotebookNode, kernel_name: str, problems: list[str]
+) -> CheckedParameters | None:
+    given = arguments.get("parameters") or {}
+    if not isinstance(given, Mapping):
+        problems.append(f"parameters must be a dictionary, not {type(given).__name__}")
+        return None
+    unknown = arguments.get("unknown_parameters") or defaults.UNKNOWN_PARAMETERS
+    if unknown not in ("error", "warn"):
+        problems.append(f"unknown_parameters must be 'error' or 'warn', not {unknown!r}")
+        return None
+    checked = check_parameters(
+        notebook, given, kernel_name=kernel_name, unknown="warn" if unknown == "warn" else "error"
+    )
+    problems += checked.problems
+    return checked
+
+
+def _resolved(spec: NotebookJobSpec, clients: AwsClients) -> NotebookJobSpec:
+    """Return the spec with the role's ARN and the image's full URI, asking AWS only where a short form was given."""
+    if not parse.is_role_arn(spec.role):
+        spec = replace(spec, role=clients.account.role_arn(spec.role))
+    tag = parse.short_image_tag(spec.image_uri)
+    if tag is not None:
+        account_id = clients.account.distribution_account_id()
+        suffix = ".cn" if spec.region.startswith("cn-") else ""
+        spec = replace(
+            spec,
+            image_uri=f"{account_id}.dkr.ecr.{spec.region}.amazonaws.com{suffix}/sagemaker-distribution-prod:{tag}",
+        )
+    return spec
+
+
+class _Content:
+    """The files of one job: what was found, what is missing (into the caller's list of problems), what deserves a warning."""
+
+    def __init__(self, arguments: Mapping[str, Any], where: Surroundings, problems: list[str]) -> None:
+        self._where = where
+        self._problems = problems
+        self.warnings: list[str] = []
+        self.raw = b""
+        self.notebook: notebooks.NotebookNode | None = None
+        self.located: Located | None = None
+        self.script_name: str | None = None
+        self.others: list[StagedFile] = []
+        self._targets: dict[str, notebooks.NotebookNode] = {}
+        self._gather(arguments)
+
+    def _gather(self, arguments: Mapping[str, Any]) -> None:
+        with self._collected():
+            self._read_notebook(arguments.get("input_notebook"))
+        for entry in self._dependencies(arguments.get("additional_dependencies")):
+            with self._collected():
+                self.others += dependency_files(entry, self._where.folders, lambda: self._where.clients.objects)
+        if arguments.get("initialization_script"):
+            with self._collected():
+                self._read_script(arguments["initialization_script"])
+        if self.notebook is not None and self.located is not None:
+            self._follow_runs(self.notebook, self.located)
+            self._warn_of_unshipped(self.notebook, self.located)
+
+    @contextmanager
+    def _collected(self) -> Iterator[None]:
+        try:
+            yield
+        except NotebookJobConfigError as error:
+            self._problems.extend(error.problems or [str(error)])
+
+    def _dependencies(self, value: object) -> Iterable[str]:
+        if not value:
+            return ()
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            self._problems.append(f"additional_dependencies must be a list of paths, not {value!r}")
+            return ()
+        return [str(entry) for entry in value]
+
+    def _read_notebook(self, path: object) -> None:
+        if not path:
+            raise NotebookJobConfigError(
+                "input_notebook is not set; give the path of a notebook, beside the DAG file or absolute, or an s3:// URI"
+            )
+        located = locate("input_notebook", path, self._where.folders, lambda: self._where.clients.objects)
+        if "{" in located.name or "}" in located.name:
+            # papermill formats the path with the parameters before it opens the file.
+            raise NotebookJobConfigError(
+                f"input_notebook: '{located.name}' has a brace in its name, which the driver's papermill cannot open; rename it"
+            )
+        if not located.name.endswith(".ipynb"):
+            raise NotebookJobConfigError(f"input_notebook: '{located.name}' is no Jupyter notebook (.ipynb)")
+        raw = located.folder.read(located.name)
+        if raw is None:
+            raise NotebookJobConfigError(f"input_notebook: '{located.origin}' has gone away while it was read")
+        self.notebook = notebooks.parse_notebook(raw, source=located.origin)
+        self.raw, self.located = raw, located
+
+    def _read_script(self, path: object) -> None:
+        located = locate("initialization_script", path, self._where.folders, lambda: self._where.clients.objects)
+        body = located.folder.read(located.name)
+        if body is None:
+            raise NotebookJobConfigError(f"initialization_script: '{located.origin}' has gone away while it was read")
+        if b"\r\n" in body:
+            self.warnings.append(
+                f"initialization_script '{located.origin}' has Windows line endings, with which the driver's bash fails"
+            )
+        self.script_name = located.name
+        self.others.append(StagedFile(located.name, body, located.origin))
+
+    def _follow_runs(self, notebook: notebooks.NotebookNode, located: Located) -> None:
+        """Ship what ``%run`` needs without being listed; a target that is missing is a problem now, not in five minutes."""
+        listed = {file.name: file for file in self.others}
+
+        def read(name: str) -> bytes | None:
+            if name in listed:
+                body = listed[name].body
+                return body if isinstance(body, bytes) else body.read_bytes()
+            return located.folder.read(name) if _is_inside(name) else None
+
+        def load(name: str) -> notebooks.NotebookNode | None:
+            body = read(name)
+            return None if body is None else notebooks.parse_notebook(body, source=located.folder.origin(name))
+
+        with self._collected():
+            targets = notebooks.collect_run_targets(
+                located.name,
+                notebook,
+                load,
+                lambda name: name in listed or (_is_inside(name) and located.folder.exists(name)),
+            )
+            self._problems.extend(targets.problems)
+            self._targets = dict(targets.notebooks)
+            for name in (*targets.notebooks, *targets.files):
+                body = None if name in listed else read(name)
+                if body is not None:
+                    self.others.append(StagedFile(name, body, located.folder.origin(name)))
+
+    def _warn_of_unshipped(self, notebook: notebooks.NotebookNode, located: Located) -> None:
+        if not isinstance(located.folder, LocalFolder):
+            return  # each look-up in S3 would be a request
+        staged = {file.name for file in self.others} | {PurePosixPath(file.name).parts[0] for file in self.others}
+        for origin, source in ((located.name, notebook), *self._targets.items()):
+            references = notebooks.code_references(source)
+            beside = {
+                *(f"{module}.py" for module in references.modules if located.folder.exists(f"{module}.py")),
+                *(module for module in references.modules if located.folder.exists(f"{module}/__init__.py")),
+                *(name for name in references.file_names if _is_inside(name) and located.folder.exists(name)),
+            }
+            self.warnings += [
+                f"'{origin}' mentions '{name}', which lies beside it but is not shipped; list it in additional_dependencies if the job needs it"
+                for name in sorted(beside - staged - {located.name})
+            ]
+
+    def warn_of_unassigned(self, names: Iterable[str]) -> None:
+        """Warn of declared outputs that no cell assigns in plain Python; ``%%capture``, ``exec`` and star imports assign as well, so no error."""
+        sources = [source for source in (self.notebook, *self._targets.values()) if source is not None]
+        if notebooks.assigns_invisibly(sources):
+            return
+        assigned = notebooks.assigned_names(sources)
+        self.warnings += [
+            f"output '{name}' is assigned by no cell of the notebook or of what it %runs; the task will fail if it does not exist at the end"
+            for name in names
+            if name not in assigned
+        ]
+
+    def staged_body(self, checked: CheckedParameters, declared: DeclaredOutputs, *, is_python: bool) -> bytes:
+        """Return the notebook to stage: the author's own bytes where it needs no cell of ours."""
+        if self.notebook is None:
+            raise ValueError("there is no notebook to stage")
+        prepared = self.notebook
+        if is_python:
+            prepared = prepare_parameters(prepared, checked.values)
+            if declared.types:
+                prepared = prepare_outputs(prepared, tuple(declared.types), python=True)
+        return self.raw if prepared is self.notebook else notebooks.dumps(prepared)
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts

@@ -1,0 +1,278 @@
+"""
+What a finished job left behind: executed notebook, outputs, log tail, and the error that explains a failure.
+
+Called by the operator and by ``nbjobs run`` once a job is in a terminal state. What can be read is returned beside the error; only a failed
+*read* raises, since a retry of the task can mend that without running the notebook again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.aws.archive import Wanted, read_archive
+from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
+from airflow_nbjobs.core import failure
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+)
+from airflow_nbjobs.core.logtail import readable_tail
+from airflow_nbjobs.core.notebook import NotebookNode, parse_notebook
+from airflow_nbjobs.core.outputs import DeclaredOutputs, read_outputs
+from airflow_nbjobs.core.status import FailureKind, JobSnapshot, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.core.naming import JobLocation
+
+LOG_GROUP_TEXT = "/aws/sagemaker/TrainingJobs"
+_LOG_NAME = "sagemaker_job_execution.log"
+_NOTEBOOK_LIMIT_BYTES = 256 * 1024 * 1024
+_LOG_LIMIT_BYTES = 256 * 1024
+_RAW_LOG_LINES = 500
+_SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
+_SHOWN_LOG_LINES_OF_FAILURE = 40
+_SOURCE_LINES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What the task that finishes the job knows about it."""
+
+    label: str
+    input_notebook: str
+    declared: DeclaredOutputs
+    parameters_text: str = "{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """
+    Everything that a finished job gives to its task.
+
+    :param facts: JSON-like facts of the job, without outputs.
+    :param outputs: the declared outputs that are right, also where others are wrong.
+    :param error: why the task must fail; None for a success.
+    :param executed_notebook: the executed notebook's bytes, where there are any.
+    """
+
+    facts: Mapping[str, Any]
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    error: NotebookJobError | None = None
+    executed_notebook: bytes | None = None
+    log_tail: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def read_result(snapshot: JobSnapshot, location: JobLocation, expected: Expectation, clients: AwsClients) -> JobResult:
+    """
+    Read what a job in a terminal state left behind.
+
+    :raises NotebookJobServiceError: S3 could not be read; nothing is lost, the next try reads again.
+    """
+    warnings: list[str] = []
+    streamed = _streamed_log(snapshot, clients, warnings)
+    members = _read_members(location, clients, warnings, with_log=streamed is None)
+    tail = _log_tail(snapshot, streamed, members.get(_LOG_NAME), warnings)
+    raw = members.get(location.executed_notebook_name)
+    executed: NotebookNode | None = None
+    if raw is not None:
+        try:
+            executed = parse_notebook(raw, source=location.executed_notebook_name)
+        except NotebookJobConfigError as error:
+            warnings.append(f"the executed notebook cannot be read: {error}")
+
+    facts = _facts(snapshot, location, expected, has_notebook=raw is not None)
+    places = _places(snapshot, location, expected, has_notebook=raw is not None)
+    if snapshot.state is not JobState.SUCCEEDED:
+        failed = _failure(snapshot, executed, expected, places, tail)
+        return JobResult(facts=facts, error=failed, executed_notebook=raw, log_tail=tail, warnings=tuple(warnings))
+    if executed is None:
+        incomplete = NotebookOutputError(
+            f"Notebook job '{snapshot.job_name}' completed without an executed notebook",
+            problems=[
+                f"'{location.executed_notebook_name}' is not in {location.output_archive_uri}",
+                *warnings,
+                "an init script that exits with 0 ends the job as Completed before the notebook has run",
+            ],
+            details=places,
+            job_name=snapshot.job_name,
+        )
+        return JobResult(facts=facts, error=incomplete, executed_notebook=raw, log_tail=tail, warnings=tuple(warnings))
+    record = read_outputs(executed, expected.declared)
+    wrong = (
+        NotebookOutputError(
+            f"Notebook job '{snapshot.job_name}' completed, but {'an output is' if len(record.problems) == 1 else f'{len(record.problems)} outputs are'} wrong",
+            problems=record.problems,
+            details=places,
+            job_name=snapshot.job_name,
+        )
+        if record.problems
+        else None
+    )
+    return JobResult(
+        facts=facts,
+        outputs=record.values,
+        error=wrong,
+        executed_notebook=raw,
+        log_tail=tail,
+        warnings=(*warnings, *record.warnings),
+    )
+
+
+def _streamed_log(snapshot: JobSnapshot, clients: AwsClients, warnings: list[str]) -> list[str] | None:
+    try:
+        return clients.logs.tail(snapshot.job_name, limit=_RAW_LOG_LINES)
+    except (NotebookJobServiceError, NotebookJobConfigError) as error:
+        # The log is a comfort; a denied read of it must not fail a job that succeeded.
+        warnings.append(f"CloudWatch log not read: {error.headline}")
+        return None
+
+
+def _read_members(
+    location: JobLocation, clients: AwsClients, warnings: list[str], *, with_log: bool
+) -> Mapping[str, bytes]:
+    stream = clients.objects.open(location.output_archive_uri)
+    if stream is None:
+        warnings.append(
+            f"there is no {location.output_archive_uri}: the job ended before its container could upload it"
+        )
+        return {}
+    # The driver writes the log last, so it lies at the archive's end: it is asked for only where CloudWatch has none.
+    wanted = [Wanted(location.executed_notebook_name, _NOTEBOOK_LIMIT_BYTES)]
+    if with_log:
+        wanted.append(Wanted(_LOG_NAME, _LOG_LIMIT_BYTES, keeps_end=True))
+    with stream:
+        content = read_archive(stream, tuple(wanted))
+    warnings += content.problems
+    return content.members
+
+
+def _log_tail(
+    snapshot: JobSnapshot, streamed: list[str] | None, archived: bytes | None, warnings: list[str]
+) -> tuple[str, ...]:
+    lines = streamed
+    if lines is None and archived is not None:
+        warnings.append("the log shown is the one in output.tar.gz, since CloudWatch has none of this job")
+        lines = archived.decode(errors="replace").splitlines()
+    return tuple(readable_tail(lines or (), limit=_SHOWN_LOG_LINES.get(snapshot.state, _SHOWN_LOG_LINES_OF_FAILURE)))
+
+
+def _facts(
+    snapshot: JobSnapshot, location: JobLocation, expected: Expectation, *, has_notebook: bool
+) -> dict[str, Any]:
+    duration = (snapshot.ended - snapshot.started).total_seconds() if snapshot.started and snapshot.ended else None
+    return {
+        "job_name": snapshot.job_name,
+        "job_arn": snapshot.arn,
+        "status": snapshot.status,
+        "input_notebook": expected.input_notebook,
+        "notebook_sha256": snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE),
+        "executed_notebook_uri": location.executed_notebook_uri if has_notebook else None,
+        "output_archive_uri": location.output_archive_uri,
+        "instance_type": snapshot.instance_type,
+        "started_at": snapshot.started.isoformat() if snapshot.started else None,
+        "ended_at": snapshot.ended.isoformat() if snapshot.ended else None,
+        "duration_seconds": duration,
+        "billable_seconds": snapshot.billable_seconds,
+    }
+
+
+def _places(
+    snapshot: JobSnapshot, location: JobLocation, expected: Expectation, *, has_notebook: bool
+) -> dict[str, str]:
+    executed = {"executed": location.executed_notebook_uri} if has_notebook else {}
+    return {"notebook": expected.input_notebook} | executed | {"logs": f"{LOG_GROUP_TEXT} {snapshot.job_name}/algo-1"}
+
+
+def _failure(
+    snapshot: JobSnapshot,
+    executed: NotebookNode | None,
+    expected: Expectation,
+    places: dict[str, str],
+    tail: tuple[str, ...],
+) -> NotebookJobError:
+    """Return the error that says most about why the job did not complete."""
+    name, kind = snapshot.job_name, snapshot.failure_kind
+    parameters = {"parameters": expected.parameters_text}
+    reason = {"reason": snapshot.failure_reason or "none given"}
+    if kind is FailureKind.TIMEOUT:
+        return NotebookJobTimeoutError(
+            f"Notebook job '{name}' was stopped after its time was used up ({snapshot.secondary_status})",
+            details=places | parameters | {"next": "raise max_runtime_in_seconds, or give the notebook less to do"},
+            job_name=name,
+        )
+    if kind is FailureKind.STOPPED:
+        return NotebookJobStoppedError(
+            f"Notebook job '{name}' was stopped by somebody, not by this task",
+            details=places | {"next": "clear the task to run it again"},
+            job_name=name,
+        )
+    if kind is FailureKind.CAPACITY:
+        return NotebookJobCapacityError(
+            f"Notebook job '{name}' got no instance: {snapshot.failure_reason}",
+            details=places | {"next": "retry later, or use another instance_type"},
+            job_name=name,
+        )
+    if kind is FailureKind.PLATFORM:
+        return NotebookJobServiceError(
+            f"Notebook job '{name}' failed in SageMaker itself: {snapshot.failure_reason}",
+            code="InternalServerError",
+            is_retryable=True,
+            details=places | {"next": "retry; nothing in the notebook caused this"},
+            job_name=name,
+        )
+    cell = failure.find_failing_cell(executed) if executed is not None else None
+    if cell is not None:
+        return _cell_error(name, cell, places, parameters)
+    last = failure.last_cell_run(executed) if executed is not None else None
+    ran = {"last cell": f"cell {last} was the last that ran"} if last is not None else {}
+    if kind is FailureKind.ALGORITHM:
+        return NotebookJobError(
+            f"Notebook job '{name}' failed outside its cells",
+            details=places
+            | reason
+            | ran
+            | parameters
+            | {"log": "\n    ".join(("", *tail))}
+            | {"next": "read the log above: kernel, init script or image"},
+            job_name=name,
+        )
+    return NotebookJobConfigError(
+        f"Notebook job '{name}' could not run: {snapshot.failure_reason or snapshot.status}",
+        details=places | {"next": "check the image, the role's permissions and the job's data"},
+        job_name=name,
+    )
+
+
+def _cell_error(
+    name: str, cell: failure.FailedCell, places: dict[str, str], parameters: dict[str, str]
+) -> NotebookCellError:
+    at = f"cell {cell.index}" if cell.index is not None else "a cell that is not the author's"
+    tags = {"tags": ", ".join(cell.tags)} if cell.tags else {}
+    lines = cell.source.splitlines()
+    shown = lines if len(lines) <= _SOURCE_LINES else [*lines[: _SOURCE_LINES // 2], "…", *lines[-_SOURCE_LINES // 2 :]]
+    return NotebookCellError(
+        f"Notebook job '{name}' failed in {at}: {cell.ename}: {cell.evalue}",
+        cell=cell.index,
+        ename=cell.ename,
+        evalue=cell.evalue,
+        details=places
+        | parameters
+        | tags
+        | {
+            "source": "\n    ".join(("", *shown)),
+            "traceback": "\n    ".join(("", *cell.traceback)),
+            "next": f"open the executed notebook at {at}",
+        },
+        job_name=name,
+    )

@@ -1,0 +1,174 @@
+"""
+Where a notebook and its files are read from: a folder of this machine or an S3 prefix.
+
+Called by ``prepare.py``; reads, never writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.naming import parse_s3_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from airflow_nbjobs.aws.ports import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """
+    One file of the job's input channel.
+
+    :param name: path inside the channel's folder, with forward slashes.
+    :param body: the content, or the local file that holds it.
+    :param origin: where it came from, for messages.
+    """
+
+    name: str
+    body: bytes | Path
+    origin: str
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.body) if isinstance(self.body, bytes) else self.body.stat().st_size
+
+
+class Folder(Protocol):
+    """The place beside a notebook."""
+
+    def read(self, name: str) -> bytes | None: ...
+
+    def exists(self, name: str) -> bool: ...
+
+    def origin(self, name: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFolder:
+    path: Path
+
+    def read(self, name: str) -> bytes | None:
+        file = self.path / name
+        return file.read_bytes() if file.is_file() else None
+
+    def exists(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def origin(self, name: str) -> str:
+        return str(self.path / name)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Folder:
+    uri: str
+    objects: Objects
+
+    def read(self, name: str) -> bytes | None:
+        stream = self.objects.open(self.origin(name))
+        if stream is None:
+            return None
+        with stream:
+            return stream.read()
+
+    def exists(self, name: str) -> bool:
+        return self.objects.exists(self.origin(name))
+
+    def origin(self, name: str) -> str:
+        return f"{self.uri}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A file that an argument names: the folder it lies in, and its own name."""
+
+    folder: Folder
+    name: str
+
+    @property
+    def origin(self) -> str:
+        return self.folder.origin(self.name)
+
+
+def locate(argument: str, path: object, folders: Sequence[Path], objects: Callable[[], Objects]) -> Located:
+    """
+    Find the file that an argument names: ``s3://…``, an absolute path, else in the first of ``folders`` that has it.
+
+    :param argument: name of the argument, for the message.
+    :param objects: gives the S3 port; called for an ``s3://`` path only, so that a local notebook needs no S3 client yet.
+    :raises NotebookJobConfigError: there is no such file; names every place that was searched.
+    """
+    text = str(path)
+    if text.startswith("s3://"):
+        folder_uri, _, name = text.rpartition("/")
+        if not name or folder_uri == "s3:/" or not objects().exists(text):
+            raise NotebookJobConfigError(f"{argument}: there is no object '{text}'")
+        return Located(S3Folder(folder_uri, objects()), name)
+    file = find_local(argument, text, folders)
+    if not file.is_file():
+        raise NotebookJobConfigError(f"{argument}: '{text}' is a folder, a file is needed")
+    return Located(LocalFolder(file.parent), file.name)
+
+
+def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
+    """Return the existing file or folder of that path; raises NotebookJobConfigError naming the places searched."""
+    wanted = Path(path).expanduser()
+    candidates = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    searched = ", ".join(f"'{candidate}'" for candidate in candidates) or "no folder"
+    raise NotebookJobConfigError(f"{argument}: there is no '{path}'; searched {searched}")
+
+
+def dependency_files(path: str, folders: Sequence[Path], objects: Callable[[], Objects]) -> Iterator[StagedFile]:
+    """
+    Return the files of one ``additional_dependencies`` entry.
+
+    A file lands under its own name; a folder (or an S3 prefix that ends in a slash) keeps its last path component and brings
+    everything below it, hidden files included: as ``NotebookJobStep`` stages them.
+
+    :raises NotebookJobConfigError: it does not exist, or is an empty folder.
+    """
+    if path.startswith("s3://"):
+        yield from _s3_files(path, objects())
+        return
+    found = find_local("additional_dependencies", path, folders)
+    if found.is_file():
+        yield StagedFile(found.name, found, str(found))
+        return
+    files = sorted(file for file in found.rglob("*") if file.is_file())
+    if not files:
+        raise NotebookJobConfigError(f"additional_dependencies: folder '{found}' holds no file")
+    root = found.resolve().name
+    for file in files:
+        yield StagedFile(f"{root}/{file.relative_to(found).as_posix()}", file, str(file))
+
+
+def _s3_files(uri: str, objects: Objects) -> Iterator[StagedFile]:
+    try:
+        _, key = parse_s3_uri(uri)
+    except ValueError as error:
+        raise NotebookJobConfigError(f"additional_dependencies: {error}") from error
+    if not uri.endswith("/"):
+        folder = S3Folder(uri.rpartition("/")[0], objects)
+        body = folder.read(uri.rpartition("/")[2])
+        if body is None:
+            raise NotebookJobConfigError(
+                f"additional_dependencies: there is no object '{uri}'; end it in a slash if it is a prefix"
+            )
+        yield StagedFile(PurePosixPath(key).name, body, uri)
+        return
+    folder = S3Folder(uri.rstrip("/"), objects)
+    names = objects.names_below(folder.uri)
+    if not names:
+        raise NotebookJobConfigError(f"additional_dependencies: there is no object below '{uri}'")
+    root = PurePosixPath(key).name
+    for name in names:
+        body = folder.read(name)
+        if body is not None:
+            yield StagedFile(f"{root}/{name}" if root else name, body, folder.origin(name))

@@ -1,0 +1,239 @@
+"""
+``nbjobs run``: one notebook job without a DAG, by the operator's own spec, request and results code.
+
+Uses the machine's own AWS credentials, or with ``--local`` an embedded SageMaker of its own for the time of the job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
+from airflow_nbjobs.aws.job import submit
+from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.failure import progress
+from airflow_nbjobs.core.naming import RunKey
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from airflow_nbjobs.aws.prepare import PreparedJob
+    from airflow_nbjobs.core.status import JobSnapshot
+
+_LOOK_SECONDS = 5.0
+_LOCAL_LOOK_SECONDS = 0.5
+_LOG_LINES = 20
+_JOB_OPTIONS = (
+    "image_uri",
+    "kernel_name",
+    "role",
+    "s3_root_uri",
+    "instance_type",
+    "initialization_script",
+    "max_runtime_in_seconds",
+)
+
+log = logging.getLogger("nbjobs")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments; job options are the operator's, with hyphens."""
+    parser.add_argument("input_notebook", help="path of the notebook, or an s3:// URI")
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter; JSON is read as such (3, true, [1,2]), all else is a text",
+    )
+    parser.add_argument(
+        "--output", action="append", default=[], metavar="NAME", help="a variable of the notebook to print at the end"
+    )
+    parser.add_argument(
+        "--local",
+        action="store_true",
+        help="run on an embedded SageMaker, started for this job (needs the extra 'local')",
+    )
+    parser.add_argument(
+        "--additional-dependency",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a file or folder to put beside the notebook",
+    )
+    for name in _JOB_OPTIONS:
+        parser.add_argument(f"--{name.replace('_', '-')}", default=None)
+    parser.add_argument("--region-name", default=None)
+    parser.add_argument(
+        "--executed",
+        default=None,
+        metavar="PATH",
+        help="where to save the executed notebook; default: NAME.executed.ipynb beside it",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the job; 0 if it completed and every output is right."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log.setLevel(logging.INFO)
+    with contextlib.ExitStack() as stack:
+        defaults: dict[str, Any] = {}
+        region: str | None
+        look_seconds = _LOOK_SECONDS
+        if args.local:
+            defaults, make_client, region = _embedded(stack)
+            look_seconds = _LOCAL_LOOK_SECONDS
+            has_credentials = True
+        else:
+            make_client, region, has_credentials = _machine(args.region_name)
+        clients = AwsClients(make_client)
+        job = prepare_job(
+            defaults | _arguments(args),
+            run=_own_run(args.input_notebook),
+            where=Surroundings(folders=[Path.cwd()], region=region, has_credentials=has_credentials, clients=clients),
+        )
+        for note in (*job.notes, *job.warnings):
+            log.info("%s", note)
+        submission = submit(job, clients, is_first_try=True, log=log)
+        log.info("Notebook job '%s'", submission.job_name)
+        try:
+            snapshot = _wait(clients, submission.job_name, look_seconds)
+        except KeyboardInterrupt:
+            log.info("Stopping notebook job '%s'", submission.job_name)
+            clients.jobs.stop(submission.job_name)
+            raise
+        result = read_result(snapshot, submission.location, _expectation(args, job), clients)
+        return _report(args, result)
+
+
+def _arguments(args: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(args, name) for name in _JOB_OPTIONS if getattr(args, name) is not None}
+    return given | {
+        "input_notebook": args.input_notebook,
+        "parameters": dict(_parameter(text) for text in args.parameter),
+        "outputs": args.output,
+        "additional_dependencies": args.additional_dependency,
+    }
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise NotebookJobConfigError(f"-p {text!r} is no parameter; write NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _own_run(notebook: str) -> Run:
+    """Return an identity that no other run has: two runs of the command are two jobs."""
+    unique = uuid.uuid4().hex
+    return Run(
+        label=notebook,
+        readable=Path(notebook).stem,
+        key=RunKey(
+            deployment="nbjobs run",
+            dag_id="",
+            run_id=unique,
+            run_started_microseconds=0,
+            task_id="",
+            map_index=-1,
+            generation=0,
+        ),
+    )
+
+
+def _machine(region_name: str | None) -> tuple[Callable[[str], Any], str | None, bool]:
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.Session(region_name=region_name)
+    config = Config(max_pool_connections=UPLOAD_THREADS)
+    return (
+        lambda service: session.client(service, config=config),
+        session.region_name,
+        session.get_credentials() is not None,
+    )
+
+
+def _embedded(stack: contextlib.ExitStack) -> tuple[dict[str, Any], Callable[[str], Any], str]:
+    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+
+    embedded = stack.enter_context(EmbeddedSageMaker())
+    defaults = {
+        "role": embedded.facts.role_arn,
+        "s3_root_uri": f"s3://{embedded.facts.default_bucket}/nbjobs",
+        "image_uri": embedded.facts.image_uri,
+    }
+    return defaults, embedded.client, embedded.facts.region
+
+
+def _wait(clients: AwsClients, job_name: str, look_seconds: float) -> JobSnapshot:
+    """Look until the job has ended, printing each new status and the notebook's progress."""
+    seen, cells = 0, None
+    while True:
+        try:
+            snapshot = clients.jobs.describe(job_name)
+        except NotebookJobServiceError as error:
+            if not error.is_retryable:
+                raise
+            log.info("%s; going on waiting", error.headline)
+            time.sleep(look_seconds)
+            continue
+        if snapshot is None:
+            raise NotebookJobConfigError(f"SageMaker knows no training job '{job_name}' any more")
+        for transition in snapshot.transitions[seen:]:
+            log.info("%s: %s", transition.status, transition.message)
+        seen = len(snapshot.transitions)
+        if snapshot.state.is_terminal:
+            return snapshot
+        now = _progress(clients, job_name)
+        if now is not None and now != cells:
+            cells = now
+            log.info("cell %d of %d", *cells)
+        time.sleep(look_seconds)
+
+
+def _progress(clients: AwsClients, job_name: str) -> tuple[int, int] | None:
+    # The log is a comfort here too: whoever may not read it still gets the result.
+    with contextlib.suppress(NotebookJobServiceError, NotebookJobConfigError):
+        return progress("\n".join(clients.logs.tail(job_name, limit=_LOG_LINES) or ()))
+    return None
+
+
+def _expectation(args: argparse.Namespace, job: PreparedJob) -> Expectation:
+    return Expectation(
+        label=job.run.label,
+        input_notebook=args.input_notebook,
+        declared=job.declared,
+        parameters_text=", ".join(args.parameter) or "{}",
+    )
+
+
+def _report(args: argparse.Namespace, result: JobResult) -> int:
+    for warning in result.warnings:
+        log.warning("%s", warning)
+    if result.executed_notebook is not None:
+        source = Path(
+            args.input_notebook.rpartition("/")[2] if args.input_notebook.startswith("s3://") else args.input_notebook
+        )
+        path = Path(args.executed) if args.executed else source.with_name(f"{source.stem}.executed.ipynb")
+        path.write_bytes(result.executed_notebook)
+        log.info("Executed notebook: %s", os.fspath(path))
+    for name, value in result.outputs.items():
+        print(f"{name} = {json.dumps(value)}")
+    if result.error is not None:
+        raise result.error
+    return 0

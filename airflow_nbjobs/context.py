@@ -1,0 +1,114 @@
+"""
+A task's Airflow context as the values that a job needs: its identity, what its notebook is told, how long it may take.
+
+Called by the operator inside ``execute``; reads the context, changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.aws.prepare import Run
+from airflow_nbjobs.core.naming import RunKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import BaseOperator, Context
+
+_SHOWN_CHARACTERS = 200  # of each parameter in an error text
+
+
+def run_of(context: Context, *, retries: int, deployment: str) -> Run:
+    """
+    Return whose job a task instance's try would submit.
+
+    Variables and tags of a run without a data interval (triggered by hand, or by an asset) leave the interval out.
+    """
+    ti: Any = context["ti"]
+    dag_run: Any = context["dag_run"]
+    started: datetime = dag_run.start_date or dag_run.run_after
+    facts = {
+        "dag_id": ti.dag_id,
+        "run_id": ti.run_id,
+        "task_id": ti.task_id,
+        "map_index": str(ti.map_index),
+        "try_number": str(ti.try_number),
+    }
+    for name in ("data_interval_start", "data_interval_end"):
+        moment = getattr(dag_run, name, None)
+        if moment is not None:
+            facts[name] = moment.isoformat()
+    return Run(
+        label=f"{ti.dag_id}.{ti.task_id}",
+        readable=f"{ti.dag_id}-{ti.task_id}",
+        key=RunKey(
+            deployment=deployment,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            run_started_microseconds=_microseconds(started),
+            task_id=ti.task_id,
+            map_index=ti.map_index,
+            generation=generation(ti, retries),
+        ),
+        variables={f"NBJOBS_{name.upper()}": value for name, value in facts.items()},
+        tags={f"airflow:{name}": value for name, value in facts.items()},
+    )
+
+
+def generation(ti: Any, retries: int) -> int:
+    """Return how often the task instance was cleared, as far as Airflow records it: a clear raises ``max_tries`` to ``try_number + retries``."""
+    return int(ti.max_tries) - retries
+
+
+def is_first_try(ti: Any, retries: int) -> bool:
+    """Say whether no earlier try of this generation can have submitted anything."""
+    return int(ti.try_number) <= generation(ti, retries) + 1
+
+
+def _microseconds(moment: datetime) -> int:
+    # Integers throughout: a float of microseconds since 1970 has no bits to spare.
+    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def search_folders(operator: BaseOperator, context: Context) -> list[Path]:
+    """Return where relative paths are looked up: beside the DAG file (in the versioned bundle's checkout), then the DAG's ``template_searchpath``, then the bundle's root."""
+    dag: Any = operator.dag
+    folders = [Path(dag.fileloc).parent]
+    searchpath = dag.template_searchpath or ()
+    folders += [Path(path) for path in ([searchpath] if isinstance(searchpath, str) else searchpath)]
+    # Absent in `dag.test()` of some versions.
+    bundle = getattr(context["ti"], "bundle_instance", None)
+    if bundle is not None and getattr(bundle, "path", None):
+        folders.append(Path(bundle.path))
+    return list(dict.fromkeys(folders))
+
+
+def seconds_left(operator: BaseOperator, context: Context) -> float | None:
+    """Return what is left of ``execution_timeout``, counted from the first start of this try; None where the task has none."""
+    timeout = operator.execution_timeout
+    ti: Any = context["ti"]
+    if timeout is None or ti.start_date is None:
+        return None
+    return float((timeout - (datetime.now(tz=UTC) - ti.start_date)).total_seconds())
+
+
+def parameters_text(parameters: Mapping[str, Any] | None) -> str:
+    """Return the parameters for an error text: masked as Airflow masks its logs, each cut to 200 characters."""
+    from airflow_nbjobs._compat import redact
+
+    masked = redact(dict(parameters or {}))
+    shown = {name: _cut(repr(value)) for name, value in masked.items()}
+    return "{" + ", ".join(f"{name!r}: {value}" for name, value in shown.items()) + "}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def shortened(value: object) -> str:
+    """Return a value for a log line, cut to 200 characters."""
+    return _cut(repr(value))

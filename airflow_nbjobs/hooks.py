@@ -1,0 +1,85 @@
+"""The AWS connection, as boto3 clients for everything in ``aws/``; built on amazon's own hook, so that every form of its connections works."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
+from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_client_lock = threading.Lock()
+
+
+class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's package is not followed by mypy
+    """
+    Talk to SageMaker, S3 and CloudWatch Logs with one Airflow connection.
+
+    Takes amazon's arguments: ``aws_conn_id, region_name, verify, config``. The connection is read once, all clients share one session.
+
+    :raises NotebookJobConfigError: there is no connection of that id (``aws_default`` may be absent: then boto3's own chain of credentials is used).
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "sagemaker"
+        super().__init__(*args, **kwargs)
+
+    @cached_property
+    def conn_config(self) -> Any:
+        config = super().conn_config
+        # Amazon's hook goes on with an empty connection where the named one does not exist, only the log says so; the job would then run
+        # in whatever account the machine's own credentials belong to.
+        if self.aws_conn_id and self.aws_conn_id != defaults.AWS_CONN_ID and not config:
+            raise NotebookJobConfigError(
+                f"there is no Airflow connection '{self.aws_conn_id}'; create it, or set aws_conn_id to one that exists (None: the machine's own credentials)"
+            )
+        return config
+
+    @cached_property
+    def session(self) -> Any:
+        return self.get_session(region_name=self.region_name)
+
+    @property
+    def connection_extra(self) -> Mapping[str, Any]:
+        return self.conn_config.extra_config or {}
+
+    @property
+    def region(self) -> str | None:
+        """Where the job runs: argument, connection, then boto3's own configuration (AWS_DEFAULT_REGION, profile)."""
+        name = self.region_name or self.session.region_name
+        return str(name) if name else None
+
+    @property
+    def has_credentials(self) -> bool:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return self.session.get_credentials() is not None
+        except BotoCoreError:  # a named profile that does not exist, a broken credential process
+            return False
+
+    @cached_property
+    def clients(self) -> AwsClients:
+        return AwsClients(self.client)
+
+    def client(self, service_name: str) -> Any:
+        """Return a new boto3 client of this connection."""
+        from botocore.config import Config
+
+        # One pool per client must hold every upload thread, or urllib3 opens and drops connections all the time.
+        config = Config(max_pool_connections=UPLOAD_THREADS).merge(self._get_config())
+        # boto3 sessions are not thread-safe while a client is made.
+        with _client_lock:
+            return self.session.client(
+                service_name,
+                endpoint_url=self.conn_config.get_service_endpoint_url(service_name=service_name),
+                config=config,
+                verify=self.verify,
+            )

@@ -1,0 +1,79 @@
+"""
+Buttons on a task instance: SageMaker console, CloudWatch logs, executed notebook.
+
+Airflow 3 calls ``get_link`` on the worker when a task ends or defers, and keeps the text; so the links are there while a job runs.
+Imported while DAGs are parsed: only ``airflow.sdk`` at module level.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+JOB_KEY = "nbjobs_job"  # XCom: what links and pages need to know of the job, pushed before the task defers
+
+_CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
+
+
+def console_host(region: str) -> str:
+    domain = next((host for prefix, host in _CONSOLES.items() if region.startswith(prefix)), "console.aws.amazon.com")
+    return f"https://{region}.{domain}"
+
+
+def console_url(region: str, job_name: str) -> str:
+    return f"{console_host(region)}/sagemaker/home?region={region}#/jobs/{job_name}"
+
+
+def logs_url(region: str, job_name: str) -> str:
+    # CloudWatch's console escapes twice, with $ for %: "/aws/sagemaker/TrainingJobs" and the filter of log streams.
+    group = quote(quote("/aws/sagemaker/TrainingJobs", safe=""), safe="").replace("%", "$")
+    prefix = quote(quote(f"{job_name}/", safe=""), safe="").replace("%", "$")
+    return f"{console_host(region)}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{prefix}"
+
+
+def s3_object_url(region: str, uri: str) -> str:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return f"{console_host(region)}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
+
+
+class _JobLink(BaseOperatorLink):
+    """A link whose text lies in the task's ``nbjobs_job``."""
+
+    field: str
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
+        """Return the address, or an empty text while the task has no job."""
+        from airflow.sdk.execution_time.xcom import XCom
+
+        job: Any = XCom.get_value(ti_key=ti_key, key=JOB_KEY)
+        return str(job.get(self.field) or "") if isinstance(job, dict) else ""
+
+
+class SageMakerConsoleLink(_JobLink):
+    """The training job in the SageMaker console."""
+
+    name = "SageMaker console"
+    xcom_key = "_link_nbjobs_console"
+    field = "console_url"
+
+
+class CloudWatchLogsLink(_JobLink):
+    """The container's log in CloudWatch."""
+
+    name = "CloudWatch logs"
+    xcom_key = "_link_nbjobs_logs"
+    field = "logs_url"
+
+
+class ExecutedNotebookLink(_JobLink):
+    """The executed notebook in the S3 console."""
+
+    name = "Executed notebook"
+    xcom_key = "_link_nbjobs_executed_notebook"
+    field = "executed_notebook_url"

@@ -1,0 +1,276 @@
+"""
+``SageMakerNotebookJobOperator``: a Jupyter notebook as a task, run as a SageMaker training job in the notebook-job protocol.
+
+Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults at module level; the rest is imported inside ``execute``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_nbjobs.core import defaults
+from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+
+# What goes to the job as it stands; everything else in the signature is about waiting, or about Airflow.
+_JOB_ARGUMENTS = (
+    "input_notebook",
+    "image_uri",
+    "kernel_name",
+    "notebook_job_name",
+    "name",
+    "role",
+    "s3_root_uri",
+    "parameters",
+    "environment_variables",
+    "initialization_script",
+    "s3_kms_key",
+    "instance_type",
+    "volume_size",
+    "volume_kms_key",
+    "encrypt_inter_container_traffic",
+    "security_group_ids",
+    "subnets",
+    "max_retry_attempts",
+    "max_runtime_in_seconds",
+    "tags",
+    "additional_dependencies",
+    "keep_alive_period_in_seconds",
+    "enable_managed_spot_training",
+    "max_wait_time_in_seconds",
+    "enable_network_isolation",
+    "output_formats",
+    "studio_domain_arn",
+    "studio_user_profile",
+    "studio_space",
+    "install_driver",
+    "unknown_parameters",
+    "extra_request",
+)
+
+
+class SageMakerNotebookJobOperator(BaseOperator):
+    """
+    Run a notebook as a SageMaker notebook job, with typed parameters in and named variables of it back as XComs.
+
+    .. code-block:: python
+
+        with DAG("nightly", schedule="@daily", start_date=datetime(2026, 1, 1)):
+            train = SageMakerNotebookJobOperator(
+                task_id="train",
+                input_notebook="notebooks/train.ipynb",
+                parameters={"epochs": 3, "day": "{{ ds }}"},
+                outputs=["accuracy"],
+            )
+            report(train.output["accuracy"])
+
+    Job arguments have ``NotebookJobStep``'s names and defaults. ``image_uri``, ``role``, ``s3_root_uri``, KMS keys, VPC and tags may come from the
+    AWS connection's extra (key ``nbjobs``) or section ``[nbjobs]`` of the Airflow configuration instead.
+
+    :param input_notebook: path beside the DAG file, absolute, in ``template_searchpath``, or ``s3://``.
+    :param image_uri: image with the notebook-job driver, or ``sagemaker-distribution:4-cpu`` for AWS's own of the region.
+    :param kernel_name: default: the notebook's own kernelspec.
+    :param notebook_job_name: readable beginning of the training-job name; default ``{dag_id}-{task_id}``.
+    :param role: ARN or name of the job's execution role.
+    :param s3_root_uri: ``s3://bucket/prefix`` under which each job has a folder.
+    :param parameters: JSON-like values by name; the notebook gets values of the same types.
+    :param environment_variables: readable by everyone who may describe the job: no secrets.
+    :param additional_dependencies: files or folders to put beside the notebook; ``%run`` targets beside it are found without being listed.
+    :param outputs: variables of the notebook to push as XComs, as names, or as names with types (``{"accuracy": float}``). At most 48 KiB each.
+    :param return_output: push this output as ``return_value`` (to map over it); the job's facts then lie under ``nbjobs_result``.
+    :param volume_size: GiB.
+    :param max_retry_attempts: 0-30 restarts by the platform after an InternalServerError; they are no retries of the task.
+    :param max_runtime_in_seconds: 1 s to 28 days; bounded by what is left of ``execution_timeout``.
+    :param keep_alive_period_in_seconds: warm pool, 0-3600 s.
+    :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
+    :param install_driver: install the notebook-job driver in an image that lacks it; needs a network.
+    :param unknown_parameters: what to do about a parameter that the ``parameters`` cell does not define: ``"error"`` or ``"warn"``.
+    :param stop_on_kill: stop the job when a user clears, fails or marks the task while it runs.
+    :param retry_on_cell_error: whether a failed cell follows the task's ``retries``; False fails the task at once.
+    :param extra_request: merged into CreateTrainingJob last.
+    :param wait_for_completion: False: succeed once the job is submitted; outputs are not read.
+    :param deferrable: wait in the triggerer, holding no worker slot; False waits in the worker.
+    :param waiter_delay: longest seconds between two looks at the job.
+    :param aws_conn_id: Airflow connection; None uses the machine's own credentials.
+    """
+
+    template_fields: Sequence[str] = (
+        *_JOB_ARGUMENTS,
+        "aws_conn_id",
+        "region_name",
+        "verify",
+    )
+    # Not ".ipynb": Airflow would render the notebook's JSON in place of its path.
+    template_ext: Sequence[str] = ()
+    template_fields_renderers = {"parameters": "json", "environment_variables": "json", "extra_request": "json"}  # noqa: RUF012 - Airflow's own form
+    operator_extra_links = (SageMakerConsoleLink(), CloudWatchLogsLink(), ExecutedNotebookLink())
+    ui_color = "#f9e3cf"
+
+    def __init__(
+        self,
+        *,
+        input_notebook: str,
+        image_uri: str | None = None,
+        kernel_name: str | None = None,
+        notebook_job_name: str | None = None,
+        name: str | None = None,
+        display_name: str | None = None,
+        description: str | None = None,
+        role: str | None = None,
+        s3_root_uri: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        environment_variables: Mapping[str, str] | None = None,
+        initialization_script: str | None = None,
+        s3_kms_key: str | None = None,
+        instance_type: str = defaults.INSTANCE_TYPE,
+        volume_size: int | str = defaults.VOLUME_SIZE,
+        volume_kms_key: str | None = None,
+        encrypt_inter_container_traffic: bool | str = defaults.ENCRYPT_INTER_CONTAINER_TRAFFIC,
+        security_group_ids: Sequence[str] | None = None,
+        subnets: Sequence[str] | None = None,
+        max_retry_attempts: int | str = defaults.MAX_RETRY_ATTEMPTS,
+        max_runtime_in_seconds: int | str = defaults.MAX_RUNTIME_IN_SECONDS,
+        tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
+        additional_dependencies: Sequence[str] | None = None,
+        outputs: Sequence[str] | Mapping[str, type | str] | None = None,
+        return_output: str | None = None,
+        keep_alive_period_in_seconds: int | str | None = None,
+        enable_managed_spot_training: bool | str = False,
+        max_wait_time_in_seconds: int | str | None = None,
+        enable_network_isolation: bool | str = False,
+        output_formats: Sequence[str] | None = None,
+        studio_domain_arn: str | None = None,
+        studio_user_profile: str | None = None,
+        studio_space: str | None = None,
+        install_driver: bool | str = False,
+        unknown_parameters: str = defaults.UNKNOWN_PARAMETERS,
+        stop_on_kill: bool = True,
+        retry_on_cell_error: bool = True,
+        extra_request: Mapping[str, Any] | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = True,
+        waiter_delay: int = defaults.WAITER_DELAY,
+        aws_conn_id: str | None = defaults.AWS_CONN_ID,
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        retry_policies: object = None,
+        depends_on: object = None,
+        **kwargs: Any,
+    ) -> None:
+        if retry_policies is not None:
+            raise TypeError(
+                "retry_policies are SageMaker Pipelines'; in Airflow use the task's retries, retry_delay and retry_exponential_backoff"
+            )
+        if depends_on is not None:
+            raise TypeError("depends_on is SageMaker Pipelines'; in Airflow write upstream_task >> this_task")
+        if display_name is not None:
+            kwargs.setdefault("task_display_name", display_name)
+        if description is not None:
+            kwargs.setdefault("doc", description)
+        super().__init__(**kwargs)
+        self.input_notebook = input_notebook
+        self.image_uri = image_uri
+        self.kernel_name = kernel_name
+        self.notebook_job_name = notebook_job_name
+        self.name = name
+        self.role = role
+        self.s3_root_uri = s3_root_uri
+        self.parameters = parameters
+        self.environment_variables = environment_variables
+        self.initialization_script = initialization_script
+        self.s3_kms_key = s3_kms_key
+        self.instance_type = instance_type
+        self.volume_size = volume_size
+        self.volume_kms_key = volume_kms_key
+        self.encrypt_inter_container_traffic = encrypt_inter_container_traffic
+        self.security_group_ids = security_group_ids
+        self.subnets = subnets
+        self.max_retry_attempts = max_retry_attempts
+        self.max_runtime_in_seconds = max_runtime_in_seconds
+        self.tags = tags
+        self.additional_dependencies = additional_dependencies
+        self.outputs = outputs
+        self.return_output = return_output
+        self.keep_alive_period_in_seconds = keep_alive_period_in_seconds
+        self.enable_managed_spot_training = enable_managed_spot_training
+        self.max_wait_time_in_seconds = max_wait_time_in_seconds
+        self.enable_network_isolation = enable_network_isolation
+        self.output_formats = output_formats
+        self.studio_domain_arn = studio_domain_arn
+        self.studio_user_profile = studio_user_profile
+        self.studio_space = studio_space
+        self.install_driver = install_driver
+        self.unknown_parameters = unknown_parameters
+        self.stop_on_kill = stop_on_kill
+        self.retry_on_cell_error = retry_on_cell_error
+        self.extra_request = extra_request
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.waiter_delay = waiter_delay
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    @property
+    def hook(self) -> SageMakerNotebookJobHook:
+        """The AWS connection of this task; made on first use, never while a DAG is parsed."""
+        hook: SageMakerNotebookJobHook | None = getattr(self, "_hook", None)
+        if hook is None:
+            from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+
+            hook = SageMakerNotebookJobHook(
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                config=self.botocore_config,
+            )
+            self._hook = hook
+        return hook
+
+    def job_arguments(self) -> dict[str, Any]:
+        """Return the rendered job arguments by name."""
+        return {name: getattr(self, name) for name in _JOB_ARGUMENTS} | {
+            "outputs": self.outputs,
+            "return_output": self.return_output,
+        }
+
+    def execute(self, context: Context) -> dict[str, Any] | Any:
+        """
+        Submit the job (or adopt the one an earlier try submitted), then wait for it as asked.
+
+        :return: the job's facts and ``outputs``; with ``return_output`` that output.
+        :raises NotebookJobError: see ``core/errors.py``; what a retry cannot help is an ``AirflowFailException`` as well.
+        """
+        from airflow_nbjobs.execution import Execution
+
+        return Execution(self, context).start()
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any] | Any:
+        """Finish after the trigger's event; everything needed is in the event, since ``dag.test`` drops other arguments."""
+        from airflow_nbjobs.execution import Execution
+
+        return Execution(self, context).resume(event or {})
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume; a trigger that timed out or crashed comes back here and not to ``execute_complete``."""
+        if next_method != "__fail__":
+            return super().resume_execution(next_method, next_kwargs, context)
+        from airflow_nbjobs.execution import Execution
+
+        return Execution(self, context).resume_after_trigger_failure(next_kwargs or {})
+
+    def on_kill(self) -> None:
+        """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""
+        execution = getattr(self, "_execution", None)
+        if execution is not None and self.stop_on_kill:
+            execution.stop_if_taken_away()

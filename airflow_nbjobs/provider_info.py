@@ -1,0 +1,64 @@
+"""
+What Airflow's provider discovery reads.
+
+Called through the entry point ``apache_airflow_provider`` in every Airflow process, before its configuration is ready: imports nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_INTEGRATION = "SageMaker notebook jobs"
+
+
+def _option(description: str, example: str | None = None) -> dict[str, Any]:
+    return {"description": description, "version_added": "0.1.0", "type": "string", "example": example, "default": ""}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata; shape: ``airflow/provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-nbjobs",
+        "name": "Notebook jobs on SageMaker",
+        "description": "Run Jupyter notebooks in production, as SageMaker training jobs in the notebook-job protocol.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://docs.aws.amazon.com/sagemaker/latest/dg/notebook-auto-run.html",
+                "tags": ["aws"],
+            }
+        ],
+        "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.operators"]}],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.hooks"]}],
+        "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.triggers"]}],
+        "extra-links": [
+            "airflow_nbjobs.links.SageMakerConsoleLink",
+            "airflow_nbjobs.links.CloudWatchLogsLink",
+            "airflow_nbjobs.links.ExecutedNotebookLink",
+        ],
+        "config": {
+            "nbjobs": {
+                "description": "Defaults of notebook jobs. The AWS connection's extra (key 'nbjobs') wins over them, a task's argument over both.",
+                "options": {
+                    "role": _option(
+                        "Name or ARN of the jobs' execution role.", "arn:aws:iam::123456789012:role/NotebookJobs"
+                    ),
+                    "s3_root_uri": _option("S3 prefix under which each job has a folder.", "s3://my-bucket/nbjobs"),
+                    "image_uri": _option("Image of the jobs.", "sagemaker-distribution:4-cpu"),
+                    "s3_kms_key": _option("KMS key of staged inputs and of results."),
+                    "volume_kms_key": _option("KMS key of the instances' volumes."),
+                    "security_group_ids": _option(
+                        "Comma-separated security groups; needs subnets as well.", "sg-0123456789abcdef0"
+                    ),
+                    "subnets": _option(
+                        "Comma-separated subnets; needs security_group_ids as well.", "subnet-0123456789abcdef0"
+                    ),
+                    "tags": _option("Tags of every job, as a JSON object.", '{"team": "forecasting"}'),
+                    "deployment": _option(
+                        "Tells this Airflow apart from others that share an AWS account and have the same DAGs; part of every job's identity.",
+                        "production",
+                    ),
+                },
+            }
+        },
+    }

@@ -1,0 +1,179 @@
+"""
+Wait in the triggerer until a notebook job has ended.
+
+Used by the operator; its kwargs lie in Airflow's database as plain JSON and hold names only, never parameters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from airflow_nbjobs.aws.poller import PollerKey, shared_poller
+from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core.errors import NotebookJobError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow_nbjobs.aws.clients import Boto3TrainingJobs
+
+EVENT_VERSION = 1
+# What Airflow 3.0-3.2 puts into the cancellation of a trigger when a user has changed the task; from 3.3 on it calls `on_kill` instead.
+_USER_ACTION = "__airflow_user_action__"
+
+log = logging.getLogger(__name__)
+# Strong references: the event loop keeps weak ones, and a stop must outlive its trigger.
+_detached: set[asyncio.Task[None]] = set()
+
+
+class NotebookJobTrigger(BaseTrigger):
+    """
+    Yield one event when the training job is in a terminal state, or when it cannot be watched.
+
+    Event: ``{"version": 1, "job_name", "attempt", "status", "secondary_status", "error"}``; ``error`` is None, or why the job cannot be watched.
+
+    :param attempt: k-th job of the task's generation; comes back in the event.
+    :param was_adopted: the job was taken over from an earlier try; comes back in the event.
+    :param waiter_delay: longest seconds between two looks at the job.
+    :param stop_on_kill: stop the job when a user clears, fails or marks the deferred task.
+    """
+
+    def __init__(
+        self,
+        *,
+        job_name: str,
+        attempt: int = 0,
+        was_adopted: bool = False,
+        aws_conn_id: str | None = defaults.AWS_CONN_ID,
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        waiter_delay: int = defaults.WAITER_DELAY,
+        stop_on_kill: bool = True,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.job_name = job_name
+        self.attempt = attempt
+        self.was_adopted = was_adopted
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self.waiter_delay = waiter_delay
+        self.stop_on_kill = stop_on_kill
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "job_name": self.job_name,
+                "attempt": self.attempt,
+                "was_adopted": self.was_adopted,
+                "aws_conn_id": self.aws_conn_id,
+                "region_name": self.region_name,
+                "verify": self.verify,
+                "botocore_config": self.botocore_config,
+                "waiter_delay": self.waiter_delay,
+                "stop_on_kill": self.stop_on_kill,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        key = PollerKey(
+            self.aws_conn_id, self.region_name, repr(self.verify), json.dumps(self.botocore_config, sort_keys=True)
+        )
+        event: dict[str, Any] = {
+            "version": EVENT_VERSION,
+            "job_name": self.job_name,
+            "attempt": self.attempt,
+            "was_adopted": self.was_adopted,
+            "status": None,
+            "secondary_status": None,
+            "error": None,
+        }
+        try:
+            snapshot = await shared_poller(key, self._open_jobs).wait(
+                self.job_name, waiter_delay_seconds=self.waiter_delay
+            )
+            event |= {"status": snapshot.status, "secondary_status": snapshot.secondary_status}
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args == (_USER_ACTION,) and not hasattr(BaseTrigger, "on_kill"):
+                await self._stop_detached()
+            raise
+        except NotebookJobError as error:
+            event["error"] = str(error)
+        except Exception as error:  # noqa: BLE001 - a crash of the poller reaches the task as an event that says so
+            event["error"] = f"the triggerer's poller has crashed: {type(error).__name__}: {error}"
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def _open_jobs(self) -> Boto3TrainingJobs:
+        from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+
+        def read_connection() -> SageMakerNotebookJobHook:
+            hook = SageMakerNotebookJobHook(
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                config=self.botocore_config,
+            )
+            _ = hook.conn_config
+            return hook
+
+        # Airflow 3.0 and 3.1 answer a trigger's question for a connection only on asgiref's thread, not on any other.
+        hook = await sync_to_async(read_connection)()
+        return await asyncio.to_thread(lambda: hook.clients.jobs)
+
+    async def on_kill(self) -> None:
+        """
+        Stop the job if a user took the task away from it; called by Airflow >= 3.3.
+
+        Airflow 3.3.0-3.3.2 calls this on fail-over too, and gives it about a second: so the work is detached, and asks first.
+        """
+        await self._stop_detached()
+
+    async def _stop_detached(self) -> None:
+        if not self.stop_on_kill:
+            return
+        task = asyncio.get_running_loop().create_task(self._stop_if_taken_away())
+        _detached.add(task)
+        task.add_done_callback(_detached.discard)
+        await asyncio.shield(task)
+
+    async def _stop_if_taken_away(self) -> None:
+        try:
+            is_kept = await sync_to_async(self._is_still_ours)()
+        except Exception as error:  # noqa: BLE001 - in doubt, the job is kept: a needless stop costs more than a needless run
+            log.warning(
+                "Keeping training job '%s': Airflow does not say what became of its task (%s)", self.job_name, error
+            )
+            return
+        if is_kept:
+            return
+        jobs = await self._open_jobs()
+        log.info("Stopping training job '%s': a user took its task away", self.job_name)
+        await asyncio.to_thread(jobs.stop, self.job_name)
+
+    def _is_still_ours(self) -> bool:
+        """Say whether the task instance still waits for this very job, in this triggerer or in another."""
+        from airflow_nbjobs._compat import job_xcom, task_state
+        from airflow_nbjobs.links import JOB_KEY
+
+        ti = self.task_instance
+        if ti is None:
+            return True
+        identity: dict[str, Any] = {
+            "dag_id": ti.dag_id,
+            "run_id": ti.run_id,
+            "task_id": ti.task_id,
+            "map_index": ti.map_index,
+        }
+        if task_state(**identity) not in ("deferred", "running"):
+            return False
+        job = job_xcom(JOB_KEY, **identity)
+        return isinstance(job, dict) and job.get("job_name") == self.job_name
