@@ -1,0 +1,67 @@
+"""
+## Sentiment pipeline
+
+Two notebooks, each a SageMaker notebook job:
+
+1. **preprocess** takes the day's slice of SST2, sentences of movie reviews, and stores it in S3.
+2. **training** trains a model on it, plots the confusion matrix on SST2's test set (which `prepare-test-set.ipynb` brings in by `%run`)
+   and stores the model in S3.
+
+The notebooks are plain: parameters come in by their `parameters` cell, and variables of theirs come out as XComs.
+
+Each run works on the day on which its data interval starts; a run triggered by hand without one, on the day of the trigger. Change the other
+values in the trigger form or with `airflow dags trigger --conf`.
+
+Role, image and S3 location of the jobs come from the AWS connection's extra or from section `[nbjobs]` of the Airflow configuration.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param
+
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+
+# `data_interval_start` itself is not defined in runs without a logical date; the run always knows when it became due.
+DAY = "{{ (dag_run.data_interval_start or dag_run.run_after).strftime('%Y-%m-%d') }}"
+BUCKET = "{{ params.default_s3_bucket or '' }}"
+
+with DAG(
+    "sentiment_pipeline",
+    schedule="@daily",
+    catchup=False,
+    default_args={"retries": 1, "retry_delay": timedelta(minutes=1)},
+    params={
+        "default_s3_bucket": Param(
+            None,
+            type=["null", "string"],
+            pattern="^(s3://.+)?$",
+            title="Where results go",
+            description="s3://bucket/prefix for the training set and the model. Empty: the account's default SageMaker bucket.",
+        ),
+        "model_name": Param("baseline", enum=["baseline"], type="string", title="Model"),
+        "rows": Param(500, type="integer", minimum=20, maximum=6920, title="Training sentences of a day"),
+        "epochs": Param(5, type="integer", minimum=1, maximum=1000, title="Passes over the training set"),
+    },
+    tags=["sagemaker", "notebook", "sample"],
+    doc_md=__doc__,
+):
+    preprocess = SageMakerNotebookJobOperator(
+        task_id="preprocess",
+        input_notebook="notebooks/preprocess.ipynb",
+        parameters={"default_s3_bucket": BUCKET, "day": DAY, "rows": "{{ params.rows }}"},
+        outputs={"train_rows": int, "train_s3_uri": str, "label_counts": dict},
+        instance_type="ml.m5.large",
+    )
+    # Waits for preprocess, because it takes an output of it.
+    training = SageMakerNotebookJobOperator(
+        task_id="training",
+        input_notebook="notebooks/training.ipynb",
+        parameters={
+            "default_s3_bucket": BUCKET,
+            "train_s3_uri": preprocess.output["train_s3_uri"],
+            "model_name": "{{ params.model_name }}",
+            "epochs": "{{ params.epochs }}",
+        },
+        outputs={"accuracy": float, "model_s3_uri": str, "test_rows_used": int},
+        instance_type="ml.m5.xlarge",
+    )

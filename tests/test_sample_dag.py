@@ -1,0 +1,134 @@
+"""The sample DAG, imported as a DAG processor imports it: from a folder of its own, in a process of its own."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+DAGS = Path(__file__).parent.parent / "dags"
+
+PROBE = """
+import json, sys, warnings
+from datetime import datetime, timezone
+from types import SimpleNamespace
+import airflow.sdk
+
+loaded_before = set(sys.modules)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import sentiment_pipeline
+loaded = set(sys.modules) - loaded_before
+dag = sentiment_pipeline.preprocess.dag
+dag.validate()
+
+start, after = datetime(2026, 1, 5, tzinfo=timezone.utc), datetime(2026, 1, 7, 9, 30, tzinfo=timezone.utc)
+runs = {
+    "scheduled": SimpleNamespace(data_interval_start=start, run_after=after),
+    "manual": SimpleNamespace(data_interval_start=None, run_after=after),
+}
+
+def render(run):
+    values = {**sentiment_pipeline.preprocess.parameters}
+    context = {"dag_run": run, "params": dag.params.dump()}
+    return sentiment_pipeline.preprocess.render_template(values, context, dag.get_template_env())
+
+print(json.dumps({
+    "warnings": [str(each.message) for each in caught],
+    "loaded": sorted(loaded),
+    "dag_id": dag.dag_id,
+    "catchup": dag.catchup,
+    "schedule": dag.schedule,
+    "doc": dag.doc_md,
+    "params": {name: param.schema for name, param in dag.params.items()},
+    "values": dag.params.dump(),
+    "upstream": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+    "notebooks": {task.task_id: task.input_notebook for task in dag.tasks},
+    "parameters": {task.task_id: sorted(task.parameters) for task in dag.tasks},
+    "outputs": {task.task_id: {name: kind.__name__ for name, kind in task.outputs.items()} for task in dag.tasks},
+    "rendered": {name: render(run) for name, run in runs.items()},
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("dags")
+    shutil.copytree(DAGS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        cwd=folder,
+        env=environment | {"AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_parsing_warns_of_nothing_and_loads_no_aws_library(dag):
+    assert dag["warnings"] == []
+    assert "airflow_nbjobs.operators" in dag["loaded"]
+    assert {"boto3", "botocore", "nbformat"} & set(dag["loaded"]) == set()
+
+
+def test_it_runs_daily_without_catching_up_and_documents_itself(dag):
+    assert (dag["dag_id"], dag["schedule"], dag["catchup"]) == ("sentiment_pipeline", "@daily", False)
+    assert dag["doc"].lstrip().startswith("## Sentiment pipeline")
+
+
+def test_training_waits_for_preprocess(dag):
+    assert dag["upstream"] == {"preprocess": [], "training": ["preprocess"]}
+
+
+def test_the_values_are_typed_params(dag):
+    types = {name: schema["type"] for name, schema in dag["params"].items()}
+    assert types == {
+        "default_s3_bucket": ["null", "string"],
+        "model_name": "string",
+        "rows": "integer",
+        "epochs": "integer",
+    }
+    assert dag["values"] == {"default_s3_bucket": None, "model_name": "baseline", "rows": 500, "epochs": 5}
+    assert dag["params"]["model_name"]["enum"] == ["baseline"]
+
+
+def test_a_run_reads_the_day_of_its_data_interval_and_a_manual_one_that_of_its_trigger(dag):
+    """``data_interval_start`` is undefined in the context of a run without a logical date, and undefined names fail the task."""
+    assert dag["rendered"] == {
+        "scheduled": {"default_s3_bucket": "", "day": "2026-01-05", "rows": "500"},
+        "manual": {"default_s3_bucket": "", "day": "2026-01-07", "rows": "500"},
+    }
+
+
+@pytest.mark.parametrize("task_id", ["preprocess", "training"])
+def test_parameters_and_outputs_are_names_of_the_notebook(dag, task_id):
+    notebook = nbformat.read(DAGS / dag["notebooks"][task_id], as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    (declared,) = [cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert set(dag["parameters"][task_id]) - _assigned(declared) == set()
+    everything = "\n".join(cell.source for cell in code)
+    assigned = _assigned("\n".join(line for line in everything.splitlines() if not line.startswith("%")))
+    assert dag["outputs"][task_id] != {}
+    assert set(dag["outputs"][task_id]) - assigned == set()
+
+
+def _assigned(source: str) -> set[str]:
+    return {
+        target.id
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
