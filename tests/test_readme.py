@@ -1,0 +1,70 @@
+"""README.md keeps its word: its Python runs, its permissions cover the calls that are made, and its commands exist."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("source", PYTHON_BLOCKS, ids=lambda source: source.strip().splitlines()[0])
+def test_python_blocks_run(source, tmp_path):
+    """In a process of its own, as Airflow parses a DAG file."""
+    file = tmp_path / "block.py"
+    file.write_text(source, encoding="utf-8")
+    done = subprocess.run([sys.executable, "-W", "error::DeprecationWarning:block", file], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_is_a_python_block():
+    assert PYTHON_BLOCKS
+
+
+def permissions_in_code():
+    """Return every IAM action that a call is translated with."""
+    found = set()
+    for file in (ROOT / "airflow_nbjobs" / "aws").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "translated":
+                found.add(node.args[0].value)
+    return found
+
+
+def test_the_policy_allows_every_call_that_is_made():
+    policy = json.loads(re.search(r"<!-- policy: caller -->\s*```json\n(.*?)```", README, re.DOTALL)[1])
+    allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
+    called = permissions_in_code()
+    assert "sagemaker:CreateTrainingJob" in called
+    assert called <= allowed
+
+
+def test_the_policy_allows_nothing_that_is_not_needed():
+    """CreateTrainingJob with tags needs AddTags, with a role PassRole; a log's tail needs its streams' names."""
+    policy = json.loads(re.search(r"<!-- policy: caller -->\s*```json\n(.*?)```", README, re.DOTALL)[1])
+    allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
+    assert allowed - permissions_in_code() == {"sagemaker:AddTags", "iam:PassRole", "logs:DescribeLogStreams"}
+
+
+def test_every_exception_of_the_table_exists():
+    from airflow_nbjobs.core import errors
+
+    named = set(re.findall(r"^\| `(Notebook\w+Error)`", README, re.MULTILINE))
+    assert named == {name for name in vars(errors) if re.fullmatch(r"Notebook\w+Error", name)} - {"NotebookJobError"}
+
+
+def test_the_table_of_calls_is_what_the_schedule_gives():
+    from airflow_nbjobs.core import defaults, polling
+
+    rows = re.findall(r"^\| ([\d,]+) \| ([\d,]+) \|$", README, re.MULTILINE)
+    assert len(rows) >= 4
+    for jobs, calls in rows:
+        count = int(jobs.replace(",", ""))
+        cycle = polling.cycle_delay_seconds(count, waiter_delay_seconds=defaults.WAITER_DELAY)
+        assert count * 60 / cycle == pytest.approx(int(calls.replace(",", "")))
