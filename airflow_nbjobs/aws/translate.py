@@ -86,6 +86,7 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
+        ConnectionError,  # noqa: A004 - botocore's own, the parent of "could not connect"
         HTTPClientError,
         NoCredentialsError,
         NoRegionError,
@@ -107,7 +108,7 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
         ) from error
     except ParamValidationError as error:
         raise NotebookJobConfigError(f"the request for {permission} on '{on}' is malformed: {error}") from error
-    except HTTPClientError as error:  # connection refused, time-outs, TLS
+    except (ConnectionError, HTTPClientError) as error:  # refused, timed out, TLS, closed half-way
         raise NotebookJobServiceError(
             f"{permission} on '{on}' got no answer: {error}",
             code=type(error).__name__,
