@@ -1,0 +1,178 @@
+"""
+``nbjobs local``: the embedded SageMaker as a program.
+
+Called by the CLI, and by ``python -m airflow_nbjobs.local``. Heavy imports wait until the arguments are known to be good.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.probe import Isolation
+
+DEFAULT_PORT = 4599
+DEFAULT_REGION = "eu-west-1"
+_NEEDED = ("boto3", "moto", "flask", "flask_cors", "werkzeug")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        metavar="N",
+        help=f"port on 127.0.0.1; 0 takes a free one (default {DEFAULT_PORT})",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="keep the jobs' folders here (default: a temporary folder, removed at the end)",
+    )
+    parser.add_argument("--region", default=DEFAULT_REGION, help=f"the AWS region to play (default {DEFAULT_REGION})")
+    parser.add_argument(
+        "--image-prefix",
+        type=Path,
+        default=Path(sys.prefix),
+        metavar="PATH",
+        help="the Python environment that plays the container's image (default: this one)",
+    )
+    parser.add_argument(
+        "--ready-file",
+        type=Path,
+        metavar="PATH",
+        help="write addresses, names and the key here as JSON once all is ready (mode 0600)",
+    )
+    parser.add_argument(
+        "--isolation",
+        choices=("auto", "userns", "root", "none"),
+        default="auto",
+        help="how jobs are kept apart (default: the best that works)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="how many jobs run at once; others wait (default: the number of CPUs)",
+    )
+    parser.add_argument(
+        "--exit-with-stdin",
+        action="store_true",
+        help="stop when standard input ends: for programs that start this server",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM. Returns 0, or 2 after one line on stderr that says what is missing."""
+    if problem := _problem(args):
+        sys.stderr.write(f"nbjobs local: {problem}\n")
+        return 2
+    _forget_aws_settings()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("airflow_nbjobs.local").setLevel(logging.INFO)
+    ends = _catch_signals()
+    from airflow_nbjobs.local.facts import write_ready_file
+    from airflow_nbjobs.local.image import ImageError
+    from airflow_nbjobs.local.probe import IsolationError
+    from airflow_nbjobs.local.server import PortInUseError, ServerSettings, serve
+
+    settings = ServerSettings(args.port, args.data, args.region, args.image_prefix, args.isolation, max(1, args.jobs))
+    try:
+        with serve(settings) as server:
+            if args.ready_file:
+                write_ready_file(server.facts, args.ready_file)
+            sys.stdout.write(_welcome(server.facts, server.isolation))
+            sys.stdout.flush()
+            ends.wait(args.exit_with_stdin)
+            if args.ready_file:
+                args.ready_file.unlink(missing_ok=True)
+    except (ImageError, IsolationError, PortInUseError) as error:
+        sys.stderr.write(f"nbjobs local: {error}\n")
+        return 2
+    return 0
+
+
+def _problem(args: argparse.Namespace) -> str | None:
+    from importlib.util import find_spec
+
+    from airflow_nbjobs.local.facts import DISTRIBUTION_ACCOUNTS
+
+    if sys.platform not in {"linux", "darwin"}:
+        return f"runs on Linux and macOS, not on {sys.platform}; on Windows use WSL 2"
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        return f"needs the extra 'local' ({', '.join(missing)} missing): pip install 'airflow-nbjobs[local]'"
+    if args.region not in DISTRIBUTION_ACCOUNTS:
+        return f"no SageMaker Distribution account is known for the region {args.region!r}; known: {', '.join(DISTRIBUTION_ACCOUNTS)}"
+    if args.ready_file and not args.ready_file.absolute().parent.is_dir():
+        return f"the folder of --ready-file {args.ready_file} does not exist"
+    return None
+
+
+def _forget_aws_settings() -> None:
+    """
+    Keep the user's AWS settings out of this process: its clients talk to itself only, and a profile that does not exist would end it.
+
+    moto reads its own settings from the environment when it is imported.
+    """
+    for name in [name for name in os.environ if name.startswith(("AWS_", "BOTO_", "MOTO_"))]:
+        del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+
+
+class _Ends:
+    """The main thread's wait, for a signal or for the end of standard input."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+    def signalled(self, *_: object) -> None:
+        os.write(self._write, b".")
+
+    def wait(self, with_stdin: bool) -> None:
+        watched = [self._read, 0] if with_stdin else [self._read]
+        while True:
+            ready, _, _ = select.select(watched, [], [])
+            if self._read in ready or not os.read(0, 4096):
+                return
+
+
+def _catch_signals() -> _Ends:
+    ends = _Ends()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, ends.signalled)
+    return ends
+
+
+def _welcome(facts: ServerFacts, isolation: Isolation) -> str:
+    from airflow_nbjobs.local.probe import DESCRIPTIONS, NOT_ISOLATED
+
+    lines = [
+        f"The embedded SageMaker is ready at {facts.endpoint_url} (Ctrl-C ends it and its jobs)",
+        "",
+        "boto3, the AWS CLI:",
+        *(f"  export {name}={shlex.quote(value)}" for name, value in facts.environment().items()),
+        "Airflow:",
+        f"  export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(facts.airflow_connection())}",
+        "",
+        f"isolation: {isolation.way}: {DESCRIPTIONS[isolation.way]}",
+        *(f"  passed over: {note}" for note in isolation.notes),
+        f"  {NOT_ISOLATED}",
+        "It runs trusted code only: whoever has the key runs code as you.",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,113 @@
+"""
+The SageMaker operations that the embedded SageMaker has.
+
+Called by ``server.py`` with the parsed, not yet validated request; answers with the response document, or raises ``ServiceError``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.local.checks import check_create, check_features, check_tags
+from airflow_nbjobs.local.jobs import IN_PROGRESS, Document, TrainingJob, new_job
+from airflow_nbjobs.local.listing import list_training_jobs
+from airflow_nbjobs.local.search import search_training_jobs
+from airflow_nbjobs.local.validation import RequestValidator
+from airflow_nbjobs.local.wire import ServiceError
+
+if TYPE_CHECKING:
+    from airflow_nbjobs.local.clients import ServiceClients
+    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.registry import JobRegistry
+    from airflow_nbjobs.local.runner import Runner
+
+MAX_TAGS = 50
+Operation = Callable[[Mapping[str, Any]], Document]
+
+
+class SageMakerOperations:
+    def __init__(self, *, facts: ServerFacts, registry: JobRegistry, runner: Runner, clients: ServiceClients) -> None:
+        self._facts = facts
+        self._registry = registry
+        self._runner = runner
+        self._clients = clients
+        self._validator = RequestValidator()
+        self._operations: dict[str, Operation] = {
+            "CreateTrainingJob": self._create,
+            "DescribeTrainingJob": lambda request: self._registry.get(request["TrainingJobName"]).describe(),
+            "ListTrainingJobs": lambda request: list_training_jobs(self._registry.all(), request),
+            "StopTrainingJob": self._stop,
+            "Search": self._search,
+            "ListTags": self._list_tags,
+            "AddTags": self._add_tags,
+        }
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> Document:
+        """
+        Perform one operation.
+
+        :raises ServiceError: in the service's words; for an operation that this server does not have, in ours.
+        """
+        if operation not in self._operations:
+            raise ServiceError(
+                "UnknownOperationException",
+                f"The embedded SageMaker does not support {operation}; it has {', '.join(sorted(self._operations))}.",
+            )
+        self._validator.check(operation, request)
+        return self._operations[operation](request)
+
+    def _create(self, request: Mapping[str, Any]) -> Document:
+        check_features(request)
+        check_create(request, facts=self._facts, clients=self._clients)
+        arn = (
+            f"arn:aws:sagemaker:{self._facts.region}:{self._facts.account_id}:training-job/{request['TrainingJobName']}"
+        )
+        job = new_job(request, arn=arn, now=time.time())
+        self._registry.add(job)
+        self._runner.submit(job)
+        return {"TrainingJobArn": arn}
+
+    def _stop(self, request: Mapping[str, Any]) -> Document:
+        name = self._registry.get(request["TrainingJobName"]).name
+        self._registry.change(name, _stopping)
+        self._runner.stop(name)
+        return {}
+
+    def _search(self, request: Mapping[str, Any]) -> Document:
+        if request["Resource"] != "TrainingJob":
+            raise ServiceError(
+                "ValidationException", f"The embedded SageMaker searches TrainingJob only, not {request['Resource']}."
+            )
+        return search_training_jobs(self._registry.all(), request)
+
+    def _list_tags(self, request: Mapping[str, Any]) -> Document:
+        # At most 50 tags, and pages of at least 50: one page holds all.
+        job = self._registry.by_arn(request["ResourceArn"])
+        return {"Tags": [{"Key": key, "Value": value} for key, value in job.tags]}
+
+    def _add_tags(self, request: Mapping[str, Any]) -> Document:
+        check_tags(request["Tags"])
+        name = self._registry.by_arn(request["ResourceArn"]).name
+        added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+
+        def tagged(job: TrainingJob) -> TrainingJob:
+            changed = job.tagged(added, now=time.time())
+            if len(changed.tags) > MAX_TAGS:
+                raise ServiceError(
+                    "ResourceLimitExceeded",
+                    f"A training job can have at most {MAX_TAGS} tags; these would make {len(changed.tags)}.",
+                )
+            return changed
+
+        changed = self._registry.change(name, tagged)
+        return {"Tags": [{"Key": key, "Value": value} for key, value in changed.tags]}
+
+
+def _stopping(job: TrainingJob) -> TrainingJob:
+    if job.status != IN_PROGRESS:
+        raise ServiceError(
+            "ValidationException", f"The request was rejected because the training job is in status {job.status}."
+        )
+    return job.stopping(now=time.time())

@@ -1,0 +1,306 @@
+"""
+Runs training jobs: the platform's side of a job, from the queue to its last status.
+
+Fed by ``operations.py``; writes statuses to the registry, and reaches S3 and CloudWatch Logs over the wire. One thread for each job that runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.local import storage
+from airflow_nbjobs.local.container import Container, Failure, WorkDir, build_environment, start_container, write_config
+from airflow_nbjobs.local.driver_copy import install_copy
+from airflow_nbjobs.local.image import Image, is_pullable
+from airflow_nbjobs.local.jobs import (
+    IN_PROGRESS,
+    STOPPING,
+    Outcome,
+    TrainingJob,
+    algorithm_error,
+    artifact_uri,
+    conclude,
+)
+from airflow_nbjobs.local.logs import LogStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_nbjobs.local.clients import ServiceClients
+    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.registry import JobRegistry
+
+LOG = logging.getLogger(__name__)
+
+STOP_GRACE_SECONDS = 120  # between SIGTERM and SIGKILL. Source: StopTrainingJob, API reference
+FAILURE_FILE_BYTES = 8192  # more than the service shows of it
+_CONTAINER_ML = "/opt/ml"
+_INPUT_PATH = "SM_EXECUTION_INPUT_PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSettings:
+    """
+    How jobs are run.
+
+    :param way: how containers are isolated, see ``isolation.py``.
+    :param parallel_jobs: how many jobs run at once; the others wait, InProgress.
+    :param keep_work: leave the jobs' folders in place when they have ended.
+    """
+
+    jobs_dir: Path
+    way: str
+    parallel_jobs: int
+    keep_work: bool
+    stop_grace_seconds: float = STOP_GRACE_SECONDS
+
+
+@dataclass(slots=True)
+class _Run:
+    """What another thread may do to a job: ask it to stop, or kill it because the server ends."""
+
+    name: str
+    is_claimed: bool = False  # by a worker, or by a stop that came before one
+    stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    container: Container | None = None
+    ran_too_long: bool = False
+
+
+class Runner:
+    def __init__(
+        self,
+        settings: RunnerSettings,
+        *,
+        facts: ServerFacts,
+        image: Image,
+        registry: JobRegistry,
+        clients: ServiceClients,
+    ) -> None:
+        self._settings = settings
+        self._facts = facts
+        self._image = image
+        self._registry = registry
+        self._clients = clients
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._runs: dict[str, _Run] = {}
+        self._is_closing = False
+        # These threads fork the containers and so must live as long as the server, see start_container.
+        self._workers = [
+            threading.Thread(target=self._work, name=f"job {n}", daemon=True) for n in range(settings.parallel_jobs)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def submit(self, job: TrainingJob) -> None:
+        with self._lock:
+            waiting = len(self._runs) >= self._settings.parallel_jobs
+            self._runs[job.name] = _Run(job.name)
+        if waiting:
+            text = f"Pending: the embedded SageMaker runs {self._settings.parallel_jobs} jobs at once"
+            self._registry.change(job.name, lambda waiting: waiting.moved("Starting", now=time.time(), message=text))
+        self._queue.put(job.name)
+
+    def stop(self, name: str) -> None:
+        """Make a job stop that the registry already shows as Stopping; returns at once."""
+        with self._lock:
+            run = self._runs.get(name)
+            if run is None:
+                return
+            run.stop.set()
+            is_waiting, run.is_claimed = not run.is_claimed, True
+        if is_waiting:
+            self._registry.change(name, lambda job: conclude(job, Outcome(), now=time.time()))
+
+    def close(self) -> None:
+        """Kill every job, at once, and return when their processes are gone."""
+        with self._lock:
+            self._is_closing = True
+            runs = list(self._runs.values())
+        for run in runs:
+            run.stop.set()
+            if run.container:
+                run.container.kill()
+        for _ in self._workers:
+            self._queue.put(None)
+        for worker in self._workers:
+            worker.join(timeout=10)
+
+    def _work(self) -> None:
+        while (name := self._queue.get()) is not None:
+            with self._lock:
+                run = self._runs[name]
+                is_mine, run.is_claimed = not run.is_claimed, True
+            if is_mine and not self._is_closing:
+                self._run(run)
+            with self._lock:
+                del self._runs[name]
+
+    def _run(self, run: _Run) -> None:
+        job = self._registry.get(run.name)
+        work = WorkDir(Path(tempfile.mkdtemp(prefix=f"{run.name}-", dir=self._settings.jobs_dir)))
+        try:
+            outcome = self._execute(run, job, work)
+        except Exception:
+            LOG.exception("%s: the embedded SageMaker itself failed", run.name)
+            outcome = Outcome("InternalServerError: We encountered an internal error. Please try again.")
+        ended = self._registry.change(run.name, lambda current: conclude(current, outcome, now=time.time()))
+        LOG.info(
+            "%s %s/%s in %.1f s", run.name, ended.status, ended.secondary_status, (ended.ended or 0) - ended.created
+        )
+        if not self._settings.keep_work:
+            shutil.rmtree(work.path, ignore_errors=True)
+
+    def _execute(self, run: _Run, job: TrainingJob, work: WorkDir) -> Outcome:
+        if run.stop.is_set():
+            return Outcome()
+        self._move(run.name, "Downloading")
+        work.make()
+        write_config(work, job.request)
+        try:
+            for channel in job.request.get("InputDataConfig", ()):
+                folder = work.opt_ml / "input" / "data" / channel["ChannelName"]
+                folder.mkdir()
+                storage.download_prefix(self._clients.s3, channel["DataSource"]["S3DataSource"]["S3Uri"], folder)
+        except storage.StorageError as error:
+            return Outcome(f"ClientError: Data download failed:{error}")
+        if not is_pullable(job.request["AlgorithmSpecification"]["TrainingImage"], self._facts.region):
+            return Outcome(
+                "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are incorrect."
+            )
+        if run.stop.is_set():
+            return Outcome()
+        self._registry.change(
+            run.name, lambda current: current if current.status == STOPPING else current.training(now=time.time())
+        )
+        return self._run_container(run, job, work)
+
+    def _run_container(self, run: _Run, job: TrainingJob, work: WorkDir) -> Outcome:
+        log = LogStream(self._clients.logs, f"{job.name}/algo-1-{int(time.time())}")
+        try:
+            container = self._start(job, work)
+            with self._lock:
+                run.container = container
+                if self._is_closing:
+                    container.kill()
+            failure = container.wait_started()
+            watch = threading.Thread(target=self._watch, args=(run, container, job.max_runtime_seconds), daemon=True)
+            watch.start()
+            while output := container.read():
+                log.write(output)
+            exit_code = container.wait()
+            run.ended.set()
+            watch.join()
+        finally:
+            log.end()
+        if self._is_closing:
+            return Outcome()
+        if failure:
+            log.join()
+            return Outcome(_start_failure_reason(failure, job.request))
+        self._move(run.name, "Uploading")
+        upload_problem = self._upload(job, work)
+        log.join()
+        if exit_code:
+            return Outcome(algorithm_error(_read_failure(work), exit_code), ran_too_long=run.ran_too_long)
+        return Outcome(upload_problem, ran_too_long=run.ran_too_long)
+
+    def _start(self, job: TrainingJob, work: WorkDir) -> Container:
+        is_bare = self._settings.way == "none"
+        home = str(work.home) if is_bare else "/home/sagemaker-user"
+        environment = build_environment(job.request, job_arn=job.arn, facts=self._facts, image=self._image, home=home)
+        if is_bare:
+            if self._image.driver_script:
+                install_copy(self._image.driver_script, work)
+            environment["PATH"] = f"{work.bin}:{environment['PATH']}"
+            if _INPUT_PATH in environment:
+                environment[_INPUT_PATH] = environment[_INPUT_PATH].replace(_CONTAINER_ML, str(work.opt_ml), 1)
+            environment["TMPDIR"] = str(work.tmp)
+        # A login shell (install_driver's `bash -l`) takes its PATH from the system's profile, which knows nothing of the environment.
+        (work.home / ".bash_profile").write_text(f'export PATH="{environment["PATH"]}"\n')
+        return start_container(
+            work,
+            way=self._settings.way,
+            argv=_argv(job.request),
+            environment=environment,
+            cwd=home,
+            keep=self._image.keep,
+        )
+
+    def _watch(self, run: _Run, container: Container, max_runtime_seconds: float) -> None:
+        """Stop the container when it is told to, or when its time is over: SIGTERM, the grace, SIGKILL."""
+        deadline = time.monotonic() + max_runtime_seconds
+        while not run.stop.wait(0.05):
+            if run.ended.is_set():
+                return
+            if time.monotonic() >= deadline:
+                # Stopped by hand at the same moment is a stop by hand: only the change that made it Stopping counts.
+                stopped = self._registry.change(run.name, _stopping_if_running)
+                run.ran_too_long = stopped.status == STOPPING and not run.stop.is_set()
+                break
+        container.terminate()
+        if not run.ended.wait(self._settings.stop_grace_seconds):
+            container.kill()
+
+    def _upload(self, job: TrainingJob, work: WorkDir) -> str | None:
+        """Upload what the container left; returns the FailureReason if that fails."""
+        kms_key_id = job.request["OutputDataConfig"].get("KmsKeyId", "")
+        for folder, name, always in (("output/data", "output.tar.gz", True), ("model", "model.tar.gz", False)):
+            source = work.opt_ml / folder
+            if not always and not any(source.iterdir()):
+                continue
+            try:
+                storage.pack(source, work.path / name)
+                storage.upload(self._clients.s3, work.path / name, f"{artifact_uri(job)}/{name}", kms_key_id=kms_key_id)
+            except (OSError, storage.StorageError) as error:
+                return f"ClientError: Artifact upload failed:{error}"
+        return None
+
+    def _move(self, name: str, secondary_status: str) -> None:
+        """Show progress, unless the job is Stopping, which stays until its end."""
+        self._registry.change(
+            name, lambda job: job.moved(secondary_status, now=time.time()) if job.status == IN_PROGRESS else job
+        )
+
+
+def _stopping_if_running(job: TrainingJob) -> TrainingJob:
+    return job.stopping(now=time.time()) if job.status == IN_PROGRESS else job
+
+
+def _argv(request: Mapping[str, Any]) -> list[str]:
+    algorithm = request["AlgorithmSpecification"]
+    # Without an entrypoint SageMaker runs `docker run IMAGE train`.
+    return [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", ())]
+
+
+def _start_failure_reason(failure: Failure, request: Mapping[str, Any]) -> str:
+    """Return the container runtime's words for an entrypoint that cannot be executed. The prefix misleads on AWS, too."""
+    if failure.stage != "exec":
+        LOG.error("the container could not be made: %s", failure.text)
+        return "InternalServerError: We encountered an internal error. Please try again."
+    command = _argv(request)[0]
+    if failure.errno != errno.ENOENT:
+        problem = f'"{command}": permission denied'
+    elif "/" in command:
+        problem = f'"{command}": stat {command}: no such file or directory'
+    else:
+        problem = f'"{command}": executable file not found in $PATH'
+    return f"ClientError: Artifact upload failed:API error (400): OCI runtime create failed: starting container process caused: exec: {problem}: unknown"
+
+
+def _read_failure(work: WorkDir) -> str:
+    path = work.opt_ml / "output" / "failure"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file.read(FAILURE_FILE_BYTES).decode(errors="replace")

@@ -1,0 +1,237 @@
+"""
+The embedded SageMaker: one WSGI server on loopback, with everything behind it.
+
+Started by ``command.py``. Routes each request by the service that its signature names, after ``access.py`` has let it in.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.local.access import check_access, parse_caller
+from airflow_nbjobs.local.backends import Backends
+from airflow_nbjobs.local.clients import ServiceClients, connect
+from airflow_nbjobs.local.facts import ROLE_NAME, ServerFacts, build_facts
+from airflow_nbjobs.local.image import Image, inspect_image
+from airflow_nbjobs.local.operations import SageMakerOperations
+from airflow_nbjobs.local.probe import Isolation, choose_isolation
+from airflow_nbjobs.local.registry import JobRegistry
+from airflow_nbjobs.local.runner import Runner, RunnerSettings
+from airflow_nbjobs.local.wire import (
+    Environ,
+    Response,
+    ServiceError,
+    StartResponse,
+    parse_json_object,
+    read_body,
+    send_error,
+    send_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOG = logging.getLogger(__name__)
+
+TARGET = "SageMaker."
+TRUST_POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
+
+
+class PortInUseError(Exception):
+    """Another program listens on the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """
+    What the command line says.
+
+    :param port: 0 takes a free one.
+    :param data_dir: where jobs' folders are kept; absent: a private temporary folder, removed at the end.
+    :param isolation: ``auto`` or one of ``probe.WAYS``.
+    """
+
+    port: int
+    data_dir: Path | None
+    region: str
+    image_prefix: Path
+    isolation: str
+    parallel_jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    facts: ServerFacts
+    isolation: Isolation
+
+
+class Application:
+    """The WSGI application. ``operations`` comes last, since its clients call this very application."""
+
+    def __init__(self, facts: ServerFacts) -> None:
+        self._facts = facts
+        self._backends = Backends(facts)
+        self.operations: SageMakerOperations | None = None
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Response:
+        caller = parse_caller(environ)
+        try:
+            check_access(environ, caller, self._facts.access_key_id)
+            if caller.service != "sagemaker":
+                return self._backends.answer(caller.service, environ, start_response)
+            if caller.region != self._facts.region:
+                raise ServiceError(
+                    "ValidationException",
+                    f"The embedded SageMaker plays the region {self._facts.region}; this request is for {caller.region}. Set AWS_DEFAULT_REGION, or "
+                    "start it with --region.",
+                )
+            return send_json(start_response, self._call(environ))
+        except ServiceError as error:
+            return send_error(environ, start_response, error, caller.service)
+        except Exception:
+            LOG.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            failure = ServiceError(
+                "InternalFailure", "The embedded SageMaker failed on this request; its own output says why.", 500
+            )
+            return send_error(environ, start_response, failure, caller.service)
+
+    def _call(self, environ: Environ) -> dict[str, Any]:
+        target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
+        if not target.startswith(TARGET) or self.operations is None:
+            raise ServiceError(
+                "UnknownOperationException",
+                "The embedded SageMaker has SageMaker's JSON operations only, no endpoints or metrics.",
+            )
+        return self.operations.call(target.removeprefix(TARGET), parse_json_object(read_body(environ)))
+
+
+@contextmanager
+def serve(settings: ServerSettings) -> Iterator[RunningServer]:
+    """
+    Run the server in threads of this process until the block ends; then kill the jobs and remove what was made.
+
+    :raises PortInUseError: settings.port is taken.
+    :raises ImageError: the image's environment does not work.
+    :raises IsolationError: the isolation that was asked for does not work.
+    """
+    listener = _listen(settings.port)
+    try:
+        image = inspect_image(settings.image_prefix)
+        isolation = choose_isolation(settings.isolation, image)
+        facts = build_facts(
+            port=listener.getsockname()[1],
+            region=settings.region,
+            access_key_id=f"AKIALOCAL{secrets.token_hex(16).upper()}",
+            secret_access_key=secrets.token_urlsafe(30),
+            isolation=isolation.way,
+        )
+        with _jobs_dir(settings.data_dir) as jobs_dir, _listening(listener, facts) as application:
+            clients = connect(facts)
+            runner = _assemble(application, settings, facts=facts, image=image, jobs_dir=jobs_dir, clients=clients)
+            try:
+                furnish(facts, clients)
+                yield RunningServer(facts, isolation)
+            finally:
+                runner.close()
+    finally:
+        listener.close()
+
+
+def _assemble(
+    application: Application,
+    settings: ServerSettings,
+    *,
+    facts: ServerFacts,
+    image: Image,
+    jobs_dir: Path,
+    clients: ServiceClients,
+) -> Runner:
+    registry = JobRegistry()
+    runner_settings = RunnerSettings(
+        jobs_dir, facts.isolation, settings.parallel_jobs, keep_work=settings.data_dir is not None
+    )
+    runner = Runner(runner_settings, facts=facts, image=image, registry=registry, clients=clients)
+    application.operations = SageMakerOperations(facts=facts, registry=registry, runner=runner, clients=clients)
+    return runner
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise PortInUseError(
+            f"port {port} of 127.0.0.1 cannot be used: {error.strerror}; choose another with --port (0 takes a free one)"
+        ) from error
+    return listener
+
+
+@contextmanager
+def _jobs_dir(data_dir: Path | None) -> Iterator[Path]:
+    if data_dir is not None:
+        jobs_dir = data_dir.absolute() / "jobs"
+        jobs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield jobs_dir
+        return
+    folder = Path(tempfile.mkdtemp(prefix="nbjobs-local-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _listening(listener: socket.socket, facts: ServerFacts) -> Iterator[Application]:
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+    from werkzeug.serving import make_server
+
+    class Handler(MotoRequestHandler):  # type: ignore[misc] # moto has no type information
+        # Headers and body are two writes; Nagle's algorithm would hold the second back for 40 ms.
+        disable_nagle_algorithm = True
+
+        def log_request(self, *_: object) -> None:
+            """One line for each request would bury what matters."""
+
+    application = Application(facts)
+    host, port = listener.getsockname()
+    server = make_server(host, port, application, threaded=True, request_handler=Handler, fd=os.dup(listener.fileno()))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="server", daemon=True)
+    thread.start()
+    try:
+        yield application
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def furnish(facts: ServerFacts, clients: ServiceClients) -> None:
+    """Make what an account of the sample's users has: the buckets, the public sample data, the execution role."""
+    clients.iam.create_role(
+        RoleName=ROLE_NAME, AssumeRolePolicyDocument=TRUST_POLICY, Description="Execution role of notebook jobs"
+    )
+    location = (
+        {} if facts.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": facts.region}}
+    )
+    for bucket in (facts.default_bucket, facts.sample_bucket):
+        clients.s3.create_bucket(Bucket=bucket, **location)
+    for key, body in _sample_objects().items():
+        clients.s3.put_object(Bucket=facts.sample_bucket, Key=key, Body=body)
+
+
+def _sample_objects() -> dict[str, bytes]:
+    from airflow_nbjobs.local.sample_data import sample_objects
+
+    return sample_objects()

@@ -1,0 +1,112 @@
+"""
+S3 as the platform uses it: input channels down, output archives up.
+
+Called by ``runner.py`` and ``checks.py`` with a boto3 S3 client.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class StorageError(Exception):
+    """An object could not be read or written; the text is the service's and says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Location:
+    bucket: str
+    key: str
+
+
+def parse_s3_uri(uri: str) -> S3Location:
+    parts = urlsplit(uri, allow_fragments=False)
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return S3Location(parts.netloc, path.removeprefix("/"))
+
+
+def has_objects(s3: Any, uri: str) -> bool:
+    """Say whether any key begins with the URI's key; a bucket that does not exist has none."""
+    from botocore.exceptions import ClientError
+
+    location = parse_s3_uri(uri)
+    try:
+        return bool(s3.list_objects_v2(Bucket=location.bucket, Prefix=location.key, MaxKeys=1)["KeyCount"])
+    except ClientError:
+        return False
+
+
+def local_name(key: str, prefix: str) -> str:
+    """
+    Return the path, relative to the channel's folder, of an object found under ``prefix``.
+
+    The prefix is one of key *names*, not a folder: ``in/a`` also finds ``in/ab/c``, which keeps what follows the prefix's last slash.
+
+    :raises StorageError: the key would leave the folder.
+    """
+    folder = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
+    name = key.removeprefix(folder) if key.startswith(folder) else key[prefix.rfind("/") + 1 :]
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise StorageError(f"the key {key!r} leaves the channel's folder")
+    return name
+
+
+def download_prefix(s3: Any, uri: str, folder: Path) -> int:
+    """
+    Download every object under a prefix; returns how many.
+
+    :raises StorageError: an object cannot be read.
+    """
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import ClientError
+
+    location = parse_s3_uri(uri)
+    count = 0
+    key = location.key
+    try:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=location.key):
+            for key in (found["Key"] for found in page.get("Contents", ()) if not found["Key"].endswith("/")):
+                target = folder / local_name(key, location.key)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _download(s3, location.bucket, key, target)
+                count += 1
+    except (ClientError, Boto3Error) as error:
+        raise StorageError(f"Unable to download object s3://{location.bucket}/{key} ({error})") from error
+    return count
+
+
+def _download(s3: Any, bucket: str, key: str, target: Path) -> None:
+    # One GET, not `download_file`: its HEAD and its thread pool cost more than a notebook's bytes.
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+    with target.open("wb") as file:
+        for chunk in body.iter_chunks(1 << 20):
+            file.write(chunk)
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the folder's content, at the archive's root, in a stable order."""
+    with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
+        for entry in sorted(folder.iterdir()):
+            tar.add(entry, entry.name)
+
+
+def upload(s3: Any, file: Path, uri: str, *, kms_key_id: str = "") -> None:
+    """
+    Upload one file.
+
+    :raises StorageError: it cannot be written.
+    """
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import ClientError
+
+    location = parse_s3_uri(uri)
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
+    try:
+        s3.upload_file(str(file), location.bucket, location.key, ExtraArgs=encryption)
+    except (ClientError, Boto3Error) as error:
+        raise StorageError(f"Unable to upload to {uri} ({error})") from error
