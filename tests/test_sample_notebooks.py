@@ -40,7 +40,7 @@ def test_a_notebook_is_stored_without_outputs_and_is_valid(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_needs_nothing_but_what_the_image_has(name):
-    """No helper of ours, no shell, no installation: the same file runs in SageMaker Distribution and on a laptop."""
+    """Nothing of this package, no shell, no installation: the same file runs in SageMaker Distribution and on a laptop."""
     code = "\n".join(
         cell.source for cell in nbformat.read(NOTEBOOKS / name, as_version=4).cells if cell.cell_type == "code"
     )
