@@ -271,7 +271,7 @@ def _cell_error(
         | tags
         | {
             "source": "\n    ".join(("", *shown)),
-            "traceback": "\n    ".join(("", *cell.traceback)),
+            "traceback": "\n    ".join(("", *cell.traceback.splitlines())),
             "next": f"open the executed notebook at {at}",
         },
         job_name=name,

@@ -169,9 +169,12 @@ def _machine(region_name: str | None) -> tuple[Callable[[str], Any], str | None,
 
 
 def _embedded(stack: contextlib.ExitStack) -> tuple[dict[str, Any], Callable[[str], Any], str]:
-    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+    from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 
-    embedded = stack.enter_context(EmbeddedSageMaker())
+    try:
+        embedded = stack.enter_context(EmbeddedSageMaker())
+    except EmbeddedSageMakerError as error:
+        raise NotebookJobConfigError(str(error)) from error
     defaults = {
         "role": embedded.facts.role_arn,
         "s3_root_uri": f"s3://{embedded.facts.default_bucket}/nbjobs",
