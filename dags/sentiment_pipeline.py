@@ -15,7 +15,7 @@ values in the trigger form or with `airflow dags trigger --conf`.
 Role, image and S3 location of the jobs come from the AWS connection's extra or from section `[nbjobs]` of the Airflow configuration.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param
 
@@ -28,6 +28,7 @@ BUCKET = "{{ params.default_s3_bucket or '' }}"
 with DAG(
     "sentiment_pipeline",
     schedule="@daily",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     default_args={"retries": 1, "retry_delay": timedelta(minutes=1)},
     params={

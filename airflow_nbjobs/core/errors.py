@@ -17,6 +17,7 @@ NotebookJobError (RuntimeError)
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class NotebookJobError(RuntimeError):
 
     def __str__(self) -> str:
         width = max((len(label) for label in self.details), default=0) + 1
-        return "\n".join([self.headline, *(f"  {label + ':':<{width}} {text}" for label, text in self.details.items())])
+        lines = [f"  {label + ':':<{width}} {text}" for label, text in self.details.items()]
+        # A text that begins on a line of its own (a traceback) leaves blanks behind its label.
+        return "\n".join([self.headline, *(re.sub(r" +\n", "\n", line) for line in lines)])
 
 
 class NotebookJobConfigError(NotebookJobError):
