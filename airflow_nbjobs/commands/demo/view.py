@@ -1,0 +1,214 @@
+"""
+What the demo shows: rows while the pipeline runs, a report at the end. Values in, text out.
+
+Called by ``app.py``; rich is used where it is installed and standard output is a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.live import Live
+    from rich.table import Table
+
+# In a CI log a line for each cell says little; a change of state is always shown.
+CELL_LINE_SECONDS = 5.0
+ERROR_LINES = 40
+_VALUE_LIMIT = 200
+_STYLES = {"success": "green", "failed": "bold red", "upstream_failed": "red", "running": "cyan", "deferred": "cyan"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One task instance at one moment.
+
+    :param cells: cells done and cells in all, where papermill has said so.
+    :param seconds: since its try started, until its end if it has ended.
+    """
+
+    task: str
+    state: str
+    cells: tuple[int, int] | None
+    seconds: float | None
+
+    @property
+    def cell_text(self) -> str:
+        return f"{self.cells[0]} of {self.cells[1]}" if self.cells else ""
+
+    @property
+    def seconds_text(self) -> str:
+        return "" if self.seconds is None else f"{self.seconds:.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """
+    What is left of a task instance at the end of the run.
+
+    :param facts: its XCom ``nbjobs_job``, empty for a task that is no notebook job.
+    :param returned: its ``return_value``.
+    :param error: its log's last lines, where it failed.
+    """
+
+    row: Row
+    facts: Mapping[str, Any]
+    returned: Any
+    error: Sequence[str]
+
+
+class Display(Protocol):
+    """Shows rows as they change, and lines."""
+
+    def update(self, rows: Sequence[Row]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class PlainDisplay:
+    """One line a change, for logs."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._shown: dict[str, tuple[Row, float]] = {}
+
+    def update(self, rows: Sequence[Row]) -> None:
+        now = time.monotonic() - self._begun
+        for row in rows:
+            before, shown_at = self._shown.get(row.task, (None, 0.0))
+            if before is None or is_worth_a_line(before, row, seconds_since=now - shown_at):
+                print(plain_line(row, at_seconds=now), flush=True)
+                self._shown[row.task] = (row, now)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+class LiveDisplay:
+    """A table that is drawn anew in place."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self._live: Live = Live(refresh_per_second=4)
+        self._live.start()
+
+    def update(self, rows: Sequence[Row]) -> None:
+        self._live.update(_table(rows))
+
+    def close(self) -> None:
+        self._live.stop()
+
+
+def make_display() -> Display:
+    """Return a live table where standard output is a terminal and rich is installed, else plain lines."""
+    if sys.stdout.isatty():
+        try:
+            return LiveDisplay()
+        except ImportError:
+            return PlainDisplay()
+    return PlainDisplay()
+
+
+def build_rows(
+    instances: Sequence[Mapping[str, Any]], cells: Mapping[str, tuple[int, int]], *, now: datetime
+) -> list[Row]:
+    """
+    Return a row for each task instance, in the order in which they started; those still to come last.
+
+    :param instances: as Airflow's API describes them.
+    :param cells: by `label` of the instance.
+    """
+    ordered = sorted(instances, key=lambda instance: (instance["start_date"] or "~", label(instance)))
+    return [
+        Row(
+            task=label(instance),
+            state=instance["state"] or "waiting",
+            cells=cells.get(label(instance)),
+            seconds=_seconds(instance, now),
+        )
+        for instance in ordered
+    ]
+
+
+def label(instance: Mapping[str, Any]) -> str:
+    """Return the task's id, with the map index of a mapped one."""
+    index = instance["map_index"]
+    return str(instance["task_id"]) if index < 0 else f"{instance['task_id']}[{index}]"
+
+
+def is_worth_a_line(before: Row, row: Row, *, seconds_since: float) -> bool:
+    """Whether a plain log should show a row again: its state changed, or its cell did and some time has passed."""
+    return row.state != before.state or (row.cells != before.cells and seconds_since >= CELL_LINE_SECONDS)
+
+
+def plain_line(row: Row, *, at_seconds: float) -> str:
+    cell = f"  cell {row.cell_text}" if row.cells else ""
+    return f"[{at_seconds:6.1f} s] {row.task:<20} {row.state:<16}{cell}".rstrip()
+
+
+def report(results: Sequence[TaskResult], *, run_state: str, seconds: float) -> str:
+    """Return the end's text: each task's duration, outputs and executed notebook, and the error of those that failed."""
+    lines = [f"Run {run_state} after {seconds:.1f} s"]
+    for result in results:
+        lines += ["", f"{result.row.task}: {result.row.state}, {result.row.seconds_text or '0'} s"]
+        lines += [f"  {name} = {_shorten(json.dumps(value))}" for name, value in _outputs(result).items()]
+        if uri := result.facts.get("executed_notebook_uri"):
+            lines.append(f"  executed notebook: {uri}")
+        lines += [f"  | {line}" for line in result.error]
+    return "\n".join(lines)
+
+
+def error_lines(events: Sequence[Any]) -> list[str]:
+    """
+    Return what a person needs of a failed try's log: each error with the exception that caused it, else the last lines.
+
+    :param events: of Airflow's log API: objects with ``event``, ``level`` and ``error_detail``, or plain lines.
+    """
+    lines: list[str] = []
+    for event in events:
+        if isinstance(event, dict) and event.get("level") in {"error", "critical"}:
+            lines += str(event.get("event", "")).splitlines()
+            for cause in event.get("error_detail") or []:
+                lines += f"{cause.get('exc_type')}: {cause.get('exc_value')}".splitlines()
+    if not lines:
+        for event in events:
+            lines += str(event.get("event", "") if isinstance(event, dict) else event).splitlines()
+    return lines[-ERROR_LINES:]
+
+
+def _outputs(result: TaskResult) -> dict[str, Any]:
+    outputs = result.returned.get("outputs") if isinstance(result.returned, dict) else None
+    if isinstance(outputs, dict):
+        return outputs
+    return {} if result.returned is None else {"return_value": result.returned}
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
+
+
+def _seconds(instance: Mapping[str, Any], now: datetime) -> float | None:
+    if not instance["start_date"]:
+        return None
+    begun = datetime.fromisoformat(instance["start_date"])
+    ended = datetime.fromisoformat(instance["end_date"]) if instance["end_date"] else now
+    return max(0.0, (ended - begun).total_seconds())
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    from rich.table import Table
+
+    table = Table("task", "state", "cell")
+    table.add_column("seconds", justify="right")
+    for row in rows:
+        table.add_row(row.task, f"[{_STYLES.get(row.state, 'default')}]{row.state}[/]", row.cell_text, row.seconds_text)
+    return table
