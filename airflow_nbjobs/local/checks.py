@@ -22,12 +22,16 @@ _ACCELERATED = re.compile(r"^ml\.(p|g|trn)\d")
 _LOCAL_DISK = re.compile(r"^ml\.(p4d|p4de|p5\w*|p6\w*|g4dn|g5|g6\w*|trn1n?|trn2)\.")  # NVMe instance storage
 
 
-def check_features(request: Mapping[str, Any]) -> None:
+def check_features(request: Mapping[str, Any], *, way: str) -> None:
     """
     Refuse what cannot run here, rather than let it seem to work.
 
     :raises ServiceError: names the field.
     """
+    if request.get("EnableNetworkIsolation") and way == "none":
+        raise ServiceError(
+            "ValidationException", "The embedded SageMaker has no namespaces here, and so no EnableNetworkIsolation."
+        )
     for feature in _unsupported(request):
         raise ServiceError("ValidationException", f"The embedded SageMaker does not support {feature}.")
 

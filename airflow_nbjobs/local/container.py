@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class Container:
     def __init__(self, process: subprocess.Popen[bytes], control: int, status: int) -> None:
         self._process = process
         self._control = control
+        self._lock = threading.Lock()
         self._status = status
 
     def wait_started(self) -> Failure | None:
@@ -96,9 +98,10 @@ class Container:
 
     def kill(self) -> None:
         """Kill every process of the container, at once."""
-        if self._control >= 0:
-            os.close(self._control)
-            self._control = -1
+        with self._lock:  # a descriptor closed twice would close somebody else's
+            if self._control >= 0:
+                os.close(self._control)
+                self._control = -1
 
     def wait(self) -> int:
         """Return the exit code when every process is gone; 128 + n for a signal."""
@@ -110,7 +113,14 @@ class Container:
 
 
 def start_container(
-    work: WorkDir, *, way: str, argv: Sequence[str], environment: Mapping[str, str], cwd: str, keep: Sequence[str]
+    work: WorkDir,
+    *,
+    way: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: str,
+    keep: Sequence[str],
+    has_network: bool = True,
 ) -> Container:
     """
     Start ``argv`` in its own container and return at once.
@@ -130,6 +140,7 @@ def start_container(
         "keep": [path for path in keep if path.startswith("/tmp/")],  # noqa: S108 - the folder that the container replaces
         "argv": list(argv),
         "cwd": cwd,
+        "has_network": has_network,
         "environment": dict(environment),
         "server_pid": os.getpid(),
         "control_fd": control_read,

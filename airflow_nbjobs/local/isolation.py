@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -30,9 +33,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x8, 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
+SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SETUP_FAILED = 70  # EX_SOFTWARE: our exit code when the container could not be made; the reason is on the status pipe
 KILLED = 128 + signal.SIGKILL
@@ -50,6 +54,7 @@ class ContainerSpec:
     :param tmp: directory that becomes ``/tmp``.
     :param home: directory that becomes ``/home/sagemaker-user``.
     :param keep: paths below ``/tmp`` that stay visible: the Python environment and its interpreter.
+    :param has_network: otherwise only a loopback interface of its own, which Jupyter needs to reach its kernel.
     :param environment: the entrypoint's whole environment.
     :param server_pid: who may not die before us.
     :param control_fd: read end of a pipe that the server holds open; its end means "kill everything".
@@ -64,6 +69,7 @@ class ContainerSpec:
     keep: tuple[str, ...]
     argv: tuple[str, ...]
     cwd: str
+    has_network: bool
     environment: dict[str, str]
     server_pid: int
     control_fd: int
@@ -124,11 +130,12 @@ def main(spec_path: str) -> int:
 def _run_in_namespaces(spec: ContainerSpec) -> int:
     system = _System()
     _die_with_server(system, spec)
+    flags = CLONE_NEWNS | CLONE_NEWPID | (0 if spec.has_network else CLONE_NEWNET)
     if spec.way == "userns":
         with _id_mapping():
-            system.unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER)
+            system.unshare(flags | CLONE_NEWUSER)
     else:
-        system.unshare(CLONE_NEWNS | CLONE_NEWPID)
+        system.unshare(flags)
     # The kernel forgets the parent-death signal when a process gains capabilities, as unshare(CLONE_NEWUSER) makes it.
     _die_with_server(system, spec)
     life_read, life_write = os.pipe()
@@ -186,10 +193,18 @@ def _init(system: _System, spec: ContainerSpec, life_read: int) -> int:
     # getppid() is 0 in here, so whether the outer process still lives is read off a pipe that only it holds.
     if select.select([life_read], [], [], 0)[0]:
         return KILLED
+    if not spec.has_network:
+        _bring_loopback_up()
     _build_tree(system, spec)
     child = _spawn(spec)
     os.close(spec.status_fd)
     return _wait(spec, child, kill=lambda: None, watch_control=False)
+
+
+def _bring_loopback_up() -> None:
+    request = struct.pack("16sH14x", b"lo", IFF_UP)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, request)
 
 
 def _build_tree(system: _System, spec: ContainerSpec) -> None:

@@ -106,6 +106,7 @@ class TrainingJob:
     def describe(self) -> Document:
         """Return everything that AWS says of a job; what has not happened yet is absent. Tags are not in it."""
         document = {key: value for key, value in self.request.items() if key not in {"Tags", "SessionChainingConfig"}}
+        document |= _defaults(self.request)
         document |= {
             "TrainingJobName": self.name,
             "TrainingJobArn": self.arn,
@@ -194,6 +195,19 @@ def artifact_uri(job: TrainingJob) -> str:
 def algorithm_error(failure_text: str, exit_code: int) -> str:
     """Return the FailureReason of a container that failed: what it wrote to ``/opt/ml/output/failure``, then its exit code."""
     return f"AlgorithmError: {failure_text}, exit code: {exit_code}"
+
+
+def _defaults(request: Mapping[str, Any]) -> Document:
+    """Return what Describe fills in where the request is silent, as seen in AWS' answers."""
+    defaults: Document = {
+        "AlgorithmSpecification": {"EnableSageMakerMetricsTimeSeries": False, **request["AlgorithmSpecification"]},
+        "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
+    }
+    if channels := request.get("InputDataConfig"):
+        defaults["InputDataConfig"] = [
+            {"CompressionType": "None", "RecordWrapperType": "None", **channel} for channel in channels
+        ]
+    return defaults
 
 
 def _transition_document(transition: Transition) -> Document:

@@ -59,7 +59,7 @@ class SageMakerOperations:
         return self._operations[operation](request)
 
     def _create(self, request: Mapping[str, Any]) -> Document:
-        check_features(request)
+        check_features(request, way=self._facts.isolation)
         check_create(request, facts=self._facts, clients=self._clients)
         arn = (
             f"arn:aws:sagemaker:{self._facts.region}:{self._facts.account_id}:training-job/{request['TrainingJobName']}"

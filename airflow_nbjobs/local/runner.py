@@ -71,6 +71,7 @@ class _Run:
     name: str
     is_claimed: bool = False  # by a worker, or by a stop that came before one
     stop: threading.Event = field(default_factory=threading.Event)
+    wake: threading.Event = field(default_factory=threading.Event)  # something below, or above, has become true
     ended: threading.Event = field(default_factory=threading.Event)
     container: Container | None = None
     ran_too_long: bool = False
@@ -94,7 +95,7 @@ class Runner:
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._runs: dict[str, _Run] = {}
-        self._is_closing = False
+        self._closing = threading.Event()
         # These threads fork the containers and so must live as long as the server, see start_container.
         self._workers = [
             threading.Thread(target=self._work, name=f"job {n}", daemon=True) for n in range(settings.parallel_jobs)
@@ -118,6 +119,7 @@ class Runner:
             if run is None:
                 return
             run.stop.set()
+            run.wake.set()
             is_waiting, run.is_claimed = not run.is_claimed, True
         if is_waiting:
             self._registry.change(name, lambda job: conclude(job, Outcome(), now=time.time()))
@@ -125,7 +127,7 @@ class Runner:
     def close(self) -> None:
         """Kill every job, at once, and return when their processes are gone."""
         with self._lock:
-            self._is_closing = True
+            self._closing.set()
             runs = list(self._runs.values())
         for run in runs:
             run.stop.set()
@@ -141,7 +143,7 @@ class Runner:
             with self._lock:
                 run = self._runs[name]
                 is_mine, run.is_claimed = not run.is_claimed, True
-            if is_mine and not self._is_closing:
+            if is_mine and not self._closing.is_set():
                 self._run(run)
             with self._lock:
                 del self._runs[name]
@@ -154,6 +156,8 @@ class Runner:
         except Exception:
             LOG.exception("%s: the embedded SageMaker itself failed", run.name)
             outcome = Outcome("InternalServerError: We encountered an internal error. Please try again.")
+        if self._closing.is_set():
+            return
         ended = self._registry.change(run.name, lambda current: conclude(current, outcome, now=time.time()))
         LOG.info(
             "%s %s/%s in %.1f s", run.name, ended.status, ended.secondary_status, (ended.ended or 0) - ended.created
@@ -191,7 +195,7 @@ class Runner:
             container = self._start(job, work)
             with self._lock:
                 run.container = container
-                if self._is_closing:
+                if self._closing.is_set():
                     container.kill()
             failure = container.wait_started()
             watch = threading.Thread(target=self._watch, args=(run, container, job.max_runtime_seconds), daemon=True)
@@ -200,10 +204,11 @@ class Runner:
                 log.write(output)
             exit_code = container.wait()
             run.ended.set()
+            run.wake.set()
             watch.join()
         finally:
             log.end()
-        if self._is_closing:
+        if self._closing.is_set():
             return Outcome()
         if failure:
             log.join()
@@ -235,19 +240,21 @@ class Runner:
             environment=environment,
             cwd=home,
             keep=self._image.keep,
+            has_network=not job.request.get("EnableNetworkIsolation", False),
         )
 
     def _watch(self, run: _Run, container: Container, max_runtime_seconds: float) -> None:
         """Stop the container when it is told to, or when its time is over: SIGTERM, the grace, SIGKILL."""
-        deadline = time.monotonic() + max_runtime_seconds
-        while not run.stop.wait(0.05):
-            if run.ended.is_set():
-                return
-            if time.monotonic() >= deadline:
-                # Stopped by hand at the same moment is a stop by hand: only the change that made it Stopping counts.
-                stopped = self._registry.change(run.name, _stopping_if_running)
-                run.ran_too_long = stopped.status == STOPPING and not run.stop.is_set()
-                break
+
+        def exceed(job: TrainingJob) -> TrainingJob:
+            # A stop by hand at the same moment is a stop by hand: only the change that makes the job Stopping counts.
+            run.ran_too_long = job.status == IN_PROGRESS
+            return job.stopping(now=time.time()) if run.ran_too_long else job
+
+        if not run.wake.wait(max_runtime_seconds):
+            self._registry.change(run.name, exceed)
+        elif run.ended.is_set():
+            return
         container.terminate()
         if not run.ended.wait(self._settings.stop_grace_seconds):
             container.kill()
@@ -271,10 +278,6 @@ class Runner:
         self._registry.change(
             name, lambda job: job.moved(secondary_status, now=time.time()) if job.status == IN_PROGRESS else job
         )
-
-
-def _stopping_if_running(job: TrainingJob) -> TrainingJob:
-    return job.stopping(now=time.time()) if job.status == IN_PROGRESS else job
 
 
 def _argv(request: Mapping[str, Any]) -> list[str]:

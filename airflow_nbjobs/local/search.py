@@ -35,6 +35,8 @@ def search_training_jobs(jobs: Sequence[TrainingJob], request: Mapping[str, Any]
 
     :raises ServiceError: an expression that means nothing.
     """
+    if _count_contains(request.get("SearchExpression", {})) > 1:
+        raise ServiceError("ValidationException", "'CONTAINS' operator usage limit of 1 exceeded.")
     documents = {job.name: result_document(job) for job in jobs}
     found = [job for job in jobs if matches(documents[job.name], request.get("SearchExpression", {}))]
     sort_by = request.get("SortBy", "LastModifiedTime")
@@ -71,6 +73,16 @@ def matches(document: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
         *(matches(document, below) for below in expression.get("SubExpressions", ())),
     ]
     return any(results) if results and expression.get("Operator") == "Or" else all(results)
+
+
+def _count_contains(expression: Mapping[str, Any]) -> int:
+    filters = [
+        *expression.get("Filters", ()),
+        *(f for nested in expression.get("NestedFilters", ()) for f in nested["Filters"]),
+    ]
+    here = sum(1 for condition in filters if condition.get("Operator") == "Contains")
+    below = sum(_count_contains(part) for part in expression.get("SubExpressions", ()))
+    return here + below
 
 
 def _nested_matches(document: Mapping[str, Any], nested: Mapping[str, Any]) -> bool:
