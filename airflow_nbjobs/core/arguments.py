@@ -13,8 +13,10 @@ from typing import Any
 
 from airflow_nbjobs.core.naming import parse_s3_uri
 
-# Shapes of botocore ``sagemaker/2017-07-24/service-2``; \p{L}\p{Z}\p{N} has no equivalent in `re`, [\w\s] is the same letters, digits and blanks plus _.
-_TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*")
+# Shapes of botocore ``sagemaker/2017-07-24/service-2``; \p{L}\p{Z}\p{N} has no equivalent in `re`: \w are the letters and digits and _, and blanks are
+# \s without its control characters (line ends, tabs), which \p{Z} has not.
+_TAG_CHARACTERS = r"(?:(?![\x00-\x1f\x7f-\x9f])\s|[\w.:/=+\-@])"
+_TAG_TEXT = re.compile(f"{_TAG_CHARACTERS}*")
 _ROLE_ARN = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
 _ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _KMS_KEY = re.compile(r"[a-zA-Z0-9:/_-]{1,2048}")
@@ -74,7 +76,8 @@ def image_uri(value: object) -> str:
             f"{image!r} is not an image URI (at most 255 characters) such as '123456789012.dkr.ecr.eu-west-1.amazonaws.com/name:tag', "
             "nor a short name such as 'sagemaker-distribution:4-cpu'"
         )
-    if short_image_tag(image) is None and ecr_region(image) is None and "." not in image.partition("/")[0]:
+    registry, slash, _ = image.partition("/")
+    if short_image_tag(image) is None and not (slash and "." in registry):
         raise ValueError(
             f"{image!r} names no registry; give the full URI, or 'sagemaker-distribution:<tag>' (e.g. 'sagemaker-distribution:4-cpu') for AWS's own image"
         )
@@ -241,7 +244,7 @@ def tags(value: object) -> dict[str, str]:
 
 def tag_text(value: str) -> str:
     """Make any text fit for a tag value: characters that tags cannot hold become underscores, and it is cut to 256."""
-    return re.sub(r"[^\w\s.:/=+\-@]", "_", value)[:256]
+    return re.sub(rf"(?!{_TAG_CHARACTERS}).", "_", value, flags=re.DOTALL)[:256]
 
 
 def studio_domain_arn(value: object) -> str:

@@ -181,7 +181,8 @@ def _conflicts(values: Mapping[str, Any], arguments: Mapping[str, object]) -> li
             f"use the image's copy in {region!r} or set region_name={image_region!r}"
         )
     # The SDK drops half a VPC configuration in silence, and the job then runs outside the VPC.
-    groups, subnets = (arguments.get("security_group_ids"), arguments.get("subnets"))
+    # Read as parsed where that worked: a text of commas alone is an empty list.
+    groups, subnets = (values.get(name, arguments.get(name)) for name in ("security_group_ids", "subnets"))
     if bool(groups) != bool(subnets):
         given, absent = ("security_group_ids", "subnets") if groups else ("subnets", "security_group_ids")
         problems.append(f"{given} is given without {absent}; a VPC configuration needs both, or neither")

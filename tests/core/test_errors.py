@@ -1,0 +1,87 @@
+"""Errors: what they say, and that nothing of them is lost between processes."""
+
+import copy
+import inspect
+import pickle
+
+import pytest
+
+from airflow_nbjobs.core import errors
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+    NotebookOutputError,
+)
+
+FIELDS = {
+    "details": {"notebook": "a.ipynb", "next": "look"},
+    "job_name": "nightly-7f3a",
+    "problems": ("one", "two"),
+    "cell": 7,
+    "ename": "ZeroDivisionError",
+    "evalue": "division by zero",
+    "code": "AccessDenied",
+    "is_retryable": True,
+}
+
+
+def subclasses_of(base):
+    return {base}.union(*(subclasses_of(child) for child in base.__subclasses__()))
+
+
+def every_error():
+    from airflow_nbjobs import failures  # noqa: F401 - its classes are found through their bases
+
+    return sorted(subclasses_of(NotebookJobError), key=lambda error_type: error_type.__name__)
+
+
+def made(error_type):
+    """The error with every field that its constructor takes set to something that is no default."""
+    accepted = inspect.signature(error_type).parameters
+    return error_type("It failed", **{name: value for name, value in FIELDS.items() if name in accepted})
+
+
+def test_every_error_pickles_with_its_fields_and_its_text():
+    """Airflow and multiprocessing send exceptions between processes; ``BaseException`` alone would forget keyword arguments."""
+    checked = []
+    for error_type in every_error():
+        error = made(error_type)
+        for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own bytes
+            assert type(other) is error_type
+            assert vars(other) == vars(error)
+            assert str(other) == str(error)
+        checked.append(error_type.__name__)
+    assert {"NotebookJobTimeoutError", "NotebookJobCapacityError", "FatalNotebookCellError"} <= set(checked)
+    assert len(checked) == 13
+
+
+def test_the_tree_in_the_modules_docstring_is_the_tree():
+    assert errors.__doc__ is not None
+    named = {line.split()[1] for line in errors.__doc__.splitlines() if line.startswith(("├── ", "└── "))}
+    here = {error_type.__name__ for error_type in every_error() if error_type.__module__ == errors.__name__}
+    assert named == here - {"NotebookJobError"}
+
+
+def test_details_stand_below_the_headline_in_their_order_with_texts_aligned():
+    error = NotebookJobError("It failed", details={"notebook": "a.ipynb", "next": "look"})
+    assert str(error).splitlines() == ["It failed", "  notebook: a.ipynb", "  next:     look"]
+
+
+@pytest.mark.parametrize("error_type", [NotebookJobConfigError, NotebookOutputError])
+def test_problems_are_listed_between_headline_and_details(error_type):
+    error = error_type("2 problems", problems=["one", "two"], details={"next": "look"})
+    assert str(error).splitlines() == ["2 problems", "  - one", "  - two", "  next: look"]
+
+
+def test_an_error_without_details_is_its_headline():
+    assert str(NotebookJobServiceError("It failed")) == "It failed"
+    assert NotebookJobError("It failed").details == {}
+
+
+def test_an_error_keeps_its_details_when_the_callers_mapping_changes():
+    details = {"notebook": "a.ipynb"}
+    error = NotebookCellError("It failed", details=details)
+    details.clear()
+    assert error.details == {"notebook": "a.ipynb"}

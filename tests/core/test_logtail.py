@@ -1,0 +1,35 @@
+"""The container's log as a person wants to read it."""
+
+from airflow_nbjobs.core.logtail import readable_tail
+
+
+def test_shell_traces_and_blank_lines_are_left_out():
+    assert readable_tail(["+ set -e", "++ echo x", "", "   ", "loaded 500 rows"], limit=10) == ["loaded 500 rows"]
+
+
+def test_the_last_of_a_run_of_progress_bars_stays():
+    bars = [f"Executing: {n * 10}%|{'█' * n}| {n}/10 [00:0{n}<00:09]" for n in range(1, 10)]
+    assert readable_tail(["begin", *bars, "end"], limit=10) == ["begin", bars[-1], "end"]
+    assert readable_tail(["\r".join(bars)], limit=10) == [bars[-1]]
+
+
+def test_bars_parted_by_other_lines_are_kept_each():
+    bar = "Executing: 10%|█| 1/10 [00:01<00:09]"
+    assert readable_tail([bar, "text", bar], limit=10) == [bar, "text", bar]
+
+
+def test_colours_go():
+    assert readable_tail(["\x1b[31mError\x1b[0m: no"], limit=10) == ["Error: no"]
+
+
+def test_a_long_line_is_cut():
+    (line,) = readable_tail(["x" * 2000], limit=10)
+    assert line == "x" * 500 + "…"
+
+
+def test_the_last_lines_are_returned_oldest_first():
+    assert readable_tail((f"line {n}" for n in range(9)), limit=3) == ["line 6", "line 7", "line 8"]
+
+
+def test_no_log_gives_no_lines():
+    assert readable_tail([], limit=3) == []

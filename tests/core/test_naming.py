@@ -1,0 +1,134 @@
+"""Names: the only memory of what was submitted, so equal must mean equal, and different different."""
+
+import re
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.naming import NAME_LIMIT, JobLocation, RunKey, parse_s3_uri, training_job_name
+
+KEY = RunKey(
+    deployment="",
+    dag_id="nightly",
+    run_id="manual__2026-11-22T00:00:00+00:00",
+    run_started_microseconds=1_700_000_000_000_001,
+    task_id="train",
+    map_index=-1,
+    generation=0,
+)
+OTHER_VALUES = {
+    "deployment": "staging",
+    "dag_id": "nightly2",
+    "run_id": "manual__2026-11-23T00:00:00+00:00",
+    "run_started_microseconds": 1_700_000_000_000_002,
+    "task_id": "train2",
+    "map_index": 0,
+    "generation": 1,
+    "attempt": 1,
+}
+# Shape ``TrainingJobName`` of botocore's sagemaker model.
+PATTERN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+
+texts = st.text(max_size=260)
+keys = st.builds(
+    RunKey,
+    deployment=texts,
+    dag_id=texts,
+    run_id=texts,
+    run_started_microseconds=st.integers(0, 2**53),
+    task_id=texts,
+    map_index=st.integers(-1, 2000),
+    generation=st.integers(0, 100),
+    attempt=st.integers(0, 1000),
+)
+
+
+def test_equal_keys_give_equal_names_in_every_process():
+    """A changed recipe would orphan every running job at an upgrade, so this name is spelled out."""
+    assert training_job_name("nightly-train", KEY) == "nightly-train-" + training_job_name("x", KEY)[2:]
+    assert training_job_name("nightly-train", KEY) == "nightly-train-c13c44cc1c55"
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(RunKey)])
+def test_every_field_of_the_key_changes_name_and_owner(field):
+    other = replace(KEY, **{field: OTHER_VALUES[field]})
+    assert training_job_name("nightly", other) != training_job_name("nightly", KEY)
+    assert other.owner() != KEY.owner()
+
+
+def test_fields_cannot_run_into_each_other():
+    """'a' + 'bc' and 'ab' + 'c' are different runs."""
+    one = replace(KEY, dag_id="a", run_id="bc")
+    other = replace(KEY, dag_id="ab", run_id="c")
+    assert training_job_name("x", one) != training_job_name("x", other)
+
+
+@given(readable=st.from_regex(r".*[a-zA-Z0-9].*", fullmatch=True), key=keys)
+def test_every_name_is_one_that_sagemaker_takes(readable, key):
+    name = training_job_name(readable, key)
+    assert PATTERN.fullmatch(name)
+    assert len(name) <= NAME_LIMIT
+
+
+@given(key=keys)
+def test_every_owner_fits_an_environment_variable(key):
+    assert 1 <= len(key.owner()) <= 512
+
+
+@pytest.mark.parametrize(
+    ("readable", "prefix"),
+    [
+        ("nightly-report", "nightly-report"),
+        ("team.nightly__report", "team-nightly-report"),
+        ("--Übersicht--", "bersicht"),
+        ("a" * 300, "a" * 50),
+        ("a" * 49 + "-b", "a" * 49),  # a cut that would end in a hyphen
+    ],
+)
+def test_the_prefix_is_what_a_person_recognises(readable, prefix):
+    assert training_job_name(readable, KEY).rpartition("-")[0] == prefix
+
+
+@pytest.mark.parametrize("readable", ["", "---", "Ünïçødé"[0:1], "日本"])
+def test_a_name_without_letter_or_digit_is_an_error_that_quotes_it(readable):
+    with pytest.raises(NotebookJobConfigError, match="has no letter or digit") as caught:
+        training_job_name(readable, KEY)
+    assert repr(readable) in str(caught.value)
+
+
+def test_long_ids_keep_distinct_owners():
+    """Ids of 250 characters each exceed a variable's 512; what is cut away must still count."""
+    long = replace(KEY, dag_id="d" * 250, run_id="r" * 250, task_id="t" * 250)
+    other = replace(long, map_index=3)
+    assert len(long.owner()) == 512
+    assert long.owner() != other.owner()
+    assert long.owner().startswith('["","ddd')
+
+
+def test_an_owner_is_readable():
+    assert KEY.owner() == '["","nightly","manual__2026-11-22T00:00:00+00:00",1700000000000001,"train",-1,0,0]'
+
+
+def test_the_layout_is_the_one_that_studio_looks_for():
+    place = JobLocation("s3://bucket/nbjobs", "job-1")
+    assert place.input_uri == "s3://bucket/nbjobs/job-1/input"
+    assert place.output_archive_uri == "s3://bucket/nbjobs/job-1/output/output.tar.gz"
+    assert place.executed_notebook_uri == "s3://bucket/nbjobs/job-1/job-1.ipynb"
+    assert place.executed_notebook_name == "job-1.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("uri", "parts"),
+    [("s3://b/k/l", ("b", "k/l")), ("s3://b", ("b", "")), ("s3://b/", ("b", "")), ("s3://b//k", ("b", "/k"))],
+)
+def test_an_s3_uri_splits_into_bucket_and_key(uri, parts):
+    assert parse_s3_uri(uri) == parts
+
+
+@pytest.mark.parametrize("uri", ["", "s3://", "s3:///k", "b/k", "https://b/k", "S3://b/k"])
+def test_what_is_no_s3_uri_is_refused_by_name(uri):
+    with pytest.raises(ValueError, match="is not an S3 URI"):
+        parse_s3_uri(uri)

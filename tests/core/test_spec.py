@@ -1,0 +1,177 @@
+"""The spec: every problem of a job's arguments, all at once, each naming its argument and the remedy."""
+
+import dataclasses
+
+import pytest
+
+from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core.spec import RESERVED_VARIABLES, NotebookJobSpec, parse_spec
+
+ROLE = "arn:aws:iam::123456789012:role/NotebookJobs"
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/nb:1"
+RIGHT = {
+    "image_uri": IMAGE,
+    "kernel_name": "python3",
+    "role": ROLE,
+    "s3_root_uri": "s3://bucket/nbjobs",
+    "region": "eu-west-1",
+}
+
+
+def test_a_minimal_job_has_notebookjobsteps_defaults():
+    parsed = parse_spec(RIGHT)
+    assert parsed.problems == parsed.warnings == ()
+    assert parsed.spec is not None
+    assert parsed.spec.instance_type == "ml.m5.large"
+    assert parsed.spec.volume_size == 30
+    assert parsed.spec.max_runtime_in_seconds == 172_800
+    assert parsed.spec.max_retry_attempts == 1
+    assert parsed.spec.encrypt_inter_container_traffic is True
+
+
+def test_none_means_the_default():
+    nothing = {field.name: None for field in dataclasses.fields(NotebookJobSpec)}
+    assert parse_spec(nothing | RIGHT).spec == parse_spec(RIGHT).spec
+
+
+def test_numbers_and_booleans_may_be_texts():
+    """Jinja renders to strings."""
+    spec = parse_spec(
+        RIGHT | {"volume_size": "50", "max_runtime_in_seconds": "3600", "encrypt_inter_container_traffic": "False"}
+    ).spec
+    assert spec is not None
+    assert (spec.volume_size, spec.max_runtime_in_seconds, spec.encrypt_inter_container_traffic) == (50, 3600, False)
+
+
+@pytest.mark.parametrize("name", ["image_uri", "role", "s3_root_uri"])
+@pytest.mark.parametrize("absent", [None, ""])
+def test_what_is_missing_everywhere_is_an_error_that_names_the_three_places(name, absent):
+    (problem,) = parse_spec(RIGHT | {name: absent}).problems
+    assert problem.startswith(f"{name} is not set")
+    assert f"the argument '{name}'" in problem
+    assert "AWS connection's extra" in problem
+    assert "section [nbjobs] of the Airflow configuration" in problem
+
+
+BAD = [
+    ({"role": "arn:aws:iam::12:role/x"}, "role", "arn:aws:iam::123456789012:role/name"),
+    ({"s3_root_uri": "bucket/x"}, "s3_root_uri", "s3://bucket/prefix"),
+    ({"s3_root_uri": "s3://Bucket/x"}, "s3_root_uri", "is not a bucket name"),
+    ({"image_uri": "nb"}, "image_uri", "names no registry"),
+    ({"image_uri": IMAGE.replace("eu-west-1", "us-east-1")}, "image_uri", "set region_name='us-east-1'"),
+    ({"instance_type": "m5.large"}, "instance_type", "ml.m5.large"),
+    ({"volume_size": 0}, "volume_size", "from 1 to 16384"),
+    ({"volume_size": "big"}, "volume_size", "must be a whole number"),
+    ({"max_runtime_in_seconds": 28 * 86_400 + 1}, "max_runtime_in_seconds", "from 1 to 2419200"),
+    ({"max_retry_attempts": 31}, "max_retry_attempts", "from 0 to 30"),
+    ({"keep_alive_period_in_seconds": 3601}, "keep_alive_period_in_seconds", "from 0 to 3600"),
+    ({"tags": {"aws:x": "1"}}, "tags", "AWS's own"),
+    ({"environment_variables": {"A": 1}}, "environment_variables", "must be a text"),
+    ({"notebook_job_name": "1"}, "notebook_job_name", "must begin with a letter"),
+    ({"s3_kms_key": "a b"}, "s3_kms_key", "is not a KMS key"),
+    ({"volume_kms_key": ""}, "volume_kms_key", "not empty"),
+    ({"encrypt_inter_container_traffic": "perhaps"}, "encrypt_inter_container_traffic", "True or False"),
+    ({"extra_request": "x"}, "extra_request", "must be a dictionary"),
+    ({"output_formats": ["no such!"]}, "output_formats", "nbconvert"),
+    ({"security_group_ids": ["sg-1"]}, "security_group_ids is given without subnets", "needs both"),
+    ({"subnets": ["subnet-1"]}, "subnets is given without security_group_ids", "needs both"),
+    ({"subnets": "subnet-1", "security_group_ids": " , "}, "subnets is given without security_group_ids", "needs both"),
+    ({"max_wait_time_in_seconds": 5}, "max_wait_time_in_seconds", "set enable_managed_spot_training=True"),
+    ({"enable_managed_spot_training": True}, "enable_managed_spot_training", "needs max_wait_time_in_seconds"),
+    (
+        {"enable_managed_spot_training": True, "max_wait_time_in_seconds": 5},
+        "max_wait_time_in_seconds (5) is less than max_runtime_in_seconds (172800)",
+        "counts waiting and running",
+    ),
+    (
+        {
+            "enable_managed_spot_training": True,
+            "max_wait_time_in_seconds": 172_800,
+            "keep_alive_period_in_seconds": 60,
+        },
+        "keep_alive_period_in_seconds",
+        "leave out one",
+    ),
+    ({"studio_domain_arn": "d-1"}, "studio_domain_arn", "is not a domain ARN"),
+    ({"studio_user_profile": "me"}, "studio_domain_arn is missing", "domain named in its tags"),
+    (
+        {
+            "studio_user_profile": "me",
+            "studio_space": "s",
+            "studio_domain_arn": "arn:aws:sagemaker:eu-west-1:123456789012:domain/d-1",
+        },
+        "studio_user_profile and studio_space exclude each other",
+        "give one",
+    ),
+    ({"install_driver": True, "enable_network_isolation": True}, "install_driver", "use an image that has the driver"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "begins", "remedy"), BAD, ids=[f"{n}-{next(iter(case[0]))}" for n, case in enumerate(BAD)]
+)
+def test_a_wrong_argument_is_one_problem_that_begins_with_its_name_and_says_what_to_do(wrong, begins, remedy):
+    parsed = parse_spec(RIGHT | wrong)
+    (problem,) = parsed.problems
+    assert parsed.spec is None
+    assert problem.startswith(begins)
+    assert remedy in problem
+
+
+def test_several_problems_are_reported_together():
+    parsed = parse_spec(
+        {"kernel_name": "python3", "region": "eu-west-1", "volume_size": 0, "tags": 5, "subnets": ["subnet-1"]}
+    )
+    assert [problem.partition(" ")[0].rstrip(":") for problem in parsed.problems] == [
+        "image_uri",
+        "role",
+        "s3_root_uri",
+        "volume_size",
+        "tags",
+        "subnets",
+    ]
+
+
+@pytest.mark.parametrize("name", ["kernel_name", "region"])
+def test_a_missing_kernel_or_region_is_left_to_whoever_looked_for_it(name):
+    parsed = parse_spec({key: value for key, value in RIGHT.items() if key != name})
+    assert (parsed.spec, parsed.problems) == (None, ())
+
+
+def test_an_image_of_another_region_is_allowed_where_the_request_says_how_it_is_pulled():
+    image = IMAGE.replace("eu-west-1", "us-east-1")
+    extra = {"TrainingImageConfig": {"TrainingRepositoryAccessMode": "Vpc"}}
+    assert parse_spec(RIGHT | {"image_uri": image, "extra_request": extra}).problems == ()
+
+
+@pytest.mark.parametrize("variable", sorted(RESERVED_VARIABLES))
+def test_no_variable_of_the_protocol_can_be_overwritten(variable):
+    (problem,) = parse_spec(RIGHT | {"environment_variables": {variable: "x"}}).problems
+    assert variable in problem
+
+
+@pytest.mark.parametrize(("root", "warns"), [("s3://bucket/output", True), ("s3://bucket/nbjobs", False)])
+def test_a_root_that_studio_would_cut_is_a_warning(root, warns):
+    assert bool(parse_spec(RIGHT | {"s3_root_uri": root}).warnings) is warns
+
+
+def test_spot_training_warns_that_cells_run_again():
+    parsed = parse_spec(RIGHT | {"enable_managed_spot_training": True, "max_wait_time_in_seconds": 200_000})
+    assert parsed.spec is not None
+    assert "safe to repeat" in parsed.warnings[0]
+
+
+def test_the_name_shown_is_the_job_name_before_the_steps_name():
+    assert parse_spec(RIGHT | {"name": "a", "notebook_job_name": "b"}).spec.displayed_name == "b"
+    assert parse_spec(RIGHT | {"name": "a"}).spec.displayed_name == "a"
+    assert parse_spec(RIGHT).spec.displayed_name is None
+
+
+def test_the_signatures_defaults_pass_their_own_validation():
+    given = {
+        name.lower(): value
+        for name, value in vars(defaults).items()
+        if name.lower() in {field.name for field in dataclasses.fields(NotebookJobSpec)}
+    }
+    assert len(given) == 5
+    assert parse_spec(RIGHT | given).spec == parse_spec(RIGHT).spec

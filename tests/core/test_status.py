@@ -1,0 +1,107 @@
+"""Statuses: what SageMaker says, and what it means to somebody who waits."""
+
+from datetime import UTC, datetime
+
+import botocore.session
+import pytest
+
+from airflow_nbjobs.core.status import FailureKind, JobState, parse_description, parse_state
+
+MINIMAL = {"TrainingJobName": "j", "TrainingJobArn": "arn", "TrainingJobStatus": "InProgress"}
+
+
+def described(**fields):
+    return parse_description(MINIMAL | fields)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("InProgress", JobState.RUNNING),
+        ("Stopping", JobState.STOPPING),
+        ("Completed", JobState.SUCCEEDED),
+        ("Failed", JobState.FAILED),
+        ("Stopped", JobState.STOPPED),
+        ("Deleting", JobState.RUNNING),
+        ("SomethingOfNextYear", JobState.RUNNING),
+    ],
+)
+def test_a_status_that_is_not_known_to_be_the_end_means_still_running(status, state):
+    assert parse_state(status) is state
+
+
+def test_no_status_of_botocores_own_model_ends_a_wait_by_accident():
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    statuses = set(model.shape_for("TrainingJobStatus").enum)
+    assert {"InProgress", "Completed", "Failed", "Stopping", "Stopped"} <= statuses
+    assert {status for status in statuses if parse_state(status).is_terminal} == {"Completed", "Failed", "Stopped"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("AlgorithmError: [SM-111] Error with executing notebook ++ echo, exit code: 1", FailureKind.ALGORITHM),
+        ("AlgorithmError: , exit code: 137", FailureKind.ALGORITHM),
+        ("ClientError: Data download failed: AccessDenied", FailureKind.CLIENT),
+        ("CapacityError: Unable to provision requested ML compute capacity.", FailureKind.CAPACITY),
+        ("InternalServerError: We encountered an internal error.", FailureKind.PLATFORM),
+        ("NewError: of next year", FailureKind.UNKNOWN),
+        ("", FailureKind.UNKNOWN),
+    ],
+)
+def test_the_prefix_of_the_reason_tells_why_a_job_failed(reason, kind):
+    assert described(TrainingJobStatus="Failed", FailureReason=reason).failure_kind is kind
+
+
+@pytest.mark.parametrize(
+    ("secondary", "kind"),
+    [
+        ("MaxRuntimeExceeded", FailureKind.TIMEOUT),
+        ("MaxWaitTimeExceeded", FailureKind.TIMEOUT),
+        ("Stopped", FailureKind.STOPPED),
+        ("Interrupted", FailureKind.STOPPED),
+    ],
+)
+def test_only_the_secondary_status_tells_a_timeout_from_a_stop(secondary, kind):
+    assert described(TrainingJobStatus="Stopped", SecondaryStatus=secondary).failure_kind is kind
+
+
+@pytest.mark.parametrize("status", ["InProgress", "Stopping", "Completed"])
+def test_a_job_that_did_not_fail_has_no_failure_kind(status):
+    assert described(TrainingJobStatus=status, FailureReason="AlgorithmError: x").failure_kind is None
+
+
+def test_a_description_without_its_later_fields_is_read_with_none_for_them():
+    """SageMaker leaves out what is not yet known; a pending job has no start, no bill and no transitions."""
+    snapshot = described()
+    assert (snapshot.started, snapshot.ended, snapshot.billable_seconds, snapshot.instance_type) == (None,) * 4
+    assert (snapshot.transitions, snapshot.environment, snapshot.failure_reason) == ((), {}, "")
+
+
+def test_a_full_description_is_read_completely():
+    at = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    snapshot = described(
+        SecondaryStatus="Completed",
+        SecondaryStatusTransitions=[{"Status": "Starting", "StatusMessage": "Starting the instances", "StartTime": at}],
+        CreationTime=at,
+        TrainingStartTime=at,
+        TrainingEndTime=at,
+        BillableTimeInSeconds=60,
+        ResourceConfig={"InstanceType": "ml.m5.large"},
+        OutputDataConfig={"S3OutputPath": "s3://b/k"},
+        ModelArtifacts={"S3ModelArtifacts": "s3://b/m"},
+        Environment={"A": "1"},
+    )
+    (transition,) = snapshot.transitions
+    assert (transition.status, transition.message, transition.started) == ("Starting", "Starting the instances", at)
+    assert (snapshot.created, snapshot.started, snapshot.ended, snapshot.billable_seconds) == (at, at, at, 60)
+    assert (snapshot.output_root, snapshot.model_artifact_uri, snapshot.environment) == (
+        "s3://b/k",
+        "s3://b/m",
+        {"A": "1"},
+    )
+
+
+def test_the_instance_type_that_sagemaker_selected_counts():
+    chosen = {"InstanceType": "ml.m5.large", "SelectedInstanceType": "ml.m5.xlarge"}
+    assert described(ResourceConfig=chosen).instance_type == "ml.m5.xlarge"
