@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.arguments import tag_text
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
-from airflow_nbjobs.core.spec import MAX_ENTRIES, MAX_TAGS, RESERVED_VARIABLE_PREFIX
+from airflow_nbjobs.core.spec import RESERVED_VARIABLE_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from airflow_nbjobs.core.naming import JobLocation
     from airflow_nbjobs.core.spec import NotebookJobSpec
@@ -213,24 +213,7 @@ def request_problems(request: Mapping[str, Any], shape: Any) -> list[str]:
     report = ParamValidator().validate(request, shape)
     if report.has_errors():
         return [f"CreateTrainingJob request: {line}" for line in report.generate_report().splitlines()]
-    return [
-        f"CreateTrainingJob request: {text}"
-        for text in (
-            *_limit_problems(request, shape, ""),
-            *(
-                _count_problem(request, name, most)
-                for name, most in (("Environment", MAX_ENTRIES), ("HyperParameters", MAX_ENTRIES), ("Tags", MAX_TAGS))
-            ),
-        )
-        if text
-    ]
-
-
-def _count_problem(request: Mapping[str, Any], name: str, most: int) -> str:
-    count = len(request.get(name, ()))
-    return (
-        f"{name} has {count} entries; at most {most} are allowed, the operator's own included" if count > most else ""
-    )
+    return [f"CreateTrainingJob request: {text}" for text in _limit_problems(request, shape, "")]
 
 
 def _limit_problems(value: Any, shape: Any, path: str) -> list[str]:
@@ -241,14 +224,19 @@ def _limit_problems(value: Any, shape: Any, path: str) -> list[str]:
             for text in _limit_problems(member, shape.members[key], f"{path}.{key}".lstrip("."))
         ]
     if shape.type_name == "list":
-        return [
+        return _count_problems(value, shape, path) + [
             text
             for index, member in enumerate(value)
             for text in _limit_problems(member, shape.member, f"{path}[{index}]")
         ]
     if shape.type_name == "map":
-        return [
-            text for key, member in value.items() for text in _limit_problems(member, shape.value, f"{path}[{key!r}]")
+        return _count_problems(value, shape, path) + [
+            text
+            for key, member in value.items()
+            for text in (
+                *_limit_problems(key, shape.key, f"{path}: the name {key[:80]!r}"),
+                *_limit_problems(member, shape.value, f"{path}[{key!r}]"),
+            )
         ]
     most, pattern = shape.metadata.get("max"), shape.metadata.get("pattern")
     if isinstance(value, str):
@@ -260,6 +248,13 @@ def _limit_problems(value: Any, shape: Any, path: str) -> list[str]:
     elif isinstance(value, int) and not isinstance(value, bool) and most is not None and value > most:
         return [f"{path} is {value}; at most {most} is allowed"]
     return []
+
+
+def _count_problems(value: Collection[Any], shape: Any, path: str) -> list[str]:
+    most = shape.metadata.get("max")
+    if most is None or len(value) <= most:
+        return []
+    return [f"{path} has {len(value)} entries; at most {most} are allowed, the operator's own included"]
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -16,8 +16,6 @@ from airflow_nbjobs.core import defaults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-MAX_ENTRIES = 100  # of HyperParameters and of Environment each
-MAX_TAGS = 50
 # Variables that the driver reads and this package sets; a user's value would break the job or be overwritten in silence.
 RESERVED_VARIABLES = frozenset(
     {

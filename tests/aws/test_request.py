@@ -1,0 +1,294 @@
+"""The CreateTrainingJob request, against the protocol, botocore's model and the service's limits."""
+
+import copy
+import json
+from dataclasses import replace
+
+import pytest
+from botocore.validate import ParamValidator
+from fakes import request_shape
+
+from airflow_nbjobs.aws import request as request_
+from airflow_nbjobs.core.naming import JobLocation
+from airflow_nbjobs.core.spec import parse_spec
+
+JOB = "etl-preprocess-1f3a9c0d"
+ROLE = "arn:aws:iam::123456789012:role/NbJobExec"
+IMAGE = "542918446943.dkr.ecr.us-west-2.amazonaws.com/sagemaker-distribution-prod:4.4-cpu"
+MINIMAL = {
+    "image_uri": IMAGE,
+    "kernel_name": "python3",
+    "role": ROLE,
+    "s3_root_uri": "s3://bucket/nbjobs",
+    "region": "us-west-2",
+}
+VPC = {"subnets": ["subnet-1"], "security_group_ids": ["sg-1", "sg-2"]}
+
+
+def spec_of(**arguments):
+    parsed = parse_spec(MINIMAL | arguments)
+    assert parsed.problems == ()
+    return parsed.spec
+
+
+def build(spec=None, *, staged=None, run_variables=None, run_tags=None, **arguments):
+    return request_.build_create_training_job(
+        spec or spec_of(**arguments),
+        location=JobLocation("s3://bucket/nbjobs", JOB),
+        staged=staged or request_.StagedNames(notebook="preprocess.ipynb"),
+        owner="me",
+        run_variables=run_variables or {},
+        run_tags=run_tags or {},
+    )
+
+
+def tags_of(request):
+    pairs = [(tag["Key"], tag["Value"]) for tag in request["Tags"]]
+    assert len(dict(pairs)) == len(pairs), "SageMaker refuses duplicate keys"
+    return dict(pairs)
+
+
+def test_a_minimal_job_is_the_protocols_minimal_request():
+    staged = request_.StagedNames(notebook="preprocess.ipynb", hyperparameters={"company": "amazon"})
+    domain = "arn:aws:sagemaker:us-west-2:123456789012:domain/d-abc"
+    assert build(staged=staged, name="preprocess", studio_domain_arn=domain) == {
+        "TrainingJobName": JOB,
+        "RoleArn": ROLE,
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["amazon_sagemaker_scheduler"],
+        },
+        "InputDataConfig": [
+            {
+                "ChannelName": "sagemaker_headless_execution_pipelinestep",
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": f"s3://bucket/nbjobs/{JOB}/input",
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+            }
+        ],
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/nbjobs"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 172_800},
+        "RetryStrategy": {"MaximumRetryAttempts": 1},
+        "EnableInterContainerTrafficEncryption": True,
+        "HyperParameters": {"company": "amazon"},
+        "Environment": {
+            "AWS_DEFAULT_REGION": "us-west-2",
+            "SM_JOB_DEF_VERSION": "1.0",
+            "SM_ENV_NAME": "sagemaker-default-env",
+            "SM_SKIP_EFS_SIMULATION": "true",
+            "SM_EXECUTION_INPUT_PATH": "/opt/ml/input/data/sagemaker_headless_execution_pipelinestep",
+            "SM_KERNEL_NAME": "python3",
+            "SM_INPUT_NOTEBOOK_NAME": "preprocess.ipynb",
+            "SM_OUTPUT_NOTEBOOK_NAME": f"{JOB}.ipynb",
+            "NBJOBS_OWNER": "me",
+        },
+        "Tags": [
+            {"Key": "sagemaker:name", "Value": "preprocess"},
+            {"Key": "sagemaker:notebook-name", "Value": "preprocess.ipynb"},
+            {"Key": "sagemaker:notebook-job-origin", "Value": "PIPELINE_STEP"},
+            {"Key": "sagemaker:is-scheduling-notebook-job", "Value": "true"},
+            {"Key": "sagemaker:is-studio-archived", "Value": "false"},
+            {"Key": "sagemaker:domain-arn", "Value": domain},
+        ],
+    }
+
+
+FULL = VPC | {
+    "s3_kms_key": "alias/nb",
+    "volume_kms_key": "1234abcd",
+    "environment_variables": {"A": "1"},
+    "tags": {"team": "x"},
+    "enable_managed_spot_training": True,
+    "max_wait_time_in_seconds": 200_000,
+    "enable_network_isolation": True,
+    "output_formats": ["html", "script"],
+    "extra_request": {"ExperimentConfig": {"ExperimentName": "e"}},
+}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, FULL, {"install_driver": True}, {"keep_alive_period_in_seconds": 0}, {"max_retry_attempts": 0}],
+    ids=["minimal", "full", "install", "warm", "no-retry"],
+)
+def test_every_request_passes_botocores_model_and_limits(arguments):
+    request = build(**arguments)
+    assert not ParamValidator().validate(request, request_shape()).has_errors()
+    assert request_.request_problems(request, request_shape()) == []
+
+
+def test_optional_parts_are_where_the_api_has_them():
+    request = build(**FULL)
+    assert request["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1", "sg-2"]}
+    assert request["OutputDataConfig"]["KmsKeyId"] == "alias/nb"
+    assert request["ResourceConfig"]["VolumeKmsKeyId"] == "1234abcd"
+    assert request["StoppingCondition"]["MaxWaitTimeInSeconds"] == 200_000
+    assert request["EnableManagedSpotTraining"] is True
+    assert request["EnableNetworkIsolation"] is True
+    assert request["Environment"]["SM_OUTPUT_FORMATS"] == "html,script"
+    assert request["ExperimentConfig"] == {"ExperimentName": "e"}
+
+
+def test_what_is_not_asked_for_is_not_in_the_request():
+    absent = {"HyperParameters", "VpcConfig", "EnableNetworkIsolation", "EnableManagedSpotTraining", "RetryStrategy"}
+    assert absent.isdisjoint(build(max_retry_attempts=0))
+
+
+def test_an_init_script_is_told_to_the_driver():
+    staged = request_.StagedNames(notebook="nb.ipynb", initialization_script="setup.sh")
+    assert build(staged=staged)["Environment"]["SM_INIT_SCRIPT"] == "setup.sh"
+
+
+def test_install_driver_installs_it_and_becomes_it():
+    algorithm = build(install_driver=True)["AlgorithmSpecification"]
+    assert algorithm["ContainerEntrypoint"] == ["/bin/bash"]
+    assert algorithm["ContainerArguments"][-1].endswith("&& exec amazon_sagemaker_scheduler")
+    assert all(len(argument) <= 256 for argument in algorithm["ContainerArguments"])
+
+
+def test_the_notebook_is_told_where_it_runs_and_the_owner_cannot_be_forged():
+    variables = {"NBJOBS_TASK_ID": "train", "NBJOBS_OWNER": "somebody"}
+    environment = build(run_variables=variables, environment_variables={"A": "1"})["Environment"]
+    assert environment["NBJOBS_TASK_ID"] == "train"
+    assert environment["NBJOBS_OWNER"] == "me"
+    assert environment["A"] == "1"
+
+
+def test_a_users_tag_wins_over_the_systems_and_the_runs():
+    tags = tags_of(
+        build(run_tags={"airflow:task_id": "train"}, tags={"sagemaker:name": "mine", "airflow:task_id": "theirs"})
+    )
+    assert tags["sagemaker:name"] == "mine"
+    assert tags["airflow:task_id"] == "theirs"
+
+
+def test_ids_that_tags_cannot_hold_are_made_fit():
+    tags = tags_of(build(run_tags={"airflow:run_id": "what? [x]" + "y" * 300}))
+    assert tags["airflow:run_id"].startswith("what_ _x_")
+    assert len(tags["airflow:run_id"]) == 256
+
+
+def test_without_a_name_studio_shows_the_jobs():
+    assert tags_of(build())["sagemaker:name"] == JOB
+
+
+@pytest.mark.parametrize(
+    ("argument", "tag"),
+    [("studio_user_profile", "sagemaker:user-profile-name"), ("studio_space", "sagemaker:shared-space-name")],
+)
+def test_studio_is_told_whose_job_it_is(argument, tag):
+    domain = "arn:aws:sagemaker:us-west-2:123456789012:domain/d-abc"
+    assert tags_of(build(**{argument: "me"}, studio_domain_arn=domain))[tag] == "me"
+
+
+def test_building_a_request_changes_nothing_of_the_spec_and_shares_nothing_with_it():
+    """One spec makes several requests, one an attempt."""
+    spec = spec_of(**FULL)
+    before = copy.deepcopy(spec)
+    first = build(spec)
+    first["Environment"]["A"] = "changed"
+    first["Tags"].clear()
+    first["VpcConfig"]["Subnets"].clear()
+    first["AlgorithmSpecification"]["ContainerEntrypoint"].clear()
+    assert spec == before
+    assert build(spec)["Environment"]["A"] == "1"
+    assert build(spec)["AlgorithmSpecification"]["ContainerEntrypoint"] == ["amazon_sagemaker_scheduler"]
+
+
+# -- extra_request -----------------------------------------------------------------------------------------------------
+
+
+def test_extra_request_is_merged_deeply_and_last():
+    extra = {
+        "ResourceConfig": {"VolumeSizeInGB": 99},
+        "ProfilerConfig": {"DisableProfiler": True},
+        "InputDataConfig": [{"ChannelName": "data"}],
+        "Tags": [{"Key": "sagemaker:name", "Value": "mine"}, {"Key": "more", "Value": "1"}],
+        "Environment": {"B": "2"},
+        "AlgorithmSpecification": {"ContainerEntrypoint": ["/bin/other"]},
+    }
+    request = build(extra_request=extra, environment_variables={"A": "1"})
+    assert request["ResourceConfig"] == {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 99}
+    assert request["ProfilerConfig"] == {"DisableProfiler": True}
+    assert [channel["ChannelName"] for channel in request["InputDataConfig"]] == [request_.CHANNEL, "data"]
+    assert tags_of(request)["sagemaker:name"] == "mine"
+    assert tags_of(request)["more"] == "1"
+    assert {"A", "B", "NBJOBS_OWNER"} <= set(request["Environment"])
+    assert request["AlgorithmSpecification"]["ContainerEntrypoint"] == ["/bin/other"]
+
+
+def test_merging_changes_neither_the_request_nor_the_extra():
+    request, extra = {"A": {"B": {"C": 1}}}, {"A": {"B": {"D": 2}}}
+    before = json.dumps([request, extra])
+    assert request_.merge_extra(request, extra) == {"A": {"B": {"C": 1, "D": 2}}}
+    assert json.dumps([request, extra]) == before
+
+
+@pytest.mark.parametrize(
+    ("extra", "names", "remedy"),
+    [
+        ({"TrainingJobName": "x"}, "TrainingJobName", "use notebook_job_name"),
+        ({"OutputDataConfig": {"S3OutputPath": "s3://x/y"}}, "S3OutputPath", "s3_root_uri"),
+        ({"InputDataConfig": [{"ChannelName": request_.CHANNEL}]}, request_.CHANNEL, "another ChannelName"),
+        ({"InputDataConfig": {"ChannelName": "x"}}, "InputDataConfig", "must be a list"),
+        ({"Environment": {"NBJOBS_OWNER": "x", "NBJOBS_A": "y"}}, "NBJOBS_A, NBJOBS_OWNER", "are the operator's"),
+    ],
+)
+def test_extra_request_may_not_touch_what_is_ours(extra, names, remedy):
+    (problem,) = request_.extra_problems(extra)
+    assert problem.startswith("extra_request: ")
+    assert names in problem
+    assert remedy in problem
+
+
+@pytest.mark.parametrize("extra", [{}, {"OutputDataConfig": {"CompressionType": "GZIP"}}, {"Environment": {"A": "1"}}])
+def test_extra_request_may_touch_all_else(extra):
+    assert request_.extra_problems(extra) == []
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
+def wrong(**parts):
+    return "\n".join(request_.request_problems(build() | parts, shape=request_shape()))
+
+
+@pytest.mark.parametrize(
+    ("parts", "texts"),
+    [
+        ({"RoleArn": "x"}, ["RoleArn"]),
+        ({"NoSuchField": 1}, ["NoSuchField"]),
+        ({"Environment": {f"V{n}": "x" for n in range(101)}}, ["Environment has 101 entries", "at most 100"]),
+        ({"HyperParameters": {f"p{n}": "x" for n in range(101)}}, ["HyperParameters has 101", "at most 100"]),
+        ({"HyperParameters": {"p": "x" * 2501}}, ["HyperParameters['p'] has 2501 characters", "at most 2500"]),
+        ({"HyperParameters": {"p" * 257: "x"}}, ["HyperParameters", "has 257 characters", "at most 256"]),
+        ({"Tags": [{"Key": f"t{n}", "Value": ""} for n in range(51)]}, ["Tags has 51 entries", "at most 50"]),
+        ({"InputDataConfig": [{"ChannelName": "a/b", "DataSource": {}}]}, ["InputDataConfig[0].ChannelName", "a/b"]),
+        (
+            {"RetryStrategy": {"MaximumRetryAttempts": 31}},
+            ["RetryStrategy.MaximumRetryAttempts is 31", "at most 30"],
+        ),
+        (
+            {"InputDataConfig": [{"ChannelName": f"c{n}", "DataSource": {}} for n in range(21)]},
+            ["InputDataConfig has 21 entries", "at most 20"],
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_the_service_would_refuse_is_a_problem_before_it_is_asked(parts, texts):
+    """botocore alone checks names, types and minimums."""
+    found = wrong(**parts)
+    assert "CreateTrainingJob request: " in found
+    for text in texts:
+        assert text in found
+
+
+def test_an_enum_value_of_next_year_is_no_problem():
+    spec = replace(spec_of(), instance_type="ml.q9.large")
+    assert request_.request_problems(build(spec), request_shape()) == []

@@ -1,0 +1,313 @@
+"""
+The ports of ``aws/ports.py`` in memory, with the services' semantics and texts; no mocks: they keep state and refuse what AWS refuses.
+
+Also small builders of what tests need all the time: notebooks, archives, a task's context.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import tarfile
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore.validate import ParamValidator
+
+from airflow_nbjobs.aws.ports import NameTakenError
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.naming import parse_s3_uri
+from airflow_nbjobs.core.outputs import prepare_outputs
+from airflow_nbjobs.core.recording import RECORD_MIME_TYPE, RECORD_VERSION
+from airflow_nbjobs.core.status import JobSnapshot, parse_description
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+ACCOUNT_ID = "123456789012"
+DISTRIBUTION_ACCOUNT_ID = "885854791233"
+REGION = "eu-west-1"
+STARTED = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+
+
+@functools.cache
+def request_shape() -> Any:
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    return model.operation_model("CreateTrainingJob").input_shape
+
+
+class FakeTrainingJobs:
+    """
+    SageMaker's training jobs: a name is taken for ever, an ended job stays as it is.
+
+    :ivar calls: every call as (operation, job name), refused ones included.
+    :ivar errors: raised, oldest first, by the next calls of an operation: ``{"describe": [error, …]}``.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.errors: dict[str, list[Exception]] = {}
+        self.descriptions: dict[str, dict[str, Any]] = {}
+        self.requests: dict[str, dict[str, Any]] = {}
+
+    @property
+    def request_shape(self) -> Any:
+        return request_shape()
+
+    def count(self, operation: str) -> int:
+        return sum(called == operation for called, _ in self.calls)
+
+    def _called(self, operation: str, job_name: str) -> None:
+        self.calls.append((operation, job_name))
+        if self.errors.get(operation):
+            raise self.errors[operation].pop(0)
+
+    def create(self, request: Mapping[str, Any]) -> str:
+        name = request["TrainingJobName"]
+        self._called("create", name)
+        report = ParamValidator().validate(dict(request), request_shape())
+        if report.has_errors():
+            raise NotebookJobConfigError(f"the request is malformed: {report.generate_report()}")
+        if name in self.descriptions:
+            raise NameTakenError(f"Training job names must be unique: {name}")
+        arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/{name}"
+        self.requests[name] = dict(request)
+        self.descriptions[name] = {
+            "TrainingJobName": name,
+            "TrainingJobArn": arn,
+            "TrainingJobStatus": "InProgress",
+            "SecondaryStatus": "Starting",
+            "SecondaryStatusTransitions": [
+                {"Status": "Starting", "StatusMessage": "Preparing the instances for training", "StartTime": STARTED}
+            ],
+            "CreationTime": STARTED,
+            **{key: request[key] for key in ("Environment", "ResourceConfig", "OutputDataConfig") if key in request},
+        }
+        return arn
+
+    def describe(self, job_name: str) -> JobSnapshot | None:
+        self._called("describe", job_name)
+        description = self.descriptions.get(job_name)
+        return None if description is None else parse_description(description)
+
+    def stop(self, job_name: str) -> None:
+        self._called("stop", job_name)
+        description = self.descriptions.get(job_name)
+        if description is not None and description["TrainingJobStatus"] == "InProgress":
+            description |= {"TrainingJobStatus": "Stopping", "SecondaryStatus": "Stopping"}
+
+    def set_status(self, job_name: str, status: str, secondary: str | None = None, reason: str = "") -> None:
+        """Let the service's side of a job go on."""
+        description = self.descriptions[job_name]
+        description |= {"TrainingJobStatus": status, "SecondaryStatus": secondary or status}
+        description["SecondaryStatusTransitions"] = [
+            *description["SecondaryStatusTransitions"],
+            {"Status": secondary or status, "StatusMessage": "", "StartTime": STARTED + timedelta(minutes=1)},
+        ]
+        if reason:
+            description["FailureReason"] = reason
+        if status in ("Completed", "Failed", "Stopped"):
+            description |= {
+                "TrainingStartTime": STARTED,
+                "TrainingEndTime": STARTED + timedelta(seconds=90),
+                "BillableTimeInSeconds": 90,
+            }
+
+
+class FakeObjects:
+    """
+    S3: one namespace of objects by URI.
+
+    :ivar denied: URIs whose reading or writing is refused.
+    """
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.kms_keys: dict[str, str | None] = {}
+        self.denied: set[str] = set()
+        self.puts: list[str] = []
+        self._lock = threading.Lock()
+
+    def _checked(self, uri: str, permission: str) -> None:
+        parse_s3_uri(uri)
+        if uri in self.denied:
+            raise NotebookJobServiceError(f"AccessDenied on {permission} for '{uri}'", code="AccessDenied")
+
+    def put(self, uri: str, body: bytes | Path, *, kms_key: str | None) -> None:
+        self._checked(uri, "s3:PutObject")
+        with self._lock:
+            self.bodies[uri] = body if isinstance(body, bytes) else body.read_bytes()
+            self.kms_keys[uri] = kms_key
+            self.puts.append(uri)
+
+    def open(self, uri: str) -> BinaryIO | None:
+        self._checked(uri, "s3:GetObject")
+        body = self.bodies.get(uri)
+        return None if body is None else io.BytesIO(body)
+
+    def exists(self, uri: str) -> bool:
+        self._checked(uri, "s3:GetObject")
+        return uri in self.bodies
+
+    def names_below(self, uri: str) -> list[str]:
+        prefix = f"{uri.rstrip('/')}/"
+        return [
+            name.removeprefix(prefix) for name in sorted(self.bodies) if name.startswith(prefix) and name[-1] != "/"
+        ]
+
+
+class FakeContainerLogs:
+    def __init__(self) -> None:
+        self.lines: dict[str, list[str]] = {}
+        self.error: Exception | None = None
+
+    def tail(self, job_name: str, *, limit: int) -> list[str] | None:
+        if self.error is not None:
+            raise self.error
+        lines = self.lines.get(job_name)
+        return None if lines is None else lines[-limit:]
+
+
+class FakeAccount:
+    def role_arn(self, role_name: str) -> str:
+        return f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/{role_name}"
+
+    def distribution_account_id(self) -> str:
+        return DISTRIBUTION_ACCOUNT_ID
+
+
+@dataclass
+class FakeClients:
+    """What ``AwsClients`` offers."""
+
+    jobs: FakeTrainingJobs = field(default_factory=FakeTrainingJobs)
+    objects: FakeObjects = field(default_factory=FakeObjects)
+    logs: FakeContainerLogs = field(default_factory=FakeContainerLogs)
+    account: FakeAccount = field(default_factory=FakeAccount)
+
+    @property
+    def wrote_nothing(self) -> bool:
+        return not self.objects.puts and not self.jobs.calls
+
+
+@dataclass
+class FakeHook:
+    """What the operator asks of ``SageMakerNotebookJobHook``."""
+
+    clients: FakeClients = field(default_factory=FakeClients)
+    connection_extra: dict[str, Any] = field(default_factory=dict)
+    region: str | None = REGION
+    has_credentials: bool = True
+
+
+class LogLines:
+    """A log that keeps what was said, formatted."""
+
+    def __init__(self) -> None:
+        self.infos: list[str] = []
+        self.warnings: list[str] = []
+
+    def info(self, message: str, /, *arguments: object) -> None:
+        self.infos.append(message % arguments)
+
+    def warning(self, message: str, /, *arguments: object) -> None:
+        self.warnings.append(message % arguments)
+
+
+# -- notebooks and archives --------------------------------------------------------------------------------------------
+
+
+def code(
+    source: str, *tags: str, outputs: list[dict[str, Any]] | None = None, count: int | None = None
+) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "source": source,
+        "metadata": {"tags": list(tags)} if tags else {},
+        "outputs": outputs or [],
+        "execution_count": count,
+    }
+
+
+def notebook(*cells: dict[str, Any] | str, kernel: str | None = "python3", language: str = "python") -> bytes:
+    """Return a notebook's bytes as an author saves them; a text is a code cell."""
+    kernelspec = {"kernelspec": {"name": kernel, "display_name": kernel, "language": language}} if kernel else {}
+    content = {
+        "nbformat": 4,
+        "nbformat_minor": 4,
+        "metadata": kernelspec,
+        "cells": [code(cell) if isinstance(cell, str) else cell for cell in cells],
+    }
+    return json.dumps(content, indent=1).encode()
+
+
+def executed(raw: bytes, record: Mapping[str, Any] | None = None, *, outputs: tuple[str, ...] = ()) -> bytes:
+    """
+    Return the notebook as the driver leaves it behind: every cell run, and our recording cell with its record.
+
+    :param record: name to entry of the record, ``{"type": …, "json": …}``; a plain value is recorded as it would be.
+    """
+    from airflow_nbjobs.core.notebook import dumps, parse_notebook
+
+    names = tuple(record or outputs)
+    prepared = json.loads(dumps(prepare_outputs(parse_notebook(raw, source="nb.ipynb"), names, python=True)))
+    for number, cell in enumerate(prepared["cells"], start=1):
+        if cell["cell_type"] == "code":
+            cell["execution_count"] = number
+            cell["metadata"]["papermill"] = {"start_time": "2026-11-22T03:00:00", "exception": False}
+    if record is not None:
+        entries = {
+            name: value
+            if isinstance(value, dict) and {"json", "error"} & set(value)
+            else {"type": f"builtins.{type(value).__name__}", "json": json.dumps(value)}
+            for name, value in record.items()
+        }
+        text = json.dumps({"version": RECORD_VERSION, "outputs": entries})
+        prepared["cells"][-1]["outputs"] = [
+            {"output_type": "display_data", "metadata": {}, "data": {RECORD_MIME_TYPE: text, "text/plain": ""}}
+        ]
+    return json.dumps(prepared).encode()
+
+
+def failed_at(raw: bytes, position: int, ename: str, evalue: str, traceback: tuple[str, ...] = ()) -> bytes:
+    """Return the notebook as papermill leaves it when the cell at that position (from 1) has raised."""
+    content = json.loads(executed(raw))
+    cell = content["cells"][position - 1]
+    cell["outputs"] = [
+        {
+            "output_type": "error",
+            "ename": ename,
+            "evalue": evalue,
+            "traceback": list(traceback) or [f"{ename}: {evalue}"],
+        }
+    ]
+    cell["metadata"]["papermill"]["exception"] = True
+    for later in content["cells"][position:]:
+        later["metadata"]["papermill"] = {"start_time": None, "exception": None}
+    marker = {
+        "cell_type": "markdown",
+        "source": "An Exception was encountered",
+        "metadata": {"tags": ["papermill-error-cell-tag"]},
+    }
+    content["cells"].insert(0, marker)
+    return json.dumps(content).encode()
+
+
+def archive(members: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
+    """Return an ``output.tar.gz``; a TarInfo goes in as it is, without content."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, member in members.items():
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+                continue
+            info = tarfile.TarInfo(name)
+            info.size = len(member)
+            tar.addfile(info, io.BytesIO(member))
+    return buffer.getvalue()
