@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -133,12 +133,12 @@ def prepare_job(arguments: Mapping[str, Any], *, run: Run, where: Surroundings) 
         )
     parsed = parse_spec({**arguments, "kernel_name": kernel_name, "region": where.region})
     problems += parsed.problems
-    if parsed.spec is not None:
-        problems += request_.extra_problems(parsed.spec.extra_request)
+    with suppress(ValueError):  # what is no mapping at all is among the spec's problems
+        problems += request_.extra_problems(parse.json_object(arguments.get("extra_request") or {}))
 
     checked: CheckedParameters | None = None
     if content.notebook is not None and kernel_name:
-        is_python = notebooks.is_python(content.notebook, kernel_name)
+        is_python = notebooks.is_python(content.notebook, str(kernel_name))
         if declared.types and not is_python:
             problems.append(
                 f"outputs are variables of a Python notebook; kernel {kernel_name!r} runs another language: leave outputs out"

@@ -6,6 +6,7 @@ Called by ``prepare.py``; reads, never writes.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_nbjobs.aws.ports import Objects
+
+_SHOWN_CHARACTERS = 300  # of a path in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +122,18 @@ def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
     wanted = Path(path).expanduser()
     candidates = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
     for candidate in candidates:
-        if candidate.exists():
-            return candidate
-    searched = ", ".join(f"'{candidate}'" for candidate in candidates) or "no folder"
-    raise NotebookJobConfigError(f"{argument}: there is no '{path}'; searched {searched}")
+        try:
+            if candidate.exists():
+                return candidate
+        except OSError:  # too long for a file name: a notebook's text given in place of its path
+            continue
+    searched = ", ".join(f"'{_cut(candidate)}'" for candidate in candidates) or "no folder"
+    raise NotebookJobConfigError(f"{argument}: there is no '{_cut(path)}'; searched {searched}")
+
+
+def _cut(path: object) -> str:
+    text = str(path)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 def dependency_files(path: str, folders: Sequence[Path], objects: Callable[[], Objects]) -> Iterator[StagedFile]:
@@ -144,7 +155,8 @@ def dependency_files(path: str, folders: Sequence[Path], objects: Callable[[], O
     files = sorted(file for file in found.rglob("*") if file.is_file())
     if not files:
         raise NotebookJobConfigError(f"additional_dependencies: folder '{found}' holds no file")
-    root = found.resolve().name
+    # Not resolve(): a linked folder keeps the name under which the notebook reads it.
+    root = Path(os.path.normpath(found.absolute())).name
     for file in files:
         yield StagedFile(f"{root}/{file.relative_to(found).as_posix()}", file, str(file))
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS
+from airflow_nbjobs.core.naming import parse_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,8 +84,9 @@ def upload(files: Sequence[StagedFile], *, to_uri: str, objects: Objects, kms_ke
 
 def key_problems(files: Sequence[StagedFile], *, to_uri: str) -> list[str]:
     """Return a problem for every name that makes an S3 key longer than 1,024 bytes."""
+    _, prefix = parse_s3_uri(to_uri)
     return [
         f"'{file.origin}': its S3 key would have more than {_KEY_LIMIT_BYTES} bytes; shorten its path or s3_root_uri"
         for file in files
-        if len(f"{to_uri}/{file.name}".encode()) > _KEY_LIMIT_BYTES
+        if len(f"{prefix}/{file.name}".encode()) > _KEY_LIMIT_BYTES
     ]

@@ -1,0 +1,435 @@
+"""From arguments to a job that can be submitted: real folders, every problem at once, and nothing written when there is one."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from fakes import ACCOUNT_ID, DISTRIBUTION_ACCOUNT_ID, REGION, FakeClients, code, notebook
+
+from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.naming import RunKey
+
+KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
+RUN = Run(label="d.t", readable="d-t", key=KEY, variables={"NBJOBS_TASK_ID": "t"}, tags={"airflow:task_id": "t"})
+ARGUMENTS = {
+    "input_notebook": "nb.ipynb",
+    "image_uri": f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/nb:1",
+    "role": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
+    "s3_root_uri": "s3://bucket/nbjobs",
+}
+PLAIN = notebook("x = 1")
+PARAMETERISED = notebook(code("epochs = 1\nname = 'a'", "parameters"), "score = epochs * 2")
+
+
+@pytest.fixture
+def clients():
+    return FakeClients()
+
+
+@pytest.fixture
+def prepare(tmp_path, clients):
+    """Prepares a job of the notebook that the test wrote to tmp_path; checks that nothing is ever written."""
+
+    def run(*, region=REGION, has_credentials=True, **arguments):
+        where = Surroundings(folders=[tmp_path], region=region, has_credentials=has_credentials, clients=clients)
+        try:
+            return prepare_job(ARGUMENTS | arguments, run=RUN, where=where)
+        finally:
+            assert clients.wrote_nothing
+
+    (tmp_path / "nb.ipynb").write_bytes(PLAIN)
+    return run
+
+
+@pytest.fixture
+def refused(prepare):
+    """The problems of a job that cannot run."""
+
+    def run(**arguments):
+        with pytest.raises(NotebookJobConfigError) as caught:
+            prepare(**arguments)
+        assert "d.t" in str(caught.value)
+        assert "nothing was uploaded or billed" in str(caught.value)
+        return list(caught.value.problems)
+
+    return run
+
+
+def staged(job, name="nb.ipynb"):
+    (file,) = [file for file in job.files if file.name == name]
+    return file.body if isinstance(file.body, bytes) else file.body.read_bytes()
+
+
+# -- what is staged ----------------------------------------------------------------------------------------------------
+
+
+def test_a_notebook_without_parameters_and_outputs_is_staged_byte_for_byte(prepare):
+    """Whoever looks at the staged input must find the file that was reviewed."""
+    job = prepare()
+    assert staged(job) == PLAIN
+    assert [file.name for file in job.files] == ["nb.ipynb"]
+
+
+def test_string_parameters_need_no_cell_of_ours(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    job = prepare(parameters={"name": "b"})
+    assert staged(job) == PARAMETERISED
+    assert job.request(0)["HyperParameters"] == {"name": "b"}
+
+
+def test_typed_parameters_get_a_cell_after_the_parameters_cell(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    job = prepare(parameters={"epochs": 3})
+    sources = [cell["source"] for cell in json.loads(staged(job))["cells"]]
+    assert len(sources) == 3
+    assert "epochs = 3" in "".join(sources[1])
+    assert job.request(0)["HyperParameters"] == {"epochs": "3"}
+
+
+def test_outputs_get_a_cell_at_the_end(prepare):
+    cells = json.loads(staged(prepare(outputs=["x"])))["cells"]
+    assert len(cells) == 2
+    assert "remove-cell" in cells[-1]["metadata"]["tags"]
+
+
+def test_the_authors_file_is_never_changed(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    prepare(parameters={"epochs": 3}, outputs=["score"])
+    assert (tmp_path / "nb.ipynb").read_bytes() == PARAMETERISED
+
+
+def test_run_targets_are_found_and_shipped_without_being_listed(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%run 'a.ipynb'\n%run tools.py"))
+    (tmp_path / "a.ipynb").write_bytes(notebook("%run b.ipynb"))
+    (tmp_path / "b.ipynb").write_bytes(notebook("y = 1"))
+    (tmp_path / "tools.py").write_text("z = 1")
+    assert sorted(file.name for file in prepare().files) == ["a.ipynb", "b.ipynb", "nb.ipynb", "tools.py"]
+
+
+def test_a_run_target_that_is_also_listed_is_shipped_once(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%run a.ipynb\n%run lib/c.ipynb"))
+    (tmp_path / "a.ipynb").write_bytes(PLAIN)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "c.ipynb").write_bytes(PLAIN)
+    job = prepare(additional_dependencies=["a.ipynb", "lib"])
+    assert sorted(file.name for file in job.files) == ["a.ipynb", "lib/c.ipynb", "nb.ipynb"]
+
+
+def test_a_run_target_may_come_from_elsewhere_when_it_is_listed(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%run a.ipynb"))
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "a.ipynb").write_bytes(PLAIN)
+    job = prepare(additional_dependencies=["shared/a.ipynb"])
+    assert sorted(file.name for file in job.files) == ["a.ipynb", "nb.ipynb"]
+
+
+def test_an_init_script_is_staged_and_named_to_the_driver(prepare, tmp_path):
+    (tmp_path / "setup.sh").write_bytes(b"pip install x\r\n")
+    job = prepare(initialization_script="setup.sh")
+    assert staged(job, "setup.sh") == b"pip install x\r\n"
+    assert job.request(0)["Environment"]["SM_INIT_SCRIPT"] == "setup.sh"
+    assert any("Windows line endings" in warning for warning in job.warnings)
+
+
+def test_a_notebook_in_s3_brings_its_run_targets(prepare, clients):
+    clients.objects.bodies |= {
+        "s3://code/nb/train.ipynb": notebook("%run a.ipynb"),
+        "s3://code/nb/a.ipynb": PLAIN,
+    }
+    job = prepare(input_notebook="s3://code/nb/train.ipynb")
+    assert sorted(file.name for file in job.files) == ["a.ipynb", "train.ipynb"]
+    assert job.notebook_origin == "s3://code/nb/train.ipynb"
+
+
+# -- what is asked of AWS, and what the job is told --------------------------------------------------------------------
+
+
+def test_the_kernel_is_the_notebooks_own_unless_given(prepare):
+    assert prepare().request(0)["Environment"]["SM_KERNEL_NAME"] == "python3"
+    assert prepare(kernel_name="conda-env").request(0)["Environment"]["SM_KERNEL_NAME"] == "conda-env"
+
+
+def test_a_short_image_name_and_a_role_name_are_expanded(prepare):
+    request = prepare(image_uri="sagemaker-distribution:4-cpu", role="Jobs").request(0)
+    assert request["AlgorithmSpecification"]["TrainingImage"] == (
+        f"{DISTRIBUTION_ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/sagemaker-distribution-prod:4-cpu"
+    )
+    assert request["RoleArn"] == f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/Jobs"
+
+
+def test_a_short_image_name_in_china_has_chinas_domain(prepare):
+    image = prepare(image_uri="sagemaker-distribution:4-cpu", region="cn-north-1").request(0)["AlgorithmSpecification"]
+    assert image["TrainingImage"].endswith(".dkr.ecr.cn-north-1.amazonaws.com.cn/sagemaker-distribution-prod:4-cpu")
+
+
+def test_each_attempt_has_a_name_an_owner_and_a_place_of_its_own(prepare):
+    job = prepare()
+    requests = [job.request(attempt) for attempt in range(3)]
+    for part in (
+        [request["TrainingJobName"] for request in requests],
+        [request["Environment"]["NBJOBS_OWNER"] for request in requests],
+        [request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] for request in requests],
+    ):
+        assert len(set(part)) == 3
+    assert requests[0]["TrainingJobName"].startswith("d-t-")
+
+
+def test_a_notebook_job_name_is_the_readable_part(prepare):
+    assert prepare(notebook_job_name="nightly").location(0).job_name.startswith("nightly-")
+
+
+def test_the_digest_of_the_input_changes_with_a_parameter_and_with_a_file(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    (tmp_path / "d.csv").write_text("1")
+    arguments = {"parameters": {"epochs": 3}, "additional_dependencies": ["d.csv"]}
+    first = prepare(**arguments).input_sha256
+    assert prepare(**arguments).input_sha256 == first
+    assert prepare(**arguments | {"parameters": {"epochs": 4}}).input_sha256 != first
+    (tmp_path / "d.csv").write_text("2")
+    assert prepare(**arguments).input_sha256 != first
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"print(1)", "not JSON"),
+        (b"", "is empty"),
+        (b'{"nbformat": 3, "worksheets": []}', "nbformat 3.*nbconvert --to notebook"),
+        (b'{"nbformat": 4, "cells": []}', "no code cell"),
+        (b"[1]", "not an object"),
+        (b'{"nbformat": 4}', "'cells' is missing"),
+    ],
+)
+def test_a_file_that_is_no_notebook_of_nbformat_4_is_refused(refused, tmp_path, content, text):
+    (tmp_path / "nb.ipynb").write_bytes(content)
+    (problem,) = refused()
+    assert str(tmp_path / "nb.ipynb") in problem
+    assert re.search(text, problem)
+
+
+def test_a_missing_notebook_names_the_places_searched(refused, tmp_path):
+    (problem,) = refused(input_notebook="none.ipynb")
+    assert problem == f"input_notebook: there is no 'none.ipynb'; searched '{tmp_path / 'none.ipynb'}'"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_notebook_that_is_not_given_is_said(refused, value):
+    (problem,) = refused(input_notebook=value)
+    assert problem.startswith("input_notebook is not set; give the path")
+
+
+@pytest.mark.parametrize("name", ["a{x}.ipynb", "a}.ipynb"])
+def test_braces_in_the_name_are_refused(refused, tmp_path, name):
+    (tmp_path / name).write_bytes(PLAIN)
+    (problem,) = refused(input_notebook=name)
+    assert "has a brace in its name" in problem
+    assert "rename it" in problem
+
+
+def test_a_file_that_is_not_named_ipynb_is_refused(refused, tmp_path):
+    (tmp_path / "nb.py").write_bytes(PLAIN)
+    assert refused(input_notebook="nb.py") == ["input_notebook: 'nb.py' is no Jupyter notebook (.ipynb)"]
+
+
+def test_a_notebook_that_names_no_kernel_needs_one(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", kernel=None))
+    (problem,) = refused()
+    assert problem.startswith("kernel_name is not set")
+
+
+def test_a_kernel_that_is_no_text_is_refused_not_a_crash(refused):
+    (problem,) = refused(kernel_name=3)
+    assert problem.startswith("kernel_name: must be a text")
+
+
+def test_a_missing_run_target_is_an_error_now_not_in_five_minutes(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%run none.ipynb"))
+    (problem,) = refused()
+    assert "none.ipynb" in problem
+
+
+def test_a_missing_target_of_a_target_names_both(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%run a.ipynb"))
+    (tmp_path / "a.ipynb").write_bytes(notebook("%run none.ipynb"))
+    (problem,) = refused()
+    assert "none.ipynb" in problem
+    assert "a.ipynb" in problem
+
+
+def test_a_run_cycle_is_refused_with_its_members(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%run a.ipynb"))
+    (tmp_path / "a.ipynb").write_bytes(notebook("%run nb.ipynb"))
+    problems = refused()
+    assert problems
+    assert all(name in problems[0] for name in ("nb.ipynb", "a.ipynb"))
+
+
+def test_a_run_target_that_is_no_notebook_is_refused(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%run a.ipynb"))
+    (tmp_path / "a.ipynb").write_text("no")
+    (problem,) = refused()
+    assert "a.ipynb' is not a notebook: not JSON" in problem
+
+
+def test_nothing_above_the_notebooks_folder_is_read(refused, tmp_path):
+    """A notebook from somewhere must not make the worker upload the worker's own files."""
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "secret.ipynb").write_bytes(PLAIN)
+    (tmp_path / "inner" / "nb.ipynb").write_bytes(notebook(f"%run ../secret.ipynb\n%run {tmp_path}/secret.ipynb"))
+    problems = refused(input_notebook="inner/nb.ipynb")
+    assert any("secret.ipynb" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"additional_dependencies": ["none.py"]}, "additional_dependencies: there is no 'none.py'"),
+        ({"additional_dependencies": "x.py"}, "additional_dependencies must be a list of paths"),
+        ({"initialization_script": "none.sh"}, "initialization_script: there is no 'none.sh'"),
+        ({"parameters": "a=1"}, "parameters must be a dictionary, not str"),
+        ({"unknown_parameters": "ignore"}, "unknown_parameters must be 'error' or 'warn', not 'ignore'"),
+        ({"outputs": ["return_value"]}, "output 'return_value' has a name that is reserved"),
+        ({"outputs": ["nbjobs_x"]}, "reserved"),
+        ({"outputs": ["a b"]}, "is not a variable's name"),
+        ({"return_output": "y"}, "return_output 'y' is not one of the outputs"),
+        ({"extra_request": {"TrainingJobName": "x"}}, "extra_request: TrainingJobName"),
+        ({"region": None}, "no AWS region is configured; set region_name"),
+        ({"has_credentials": False}, "no AWS credentials were found; give the AWS connection"),
+        ({"extra_request": {"NoSuchField": 1}}, "CreateTrainingJob request: Unknown parameter"),
+        ({"environment_variables": {f"V{n}": "" for n in range(95)}}, "Environment has 1"),
+        ({"tags": {f"t{n}": "" for n in range(48)}}, "Tags has 5"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_argument_is_one_problem_with_its_name(refused, arguments, text):
+    (problem,) = refused(**arguments)
+    assert text in problem
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"epoch": 1}, "epoch"),
+        ({"epochs": object()}, "epochs"),
+        ({"name": "x", "epochs": {1, 2}}, "epochs"),
+        ({"epochs": "three"}, "epochs"),
+    ],
+)
+def test_a_wrong_parameter_is_one_problem_with_its_name(refused, tmp_path, parameters, text):
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    (problem,) = refused(parameters=parameters)
+    assert text in problem
+
+
+def test_more_parameters_than_the_service_takes_are_refused(refused, tmp_path):
+    names = [f"p{n}" for n in range(101)]
+    (tmp_path / "nb.ipynb").write_bytes(notebook(code("\n".join(f"{name} = 0" for name in names), "parameters")))
+    problems = refused(parameters=dict.fromkeys(names, 1))
+    assert any("101" in problem and "100" in problem for problem in problems)
+
+
+def test_typed_parameters_for_another_language_are_refused(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook(code("x <- 1", "parameters"), kernel="ir", language="R"))
+    (problem,) = refused(parameters={"x": 3})
+    assert "parameter 'x'" in problem
+
+
+def test_outputs_of_another_language_are_refused(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x <- 1", kernel="ir", language="R"))
+    (problem,) = refused(outputs=["x"])
+    assert "kernel 'ir' runs another language: leave outputs out" in problem
+
+
+def test_two_dependencies_under_one_name_are_refused(refused, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "u.py").write_text("")
+    (problem,) = refused(additional_dependencies=["a/u.py", "b/u.py"])
+    assert "would both be staged as 'u.py'" in problem
+
+
+def test_a_dependency_that_collides_with_the_notebook_is_refused(refused, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "nb.ipynb").write_bytes(PLAIN)
+    (problem,) = refused(additional_dependencies=["other/nb.ipynb"])
+    assert "would both be staged as 'nb.ipynb'" in problem
+
+
+def test_problems_of_every_kind_are_reported_together(refused, tmp_path):
+    """A person who fixes one at a time waits for as many scheduler runs as there are mistakes."""
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    problems = refused(
+        region=None,
+        has_credentials=False,
+        role=None,
+        instance_type="big",
+        parameters={"epoch": 1},
+        outputs=["return_value"],
+        additional_dependencies=["none.py"],
+        initialization_script="none.sh",
+        extra_request={"TrainingJobName": "x"},
+        subnets=["subnet-1"],
+    )
+    for text in (
+        "no AWS region",
+        "no AWS credentials",
+        "role is not set",
+        "instance_type",
+        "epoch",
+        "return_value",
+        "none.py",
+        "none.sh",
+        "extra_request",
+        "subnets",
+    ):
+        assert sum(text in problem for problem in problems) == 1, text
+    assert len(problems) == 10
+
+
+# -- warnings ----------------------------------------------------------------------------------------------------------
+
+
+def test_local_modules_and_files_that_are_not_shipped_are_a_warning(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("import helpers\nimport os\nopen('data.csv')\nopen('none.csv')"))
+    (tmp_path / "helpers.py").write_text("")
+    (tmp_path / "data.csv").write_text("")
+    warnings = prepare().warnings
+    assert ["'helpers.py'" in text or "'data.csv'" in text for text in warnings] == [True, True]
+    assert prepare(additional_dependencies=["helpers.py", "data.csv"]).warnings == ()
+
+
+def test_an_output_that_no_cell_assigns_is_a_warning(prepare):
+    (warning,) = prepare(outputs=["x", "y"]).warnings
+    assert "output 'y' is assigned by no cell" in warning
+
+
+def test_an_output_that_a_run_target_assigns_is_none(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%run a.ipynb"))
+    (tmp_path / "a.ipynb").write_bytes(notebook("y = 1"))
+    assert prepare(outputs=["y"]).warnings == ()
+
+
+def test_an_unknown_parameter_may_be_a_warning(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    job = prepare(parameters={"epochs": 2, "other": 1}, unknown_parameters="warn")
+    assert any("other" in warning for warning in job.warnings)
+
+
+def test_a_text_for_a_number_is_converted_and_said(prepare, tmp_path):
+    """Jinja renders to strings."""
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    job = prepare(parameters={"epochs": "3"})
+    assert any("epochs" in note for note in job.notes)
+    assert "epochs = 3" in "".join(json.loads(staged(job))["cells"][1]["source"])
+
+
+def test_preparing_changes_no_argument(prepare):
+    parameters, tags = {}, {"team": "x"}
+    before = replace(RUN)
+    prepare(parameters=parameters, tags=tags)
+    assert (parameters, tags, before) == ({}, {"team": "x"}, RUN)
