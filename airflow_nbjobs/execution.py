@@ -20,7 +20,8 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServic
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
 from airflow_nbjobs.failures import surfaced
-from airflow_nbjobs.links import JOB_KEY, console_url, logs_url, s3_object_url
+from airflow_nbjobs.handover import log_result, log_transitions, push_result
+from airflow_nbjobs.links import JOB_KEY, job_urls
 from airflow_nbjobs.settings import read_settings
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.status import JobSnapshot
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
-RESULT_KEY = "nbjobs_result"
 _JOB_VERSION = 1
 _ASK_SECONDS = 3.0  # for Airflow's word on the task, once its process has been told to end
 
@@ -119,9 +119,7 @@ class Execution:
             "input_notebook": job.notebook_origin,
             "notebook_sha256": job.notebook_sha256,
             "executed_notebook_uri": submission.location.executed_notebook_uri,
-            "console_url": console_url(region, submission.job_name),
-            "logs_url": logs_url(region, submission.job_name),
-            "executed_notebook_url": s3_object_url(region, submission.location.executed_notebook_uri),
+            **job_urls(region, submission.job_name, submission.location.executed_notebook_uri),
         }
         self._ti.xcom_push(key=JOB_KEY, value=facts)
         self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"])
@@ -166,7 +164,7 @@ class Execution:
                     continue
                 if snapshot is None:
                     raise NotebookJobConfigError(f"SageMaker knows no training job '{submission.job_name}' any more")
-                seen = self._log_transitions(snapshot, seen)
+                seen = log_transitions(self._operator.log, snapshot, seen)
                 if snapshot.state.is_terminal:
                     break
                 time.sleep(self._operator.waiter_delay)
@@ -228,12 +226,12 @@ class Execution:
 
     def _finish(self, snapshot: JobSnapshot, *, was_adopted: bool, seen: int = 0) -> Any:
         operator = self._operator
-        self._log_transitions(snapshot, seen)
+        log_transitions(operator.log, snapshot, seen)
         with surfaced(retry_on_cell_error=operator.retry_on_cell_error, was_adopted=was_adopted):
             location = JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
             result = read_result(snapshot, location, self._expectation(), operator.hook.clients)
-            self._report(result)
-            value = self._push(result)
+            log_result(operator.log, result)
+            value = push_result(self._ti, result, operator.return_output)
             self._deliver(result, location)
             if result.error is not None:
                 raise result.error
@@ -248,32 +246,6 @@ class Execution:
             parameters_text=task_context.parameters_text(operator.parameters),
         )
 
-    def _report(self, result: JobResult) -> None:
-        log = self._operator.log
-        if result.log_tail:
-            log.info("Last lines of the container's log:\n%s", "\n".join(result.log_tail))
-        for warning in result.warnings:
-            log.warning("%s", warning)
-        log.info(
-            "%s after %s s on %s, %s s billed",
-            result.facts["status"],
-            result.facts["duration_seconds"],
-            result.facts["instance_type"],
-            result.facts["billable_seconds"],
-        )
-        for name, value in result.outputs.items():
-            log.info("Output %s = %s", name, task_context.shortened(value))
-
-    def _push(self, result: JobResult) -> Any:
-        """Push each output under its own key, also where others are wrong; return what becomes ``return_value``."""
-        for name, value in result.outputs.items():
-            self._ti.xcom_push(key=name, value=value)
-        facts = {**result.facts, "outputs": dict(result.outputs)}
-        if self._operator.return_output is None:
-            return facts
-        self._ti.xcom_push(key=RESULT_KEY, value=facts)
-        return result.outputs.get(self._operator.return_output)
-
     def _deliver(self, result: JobResult, location: JobLocation) -> None:
         """Give the executed notebook its own key, last of all: its presence tells later tries that this job's results were handed over."""
         if result.executed_notebook is not None:
@@ -285,12 +257,6 @@ class Execution:
             )
             operator.hook.clients.objects.put(location.executed_notebook_uri, result.executed_notebook, kms_key=kms_key)
             operator.log.info("Executed notebook: %s", location.executed_notebook_uri)
-
-    def _log_transitions(self, snapshot: JobSnapshot, seen: int) -> int:
-        for transition in snapshot.transitions[seen:]:
-            at = f"{transition.started:%H:%M:%S} " if transition.started else ""
-            self._operator.log.info("%s%s: %s", at, transition.status, transition.message)
-        return len(snapshot.transitions)
 
     # -- stopping --------------------------------------------------------------------------------------------------
 

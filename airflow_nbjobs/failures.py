@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs._compat import AirflowFailException
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
+    NotebookJobCapacityError,
     NotebookJobConfigError,
     NotebookJobError,
     NotebookJobServiceError,
     NotebookJobStoppedError,
+    NotebookJobTimeoutError,
     NotebookOutputError,
 )
 
@@ -43,12 +45,29 @@ class FatalNotebookOutputError(NotebookOutputError, AirflowFailException):
     """A ``NotebookOutputError``: the results of a completed job cannot change."""
 
 
+class FatalNotebookJobTimeoutError(NotebookJobTimeoutError, AirflowFailException):
+    """A ``NotebookJobTimeoutError`` of a job that the task only waited for: waiting again finds it as it is."""
+
+
+class FatalNotebookJobCapacityError(NotebookJobCapacityError, AirflowFailException):
+    """A ``NotebookJobCapacityError`` of a job that the task only waited for."""
+
+
+class FatalNotebookJobError(NotebookJobError, AirflowFailException):
+    """A ``NotebookJobError`` of a job that the task only waited for."""
+
+
 _FATAL: dict[type[NotebookJobError], type[NotebookJobError]] = {
     NotebookJobConfigError: FatalNotebookJobConfigError,
     NotebookCellError: FatalNotebookCellError,
     NotebookJobStoppedError: FatalNotebookJobStoppedError,
     NotebookJobServiceError: FatalNotebookJobServiceError,
     NotebookOutputError: FatalNotebookOutputError,
+}
+_FATAL_WHEN_ENDED: dict[type[NotebookJobError], type[NotebookJobError]] = _FATAL | {
+    NotebookJobTimeoutError: FatalNotebookJobTimeoutError,
+    NotebookJobCapacityError: FatalNotebookJobCapacityError,
+    NotebookJobError: FatalNotebookJobError,
 }
 
 
@@ -69,8 +88,16 @@ def at_surface(error: NotebookJobError, *, retry_on_cell_error: bool, was_adopte
         case _:
             is_fatal = type(error) in _FATAL
     fatal_type = _FATAL.get(type(error))
-    if not is_fatal or fatal_type is None:
-        return error
+    return error if not is_fatal or fatal_type is None else _turned(error, fatal_type)
+
+
+def of_ended_job(error: NotebookJobError) -> NotebookJobError:
+    """Return the error of a job that has ended as fatal: a retry of a task that did not start the job finds it as it is."""
+    fatal_type = _FATAL_WHEN_ENDED.get(type(error))
+    return error if fatal_type is None else _turned(error, fatal_type)
+
+
+def _turned(error: NotebookJobError, fatal_type: type[NotebookJobError]) -> NotebookJobError:
     fatal: Any = fatal_type.__new__(fatal_type)
     fatal.args = error.args
     fatal.__dict__.update(error.__dict__)

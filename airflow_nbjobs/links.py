@@ -42,6 +42,15 @@ def s3_object_url(region: str, uri: str) -> str:
     return f"{console_host(region)}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
 
 
+def job_urls(region: str, job_name: str, executed_notebook_uri: str) -> dict[str, str]:
+    """Return the addresses of a job's three links, by the names that the links look for in ``nbjobs_job``."""
+    return {
+        "console_url": console_url(region, job_name),
+        "logs_url": logs_url(region, job_name),
+        "executed_notebook_url": s3_object_url(region, executed_notebook_uri),
+    }
+
+
 class _JobLink(BaseOperatorLink):
     """A link whose text lies in the task's ``nbjobs_job``."""
 

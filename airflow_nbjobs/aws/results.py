@@ -26,6 +26,7 @@ from airflow_nbjobs.core.errors import (
 from airflow_nbjobs.core.logtail import readable_tail
 from airflow_nbjobs.core.notebook import NotebookNode, parse_notebook
 from airflow_nbjobs.core.outputs import DeclaredOutputs, read_outputs
+from airflow_nbjobs.core.reference import executed_notebook_name
 from airflow_nbjobs.core.status import FailureKind, JobSnapshot, JobState
 
 if TYPE_CHECKING:
@@ -46,12 +47,23 @@ _SOURCE_LINES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What the task that finishes the job knows about it."""
+    """
+    What the task that finishes the job knows about it.
+
+    :param executed_notebook_uri: where to say that the executed notebook is; None: under its own key, where the submitting task puts it.
+    :param is_notebook_job: False for a training job of another kind, of which there is neither notebook nor output.
+    """
 
     label: str
     input_notebook: str
     declared: DeclaredOutputs
     parameters_text: str = "{}"
+    executed_notebook_uri: str | None = None
+    is_notebook_job: bool = True
+
+    @property
+    def noun(self) -> str:
+        return "Notebook job" if self.is_notebook_job else "Training job"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +93,18 @@ def read_result(snapshot: JobSnapshot, location: JobLocation, expected: Expectat
     """
     warnings: list[str] = []
     streamed = _streamed_log(snapshot, clients, warnings)
-    members = _read_members(location, clients, warnings, with_log=streamed is None)
+    notebook_name = executed_notebook_name(snapshot.environment) or location.executed_notebook_name
+    members = (
+        _read_members(location, notebook_name, clients, warnings, with_log=streamed is None)
+        if expected.is_notebook_job
+        else {}
+    )
     tail = _log_tail(snapshot, streamed, members.get(_LOG_NAME), warnings)
-    raw = members.get(location.executed_notebook_name)
+    raw = members.get(notebook_name)
     executed: NotebookNode | None = None
     if raw is not None:
         try:
-            executed = parse_notebook(raw, source=location.executed_notebook_name)
+            executed = parse_notebook(raw, source=notebook_name)
         except NotebookJobConfigError as error:
             warnings.append(f"the executed notebook cannot be read: {error}")
 
@@ -96,11 +113,15 @@ def read_result(snapshot: JobSnapshot, location: JobLocation, expected: Expectat
     if snapshot.state is not JobState.SUCCEEDED:
         failed = _failure(snapshot, executed, expected, places, tail)
         return JobResult(facts=facts, error=failed, executed_notebook=raw, log_tail=tail, warnings=tuple(warnings))
+    if not expected.is_notebook_job:
+        return JobResult(
+            facts=facts, error=_without_outputs(snapshot, expected, places), log_tail=tail, warnings=tuple(warnings)
+        )
     if executed is None:
         incomplete = NotebookOutputError(
             f"Notebook job '{snapshot.job_name}' completed without an executed notebook",
             problems=[
-                f"'{location.executed_notebook_name}' is not in {location.output_archive_uri}",
+                f"'{notebook_name}' is not in {location.output_archive_uri}",
                 *warnings,
                 "an init script that exits with 0 ends the job as Completed before the notebook has run",
             ],
@@ -129,6 +150,19 @@ def read_result(snapshot: JobSnapshot, location: JobLocation, expected: Expectat
     )
 
 
+def _without_outputs(
+    snapshot: JobSnapshot, expected: Expectation, places: dict[str, str]
+) -> NotebookOutputError | None:
+    if not expected.declared.types:
+        return None
+    return NotebookOutputError(
+        f"Training job '{snapshot.job_name}' completed, but it is no notebook job and has no outputs",
+        problems=[f"output '{name}' is declared; leave outputs out" for name in expected.declared.types],
+        details=places,
+        job_name=snapshot.job_name,
+    )
+
+
 def _streamed_log(snapshot: JobSnapshot, clients: AwsClients, warnings: list[str]) -> list[str] | None:
     try:
         return clients.logs.tail(snapshot.job_name, limit=_RAW_LOG_LINES)
@@ -139,7 +173,7 @@ def _streamed_log(snapshot: JobSnapshot, clients: AwsClients, warnings: list[str
 
 
 def _read_members(
-    location: JobLocation, clients: AwsClients, warnings: list[str], *, with_log: bool
+    location: JobLocation, notebook_name: str, clients: AwsClients, warnings: list[str], *, with_log: bool
 ) -> Mapping[str, bytes]:
     stream = clients.objects.open(location.output_archive_uri)
     if stream is None:
@@ -148,7 +182,7 @@ def _read_members(
         )
         return {}
     # The driver writes the log last, so it lies at the archive's end: it is asked for only where CloudWatch has none.
-    wanted = [Wanted(location.executed_notebook_name, _NOTEBOOK_LIMIT_BYTES)]
+    wanted = [Wanted(notebook_name, _NOTEBOOK_LIMIT_BYTES)]
     if with_log:
         wanted.append(Wanted(_LOG_NAME, _LOG_LIMIT_BYTES, keeps_end=True))
     with stream:
@@ -177,8 +211,10 @@ def _facts(
         "status": snapshot.status,
         "input_notebook": expected.input_notebook,
         "notebook_sha256": snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE),
-        "executed_notebook_uri": location.executed_notebook_uri if has_notebook else None,
-        "output_archive_uri": location.output_archive_uri,
+        "executed_notebook_uri": (expected.executed_notebook_uri or location.executed_notebook_uri)
+        if has_notebook
+        else None,
+        "output_archive_uri": location.output_archive_uri if expected.is_notebook_job else None,
         "instance_type": snapshot.instance_type,
         "started_at": snapshot.started.isoformat() if snapshot.started else None,
         "ended_at": snapshot.ended.isoformat() if snapshot.ended else None,
@@ -190,8 +226,9 @@ def _facts(
 def _places(
     snapshot: JobSnapshot, location: JobLocation, expected: Expectation, *, has_notebook: bool
 ) -> dict[str, str]:
-    executed = {"executed": location.executed_notebook_uri} if has_notebook else {}
-    return {"notebook": expected.input_notebook} | executed | {"logs": f"{LOG_GROUP_TEXT} {snapshot.job_name}/algo-1"}
+    executed = {"executed": expected.executed_notebook_uri or location.executed_notebook_uri} if has_notebook else {}
+    notebook = {"notebook": expected.input_notebook} if expected.is_notebook_job else {}
+    return notebook | executed | {"logs": f"{LOG_GROUP_TEXT} {snapshot.job_name}/algo-1"}
 
 
 def _failure(
@@ -207,25 +244,25 @@ def _failure(
     reason = {"reason": snapshot.failure_reason or "none given"}
     if kind is FailureKind.TIMEOUT:
         return NotebookJobTimeoutError(
-            f"Notebook job '{name}' was stopped after its time was used up ({snapshot.secondary_status})",
+            f"{expected.noun} '{name}' was stopped after its time was used up ({snapshot.secondary_status})",
             details=places | parameters | {"next": "raise max_runtime_in_seconds, or give the notebook less to do"},
             job_name=name,
         )
     if kind is FailureKind.STOPPED:
         return NotebookJobStoppedError(
-            f"Notebook job '{name}' was stopped by somebody, not by this task",
+            f"{expected.noun} '{name}' was stopped by somebody, not by this task",
             details=places | {"next": "clear the task to run it again"},
             job_name=name,
         )
     if kind is FailureKind.CAPACITY:
         return NotebookJobCapacityError(
-            f"Notebook job '{name}' got no instance: {snapshot.failure_reason}",
+            f"{expected.noun} '{name}' got no instance: {snapshot.failure_reason}",
             details=places | {"next": "retry later, or use another instance_type"},
             job_name=name,
         )
     if kind is FailureKind.PLATFORM:
         return NotebookJobServiceError(
-            f"Notebook job '{name}' failed in SageMaker itself: {snapshot.failure_reason}",
+            f"{expected.noun} '{name}' failed in SageMaker itself: {snapshot.failure_reason}",
             code="InternalServerError",
             is_retryable=True,
             details=places | {"next": "retry; nothing in the notebook caused this"},
@@ -238,17 +275,17 @@ def _failure(
     ran = {"last cell": f"cell {last} was the last that ran"} if last is not None else {}
     if kind is FailureKind.ALGORITHM:
         return NotebookJobError(
-            f"Notebook job '{name}' failed outside its cells",
+            f"{expected.noun} '{name}' failed{' outside its cells' if expected.is_notebook_job else ''}",
             details=places
             | reason
             | ran
             | parameters
             | {"log": "\n    ".join(("", *tail))}
-            | {"next": "read the log above: kernel, init script or image"},
+            | {"next": f"read the log above{': kernel, init script or image' if expected.is_notebook_job else ''}"},
             job_name=name,
         )
     return NotebookJobConfigError(
-        f"Notebook job '{name}' could not run: {snapshot.failure_reason or snapshot.status}",
+        f"{expected.noun} '{name}' could not run: {snapshot.failure_reason or snapshot.status}",
         details=places | {"next": "check the image, the role's permissions and the job's data"},
         job_name=name,
     )

@@ -97,6 +97,7 @@ class JobSnapshot:
     output_root: str | None = None
     model_artifact_uri: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failure_kind(self) -> FailureKind | None:
@@ -138,6 +139,7 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
         output_root=description.get("OutputDataConfig", {}).get("S3OutputPath"),
         model_artifact_uri=description.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
         environment=dict(description.get("Environment", {})),
+        hyperparameters=dict(description.get("HyperParameters", {})),
     )
 
 
