@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.translate import error_code, error_message, translated
@@ -124,12 +124,12 @@ class Boto3Objects:
         bucket, key = parse_s3_uri(uri)
         with translated("s3:GetObject", on=uri):
             try:
-                body: BinaryIO = self._client.get_object(Bucket=bucket, Key=key)["Body"]
+                body = self._client.get_object(Bucket=bucket, Key=key)["Body"]
             except ClientError as error:
                 if error_code(error) in ("NoSuchKey", "404"):
                     return None
                 raise
-            return body
+            return cast("BinaryIO", _Body(body, uri))
 
     def exists(self, uri: str) -> bool:
         from botocore.exceptions import ClientError
@@ -155,6 +155,31 @@ class Boto3Objects:
                 for entry in page.get("Contents", [])
                 if not entry["Key"].endswith("/")
             ]
+
+
+class _Body:
+    """
+    An object's body whose reads raise this package's errors.
+
+    botocore's read timeout is an OSError as well: whoever unpacks the body would take a lost connection for a damaged archive.
+    """
+
+    def __init__(self, body: Any, uri: str) -> None:
+        self._body = body
+        self._uri = uri
+
+    def read(self, size: int = -1) -> bytes:
+        with translated("s3:GetObject", on=self._uri):
+            return bytes(self._body.read(None if size < 0 else size))
+
+    def close(self) -> None:
+        self._body.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Boto3ContainerLogs:

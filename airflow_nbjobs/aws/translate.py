@@ -88,6 +88,7 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
         ClientError,
         ConnectionError,  # noqa: A004 - botocore's own, the parent of "could not connect"
         HTTPClientError,
+        IncompleteReadError,
         NoCredentialsError,
         NoRegionError,
         ParamValidationError,
@@ -108,7 +109,7 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
         ) from error
     except ParamValidationError as error:
         raise NotebookJobConfigError(f"the request for {permission} on '{on}' is malformed: {error}") from error
-    except (ConnectionError, HTTPClientError) as error:  # refused, timed out, TLS, closed half-way
+    except (ConnectionError, HTTPClientError, IncompleteReadError) as error:  # refused, timed out, TLS, closed half-way
         raise NotebookJobServiceError(
             f"{permission} on '{on}' got no answer: {error}",
             code=type(error).__name__,

@@ -1,0 +1,177 @@
+"""``output.tar.gz`` was written by a notebook: nothing in it is trusted, and what can be read is read."""
+
+import gzip
+import io
+import random
+import tarfile
+
+import pytest
+from fakes import archive
+
+from airflow_nbjobs.aws import archive as archive_
+from airflow_nbjobs.aws.archive import Wanted, read_archive
+
+NB = Wanted("job.ipynb", 1000)
+LOG = Wanted("job.log", 10, keeps_end=True)
+
+
+def read(body, *wanted):
+    return read_archive(io.BytesIO(body), wanted or (NB,))
+
+
+def special(name, kind, target=""):
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.linkname = target
+    return info
+
+
+def test_wanted_members_at_the_root_are_read():
+    content = read(archive({"other": b"x" * 5000, "job.ipynb": b"{}", "job.log": b"log"}), NB, LOG)
+    assert content.members == {"job.ipynb": b"{}", "job.log": b"log"}
+    assert content.problems == ()
+
+
+@pytest.mark.parametrize("name", ["job.ipynb", "./job.ipynb"])
+def test_both_forms_of_a_root_name_are_the_root(name):
+    assert read(archive({name: b"{}"})).members == {"job.ipynb": b"{}"}
+
+
+@pytest.mark.parametrize("name", ["../job.ipynb", "/job.ipynb", "sub/job.ipynb", "sub/../job.ipynb", "job.ipynb/x"])
+def test_a_name_outside_the_root_is_not_the_member(name):
+    content = read(archive({name: b"evil"}))
+    assert content.members == {}
+
+
+def test_the_first_of_two_members_of_one_name_counts():
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for body in (b"first", b"second"):
+            info = tarfile.TarInfo("job.ipynb")
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+    assert read(buffer.getvalue()).members == {"job.ipynb": b"first"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        (tarfile.SYMTYPE, "/etc/passwd"),
+        (tarfile.LNKTYPE, "other"),
+        (tarfile.CHRTYPE, ""),
+        (tarfile.BLKTYPE, ""),
+        (tarfile.FIFOTYPE, ""),
+        (tarfile.DIRTYPE, ""),
+    ],
+)
+def test_a_link_or_device_is_never_followed(kind, target):
+    content = read(archive({"other": b"secret", "job.ipynb": special("job.ipynb", kind, target)}))
+    assert content.members == {}
+    assert "is not a regular file; it was not followed" in content.problems[0]
+
+
+def test_a_member_beyond_its_limit_is_a_problem_with_both_sizes():
+    content = read(archive({"job.ipynb": b"x" * 1001}))
+    assert content.members == {}
+    assert "has 1001 bytes; more than 1000 are not read" in content.problems[0]
+
+
+def test_of_a_long_log_the_end_is_kept():
+    content = read(archive({"job.log": b"0123456789ABCDEF"}), LOG)
+    assert content.members == {"job.log": b"6789ABCDEF"}
+    assert content.cut == {"job.log"}
+
+
+@pytest.mark.parametrize("body", [b"", b"no archive", gzip.compress(b"no tar" * 200), b"\x1f\x8b" + b"\xff" * 50])
+def test_what_is_no_archive_is_a_problem_not_an_exception(body):
+    content = read(body)
+    assert content.members == {}
+    assert "output.tar.gz is damaged or cut off" in content.problems[0]
+
+
+def test_every_truncation_of_an_archive_is_survived():
+    body = archive({"a": bytes(range(256)) * 20, "job.ipynb": b"{}" * 400})
+    whole = read(body)
+    assert whole.problems == ()
+    said = 0
+    for length in range(0, len(body) - 8, 7):
+        content = read(body[:length])
+        assert content.members in ({}, whole.members)
+        said += bool(content.problems)
+    assert said > 10
+
+
+def test_every_flipped_byte_of_an_archive_is_survived():
+    body = bytearray(archive({"a": b"A" * 600, "job.ipynb": b"{}" * 400}))
+    seen = 0
+    for position in range(0, len(body), 3):
+        body[position] ^= 0xFF
+        content = read(bytes(body))
+        seen += bool(content.problems)
+        body[position] ^= 0xFF
+    assert seen > 0
+
+
+def test_what_was_read_before_the_damage_is_kept():
+    """The driver writes the log last; a job killed while it uploads may still have its notebook."""
+    noise = random.Random(1).randbytes(50_000)
+    body = archive({"job.ipynb": b"{}", "job.log": noise})
+    content = read(body[:20_000], NB, Wanted("job.log", 100_000))
+    assert content.members == {"job.ipynb": b"{}"}
+    assert "damaged or cut off" in content.problems[0]
+
+
+def test_more_members_than_the_limit_are_not_read(monkeypatch):
+    monkeypatch.setattr(archive_, "MOST_MEMBERS", 10)
+    content = read(archive({f"f{n}": b"" for n in range(11)} | {"job.ipynb": b"{}"}))
+    assert content.members == {}
+    assert "holds more than 10 members" in content.problems[0]
+
+
+def test_an_archive_that_unpacks_to_too_much_is_not_read(monkeypatch):
+    monkeypatch.setattr(archive_, "MOST_UNPACKED_BYTES", 5000)
+    content = read(archive({"big": b"x" * 5001, "job.ipynb": b"{}"}))
+    assert content.members == {}
+    assert "unpacks to more than 5000 bytes" in content.problems[0]
+
+
+def test_a_bomb_is_not_unpacked(monkeypatch):
+    """10 MB of zeros fit into 10 KB; the member after them is not reached."""
+    monkeypatch.setattr(archive_, "_RATIO_COUNTS_FROM_BYTES", 1024)
+    content = read(archive({"zeros": bytes(10_000_000), "job.ipynb": b"{}"}))
+    assert content.members == {}
+    assert "unpacks to more than 500 times its size" in content.problems[0]
+
+
+def test_a_header_that_claims_petabytes_costs_nothing():
+    info = special("claimed", tarfile.REGTYPE)
+    info.size = 2**50
+    content = read(archive({"claimed": info}))
+    assert "unpacks to more than" in content.problems[0]
+
+
+def test_reading_stops_when_all_is_there():
+    """The rest may be gigabytes of checkpoints."""
+
+    class Counting(io.BytesIO):
+        count = 0
+
+        def read(self, size=-1):
+            data = super().read(size)
+            self.count += len(data)
+            return data
+
+    stream = Counting(archive({"job.ipynb": b"{}", "rest": random.Random(1).randbytes(3_000_000)}))
+    assert read_archive(stream, (NB,)).members == {"job.ipynb": b"{}"}
+    assert stream.count < 200_000
+
+
+def test_a_failing_connection_is_no_damaged_archive():
+    """Results that could not be *fetched* are worth a retry; damaged ones are not."""
+
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            raise RuntimeError("connection lost")
+
+    with pytest.raises(RuntimeError, match="connection lost"):
+        read_archive(Broken(), (NB,))

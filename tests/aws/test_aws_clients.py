@@ -1,0 +1,207 @@
+"""
+The ports keep their word: the same tests for the fakes and for boto3, against S3, CloudWatch Logs, IAM and SSM in this process (moto).
+
+SageMaker's own part runs against the embedded server, which is another process: `@pytest.mark.local`.
+"""
+
+import io
+import time
+
+import boto3
+import pytest
+import urllib3.exceptions
+from botocore.response import StreamingBody
+from fakes import FakeClients, archive
+from moto import mock_aws
+
+from airflow_nbjobs.aws.archive import Wanted, read_archive
+from airflow_nbjobs.aws.clients import LOG_GROUP, AwsClients
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+
+REGION = "eu-west-1"
+
+
+@pytest.fixture
+def session():
+    with mock_aws():
+        yield boto3.Session("key", "secret", region_name=REGION)
+
+
+@pytest.fixture(params=["fake", "boto3"])
+def objects(request):
+    if request.param == "fake":
+        yield FakeClients().objects
+        return
+    session = request.getfixturevalue("session")
+    session.client("s3").create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": REGION})
+    yield AwsClients(session.client).objects
+
+
+# -- Objects -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_put_can_be_opened(objects, tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"from disk")
+    objects.put("s3://bkt/a/ä b.txt", b"from memory", kms_key=None)
+    objects.put("s3://bkt/a/f", path, kms_key="alias/k")
+    for uri, body in (("s3://bkt/a/ä b.txt", b"from memory"), ("s3://bkt/a/f", b"from disk")):
+        with objects.open(uri) as stream:
+            assert stream.read(3) == body[:3]
+            assert stream.read() == body[3:]
+        assert objects.exists(uri)
+
+
+def test_a_missing_object_is_none_not_an_error(objects):
+    assert objects.open("s3://bkt/none") is None
+    assert objects.exists("s3://bkt/none") is False
+
+
+def test_names_below_a_prefix_are_relative_and_end_at_the_slash(objects):
+    for key in ("p/a", "p/sub/b", "p2/c", "p/"):
+        objects.put(f"s3://bkt/{key}", b"", kms_key=None)
+    assert objects.names_below("s3://bkt/p") == ["a", "sub/b"]
+    assert objects.names_below("s3://bkt/none") == []
+
+
+def test_an_uri_that_is_none_is_refused(objects):
+    with pytest.raises(ValueError, match="is not an S3 URI"):
+        objects.open("bkt/a")
+
+
+def test_a_large_file_is_uploaded_in_parts_and_encrypted_with_the_key(session, tmp_path):
+    s3 = session.client("s3")
+    s3.create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": REGION})
+    path = tmp_path / "large"
+    path.write_bytes(bytes(9 * 1024 * 1024))
+    AwsClients(session.client).objects.put("s3://bkt/large", path, kms_key="alias/k")
+    head = s3.head_object(Bucket="bkt", Key="large")
+    assert head["ContentLength"] == 9 * 1024 * 1024
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/k")
+    assert "-2" in head["ETag"], "of two parts"
+
+
+def test_more_names_than_one_page_are_all_returned(session):
+    s3 = session.client("s3")
+    s3.create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": REGION})
+    for number in range(1001):
+        s3.put_object(Bucket="bkt", Key=f"p/{number:04}", Body=b"")
+    assert len(AwsClients(session.client).objects.names_below("s3://bkt/p")) == 1001
+
+
+def test_a_missing_bucket_is_a_configuration_error(session):
+    with pytest.raises(NotebookJobConfigError, match="the bucket of 's3://none/a' does not exist"):
+        AwsClients(session.client).objects.put("s3://none/a", b"", kms_key=None)
+
+
+class _Cut(io.RawIOBase):
+    """urllib3's response, whose connection is lost after some bytes."""
+
+    def __init__(self, body, error):
+        self._stream, self._error = io.BytesIO(body), error
+
+    def read(self, amt=None):
+        data = self._stream.read(amt)
+        if not data:
+            raise self._error
+        return data
+
+    def close(self):
+        pass
+
+
+class _S3:
+    def __init__(self, body):
+        self._body = body
+
+    def get_object(self, **_):
+        return {"Body": self._body}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        urllib3.exceptions.ReadTimeoutError(None, None, "Read timed out."),
+        urllib3.exceptions.ProtocolError("Connection broken"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_connection_lost_while_results_are_read_is_worth_a_retry(error):
+    """botocore's read timeout is an OSError as well; taken for a damaged archive it would fail a completed job for good."""
+    body = archive({"other": bytes(range(256)) * 4000, "job.ipynb": b"{}"})
+    objects = AwsClients(lambda _: _S3(StreamingBody(_Cut(body[:2000], error), len(body)))).objects
+    with (
+        objects.open("s3://bkt/output.tar.gz") as stream,
+        pytest.raises(NotebookJobServiceError, match=r"s3:GetObject on 's3://bkt/output.tar.gz'") as caught,
+    ):
+        read_archive(stream, (Wanted("job.ipynb", 100),))
+    assert caught.value.is_retryable
+
+
+def test_a_body_shorter_than_announced_is_worth_a_retry():
+    objects = AwsClients(lambda _: _S3(StreamingBody(io.BytesIO(b"short"), 100))).objects
+    with objects.open("s3://bkt/a") as stream, pytest.raises(NotebookJobServiceError) as caught:
+        stream.read()
+    assert caught.value.is_retryable
+
+
+# -- Logs, account -----------------------------------------------------------------------------------------------------
+
+
+def test_the_tail_of_the_newest_stream_of_the_job_is_read(session):
+    logs = session.client("logs")
+    logs.create_log_group(logGroupName=LOG_GROUP)
+    now = int(time.time() * 1000)
+    for stream, lines in (
+        ("job-1/algo-1-100", ["old"]),
+        ("job-1/algo-1-200", ["a", "b", "c"]),
+        ("job-10/algo-1", ["x"]),
+    ):
+        logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=stream)
+        logs.put_log_events(
+            logGroupName=LOG_GROUP,
+            logStreamName=stream,
+            logEvents=[{"timestamp": now + n, "message": line} for n, line in enumerate(lines)],
+        )
+    clients = AwsClients(session.client)
+    assert clients.logs.tail("job-1", limit=2) == ["b", "c"]
+    assert clients.logs.tail("job-2", limit=2) is None
+
+
+def test_without_a_log_group_there_is_no_tail(session):
+    assert AwsClients(session.client).logs.tail("job-1", limit=2) is None
+
+
+def test_a_role_name_is_expanded_with_its_path(session):
+    iam = session.client("iam")
+    iam.create_role(RoleName="Jobs", Path="/service-role/", AssumeRolePolicyDocument="{}")
+    assert AwsClients(session.client).account.role_arn("Jobs").endswith(":role/service-role/Jobs")
+
+
+def test_a_role_that_does_not_exist_is_named(session):
+    with pytest.raises(NotebookJobServiceError, match="iam:GetRole on 'None'"):
+        AwsClients(session.client).account.role_arn("None")
+
+
+def test_the_account_of_the_distribution_is_asked_for_once_a_region():
+    asked = []
+
+    class Ssm:
+        def __init__(self, region):
+            self.meta = type("Meta", (), {"region_name": region})
+
+        def get_parameter(self, Name):  # noqa: N803 - boto3's
+            asked.append((self.meta.region_name, Name))
+            return {"Parameter": {"Value": f"account of {self.meta.region_name}"}}
+
+    for region in ("xx-test-1", "xx-test-1", "xx-test-2"):
+        account = AwsClients(lambda _, region=region: Ssm(region)).account
+        assert account.distribution_account_id() == f"account of {region}"
+    assert [region for region, _ in asked] == ["xx-test-1", "xx-test-2"]
+
+
+def test_each_client_is_made_once():
+    made = []
+    clients = AwsClients(lambda service: made.append(service) or object())
+    _ = clients.jobs, clients.jobs, clients.objects, clients.logs, clients.logs
+    assert made == ["sagemaker", "s3", "logs"]

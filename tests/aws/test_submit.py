@@ -1,0 +1,201 @@
+"""Submitting exactly once: one call on a first try, the adoption table on later ones."""
+
+import pytest
+from fakes import ACCOUNT_ID, REGION, FakeClients, LogLines, notebook
+
+from airflow_nbjobs.aws.job import submit
+from airflow_nbjobs.aws.ports import NameTakenError
+from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.naming import RunKey
+
+KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
+
+
+@pytest.fixture
+def clients():
+    return FakeClients()
+
+
+@pytest.fixture
+def log():
+    return LogLines()
+
+
+@pytest.fixture
+def job(tmp_path, clients):
+    return prepared(tmp_path, clients, "x = 1")
+
+
+def prepared(tmp_path, clients, source):
+    (tmp_path / "nb.ipynb").write_bytes(notebook(source))
+    arguments = {
+        "input_notebook": "nb.ipynb",
+        "image_uri": f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/nb:1",
+        "role": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
+        "s3_root_uri": "s3://bucket/nbjobs",
+    }
+    where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
+    return prepare_job(arguments, run=Run(label="d.t", readable="d-t", key=KEY), where=where)
+
+
+@pytest.fixture
+def first(job, clients, log):
+    """The submission of a first try."""
+    submission = submit(job, clients, is_first_try=True, log=log)
+    clients.jobs.calls.clear()
+    clients.objects.puts.clear()
+    log.infos.clear()
+    return submission
+
+
+def retry(job, clients, log):
+    return submit(job, clients, is_first_try=False, log=log)
+
+
+def test_a_first_try_is_one_call_to_sagemaker_and_one_put_a_file(job, clients, log):
+    submission = submit(job, clients, is_first_try=True, log=log)
+    assert clients.jobs.calls == [("create", submission.job_name)]
+    assert clients.objects.puts == [f"{submission.location.input_uri}/nb.ipynb"]
+    assert (submission.attempt, submission.adopted) == (0, None)
+    assert submission.arn.endswith(f"training-job/{submission.job_name}")
+
+
+def test_the_input_is_staged_before_the_job_exists(job, clients, log):
+    """SageMaker checks at the call that the prefix holds objects."""
+    clients.objects.denied.add(f"{job.location(0).input_uri}/nb.ipynb")
+    with pytest.raises(NotebookJobServiceError, match="AccessDenied on s3:PutObject"):
+        submit(job, clients, is_first_try=True, log=log)
+    assert clients.jobs.calls == []
+
+
+def test_the_log_says_what_was_staged(job, clients, log):
+    submit(job, clients, is_first_try=True, log=log)
+    (line,) = log.infos
+    for part in (
+        job.notebook_origin,
+        job.notebook_sha256,
+        "0 other file(s)",
+        "bytes in all",
+        job.location(0).input_uri,
+    ):
+        assert part in line
+
+
+def test_a_retry_whose_earlier_tries_submitted_nothing_creates(job, clients, log):
+    submission = retry(job, clients, log)
+    assert clients.jobs.calls == [("describe", submission.job_name), ("create", submission.job_name)]
+    assert (submission.attempt, submission.adopted) == (0, None)
+
+
+def test_a_running_job_is_adopted_and_nothing_is_staged(job, clients, log, first):
+    submission = retry(job, clients, log)
+    assert submission.adopted is not None
+    assert (submission.job_name, submission.arn) == (first.job_name, first.arn)
+    assert clients.jobs.calls == [("describe", first.job_name)]
+    assert clients.objects.puts == []
+    assert "still running" in log.infos[0]
+    assert log.warnings == []
+
+
+def test_a_completed_job_whose_results_nobody_handed_over_is_adopted(job, clients, log, first):
+    clients.jobs.set_status(first.job_name, "Completed")
+    submission = retry(job, clients, log)
+    assert submission.adopted is not None
+    assert submission.adopted.state.is_terminal
+    assert clients.jobs.count("create") == 0
+
+
+def test_a_delivered_job_is_not_run_again_under_its_name(job, clients, log, first):
+    """Airflow records a clear of a running task as a retry: better a second run than a green task that ran nothing."""
+    clients.jobs.set_status(first.job_name, "Completed")
+    clients.objects.bodies[first.location.executed_notebook_uri] = b"{}"
+    submission = retry(job, clients, log)
+    assert (submission.attempt, submission.adopted) == (1, None)
+    assert submission.job_name != first.job_name
+    assert "already delivered its results" in log.infos[0]
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped", "Stopping"])
+def test_a_job_that_did_not_succeed_is_followed_by_the_next(job, clients, log, first, status):
+    clients.jobs.set_status(first.job_name, status)
+    submission = retry(job, clients, log)
+    assert (submission.attempt, submission.adopted) == (1, None)
+    assert f"is {status}; going on to attempt 1" in log.infos[0]
+
+
+def test_attempts_are_walked_in_order_until_one_is_free_or_ours(job, clients, log, first):
+    clients.jobs.set_status(first.job_name, "Failed")
+    second = retry(job, clients, log)
+    clients.jobs.set_status(second.job_name, "Failed")
+    third = retry(job, clients, log)
+    assert third.attempt == 2
+    clients.jobs.calls.clear()
+    again = retry(job, clients, log)
+    assert (again.job_name, again.adopted is not None) == (third.job_name, True)
+    assert [called for called, _ in clients.jobs.calls] == ["describe"] * 3
+
+
+def test_a_job_of_our_name_that_is_not_ours_is_left_alone(job, clients, log, first):
+    clients.jobs.descriptions[first.job_name]["Environment"]["NBJOBS_OWNER"] = "somebody"
+    submission = retry(job, clients, log)
+    assert submission.attempt == 1
+    assert "is not this task's" in log.infos[0]
+
+
+def test_a_status_that_is_not_known_counts_as_running(job, clients, log, first):
+    clients.jobs.set_status(first.job_name, "Deleting")
+    assert retry(job, clients, log).adopted is not None
+
+
+def test_a_name_taken_at_the_call_is_adopted_when_the_job_is_ours(job, clients, log, first):
+    """The answer to our own request was lost, or two workers run one try: the service's refusal decides."""
+    submission = submit(job, clients, is_first_try=True, log=log)
+    assert submission.adopted is not None
+    assert submission.job_name == first.job_name
+    assert clients.jobs.calls == [("create", first.job_name), ("describe", first.job_name)]
+
+
+def test_a_name_taken_by_somebody_else_leads_to_the_next(job, clients, log, first):
+    clients.jobs.descriptions[first.job_name]["Environment"] = {}
+    submission = submit(job, clients, is_first_try=True, log=log)
+    assert (submission.attempt, submission.adopted) == (1, None)
+
+
+def test_a_name_taken_by_a_job_that_describe_does_not_know_leads_to_the_next(job, clients, log):
+    clients.jobs.errors["create"] = [NameTakenError("taken")]
+    submission = submit(job, clients, is_first_try=True, log=log)
+    assert submission.attempt == 1
+    assert f"'{job.location(0).job_name}' is taken" in "\n".join(log.infos)
+
+
+def test_a_refused_call_is_raised_and_nothing_runs(job, clients, log):
+    refusal = NotebookJobServiceError("AccessDenied", code="AccessDeniedException")
+    clients.jobs.errors["create"] = [refusal]
+    with pytest.raises(NotebookJobServiceError) as caught:
+        submit(job, clients, is_first_try=True, log=log)
+    assert caught.value is refusal
+    assert clients.jobs.descriptions == {}
+
+
+def test_an_unanswered_describe_never_leads_to_a_second_job(job, clients, log, first):
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)]
+    with pytest.raises(NotebookJobServiceError, match="throttled"):
+        retry(job, clients, log)
+    assert clients.jobs.count("create") == 0
+
+
+def test_adopting_a_job_that_runs_on_other_input_is_a_warning(tmp_path, clients, log, first):
+    changed = prepared(tmp_path, clients, "x = 2")
+    submission = retry(changed, clients, log)
+    assert submission.adopted is not None
+    (warning,) = log.warnings
+    assert first.job_name in warning
+    assert "clear the task to run it anew" in warning
+
+
+def test_names_do_not_run_on_for_ever(job, clients, log, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.aws.job._MOST_ATTEMPTS", 3)
+    clients.jobs.errors["create"] = [NameTakenError("taken")] * 3
+    with pytest.raises(NotebookJobServiceError, match=r"no free training-job name among 3 for 'd.t'"):
+        submit(job, clients, is_first_try=True, log=log)

@@ -1,0 +1,143 @@
+"""Botocore's exceptions in this package's words: what to do, and whether a retry can help."""
+
+import botocore.exceptions
+import pytest
+from botocore.exceptions import ClientError
+
+from airflow_nbjobs.aws.translate import is_throttled, translated
+from airflow_nbjobs.core.errors import (
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobServiceError,
+)
+
+
+def client_error(code, message="the message", status=400):
+    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "CreateTrainingJob")
+
+
+def translation(error, permission="sagemaker:CreateTrainingJob", on="job-1", job_name="job-1"):
+    with pytest.raises(Exception) as caught, translated(permission, on=on, job_name=job_name):  # noqa: PT011 - its type is the test's subject
+        raise error
+    assert caught.value.__cause__ is error
+    return caught.value
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"])
+def test_a_denial_names_the_permission_and_the_resource_and_is_not_retried(code):
+    error = translation(client_error(code), "s3:PutObject", "s3://b/k")
+    assert type(error) is NotebookJobServiceError
+    assert (error.code, error.is_retryable) == (code, False)
+    assert error.details["next"] == "the identity that Airflow uses needs s3:PutObject on 's3://b/k'"
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "Throttling", "SlowDown", "TooManyRequestsException"])
+def test_throttling_is_worth_a_retry_and_known_as_such(code):
+    error = translation(client_error(code))
+    assert (type(error), error.is_retryable, error.job_name) == (NotebookJobServiceError, True, "job-1")
+    assert is_throttled(error)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        client_error("InternalFailure"),
+        client_error("ServiceUnavailable"),
+        client_error("SomethingNew", status=503),
+        botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"),
+        botocore.exceptions.ConnectTimeoutError(endpoint_url="https://x"),
+        botocore.exceptions.ReadTimeoutError(endpoint_url="https://x"),
+        botocore.exceptions.ConnectionClosedError(endpoint_url="https://x"),
+        botocore.exceptions.SSLError(endpoint_url="https://x", error="x"),
+        botocore.exceptions.ResponseStreamingError(error="x"),
+        botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_failure_of_the_service_or_of_the_way_to_it_is_worth_a_retry(raised):
+    error = translation(raised)
+    assert (type(error), error.is_retryable) == (NotebookJobServiceError, True)
+    assert not is_throttled(error)
+
+
+def test_an_endpoint_that_cannot_be_reached_says_what_to_check():
+    error = translation(botocore.exceptions.EndpointConnectionError(endpoint_url="https://x.y"))
+    assert "https://x.y" in str(error)
+    assert "VPC endpoint" in error.details["next"]
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        botocore.exceptions.NoCredentialsError(),
+        botocore.exceptions.PartialCredentialsError(provider="env", cred_var="x"),
+        client_error("ExpiredToken"),
+        client_error("UnrecognizedClientException"),
+        client_error("InvalidAccessKeyId"),
+    ],
+    ids=lambda error: str(error)[:40],
+)
+def test_missing_or_wrong_credentials_are_a_configuration_error_that_says_where_to_give_them(raised):
+    error = translation(raised)
+    assert type(error) is NotebookJobConfigError
+    assert "give the AWS connection a key or a role" in error.details["next"]
+
+
+def test_a_missing_region_says_where_to_set_it():
+    error = translation(botocore.exceptions.NoRegionError())
+    assert type(error) is NotebookJobConfigError
+    assert "set region_name on the task" in error.details["next"]
+
+
+def test_a_refused_request_is_quoted():
+    error = translation(client_error("ValidationException", "1 validation error detected: …"))
+    assert type(error) is NotebookJobConfigError
+    assert "SageMaker refused the request for 'job-1': 1 validation error detected" in str(error)
+
+
+def test_a_malformed_request_is_a_configuration_error():
+    error = translation(botocore.exceptions.ParamValidationError(report="Unknown parameter"))
+    assert type(error) is NotebookJobConfigError
+
+
+QUOTA = (
+    "The account-level service limit 'ml.m5.2xlarge for training job usage' is {} Instances, with current utilization of {} "
+    "Instances and a request delta of 1 Instances."
+)
+
+
+def test_a_quota_of_zero_is_the_users_to_raise():
+    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(0, 0)))
+    assert type(error) is NotebookJobConfigError
+    assert "ml.m5.2xlarge for training job usage" in str(error)
+    assert "Service Quotas" in error.details["next"]
+
+
+@pytest.mark.parametrize("limit", [1, 10, 20])
+def test_a_quota_in_use_is_worth_a_retry(limit):
+    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(limit, limit)))
+    assert type(error) is NotebookJobCapacityError
+
+
+def test_a_missing_bucket_is_a_configuration_error():
+    error = translation(client_error("NoSuchBucket"), "s3:PutObject", "s3://b/k")
+    assert type(error) is NotebookJobConfigError
+    assert "correct s3_root_uri" in error.details["next"]
+
+
+def test_a_code_not_known_here_is_shown_and_not_retried():
+    error = translation(client_error("Odd"))
+    assert (type(error), error.code, error.is_retryable) == (NotebookJobServiceError, "Odd", False)
+
+
+def test_another_botocore_error_keeps_its_name():
+    error = translation(botocore.exceptions.UnknownServiceError(service_name="x", known_service_names="y"))
+    assert (error.code, error.is_retryable) == ("UnknownServiceError", False)
+
+
+def test_our_own_and_foreign_errors_pass_unchanged():
+    for raised in (ValueError("x"), NotebookJobConfigError("y")):
+        with pytest.raises(type(raised)) as caught, translated("s3:GetObject", on="x"):
+            raise raised
+        assert caught.value is raised
