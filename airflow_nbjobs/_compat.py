@@ -12,11 +12,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 try:  # Airflow >= 3.2
-    from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+    )
 except ImportError:
-    from airflow.exceptions import AirflowFailException, AirflowTaskTimeout  # type: ignore[no-redef]
+    from airflow.exceptions import (  # type: ignore[no-redef]
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+    )
 
-__all__ = ["TRIGGER_TIMEOUT", "AirflowFailException", "AirflowTaskTimeout", "job_xcom", "redact", "task_state"]
+__all__ = [
+    "TRIGGER_TIMEOUT",
+    "AirflowFailException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
+    "job_xcom",
+    "redact",
+    "task_state",
+]
 
 # `airflow.sdk.bases.operator.TriggerFailureReason.TRIGGER_TIMEOUT` on every 3.x.
 TRIGGER_TIMEOUT = "Trigger timeout"

@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink
+from airflow_nbjobs.rendering import explained_dates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -243,6 +244,12 @@ class SageMakerNotebookJobOperator(BaseOperator):
             "outputs": self.outputs,
             "return_output": self.return_output,
         }
+
+    def render_template(
+        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        with explained_dates(content, context):
+            return super().render_template(content, context, jinja_env, seen_oids)
 
     def execute(self, context: Context) -> dict[str, Any] | Any:
         """

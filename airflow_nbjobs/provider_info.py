@@ -29,6 +29,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.operators"]}],
+        "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.sensors"]}],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.hooks"]}],
         "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.triggers"]}],
         "extra-links": [

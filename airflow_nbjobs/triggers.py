@@ -1,7 +1,7 @@
 """
 Wait in the triggerer until a notebook job has ended.
 
-Used by the operator; its kwargs lie in Airflow's database as plain JSON and hold names only, never parameters.
+Used by the operator and the sensor; their kwargs lie in Airflow's database as plain JSON and hold names only, never parameters.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 from airflow_nbjobs.aws.poller import PollerKey, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobError
+from airflow_nbjobs.core.reference import parse_job_reference
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +55,7 @@ class NotebookJobTrigger(BaseTrigger):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
-        waiter_delay: int = defaults.WAITER_DELAY,
+        waiter_delay: float = defaults.WAITER_DELAY,
         stop_on_kill: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -177,3 +178,46 @@ class NotebookJobTrigger(BaseTrigger):
             return False
         job = job_xcom(JOB_KEY, **identity)
         return isinstance(job, dict) and job.get("job_name") == self.job_name
+
+
+class NotebookJobSensorTrigger(NotebookJobTrigger):
+    """
+    Wait for a job that somebody else started, and never stop it.
+
+    Airflow >= 3.3 starts it without a worker: then its arguments are the sensor's own, rendered here.
+
+    :param job_name: name or ARN.
+    :raises NotebookJobConfigError: from ``run``: ``job_name`` names no job; the task resumes, looks itself, and says so.
+    """
+
+    def __init__(
+        self,
+        *,
+        job_name: str,
+        aws_conn_id: str | None = defaults.AWS_CONN_ID,
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        waiter_delay: float = defaults.WAITER_DELAY,
+    ) -> None:
+        super().__init__(
+            job_name=job_name,
+            aws_conn_id=aws_conn_id,
+            region_name=region_name,
+            verify=verify,
+            botocore_config=botocore_config,
+            waiter_delay=waiter_delay,
+            stop_on_kill=False,
+        )
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        path, arguments = super().serialize()
+        return path, {
+            name: value for name, value in arguments.items() if name not in ("attempt", "was_adopted", "stop_on_kill")
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        reference = parse_job_reference(self.job_name, region_name=self.region_name)
+        self.job_name, self.region_name = reference.job_name, reference.region
+        async for event in super().run():
+            yield event

@@ -1,0 +1,235 @@
+"""
+``SageMakerNotebookJobSensor``: wait for a notebook job that this task did not start.
+
+Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults at module level; the rest is imported inside functions.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator
+
+from airflow_nbjobs.core import defaults
+from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink
+from airflow_nbjobs.rendering import explained_dates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import NoReturn
+
+    from airflow.sdk import Context, PokeReturnValue
+
+_TRIGGER = "airflow_nbjobs.triggers.NotebookJobSensorTrigger"
+
+
+class SageMakerNotebookJobSensor(BaseSensorOperator):
+    """
+    Wait for a notebook job by name or ARN, wherever it was started, and return its result as the operator does.
+
+    .. code-block:: python
+
+        with DAG("after_training", schedule=None, params={"job_name": Param("", type="string")}):
+            trained = SageMakerNotebookJobSensor(
+                task_id="trained",
+                job_name="{{ params.job_name }}",
+                outputs={"accuracy": float},
+                timeout=timedelta(hours=6),
+            )
+            report(trained.output["accuracy"])
+
+    A job that failed fails the task with the operator's own error, at once: it stays failed, whatever ``retries`` says. The sensor never stops
+    the job, and reads its results without marking them as handed over. A training job that is no notebook job gives a result without outputs.
+
+    Deferrable, it holds no worker slot; from Airflow 3.3 on it does not even begin on a worker, if ``job_name`` is a text (a template is
+    rendered in the triggerer) and the task is not mapped. Its links then appear when the job has ended.
+
+    :param job_name: name or ARN of the training job, or what a notebook task returned (``job_name=train.output``).
+    :param outputs: variables of the notebook to push as XComs. The job must have been started with these outputs (or glue them with scrapbook).
+    :param return_output: push this output as ``return_value``; the job's facts then lie under ``nbjobs_result``.
+    :param deferrable: wait in the triggerer; False: as ``mode`` says.
+    :param poke_interval: longest seconds between two looks at the job. ``exponential_backoff`` plays a part only with ``deferrable=False``.
+    :param timeout: as of every sensor: longest time to wait, then ``AirflowSensorTimeout``.
+    :param aws_conn_id: Airflow connection; None uses the machine's own credentials.
+    :param region_name: default: the ARN's, else the connection's.
+    """
+
+    template_fields: Sequence[str] = ("job_name", "aws_conn_id", "region_name", "verify")
+    template_ext: Sequence[str] = ()
+    operator_extra_links = (SageMakerConsoleLink(), CloudWatchLogsLink(), ExecutedNotebookLink())
+    ui_color = "#f9e3cf"
+
+    def __init__(
+        self,
+        *,
+        job_name: str | Mapping[str, Any],
+        outputs: Sequence[str] | Mapping[str, type | str] | None = None,
+        return_output: str | None = None,
+        deferrable: bool = True,
+        aws_conn_id: str | None = defaults.AWS_CONN_ID,
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job_name = job_name
+        self.outputs = outputs
+        self.return_output = return_output
+        self.deferrable = deferrable
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        if deferrable and isinstance(job_name, str) and self._can_start_from_trigger():
+            self._start_from_trigger()
+
+    def _can_start_from_trigger(self) -> bool:
+        from airflow.triggers.base import BaseTrigger
+
+        # Airflow renders a trigger's templates from 3.3 on, which brought `on_kill` as well. Of the DAG it has the serialized form then,
+        # without the macros and filters that the author defined.
+        dag: Any = self.get_dag()
+        return hasattr(BaseTrigger, "on_kill") and not (dag and (dag.user_defined_macros or dag.user_defined_filters))
+
+    def _start_from_trigger(self) -> None:
+        from airflow.triggers.base import StartTriggerArgs
+
+        self.start_from_trigger = True
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls=_TRIGGER,
+            trigger_kwargs=self._trigger_arguments(),
+            next_method="execute_complete",
+            next_kwargs=None,
+            timeout=timedelta(seconds=self.timeout),
+        )
+
+    def _trigger_arguments(self) -> dict[str, Any]:
+        return {
+            "job_name": self.job_name,
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "botocore_config": self.botocore_config,
+            "waiter_delay": self.poke_interval,
+        }
+
+    def render_template(
+        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        with explained_dates(content, context):
+            return super().render_template(content, context, jinja_env, seen_oids)
+
+    def execute(self, context: Context) -> Any:
+        """
+        Wait for the job as asked.
+
+        :return: the job's facts and ``outputs``; with ``return_output`` that output.
+        :raises NotebookJobError: see ``core/errors.py``; what a retry cannot help is an ``AirflowFailException`` as well.
+        :raises AirflowSensorTimeout: ``timeout`` has passed; the job goes on.
+        """
+        if not self.deferrable:
+            return super().execute(context)
+        with self._skipping():
+            outcome = self.poke(context)
+            return outcome.xcom_value if outcome else self._defer(context)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look at the job once; when it has ended, hand over its results."""
+        from airflow.sdk import PokeReturnValue
+
+        from airflow_nbjobs.watching import Watch
+
+        watch: Watch | None = getattr(self, "_watch", None)
+        if watch is None:
+            watch = self._watch = Watch(self, context)
+        snapshot = watch.look()
+        return PokeReturnValue(snapshot is not None, watch.finish(snapshot) if snapshot is not None else None)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> Any:
+        """Finish after the trigger's event; events may be stale or doubled, so SageMaker's own word counts."""
+        with self._skipping():
+            outcome = self.poke(context)
+            if outcome:
+                return outcome.xcom_value
+            if event and event.get("error"):
+                from airflow_nbjobs.core.errors import NotebookJobServiceError
+
+                raise NotebookJobServiceError(
+                    f"The triggerer cannot watch training job '{event['job_name']}': {event['error']}",
+                    code="WatchFailed",
+                    is_retryable=True,
+                    details={"next": "the job goes on; a retry of this task waits for it again"},
+                )
+            return self._defer(context)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume; a trigger that timed out or crashed comes back here and not to ``execute_complete``."""
+        if next_method != "__fail__":
+            return super().resume_execution(next_method, next_kwargs, context)
+        from airflow_nbjobs._compat import TRIGGER_TIMEOUT
+
+        failure = next_kwargs or {}
+        with self._skipping():
+            # One last look, as a poke has: the job may have ended while no triggerer ran.
+            outcome = self.poke(context)
+            if outcome:
+                return outcome.xcom_value
+            if failure.get("error") == TRIGGER_TIMEOUT:
+                raise self._timed_out(context)
+        if failure.get("traceback"):
+            self.log.error("The trigger failed:\n%s", "\n".join(failure["traceback"]))
+        return self._defer(context)
+
+    def _waited(self, context: Context) -> timedelta:
+        ti: Any = context["ti"]
+        return datetime.now(tz=UTC) - ti.start_date if ti.start_date else timedelta()
+
+    def _defer(self, context: Context) -> NoReturn:
+        from airflow_nbjobs.core.reference import parse_job_reference
+        from airflow_nbjobs.triggers import NotebookJobSensorTrigger
+
+        reference = parse_job_reference(self.job_name, region_name=self.region_name)
+        limits = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
+        self.defer(
+            trigger=NotebookJobSensorTrigger(
+                **self._trigger_arguments() | {"job_name": reference.job_name, "region_name": reference.region}
+            ),
+            method_name="execute_complete",
+            # Airflow 3 does not enforce execution_timeout on a deferred task by itself.
+            timeout=max(min(limits) - self._waited(context), timedelta(seconds=1)),
+        )
+
+    def _timed_out(self, context: Context) -> BaseException:
+        from airflow_nbjobs._compat import AirflowSensorTimeout, AirflowTaskTimeout
+
+        waited = self._waited(context)
+        still = f"training job {self.job_name!r} has not ended after {waited.total_seconds():.0f} s; it goes on"
+        if self.execution_timeout is not None and self.execution_timeout < timedelta(seconds=self.timeout):
+            return AirflowTaskTimeout(f"execution_timeout ({self.execution_timeout}) has passed: {still}")
+        return AirflowSensorTimeout(f"timeout ({self.timeout:.0f} s) has passed: {still}")
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """Apply ``soft_fail`` and ``never_fail`` as Airflow does around ``poke``."""
+        from airflow_nbjobs._compat import (
+            AirflowFailException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+            AirflowTaskTimeout,
+        )
+
+        try:
+            yield
+        except AirflowSkipException:
+            raise
+        except (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
+            raise
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
+            raise

@@ -1,0 +1,171 @@
+"""
+One worker leg of a sensor: look at the job, and when it has ended hand over its results.
+
+Called by the sensor, inside ``execute`` and its successors only; writes nothing to AWS and never stops a job.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs import context as task_context
+from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.core.attempts import OWNER_VARIABLE
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.naming import JobLocation
+from airflow_nbjobs.core.outputs import declare_outputs
+from airflow_nbjobs.core.reference import is_notebook_job, parse_job_reference
+from airflow_nbjobs.failures import of_ended_job, surfaced
+from airflow_nbjobs.handover import log_result, log_transitions, push_result
+from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+from airflow_nbjobs.links import JOB_KEY, job_urls
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_nbjobs.core.status import JobSnapshot
+    from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
+
+_JOB_VERSION = 1
+
+
+class Watch:
+    """
+    What one worker process knows of the job that a sensor waits for.
+
+    :param sensor: with rendered fields.
+    :raises NotebookJobConfigError: the sensor names no job, or declares outputs that cannot be.
+    """
+
+    def __init__(self, sensor: SageMakerNotebookJobSensor, context: Context) -> None:
+        self._sensor = sensor
+        self._ti: Any = context["ti"]
+        self._seen = 0
+        self._is_announced = False
+        with surfaced():
+            self._reference = parse_job_reference(sensor.job_name, region_name=sensor.region_name)
+            self._declared = declare_outputs(sensor.outputs, sensor.return_output)
+            if self._declared.problems:
+                raise NotebookJobConfigError(
+                    f"sensor '{self._ti.dag_id}.{self._ti.task_id}' cannot read outputs",
+                    problems=self._declared.problems,
+                )
+        self.hook = SageMakerNotebookJobHook(
+            aws_conn_id=sensor.aws_conn_id,
+            region_name=self._reference.region,
+            verify=sensor.verify,
+            config=sensor.botocore_config,
+        )
+
+    def look(self) -> JobSnapshot | None:
+        """
+        Return what SageMaker says of the job; None while it runs, and while SageMaker cannot be asked for a reason that passes.
+
+        :raises NotebookJobError: fatal: there is no such job, or it may not be seen.
+        """
+        with surfaced():
+            try:
+                snapshot = self.hook.clients.jobs.describe(self._reference.job_name)
+            except NotebookJobServiceError as error:
+                if not error.is_retryable:
+                    raise
+                self._sensor.log.warning("%s; going on waiting", error.headline)
+                return None
+            if snapshot is None:
+                raise self._unknown()
+            self._check_account(snapshot)
+        self._seen = log_transitions(self._sensor.log, snapshot, self._seen)
+        self._announce(snapshot)
+        return snapshot if snapshot.state.is_terminal else None
+
+    def _unknown(self) -> NotebookJobConfigError:
+        name = self._reference.job_name
+        if self._is_announced:
+            return NotebookJobConfigError(
+                f"training job '{name}' was deleted while the task waited for it", job_name=name
+            )
+        return NotebookJobConfigError(
+            f"SageMaker knows no training job '{name}' in region '{self.hook.region}'",
+            details={
+                "next": f"check the name, the region and the account of connection '{self._sensor.aws_conn_id}'; "
+                "if the job was there when the task began, it has been deleted since"
+            },
+            job_name=name,
+        )
+
+    def _check_account(self, snapshot: JobSnapshot) -> None:
+        """Refuse a job of the same name in the connection's own account, where the ARN says another."""
+        account_id = snapshot.arn.split(":")[4] if snapshot.arn.count(":") > 4 else None
+        if self._reference.account_id not in (None, account_id):
+            raise NotebookJobConfigError(
+                f"job_name is an ARN of account {self._reference.account_id}, but connection '{self._sensor.aws_conn_id}' sees account {account_id}",
+                details={"next": "give an aws_conn_id whose role is of the job's account"},
+                job_name=snapshot.job_name,
+            )
+
+    def _announce(self, snapshot: JobSnapshot) -> None:
+        """Push what links and pages read, at this process's first look."""
+        if self._is_announced:
+            return
+        self._is_announced = True
+        region = str(self.hook.region)
+        location = _location(snapshot)
+        facts = {
+            "version": _JOB_VERSION,
+            "job_name": snapshot.job_name,
+            "job_arn": snapshot.arn,
+            "region": region,
+            "instance_type": snapshot.instance_type,
+            "input_notebook": _input_notebook(snapshot),
+            "executed_notebook_uri": location.executed_notebook_uri,
+            **job_urls(region, snapshot.job_name, location.executed_notebook_uri),
+        }
+        if not is_notebook_job(snapshot.environment):
+            facts |= {"executed_notebook_uri": None, "executed_notebook_url": None}
+        self._ti.xcom_push(key=JOB_KEY, value=facts)
+        self._sensor.log.info("Waiting for training job '%s': %s", snapshot.job_name, facts["console_url"])
+
+    def finish(self, snapshot: JobSnapshot) -> Any:
+        """
+        Push what the ended job returned; return what becomes ``return_value``.
+
+        :raises NotebookJobError: fatal, if the job did not complete; else only if S3 could not be read.
+        """
+        sensor = self._sensor
+        is_notebook = is_notebook_job(snapshot.environment)
+        if not is_notebook:
+            sensor.log.warning(
+                "Training job '%s' is no notebook job (its environment has no SM_OUTPUT_NOTEBOOK_NAME): its result has no outputs",
+                snapshot.job_name,
+            )
+        location = _location(snapshot)
+        with surfaced():
+            expected = Expectation(
+                label=f"{self._ti.dag_id}.{self._ti.task_id}",
+                input_notebook=_input_notebook(snapshot),
+                declared=self._declared,
+                parameters_text=task_context.parameters_text(snapshot.hyperparameters),
+                executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
+                is_notebook_job=is_notebook,
+            )
+            result = read_result(snapshot, location, expected, self.hook.clients)
+        log_result(sensor.log, result)
+        value = push_result(self._ti, result, sensor.return_output)
+        if result.error is not None:
+            raise of_ended_job(result.error) from result.error
+        return value
+
+    def _executed_notebook_uri(self, snapshot: JobSnapshot, location: JobLocation) -> str:
+        """Return the copy that the submitting task wrote, if it did; writing it is not a sensor's: it means *delivered to that task*."""
+        # Jobs of Studio and of the SDK never have a copy, and asking for one needs a permission (s3:ListBucket) that their buckets may not give.
+        is_ours = OWNER_VARIABLE in snapshot.environment
+        has_copy = is_ours and self.hook.clients.objects.exists(location.executed_notebook_uri)
+        return location.executed_notebook_uri if has_copy else location.output_archive_uri
+
+
+def _location(snapshot: JobSnapshot) -> JobLocation:
+    return JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
+
+
+def _input_notebook(snapshot: JobSnapshot) -> str:
+    return snapshot.environment.get("SM_INPUT_NOTEBOOK_NAME", "")
