@@ -43,6 +43,8 @@ _RAW_LOG_LINES = 500
 _SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
 _SHOWN_LOG_LINES_OF_FAILURE = 40
 _SOURCE_LINES = 12
+# Of an image without the driver, SageMaker says "Artifact upload failed: … exec: "amazon_sagemaker_scheduler": executable file not found in $PATH".
+_NO_DRIVER = '"amazon_sagemaker_scheduler": executable file not found'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +288,12 @@ def _failure(
         )
     return NotebookJobConfigError(
         f"{expected.noun} '{name}' could not run: {snapshot.failure_reason or snapshot.status}",
-        details=places | {"next": "check the image, the role's permissions and the job's data"},
+        details=places
+        | {
+            "next": "set install_driver=True, or use an image that has the notebook-job driver"
+            if _NO_DRIVER in snapshot.failure_reason
+            else "check the image, the role's permissions and the job's data"
+        },
         job_name=name,
     )
 

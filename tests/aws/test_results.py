@@ -1,0 +1,318 @@
+"""What a finished job left behind, and the error that explains a failure."""
+
+import pytest
+from fakes import ACCOUNT_ID, FakeClients, archive, code, executed, failed_at, notebook
+
+from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+)
+from airflow_nbjobs.core.naming import JobLocation
+from airflow_nbjobs.core.outputs import declare_outputs
+
+JOB = "d-t-0123456789ab"
+PLACE = JobLocation("s3://bucket/nbjobs", JOB)
+RAW = notebook("x = 1", {"cell_type": "markdown", "source": "text", "metadata": {}}, code("y = x / 0", "risky"))
+REQUEST = {
+    "TrainingJobName": JOB,
+    "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
+    "AlgorithmSpecification": {"TrainingInputMode": "File"},
+    "OutputDataConfig": {"S3OutputPath": PLACE.root},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    "Environment": {"NBJOBS_NOTEBOOK_SHA256": "abc"},
+}
+
+
+@pytest.fixture
+def clients():
+    clients = FakeClients()
+    clients.jobs.create(REQUEST)
+    clients.logs.lines[JOB] = ["+ set -e", "Traceback", "boom"]
+    return clients
+
+
+@pytest.fixture
+def read(clients):
+    """Lets the job end and reads what it left behind."""
+
+    def run(status, *, secondary=None, reason="", members=None, outputs=None, return_output=None):
+        clients.jobs.set_status(JOB, status, secondary, reason)
+        if members is not None:
+            body = members if isinstance(members, bytes) else archive(members)
+            clients.objects.put(PLACE.output_archive_uri, body, kms_key=None)
+        expected = Expectation(
+            label="d.t",
+            input_notebook="nb.ipynb",
+            declared=declare_outputs(outputs, return_output),
+            parameters_text="{'day': 1}",
+        )
+        return read_result(clients.jobs.describe(JOB), PLACE, expected, clients)
+
+    return run
+
+
+def notebook_member(content):
+    return {f"{JOB}.ipynb": content}
+
+
+# -- success -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_completed_job_gives_facts_outputs_and_notebook(read):
+    ran = executed(RAW, {"accuracy": 0.9, "rows": 5})
+    result = read("Completed", members=notebook_member(ran), outputs=["accuracy", "rows"])
+    assert result.error is None
+    assert result.outputs == {"accuracy": 0.9, "rows": 5}
+    assert result.executed_notebook == ran
+    assert result.warnings == ()
+    assert result.facts == {
+        "job_name": JOB,
+        "job_arn": f"arn:aws:sagemaker:eu-west-1:{ACCOUNT_ID}:training-job/{JOB}",
+        "status": "Completed",
+        "input_notebook": "nb.ipynb",
+        "notebook_sha256": "abc",
+        "executed_notebook_uri": PLACE.executed_notebook_uri,
+        "output_archive_uri": PLACE.output_archive_uri,
+        "instance_type": "ml.m5.large",
+        "started_at": "2026-11-22T03:00:00+00:00",
+        "ended_at": "2026-11-22T03:01:30+00:00",
+        "duration_seconds": 90.0,
+        "billable_seconds": 90,
+    }
+
+
+def test_a_job_without_declared_outputs_needs_no_record(read):
+    result = read("Completed", members=notebook_member(executed(RAW)))
+    assert (result.error, result.outputs) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("record", "declared", "text"),
+    [
+        ({"bad": {"type": "None", "error": "missing"}}, ["bad"], "output 'bad' is not a variable of the notebook"),
+        ({"bad": "text"}, {"bad": float}, "output 'bad' is a str"),
+        (
+            {"bad": {"type": "builtins.str", "error": "too-large"}},
+            ["bad"],
+            "larger than 48 KiB as JSON; write it to S3",
+        ),
+        ({"bad": "x" * 50_000}, ["bad"], "larger than 48 KiB"),
+        (
+            {"bad": {"type": "pandas.core.frame.DataFrame", "error": "unsupported"}},
+            ["bad"],
+            "write it to S3 and output its URI",
+        ),
+    ],
+    ids=["missing", "wrong-type", "too-large", "forged-too-large", "unsupported"],
+)
+def test_a_wrong_output_fails_the_task_with_its_name_and_the_right_ones_are_returned(read, record, declared, text):
+    types = {"good": int} | (declared if isinstance(declared, dict) else dict.fromkeys(declared, str))
+    names = types if isinstance(declared, dict) else ["good", *declared]
+    result = read("Completed", members=notebook_member(executed(RAW, {"good": 1} | record)), outputs=names)
+    assert result.outputs == {"good": 1}
+    assert type(result.error) is NotebookOutputError
+    (problem,) = result.error.problems
+    assert problem.startswith("output 'bad'")
+    assert text in problem
+    assert "completed, but an output is wrong" in str(result.error)
+    assert result.error.details["executed"] == PLACE.executed_notebook_uri
+
+
+def test_a_notebook_that_ended_itself_before_its_last_cell_is_an_error_that_names_the_last_that_ran(read):
+    """``sys.exit(0)`` in a cell is a success for papermill."""
+    ran = executed(notebook("x = 1", "import sys; sys.exit(0)"), outputs=("x",))
+    result = read("Completed", members=notebook_member(ran), outputs=["x"])
+    assert type(result.error) is NotebookOutputError
+    assert "'x' not recorded" in result.error.problems[0]
+
+
+# -- no executed notebook ----------------------------------------------------------------------------------------------
+
+
+def test_completed_without_an_executed_notebook_is_a_failure_that_says_why_it_may_be(read):
+    result = read("Completed", members={"sagemaker_job_execution.log": b"x"})
+    assert type(result.error) is NotebookOutputError
+    text = str(result.error)
+    assert "completed without an executed notebook" in text
+    assert f"'{JOB}.ipynb' is not in {PLACE.output_archive_uri}" in text
+    assert "init script that exits with 0" in text
+    assert result.facts["executed_notebook_uri"] is None
+
+
+def test_completed_without_an_archive_says_so(read):
+    result = read("Completed")
+    assert type(result.error) is NotebookOutputError
+    assert f"there is no {PLACE.output_archive_uri}" in str(result.error)
+
+
+@pytest.mark.parametrize("body", [b"no archive", b""])
+def test_a_damaged_archive_is_said(read, body):
+    result = read("Completed", members=body)
+    assert type(result.error) is NotebookOutputError
+    assert "damaged or cut off" in str(result.error)
+
+
+@pytest.mark.parametrize("content", [b"no json", b"{}", b"[]", b'{"nbformat": 4, "cells": 5}'])
+def test_an_executed_notebook_that_is_none_is_kept_and_said(read, content):
+    result = read("Completed", members=notebook_member(content))
+    assert type(result.error) is NotebookOutputError
+    assert result.executed_notebook == content
+    assert any("cannot be read" in warning for warning in result.warnings)
+
+
+def test_results_that_cannot_be_read_are_raised_so_that_a_retry_reads_again(read, clients):
+    clients.objects.put(PLACE.output_archive_uri, b"", kms_key=None)
+    clients.objects.denied.add(PLACE.output_archive_uri)
+    with pytest.raises(NotebookJobServiceError, match="AccessDenied on s3:GetObject"):
+        read("Completed")
+
+
+# -- a failed cell -----------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_cell_is_named_with_the_four_facts(read):
+    """What happened, which notebook and cell, where to look, what to do: at 3 a.m., in the task's log."""
+    trace = ("\x1b[31mZeroDivisionError\x1b[0m  Traceback", "----> 1 y = x / 0")
+    ran = failed_at(RAW, 3, "ZeroDivisionError", "division by zero", trace)
+    result = read("Failed", reason="AlgorithmError: [SM-111] Error", members=notebook_member(ran))
+    error = result.error
+    assert type(error) is NotebookCellError
+    assert (error.cell, error.ename, error.evalue, error.job_name) == (3, "ZeroDivisionError", "division by zero", JOB)
+    assert error.headline == f"Notebook job '{JOB}' failed in cell 3: ZeroDivisionError: division by zero"
+    text = str(error)
+    for part in (
+        "notebook:   nb.ipynb",
+        f"executed:   {PLACE.executed_notebook_uri}",
+        f"/aws/sagemaker/TrainingJobs {JOB}/algo-1",
+        "{'day': 1}",
+        "risky",
+        "y = x / 0",
+        "----> 1 y = x / 0",
+        "open the executed notebook at cell 3",
+    ):
+        assert part in text
+    assert "\x1b" not in text
+    assert result.executed_notebook == ran
+
+
+def test_a_long_cell_is_shown_by_its_ends(read):
+    source = "\n".join(f"line_{n} = {n}" for n in range(100))
+    ran = failed_at(notebook(source), 1, "ValueError", "no")
+    text = str(read("Failed", reason="AlgorithmError: x", members=notebook_member(ran)).error)
+    assert "line_0 = 0" in text
+    assert "line_99 = 99" in text
+    assert "line_50" not in text
+    assert "…" in text
+
+
+def test_a_failed_job_whose_cells_are_fine_shows_the_log(read):
+    result = read("Failed", reason="AlgorithmError: , exit code: 137", members=notebook_member(executed(RAW)))
+    assert type(result.error) is NotebookJobError
+    text = str(result.error)
+    assert "failed outside its cells" in text
+    assert "boom" in text
+    assert "cell 3 was the last that ran" in text
+    assert "AlgorithmError: , exit code: 137" in text
+
+
+def test_a_failed_job_without_an_archive_still_has_its_reason_and_log(read):
+    result = read("Failed", reason="AlgorithmError: [SM-101] Error with running init script")
+    assert "SM-101" in str(result.error)
+    assert "boom" in str(result.error)
+
+
+# -- other ends --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "secondary", "reason", "error_type", "text", "remedy"),
+    [
+        ("Stopped", "MaxRuntimeExceeded", "", NotebookJobTimeoutError, "MaxRuntimeExceeded", "max_runtime_in_seconds"),
+        ("Stopped", "MaxWaitTimeExceeded", "", NotebookJobTimeoutError, "MaxWaitTimeExceeded", "max_runtime"),
+        ("Stopped", "Stopped", "", NotebookJobStoppedError, "stopped by somebody", "clear the task"),
+        (
+            "Failed",
+            None,
+            "CapacityError: Unable to provision",
+            NotebookJobCapacityError,
+            "Unable to provision",
+            "another instance_type",
+        ),
+        ("Failed", None, "InternalServerError: sorry", NotebookJobServiceError, "sorry", "retry"),
+        ("Failed", None, "ClientError: Cannot pull", NotebookJobConfigError, "Cannot pull", "check the image"),
+        ("Failed", None, "NewError: odd", NotebookJobConfigError, "NewError: odd", "check"),
+        ("Failed", None, "", NotebookJobConfigError, "Failed", "check"),
+    ],
+)
+def test_every_way_to_end_has_its_error(read, status, secondary, reason, error_type, text, remedy):  # noqa: PLR0917 - the columns of its table
+    error = read(status, secondary=secondary, reason=reason).error
+    assert type(error) is error_type
+    assert text in error.headline
+    assert remedy in error.details["next"]
+    assert error.job_name == JOB
+
+
+def test_a_fault_of_the_platform_is_worth_a_retry(read):
+    error = read("Failed", reason="InternalServerError: sorry").error
+    assert error.is_retryable
+
+
+def test_a_stopped_job_keeps_the_notebook_as_far_as_it_came(read):
+    ran = executed(RAW)
+    result = read("Stopped", secondary="MaxRuntimeExceeded", members=notebook_member(ran))
+    assert result.executed_notebook == ran
+
+
+def test_an_image_without_the_driver_says_how_to_install_it(read):
+    """SageMaker words it as a failed upload of artifacts."""
+    reason = (
+        "ClientError: Artifact upload failed:API error (400): OCI runtime create failed: exec: "
+        '"amazon_sagemaker_scheduler": executable file not found in $PATH: unknown'
+    )
+    error = read("Failed", reason=reason).error
+    assert "install_driver=True" in error.details["next"]
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_tail_is_what_the_container_wrote_without_the_shells_traces(read):
+    assert read("Completed", members=notebook_member(executed(RAW))).log_tail == ("Traceback", "boom")
+
+
+def test_a_failure_shows_more_of_the_log_than_a_success(read, clients):
+    clients.logs.lines[JOB] = [f"line {n}" for n in range(100)]
+    failed = read("Failed", reason="AlgorithmError: x").log_tail
+    completed = read("Completed").log_tail
+    assert len(failed) > len(completed) > 0
+    assert failed[-1] == completed[-1] == "line 99"
+
+
+@pytest.mark.parametrize(
+    "cloudwatch", [None, NotebookJobServiceError("AccessDenied on logs:GetLogEvents", code="AccessDenied")]
+)
+def test_where_cloudwatch_gives_nothing_the_archives_log_is_shown_and_said(read, clients, cloudwatch):
+    """A denied comfort must not fail a job that succeeded."""
+    clients.logs.lines.clear()
+    clients.logs.error = cloudwatch
+    members = notebook_member(executed(RAW)) | {"sagemaker_job_execution.log": b"from the archive\n"}
+    result = read("Completed", members=members)
+    assert result.error is None
+    assert result.log_tail == ("from the archive",)
+    assert any("output.tar.gz" in warning for warning in result.warnings)
+    assert any("logs:GetLogEvents" in warning for warning in result.warnings) is (cloudwatch is not None)
+
+
+def test_an_unreachable_log_is_a_warning_also_when_its_client_crashes_on_the_request(read, clients):
+    clients.logs.error = NotebookJobConfigError("no AWS credentials for logs:GetLogEvents")
+    result = read("Completed", members=notebook_member(executed(RAW)))
+    assert result.error is None
+    assert "CloudWatch log not read" in result.warnings[0]
