@@ -137,13 +137,16 @@ def prepare_outputs(nb: NotebookNode, names: Sequence[str], *, python: bool) -> 
     """
     Return a copy of the notebook that records these variables in its last cell.
 
-    Without names, and for a kernel that is not Python, the copy has no cell more: such a notebook can glue its outputs.
+    Without names, and for a kernel that is not Python, the notebook itself is returned: it can glue its outputs.
 
     :param python: what ``is_python`` says of the notebook and its kernel.
     """
+    is_needed = bool(names) and python
+    if not is_needed and not any(mark_of(cell) == OUTPUTS for cell in nb.cells):
+        return nb
     nb = copy.deepcopy(nb)
     nb.cells = [cell for cell in nb.cells if mark_of(cell) != OUTPUTS]  # a staged copy that is run again
-    if names and python:
+    if is_needed:
         nb.cells.append(recording_cell(names, nbformat_minor=nb.nbformat_minor))
     return nb
 

@@ -180,7 +180,10 @@ def _short_path(path: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more than 4,300 digits
+        text = f"a {type(value).__name__} of thousands of digits"
     return text if len(text) <= 80 else text[:79] + "…"
 
 
@@ -353,19 +356,25 @@ def prepare_parameters(nb: NotebookNode, values: Mapping[str, object]) -> Notebo
 
     It comes right after ``injected-parameters``, else after ``parameters``, else first: papermill puts its own cell of
     strings before it in each case, so the typed values win. Without need, when the hyperparameters carry every value
-    unchanged, no cell is added.
+    unchanged, no cell is added; a notebook that needs no change is returned itself.
     """
+    injected = tagged_index(nb, "injected-parameters")
+    is_needed = hyperparameter_strings(values) != dict(values)
+    if not is_needed and injected is None and not any(mark_of(cell) == TYPED_PARAMETERS for cell in nb.cells):
+        return nb
     nb = copy.deepcopy(nb)
     nb.cells = [cell for cell in nb.cells if mark_of(cell) != TYPED_PARAMETERS]  # a staged copy that is run again
     injected = tagged_index(nb, "injected-parameters")
     if injected is not None:
         # The author's file counts this cell; one that papermill adds later is none of theirs (core.failure).
         nb.metadata[MARK] = {"has_injected_parameters": True}
-    if hyperparameter_strings(values) == dict(values):
-        return nb
+    if is_needed:
+        before = injected if injected is not None else tagged_index(nb, "parameters")
+        nb.cells.insert(0 if before is None else before + 1, _typed_cell(values, nbformat_minor=nb.nbformat_minor))
+    return nb
+
+
+def _typed_cell(values: Mapping[str, object], *, nbformat_minor: int) -> NotebookNode:
     lines = ["# Parameters with their types (added by airflow_nbjobs; they win over the strings above)"]
     lines += [f"{name} = {literal(value)}" for name, value in values.items()]
-    cell = code_cell("\n".join(lines), {MARK: TYPED_PARAMETERS}, nbformat_minor=nb.nbformat_minor)
-    before = injected if injected is not None else tagged_index(nb, "parameters")
-    nb.cells.insert(0 if before is None else before + 1, cell)
-    return nb
+    return code_cell("\n".join(lines), {MARK: TYPED_PARAMETERS}, nbformat_minor=nbformat_minor)

@@ -235,6 +235,8 @@ def text_of(entry):
 def send(data):
     try:
         kernel = sys.modules["ipykernel.kernelapp"].IPKernelApp.instance().kernel
+        # What a hook of the notebook wrote or raised before this cell would be taken for this cell's failure.
+        kernel.send_response(kernel.iopub_socket, "clear_output", {"wait": False})
         content = {"data": data, "metadata": {}, "transient": {}}
         kernel.send_response(kernel.iopub_socket, "display_data", content)
     except:
