@@ -70,9 +70,8 @@ def submit(job: PreparedJob, clients: AwsClients, *, is_first_try: bool, log: Lo
             try:
                 arn = _stage_and_create(job, attempt, clients, log)
                 return Submission(location=location, attempt=attempt, arn=arn)
-            except NameTakenError:
-                # Another worker of this very try, or our own request whose answer was lost.
-                snapshot = clients.jobs.describe(location.job_name)
+            except (NameTakenError, NotebookJobServiceError) as error:
+                snapshot = _after_refusal(error, location.job_name, clients)
                 decision = _decide(snapshot, job, attempt, clients)
         if decision.step is Step.ADOPT and snapshot is not None:
             log.info("Adopting: %s", decision.reason)
@@ -86,6 +85,31 @@ def submit(job: PreparedJob, clients: AwsClients, *, is_first_try: bool, log: Lo
     raise NotebookJobServiceError(
         f"no free training-job name among {_MOST_ATTEMPTS} for '{job.run.label}'", code="ResourceInUse"
     )
+
+
+def _after_refusal(error: NameTakenError | NotebookJobServiceError, job_name: str, clients: AwsClients) -> JobSnapshot:
+    """
+    Return the job that exists although this try's request was not answered with success.
+
+    A name that is taken is another worker of this very try, or our own request whose answer was lost; a lost connection and a 5xx leave open
+    whether the job was made. Asking settles it; where it does not, no further name is tried, since that could bill a second job.
+
+    :raises NotebookJobServiceError: there is no such job (the refusal itself), or SageMaker does not show yet whose it is; worth a retry then.
+    """
+    if isinstance(error, NotebookJobServiceError) and (not error.is_retryable or error.job_name != job_name):
+        raise error  # a clear refusal, or of the upload, before any job could exist
+    snapshot = clients.jobs.describe(job_name)
+    if snapshot is not None:
+        return snapshot
+    if isinstance(error, NotebookJobServiceError):
+        raise error
+    raise NotebookJobServiceError(
+        f"SageMaker says that training job '{job_name}' exists, but does not show it yet: {error}",
+        code="ResourceInUse",
+        is_retryable=True,
+        details={"next": "a retry of the task finds out whose job it is, and adopts it if it is this task's"},
+        job_name=job_name,
+    ) from error
 
 
 def _decide(snapshot: JobSnapshot | None, job: PreparedJob, attempt: int, clients: AwsClients) -> Decision:

@@ -162,11 +162,39 @@ def test_a_name_taken_by_somebody_else_leads_to_the_next(job, clients, log, firs
     assert (submission.attempt, submission.adopted) == (1, None)
 
 
-def test_a_name_taken_by_a_job_that_describe_does_not_know_leads_to_the_next(job, clients, log):
+def test_a_name_taken_by_a_job_that_describe_does_not_show_yet_is_worth_a_retry(job, clients, log):
+    """Going on to the next name would bill a second job, should the first turn out to be ours."""
     clients.jobs.errors["create"] = [NameTakenError("taken")]
+    with pytest.raises(NotebookJobServiceError, match="does not show it yet") as caught:
+        submit(job, clients, is_first_try=True, log=log)
+    assert caught.value.is_retryable
+    assert clients.jobs.count("create") == 1
+
+
+def test_a_job_whose_creation_was_not_answered_is_found_at_once(job, clients, log):
+    """A task without retries would otherwise fail and leave its job running."""
+    name = job.location(0).job_name
+    lost = NotebookJobServiceError("no answer", code="ReadTimeoutError", is_retryable=True, job_name=name)
+    create = clients.jobs.create
+
+    def create_and_lose(request):
+        create(request)
+        raise lost
+
+    clients.jobs.create = create_and_lose
     submission = submit(job, clients, is_first_try=True, log=log)
-    assert submission.attempt == 1
-    assert f"'{job.location(0).job_name}' is taken" in "\n".join(log.infos)
+    assert submission.adopted is not None
+    assert submission.job_name == name
+
+
+def test_a_creation_that_was_not_answered_and_made_no_job_is_raised(job, clients, log):
+    lost = NotebookJobServiceError(
+        "no answer", code="ReadTimeoutError", is_retryable=True, job_name=job.location(0).job_name
+    )
+    clients.jobs.errors["create"] = [lost]
+    with pytest.raises(NotebookJobServiceError) as caught:
+        submit(job, clients, is_first_try=True, log=log)
+    assert caught.value is lost
 
 
 def test_a_refused_call_is_raised_and_nothing_runs(job, clients, log):
@@ -196,6 +224,8 @@ def test_adopting_a_job_that_runs_on_other_input_is_a_warning(tmp_path, clients,
 
 def test_names_do_not_run_on_for_ever(job, clients, log, monkeypatch):
     monkeypatch.setattr("airflow_nbjobs.aws.job._MOST_ATTEMPTS", 3)
-    clients.jobs.errors["create"] = [NameTakenError("taken")] * 3
+    for attempt in range(3):
+        name = clients.jobs.create(job.request(attempt)).rpartition("/")[2]
+        clients.jobs.descriptions[name]["Environment"] = {}  # somebody else's
     with pytest.raises(NotebookJobServiceError, match=r"no free training-job name among 3 for 'd.t'"):
         submit(job, clients, is_first_try=True, log=log)
