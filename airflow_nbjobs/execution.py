@@ -150,20 +150,18 @@ class Execution:
 
     def _wait_here(self, submission: Submission) -> Any:
         """Hold the worker until the job has ended, logging each change of its status as it comes."""
-        jobs = self._operator.hook.clients.jobs
         seen = 0
         try:
             while True:
                 try:
-                    snapshot = jobs.describe(submission.job_name)
+                    with surfaced():
+                        snapshot = self._described(submission.job_name)
                 except NotebookJobServiceError as error:
                     if not error.is_retryable:
                         raise
                     self._operator.log.warning("%s; going on waiting", error.headline)
                     time.sleep(self._operator.waiter_delay)
                     continue
-                if snapshot is None:
-                    raise NotebookJobConfigError(f"SageMaker knows no training job '{submission.job_name}' any more")
                 seen = log_transitions(self._operator.log, snapshot, seen)
                 if snapshot.state.is_terminal:
                     break
@@ -272,7 +270,12 @@ class Execution:
         ti, answers = self._ti, []
 
         def ask() -> None:
-            answers.append(task_state(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index))
+            try:
+                answers.append(
+                    task_state(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
+                )
+            except Exception as error:  # noqa: BLE001 - no answer keeps the job, whatever the reason
+                self._operator.log.warning("Airflow does not say what became of this task: %s", error)
 
         asking = threading.Thread(target=ask, daemon=True)
         asking.start()

@@ -311,3 +311,36 @@ def archive(members: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
             info.size = len(member)
             tar.addfile(info, io.BytesIO(member))
     return buffer.getvalue()
+
+
+# -- a task's context --------------------------------------------------------------------------------------------------
+
+
+class FakeTaskInstance:
+    """What the worker's task instance offers; ``xcoms`` keeps the order in which they were pushed."""
+
+    def __init__(self, *, try_number: int = 1, max_tries: int = 0, map_index: int = -1) -> None:
+        self.dag_id = "d"
+        self.run_id = "manual__2026-11-22T00:00:00+00:00"
+        self.task_id = "t"
+        self.map_index = map_index
+        self.try_number = try_number
+        self.max_tries = max_tries
+        self.start_date = datetime.now(tz=UTC)
+        self.xcoms: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        json.dumps(value, allow_nan=False)  # the API server refuses what JSON cannot hold
+        self.xcoms[key] = value
+
+
+@dataclass
+class FakeDagRun:
+    start_date: datetime | None = STARTED
+    run_after: datetime = STARTED
+    data_interval_start: datetime | None = None
+    data_interval_end: datetime | None = None
+
+
+def task_context(**task_instance: Any) -> dict[str, Any]:
+    return {"ti": FakeTaskInstance(**task_instance), "dag_run": FakeDagRun()}

@@ -54,7 +54,7 @@ def test_every_error_pickles_with_its_fields_and_its_text():
             assert str(other) == str(error)
         checked.append(error_type.__name__)
     assert {"NotebookJobTimeoutError", "NotebookJobCapacityError", "FatalNotebookCellError"} <= set(checked)
-    assert len(checked) == 13
+    assert len(checked) >= 13
 
 
 def test_the_tree_in_the_modules_docstring_is_the_tree():
