@@ -1,0 +1,205 @@
+"""
+Every sample DAG, run by ``airflow dags test`` in a process of its own against the embedded SageMaker: real notebooks, real kernels, real XComs.
+
+``sentiment_pipeline`` runs with few rows; the demo runs it as it stands.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_nbjobs.core.naming import parse_s3_uri
+from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.local
+
+DAGS = Path(__file__).parent.parent / "dags"
+RUN_SECONDS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class DagRun:
+    """What ``airflow dags test`` left in Airflow's database; mapped tasks are ``task[0]``."""
+
+    state: str
+    tasks: dict[str, str]
+    xcoms: dict[tuple[str, str], Any]
+    log: str
+
+
+class Airflow:
+    def __init__(self, home: Path, sagemaker: EmbeddedSageMaker) -> None:
+        facts = sagemaker.facts
+        self.home = home
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
+            "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
+            "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
+            "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
+            "TMPDIR": str(home),  # the sample's SQLite file
+        }
+        self._airflow("db", "migrate")
+
+    def _airflow(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=self._environment,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-5000:]
+        return done.stdout
+
+    def run(self, dag_id: str, *arguments: str, **conf: Any) -> DagRun:
+        before = {run_id for run_id, _ in self._query("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id)}
+        log = self._airflow("dags", "test", dag_id, *arguments, *(["--conf", json.dumps(conf)] if conf else []))
+        runs = dict(self._query("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id))
+        (run_id,) = runs.keys() - before
+        instances = self._query(
+            "SELECT task_id, map_index, state FROM task_instance WHERE dag_id = ? AND run_id = ?", dag_id, run_id
+        )
+        values = self._query(
+            "SELECT task_id, map_index, key, value FROM xcom WHERE dag_id = ? AND run_id = ?", dag_id, run_id
+        )
+        return DagRun(
+            state=runs[run_id],
+            tasks={_label(task_id, index): state for task_id, index, state in instances},
+            xcoms={(_label(task_id, index), key): _from_json(value) for task_id, index, key, value in values},
+            log=log,
+        )
+
+    def _query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.home / "airflow.db")) as connection:
+            return connection.execute(sql, values).fetchall()
+
+
+def _from_json(value: str | float) -> Any:
+    # SQLite keeps the text of a bare number as a number.
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _label(task_id: str, map_index: int) -> str:
+    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+
+
+@pytest.fixture(scope="module")
+def sagemaker() -> Iterator[EmbeddedSageMaker]:
+    with EmbeddedSageMaker(jobs=2) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def airflow(sagemaker: EmbeddedSageMaker, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    return Airflow(tmp_path_factory.mktemp("airflow"), sagemaker)
+
+
+@pytest.fixture(scope="module")
+def segment_scores(airflow: Airflow) -> DagRun:
+    return airflow.run("segment_scores", orders=31)
+
+
+def test_notebooks_run_between_the_python_branch_and_sql_tasks_of_an_ordinary_dag(segment_scores):
+    assert segment_scores.state == "success", segment_scores.log[-5000:]
+    assert segment_scores.tasks == {
+        "load_orders": "success",
+        "enough_orders": "success",
+        "too_few_orders": "skipped",
+        "orders_by_segment": "success",
+        "score[0]": "success",
+        "score[1]": "success",
+        "score[2]": "success",
+        "store_scores": "success",
+        "all_orders": "success",
+        "score_all": "success",
+        "hand_over": "success",
+    }
+
+
+def test_each_mapped_notebook_gets_its_own_values_and_sql_stores_what_they_return(segment_scores):
+    given = segment_scores.xcoms["orders_by_segment", "return_value"]
+    results = [segment_scores.xcoms[f"score[{index}]", "result"] for index in range(3)]
+    assert [result["segment"] for result in results] == ["business", "new", "returning"]
+    assert [result["orders"] for result in results] == [11, 10, 10]
+    assert [result["mean_amount"] for result in results] == [
+        round(sum(each["amounts"]) / len(each["amounts"]), 2) for each in given
+    ]
+    assert segment_scores.xcoms["store_scores", "return_value"] == {each["segment"]: each["score"] for each in results}
+    names = {segment_scores.xcoms[f"score[{index}]", "return_value"]["job_name"] for index in range(3)}
+    assert len(names) == 3
+
+
+def test_a_dag_with_too_few_orders_skips_its_notebooks(airflow, segment_scores):
+    run = airflow.run("segment_scores", orders=3)
+    assert run.state == "success"
+    assert {name: state for name, state in run.tasks.items() if name.startswith(("score", "too"))} == {
+        "score": "skipped",
+        "score_all": "skipped",
+        "too_few_orders": "success",
+    }
+
+
+def test_a_second_dag_waits_for_the_job_with_the_sensor(airflow, sagemaker, segment_scores):
+    submitted = segment_scores.xcoms["score_all", "return_value"]
+    assert submitted["status"] == "InProgress"
+    run = airflow.run("segment_scores_report", job_name=submitted["job_arn"])
+    assert run.state == "success", run.log[-5000:]
+    result = run.xcoms["scored", "return_value"]
+    assert result["job_name"] == submitted["job_name"]
+    assert result["status"] == "Completed"
+    assert result["outputs"] == {"result": run.xcoms["scored", "result"]}
+    assert result["outputs"]["result"]["orders"] == 31
+    assert run.xcoms["report", "return_value"].startswith("31 orders, score 0.")
+    assert run.xcoms["scored", "_link_nbjobs_console"].endswith(f"#/jobs/{submitted['job_name']}")
+    # Nobody took this job's results for the task that submitted it: there is no copy, only the archive.
+    assert result["executed_notebook_uri"] == result["output_archive_uri"]
+    bucket, key = parse_s3_uri(result["output_archive_uri"])
+    assert sagemaker.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
+
+
+def test_a_nightly_report_is_that_of_its_data_interval_whatever_the_order(airflow, sagemaker):
+    runs = [airflow.run("nightly_report", day) for day in ("2026-01-03", "2026-01-02", "2026-01-03")]
+    assert [run.state for run in runs] == ["success"] * 3, runs[0].log[-5000:]
+    results = [run.xcoms["report", "return_value"] for run in runs]
+    # A run by hand at midnight gets the interval that has just ended.
+    assert [result["outputs"]["day"] for result in results] == ["2026-01-02", "2026-01-01", "2026-01-02"]
+    assert results[0]["outputs"] == results[2]["outputs"]
+    assert results[0]["outputs"] != results[1]["outputs"]
+    assert len({result["executed_notebook_uri"] for result in results}) == 3
+    for result in results:
+        countries = result["outputs"]["revenue_by_country"]
+        assert set(countries) == {"DE", "FR", "US"}
+        assert sum(countries.values()) == pytest.approx(result["outputs"]["revenue"], abs=0.02)
+        assert result["outputs"]["day"] in _member(sagemaker, result["output_archive_uri"], ".html")
+    assert "reads the clock" not in runs[0].log
+
+
+def _member(sagemaker: EmbeddedSageMaker, archive_uri: str, ending: str) -> str:
+    bucket, key = parse_s3_uri(archive_uri)
+    body = sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        (member,) = [each for each in archive.getmembers() if each.name.endswith(ending)]
+        file = archive.extractfile(member)
+        assert file is not None
+        return file.read().decode()
