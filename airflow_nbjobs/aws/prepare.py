@@ -20,6 +20,7 @@ from airflow_nbjobs.aws.translate import NO_CREDENTIALS, NO_REGION
 from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core import notebook as notebooks
+from airflow_nbjobs.core.clock import clock_reads
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.naming import JobLocation, RunKey, training_job_name
 from airflow_nbjobs.core.outputs import DeclaredOutputs, declare_outputs, prepare_outputs
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 INPUT_DIGEST_VARIABLE = "NBJOBS_INPUT_SHA256"
 NOTEBOOK_DIGEST_VARIABLE = "NBJOBS_NOTEBOOK_SHA256"
+INTERVAL_VARIABLE = "NBJOBS_DATA_INTERVAL_START"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,10 @@ class Run:
     key: RunKey
     variables: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_interval(self) -> bool:
+        return INTERVAL_VARIABLE in self.variables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +151,8 @@ def prepare_job(arguments: Mapping[str, Any], *, run: Run, where: Surroundings) 
             )
         checked = _check_parameters(arguments, content.notebook, str(kernel_name), problems)
         content.warn_of_unassigned(declared.types)
+        if run.has_interval and is_python:
+            content.warn_of_clock()
     if problems or parsed.spec is None or checked is None or content.notebook is None or content.located is None:
         raise _refusal(run.label, problems)
 
@@ -345,6 +353,18 @@ class _Content:
             f"output '{name}' is assigned by no cell of the notebook or of what it %runs; the task will fail if it does not exist at the end"
             for name in names
             if name not in assigned
+        ]
+
+    def warn_of_clock(self) -> None:
+        """Warn of each cell that reads the clock: run for another day than today, the notebook reports on today all the same."""
+        if self.notebook is None or self.located is None:
+            return
+        sources = {self.located.name: self.notebook, **self._targets}
+        self.warnings += [
+            f"'{name}' reads the clock in cell {read.cell}: {read.call}; this run is about a data interval, and a backfill or a retry would see "
+            f"another time than a run on the day itself: take it from a parameter, or from {INTERVAL_VARIABLE} in the notebook's environment"
+            for name, source in sources.items()
+            for read in clock_reads(source, imported_by=sources.values())
         ]
 
     def staged_body(self, checked: CheckedParameters, declared: DeclaredOutputs, *, is_python: bool) -> bytes:

@@ -1,0 +1,114 @@
+"""
+Where a notebook reads the clock, found without running it.
+
+Called by ``aws/prepare.py`` for a run that has a data interval: such a notebook reports on today whichever day it is run for. Pure.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_nbjobs.core.source import code_cells, parse_python, source_of, split_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from nbformat import NotebookNode
+
+# Clocks that only measure how long something takes (time.perf_counter, time.monotonic) are not here.
+_READS = frozenset(
+    {
+        *(f"datetime.datetime.{name}" for name in ("now", "today", "utcnow")),
+        "datetime.date.today",
+        *(f"time.{name}" for name in ("time", "time_ns")),
+        *(f"pandas.Timestamp.{name}" for name in ("now", "today", "utcnow")),
+        *(f"pandas.Period.{name}" for name in ("now",)),
+        *(f"pendulum.{name}" for name in ("now", "today", "yesterday", "tomorrow")),
+        *(f"arrow.{name}" for name in ("now", "utcnow")),
+    }
+)
+# These read the clock only where they are given no time: the position of that argument.
+_READS_WITHOUT_TIME = {"time.localtime": 0, "time.gmtime": 0, "time.ctime": 0, "time.asctime": 0, "time.strftime": 1}
+# And these only where they are given one of these words for it.
+_READS_OF_WORD = frozenset({"pandas.Timestamp", "pandas.to_datetime", "numpy.datetime64"})
+_WORDS = frozenset({"now", "today"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRead:
+    """
+    One call.
+
+    :param cell: position in the author's file, counted from 1 over all cells.
+    :param call: as written, ``datetime.now()``.
+    """
+
+    cell: int
+    call: str
+
+
+def clock_reads(nb: NotebookNode, *, imported_by: Iterable[NotebookNode] = ()) -> tuple[ClockRead, ...]:
+    """
+    Return the calls that read the clock, each once a cell, in the notebook's order.
+
+    Names are followed through imports, not through assignments: ``now = datetime.now`` hides the clock, and a variable named like an import is
+    taken for it. Cells that do not parse have none.
+
+    :param imported_by: further notebooks whose imports count, since they run in the same namespace (``%run``).
+    """
+    cells = list(_parsed_cells(nb))
+    names: dict[str, str] = {}
+    for tree in (*(tree for other in imported_by for _, tree in _parsed_cells(other)), *(tree for _, tree in cells)):
+        names.update(_imported_names(tree))
+    found = [ClockRead(cell, call) for cell, tree in cells for call in _calls(tree, names)]
+    return tuple(dict.fromkeys(found))
+
+
+def _parsed_cells(nb: NotebookNode) -> Iterator[tuple[int, ast.Module]]:
+    for position, cell in code_cells(nb):
+        tree = parse_python(split_cell(source_of(cell)).python)
+        if tree is not None:
+            yield position, tree
+
+
+def _imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Names as the notebook has them, with what they stand for: ``pd`` -> ``pandas``."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=aliases):
+                for alias in aliases:
+                    yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
+            case ast.ImportFrom(module=str(module), level=0, names=aliases):
+                yield from ((alias.asname or alias.name, f"{module}.{alias.name}") for alias in aliases)
+            case _:
+                pass
+
+
+def _calls(tree: ast.Module, names: Mapping[str, str]) -> Iterator[str]:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+        called = _dotted(node.func)
+        head, _, rest = called.partition(".")
+        meant = f"{names.get(head, '')}.{rest}".rstrip(".")
+        if meant in _READS or _reads_without_time(node, meant):
+            yield f"{called}()"
+        elif meant in _READS_OF_WORD and node.args and isinstance(node.args[0], ast.Constant):
+            word = node.args[0].value
+            if word in _WORDS:
+                yield f"{called}({word!r})"
+
+
+def _reads_without_time(node: ast.Call, meant: str) -> bool:
+    position = _READS_WITHOUT_TIME.get(meant)
+    return position is not None and len(node.args) <= position and not node.keywords
+
+
+def _dotted(node: ast.expr) -> str:
+    """``a.b.c`` of such an expression, empty for any other."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
