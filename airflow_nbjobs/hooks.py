@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
+from airflow_nbjobs.aws.translate import translated
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
@@ -44,7 +45,9 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
 
     @cached_property
     def session(self) -> Any:
-        return self.get_session(region_name=self.region_name)
+        # Made of the connection's role or profile: both may be refused here, before any call of ours.
+        with translated("sts:AssumeRole", on=f"connection {self.aws_conn_id}"):
+            return self.get_session(region_name=self.region_name)
 
     @property
     def connection_extra(self) -> Mapping[str, Any]:
@@ -62,7 +65,7 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
 
         try:
             return self.session.get_credentials() is not None
-        except BotoCoreError:  # a named profile that does not exist, a broken credential process
+        except BotoCoreError:  # a broken credential process
             return False
 
     @cached_property

@@ -93,13 +93,14 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
         NoRegionError,
         ParamValidationError,
         PartialCredentialsError,
+        ProfileNotFound,
     )
 
     try:
         yield
     except ClientError as error:
         raise _from_client_error(error, permission, on, job_name) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise NotebookJobConfigError(
             f"no AWS credentials for {permission} on '{on}': {error}", details=_CREDENTIALS_DETAILS
         ) from error

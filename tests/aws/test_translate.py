@@ -72,6 +72,7 @@ def test_an_endpoint_that_cannot_be_reached_says_what_to_check():
     [
         botocore.exceptions.NoCredentialsError(),
         botocore.exceptions.PartialCredentialsError(provider="env", cred_var="x"),
+        botocore.exceptions.ProfileNotFound(profile="x"),
         client_error("ExpiredToken"),
         client_error("UnrecognizedClientException"),
         client_error("InvalidAccessKeyId"),

@@ -1,0 +1,75 @@
+"""Which errors a retry cannot help, and their form at Airflow's surface."""
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+)
+from airflow_nbjobs.failures import at_surface, of_ended_job, surfaced
+
+DENIED = NotebookJobServiceError("denied", code="AccessDenied")
+THROTTLED = NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)
+
+TABLE = [
+    # error, fatal, fatal with retry_on_cell_error=False, fatal where the job was adopted
+    (NotebookJobConfigError("x"), True, True, True),
+    (NotebookCellError("x", cell=1), False, True, False),
+    (NotebookJobStoppedError("x"), True, True, False),
+    (NotebookJobTimeoutError("x"), False, False, False),
+    (NotebookJobCapacityError("x"), False, False, False),
+    (DENIED, True, True, True),
+    (THROTTLED, False, False, False),
+    (NotebookOutputError("x"), True, True, True),
+    (NotebookJobError("x"), False, False, False),
+]
+
+
+@pytest.mark.parametrize(("error", "always", "without_cell_retry", "adopted"), TABLE, ids=str)
+def test_what_a_retry_cannot_help_is_our_type_and_airflows(error, always, without_cell_retry, adopted):
+    for expected, options in (
+        (always, {"retry_on_cell_error": True, "was_adopted": False}),
+        (without_cell_retry, {"retry_on_cell_error": False, "was_adopted": False}),
+        (adopted, {"retry_on_cell_error": True, "was_adopted": True}),
+    ):
+        surface = at_surface(error, **options)
+        assert isinstance(surface, type(error)), "retry policies and callbacks see our type"
+        assert isinstance(surface, AirflowFailException) is expected
+        assert vars(surface) == vars(error)
+        assert str(surface) == str(error)
+        if not expected:
+            assert surface is error
+
+
+@pytest.mark.parametrize("error", [row[0] for row in TABLE], ids=str)
+def test_an_error_of_a_job_that_somebody_else_started_is_final(error):
+    surface = of_ended_job(error)
+    assert isinstance(surface, AirflowFailException)
+    assert isinstance(surface, type(error))
+
+
+def test_a_fatal_error_passes_the_surface_once_more_unchanged():
+    fatal = at_surface(DENIED, retry_on_cell_error=True, was_adopted=False)
+    assert at_surface(fatal, retry_on_cell_error=True, was_adopted=False) is fatal
+
+
+def test_a_fatal_error_has_the_original_as_its_cause():
+    error = NotebookJobConfigError("x", problems=["a"])
+    with pytest.raises(NotebookJobConfigError) as caught, surfaced():
+        raise error
+    assert caught.value.__cause__ is error
+    assert caught.value.problems == ("a",)
+
+
+def test_other_errors_leave_the_block_as_they_are():
+    for error in (THROTTLED, ValueError("x")):
+        with pytest.raises(type(error)) as caught, surfaced():
+            raise error
+        assert caught.value is error

@@ -1,0 +1,104 @@
+"""The Airflow connection as boto3 clients; no network: clients are made, not used."""
+
+import json
+
+import pytest
+from moto import mock_aws
+from moto.core import set_initial_no_auth_action_count
+
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+
+
+@pytest.fixture
+def connection(monkeypatch):
+    """Gives Airflow the connection 'aws_test'."""
+
+    def define(**fields):
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", json.dumps({"conn_type": "aws"} | fields))
+        return SageMakerNotebookJobHook(aws_conn_id="aws_test")
+
+    return define
+
+
+def test_key_region_and_endpoint_come_from_the_connection(connection):
+    hook = connection(
+        login="key", password="secret", extra={"region_name": "eu-west-1", "endpoint_url": "http://127.0.0.1:9"}
+    )
+    client = hook.clients.jobs._client
+    assert (hook.region, hook.has_credentials) == ("eu-west-1", True)
+    assert client.meta.endpoint_url == "http://127.0.0.1:9"
+    assert client.meta.region_name == "eu-west-1"
+
+
+def test_a_service_may_have_an_endpoint_of_its_own(connection):
+    config = {"service_config": {"s3": {"endpoint_url": "http://127.0.0.1:8"}}}
+    hook = connection(login="key", password="secret", extra={"region_name": "eu-west-1"} | config)
+    assert hook.client("s3").meta.endpoint_url == "http://127.0.0.1:8"
+    assert "amazonaws.com" in hook.client("sagemaker").meta.endpoint_url
+
+
+def test_an_argument_wins_over_the_connections_region(connection, monkeypatch):
+    connection(extra={"region_name": "eu-west-1"})
+    hook = SageMakerNotebookJobHook(aws_conn_id="aws_test", region_name="us-east-1")
+    assert hook.region == "us-east-1"
+
+
+def test_the_environment_gives_the_region_where_nothing_else_does(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    assert SageMakerNotebookJobHook(aws_conn_id=None).region == "eu-central-1"
+
+
+@pytest.mark.parametrize("conn_id", [None, "aws_default"])
+def test_without_a_connection_the_machines_own_credentials_count(conn_id):
+    """There are none on this one: said in the task's words by ``prepare_job``, not raised here."""
+    hook = SageMakerNotebookJobHook(aws_conn_id=conn_id)
+    assert (hook.region, hook.has_credentials, dict(hook.connection_extra)) == (None, False, {})
+
+
+def test_a_named_connection_that_does_not_exist_is_an_error_not_another_account():
+    hook = SageMakerNotebookJobHook(aws_conn_id="nowhere")
+    with pytest.raises(NotebookJobConfigError, match="there is no Airflow connection 'nowhere'; create it"):
+        _ = hook.region
+
+
+def test_the_extra_carries_the_organisations_defaults(connection):
+    hook = connection(extra={"nbjobs": {"role": "Jobs"}})
+    assert hook.connection_extra["nbjobs"] == {"role": "Jobs"}
+
+
+def test_every_upload_thread_has_a_connection_of_the_pool(connection):
+    hook = connection(login="key", password="secret", extra={"region_name": "eu-west-1"})
+    assert hook.client("s3").meta.config.max_pool_connections == 16
+
+
+def test_the_users_botocore_config_is_kept_and_wins(connection):
+    connection(login="key", password="secret", extra={"region_name": "eu-west-1"})
+    hook = SageMakerNotebookJobHook(
+        aws_conn_id="aws_test", config={"max_pool_connections": 3, "connect_timeout": 7}, verify=False
+    )
+    config = hook.client("s3").meta.config
+    assert (config.max_pool_connections, config.connect_timeout) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("extra", "text"),
+    [
+        ({"profile_name": "nobody"}, "profile .nobody. could not be found"),
+        ({"role_arn": "arn:aws:iam::123456789012:role/x"}, "Unable to locate credentials"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["region", "has_credentials", "session"])
+def test_a_profile_or_role_that_cannot_be_taken_is_said_in_our_words(connection, extra, text, asked):
+    hook = connection(extra=extra)
+    with pytest.raises(NotebookJobConfigError, match=f"no AWS credentials for .*'connection aws_test': .*{text}"):
+        getattr(hook, asked)
+
+
+@mock_aws(config={"core": {"mock_credentials": False}})
+@set_initial_no_auth_action_count(0)
+def test_a_refused_key_names_the_permission_that_its_role_needs(connection):
+    extra = {"region_name": "eu-west-1", "role_arn": "arn:aws:iam::123456789012:role/x"}
+    hook = connection(login="AKIAUNKNOWN", password="secret", extra=extra)
+    with pytest.raises(NotebookJobConfigError, match=r"does not accept the credentials .*sts:AssumeRole"):
+        _ = hook.session

@@ -1,0 +1,62 @@
+"""The buttons on a task instance, and the addresses behind them."""
+
+import pytest
+
+from airflow_nbjobs.links import (
+    CloudWatchLogsLink,
+    ExecutedNotebookLink,
+    SageMakerConsoleLink,
+    job_urls,
+    logs_url,
+    s3_object_url,
+)
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("eu-west-1", "https://eu-west-1.console.aws.amazon.com"),
+        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn"),
+        ("us-gov-west-1", "https://us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_every_partition_has_its_console(region, host):
+    urls = job_urls(region, "job-1", "s3://bucket/k/job-1/job-1.ipynb")
+    assert urls["console_url"] == f"{host}/sagemaker/home?region={region}#/jobs/job-1"
+    assert all(url.startswith(host) for url in urls.values())
+
+
+def test_the_log_link_shows_the_jobs_streams_only():
+    """CloudWatch's console escapes twice, with $ for %."""
+    assert logs_url("eu-west-1", "job-1").endswith(
+        "#logsV2:log-groups/log-group/$252Faws$252Fsagemaker$252FTrainingJobs$3FlogStreamNameFilter$3Djob-1$252F"
+    )
+
+
+def test_a_key_with_blanks_is_escaped():
+    url = s3_object_url("eu-west-1", "s3://bucket/a b/ü.ipynb")
+    assert url.endswith("/s3/object/bucket?region=eu-west-1&prefix=a%20b/%C3%BC.ipynb")
+
+
+JOB = {"console_url": "https://c", "logs_url": "https://l", "executed_notebook_url": "https://e"}
+
+
+@pytest.mark.parametrize(
+    ("link", "url"),
+    [(SageMakerConsoleLink(), "https://c"), (CloudWatchLogsLink(), "https://l"), (ExecutedNotebookLink(), "https://e")],
+    ids=lambda value: getattr(value, "name", ""),
+)
+@pytest.mark.parametrize(("job", "is_there"), [(JOB, True), (None, False), ({}, False), ("text", False)], ids=str)
+def test_a_link_reads_what_the_task_pushed_and_is_empty_without_a_job(monkeypatch, link, url, job, is_there):
+    from airflow.sdk.execution_time.xcom import XCom
+
+    asked = []
+    monkeypatch.setattr(XCom, "get_value", lambda **arguments: asked.append(arguments) or job)
+    assert link.get_link(None, ti_key="the key") == (url if is_there else "")
+    assert asked == [{"ti_key": "the key", "key": "nbjobs_job"}]
+
+
+def test_every_link_of_the_operator_has_a_name_and_a_key_of_its_own():
+    links = SageMakerNotebookJobOperator.operator_extra_links
+    assert len({link.name for link in links}) == len({link.xcom_key for link in links}) == 3
