@@ -5,7 +5,8 @@ Two notebooks, each a SageMaker notebook job:
 
 1. **preprocess** takes the day's slice of SST2, sentences of movie reviews, and stores it in S3.
 2. **training** trains a model on it, plots the confusion matrix on SST2's test set (which `prepare-test-set.ipynb` brings in by `%run`)
-   and stores the model in S3.
+   and stores the model in S3, together with `inference.py`, by which it can be served. `baseline` needs scikit-learn only; `tiny` and
+   `bert-base-cased` need an image with PyTorch and Transformers, and the latter the Hugging Face hub.
 
 The notebooks are plain: parameters come in by their `parameters` cell, and variables of theirs come out as XComs.
 
@@ -39,7 +40,7 @@ with DAG(
             title="Where results go",
             description="s3://bucket/prefix for the training set and the model. Empty: the account's default SageMaker bucket.",
         ),
-        "model_name": Param("baseline", enum=["baseline"], type="string", title="Model"),
+        "model_name": Param("baseline", enum=["baseline", "tiny", "bert-base-cased"], type="string", title="Model"),
         "rows": Param(500, type="integer", minimum=20, maximum=6920, title="Training sentences of a day"),
         "epochs": Param(5, type="integer", minimum=1, maximum=1000, title="Passes over the training set"),
     },
@@ -57,6 +58,7 @@ with DAG(
     training = SageMakerNotebookJobOperator(
         task_id="training",
         input_notebook="notebooks/training.ipynb",
+        additional_dependencies=["notebooks/inference.py"],  # prepare-test-set.ipynb is found by its %run
         parameters={
             "default_s3_bucket": BUCKET,
             "train_s3_uri": preprocess.output["train_s3_uri"],

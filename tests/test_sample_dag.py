@@ -101,7 +101,7 @@ def test_the_values_are_typed_params(dag):
         "epochs": "integer",
     }
     assert dag["values"] == {"default_s3_bucket": None, "model_name": "baseline", "rows": 500, "epochs": 5}
-    assert dag["params"]["model_name"]["enum"] == ["baseline"]
+    assert dag["params"]["model_name"]["enum"] == ["baseline", "tiny", "bert-base-cased"]
 
 
 def test_a_run_reads_the_day_of_its_data_interval_and_a_manual_one_that_of_its_trigger(dag):

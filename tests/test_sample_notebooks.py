@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 NOTEBOOKS = Path(__file__).parent.parent / "dags" / "notebooks"
 NAMES = ("preprocess.ipynb", "training.ipynb", "prepare-test-set.ipynb")
+BESIDE = (*NAMES, "inference.py")
 REGION = "us-west-2"
 
 
@@ -45,9 +47,8 @@ def test_a_notebook_needs_nothing_but_what_the_image_has(name):
         cell.source for cell in nbformat.read(NOTEBOOKS / name, as_version=4).cells if cell.cell_type == "code"
     )
     assert "boto3" in code
-    assert [
-        line for line in code.splitlines() if "airflow" in line or line.lstrip().startswith(("!", "%pip", "%%"))
-    ] == []
+    forbidden = ("!", "%pip", "%%", "import airflow", "from airflow")
+    assert [line for line in code.splitlines() if line.lstrip().startswith(forbidden)] == []
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ class Run:
 
 
 def execute(name: str, parameters: dict[str, object], variables: tuple[str, ...], *, aws: Aws, folder: Path) -> Run:
-    """Run a copy of one notebook, as the driver does: papermill, in a folder where its ``%run`` target lies beside it."""
-    for each in NAMES:
+    """Run a copy of one notebook, as the driver does: papermill, in a folder where what it needs lies beside it."""
+    for each in BESIDE:
         shutil.copy(NOTEBOOKS / each, folder)
     notebook = nbformat.read(folder / name, as_version=4)
     values = ", ".join(f"{variable!r}: {variable}" for variable in variables)
@@ -194,10 +195,71 @@ def test_training_stores_the_model_with_its_metadata(aws, prepared, trained):
     uri = trained.variables["model_s3_uri"]
     assert uri == "s3://acme/pipeline/2026-01-05/rows-500/models/baseline/interactive/model.tar.gz"
     with tarfile.open(fileobj=io.BytesIO(aws.read(uri)), mode="r:gz") as archive:
-        assert archive.getnames() == ["model.joblib", "metadata.json"]
+        assert archive.getnames() == ["baseline.json", "code/inference.py", "metadata.json"]
         metadata = json.loads(archive.extractfile("metadata.json").read())
     assert metadata["accuracy"] == trained.variables["accuracy"]
     assert metadata["train_s3_uri"] == prepared.variables["train_s3_uri"]
+
+
+@pytest.mark.local
+@pytest.mark.parametrize("as_type", [str, bytes])
+def test_the_stored_baseline_answers_by_its_own_inference_py(aws, trained, tmp_path, as_type):
+    """An inference container hands over text or bytes, depending on the content type."""
+    serve = _served(aws.read(trained.variables["model_s3_uri"]), tmp_path)
+    lines = [{"inputs": "a moving , wonderful film ."}, {"inputs": "the plot is dull and the cast boring , flat ."}]
+    body = "".join(f"{json.dumps(line)}\n" for line in lines)
+    answer = serve(body if as_type is str else body.encode(), "application/jsonlines", "application/jsonlines")
+    records = [json.loads(line) for line in answer.splitlines()]
+    assert [record["label"] for record in records] == ["positive", "negative"]
+    assert [0.5 <= record["score"] <= 1 for record in records] == [True, True]
+
+
+@pytest.mark.local
+def test_the_served_baseline_is_as_accurate_as_training_has_measured(aws, trained, tmp_path):
+    serve = _served(aws.read(trained.variables["model_s3_uri"]), tmp_path)
+    key = "datasets/text/SST2/sst2.test"
+    lines = aws.read(f"s3://sagemaker-example-files-prod-{REGION}/{key}").decode().splitlines()[:1000]
+    labels, sentences = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    body = "".join(f"{json.dumps({'inputs': sentence})}\n" for sentence in sentences)
+    answer = serve(body, "application/jsonlines", "application/jsonlines").splitlines()
+    right = [
+        json.loads(line)["label"] == ("positive" if label == "1" else "negative")
+        for label, line in zip(labels, answer, strict=True)
+    ]
+    assert sum(right) / len(right) == trained.variables["accuracy"]
+
+
+@pytest.mark.local
+def test_the_model_takes_and_gives_csv_too(aws, trained, tmp_path):
+    serve = _served(aws.read(trained.variables["model_s3_uri"]), tmp_path)
+    answer = serve(
+        '"a moving , wonderful film ."\ndull and boring\n', "text/csv; charset=utf-8", "text/csv"
+    ).splitlines()
+    assert [line.split(",")[0] for line in answer] == ["positive", "negative"]
+
+
+@pytest.mark.local
+def test_a_content_type_that_the_model_does_not_know_is_refused_with_those_it_knows(aws, trained, tmp_path):
+    serve = _served(aws.read(trained.variables["model_s3_uri"]), tmp_path)
+    with pytest.raises(ValueError, match="'image/png' is not supported; send one of: application/jsonlines"):
+        serve(b"", "image/png", "*/*")
+    with pytest.raises(ValueError, match="cannot answer with 'image/png'"):
+        serve('{"inputs": "dull"}', "application/json", "image/png")
+
+
+def _served(archive_body: bytes, folder: Path) -> Any:
+    """Unpack an artifact and return what a container makes of its ``code/inference.py``."""
+    with tarfile.open(fileobj=io.BytesIO(archive_body), mode="r:gz") as archive:
+        archive.extractall(folder, filter="data")
+    spec = importlib.util.spec_from_file_location("inference", folder / "code" / "inference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = module.model_fn(str(folder))
+
+    def serve(body: str | bytes, content_type: str, accept: str) -> str:
+        return module.output_fn(module.predict_fn(module.input_fn(body, content_type), model), accept)
+
+    return serve
 
 
 @pytest.mark.local
@@ -205,4 +267,66 @@ def test_an_unknown_model_is_refused_with_the_models_there_are(aws, tmp_path):
     parameters = {"train_s3_uri": "s3://acme/x/train.csv", "model_name": "bert-huge"}
     run = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=tmp_path)
     assert run.exit_code == 1
-    assert "ValueError: model_name 'bert-huge' is not available; choose one of: baseline" in run.log
+    expected = "ValueError: model_name 'bert-huge' is not available; choose one of: baseline, tiny, bert-base-cased"
+    assert expected in run.log
+
+
+HAS_TRANSFORMERS = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate"))
+
+
+@pytest.mark.local
+@pytest.mark.skipif(HAS_TRANSFORMERS, reason="PyTorch, Transformers and Accelerate are installed here")
+def test_without_the_packages_that_bert_needs_the_error_names_the_extra(aws, prepared, tmp_path):
+    parameters = {"train_s3_uri": prepared.variables["train_s3_uri"], "model_name": "tiny"}
+    run = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 1
+    assert "needs PyTorch, Transformers and Accelerate" in run.log
+    assert "pip install 'airflow-nbjobs[bert]'" in run.log
+
+
+@pytest.mark.local
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_TRANSFORMERS, reason="needs the extra bert: pip install 'airflow-nbjobs[bert]'")
+def test_tiny_learns_without_a_hub_and_serves_what_it_learned(aws, prepared, tmp_path):
+    """What it learns shows in the accuracy: untrained it is 0.5, and the sentences are our own (no measure of BERT)."""
+    offline = Aws(aws.client, aws.environment | {"HF_HUB_OFFLINE": "1"})
+    parameters = {"train_s3_uri": prepared.variables["train_s3_uri"], "model_name": "tiny"}
+    run = execute("training.ipynb", parameters, TRAINED, aws=offline, folder=tmp_path)
+    assert run.exit_code == 0, run.log
+    assert run.variables["accuracy"] > 0.7
+
+    body = aws.read(run.variables["model_s3_uri"])
+    with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
+        names = set(archive.getnames())
+    needed = {"config.json", "model.safetensors", "tokenizer.json", "code/inference.py", "metadata.json"}
+    assert needed - names == set()
+    (tmp_path / "artifact.tar.gz").write_bytes(body)
+    # In a process of its own: importing torch here would put its warnings into every test of this one.
+    answer = _run_python(SERVE, str(tmp_path / "artifact.tar.gz"), offline.environment, tmp_path)
+    assert [record["label"] for record in answer] == ["positive", "negative"]
+
+
+SERVE = """
+import json, sys, tarfile
+with tarfile.open(sys.argv[1]) as archive:
+    archive.extractall("served", filter="data")
+sys.path.insert(0, "served/code")
+import inference
+model = inference.model_fn("served")
+body = '{"inputs": "a moving , wonderful film and a clever cast ."}\\n{"inputs": "the plot is dull and the cast boring , flat ."}'
+print(inference.output_fn(inference.predict_fn(inference.input_fn(body, "application/jsonlines"), model), "application/jsonlines"))
+"""
+
+
+def _run_python(code: str, argument: str, environment: dict[str, str], folder: Path) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-c", code, argument],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
