@@ -196,7 +196,11 @@ def _read_record(executed: NotebookNode) -> dict[str, object] | None:
             data = output.get("data") if isinstance(output, dict) else None
             text = data.get(RECORD_MIME_TYPE) if isinstance(data, dict) else None
             record = _json_or_none(text) if isinstance(text, str) else None
-            if isinstance(record, dict) and record.get("version") == RECORD_VERSION:
+            if (
+                isinstance(record, dict)
+                and record.get("version") is not True
+                and record.get("version") == RECORD_VERSION
+            ):
                 entries = record.get("outputs")
                 return entries if isinstance(entries, dict) else {}
     return None
@@ -320,13 +324,16 @@ def _what_it_defines(name: str, executed: NotebookNode) -> str:
 
 def _not_recorded(missing: Sequence[str], executed: NotebookNode) -> str:
     names = ", ".join(f"'{name}'" for name in missing)
-    plural = "s" if len(missing) > 1 else ""
+    what = f"output{'s' if len(missing) > 1 else ''} {names} not recorded"
+    cells = executed.get("cells")
+    ours = [c for c in cells if isinstance(c, dict) and mark_of(c) == OUTPUTS] if isinstance(cells, list) else []
+    if not ours:
+        return f"{what}: variables are recorded in Python kernels only; glue them with scrapbook"
+    if isinstance(ours[-1].get("execution_count"), int):
+        return f"{what}: the recording cell ran, but its message did not arrive; the notebook may have replaced the kernel's own"
     last = last_cell_run(executed)
     where = "before any cell ran" if last is None else f"in cell {last}"
-    return (
-        f"output{plural} {names} not recorded: the notebook ended {where}, before its last cell; "
-        "a cell that calls sys.exit() or exit() ends it"
-    )
+    return f"{what}: the notebook ended {where}, before its last cell; a cell that calls sys.exit() or exit() ends it"
 
 
 def _clean(text: object) -> str:

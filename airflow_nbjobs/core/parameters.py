@@ -103,7 +103,7 @@ def check_parameters(
     for name, value in parameters.items():
         found = [*_name_problems(name, python=python)]
         same = seen.setdefault(unicodedata.normalize("NFKC", str(name)), str(name))
-        if same != name:
+        if same != str(name):
             found.append(f"parameters {same!r} and {name!r} are one and the same name to Python")
         found += _value_problems(value, f"parameters[{name!r}]", PARAMETER_DEPTH_LIMIT)
         if found:
@@ -130,7 +130,7 @@ def check_parameters(
 
 def _name_problems(name: object, *, python: bool) -> list[str]:
     if not isinstance(name, str):
-        return [f"parameter name {name!r} is a {type(name).__name__}, not text"]
+        return [f"parameter name {name!r} is of type {type(name).__name__}, not text"]
     if len(name) > PARAMETER_NAME_LIMIT:
         return [f"parameter name {_short(name)} has {len(name)} characters; the limit is {PARAMETER_NAME_LIMIT}"]
     if not python:
@@ -167,7 +167,7 @@ def _value_problems(value: object, path: str, depth: int) -> list[str]:
         hint = "give a Python value: .item()"
     else:
         hint = _HINTS.get(kind.__name__, "parameters are str, int, float, bool, None, list and dict")
-    return [f"{_short_path(path)} is a {_type_name(value)}; {hint}"]
+    return [f"{_short_path(path)} is of type {_type_name(value)}; {hint}"]
 
 
 def _type_name(value: object) -> str:
@@ -298,7 +298,7 @@ def _exactly(text: str, declared: type) -> int | float | bool | None:
 
 def _other_language_problems(name: str, value: object, kernel_name: str) -> list[str]:
     if not isinstance(value, str):
-        problem = f"is a {_type_name(value)}; give text and convert it in the notebook"
+        problem = f"is of type {_type_name(value)}; give text and convert it in the notebook"
     elif len(value) > PARAMETER_TEXT_LIMIT:
         problem = f"has {len(value):,} characters; the limit is {PARAMETER_TEXT_LIMIT:,}"
     elif not _is_plain(value):

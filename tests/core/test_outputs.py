@@ -1,0 +1,321 @@
+import ast
+import json
+import math
+
+import pytest
+
+from airflow_nbjobs.core.notebook import NotebookNode, code_cell, dumps, mark_of, parse_notebook
+from airflow_nbjobs.core.outputs import declare_outputs, prepare_outputs, read_outputs
+from airflow_nbjobs.core.recording import OUTPUT_LIMIT_BYTES, RECORD_MIME_TYPE
+from airflow_nbjobs.core.scraps import read_scraps
+
+
+def notebook_of(*sources, minor=5):
+    cells = [code_cell(source, {}, nbformat_minor=minor) for source in sources]
+    return parse_notebook(
+        json.dumps({"nbformat": 4, "nbformat_minor": minor, "metadata": {}, "cells": cells}), source="nb"
+    )
+
+
+def executed_with(record, *sources, scraps=()):
+    """An executed notebook whose recording cell left this record (text is taken as it is)."""
+    nb = prepare_outputs(
+        notebook_of("acc = 1\nmodel = 2\n_hidden = 3\nimport os\ndf = None", *sources), ["x"], python=True
+    )
+    text = record if isinstance(record, str) else json.dumps(record)
+    nb.cells[-1].outputs = [NotebookNode(output_type="display_data", metadata={}, data={RECORD_MIME_TYPE: text})]
+    nb.cells[0].outputs = [NotebookNode(output_type="display_data", metadata={}, data=scrap) for scrap in scraps]
+    return nb
+
+
+def recorded(**entries):
+    return {"version": 1, "outputs": entries}
+
+
+def entry(value, kind="builtins.float"):
+    return {"type": kind, "json": json.dumps(value)}
+
+
+def read(nb, outputs):
+    return read_outputs(nb, declare_outputs(outputs, None))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "types"),
+    [
+        (None, {}),
+        ([], {}),
+        (["a", "b"], {"a": None, "b": None}),
+        (("a",), {"a": None}),
+        ({"a": float, "b": "list", "c": None, "d": dict}, {"a": float, "b": list, "c": None, "d": dict}),
+    ],
+)
+def test_outputs_are_names_or_names_to_types(outputs, types):
+    declared = declare_outputs(outputs, None)
+    assert (declared.types, declared.problems) == (types, ())
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ("accuracy", "give a list of names"),
+        (5, "give a list of names"),
+        (["return_value"], "reserved"),
+        (["nbjobs_result"], "reserved"),
+        (["_link_SageMaker"], "reserved"),
+        (["skipmixin_key"], "reserved"),
+        (["a.b"], "not a variable's name"),
+        (["class"], "not a variable's name"),
+        ([5], "not a variable's name"),
+        (["a", "a"], "listed twice"),
+        ({"a": set}, "has the type set; give one of str, int, float, bool, list, dict"),
+        ({"a": "number"}, "has the type 'number'"),
+        ({"a": list[int]}, "has the type"),
+    ],
+)
+def test_a_wrong_declaration_is_a_problem(outputs, said):
+    [problem] = declare_outputs(outputs, None).problems
+    assert said in problem
+
+
+def test_return_output_must_be_an_output():
+    assert declare_outputs(["splits"], "splits").problems == ()
+    assert "'splits' is not one of the outputs" in declare_outputs(["a"], "splits").problems[0]
+    assert len(declare_outputs(None, "splits").problems) == 1
+
+
+def test_the_recording_cell_comes_last_hidden_and_the_same_each_time():
+    nb = notebook_of("a = 1")
+    prepared = prepare_outputs(nb, ["a"], python=True)
+    assert len(nb.cells) == 1
+    assert mark_of(prepared.cells[-1]) == "outputs"
+    assert prepared.cells[-1].metadata["tags"] == ["remove-cell"]
+    assert dumps(prepared) == dumps(prepare_outputs(prepared, ["a"], python=True))
+    assert "id" not in prepare_outputs(notebook_of("a = 1", minor=4), ["a"], python=True).cells[-1]
+
+
+def test_without_outputs_or_python_there_is_no_recording_cell():
+    nb = notebook_of("a = 1")
+    assert prepare_outputs(nb, [], python=True) is nb
+    assert prepare_outputs(nb, ["a"], python=False) is nb
+
+
+def test_right_values_come_back_as_declared():
+    nb = executed_with(
+        recorded(
+            acc=entry(0.93),
+            count=entry(5, "builtins.int"),
+            price=entry("1.10", "decimal.Decimal"),
+            day=entry("2026-01-01", "datetime.date"),
+            flag=entry(True, "builtins.bool"),
+            items=entry([1, {"a": None}], "builtins.list"),
+        )
+    )
+    record = read(nb, {"acc": float, "count": float, "price": float, "day": str, "flag": bool, "items": list})
+    assert record.values == {
+        "acc": 0.93,
+        "count": 5.0,
+        "price": 1.1,
+        "day": "2026-01-01",
+        "flag": True,
+        "items": [1, {"a": None}],
+    }
+    assert type(record.values["count"]) is float
+    assert (record.problems, record.warnings, record.was_recorded) == ((), (), True)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "declared"),
+    [
+        (True, "builtins.bool", int),
+        (True, "builtins.bool", float),
+        (1, "builtins.int", bool),
+        (5.0, "numpy.float64", int),
+        ("5", "builtins.str", float),
+        (5, "builtins.int", str),
+        (None, "builtins.NoneType", dict),
+        ([1], "builtins.tuple", dict),
+    ],
+)
+def test_a_wrong_type_is_a_problem_with_the_type_found(value, kind, declared):
+    record = read(executed_with(recorded(x=entry(value, kind))), {"x": declared})
+    assert record.values == {}
+    [problem] = record.problems
+    assert f"{kind.removeprefix('builtins.')} ({json.dumps(value)}), declared as {declared.__name__}" in problem
+
+
+def test_an_int_too_large_for_a_float_is_a_problem():
+    assert (
+        "too large for a float"
+        in read(executed_with(recorded(x=entry(10**400, "builtins.int"))), {"x": float}).problems[0]
+    )
+
+
+def test_one_wrong_output_does_not_take_the_right_ones_along():
+    record = read(executed_with(recorded(a=entry(1.5), b={"type": "x.Y", "error": "unsupported"})), ["a", "b", "c"])
+    assert record.values == {"a": 1.5}
+    assert len(record.problems) == 2
+
+
+def test_a_missing_output_names_what_the_notebook_defines():
+    nb = executed_with(recorded(accc={"error": "missing"}))
+    assert read(nb, ["accc"]).problems == (
+        "output 'accc' is not a variable of the notebook; did you mean 'acc'? it defines: acc, model, df",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"type": "pandas.core.frame.DataFrame", "error": "unsupported"}, "write it to S3 and output its URI"),
+        (
+            {"type": "builtins.list", "error": "unsupported", "found": "builtins.set", "at": "[0]"},
+            "holds a set at x[0]",
+        ),
+        ({"type": "builtins.dict", "error": "key", "found": "builtins.int", "at": ""}, "has a key of type int in x"),
+        ({"type": "builtins.str", "error": "too-large"}, "(str) is larger than 48 KiB"),
+        ({"type": "builtins.list", "error": "too-deep"}, "contains itself"),
+        (
+            {"type": "__main__.X", "error": "raised", "found": "builtins.KeyError"},
+            "(X) could not be recorded: KeyError was raised",
+        ),
+        ({"type": 5, "error": ["?"]}, "cannot be read"),
+        ({}, "cannot be read"),
+        (7, "cannot be read"),
+        ({"type": "a", "json": "{"}, "cannot be read"),
+        ({"type": "a", "json": "[" * 40_000}, "cannot be read"),
+        ({"type": "a", "json": "9" * 5000}, "cannot be read"),
+        ({"type": "a", "json": 5}, "cannot be read"),
+        ({"type": "a", "json": '"' + "x" * OUTPUT_LIMIT_BYTES + '"'}, "larger than 48 KiB"),
+        ({"type": "a\n\x1b[31m" + "z" * 10_000, "error": "too-deep"}, "contains itself"),
+    ],
+)
+def test_what_the_kernel_could_not_record_is_said_in_words(error, said):
+    """Also when the record is forged: nothing is raised, and no text of it floods or colours the log."""
+    record = read(executed_with(recorded(x=error)), ["x"])
+    assert record.values == {}
+    [problem] = record.problems
+    assert said in problem
+    assert problem.isprintable()
+    assert len(problem) < 600
+
+
+def test_nan_and_infinity_become_texts_with_a_warning_each():
+    nb = executed_with(recorded(x=entry(math.nan), y=entry([1.5, {"a": -math.inf}], "builtins.list")))
+    record = read(nb, {"x": float, "y": list})
+    assert record.values == {"x": "NaN", "y": [1.5, {"a": "-Infinity"}]}
+    assert len(record.warnings) == 2
+    assert "output y[1]['a'] is -Infinity" in record.warnings[1]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        *(
+            "",
+            "[1]",
+            "not JSON",
+            "[" * 100_000,
+            '{"version": 2, "outputs": {}}',
+            '{"version": true}',
+            "null",
+            "9" * 5000,
+        ),
+        {"outputs": {}},
+    ],
+)
+def test_a_record_that_cannot_be_read_counts_as_none(record):
+    found = read(executed_with(record), ["x"])
+    assert not found.was_recorded
+    assert len(found.problems) == 1
+
+
+@pytest.mark.parametrize("outputs", [[], 5, {}])
+def test_a_record_of_the_wrong_shape_has_no_outputs(outputs):
+    assert len(read(executed_with({"version": 1, "outputs": outputs}), ["x"]).problems) == 1
+
+
+def test_an_exit_before_the_last_cell_names_the_cell():
+    nb = prepare_outputs(notebook_of("a = 1", "sys.exit(0)", "b = 1"), ["a", "b"], python=True)
+    for cell in nb.cells[:2]:
+        cell.execution_count = 1
+    record = read(nb, ["a", "b"])
+    assert not record.was_recorded
+    [problem] = record.problems
+    assert problem.startswith("outputs 'a', 'b' not recorded: the notebook ended in cell 2, before its last cell;")
+
+
+def test_a_notebook_that_cannot_record_is_told_apart_from_one_that_did_not():
+    assert "Python kernels only" in read(notebook_of("a <- 1"), ["a"]).problems[0]
+    nb = prepare_outputs(notebook_of("a = 1"), ["a"], python=True)
+    nb.cells[-1].execution_count = 2
+    assert "its message did not arrive" in read(nb, ["a"]).problems[0]
+
+
+def test_the_recording_cell_looks_up_no_name_and_runs_on_python_3_8():
+    cell = prepare_outputs(notebook_of("a = 1"), ["a"], python=True).cells[-1]
+    tree = ast.parse(cell.source, feature_version=(3, 8))
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    assert [node.id for node in names] == ["_"]  # the loop variable of a generator, which is its own
+    [recorder] = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and "def put_value" in str(n.value)]
+    ast.parse(recorder, feature_version=(3, 8))
+
+
+def test_without_declared_outputs_nothing_is_missed():
+    record = read(notebook_of("a = 1"), None)
+    assert (record.values, record.problems, record.was_recorded) == ({}, (), False)
+
+
+@pytest.mark.parametrize(
+    "nb", [NotebookNode(), NotebookNode(cells=5), NotebookNode(cells=[1, {"outputs": 2}, {"outputs": [3]}])]
+)
+def test_a_malformed_notebook_raises_nothing(nb):
+    assert len(read(nb, ["x"]).problems) == 1
+    assert read_scraps(nb) == {}
+
+
+def scrap(name, data, encoder="json"):
+    payload = {"name": name, "data": data, "encoder": encoder, "version": 1}
+    return {f"application/scrapbook.scrap.{encoder}+json": payload}
+
+
+def test_glued_values_are_read_with_scrapbooks_encoders():
+    nb = executed_with(
+        recorded(),
+        scraps=[
+            *(
+                scrap("a", 1),
+                scrap("a", 2),
+                scrap("text", "5", "text"),
+                scrap("json_text", "[1]"),
+                scrap("word", "x y"),
+            ),
+            {"application/papermill.record+json": {"old": 7}},
+            {
+                "application/scrapbook.scrap.pandas+json": {
+                    "name": "df",
+                    "data": "UEFS",
+                    "encoder": "pandas",
+                    "version": 1,
+                }
+            },
+            {"application/scrapbook.scrap.json+json": {"name": 5, "data": 1, "encoder": "json"}},
+            {"application/scrapbook.scrap.json+json": "broken", "text/plain": "x"},
+        ],
+    )
+    assert read_scraps(nb) == {"a": 2, "text": "5", "json_text": [1], "word": "x y", "old": 7}
+
+
+def test_a_glued_value_counts_where_no_variable_does():
+    nb = executed_with(recorded(a={"error": "missing"}, b=entry(1.5)), scraps=[scrap("a", 3), scrap("b", 9)])
+    assert read(nb, {"a": int, "b": float}).values == {"a": 3, "b": 1.5}
+    unrecorded = executed_with("", scraps=[scrap("a", 3)])
+    assert read(unrecorded, {"a": int}).problems == ()
+
+
+def test_a_glued_value_is_bound_by_the_same_limits():
+    nb = executed_with(recorded(), scraps=[scrap("a", "x" * 50_000, "text"), scrap("b", [1])])
+    record = read(nb, {"a": str, "b": dict})
+    assert record.values == {}
+    assert "larger than 48 KiB" in record.problems[0]
+    assert "declared as dict" in record.problems[1]
