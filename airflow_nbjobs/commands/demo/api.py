@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from airflow_nbjobs.commands.demo.settings import LOOPBACK, USER
 
+RUN_ID = "demo"
 _CALL_SECONDS = 15.0
 _DIGESTS = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 
@@ -83,10 +84,14 @@ class AirflowApi:
         return {str(error["filename"]): str(error["stack_trace"]).strip() for error in found}
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Unpause the DAG and start a run without a logical date. Returns its id."""
+        """Unpause the DAG and start its run, without a logical date. Returns the run's id."""
         path = f"/api/v2/dags/{quote(dag_id, safe='')}"
         self._call("PATCH", path, {"is_paused": False})
-        return str(self._call("POST", f"{path}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"])
+        return str(
+            self._call("POST", f"{path}/dagRuns", {"dag_run_id": RUN_ID, "logical_date": None, "conf": conf})[
+                "dag_run_id"
+            ]
+        )
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self._call("GET", _run_path(dag_id, run_id))["state"])
@@ -123,6 +128,8 @@ class AirflowApi:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             text = response.read().decode(errors="replace")
+            if response.status >= http.client.INTERNAL_SERVER_ERROR:  # SQLite was locked, a component is not up yet
+                raise ApiUnavailableError(f"HTTP {response.status} from Airflow on port {self.port}: {text[:500]}")
             if response.status >= http.client.BAD_REQUEST:
                 raise ApiRefusedError(response.status, text[:500])
             return json.loads(text)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import airflow_nbjobs
 from airflow_nbjobs.commands.demo.api import AirflowApi, ApiRefusedError, ApiUnavailableError
@@ -123,9 +124,8 @@ class _Demo:
         self._start_airflow(server)
         run_id = self._trigger()
         url = f"http://{LOOPBACK}:{self._api.port}"
-        login = (
-            f"Airflow: {url}/dags/{self._request.dag_id}/runs/{run_id}\n  user {USER}   password {self._keys.password}"
-        )
+        page = f"{url}/dags/{quote(self._request.dag_id)}/runs/{quote(run_id)}"
+        login = f"Airflow: {page}\n  user {USER}   password {self._keys.password}"
         print(login, flush=True)
         exit_code = self._follow(run_id, server)
         if not self._request.exits_after_run:
@@ -139,7 +139,7 @@ class _Demo:
         command = [sys.executable, "-m", "airflow_nbjobs.local", "--port", "0"]
         command += ["--data", str(self._processes.home / SERVER), "--ready-file", str(ready_file)]
         self._processes.start(SERVER, command, environment=base_environment(os.environ))
-        for _ in self._looks("the embedded SageMaker does not start"):
+        for _ in self._looks("the embedded SageMaker does not start", log=SERVER):
             # An unfinished file is no JSON, or lacks fields: look again.
             with contextlib.suppress(OSError, ValueError, KeyError):
                 server = EmbeddedServer.parse(ready_file.read_text())
@@ -239,11 +239,12 @@ class _Demo:
                 time.sleep(LOOK_SECONDS)
         print("stopping…", flush=True)
 
-    def _looks(self, problem: str) -> Iterator[None]:
+    def _looks(self, problem: str, *, log: str = AIRFLOW) -> Iterator[None]:
         """
         Yield every half second.
 
         :param problem: what to say when the time for the start is over.
+        :param log: the program whose last lines to show then.
         :raises DemoError: it is over, or a process has died.
         """
         while time.monotonic() < self._start_deadline:
@@ -252,7 +253,7 @@ class _Demo:
             time.sleep(LOOK_SECONDS)
         seconds = self._start_deadline - self._begun
         why = f": {self._waiting_for}" if self._waiting_for else ""
-        raise DemoError("\n".join([f"{problem} within {seconds:.0f} s{why}", *self._processes.log_tail(AIRFLOW)]))
+        raise DemoError("\n".join([f"{problem} within {seconds:.3g} s{why}", *self._processes.log_tail(log)]))
 
     def _check_processes(self) -> None:
         if self._processes.has_ended():

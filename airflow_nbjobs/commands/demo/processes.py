@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 import psutil  # type: ignore[import-untyped]  # comes with Airflow; it has no type information of its own
 
@@ -65,6 +65,8 @@ class Supervised:
             stdout=subprocess.PIPE,
             start_new_session=True,  # a terminal's Ctrl-C goes to the demo alone, which then says how to stop
         )
+        self._lifeline = cast("IO[bytes]", self._process.stdin)
+        self._output = cast("IO[bytes]", self._process.stdout)
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._exited: dict[str, int] = {}
         self._reader = threading.Thread(target=self._read_events, daemon=True)
@@ -97,8 +99,9 @@ class Supervised:
         :param signal_on_orphan: sent to it (on Linux) if the supervisor itself is killed.
         """
         request = {"name": name, "argv": list(argv), "env": dict(environment), "signal_on_orphan": signal_on_orphan}
-        assert_pipe(self._process.stdin).write(json.dumps(request).encode() + b"\n")
-        assert_pipe(self._process.stdin).flush()
+        with contextlib.suppress(BrokenPipeError):  # `has_ended` says it
+            self._lifeline.write(json.dumps(request).encode() + b"\n")
+            self._lifeline.flush()
 
     def exit_code(self, name: str) -> int | None:
         """Return the exit code of a program that has ended, else None."""
@@ -127,25 +130,19 @@ class Supervised:
     def close(self) -> None:
         """End everything. A second signal meanwhile lets the demo go first; the supervisor finishes alone."""
         with contextlib.suppress(BrokenPipeError):
-            assert_pipe(self._process.stdin).close()
+            self._lifeline.close()
         try:
             self._process.wait(_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._reader.join()
-        assert_pipe(self._process.stdout).close()
+        self._output.close()
 
     def _read_events(self) -> None:
-        for line in assert_pipe(self._process.stdout):
+        for line in self._output:
             self._events.put(json.loads(line))
-
-
-def assert_pipe(stream: Any) -> Any:
-    """Return the stream of a process that was started with pipes; there is no other kind here."""
-    if stream is None:
-        raise TypeError("the process was started without this pipe")
-    return stream
+        self._events.put({"event": "gone", "name": "", "code": 0})  # wakes whoever waits for the first word
 
 
 def is_running(pid: int) -> bool:

@@ -1,0 +1,132 @@
+"""What the demo's processes are told, and that nothing of the user's own set-up gets in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airflow_nbjobs.commands.demo.settings import (
+    EmbeddedServer,
+    Secrets,
+    airflow_environment,
+    base_environment,
+    launcher_script,
+)
+
+READY = {
+    "endpoint_url": "http://127.0.0.1:4000",
+    "access_key_id": "AKIAKEY",
+    "secret_access_key": "s3cret",
+    "region": "eu-west-1",
+    "account_id": "123456789012",
+    "role_arn": "arn:aws:iam::123456789012:role/Nb",
+    "default_bucket": "bucket",
+    "sample_bucket": "samples",
+    "image_uri": "image:1",
+    "pid": 7,
+}
+
+
+@pytest.fixture
+def environment():
+    return airflow_environment(
+        {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW_CONFIG": "/mine.cfg",
+            "AWS_PROFILE": "prod",
+            "PATH": "/bin",
+        },
+        home=Path("/private"),
+        dags=Path("/samples/dags"),
+        port=5001,
+        server=EmbeddedServer.parse(json.dumps(READY)),
+        keys=Secrets.generate(),
+    )
+
+
+def test_the_users_airflow_and_aws_settings_do_not_reach_the_demo(environment):
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert "AIRFLOW_CONFIG" not in environment
+    assert "AWS_PROFILE" not in environment
+    assert environment["AWS_CONFIG_FILE"] == environment["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
+    assert environment["AWS_EC2_METADATA_DISABLED"] == "true"
+
+
+def test_other_variables_stay_and_the_users_mapping_is_not_changed():
+    environ = {"HOME": "/home/me", "AWS_REGION": "x", "PYTHONDONTWRITEBYTECODE": "1"}
+    assert base_environment(environ)["HOME"] == "/home/me"
+    assert "PYTHONDONTWRITEBYTECODE" not in base_environment(environ)
+    assert environ == {"HOME": "/home/me", "AWS_REGION": "x", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_a_proxy_of_the_user_is_not_asked_for_this_machine():
+    environment = base_environment({"http_proxy": "http://proxy:3128", "no_proxy": "intranet"})
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "intranet,127.0.0.1,localhost"
+
+
+def test_airflow_listens_on_loopback_and_logs_in_by_password(environment):
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["AIRFLOW__API__PORT"] == "5001"
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:5001/execution/"
+    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "False"
+
+
+def test_airflow_reads_the_given_dags_only_and_keeps_all_files_in_its_home(environment):
+    (bundle,) = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert bundle["kwargs"]["path"] == "/samples/dags"
+    assert environment["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
+    kept = [environment["AIRFLOW_HOME"], environment["AIRFLOW__LOGGING__BASE_LOG_FOLDER"]]
+    kept.append(environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+    assert all(path.startswith("/private") for path in kept)
+
+
+def test_jobs_go_to_the_embedded_server(environment):
+    connection = json.loads(environment["AIRFLOW_CONN_AWS_DEFAULT"])
+    assert connection == {
+        "conn_type": "aws",
+        "login": "AKIAKEY",
+        "password": "s3cret",
+        "extra": {"endpoint_url": "http://127.0.0.1:4000", "region_name": "eu-west-1"},
+    }
+    assert environment["AIRFLOW__NBJOBS__ROLE"] == READY["role_arn"]
+    assert environment["AIRFLOW__NBJOBS__S3_ROOT_URI"] == "s3://bucket/nbjobs"
+    assert environment["AIRFLOW__NBJOBS__IMAGE_URI"] == "image:1"
+
+
+def test_two_demos_share_no_secret():
+    first, second = Secrets.generate(), Secrets.generate()
+    assert all(getattr(first, name) != getattr(second, name) for name in Secrets.__slots__)
+
+
+@pytest.mark.parametrize("text", ["", "{", json.dumps({"endpoint_url": "http://127.0.0.1:1"})])
+def test_an_unfinished_ready_file_is_an_error(text):
+    with pytest.raises((ValueError, KeyError)):
+        EmbeddedServer.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("component", "expected"),
+    [
+        ("triggerer", "triggerer --skip-serve-logs"),
+        ("scheduler", "scheduler --skip-serve-logs"),
+        ("api-server", "api-server"),
+    ],
+)
+def test_the_launcher_notes_the_components_pid_and_switches_log_servers_off(tmp_path, component, expected):
+    """Airflow has no option for the address of its log servers: they would listen on all interfaces."""
+    real = tmp_path / "it's airflow"
+    real.write_text('#!/bin/sh\necho $$ "$@"\n')
+    launcher = tmp_path / "launcher"
+    launcher.write_text(launcher_script(real))
+    for script in (real, launcher):
+        script.chmod(0o700)
+    done = subprocess.run(
+        [launcher, component], env={"AIRFLOW_HOME": tmp_path}, capture_output=True, text=True, check=True
+    )
+    pid, _, arguments = done.stdout.strip().partition(" ")
+    assert arguments == expected
+    assert (tmp_path / f"{component}.pid").read_text().strip() == pid

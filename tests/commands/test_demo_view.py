@@ -1,0 +1,117 @@
+"""What the demo shows, as values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow_nbjobs.commands.demo.view import (
+    LiveDisplay,
+    PlainDisplay,
+    Row,
+    TaskResult,
+    build_rows,
+    error_lines,
+    is_worth_a_line,
+    make_display,
+    plain_line,
+    report,
+)
+
+NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
+
+
+def instance(task_id, state, *, start=None, end=None, map_index=-1):
+    return {"task_id": task_id, "map_index": map_index, "state": state, "start_date": start, "end_date": end}
+
+
+def row(state="running", cells=None, task="train"):
+    return Row(task=task, state=state, cells=cells, seconds=1.0)
+
+
+def test_rows_stand_in_the_order_of_their_start_and_those_to_come_last():
+    rows = build_rows(
+        [
+            instance("a_last", None),
+            instance("train", "deferred", start="2026-11-24T12:00:20.500000Z"),
+            instance("prepare", "success", start="2026-11-24T12:00:00Z", end="2026-11-24T12:00:08.250000Z"),
+        ],
+        {"train": (3, 12)},
+        now=NOW,
+    )
+    assert rows == [
+        Row(task="prepare", state="success", cells=None, seconds=8.25),
+        Row(task="train", state="deferred", cells=(3, 12), seconds=9.5),
+        Row(task="a_last", state="waiting", cells=None, seconds=None),
+    ]
+
+
+def test_mapped_tasks_are_told_apart_by_their_index():
+    rows = build_rows([instance("train", None, map_index=1), instance("train", None, map_index=0)], {}, now=NOW)
+    assert [row.task for row in rows] == ["train[0]", "train[1]"]
+
+
+def test_a_plain_log_has_a_line_for_each_state_but_not_for_each_cell():
+    assert is_worth_a_line(row("queued"), row("running"), seconds_since=0.0)
+    assert not is_worth_a_line(row(cells=(1, 9)), row(cells=(2, 9)), seconds_since=1.0)
+    assert is_worth_a_line(row(cells=(1, 9)), row(cells=(6, 9)), seconds_since=5.0)
+    assert not is_worth_a_line(row(cells=(6, 9)), row(cells=(6, 9)), seconds_since=60.0)
+
+
+def test_a_plain_line_says_time_task_state_and_cell():
+    assert (
+        plain_line(row(cells=(3, 12)), at_seconds=7.25)
+        == "[   7.2 s] train                running           cell 3 of 12"
+    )
+
+
+def test_lines_appear_once_where_standard_output_is_no_terminal(capsys):
+    display = make_display()
+    display.update([row()])
+    display.update([row()])
+    display.close()
+    assert isinstance(display, PlainDisplay)
+    assert capsys.readouterr().out.count("train") == 1
+
+
+def test_the_live_table_shows_cells_and_seconds(capsys):
+    display = LiveDisplay()
+    display.update([row(cells=(3, 12))])
+    display.close()
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("task", "train", "running", "3 of 12", "1.0"))
+
+
+def test_the_report_has_durations_outputs_and_executed_notebooks():
+    facts = {"job_name": "train-7f3a", "executed_notebook_uri": "s3://b/train-7f3a.ipynb"}
+    returned = {"job_name": "train-7f3a", "outputs": {"accuracy": 0.5, "uri": "x" * 300}}
+    text = report([TaskResult(row("success"), facts, returned, ())], run_state="success", seconds=12.0)
+    assert text.splitlines()[:4] == ["Run success after 12.0 s", "", "train: success, 1.0 s", "  accuracy = 0.5"]
+    assert "  executed notebook: s3://b/train-7f3a.ipynb" in text
+    assert "x" * 250 not in text
+
+
+def test_the_report_shows_why_a_task_failed_and_what_plain_tasks_return():
+    results = [
+        TaskResult(row("failed"), {}, None, ("ValueError: no bread",)),
+        TaskResult(row("success", task="count"), {}, 3, ()),
+    ]
+    text = report(results, run_state="failed", seconds=1.0)
+    assert "  | ValueError: no bread" in text
+    assert "  return_value = 3" in text
+
+
+def test_errors_come_with_their_causes_and_without_the_noise():
+    events = [
+        {"event": "Filling up the DagBag", "level": "info"},
+        {
+            "event": "Task failed with exception",
+            "level": "error",
+            "error_detail": [{"exc_type": "NotebookCellError", "exc_value": "cell 7\n  next: look", "frames": []}],
+        },
+    ]
+    assert error_lines(events) == ["Task failed with exception", "NotebookCellError: cell 7", "  next: look"]
+
+
+def test_a_log_without_an_error_is_shown_by_its_end():
+    assert error_lines([{"event": f"line {number}"} for number in range(100)])[-1] == "line 99"
+    assert error_lines(["a", "b"]) == ["a", "b"]
