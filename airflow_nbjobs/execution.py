@@ -16,7 +16,12 @@ from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout, job_xcom
 from airflow_nbjobs.aws.job import Submission, submit
 from airflow_nbjobs.aws.prepare import PreparedJob, Surroundings, prepare_job
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
-from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError, NotebookJobTimeoutError
+from airflow_nbjobs.core.errors import (
+    NotebookJobConfigError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+)
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
 from airflow_nbjobs.failures import surfaced
@@ -47,6 +52,7 @@ class Execution:
         self._ti: Any = context["ti"]
         self._retries = int(operator.retries or 0)
         self._job_name: str | None = None
+        self._stop_reason: str | None = None
         operator._execution = self  # noqa: SLF001 - for on_kill, which gets no arguments
 
     # -- first leg -------------------------------------------------------------------------------------------------
@@ -169,6 +175,12 @@ class Execution:
         except AirflowTaskTimeout:
             self._stop(submission.job_name, "execution_timeout has passed")
             raise
+        if self._stop_reason is not None:
+            # `on_kill` has stopped it while this loop slept; the try ends, whatever the job left behind.
+            raise NotebookJobStoppedError(
+                f"Notebook job '{submission.job_name}' was stopped by this task: {self._stop_reason}",
+                job_name=submission.job_name,
+            )
         return self._finish(snapshot, was_adopted=submission.adopted is not None, seen=seen)
 
     # -- second leg ------------------------------------------------------------------------------------------------
@@ -265,7 +277,7 @@ class Execution:
         Asked in a thread of its own: this runs inside a signal handler, which may have interrupted a call to the API whose lock is not reentrant.
         """
         job_name = self._job_name
-        if job_name is None:
+        if job_name is None or self._stop_reason is not None:
             return
         ti, answers = self._ti, []
 
@@ -290,5 +302,6 @@ class Execution:
 
     def _stop(self, job_name: str, reason: str) -> None:
         if self._operator.stop_on_kill:
+            self._stop_reason = reason
             self._operator.log.info("Stopping notebook job '%s': %s", job_name, reason)
             self._operator.hook.clients.jobs.stop(job_name)
