@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import weakref
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
@@ -114,7 +113,9 @@ class JobPoller:
             self._fail_all(error)
 
     async def _look(self, jobs: TrainingJobs) -> None:
-        for job_name in [name for name, due in self._due.items() if due <= time.monotonic()]:
+        # The loop's own clock: the one that its sleeps are counted by.
+        now = asyncio.get_running_loop().time()
+        for job_name in [name for name, due in self._due.items() if due <= now]:
             if job_name not in self._waiters:
                 continue  # its trigger has left meanwhile
             try:
@@ -142,7 +143,9 @@ class JobPoller:
     def _schedule(self, job_name: str) -> None:
         if job_name in self._delays:
             delay = polling.cycle_delay_seconds(len(self._waiters), waiter_delay_seconds=self._delays[job_name])
-            self._due[job_name] = time.monotonic() + polling.slowed_delay_seconds(delay, self._slowdown)
+            self._due[job_name] = asyncio.get_running_loop().time() + polling.slowed_delay_seconds(
+                delay, self._slowdown
+            )
 
     def _note_trouble(self, error: NotebookJobServiceError) -> None:
         if is_throttled(error):
@@ -171,7 +174,7 @@ class JobPoller:
         self._joined.clear()
         if not self._due:
             return
-        seconds = max(0.0, min(self._due.values()) - time.monotonic())
+        seconds = max(0.0, min(self._due.values()) - asyncio.get_running_loop().time())
         try:
             await asyncio.wait_for(self._joined.wait(), timeout=seconds)
         except TimeoutError:
