@@ -41,7 +41,6 @@ class EmbeddedSageMaker:
     :param data_dir: keep the jobs' folders here; otherwise everything is removed at the end.
     :param isolation: ``auto``, ``userns``, ``root`` or ``none``.
     :param jobs: how many jobs run at once; the number of CPUs unless given.
-    :param command: the server's command line up to its arguments; for tests that start it in another way.
     """
 
     def __init__(
@@ -53,18 +52,8 @@ class EmbeddedSageMaker:
         data_dir: Path | None = None,
         isolation: str = "auto",
         jobs: int | None = None,
-        command: tuple[str, ...] = (sys.executable, "-m", "airflow_nbjobs.local"),
     ) -> None:
-        self._arguments = [
-            *command,
-            "--region",
-            region,
-            "--port",
-            str(port),
-            "--isolation",
-            isolation,
-            "--exit-with-stdin",
-        ]
+        self._arguments = ["--region", region, "--port", str(port), "--isolation", isolation, "--exit-with-stdin"]
         if image_prefix:
             self._arguments += ["--image-prefix", str(image_prefix)]
         if data_dir:
@@ -105,15 +94,8 @@ class EmbeddedSageMaker:
         return self.facts.environment()
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of this server; the caller's own AWS settings play no part."""
-        import boto3
-        from botocore.config import Config
-
-        facts = self.facts
-        session = boto3.session.Session(facts.access_key_id, facts.secret_access_key, region_name=facts.region)
-        return session.client(
-            service, endpoint_url=facts.endpoint_url, config=Config(proxies={}, retries={"max_attempts": 1})
-        )
+        """Return a boto3 client of this server."""
+        return make_client(self.facts, service)
 
     def start(self) -> None:
         """
@@ -127,7 +109,7 @@ class EmbeddedSageMaker:
         output = self._folder / "output.log"
         with output.open("wb") as log:
             self._process = subprocess.Popen(
-                [*self._arguments, "--ready-file", str(ready_file)],
+                [sys.executable, "-m", "airflow_nbjobs.local", *self._arguments, "--ready-file", str(ready_file)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -155,6 +137,17 @@ class EmbeddedSageMaker:
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_client(facts: ServerFacts, service: str) -> Any:
+    """Return a boto3 client of the server with these facts; the caller's own proxy settings play no part."""
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.session.Session(facts.access_key_id, facts.secret_access_key, region_name=facts.region)
+    return session.client(
+        service, endpoint_url=facts.endpoint_url, config=Config(proxies={}, retries={"max_attempts": 1})
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.local.paging import SortKey, take_page
+from airflow_nbjobs.local.paging import take_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_nbjobs.local.jobs import Document, TrainingJob
 
 DEFAULT_PAGE = 10  # Source: protocol of ListTrainingJobs: 10 unless MaxResults says otherwise, at most 100
 
-_SORT_KEYS: dict[str, SortKey] = {
+_SORT_KEYS: dict[str, Callable[[TrainingJob], Any]] = {
     "Name": lambda job: job.name,
     "CreationTime": lambda job: job.created,
     "Status": lambda job: job.status,

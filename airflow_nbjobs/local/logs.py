@@ -60,8 +60,9 @@ class LogStream:
     Group and stream are made when the container first writes, as on AWS: a silent container leaves none.
     """
 
-    def __init__(self, logs: Any, name: str) -> None:
+    def __init__(self, logs: Any, name: str, group: str = LOG_GROUP) -> None:
         self._logs = logs
+        self._group = group
         self._name = name
         self._splitter = LineSplitter()
         self._events: list[dict[str, Any]] = []
@@ -105,7 +106,7 @@ class LogStream:
                     self._make()
                     is_made = True
                 for batch in split_batches(events):
-                    self._logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=self._name, logEvents=batch)
+                    self._logs.put_log_events(logGroupName=self._group, logStreamName=self._name, logEvents=batch)
             except Exception:  # a lost log line must not end a job, as on AWS, nor keep its thread from reading on
                 LOG.exception("%s: %s log events were lost", self._name, len(events))
             if is_last:
@@ -119,7 +120,7 @@ class LogStream:
             (self._logs.create_log_stream, {"logStreamName": self._name}),
         ):
             try:
-                make(logGroupName=LOG_GROUP, **names)
+                make(logGroupName=self._group, **names)
             except exists:
                 continue
 

@@ -1,5 +1,5 @@
 """
-Pages with opaque tokens, for ListTrainingJobs and Search. Pure.
+Pages with opaque tokens, for the List operations and Search. Pure.
 
 A token marks the last item of its page, not a count, so that jobs created meanwhile neither repeat nor hide items; it belongs to one query.
 """
@@ -10,17 +10,27 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from airflow_nbjobs.local.jobs import TrainingJob
 from airflow_nbjobs.local.wire import ServiceError
 
-SortKey = Callable[[TrainingJob], Any]
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=Named)
 
 
 def take_page(
-    jobs: Sequence[TrainingJob], request: Mapping[str, Any], *, key: SortKey, descending: bool, default_size: int
-) -> tuple[list[TrainingJob], str | None]:
+    jobs: Sequence[Item],
+    request: Mapping[str, Any],
+    *,
+    key: Callable[[Item], Any],
+    descending: bool,
+    default_size: int,
+) -> tuple[list[Item], str | None]:
     """
     Return one page, sorted by ``key`` (then name), and the token of the next, if there is one.
 

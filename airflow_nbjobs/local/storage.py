@@ -88,6 +88,21 @@ def _download(s3: Any, bucket: str, key: str, target: Path) -> None:
             file.write(chunk)
 
 
+def download(s3: Any, uri: str, target: Path) -> None:
+    """
+    Download one object.
+
+    :raises StorageError: it cannot be read.
+    """
+    from botocore.exceptions import ClientError
+
+    location = parse_s3_uri(uri)
+    try:
+        _download(s3, location.bucket, location.key, target)
+    except ClientError as error:
+        raise StorageError(f"Unable to download object {uri} ({error})") from error
+
+
 def pack(folder: Path, archive: Path) -> None:
     """Write the folder's content, at the archive's root, in a stable order."""
     with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
@@ -109,4 +124,20 @@ def upload(s3: Any, file: Path, uri: str, *, kms_key_id: str = "") -> None:
     try:
         s3.upload_file(str(file), location.bucket, location.key, ExtraArgs=encryption)
     except (ClientError, Boto3Error) as error:
+        raise StorageError(f"Unable to upload to {uri} ({error})") from error
+
+
+def put(s3: Any, body: bytes, uri: str, *, kms_key_id: str = "") -> None:
+    """
+    Write one small object.
+
+    :raises StorageError: it cannot be written.
+    """
+    from botocore.exceptions import ClientError
+
+    location = parse_s3_uri(uri)
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
+    try:
+        s3.put_object(Bucket=location.bucket, Key=location.key, Body=body, **encryption)
+    except ClientError as error:
         raise StorageError(f"Unable to upload to {uri} ({error})") from error

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import pytest
 from local_jobs import Jobs
 
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

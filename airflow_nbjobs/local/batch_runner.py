@@ -1,0 +1,267 @@
+"""
+Runs transform and processing jobs: the platform's side of a job, from the queue to its last status.
+
+Fed by ``batch_operations.py``; what a job does is a ``Work``, made by ``transform.py`` or ``processing.py``. Its slots are apart from those of
+training jobs: a notebook that waits for the transform job it has started would otherwise wait for a slot that it holds itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_nbjobs.local.batch_jobs import BatchJob, BatchOutcome
+from airflow_nbjobs.local.container import Container, Failure, WorkDir, start_container
+from airflow_nbjobs.local.jobs import IN_PROGRESS
+from airflow_nbjobs.local.logs import LogStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_nbjobs.local.clients import ServiceClients
+    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.image import Image
+    from airflow_nbjobs.local.resources import Resources
+    from airflow_nbjobs.local.runner import RunnerSettings
+
+LOG = logging.getLogger(__name__)
+
+INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
+
+
+class JobError(Exception):
+    """The job cannot go on; the text is its FailureReason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What every job is run with."""
+
+    settings: RunnerSettings
+    facts: ServerFacts
+    image: Image
+    clients: ServiceClients
+
+    @property
+    def python(self) -> str:
+        return f"{self.image.prefix}/bin/python"
+
+    def container_path(self, path: Path, work: WorkDir) -> str:
+        """Return where the container sees a file of its ``/opt/ml``; without namespaces that is where it is."""
+        return str(path) if self.settings.way == "none" else f"/opt/ml/{path.relative_to(work.opt_ml)}"
+
+    def environment(self, work: WorkDir, requested: Mapping[str, str]) -> dict[str, str]:
+        """Return all of a container's environment: the image's, the request's over it, the platform's over both."""
+        is_bare = self.settings.way == "none"
+        home = str(work.home) if is_bare else "/home/sagemaker-user"
+        of_image = {"PATH": self.image.search_path, "HOME": home, "LANG": "C.UTF-8", "SHELL": "/bin/bash"}
+        of_platform = {
+            **self.facts.environment(),
+            "AWS_REGION": self.facts.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **({"TMPDIR": str(work.tmp)} if is_bare else {}),
+        }
+        return {**of_image, **requested, **of_platform}
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """
+    What runs in the container.
+
+    :param argv: paths as the container sees them.
+    """
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    has_network: bool = True
+
+
+class Work(Protocol):
+    """What one job does."""
+
+    @property
+    def max_runtime_seconds(self) -> float | None: ...
+
+    def prepare(self, work: WorkDir) -> Launch:
+        """
+        Fill the job's folders.
+
+        :raises JobError: something that it needs is not there.
+        """
+
+    def deliver(self, work: WorkDir, exit_code: int) -> BatchOutcome:
+        """Upload what the container left, and judge it."""
+
+
+@dataclass(slots=True)
+class _Run:
+    job: BatchJob
+    work: Work
+    registry: Resources[BatchJob]
+    is_claimed: bool = False  # by a worker, or by a stop that came before one
+    stop: threading.Event = field(default_factory=threading.Event)
+    wake: threading.Event = field(default_factory=threading.Event)  # something above or below has become true
+    ended: threading.Event = field(default_factory=threading.Event)
+    container: Container | None = None
+
+    def change(self, change: Callable[[BatchJob], BatchJob]) -> BatchJob:
+        return self.registry.change(self.job.name, change)
+
+
+class BatchRunner:
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._runs: dict[str, _Run] = {}
+        self._closing = threading.Event()
+        # These threads fork the containers and so must live as long as the server, see start_container.
+        self._workers = [
+            threading.Thread(target=self._serve, name=f"batch job {n}", daemon=True)
+            for n in range(platform.settings.parallel_jobs)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def submit(self, job: BatchJob, work: Work, registry: Resources[BatchJob]) -> None:
+        with self._lock:
+            self._runs[job.arn] = _Run(job, work, registry)
+        self._queue.put(job.arn)
+
+    def stop(self, arn: str) -> None:
+        """Make a job stop that its registry already shows as Stopping; returns at once."""
+        with self._lock:
+            run = self._runs.get(arn)
+            if run is None:
+                return
+            run.stop.set()
+            run.wake.set()
+            is_waiting, run.is_claimed = not run.is_claimed, True
+        if is_waiting:
+            run.change(lambda job: job.concluded(BatchOutcome(), now=time.time()))
+
+    def close(self) -> None:
+        """Kill every job, at once, and return when their processes are gone."""
+        with self._lock:
+            self._closing.set()
+            runs = list(self._runs.values())
+        for run in runs:
+            run.stop.set()
+            if run.container:
+                run.container.kill()
+        for _ in self._workers:
+            self._queue.put(None)
+        for worker in self._workers:
+            worker.join(timeout=10)
+
+    def _serve(self) -> None:
+        while (arn := self._queue.get()) is not None:
+            with self._lock:
+                run = self._runs[arn]
+                is_mine, run.is_claimed = not run.is_claimed, True
+            if is_mine and not self._closing.is_set():
+                self._run(run)
+            with self._lock:
+                del self._runs[arn]
+
+    def _run(self, run: _Run) -> None:
+        settings = self._platform.settings
+        work = WorkDir(Path(tempfile.mkdtemp(prefix=f"{run.job.name}-", dir=settings.jobs_dir)))
+        try:
+            outcome = self._execute(run, work)
+        except JobError as error:
+            outcome = BatchOutcome(str(error))
+        except Exception:
+            LOG.exception("%s: the embedded SageMaker itself failed", run.job.arn)
+            outcome = BatchOutcome(INTERNAL_ERROR)
+        if self._closing.is_set():
+            return
+        ended = run.change(lambda job: job.concluded(outcome, now=time.time()))
+        LOG.info("%s %s %s in %.1f s", run.job.kind.words, ended.name, ended.status, time.time() - ended.created)
+        if not settings.keep_work:
+            shutil.rmtree(work.path, ignore_errors=True)
+
+    def _execute(self, run: _Run, work: WorkDir) -> BatchOutcome:
+        if run.stop.is_set():
+            return BatchOutcome()
+        work.make()
+        launch = run.work.prepare(work)
+        if run.stop.is_set():
+            return BatchOutcome()
+        run.change(lambda job: job.running(now=time.time()))
+        log = LogStream(
+            self._platform.clients.logs, f"{run.job.name}/algo-1-{int(time.time())}", run.job.kind.log_group
+        )
+        try:
+            exit_code = self._run_container(run, work, launch, log)
+        finally:
+            log.end()
+        log.join()
+        if run.stop.is_set():
+            return BatchOutcome()
+        return run.work.deliver(work, exit_code)
+
+    def _run_container(self, run: _Run, work: WorkDir, launch: Launch, log: LogStream) -> int:
+        container = start_container(
+            work,
+            way=self._platform.settings.way,
+            argv=launch.argv,
+            environment=launch.environment,
+            cwd=launch.environment["HOME"],
+            keep=self._platform.image.keep,
+            has_network=launch.has_network,
+        )
+        with self._lock:
+            run.container = container
+            if self._closing.is_set():
+                container.kill()
+        failure = container.wait_started()
+        watch = threading.Thread(target=self._watch, args=(run, container), daemon=True)
+        watch.start()
+        while output := container.read():
+            log.write(output)
+        exit_code = container.wait()
+        run.ended.set()
+        run.wake.set()
+        watch.join()
+        if failure:
+            raise _start_error(failure)
+        return exit_code
+
+    def _watch(self, run: _Run, container: Container) -> None:
+        """Stop the container when it is told to, or when its time is over: SIGTERM, the grace, SIGKILL."""
+        if not run.wake.wait(run.work.max_runtime_seconds):
+            run.change(lambda job: job.stopping(now=time.time()) if job.status == IN_PROGRESS else job)
+            run.stop.set()
+        elif run.ended.is_set():
+            return
+        container.terminate()
+        if not run.ended.wait(self._platform.settings.stop_grace_seconds):
+            container.kill()
+
+
+def _start_error(failure: Failure) -> Exception:
+    if failure.stage == "exec":
+        return JobError(f"ClientError: the container's Python cannot be executed: {failure.text}")
+    return RuntimeError(f"the container could not be made: {failure.text}")
+
+
+def read_text(path: Path, limit_bytes: int = 8192) -> str:
+    """Return the beginning of a file that a container may have written; empty if it has not."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file.read(limit_bytes).decode(errors="replace")
+
+
+def merged_environment(*layers: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return one environment; later layers win."""
+    return {name: str(value) for layer in layers if layer for name, value in layer.items()}
