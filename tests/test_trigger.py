@@ -1,0 +1,305 @@
+"""The trigger: what Airflow stores of it, what it tells the task, and when it stops a job."""
+
+import asyncio
+import importlib
+import json
+from types import SimpleNamespace
+
+import boto3
+import loops
+import pytest
+from airflow.sdk.serde import deserialize, serialize
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from fakes import FakeClients
+from moto import mock_aws
+
+from airflow_nbjobs import _compat, triggers
+from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.triggers import NotebookJobTrigger
+
+ARGUMENTS = {
+    "job_name": "job-1",
+    "attempt": 2,
+    "was_adopted": True,
+    "aws_conn_id": "aws_test",
+    "region_name": "eu-west-1",
+    "verify": False,
+    "botocore_config": {"retries": {"max_attempts": 1}},
+    "waiter_delay": 7,
+    "stop_on_kill": False,
+}
+
+
+def events_of(trigger):
+    """Run the trigger on an ordinary loop: Airflow is asked on asgiref's own thread."""
+
+    async def collect():
+        async with asyncio.timeout(60):
+            return [event async for event in trigger.run()]
+
+    return asyncio.run(collect())
+
+
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what it waits for happens in another thread
+            await asyncio.sleep(0.001)
+
+
+# -- what Airflow stores -----------------------------------------------------------------------------------------------
+
+
+def test_the_class_path_and_the_arguments_make_the_same_trigger_again():
+    path, arguments = NotebookJobTrigger(**ARGUMENTS).serialize()
+    module_name, _, class_name = path.rpartition(".")
+    again = getattr(importlib.import_module(module_name), class_name)(**arguments)
+    assert type(again) is NotebookJobTrigger
+    assert arguments == ARGUMENTS
+    assert again.serialize() == (path, arguments)
+
+
+@pytest.mark.parametrize("arguments", [ARGUMENTS, {"job_name": "job-1"}], ids=["all", "defaults"])
+def test_the_arguments_survive_airflows_serialisation_and_json(arguments):
+    _, stored = NotebookJobTrigger(**arguments).serialize()
+    assert deserialize(json.loads(json.dumps(serialize(stored)))) == stored
+
+
+def test_no_parameter_of_a_job_lies_in_the_database():
+    """The arguments are plain JSON there: names only."""
+    assert set(NotebookJobTrigger(**ARGUMENTS).serialize()[1]) == set(ARGUMENTS)
+
+
+# -- what the task is told ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def aws(monkeypatch):
+    """A connection 'aws_test' to a SageMaker in this process, on which every job is Completed at once."""
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": {"region_name": "eu-west-1"}}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", json.dumps(connection))
+    with mock_aws():
+        client = boto3.Session("key", "secret", region_name="eu-west-1").client("sagemaker")
+        client.create_training_job(
+            TrainingJobName="job-1",
+            AlgorithmSpecification={"TrainingInputMode": "File"},
+            RoleArn="arn:aws:iam::123456789012:role/NotebookJobs",
+            OutputDataConfig={"S3OutputPath": "s3://bucket/k"},
+            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+            StoppingCondition={"MaxRuntimeInSeconds": 60},
+        )
+        yield client
+
+
+def test_a_job_that_has_ended_is_one_event_with_all_that_the_task_needs(aws):
+    """Through the real hook and boto3. ``dag.test`` drops every other argument, so the event carries them."""
+    (event,) = events_of(NotebookJobTrigger(**ARGUMENTS))
+    assert event == TriggerEvent(
+        {
+            "version": 1,
+            "job_name": "job-1",
+            "attempt": 2,
+            "was_adopted": True,
+            "status": "Completed",
+            "secondary_status": event.payload["secondary_status"],
+            "error": None,
+        }
+    )
+    json.dumps(event.payload)
+
+
+def test_a_job_that_is_unknown_is_an_event_that_says_so(aws):
+    (event,) = events_of(NotebookJobTrigger(**ARGUMENTS | {"job_name": "job-2"}))
+    assert event.payload["status"] is None
+    assert "job-2" in event.payload["error"]
+
+
+def test_an_unknown_connection_is_an_event_with_a_clear_error():
+    (event,) = events_of(NotebookJobTrigger(job_name="job-1", aws_conn_id="nowhere", region_name="eu-west-1"))
+    assert "there is no Airflow connection 'nowhere'; create it" in event.payload["error"]
+
+
+def test_a_missing_region_is_an_event_with_a_clear_error():
+    (event,) = events_of(NotebookJobTrigger(job_name="job-1", aws_conn_id=None))
+    assert "region" in event.payload["error"]
+
+
+class TriggerOnFakes(NotebookJobTrigger):
+    """The trigger with the services' fakes in place of a connection."""
+
+    clients: FakeClients
+    opened: int
+
+    async def _open_jobs(self):
+        self.opened += 1
+        return self.clients.jobs
+
+
+def on_fakes(clients, **arguments):
+    trigger = TriggerOnFakes(job_name="job-1", **arguments)
+    trigger.clients, trigger.opened = clients, 0
+    return trigger
+
+
+@pytest.fixture
+def clients():
+    clients = FakeClients()
+    clients.jobs.create(
+        {
+            "TrainingJobName": "job-1",
+            "RoleArn": "arn:aws:iam::123456789012:role/NotebookJobs",
+            "AlgorithmSpecification": {"TrainingInputMode": "File"},
+            "OutputDataConfig": {"S3OutputPath": "s3://bucket/k"},
+            "ResourceConfig": {"VolumeSizeInGB": 1},
+            "StoppingCondition": {},
+        }
+    )
+    return clients
+
+
+def test_a_crash_of_the_poller_is_an_event_and_no_endless_wait(clients):
+    clients.jobs.errors["describe"] = [ZeroDivisionError("a bug")]
+    (event,) = events_of(on_fakes(clients))
+    assert event.payload["error"] == "the triggerer's poller has crashed: ZeroDivisionError: a bug"
+
+
+def test_a_denied_look_is_an_event_that_names_the_permission(clients):
+    clients.jobs.errors["describe"] = [
+        NotebookJobServiceError("denied", code="AccessDenied", details={"next": "needs sagemaker:DescribeTrainingJob"})
+    ]
+    (event,) = events_of(on_fakes(clients))
+    assert "needs sagemaker:DescribeTrainingJob" in event.payload["error"]
+
+
+def test_triggers_of_one_connection_share_one_client(clients):
+    async def main():
+        ten = [on_fakes(clients) for _ in range(10)]
+        waiting = [asyncio.ensure_future(anext(trigger.run())) for trigger in ten]
+        await asyncio.sleep(3)
+        clients.jobs.set_status("job-1", "Failed", reason="AlgorithmError: x")
+        events = await asyncio.gather(*waiting)
+        return sum(trigger.opened for trigger in ten), {event.payload["status"] for event in events}
+
+    assert loops.run(main()) == (1, {"Failed"})
+
+
+# -- stopping: only on a person's word ---------------------------------------------------------------------------------
+
+TASK = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1)
+
+
+@pytest.fixture
+def airflow_says(monkeypatch):
+    """Sets what the API server knows of the task: its state, and the job that it pushed last."""
+
+    def say(state, job_name="job-1"):
+        def task_state(**identity):
+            assert identity == {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+            if isinstance(state, Exception):
+                raise state
+            return state
+
+        monkeypatch.setattr(_compat, "task_state", task_state)
+        monkeypatch.setattr(_compat, "job_xcom", lambda *_, **__: {"job_name": job_name} if job_name else None)
+
+    return say
+
+
+def killed(trigger, task=TASK):
+    trigger.task_instance = task
+    asyncio.run(trigger.on_kill())
+
+
+@pytest.mark.parametrize(
+    ("state", "job_name", "stops"),
+    [
+        ("deferred", "job-1", 0),  # a fail-over to another triggerer, of which Airflow 3.3.0-3.3.2 says "killed"
+        ("running", "job-1", 0),  # resumed by its own event
+        ("deferred", "job-2", 1),  # cleared, and deferred again already
+        ("running", None, 1),  # cleared, and begun again: its XComs are gone
+        ("failed", "job-1", 1),
+        ("success", "job-1", 1),
+        (None, "job-1", 1),  # cleared
+        (OSError("no API"), "job-1", 0),
+    ],
+    ids=str,
+)
+def test_a_job_is_stopped_only_when_the_task_no_longer_waits_for_it(clients, airflow_says, state, job_name, stops):
+    airflow_says(state, job_name)
+    killed(on_fakes(clients))
+    assert clients.jobs.count("stop") == stops
+
+
+def test_stop_on_kill_false_asks_nobody(clients, airflow_says):
+    airflow_says(AssertionError("was asked"))
+    killed(on_fakes(clients, stop_on_kill=False))
+    assert clients.jobs.count("stop") == 0
+
+
+def test_without_a_task_instance_the_job_is_kept(clients):
+    """``dag.test`` gives none."""
+    killed(on_fakes(clients), task=None)
+    assert clients.jobs.count("stop") == 0
+
+
+def test_the_stop_outlives_the_trigger(clients, airflow_says):
+    """The triggerer cancels ``on_kill`` after about a second."""
+    airflow_says("failed")
+    trigger = on_fakes(clients)
+    trigger.task_instance = TASK
+    opening, may_open = trigger._open_jobs, asyncio.Event()
+
+    async def slowly():
+        await may_open.wait()
+        return await opening()
+
+    trigger._open_jobs = slowly
+
+    async def main():
+        killing = asyncio.create_task(trigger.on_kill())
+        await until(lambda: triggers._detached)
+        killing.cancel()
+        await asyncio.gather(killing, return_exceptions=True)
+        assert killing.cancelled()
+        assert clients.jobs.count("stop") == 0
+        may_open.set()
+        await until(lambda: clients.jobs.count("stop"))
+
+    asyncio.run(main())
+    assert not triggers._detached
+
+
+@pytest.mark.parametrize(("arguments", "stops"), [(("__airflow_user_action__",), 1), ((), 0)], ids=["user", "restart"])
+def test_before_airflow_3_3_a_cancellation_tells_a_user_from_a_restart(
+    clients, airflow_says, monkeypatch, arguments, stops
+):
+    """There is no ``BaseTrigger.on_kill`` then."""
+    monkeypatch.delattr(BaseTrigger, "on_kill")
+    airflow_says("failed")
+
+    async def main():
+        trigger = on_fakes(clients)
+        trigger.task_instance = TASK
+        waiting = asyncio.ensure_future(anext(trigger.run()))
+        await until(lambda: clients.jobs.count("describe"))
+        waiting.cancel(*arguments)
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled()
+
+    asyncio.run(main())
+    assert clients.jobs.count("stop") == stops
+
+
+def test_from_airflow_3_3_on_a_cancellation_alone_stops_nothing(clients, airflow_says):
+    airflow_says("failed")
+
+    async def main():
+        trigger = on_fakes(clients)
+        trigger.task_instance = TASK
+        waiting = asyncio.ensure_future(anext(trigger.run()))
+        await until(lambda: clients.jobs.count("describe"))
+        waiting.cancel("__airflow_user_action__")
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    assert hasattr(BaseTrigger, "on_kill")
+    asyncio.run(main())
+    assert clients.jobs.count("stop") == 0
