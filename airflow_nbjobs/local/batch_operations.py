@@ -7,10 +7,9 @@ Registered in ``operations.py``, which has validated each request against the sh
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_nbjobs.local.batch_jobs import PROCESSING, TRANSFORM, BatchJob, Kind, new_batch_job
-from airflow_nbjobs.local.batch_runner import BatchRunner, Platform, Work
 from airflow_nbjobs.local.checks import check_role, check_tags
 from airflow_nbjobs.local.jobs import IN_PROGRESS
 from airflow_nbjobs.local.models import Model, check_model, new_model
@@ -22,9 +21,11 @@ from airflow_nbjobs.local.wire import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from airflow_nbjobs.local.batch_runner import BatchRunner, Platform, Work
     from airflow_nbjobs.local.jobs import Document
 
 MAX_TAGS = 50
+Tagged = TypeVar("Tagged", Model, BatchJob)
 
 
 class BatchOperations:
@@ -145,7 +146,7 @@ def _stopping(job: BatchJob) -> BatchJob:
     return job.stopping(now=time.time())
 
 
-def _within_limit[Tagged: (Model, BatchJob)](item: Tagged) -> Tagged:
+def _within_limit(item: Tagged) -> Tagged:
     if len(item.tags) > MAX_TAGS:
         raise ServiceError(
             "ResourceLimitExceeded", f"A resource can have at most {MAX_TAGS} tags; these would make {len(item.tags)}."

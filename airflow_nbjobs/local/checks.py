@@ -78,7 +78,7 @@ def check_create(request: Mapping[str, Any], *, facts: ServerFacts, clients: Ser
     for problem in _inconsistencies(request):
         raise ServiceError("ValidationException", problem)
     check_tags(request.get("Tags", ()))
-    _check_role(request["RoleArn"], clients.iam)
+    check_role(request["RoleArn"], clients.iam)
     for channel in request.get("InputDataConfig", ()):
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
         if not has_objects(clients.s3, uri):
@@ -144,8 +144,12 @@ def _stopping_condition_problems(request: Mapping[str, Any], instance_type: str)
         yield "KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is set to true"  # our words
 
 
-def _check_role(role_arn: str, iam: Any) -> None:
-    """IAM must know the role, and the role must trust SageMaker. What its policies allow is not checked here."""
+def check_role(role_arn: str, iam: Any) -> None:
+    """
+    Ask IAM for the role, which must trust SageMaker. What its policies allow is not checked here.
+
+    :raises ServiceError: it does not exist, or trusts SageMaker not.
+    """
     try:
         role = iam.get_role(RoleName=role_arn.rpartition("/")[2])["Role"]
     except iam.exceptions.NoSuchEntityException:

@@ -1,6 +1,4 @@
-"""
-Models: what CreateModel checks, and what Describe and List say. Called by ``batch_operations.py``; a model is served by ``transform.py``.
-"""
+"""Models: what CreateModel checks, what Describe and List say. Called by ``batch_operations.py``; ``transform.py`` serves a model."""
 
 from __future__ import annotations
 
@@ -19,7 +17,9 @@ if TYPE_CHECKING:
     from airflow_nbjobs.local.facts import ServerFacts
     from airflow_nbjobs.local.jobs import Document
 
-SUPPORTED_IMAGES = "huggingface-*-inference, pytorch-inference and sagemaker-scikit-learn, each with the model's own code/inference.py"
+SUPPORTED_IMAGES = (
+    "huggingface-*-inference, pytorch-inference and sagemaker-scikit-learn, each with the model's own code/inference.py"
+)
 _FAMILIES = {
     "huggingface": re.compile(r"huggingface-[a-z0-9-]*inference[a-z0-9-]*"),
     "pytorch": re.compile(r"pytorch-inference[a-z0-9-]*"),
@@ -89,7 +89,9 @@ def check_model(request: Mapping[str, Any], *, facts: ServerFacts, clients: Serv
     for feature in _unsupported(request):
         raise ServiceError("ValidationException", f"The embedded SageMaker does not support {feature}.")
     if "PrimaryContainer" not in request:
-        raise ServiceError("ValidationException", "You must provide either PrimaryContainer or Containers.")  # our words
+        raise ServiceError(
+            "ValidationException", "You must provide either PrimaryContainer or Containers."
+        )  # our words
     container = request["PrimaryContainer"]
     if "ExecutionRoleArn" not in request:
         raise ServiceError("ValidationException", "CreateModel needs ExecutionRoleArn.")  # our words

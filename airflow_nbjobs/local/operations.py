@@ -18,6 +18,7 @@ from airflow_nbjobs.local.validation import RequestValidator
 from airflow_nbjobs.local.wire import ServiceError
 
 if TYPE_CHECKING:
+    from airflow_nbjobs.local.batch_operations import BatchOperations
     from airflow_nbjobs.local.clients import ServiceClients
     from airflow_nbjobs.local.facts import ServerFacts
     from airflow_nbjobs.local.registry import JobRegistry
@@ -28,11 +29,20 @@ Operation = Callable[[Mapping[str, Any]], Document]
 
 
 class SageMakerOperations:
-    def __init__(self, *, facts: ServerFacts, registry: JobRegistry, runner: Runner, clients: ServiceClients) -> None:
+    def __init__(
+        self,
+        *,
+        facts: ServerFacts,
+        registry: JobRegistry,
+        runner: Runner,
+        clients: ServiceClients,
+        batch: BatchOperations,
+    ) -> None:
         self._facts = facts
         self._registry = registry
         self._runner = runner
         self._clients = clients
+        self._batch = batch
         self._validator = RequestValidator()
         self._operations: dict[str, Operation] = {
             "CreateTrainingJob": self._create,
@@ -42,6 +52,7 @@ class SageMakerOperations:
             "Search": self._search,
             "ListTags": self._list_tags,
             "AddTags": self._add_tags,
+            **batch.table(),
         }
 
     def call(self, operation: str, request: Mapping[str, Any]) -> Document:
@@ -84,13 +95,17 @@ class SageMakerOperations:
 
     def _list_tags(self, request: Mapping[str, Any]) -> Document:
         # At most 50 tags, and pages of at least 50: one page holds all.
+        if (tags := self._batch.tags(request["ResourceArn"])) is not None:
+            return {"Tags": tags}
         job = self._registry.by_arn(request["ResourceArn"])
         return {"Tags": [{"Key": key, "Value": value} for key, value in job.tags]}
 
     def _add_tags(self, request: Mapping[str, Any]) -> Document:
         check_tags(request["Tags"])
-        name = self._registry.by_arn(request["ResourceArn"]).name
         added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+        if (tags := self._batch.add_tags(request["ResourceArn"], added)) is not None:
+            return {"Tags": tags}
+        name = self._registry.by_arn(request["ResourceArn"]).name
 
         def tagged(job: TrainingJob) -> TrainingJob:
             changed = job.tagged(added, now=time.time())

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.access import check_access, parse_caller
 from airflow_nbjobs.local.backends import Backends
+from airflow_nbjobs.local.batch_operations import BatchOperations
+from airflow_nbjobs.local.batch_runner import BatchRunner, Platform
 from airflow_nbjobs.local.clients import ServiceClients, connect
 from airflow_nbjobs.local.facts import ROLE_NAME, ServerFacts, build_facts
 from airflow_nbjobs.local.image import Image, inspect_image
@@ -137,12 +139,13 @@ def serve(settings: ServerSettings) -> Iterator[RunningServer]:
         )
         with _jobs_dir(settings.data_dir) as jobs_dir, _listening(listener, facts) as application:
             clients = connect(facts)
-            runner = _assemble(application, settings, facts=facts, image=image, jobs_dir=jobs_dir, clients=clients)
+            runners = _assemble(application, settings, facts=facts, image=image, jobs_dir=jobs_dir, clients=clients)
             try:
                 furnish(facts, clients)
                 yield RunningServer(facts, isolation)
             finally:
-                runner.close()
+                for runner in runners:
+                    runner.close()
     finally:
         listener.close()
 
@@ -155,14 +158,19 @@ def _assemble(
     image: Image,
     jobs_dir: Path,
     clients: ServiceClients,
-) -> Runner:
+) -> tuple[Runner, BatchRunner]:
     registry = JobRegistry()
     runner_settings = RunnerSettings(
         jobs_dir, facts.isolation, settings.parallel_jobs, keep_work=settings.data_dir is not None
     )
     runner = Runner(runner_settings, facts=facts, image=image, registry=registry, clients=clients)
-    application.operations = SageMakerOperations(facts=facts, registry=registry, runner=runner, clients=clients)
-    return runner
+    platform = Platform(runner_settings, facts, image, clients)
+    batch_runner = BatchRunner(platform)
+    batch = BatchOperations(platform, batch_runner)
+    application.operations = SageMakerOperations(
+        facts=facts, registry=registry, runner=runner, clients=clients, batch=batch
+    )
+    return runner, batch_runner
 
 
 def _listen(port: int) -> socket.socket:

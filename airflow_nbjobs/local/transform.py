@@ -47,7 +47,9 @@ def check_transform(request: Mapping[str, Any], s3: Any) -> None:
         raise ServiceError("ValidationException", problem)
     uri = request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
     if not storage.has_objects(s3, uri):
-        raise ServiceError("ValidationException", f"No S3 objects found under S3 URL {uri!r} given in input data source.")
+        raise ServiceError(
+            "ValidationException", f"No S3 objects found under S3 URL {uri!r} given in input data source."
+        )
 
 
 def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
@@ -177,7 +179,9 @@ class TransformWork:
         )
 
     def _plan(self, work: WorkDir, code_dir: Path, program: str) -> Plan:
-        seen = lambda path: self.platform.container_path(path, work)  # noqa: E731 - one word for one long call
+        def seen(path: Path) -> str:
+            return self.platform.container_path(path, work)
+
         source, client = self.request["TransformInput"], self.request.get("ModelClientConfig", {})
         family = image_family(self.model.container["Image"])
         if family is None:

@@ -103,7 +103,9 @@ def split_batches(data: bytes, *, is_split: bool, is_single: bool, max_payload_b
     for number, record in enumerate(records, start=1):
         body = record.rstrip(b"\r\n") if is_split and is_single else record
         if max_payload_bytes and len(body) > max_payload_bytes:
-            raise RecordError(f"record {number} has {len(body)} bytes, more than MaxPayloadInMB allows ({max_payload_bytes})")
+            raise RecordError(
+                f"record {number} has {len(body)} bytes, more than MaxPayloadInMB allows ({max_payload_bytes})"
+            )
         is_full = is_single or (max_payload_bytes and size + len(body) > max_payload_bytes)
         if pending and is_full:
             yield Batch(b"".join(pending), number - len(pending), len(pending))
@@ -193,7 +195,9 @@ class Model:
         if not hasattr(module, "model_fn"):
             raise ModelError(f"{plan.program} defines no model_fn(model_dir)")
         if functions["transform_fn"] and any(functions[name] for name in FUNCTIONS):
-            raise ModelError(f"{plan.program} defines transform_fn beside {', '.join(FUNCTIONS)}: it may have one or the other")
+            raise ModelError(
+                f"{plan.program} defines transform_fn beside {', '.join(FUNCTIONS)}: it may have one or the other"
+            )
         defaults = _Defaults(plan.family)
         self._transform: Callable[..., Any] | None = functions["transform_fn"]
         self._input, self._predict, self._output = (functions[name] or getattr(defaults, name) for name in FUNCTIONS)
@@ -227,7 +231,9 @@ class Model:
 
 def _import_program(plan: Plan) -> Any:
     if (Path(plan.code_dir) / "requirements.txt").is_file():
-        _log(f"{plan.code_dir}/requirements.txt is not installed here: the embedded SageMaker's image is a Python environment that outlives the job")
+        _log(
+            f"{plan.code_dir}/requirements.txt is not installed here: the embedded SageMaker's image is a Python environment that outlives the job"
+        )
     sys.path.insert(0, plan.code_dir)
     try:
         return importlib.import_module(Path(plan.program).stem)
@@ -242,7 +248,9 @@ def transform_file(model: Model, source: Path, target: Path, plan: Plan) -> int:
 
     :raises RecordError: the model failed on one of them.
     """
-    accept = plan.accept if plan.accept not in {"", "*/*"} else os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", JSON)
+    accept = (
+        plan.accept if plan.accept not in {"", "*/*"} else os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", JSON)
+    )
     pieces: list[bytes] = []
     count = 0
     batches = split_batches(
