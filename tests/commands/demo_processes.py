@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-MARKER = "NBJOBS_TEST_MARKER"
+MARKER = "DEMO_TEST_MARKER"
 
 
 def marked_environment(marker):

@@ -39,6 +39,25 @@ with DAG("tiny", schedule="@daily", params={"fail": False}):
     count() >> check()
 """
 
+NOTEBOOK_DAG = """
+import os
+from airflow.sdk import DAG
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+
+with DAG("tiny", schedule=None):
+    SageMakerNotebookJobOperator(
+        task_id="sleep",
+        input_notebook="asleep.ipynb",
+        environment_variables={"DEMO_TEST_MARKER": os.environ["DEMO_TEST_MARKER"]},
+    )
+"""
+
+
+def notebook(source):
+    cells = [{"cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": [], "source": source}]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}
+
 
 @pytest.fixture
 def dags(tmp_path):
@@ -189,6 +208,22 @@ def test_a_component_that_dies_ends_the_demo_with_its_last_lines(demo):
     scheduler.kill()
     assert running.exit_code(seconds=60) == 1
     assert "nbjobs demo: Airflow's scheduler has ended:\nscheduler " in running.output
+
+
+def test_a_killed_demo_takes_a_running_notebook_with_it(demo, dags):
+    (dags / "asleep.ipynb").write_text(json.dumps(notebook("import time\nprint('started')\ntime.sleep(600)")))
+    (dags / "tiny.py").write_text(NOTEBOOK_DAG)
+    running = demo("--exit")
+    running.until("deferred          cell")
+    kernels = until(
+        lambda: [one for one in marked_processes(running.marker) if "ipykernel_launcher" in " ".join(one.cmdline())],
+        seconds=60,
+        what=lambda: running.output,
+    )
+    assert kernels
+    running.process.kill()
+    running.process.wait()
+    until_none_is_left(running.marker, seconds=30)
 
 
 @pytest.mark.parametrize(

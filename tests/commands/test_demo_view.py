@@ -75,10 +75,10 @@ def test_lines_appear_once_where_standard_output_is_no_terminal(capsys):
 
 def test_the_live_table_shows_cells_and_seconds(capsys):
     display = LiveDisplay()
-    display.update([row(cells=(3, 12))])
+    display.update([row(cells=(3, 12), task="train[red]")])
     display.close()
     shown = capsys.readouterr().out
-    assert all(text in shown for text in ("task", "train", "running", "3 of 12", "1.0"))
+    assert all(text in shown for text in ("task", "train[red]", "running", "3 of 12", "1.0"))
 
 
 def test_the_report_has_durations_outputs_and_executed_notebooks():
@@ -106,10 +106,19 @@ def test_errors_come_with_their_causes_and_without_the_noise():
         {
             "event": "Task failed with exception",
             "level": "error",
-            "error_detail": [{"exc_type": "NotebookCellError", "exc_value": "cell 7\n  next: look", "frames": []}],
+            "error_detail": [
+                {"exc_type": "FatalNotebookCellError", "exc_value": "cell 7\n  next: look", "frames": []},
+                {"exc_type": "NotebookCellError", "exc_value": "cell 7\n  next: look", "frames": []},
+                {"exc_type": "KeyError", "exc_value": "'a'", "frames": []},
+            ],
         },
     ]
-    assert error_lines(events) == ["Task failed with exception", "NotebookCellError: cell 7", "  next: look"]
+    assert error_lines(events) == [
+        "Task failed with exception",
+        "FatalNotebookCellError: cell 7",
+        "  next: look",
+        "KeyError: 'a'",
+    ]
 
 
 def test_a_log_without_an_error_is_shown_by_its_end():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # In a CI log a line for each cell says little; a change of state is always shown.
-CELL_LINE_SECONDS = 5.0
+CELL_LINE_SECONDS = 2.0
 ERROR_LINES = 40
 _VALUE_LIMIT = 200
 _STYLES = {"success": "green", "failed": "bold red", "upstream_failed": "red", "running": "cyan", "deferred": "cyan"}
@@ -177,8 +177,12 @@ def error_lines(events: Sequence[Any]) -> list[str]:
     for event in events:
         if isinstance(event, dict) and event.get("level") in {"error", "critical"}:
             lines += str(event.get("event", "")).splitlines()
+            values: list[str] = []
             for cause in event.get("error_detail") or []:
-                lines += f"{cause.get('exc_type')}: {cause.get('exc_value')}".splitlines()
+                # An error raised anew as another type, as the operator does for Airflow's sake, is one error to the reader.
+                if (value := str(cause.get("exc_value"))) not in values:
+                    values.append(value)
+                    lines += f"{cause.get('exc_type')}: {value}".splitlines()
     if not lines:
         for event in events:
             lines += str(event.get("event", "") if isinstance(event, dict) else event).splitlines()
@@ -206,9 +210,12 @@ def _seconds(instance: Mapping[str, Any], now: datetime) -> float | None:
 
 def _table(rows: Sequence[Row]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("task", "state", "cell")
     table.add_column("seconds", justify="right")
     for row in rows:
-        table.add_row(row.task, f"[{_STYLES.get(row.state, 'default')}]{row.state}[/]", row.cell_text, row.seconds_text)
+        # Text, because a cell's brackets would be read as markup.
+        state = Text(row.state, style=_STYLES.get(row.state, ""))
+        table.add_row(Text(row.task), state, row.cell_text, row.seconds_text)
     return table
