@@ -125,8 +125,8 @@ def _error_of(cell: NotebookNode) -> dict[str, Any] | None:
 
 
 def _is_clean_exit(error: dict[str, Any] | None) -> bool:
-    # sys.exit() and sys.exit(0) end the notebook, and papermill calls that a success.
-    return error is not None and error.get("ename") == "SystemExit" and error.get("evalue") in {"", "0", "None"}
+    # sys.exit() and sys.exit(0) end the notebook, and papermill calls that a success; sys.exit(None) it does not.
+    return error is not None and error.get("ename") == "SystemExit" and error.get("evalue") in {"", "0"}
 
 
 def _failed_cell(index: int | None, cell: NotebookNode, error: dict[str, Any]) -> FailedCell:

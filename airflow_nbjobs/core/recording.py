@@ -15,6 +15,9 @@ How it is kept from failing a job and from being misled:
 * Whatever is raised becomes the error of that one output. Nothing is let through, KeyboardInterrupt neither: nothing in the
   protocol interrupts a kernel, and the cell is the last one.
 * It sends its message through the kernel, not through ``sys.stdout``, ``display`` or the notebook's ``get_ipython``.
+
+What it cannot help: a notebook whose *last* cell breaks the kernel for any further cell (``sys.stdout = None`` makes IPython
+itself fail before a cell's first line). There the author's own next cell would hang as well.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ RECORD_VERSION = 1
 # A +json type, which viewers ignore when they do not know it and nbformat leaves alone; its value is JSON *text*, because the
 # kernel's own JSON refuses nan and infinity.
 RECORD_MIME_TYPE = f"application/vnd.airflow-nbjobs.outputs.v{RECORD_VERSION}+json"
-OUTPUT_LIMIT_BYTES = 48 * 1024  # of one output's JSON; the database's own limit for an XCom may be higher
+# Of one output's JSON, compact and in ASCII, which is how XCom stores it ("é" takes 6 bytes, "\\u00e9").
+OUTPUT_LIMIT_BYTES = 48 * 1024
 # Levels of lists and dicts. A list that contains itself ends here too.
 OUTPUT_DEPTH_LIMIT = 100
 

@@ -81,13 +81,15 @@ def test_a_mark_without_an_error_output_is_a_failure_all_the_same():
     assert find_failing_cell(notebook_of(cell(failed=True))).ename == "CellExecutionError"
 
 
-@pytest.mark.parametrize("value", ["", "0", "None"])
+@pytest.mark.parametrize("value", ["", "0"])
 def test_a_clean_exit_is_no_failure(value):
     assert find_failing_cell(notebook_of(cell(error=("SystemExit", value), failed=True), cell(ran=False))) is None
 
 
-def test_an_exit_with_a_code_is_a_failure():
-    assert find_failing_cell(notebook_of(cell(error=("SystemExit", "3"), failed=True))).evalue == "3"
+@pytest.mark.parametrize("value", ["3", "None", "message"])
+def test_an_exit_with_a_code_is_a_failure(value):
+    """Source: papermill 2.7 ``raise_for_execution_errors``."""
+    assert find_failing_cell(notebook_of(cell(error=("SystemExit", value), failed=True))).evalue == value
 
 
 def test_no_error_means_no_failing_cell():

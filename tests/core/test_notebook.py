@@ -127,11 +127,11 @@ def test_only_ipython_kernels_count_as_python(kernel, written_in, expected):
 def test_run_targets_are_found_as_ipython_reads_them():
     nb = notebook_of(
         "%run 'prepare test.ipynb'\n%run ./b.ipynb -n 5\nif True:\n    %run -i c.ipynb",
-        "run d.ipynb\n%run e.py arg\n%run helper\n%run -t -N 3 f.ipynb # comment\n%run b.ipynb",
+        "run d.ipynb\n%run e.py arg\n%run tools\n%run -t -N 3 f.ipynb # comment\n%run b.ipynb",
         "%%time\n%run ../shared/g.ipynb",
     )
     assert run_targets(nb) == (
-        *("prepare test.ipynb", "b.ipynb", "c.ipynb", "e.py", "helper.py", "f.ipynb", "d.ipynb"),
+        *("prepare test.ipynb", "b.ipynb", "c.ipynb", "e.py", "tools.py", "f.ipynb", "d.ipynb"),
         "../shared/g.ipynb",
     )
 
@@ -247,12 +247,12 @@ def test_ordinary_cells_are_not_suspected(source):
 
 def test_references_name_modules_and_files_that_literals_show():
     nb = notebook_of(
-        "import helpers, numpy as np\nfrom package.sub import f\nimport importlib\nimportlib.import_module('plugin.x')",
+        "import toolbox, numpy as np\nfrom package.sub import f\nimport importlib\nimportlib.import_module('plugin.x')",
         "open('data/train.csv')\npd.read_csv('./test.csv')\nopen('/abs/x.csv'); open('s3://b/y.csv'); print('Done. ok')",
         "f'{x}.parquet'\nversion = '1.2.3'\n!pip install -r requirements.txt\n!aws s3 cp in.txt s3://b/in.txt",
         "def f():\n    import lazy\n    from . import relative",
     )
     found = code_references(nb)
-    assert found.modules == {"helpers", "numpy", "package", "importlib", "plugin", "lazy"}
+    assert found.modules == {"toolbox", "numpy", "package", "importlib", "plugin", "lazy"}
     assert found.file_names >= {"data/train.csv", "test.csv", "requirements.txt", "in.txt"}
     assert not {name for name in found.file_names if name.startswith(("/", "s3:", "1."))}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from airflow_nbjobs.core.notebook import code_cell, dumps, parse_notebook
+from airflow_nbjobs.core.notebook import dumps, parse_notebook
 from airflow_nbjobs.core.outputs import prepare_outputs
 from airflow_nbjobs.core.parameters import hyperparameter_strings, prepare_parameters
 
@@ -18,14 +18,6 @@ class DriverRun:
     exit_code: int
     executed: object
     log: str
-
-
-def notebook_of(*sources, tags=()):
-    """A notebook of code cells; ``tags`` go to the first."""
-    cells = [code_cell(source, {"tags": list(tags)} if tags and not n else {}) for n, source in enumerate(sources)]
-    kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    text = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernelspec}, "cells": cells})
-    return parse_notebook(text, source="test.ipynb")
 
 
 @pytest.fixture

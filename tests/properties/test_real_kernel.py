@@ -1,7 +1,7 @@
 """Ordinary notebooks, as the driver and a real kernel run them."""
 
 import pytest
-from conftest import notebook_of
+from building import notebook_of
 
 from airflow_nbjobs.core.failure import find_failing_cell, last_cell_run, progress
 from airflow_nbjobs.core.outputs import declare_outputs, read_outputs

@@ -1,7 +1,7 @@
 """The recording cell never fails a notebook that would have succeeded, whatever the notebook does to its kernel."""
 
 import pytest
-from conftest import notebook_of
+from building import notebook_of
 
 from airflow_nbjobs.core.failure import find_failing_cell
 from airflow_nbjobs.core.outputs import declare_outputs, read_outputs

@@ -7,7 +7,7 @@ import math
 import pickle
 
 import pytest
-from conftest import notebook_of
+from building import notebook_of
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
