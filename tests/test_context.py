@@ -1,0 +1,138 @@
+"""A task's context as values: identity, what the notebook is told, how long is left."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.log import mask_secret
+from fakes import STARTED, task_context
+
+from airflow_nbjobs.context import (
+    generation,
+    is_first_try,
+    parameters_text,
+    run_of,
+    search_folders,
+    seconds_left,
+    shortened,
+)
+
+
+def test_the_identity_holds_what_tells_this_try_from_every_other():
+    context = task_context(try_number=3, max_tries=4, map_index=7)
+    key = run_of(context, retries=2, deployment="production").key
+    assert (key.deployment, key.dag_id, key.task_id, key.map_index) == ("production", "d", "t", 7)
+    assert (key.run_id, key.generation, key.attempt) == (context["ti"].run_id, 2, 0)
+    assert key.run_started_microseconds == 1_795_316_400_000_000
+
+
+def test_a_run_that_was_deleted_and_made_again_is_another():
+    """Same run id, same logical date; only its start differs."""
+    first, second = task_context(), task_context()
+    second["dag_run"].start_date = STARTED + timedelta(microseconds=1)
+    keys = {run_of(context, retries=0, deployment="").key for context in (first, second)}
+    assert len(keys) == 2
+
+
+def test_the_same_moment_in_another_time_zone_is_the_same_run():
+    context = task_context()
+    here = run_of(context, retries=0, deployment="").key
+    context["dag_run"].start_date = STARTED.astimezone(timezone(timedelta(hours=5)))
+    assert run_of(context, retries=0, deployment="").key == here
+
+
+def test_a_run_without_a_start_counts_from_when_it_was_due():
+    context = task_context()
+    context["dag_run"].start_date = None
+    assert run_of(context, retries=0, deployment="").key.run_started_microseconds == 1_795_316_400_000_000
+
+
+def test_variables_and_tags_tell_where_the_job_runs():
+    run = run_of(task_context(try_number=2), retries=0, deployment="")
+    assert run.variables == {
+        "NBJOBS_DAG_ID": "d",
+        "NBJOBS_RUN_ID": "manual__2026-11-22T00:00:00+00:00",
+        "NBJOBS_TASK_ID": "t",
+        "NBJOBS_MAP_INDEX": "-1",
+        "NBJOBS_TRY_NUMBER": "2",
+    }
+    assert run.tags["airflow:run_id"] == "manual__2026-11-22T00:00:00+00:00"
+    assert {name.removeprefix("airflow:") for name in run.tags} == {
+        name.removeprefix("NBJOBS_").lower() for name in run.variables
+    }
+
+
+def test_a_data_interval_is_told_where_there_is_one():
+    context = task_context()
+    context["dag_run"].data_interval_start = datetime(2026, 11, 21, tzinfo=UTC)
+    context["dag_run"].data_interval_end = datetime(2026, 11, 22, tzinfo=UTC)
+    variables = run_of(context, retries=0, deployment="").variables
+    assert variables["NBJOBS_DATA_INTERVAL_START"] == "2026-11-21T00:00:00+00:00"
+    assert variables["NBJOBS_DATA_INTERVAL_END"] == "2026-11-22T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("try_number", "max_tries", "retries", "its_generation", "is_first"),
+    [
+        (1, 2, 2, 0, True),
+        (2, 2, 2, 0, False),
+        (3, 2, 2, 0, False),
+        (2, 3, 2, 1, True),  # cleared after the first try: Airflow sets max_tries to try_number + retries
+        (3, 3, 2, 1, False),
+        (4, 5, 2, 3, True),
+        (1, 0, 0, 0, True),
+        (2, 1, 0, 1, True),
+    ],
+)
+def test_a_clear_that_airflow_records_is_a_new_generation(try_number, max_tries, retries, its_generation, is_first):
+    ti = task_context(try_number=try_number, max_tries=max_tries)["ti"]
+    assert generation(ti, retries) == its_generation
+    assert is_first_try(ti, retries) is is_first
+
+
+def operator(**fields):
+    return SimpleNamespace(**fields)
+
+
+def test_without_a_timeout_nothing_bounds_the_wait():
+    assert seconds_left(operator(execution_timeout=None), task_context()) is None
+
+
+def test_what_is_left_counts_from_the_first_start_of_the_try():
+    """A deferred task resumes as a new process; its timeout goes on."""
+    context = task_context()
+    context["ti"].start_date = datetime.now(tz=UTC) - timedelta(minutes=10)
+    left = seconds_left(operator(execution_timeout=timedelta(minutes=30)), context)
+    assert 19 * 60 < left <= 20 * 60
+
+
+def test_paths_are_found_beside_the_dag_file_then_in_its_searchpath_then_in_the_bundle():
+    dag = SimpleNamespace(fileloc="/bundle/dags/team/dag.py", template_searchpath=["/shared", "/bundle/dags/team"])
+    context = task_context()
+    context["ti"].bundle_instance = SimpleNamespace(path=Path("/bundle"))
+    assert search_folders(operator(dag=dag), context) == [Path("/bundle/dags/team"), Path("/shared"), Path("/bundle")]
+
+
+def test_a_task_without_a_bundle_or_searchpath_has_its_dag_files_folder():
+    dag = SimpleNamespace(fileloc="/dags/dag.py", template_searchpath=None)
+    assert search_folders(operator(dag=dag), task_context()) == [Path("/dags")]
+    dag.template_searchpath = "/shared"
+    assert search_folders(operator(dag=dag), task_context()) == [Path("/dags"), Path("/shared")]
+
+
+def test_parameters_in_an_error_are_masked_and_cut():
+    mask_secret("hunter2hunter2")
+    text = parameters_text({"token": "hunter2hunter2", "rows": list(range(1000)), "day": "2026-11-22"})
+    assert "hunter2" not in text
+    assert "'token': '***'" in text
+    assert "'day': '2026-11-22'" in text
+    assert len(text) < 400
+
+
+def test_no_parameters_are_an_empty_mapping():
+    assert parameters_text(None) == parameters_text({}) == "{}"
+
+
+def test_a_value_in_a_log_line_is_cut():
+    assert shortened("x" * 500) == "'" + "x" * 199 + "…"

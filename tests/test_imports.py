@@ -1,0 +1,281 @@
+"""Who may import whom (README, Design), and what parsing a DAG file loads."""
+
+import ast
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import airflow_nbjobs
+
+PACKAGE = Path(airflow_nbjobs.__file__).parent
+NAME = "airflow_nbjobs"
+
+
+def room_of(module):
+    """The part of the package that a module belongs to: ``core``, ``aws``, ``local`` …, or the module's own name."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else NAME
+
+
+def module_of(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+class Imports(ast.NodeVisitor):
+    """Every import of a module: (imported module, line, whether it happens when the module itself is imported)."""
+
+    def __init__(self, module, *, is_package):
+        self.found = []
+        self._package = module if is_package else module.rpartition(".")[0]
+        self._depth = 0
+        self._typing = 0
+
+    def visit_FunctionDef(self, node):
+        self._depth += 1
+        self.generic_visit(node)
+        self._depth -= 1
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - ast's name
+
+    def visit_If(self, node):
+        is_typing = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        self._typing += is_typing
+        for child in node.body:
+            self.visit(child)
+        self._typing -= is_typing
+        for child in node.orelse:
+            self.visit(child)
+
+    def _add(self, name, node):
+        self.found.append((name, node.lineno, not self._depth and not self._typing))
+
+    def visit_Import(self, node):
+        for alias in node.names:
+            self._add(alias.name, node)
+
+    def visit_ImportFrom(self, node):
+        base = node.module or ""
+        if node.level:
+            base = ".".join([*self._package.split(".")[: len(self._package.split(".")) - node.level + 1], base]).strip(
+                "."
+            )
+        # "from package import module" imports that module; a name that is none does no harm to the table.
+        for alias in node.names:
+            self._add(f"{base}.{alias.name}" if base == NAME or base.startswith(f"{NAME}.") else base, node)
+
+
+def imports_of_package():
+    """module → its imports, for every module of the package."""
+    walked = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = module_of(path)
+        visitor = Imports(module, is_package=path.name == "__init__.py")
+        visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+        walked[module] = visitor.found
+    return walked
+
+
+WALKED = imports_of_package()
+
+# What each room may import of the package; every other room is the Airflow surface, listed below.
+ROOMS = {
+    NAME: set(),
+    "core": {"core"},
+    "aws": {"aws", "core"},
+    "local": {"local", "core"},
+    "provider_info": set(),
+    "_compat": set(),
+}
+FREE = {"cli", "commands", "testing"}  # the rooms that may also import local and ui
+SURFACE = {
+    "context",
+    "decorators",
+    "execution",
+    "failures",
+    "handover",
+    "hooks",
+    "links",
+    "operators",
+    "rendering",
+    "sensors",
+    "settings",
+    "triggers",
+    "watching",
+}
+# What DAG files import: the right end of the table.
+ENTRANCES = {"operators", "sensors", "decorators"}
+
+
+def ours(module):
+    return [(name, line, at_import) for name, line, at_import in WALKED[module] if name.split(".")[0] == NAME]
+
+
+def test_the_walk_found_the_package():
+    """An empty walk would let every other test of this file pass."""
+    assert len(WALKED) > 40
+    assert {"core", "aws", "local", "operators", "hooks", "triggers"} <= {room_of(module) for module in WALKED}
+    assert sum(len(ours(module)) for module in WALKED) > 150
+    assert ("airflow_nbjobs.core.naming.parse_s3_uri") in [name for name, _, _ in WALKED["airflow_nbjobs.aws.clients"]]
+
+
+def test_the_walk_sees_every_form_of_import_and_when_it_happens():
+    visitor = Imports("airflow_nbjobs.aws.x", is_package=False)
+    visitor.visit(
+        ast.parse(
+            "import a.b, c\nfrom airflow_nbjobs import local\nfrom ..core import naming\nfrom . import y\n"
+            "if TYPE_CHECKING:\n    import d\nelse:\n    import e\ndef f():\n    from airflow_nbjobs.local.wire import g\n"
+        )
+    )
+    assert visitor.found == [
+        ("a.b", 1, True),
+        ("c", 1, True),
+        ("airflow_nbjobs.local", 2, True),
+        ("airflow_nbjobs.core.naming", 3, True),
+        ("airflow_nbjobs.aws.y", 4, True),
+        ("d", 6, False),
+        ("e", 8, True),
+        ("airflow_nbjobs.local.wire.g", 10, False),
+    ]
+
+
+def test_every_room_is_in_the_table():
+    rooms = {room_of(module) for module in WALKED}
+    assert rooms <= set(ROOMS) | FREE | SURFACE | {"ui"}
+
+
+def test_core_aws_and_local_import_only_what_stands_left_of_them():
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for module in WALKED
+        if room_of(module) in ROOMS
+        for name, line, _ in ours(module)
+        if name != f"{NAME}.__version__" and room_of(name) not in ROOMS[room_of(module)]
+    ]
+    assert wrong == []
+
+
+def test_nothing_but_cli_commands_and_testing_imports_local_or_ui():
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for module in WALKED
+        for name, line, _ in ours(module)
+        if room_of(name) in ("local", "ui") and room_of(module) not in {room_of(name), *FREE}
+    ]
+    assert wrong == []
+
+
+def test_no_adapter_imports_the_airflow_surface_and_nothing_imports_an_entrance():
+    """``core ← aws ← hooks ← operators …``: an operator is where a DAG enters, never a library of another module."""
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for module in WALKED
+        for name, line, at_import in ours(module)
+        if at_import
+        and (room_of(name) in ENTRANCES and room_of(module) not in {room_of(name), "ui", *FREE, "decorators"})
+    ]
+    assert wrong == []
+
+
+def test_core_is_the_standard_library_and_nbformat():
+    allowed = sys.stdlib_module_names | {"nbformat", NAME}
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for module in WALKED
+        if room_of(module) == "core"
+        for name, line, _ in WALKED[module]
+        if name.split(".")[0] not in allowed
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "impure", ["os", "io", "pathlib", "socket", "time", "subprocess", "urllib", "tempfile", "threading"]
+)
+def test_core_touches_no_disk_clock_or_network(impure):
+    wrong = [
+        f"{module}:{line}"
+        for module in WALKED
+        if room_of(module) == "core"
+        for name, line, _ in WALKED[module]
+        if name.split(".")[0] == impure
+    ]
+    assert wrong == []
+
+
+def test_airflow_is_imported_by_the_surface_only():
+    may = SURFACE | {"_compat", "commands", "testing", "ui"}
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for module in WALKED
+        for name, line, at_import in WALKED[module]
+        if name.split(".")[0] == "airflow" and room_of(module) not in may and at_import
+    ]
+    assert wrong == []
+    assert any(name.startswith("airflow.sdk") for name, _, _ in WALKED["airflow_nbjobs.operators"])
+
+
+HEAVY = ("boto3", "botocore", "nbformat", "airflow.providers.amazon", "sagemaker", "moto", "papermill")
+
+
+def loaded_at_import(module, seen):
+    """Every module that importing this one imports, as far as the package goes."""
+    if module in seen or module not in WALKED:
+        return seen
+    seen.add(module)
+    for name, _, at_import in WALKED[module]:
+        if at_import:
+            for candidate in (name, name.rpartition(".")[0]):
+                loaded_at_import(candidate, seen)
+    return seen
+
+
+@pytest.mark.parametrize("entrance", ["operators", "links", "core.defaults", "provider_info"])
+def test_what_dag_parsing_imports_imports_nothing_heavy(entrance):
+    reached = loaded_at_import(f"{NAME}.{entrance}", set())
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for module in sorted(reached)
+        for name, line, at_import in WALKED[module]
+        if at_import and name.startswith(HEAVY)
+    ]
+    assert wrong == []
+    assert f"{NAME}.core.spec" not in reached
+    assert f"{NAME}.hooks" not in reached
+
+
+PROBE = """
+import json, sys
+import airflow.sdk
+airflow.sdk.BaseOperator, airflow.sdk.BaseOperatorLink, airflow.sdk.DAG
+before = set(sys.modules)
+import airflow_nbjobs.operators
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_importing_the_operator_loads_the_package_and_little_else():
+    """Every DAG-processing process pays for it, every time a file is parsed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROBE], env=os.environ.copy(), capture_output=True, text=True, check=True
+    )
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert "airflow_nbjobs.operators" in loaded
+    assert [name for name in loaded if name.startswith(HEAVY)] == []
+    assert len([name for name in loaded if not name.startswith(NAME)]) <= 5, loaded
+
+
+def test_every_name_in_an_all_is_there():
+    checked = 0
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "__all__" not in path.read_text(encoding="utf-8") or "local" in path.parts:
+            continue
+        module = importlib.import_module(module_of(path))
+        assert [name for name in module.__all__ if not hasattr(module, name)] == []
+        checked += 1
+    assert checked > 0
