@@ -1,0 +1,517 @@
+"""The sensor against the services' stateful fakes: what it finds, what it returns, what it never does."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
+from airflow.serialization.serialized_objects import DagSerialization
+from fakes import ACCOUNT_ID, REGION, FakeHook, archive, executed, failed_at, notebook, task_context
+
+from airflow_nbjobs import watching
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+)
+from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
+from airflow_nbjobs.triggers import NotebookJobSensorTrigger
+
+RAW = notebook("accuracy = 0.5")
+ROOT = "s3://studio/jobs"
+ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/"
+OURS = {"NBJOBS_OWNER": "[]"}
+
+
+@pytest.fixture
+def hook(monkeypatch):
+    """The connection leads to the fakes; what the sensor asked it for is kept."""
+    hook = FakeHook()
+
+    def opened(**arguments):
+        hook.arguments = arguments
+        hook.region = arguments["region_name"] or REGION
+        return hook
+
+    monkeypatch.setattr(watching, "SageMakerNotebookJobHook", opened)
+    return hook
+
+
+@pytest.fixture
+def clients(hook):
+    return hook.clients
+
+
+def sensor(job_name="job", **arguments):
+    return SageMakerNotebookJobSensor(task_id="t", job_name=job_name, **arguments)
+
+
+def start(clients, name="job", *, environment=None, plain=False):
+    """Let somebody start a job: of Studio, unless the environment says otherwise."""
+    notebook_job = {"SM_INPUT_NOTEBOOK_NAME": "nb.ipynb", "SM_OUTPUT_NOTEBOOK_NAME": f"{name}.ipynb"}
+    clients.jobs.create(
+        {
+            "TrainingJobName": name,
+            "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/Studio",
+            "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
+            "OutputDataConfig": {"S3OutputPath": ROOT},
+            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+            "Environment": {} if plain else notebook_job | (environment or {}),
+        }
+    )
+
+
+def end(clients, name="job", status="Completed", *, secondary=None, reason="", ran=None, member=None):
+    clients.jobs.set_status(name, status, secondary, reason)
+    if ran is not None:
+        clients.objects.bodies[f"{ROOT}/{name}/output/output.tar.gz"] = archive({member or f"{name}.ipynb": ran})
+
+
+def defer(task, context):
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute(context)
+    return caught.value
+
+
+# -- waiting -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_has_ended_is_finished_without_deferring(clients):
+    start(clients)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    context = task_context()
+    result = sensor(outputs={"accuracy": float}).execute(context)
+    assert result["status"] == "Completed"
+    assert result["job_name"] == "job"
+    assert result["input_notebook"] == "nb.ipynb"
+    assert result["outputs"] == {"accuracy": 0.5}
+    assert context["ti"].xcoms["accuracy"] == 0.5
+    assert clients.jobs.count("describe") == 1
+
+
+def test_a_running_job_defers_after_one_describe_and_the_event_finishes_it(clients):
+    start(clients)
+    task, context = sensor(outputs=["accuracy"], timeout=100, poke_interval=7), task_context()
+    deferred = defer(task, context)
+    assert clients.jobs.calls == [("create", "job"), ("describe", "job")]
+    assert deferred.method_name == "execute_complete"
+    assert timedelta(seconds=90) < deferred.timeout <= timedelta(seconds=100)
+    path, arguments = deferred.trigger.serialize()
+    assert path == "airflow_nbjobs.triggers.NotebookJobSensorTrigger"
+    assert arguments == {
+        "job_name": "job",
+        "aws_conn_id": "aws_default",
+        "region_name": None,
+        "verify": None,
+        "botocore_config": None,
+        "waiter_delay": 7,
+    }
+    assert not NotebookJobSensorTrigger(**arguments).stop_on_kill
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    resumed = sensor(outputs=["accuracy"])
+    assert resumed.execute_complete(context, {"job_name": "job", "error": None})["outputs"] == {"accuracy": 0.5}
+
+
+def test_an_event_that_came_too_early_defers_for_what_is_left_of_the_timeout(clients):
+    start(clients)
+    context = task_context()
+    context["ti"].start_date = datetime.now(tz=UTC) - timedelta(seconds=60)
+    with pytest.raises(TaskDeferred) as caught:
+        sensor(timeout=100).execute_complete(context, {"job_name": "job", "error": None})
+    assert timedelta(seconds=30) < caught.value.timeout <= timedelta(seconds=40)
+
+
+def test_links_are_there_before_the_wait(clients):
+    start(clients)
+    context = task_context()
+    defer(sensor(), context)
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert (job["job_name"], job["region"]) == ("job", REGION)
+    assert job["console_url"].endswith("#/jobs/job")
+    assert job["logs_url"]
+    assert job["executed_notebook_url"]
+
+
+def test_poke_looks_again_until_the_job_has_ended(clients):
+    start(clients)
+    task, context = sensor(deferrable=False, outputs=["accuracy"]), task_context()
+    assert not task.poke(context)
+    end(clients, ran=executed(RAW, {"accuracy": 1}))
+    outcome = task.poke(context)
+    assert outcome.is_done
+    assert outcome.xcom_value["outputs"] == {"accuracy": 1}
+    assert task_states(clients) == {"job": "Completed"}
+
+
+def task_states(clients):
+    return {name: each["TrainingJobStatus"] for name, each in clients.jobs.descriptions.items()}
+
+
+def test_reschedule_gives_the_worker_back(clients):
+    start(clients)
+    context = task_context()
+    context["ti"].get_first_reschedule_date = lambda _: None
+    with pytest.raises(AirflowRescheduleException):
+        sensor(deferrable=False, mode="reschedule", poke_interval=60).execute(context)
+
+
+def test_poke_mode_times_out_as_a_sensor(clients):
+    start(clients)
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(deferrable=False, timeout=0, poke_interval=0).execute(task_context())
+    assert task_states(clients) == {"job": "InProgress"}
+
+
+def test_a_call_that_may_succeed_later_is_no_end_of_the_wait(clients):
+    start(clients)
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("slow down", code="Throttling", is_retryable=True)]
+    defer(sensor(), task_context())
+
+
+def test_a_denied_describe_fails_at_once(clients):
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDenied")]
+    with pytest.raises(NotebookJobServiceError) as caught:
+        sensor().execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+
+
+def test_a_trigger_that_cannot_watch_makes_the_task_try_again(clients):
+    start(clients)
+    with pytest.raises(NotebookJobServiceError, match="cannot watch training job 'job': no connection") as caught:
+        sensor().execute_complete(task_context(), {"job_name": "job", "error": "no connection"})
+    assert caught.value.is_retryable
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_a_crashed_trigger_is_replaced(clients):
+    start(clients)
+    with pytest.raises(TaskDeferred):
+        sensor().resume_execution("__fail__", {"error": "Trigger failure", "traceback": ["boom"]}, task_context())
+
+
+# -- the end of patience -----------------------------------------------------------------------------------------------
+
+
+def after(task, seconds, error="Trigger timeout"):
+    context = task_context()
+    context["ti"].start_date = datetime.now(tz=UTC) - timedelta(seconds=seconds)
+    return task.resume_execution("__fail__", {"error": error}, context)
+
+
+def test_a_deferred_timeout_is_a_sensor_timeout_and_the_job_goes_on(clients):
+    start(clients)
+    with pytest.raises(AirflowSensorTimeout, match=r"timeout \(10 s\) has passed: training job 'job' has not ended"):
+        after(sensor(timeout=10), 11)
+    assert task_states(clients) == {"job": "InProgress"}
+    assert clients.jobs.count("stop") == 0
+
+
+def test_a_shorter_execution_timeout_is_a_task_timeout(clients):
+    start(clients)
+    with pytest.raises(AirflowTaskTimeout, match="execution_timeout"):
+        after(sensor(timeout=100, execution_timeout=timedelta(seconds=5)), 6)
+
+
+def test_a_job_that_ended_while_no_triggerer_ran_is_no_timeout(clients):
+    start(clients)
+    end(clients, ran=executed(RAW))
+    assert after(sensor(timeout=10), 11)["status"] == "Completed"
+
+
+@pytest.mark.parametrize("arguments", [{"soft_fail": True}, {"never_fail": True}])
+def test_a_deferred_timeout_is_skipped_if_asked(clients, arguments):
+    start(clients)
+    with pytest.raises(AirflowSkipException, match="timeout"):
+        after(sensor(timeout=10, **arguments), 11)
+
+
+# -- which job ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_arn_brings_its_region(clients, hook):
+    start(clients)
+    deferred = defer(sensor(ARN + "job"), task_context())
+    assert hook.arguments["region_name"] == REGION
+    assert deferred.trigger.job_name == "job"
+    assert deferred.trigger.region_name == REGION
+
+
+@pytest.mark.parametrize(
+    "job_name",
+    [{"job_name": "job", "status": "InProgress"}, {"job_name": "x", "job_arn": ARN + "job"}, " job\n"],
+)
+def test_what_a_notebook_task_returned_names_its_job(clients, job_name):
+    start(clients)
+    defer(sensor(job_name), task_context())
+
+
+def test_an_arn_of_another_region_than_region_name_is_an_error(hook):
+    with pytest.raises(NotebookJobConfigError, match=f"lies in region '{REGION}', but region_name is 'us-east-1'"):
+        sensor(ARN + "job", region_name="us-east-1").execute(task_context())
+
+
+def test_an_arn_of_another_account_is_an_error_even_if_that_name_exists_here(clients):
+    start(clients)
+    with pytest.raises(NotebookJobConfigError, match="ARN of account 999999999999"):
+        sensor(f"arn:aws:sagemaker:{REGION}:999999999999:training-job/job").execute(task_context())
+
+
+@pytest.mark.parametrize("job_name", ["", "no job", "arn:aws:s3:::bucket", None, {"status": "x"}, 3, "a" * 64])
+def test_what_names_no_job_is_a_fatal_error(hook, job_name):
+    with pytest.raises(NotebookJobConfigError, match="names no training job") as caught:
+        sensor(job_name, soft_fail=False).execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+
+
+def test_an_unknown_job_is_a_fatal_error_at_once(hook):
+    with pytest.raises(NotebookJobConfigError, match=f"knows no training job 'job' in region '{REGION}'") as caught:
+        sensor().execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+    assert "aws_default" in str(caught.value)
+
+
+def test_a_job_that_is_deleted_while_poked_is_said_to_be(clients):
+    start(clients)
+    task, context = sensor(deferrable=False), task_context()
+    task.poke(context)
+    clients.jobs.descriptions.clear()
+    with pytest.raises(NotebookJobConfigError, match="was deleted while the task waited"):
+        task.poke(context)
+
+
+def test_a_job_that_is_deleted_while_deferred_is_said_to_be_gone(hook):
+    event = {"job_name": "job", "error": "SageMaker knows no training job 'job' any more"}
+    with pytest.raises(NotebookJobConfigError, match="it has been deleted since") as caught:
+        sensor().execute_complete(task_context(), event)
+    assert isinstance(caught.value, AirflowFailException)
+
+
+# -- what comes back ---------------------------------------------------------------------------------------------------
+
+
+def test_the_executed_notebook_has_the_name_that_the_driver_gives_it(clients):
+    start(clients, environment={"SM_OUTPUT_NOTEBOOK_NAME": "My-Job.v1:2-Z-.ipynb"})
+    end(clients, ran=executed(RAW, {"accuracy": 1}), member="My-Job-v1-2-Z.ipynb")
+    result = sensor(outputs=["accuracy"]).execute(task_context())
+    assert result["outputs"] == {"accuracy": 1}
+    assert result["executed_notebook_uri"] == f"{ROOT}/job/output/output.tar.gz"
+
+
+def test_the_delivered_copy_is_named_where_there_is_one_and_never_written(clients):
+    start(clients, environment=OURS)
+    end(clients, ran=executed(RAW))
+    assert sensor().execute(task_context())["executed_notebook_uri"] == f"{ROOT}/job/output/output.tar.gz"
+    clients.objects.bodies[f"{ROOT}/job/job.ipynb"] = b"{}"
+    assert sensor().execute(task_context())["executed_notebook_uri"] == f"{ROOT}/job/job.ipynb"
+    assert clients.objects.puts == []
+
+
+def test_no_copy_is_looked_for_where_none_can_be(clients):
+    start(clients)
+    end(clients, ran=executed(RAW))
+    clients.objects.denied.add(f"{ROOT}/job/job.ipynb")
+    assert sensor().execute(task_context())["status"] == "Completed"
+
+
+def test_return_output_is_the_return_value(clients):
+    start(clients)
+    end(clients, ran=executed(RAW, {"splits": [1, 2]}))
+    context = task_context()
+    assert sensor(outputs=["splits"], return_output="splits").execute(context) == [1, 2]
+    assert context["ti"].xcoms["nbjobs_result"]["outputs"] == {"splits": [1, 2]}
+
+
+def test_outputs_that_cannot_be_declared_are_an_error_before_the_wait(clients):
+    with pytest.raises(NotebookJobConfigError, match="return_output 'b' is not one of the outputs"):
+        sensor(outputs=["a"], return_output="b").execute(task_context())
+    assert clients.jobs.calls == []
+
+
+def test_a_missing_output_is_a_fatal_error_after_the_others_are_pushed(clients):
+    start(clients)
+    end(clients, ran=executed(RAW, {"accuracy": 1}))
+    context = task_context()
+    with pytest.raises(NotebookOutputError, match="output 'loss'") as caught:
+        sensor(outputs=["accuracy", "loss"]).execute(context)
+    assert isinstance(caught.value, AirflowFailException)
+    assert context["ti"].xcoms["accuracy"] == 1
+
+
+def test_a_training_job_of_another_kind_gives_a_result_without_outputs(clients, caplog):
+    start(clients, plain=True)
+    end(clients)
+    context = task_context()
+    result = sensor().execute(context)
+    assert result["status"] == "Completed"
+    assert result["outputs"] == {}
+    assert result["executed_notebook_uri"] is None
+    assert context["ti"].xcoms["nbjobs_job"]["executed_notebook_url"] is None
+
+
+def test_a_training_job_of_another_kind_cannot_return_declared_outputs(clients):
+    start(clients, plain=True)
+    end(clients)
+    with pytest.raises(NotebookOutputError, match="it is no notebook job and has no outputs"):
+        sensor(outputs=["accuracy"]).execute(task_context())
+
+
+def test_a_failed_cell_is_named_as_by_the_operator_and_is_fatal(clients):
+    start(clients)
+    clients.jobs.descriptions["job"]["HyperParameters"] = {"day": "2026-11-22"}
+    end(clients, status="Failed", reason="AlgorithmError: 1", ran=failed_at(RAW, 1, "ValueError", "no rows"))
+    with pytest.raises(NotebookCellError, match="Notebook job 'job' failed in cell 1: ValueError: no rows") as caught:
+        sensor().execute(task_context())
+    assert (caught.value.cell, caught.value.ename) == (1, "ValueError")
+    assert isinstance(caught.value, AirflowFailException)
+    assert "{'day': '2026-11-22'}" in str(caught.value)
+    assert f"{ROOT}/job/output/output.tar.gz" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ended", "kind"),
+    [
+        ({"status": "Stopped"}, NotebookJobStoppedError),
+        ({"status": "Stopped", "secondary": "MaxRuntimeExceeded"}, NotebookJobTimeoutError),
+        ({"status": "Failed", "reason": "CapacityError: none"}, NotebookJobCapacityError),
+        ({"status": "Failed", "reason": "InternalServerError: oops"}, NotebookJobServiceError),
+        ({"status": "Failed", "reason": "AlgorithmError: exit 1"}, NotebookJobError),
+        ({"status": "Failed", "reason": "ClientError: image"}, NotebookJobConfigError),
+    ],
+)
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_job_that_did_not_complete_is_fatal_since_it_cannot_change(clients, ended, kind, plain):
+    start(clients, plain=plain)
+    end(clients, **ended)
+    with pytest.raises(kind) as caught:
+        sensor().execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+    assert str(caught.value).startswith("Training job 'job'" if plain else "Notebook job 'job'")
+
+
+def test_results_that_cannot_be_read_now_are_worth_a_retry(clients, monkeypatch):
+    start(clients)
+    end(clients)
+
+    def refuse(_):
+        raise NotebookJobServiceError("503", code="503", is_retryable=True)
+
+    monkeypatch.setattr(clients.objects, "open", refuse)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        sensor().execute(task_context())
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("arguments", [{"soft_fail": True}, {"never_fail": True}])
+def test_a_failed_job_skips_the_task_if_asked(clients, arguments, deferrable):
+    start(clients)
+    end(clients, status="Failed", reason="AlgorithmError: 1", ran=failed_at(RAW, 1, "ValueError", "no rows"))
+    with pytest.raises(AirflowSkipException):
+        sensor(deferrable=deferrable, **arguments).execute(task_context())
+
+
+def test_soft_fail_leaves_alone_what_a_retry_can_help(clients):
+    """As in Airflow's own sensors: only what fails for good is skipped; ``never_fail`` skips everything."""
+    start(clients)
+    event = {"job_name": "job", "error": "no connection"}
+    with pytest.raises(NotebookJobServiceError):
+        sensor(soft_fail=True).execute_complete(task_context(), event)
+    with pytest.raises(AirflowSkipException):
+        sensor(never_fail=True).execute_complete(task_context(), event)
+
+
+# -- in a DAG ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dag():
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        yield dag
+
+
+def test_it_starts_in_the_triggerer_with_its_templates_unrendered(dag):
+    task = sensor("{{ params.job }}", timeout=60, region_name=REGION)
+    assert task.start_from_trigger
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        again = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("t")
+    assert [str(each.message) for each in caught] == []
+    assert again.start_from_trigger is True
+    arguments = again.start_trigger_args
+    assert arguments.trigger_cls == "airflow_nbjobs.triggers.NotebookJobSensorTrigger"
+    assert arguments.next_method == "execute_complete"
+    assert arguments.timeout == timedelta(seconds=60)
+    assert set(NotebookJobSensorTrigger(job_name="j").serialize()[1]) == set(task.start_trigger_args.trigger_kwargs)
+    assert set(again.template_fields) >= {"job_name", "aws_conn_id", "region_name"}
+
+
+def test_it_starts_on_a_worker_where_the_triggerer_could_not_render_the_job_name(dag):
+    assert not sensor({"job_name": "job"}).start_from_trigger
+    dag.user_defined_macros = {"latest": str}
+    assert not SageMakerNotebookJobSensor(task_id="u", job_name="{{ latest() }}").start_from_trigger
+    assert not SageMakerNotebookJobSensor(task_id="v", job_name="j", deferrable=False).start_from_trigger
+
+
+def test_a_mapped_sensor_starts_on_a_worker(dag):
+    mapped = SageMakerNotebookJobSensor.partial(task_id="m").expand(job_name=["a", "b"])
+    assert mapped.start_from_trigger is False
+
+
+def test_a_date_template_in_a_run_without_a_logical_date_names_run_after(dag):
+    task = sensor("job-{{ ds }}")
+    with pytest.raises(NotebookJobConfigError, match=r"dag_run\.run_after") as caught:
+        task.render_template_fields({"dag_run": None, "params": {}})
+    assert isinstance(caught.value, AirflowFailException)
+    assert "'ds'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "context"), [("job-{{ nothing }}", {}), ("{{ ds.x }}", {"logical_date": datetime.now(tz=UTC)})]
+)
+def test_other_undefined_names_are_jinjas_own_error(dag, template, context):
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        sensor(template).render_template_fields(context)
+
+
+async def _first(trigger):
+    async for event in trigger.run():
+        return event.payload
+    return None
+
+
+def test_the_trigger_takes_an_arn_and_reports_the_name(monkeypatch):
+    import asyncio
+
+    from fakes import FakeTrainingJobs
+
+    jobs = FakeTrainingJobs()
+
+    async def opened(self):
+        assert self.region_name == REGION
+        return jobs
+
+    monkeypatch.setattr(NotebookJobSensorTrigger, "_open_jobs", opened)
+    clients = FakeHook().clients
+    clients.jobs = jobs
+    start(clients)
+    end(clients)
+    event = asyncio.run(_first(NotebookJobSensorTrigger(job_name=ARN + "job")))
+    assert (event["job_name"], event["status"], event["error"]) == ("job", "Completed", None)
