@@ -1,12 +1,14 @@
 """
 ## Sentiment pipeline
 
-Two notebooks, each a SageMaker notebook job:
+Three notebooks, each a SageMaker notebook job:
 
 1. **preprocess** takes the day's slice of SST2, sentences of movie reviews, and stores it in S3.
 2. **training** trains a model on it, plots the confusion matrix on SST2's test set (which `prepare-test-set.ipynb` brings in by `%run`)
    and stores the model in S3, together with `inference.py`, by which it can be served. `baseline` needs scikit-learn only; `tiny` and
    `bert-base-cased` need an image with PyTorch and Transformers, and the latter the Hugging Face hub.
+3. **transform-monitor** runs the model over the test set as a batch transform with data capture, describes the training set by Model Monitor's
+   analyzer, and counts where the captured data differs from that baseline. It starts these jobs by the role that it runs with itself.
 
 The notebooks are plain: parameters come in by their `parameters` cell, and variables of theirs come out as XComs.
 
@@ -67,4 +69,22 @@ with DAG(
         },
         outputs={"accuracy": float, "model_s3_uri": str, "test_rows_used": int},
         instance_type="ml.m5.xlarge",
+    )
+    transform_monitor = SageMakerNotebookJobOperator(
+        task_id="transform-monitor",
+        input_notebook="notebooks/transform-monitor.ipynb",
+        parameters={
+            "default_s3_bucket": BUCKET,
+            "train_s3_uri": preprocess.output["train_s3_uri"],
+            "model_s3_uri": training.output["model_s3_uri"],
+            "model_name": "{{ params.model_name }}",
+        },
+        outputs={
+            "predictions_s3_uri": str,
+            "baseline_s3_uri": str,
+            "capture_s3_uri": str,
+            "violations": int,
+            "predicted_counts": dict,
+        },
+        instance_type="ml.m5.large",
     )

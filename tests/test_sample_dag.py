@@ -88,8 +88,12 @@ def test_it_runs_daily_without_catching_up_and_documents_itself(dag):
     assert dag["doc"].lstrip().startswith("## Sentiment pipeline")
 
 
-def test_training_waits_for_preprocess(dag):
-    assert dag["upstream"] == {"preprocess": [], "training": ["preprocess"]}
+def test_each_notebook_waits_for_those_whose_outputs_it_takes(dag):
+    assert dag["upstream"] == {
+        "preprocess": [],
+        "training": ["preprocess"],
+        "transform-monitor": ["preprocess", "training"],
+    }
 
 
 def test_the_values_are_typed_params(dag):
@@ -112,7 +116,7 @@ def test_a_run_reads_the_day_of_its_data_interval_and_a_manual_one_that_of_its_t
     }
 
 
-@pytest.mark.parametrize("task_id", ["preprocess", "training"])
+@pytest.mark.parametrize("task_id", ["preprocess", "training", "transform-monitor"])
 def test_parameters_and_outputs_are_names_of_the_notebook(dag, task_id):
     notebook = nbformat.read(DAGS / dag["notebooks"][task_id], as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

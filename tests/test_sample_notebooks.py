@@ -5,28 +5,23 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tarfile
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import nbformat
 import pytest
 from moto.server import ThreadedMotoServer
+from sample_runs import NAMES, NOTEBOOKS, PREPARED, TRAINED, Aws, Run, execute, kernel_environment
 
 from airflow_nbjobs.local.sample_data import sample_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-NOTEBOOKS = Path(__file__).parent.parent / "dags" / "notebooks"
-NAMES = ("preprocess.ipynb", "training.ipynb", "prepare-test-set.ipynb")
-BESIDE = (*NAMES, "inference.py")
 REGION = "us-west-2"
 
 
@@ -51,18 +46,6 @@ def test_a_notebook_needs_nothing_but_what_the_image_has(name):
     assert [line for line in code.splitlines() if line.lstrip().startswith(forbidden)] == []
 
 
-@dataclass(frozen=True, slots=True)
-class Aws:
-    """S3 and STS on loopback, and the environment in which a kernel finds them."""
-
-    client: Any
-    environment: dict[str, str]
-
-    def read(self, uri: str) -> bytes:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
-
-
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Aws]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -77,53 +60,19 @@ def aws() -> Iterator[Aws]:
         client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     for key, body in sample_objects().items():
         client.put_object(Bucket=source, Key=key, Body=body)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "NBJOBS_"))} | {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "k",
-        "AWS_SECRET_ACCESS_KEY": "s",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
+    environment = kernel_environment(
+        {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "k",
+            "AWS_SECRET_ACCESS_KEY": "s",
+        }
+    )
     try:
         yield Aws(client, environment)
     finally:
         client.close()
         server.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    exit_code: int
-    log: str
-    notebook: nbformat.NotebookNode
-    variables: dict[str, Any]
-
-
-def execute(name: str, parameters: dict[str, object], variables: tuple[str, ...], *, aws: Aws, folder: Path) -> Run:
-    """Run a copy of one notebook, as the driver does: papermill, in a folder where what it needs lies beside it."""
-    for each in BESIDE:
-        shutil.copy(NOTEBOOKS / each, folder)
-    notebook = nbformat.read(folder / name, as_version=4)
-    values = ", ".join(f"{variable!r}: {variable}" for variable in variables)
-    notebook.cells.append(nbformat.v4.new_code_cell(f"import json\nprint(json.dumps({{{values}}}))"))
-    nbformat.write(notebook, folder / name)
-    done = subprocess.run(
-        [sys.executable, "-m", "papermill", name, "executed.ipynb", "--no-progress-bar", "-y", json.dumps(parameters)],
-        cwd=folder,
-        env=aws.environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    executed = nbformat.read(folder / "executed.ipynb", as_version=4)
-    recorded = json.loads(executed.cells[-1].outputs[-1].text) if done.returncode == 0 else {}
-    return Run(done.returncode, done.stdout + done.stderr, executed, recorded)
-
-
-PREPARED = ("train_rows", "train_s3_uri", "label_counts")
-TRAINED = ("accuracy", "model_s3_uri", "test_rows_used")
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +134,7 @@ def test_training_reaches_an_accuracy_that_is_neither_luck_nor_perfect(trained):
 
 @pytest.mark.local
 def test_training_plots_a_confusion_matrix(trained):
-    (cell,) = [cell for cell in trained.notebook.cells if cell.id == "confusion-matrix"]
-    images = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
-    assert len(images) == 1
+    assert trained.images() == ["confusion-matrix"]
 
 
 @pytest.mark.local

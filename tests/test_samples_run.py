@@ -203,3 +203,47 @@ def _member(sagemaker: EmbeddedSageMaker, archive_uri: str, ending: str) -> str:
         file = archive.extractfile(member)
         assert file is not None
         return file.read().decode()
+
+
+@pytest.fixture(scope="module")
+def sentiment(airflow: Airflow) -> DagRun:
+    return airflow.run("sentiment_pipeline", "2026-01-05", rows=300)
+
+
+def test_the_sentiment_pipeline_hands_its_outputs_from_notebook_to_notebook(sentiment):
+    assert sentiment.state == "success", sentiment.log[-5000:]
+    assert sentiment.tasks == {"preprocess": "success", "training": "success", "transform-monitor": "success"}
+    assert sentiment.xcoms["preprocess", "train_rows"] == 300
+    assert 0.65 < sentiment.xcoms["training", "accuracy"] < 0.92
+    counts = sentiment.xcoms["transform-monitor", "predicted_counts"]
+    assert sum(counts.values()) == sentiment.xcoms["training", "test_rows_used"] == 1000
+    assert isinstance(sentiment.xcoms["transform-monitor", "violations"], int)
+
+
+def test_what_the_sentiment_pipeline_names_lies_in_s3(sagemaker, sentiment):
+    s3 = sagemaker.client("s3")
+    named = {
+        sentiment.xcoms["preprocess", "train_s3_uri"],
+        sentiment.xcoms["training", "model_s3_uri"],
+        sentiment.xcoms["transform-monitor", "predictions_s3_uri"],
+        f"{sentiment.xcoms['transform-monitor', 'baseline_s3_uri']}/statistics.json",
+        f"{sentiment.xcoms['transform-monitor', 'baseline_s3_uri']}/constraints.json",
+    }
+    sizes = {}
+    for uri in named:
+        bucket, key = parse_s3_uri(uri)
+        sizes[uri] = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+    assert [uri for uri, size in sizes.items() if size == 0] == []
+
+
+def test_the_sentiment_pipeline_starts_its_jobs_by_the_role_of_the_notebook_job(sagemaker, sentiment):
+    assert sentiment.state == "success"
+    client = sagemaker.client("sagemaker")
+    (transform,) = client.list_transform_jobs()["TransformJobSummaries"]
+    names = [each["ProcessingJobName"] for each in client.list_processing_jobs()["ProcessingJobSummaries"]]
+    assert sorted(name.rpartition("-")[2] for name in names) == ["baseline", "report"]
+    roles = {client.describe_processing_job(ProcessingJobName=name)["RoleArn"] for name in names}
+    assert roles == {sagemaker.facts.role_arn}
+    described = client.describe_transform_job(TransformJobName=transform["TransformJobName"])
+    capture = sentiment.xcoms["transform-monitor", "capture_s3_uri"]
+    assert described["DataCaptureConfig"]["DestinationS3Uri"] == capture
