@@ -6,6 +6,7 @@ Called by ``clients.py``; every error names the operation, the AWS code, and for
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ _THROTTLES = frozenset(
     }
 )
 _DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+_NOT_AUTHORIZED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
 _CREDENTIALS = frozenset(
     {
         "UnrecognizedClientException",
@@ -138,7 +140,7 @@ def _from_client_error(error: ClientError, permission: str, on: str, job_name: s
         return NotebookJobServiceError(
             f"{code} on {permission} for '{on}': {message}",
             code=code,
-            details={"next": f"the identity that Airflow uses needs {permission} on '{on}'"},
+            details={"next": f"the identity that Airflow uses needs {_missing_permission(message, permission, on)}"},
             job_name=job_name,
         )
     if code in _CREDENTIALS:
@@ -160,6 +162,16 @@ def _from_client_error(error: ClientError, permission: str, on: str, job_name: s
             details={"next": "create the bucket, or correct s3_root_uri"},
         )
     return NotebookJobServiceError(f"{permission} on '{on}' failed: {code}: {message}", code=code, job_name=job_name)
+
+
+def _missing_permission(message: str, permission: str, on: str) -> str:
+    """Name what AWS says is missing: one CreateTrainingJob needs iam:PassRole and sagemaker:AddTags as well."""
+    named = _NOT_AUTHORIZED.search(message)
+    if named is not None:
+        return f"{named['action']} on '{named['resource'] or on}'"
+    if permission == "s3:GetObject":
+        return f"{permission} on '{on}', and s3:ListBucket on its bucket: without it, S3 denies what does not exist"
+    return f"{permission} on '{on}'"
 
 
 def _from_quota(message: str, job_name: str | None) -> NotebookJobError:

@@ -32,6 +32,34 @@ def test_a_denial_names_the_permission_and_the_resource_and_is_not_retried(code)
     assert error.details["next"] == "the identity that Airflow uses needs s3:PutObject on 's3://b/k'"
 
 
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        (
+            (
+                "User: arn:aws:iam::123456789012:user/airflow is not authorized to perform: iam:PassRole on resource: "
+                "arn:aws:iam::123456789012:role/Jobs because no identity-based policy allows the iam:PassRole action"
+            ),
+            "the identity that Airflow uses needs iam:PassRole on 'arn:aws:iam::123456789012:role/Jobs'",
+        ),
+        (
+            "User: x is not authorized to perform: sagemaker:AddTags with an explicit deny",
+            "the identity that Airflow uses needs sagemaker:AddTags on 'job-1'",
+        ),
+    ],
+)
+def test_the_permission_that_aws_names_counts_before_the_calls_own(message, remedy):
+    """One CreateTrainingJob needs three: the call itself, iam:PassRole and sagemaker:AddTags."""
+    assert translation(client_error("AccessDeniedException", message)).details["next"] == remedy
+
+
+def test_a_denied_read_mentions_that_s3_denies_what_is_not_there():
+    """Without s3:ListBucket, S3 answers 403 for an object that does not exist."""
+    remedy = translation(client_error("403", "Forbidden"), "s3:GetObject", "s3://b/k").details["next"]
+    assert remedy.startswith("the identity that Airflow uses needs s3:GetObject on 's3://b/k'")
+    assert "s3:ListBucket on its bucket" in remedy
+
+
 @pytest.mark.parametrize("code", ["ThrottlingException", "Throttling", "SlowDown", "TooManyRequestsException"])
 def test_throttling_is_worth_a_retry_and_known_as_such(code):
     error = translation(client_error(code))

@@ -1,0 +1,113 @@
+"""From arguments to outputs through boto3 and the real driver, on the embedded SageMaker; and what a submission costs in calls."""
+
+import collections
+import time
+
+import pytest
+from fakes import LogLines, code, notebook
+
+from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.job import submit
+from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.core.errors import NotebookCellError
+from airflow_nbjobs.core.naming import RunKey
+
+pytestmark = pytest.mark.local
+
+KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
+
+
+@pytest.fixture(scope="module")
+def server():
+    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+
+    with EmbeddedSageMaker() as server:
+        yield server
+
+
+@pytest.fixture
+def calls():
+    return collections.Counter()
+
+
+@pytest.fixture
+def clients(server, calls):
+    """boto3 clients that count what goes over the wire."""
+
+    def make_client(service):
+        client = server.client(service)
+        client.meta.events.register("before-send.*.*", lambda event_name, **_: calls.update([event_name[12:]]))
+        return client
+
+    return AwsClients(make_client)
+
+
+@pytest.fixture
+def prepare(server, clients, tmp_path):
+    def run(task_id, **arguments):
+        given = {
+            "input_notebook": "nb.ipynb",
+            "image_uri": server.facts.image_uri,
+            "role": server.facts.role_arn,
+            "s3_root_uri": f"s3://{server.facts.default_bucket}/nbjobs",
+        }
+        key = RunKey(**{name: getattr(KEY, name) for name in KEY.__slots__} | {"task_id": task_id})
+        return prepare_job(
+            given | arguments,
+            run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
+            where=Surroundings(folders=[tmp_path], region=server.facts.region, has_credentials=True, clients=clients),
+        )
+
+    return run
+
+
+def ended(clients, submission):
+    deadline = time.monotonic() + 120
+    while not (snapshot := clients.jobs.describe(submission.job_name)).state.is_terminal:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return snapshot
+
+
+def result_of(job, clients, submission):
+    expected = Expectation(label=job.run.label, input_notebook=job.notebook_origin, declared=job.declared)
+    return read_result(ended(clients, submission), submission.location, expected, clients)
+
+
+def test_typed_parameters_go_in_and_typed_outputs_come_back_for_one_call_to_sagemaker(
+    prepare, clients, calls, tmp_path
+):
+    (tmp_path / "nb.ipynb").write_bytes(
+        notebook(
+            code("epochs = 1\nnames = []", "parameters"),
+            "%run helper.ipynb",
+            "total = double(epochs)\nkinds = [type(epochs).__name__, type(names).__name__]",
+        )
+    )
+    (tmp_path / "helper.ipynb").write_bytes(notebook("def double(x):\n    return 2 * x"))
+    job = prepare("typed", parameters={"epochs": 3, "names": ["a"]}, outputs={"total": int, "kinds": list})
+    assert calls == {}
+    submission = submit(job, clients, is_first_try=True, log=LogLines())
+    assert calls == {"s3.PutObject": 2, "sagemaker.CreateTrainingJob": 1}
+
+    result = result_of(job, clients, submission)
+    assert result.error is None, result.error
+    assert result.outputs == {"total": 6, "kinds": ["int", "list"]}
+    assert result.facts["duration_seconds"] > 0
+    assert any("Executing" in line for line in result.log_tail)
+
+    retried = submit(job, clients, is_first_try=False, log=LogLines())
+    assert retried.adopted is not None, "completed, and nobody has handed its results over"
+
+
+def test_a_failed_cell_is_found_in_the_authors_own_count(prepare, clients, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(
+        notebook(code("day = 0", "parameters"), {"cell_type": "markdown", "source": "text", "metadata": {}}, "1 / day")
+    )
+    job = prepare("fails", parameters={"day": 0}, outputs=["day"])
+    result = result_of(job, clients, submit(job, clients, is_first_try=True, log=LogLines()))
+    assert type(result.error) is NotebookCellError
+    assert (result.error.cell, result.error.ename) == (3, "ZeroDivisionError")
+    assert "1 / day" in str(result.error)
+    assert result.executed_notebook is not None
