@@ -101,14 +101,14 @@ def parameters_text(parameters: Mapping[str, Any] | None) -> str:
     from airflow_nbjobs._compat import redact
 
     masked = redact(dict(parameters or {}))
-    shown = {name: _cut(repr(value)) for name, value in masked.items()}
+    shown = {name: shortened(value) for name, value in masked.items()}
     return "{" + ", ".join(f"{name!r}: {value}" for name, value in shown.items()) + "}"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-
-
 def shortened(value: object) -> str:
-    """Return a value for a log line, cut to 200 characters."""
-    return _cut(repr(value))
+    """Return a value for a log line or an error text, cut to 200 characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        text = f"a {type(value).__name__} too large to be shown"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
