@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, PokeReturnValue
 
 _TRIGGER = "airflow_nbjobs.triggers.NotebookJobSensorTrigger"
+# What a template may name and be rendered in the triggerer: values that came with the run. Everything else asks the API server or needs the DAG's file.
+_RENDERED_BY_TRIGGERER = frozenset(
+    {
+        *("params", "dag_run", "run_id", "logical_date", "data_interval_start", "data_interval_end"),
+        *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"),
+    }
+)
 
 
 class SageMakerNotebookJobSensor(BaseSensorOperator):
@@ -43,8 +50,9 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
     A job that failed fails the task with the operator's own error, at once: it stays failed, whatever ``retries`` says. The sensor never stops
     the job, and reads its results without marking them as handed over. A training job that is no notebook job gives a result without outputs.
 
-    Deferrable, it holds no worker slot; from Airflow 3.3 on it does not even begin on a worker, if ``job_name`` is a text (a template is
-    rendered in the triggerer) and the task is not mapped. Its links then appear when the job has ended.
+    Deferrable, it holds no worker slot; from Airflow 3.3 on it does not even begin on a worker, if ``job_name`` is a text whose template, if any,
+    takes only values of the run (``params``, ``dag_run``, ``run_id``, dates), and the task is not mapped. Its links then appear
+    when the job has ended. A name from an XCom is rendered on a worker first.
 
     :param job_name: name or ARN of the training job, or what a notebook task returned (``job_name=train.output``).
     :param outputs: variables of the notebook to push as XComs. The job must have been started with these outputs (or glue them with scrapbook).
@@ -83,20 +91,39 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
-        if deferrable and isinstance(job_name, str) and self._can_start_from_trigger():
+        if deferrable and isinstance(job_name, str) and self._is_renderable_by_triggerer():
             self._start_from_trigger()
 
-    def _can_start_from_trigger(self) -> bool:
-        from airflow.triggers.base import BaseTrigger
+    def _is_renderable_by_triggerer(self) -> bool:
+        """
+        Say whether the triggerer can render what the trigger needs.
 
-        # Airflow renders a trigger's templates from 3.3 on, which brought `on_kill` as well. Of the DAG it has the serialized form then,
-        # without the macros and filters that the author defined.
-        dag: Any = self.get_dag()
-        return hasattr(BaseTrigger, "on_kill") and not (dag and (dag.user_defined_macros or dag.user_defined_filters))
+        Airflow 3.3.2 renders a trigger's templates inside its event loop, where whatever asks the API server (``ti.xcom_pull``, ``var``, ``conn``) never
+        returns, and without the macros and filters of the DAG, which are not serialized.
+        """
+        texts = [
+            value for value in (self.job_name, self.aws_conn_id, self.region_name, self.verify) if "{" in str(value)
+        ]
+        if not texts:
+            return True
+        from jinja2 import Environment, TemplateError, meta
+
+        environment = Environment(autoescape=False)  # noqa: S701 - nothing is rendered here
+        names: set[str] = set()
+        try:
+            for text in texts:
+                environment.from_string(str(text))  # refuses filters that are not jinja's own, as the triggerer would
+                names |= meta.find_undeclared_variables(environment.parse(str(text)))
+        except TemplateError:
+            return False
+        return names <= _RENDERED_BY_TRIGGERER
 
     def _start_from_trigger(self) -> None:
-        from airflow.triggers.base import StartTriggerArgs
+        from airflow.triggers.base import BaseTrigger, StartTriggerArgs
 
+        # Airflow renders a trigger's templates from 3.3 on, which brought `on_kill` as well.
+        if not hasattr(BaseTrigger, "on_kill"):
+            return
         self.start_from_trigger = True
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=_TRIGGER,
