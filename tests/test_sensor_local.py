@@ -1,0 +1,122 @@
+"""The sensor on the embedded SageMaker: real jobs that no operator of ours started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes import notebook, task_context
+
+from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobConfigError
+from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.local
+
+CHANNEL = "sagemaker_headless_execution_jupyterlab"
+
+
+@pytest.fixture(scope="module")
+def sagemaker() -> Iterator[EmbeddedSageMaker]:
+    with EmbeddedSageMaker() as server:
+        yield server
+
+
+@pytest.fixture
+def wait(sagemaker, monkeypatch):
+    """Waits for a job in poke mode; returns the result and the task's XComs."""
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", sagemaker.facts.airflow_connection())
+
+    def run(job_name: Any, **arguments: Any) -> tuple[Any, dict[str, Any]]:
+        context = task_context()
+        task = SageMakerNotebookJobSensor(
+            task_id="t", job_name=job_name, deferrable=False, poke_interval=0.2, timeout=60, **arguments
+        )
+        return task.execute(context), context["ti"].xcoms
+
+    return run
+
+
+def start(server: EmbeddedSageMaker, name: str, *, raw: bytes | None = None, **changes: Any) -> str:
+    """Start a job as Studio does, without a notebook a training job of another kind; return its ARN."""
+    facts = server.facts
+    request: dict[str, Any] = {
+        "TrainingJobName": name,
+        "RoleArn": facts.role_arn,
+        "AlgorithmSpecification": {
+            "TrainingImage": facts.image_uri,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["amazon_sagemaker_scheduler"],
+        },
+        "OutputDataConfig": {"S3OutputPath": f"s3://{facts.default_bucket}/studio"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 300},
+    }
+    if raw is not None:
+        server.client("s3").put_object(
+            Bucket=facts.default_bucket, Key=f"studio/{name}/input/Report v1.ipynb", Body=raw
+        )
+        source = {
+            "S3DataType": "S3Prefix",
+            "S3Uri": f"s3://{facts.default_bucket}/studio/{name}/input/",
+            "S3DataDistributionType": "FullyReplicated",
+        }
+        request |= {
+            "InputDataConfig": [{"ChannelName": CHANNEL, "DataSource": {"S3DataSource": source}}],
+            "Environment": {
+                "SM_JOB_DEF_VERSION": "1.0",
+                "SM_SKIP_EFS_SIMULATION": "true",
+                "SM_EXECUTION_INPUT_PATH": f"/opt/ml/input/data/{CHANNEL}",
+                "SM_KERNEL_NAME": "python3",
+                "SM_INPUT_NOTEBOOK_NAME": "Report v1.ipynb",
+                "SM_OUTPUT_NOTEBOOK_NAME": "report-v1-2026-11-22T03:00:00.123Z-.ipynb",
+            },
+        }
+    return str(server.client("sagemaker").create_training_job(**request | changes)["TrainingJobArn"])
+
+
+GLUE = """
+from IPython.display import display
+mime = "application/scrapbook.scrap.json+json"
+display({mime: {"name": "rows", "data": 3, "encoder": "json", "version": 1}}, metadata={"scrapbook": {"name": "rows", "data": True, "display": False}}, raw=True)
+"""
+
+
+def test_a_job_of_studio_gives_its_result_though_its_notebook_has_another_name(sagemaker, wait):
+    arn = start(sagemaker, "studio-job", raw=notebook("import time; time.sleep(1)", GLUE))
+    result, xcoms = wait(arn, outputs={"rows": int})
+    assert result["status"] == "Completed"
+    assert result["input_notebook"] == "Report v1.ipynb"
+    assert result["outputs"] == {"rows": 3}
+    assert xcoms["rows"] == 3
+    bucket = sagemaker.facts.default_bucket
+    assert result["executed_notebook_uri"] == f"s3://{bucket}/studio/studio-job/output/output.tar.gz"
+    keys = [each["Key"] for each in sagemaker.client("s3").list_objects_v2(Bucket=bucket, Prefix="studio/")["Contents"]]
+    assert "studio/studio-job/studio-job.ipynb" not in keys
+
+
+def test_a_failed_job_of_studio_names_its_cell(sagemaker, wait):
+    start(sagemaker, "studio-fails", raw=notebook("x = 1", "x / 0"))
+    with pytest.raises(NotebookCellError, match="failed in cell 2: ZeroDivisionError") as caught:
+        wait("studio-fails")
+    assert "x / 0" in str(caught.value)
+
+
+def test_a_training_job_of_another_kind_gives_a_result_without_outputs(sagemaker, wait):
+    algorithm = {
+        "TrainingImage": sagemaker.facts.image_uri,
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["/bin/bash", "-c", "echo trained"],
+    }
+    start(sagemaker, "plain-job", AlgorithmSpecification=algorithm)
+    result, xcoms = wait("plain-job")
+    assert (result["status"], result["outputs"], result["executed_notebook_uri"]) == ("Completed", {}, None)
+    assert xcoms["nbjobs_job"]["job_name"] == "plain-job"
+
+
+def test_an_unknown_job_is_an_error_at_once(sagemaker, wait):
+    with pytest.raises(NotebookJobConfigError, match=f"no training job 'nowhere' in region '{sagemaker.facts.region}'"):
+        wait("nowhere")
