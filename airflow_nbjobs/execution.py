@@ -301,7 +301,6 @@ class Execution:
         self._stop(job_name, f"the task is now '{answers[0]}'")
 
     def _stop(self, job_name: str, reason: str) -> None:
-        if self._operator.stop_on_kill:
-            self._stop_reason = reason
-            self._operator.log.info("Stopping notebook job '%s': %s", job_name, reason)
-            self._operator.hook.clients.jobs.stop(job_name)
+        self._stop_reason = reason
+        self._operator.log.info("Stopping notebook job '%s': %s", job_name, reason)
+        self._operator.hook.clients.jobs.stop(job_name)

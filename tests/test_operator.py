@@ -197,6 +197,15 @@ def test_each_output_is_an_xcom_of_its_own_key(task):
     assert task().output["accuracy"].key == "accuracy"
 
 
+def test_a_template_of_a_date_that_the_run_does_not_have_says_what_to_write_instead(task, dag):
+    """Runs that were triggered by hand have no logical date; jinja alone says only that 'ds' is undefined."""
+    context = {"logical_date": None}
+    with pytest.raises(NotebookJobConfigError, match="'ds' does not exist") as caught:
+        task().render_template("{{ ds }}", context, dag.get_template_env())
+    assert isinstance(caught.value, AirflowFailException)
+    assert "dag_run.run_after" in str(caught.value)
+
+
 # -- first leg ---------------------------------------------------------------------------------------------------------
 
 
@@ -426,8 +435,11 @@ def job_known_to_airflow(monkeypatch):
     return know
 
 
-def test_a_timed_out_wait_stops_the_job(task, clients, job_known_to_airflow):
-    operator, context = task(execution_timeout=timedelta(minutes=5)), task_context()
+@pytest.mark.parametrize("stop_on_kill", [True, False])
+def test_a_timed_out_wait_stops_the_job(task, clients, job_known_to_airflow, stop_on_kill):
+    """``stop_on_kill`` is about what users do to a task; the error says that the job was stopped."""
+    operator = task(execution_timeout=timedelta(minutes=5), stop_on_kill=stop_on_kill)
+    context = task_context()
     defer(operator, context)
     job_known_to_airflow(context)
     with pytest.raises(NotebookJobTimeoutError, match=r"was stopped: execution_timeout .0:05:00. has passed"):
@@ -531,6 +543,22 @@ def test_a_killed_worker_stops_the_job_only_when_airflow_says_that_the_task_was_
     defer(operator, task_context())
     operator.on_kill()
     assert clients.jobs.count("stop") == stops
+
+
+def test_a_try_that_stopped_its_own_job_ends_with_those_words(task, clients, monkeypatch):
+    """``on_kill`` comes from a signal handler while the worker sleeps; nobody else has stopped the job."""
+    monkeypatch.setattr("airflow_nbjobs.execution.task_state", lambda **_: "failed")
+    operator, describe = task(deferrable=False), clients.jobs.describe
+
+    def describing(job_name):
+        operator.on_kill()
+        clients.jobs.set_status(job_name, "Stopped")
+        return describe(job_name)
+
+    clients.jobs.describe = describing
+    with pytest.raises(NotebookJobStoppedError, match="was stopped by this task: the task is now 'failed'"):
+        operator.execute(task_context())
+    assert clients.jobs.count("stop") == 1
 
 
 def test_a_task_that_has_submitted_nothing_has_nothing_to_stop(task, clients):

@@ -34,14 +34,14 @@ def events_of(trigger):
     """Run the trigger on an ordinary loop: Airflow is asked on asgiref's own thread."""
 
     async def collect():
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(20):
             return [event async for event in trigger.run()]
 
     return asyncio.run(collect())
 
 
 async def until(condition):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what it waits for happens in another thread
             await asyncio.sleep(0.001)
 
