@@ -265,6 +265,18 @@ def test_a_wrong_argument_fails_the_task_without_a_retry_and_writes_nothing(task
     assert clients.wrote_nothing
 
 
+def test_no_region_no_credentials_and_a_wrong_argument_are_one_error(task):
+    """With the real connection code, on a machine that has neither."""
+    operator = task(aws_conn_id=None, instance_type="big")
+    operator._hook = None
+    with pytest.raises(NotebookJobConfigError) as caught:
+        operator.execute(task_context())
+    first, second, third = caught.value.problems
+    assert first.startswith("no AWS region is configured; set region_name on the task")
+    assert second.startswith("no AWS credentials were found; give the AWS connection")
+    assert third.startswith("instance_type")
+
+
 def test_defaults_of_the_connection_fill_in_and_an_argument_wins(task, clients, hook):
     hook.connection_extra = {
         "nbjobs": {"role": "arn:aws:iam::123456789012:role/Default", "s3_root_uri": "s3://other/x"}

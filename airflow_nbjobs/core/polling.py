@@ -21,10 +21,11 @@ def cycle_delay_seconds(waiting_jobs: int, *, waiter_delay_seconds: float) -> fl
     Few jobs are looked at every 5 s; more of them stretch the cycle to one call a second, up to ``waiter_delay_seconds``.
 
     :param waiting_jobs: how many jobs one cycle describes.
-    :param waiter_delay_seconds: the operator's ``waiter_delay``: the longest time between two looks at one job.
+    :param waiter_delay_seconds: the operator's ``waiter_delay``: the longest time between two looks at one job; below 1 s it counts as 1 s, since
+        at 0 the poller would ask without a pause, in the process that watches everybody's triggers.
     """
     stretched = max(QUICK_DELAY_SECONDS, waiting_jobs / BUDGET_CALLS_PER_SECOND)
-    return min(float(waiter_delay_seconds), stretched)
+    return min(max(float(waiter_delay_seconds), 1 / BUDGET_CALLS_PER_SECOND), stretched)
 
 
 def slower(slowdown: float) -> float:

@@ -129,6 +129,11 @@ def test_a_waiters_own_delay_is_never_exceeded(jobs):
     assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 10.5
 
 
+def test_a_delay_of_nothing_is_no_endless_loop_of_calls(jobs):
+    wait_for_all(jobs.add("a", ends=10), "a", delay=0)
+    assert len(jobs.looks) <= 12
+
+
 def test_a_joiner_is_looked_at_soon(jobs):
     """Most of a cycle may be left when another task defers: its job may already have ended."""
     jobs.add("slow", ends=1000).add("quick", ends=0)

@@ -10,15 +10,15 @@ from airflow_nbjobs.core.polling import cycle_delay_seconds, slowed_delay_second
 
 @pytest.mark.parametrize(
     ("jobs", "waiter_delay", "expected"),
-    [(1, 30, 5), (5, 30, 5), (20, 30, 20), (100, 30, 30), (1000, 30, 30), (1, 2, 2), (1, 0, 0), (1000, 3600, 1000)],
+    [(1, 30, 5), (5, 30, 5), (20, 30, 20), (100, 30, 30), (1000, 30, 30), (1, 2, 2), (1, 0, 1), (1000, 3600, 1000)],
 )
 def test_few_jobs_are_looked_at_quickly_and_many_at_one_call_a_second(jobs, waiter_delay, expected):
     assert cycle_delay_seconds(jobs, waiter_delay_seconds=waiter_delay) == expected
 
 
 @given(jobs=st.integers(1, 10_000), waiter_delay=st.integers(0, 86_400))
-def test_no_job_waits_longer_than_its_waiter_delay(jobs, waiter_delay):
-    assert cycle_delay_seconds(jobs, waiter_delay_seconds=waiter_delay) <= waiter_delay
+def test_no_job_waits_longer_than_its_waiter_delay_and_none_is_asked_for_without_a_pause(jobs, waiter_delay):
+    assert 1 <= cycle_delay_seconds(jobs, waiter_delay_seconds=waiter_delay) <= max(waiter_delay, 1)
 
 
 def test_each_refusal_doubles_the_delay_up_to_a_limit():
