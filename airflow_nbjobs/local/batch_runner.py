@@ -254,6 +254,12 @@ def _start_error(failure: Failure) -> Exception:
     return RuntimeError(f"the container could not be made: {failure.text}")
 
 
+def regular_files(folder: Path) -> dict[str, Path]:
+    """Return what a container left below a folder, by name; no links, which would mean other files out here than in there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
 def read_text(path: Path, limit_bytes: int = 8192) -> str:
     """Return the beginning of a file that a container may have written; empty if it has not."""
     if not path.is_file():

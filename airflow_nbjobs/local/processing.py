@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local import storage
 from airflow_nbjobs.local.batch_jobs import BatchOutcome
-from airflow_nbjobs.local.batch_runner import JobError, Launch, Platform, merged_environment, read_text
+from airflow_nbjobs.local.batch_runner import JobError, Launch, Platform, merged_environment, read_text, regular_files
 from airflow_nbjobs.local.image import is_pullable
 from airflow_nbjobs.local.models import repository
 from airflow_nbjobs.local.wire import ServiceError
@@ -176,8 +176,8 @@ class ProcessingWork:
         try:
             for target in config.get("Outputs", ()):
                 folder = _host_path(work, target["S3Output"]["LocalPath"])
-                for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-                    uri = f"{target['S3Output']['S3Uri'].rstrip('/')}/{file.relative_to(folder).as_posix()}"
+                for name, file in regular_files(folder).items():
+                    uri = f"{target['S3Output']['S3Uri'].rstrip('/')}/{name}"
                     storage.upload(self.platform.clients.s3, file, uri, kms_key_id=config.get("KmsKeyId", ""))
         except storage.StorageError as error:
             return BatchOutcome(f"ClientError: Output upload failed: {error}", message)

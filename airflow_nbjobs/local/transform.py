@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local import capture, storage
 from airflow_nbjobs.local.batch_jobs import BatchOutcome
-from airflow_nbjobs.local.batch_runner import JobError, Launch, Platform, merged_environment, read_text
+from airflow_nbjobs.local.batch_runner import JobError, Launch, Platform, merged_environment, read_text, regular_files
 from airflow_nbjobs.local.models import SUPPORTED_IMAGES, image_family
 from airflow_nbjobs.local.transform_worker import Plan
 from airflow_nbjobs.local.unpack import ArchiveError, unpack
@@ -217,9 +217,8 @@ class TransformWork:
     def _upload(self, work: WorkDir) -> list[str]:
         target = self.request["TransformOutput"]
         capture_config = self.request.get("DataCaptureConfig", {})
-        names = []
-        for file in sorted(path for path in _output_dir(work).rglob("*") if path.is_file()):
-            name = file.relative_to(_output_dir(work)).as_posix()
+        files = regular_files(_output_dir(work))
+        for name, file in files.items():
             if capture_config.get("GenerateInferenceId"):
                 accept = target.get("Accept", "application/json")
                 with_ids = capture.append_inference_ids(
@@ -228,8 +227,7 @@ class TransformWork:
                 file.write_bytes(with_ids)
             uri = f"{target['S3OutputPath'].rstrip('/')}/{name}"
             storage.upload(self.platform.clients.s3, file, uri, kms_key_id=target.get("KmsKeyId", ""))
-            names.append(name)
-        return names
+        return list(files)
 
     def _capture(self, names: list[str]) -> None:
         config = self.request.get("DataCaptureConfig")

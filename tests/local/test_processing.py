@@ -112,14 +112,14 @@ def test_a_csv_without_header_has_numbered_columns_and_empty_fields_are_missing(
 
 @pytest.mark.local
 def test_json_lines_are_read_with_their_nested_members(batch: BatchJobs) -> None:
-    batch.put("train.csv", b'{"a": 1, "b": {"c": "x"}}\n{"a": 2.5, "b": {"c": null}}\n')
+    batch.put("train.csv", b'{"a": 1, "b": {"c": "x"}, "d": 1}\n{"a": 2.5, "b": {"c": null}}\n')
     environment = {**batch.processing_request()["Environment"], "dataset_format": '{"json": {"lines": true}}'}
     assert batch.process(Environment=environment)["ProcessingJobStatus"] == "Completed"
     kinds = {
         item["name"]: (item["inferred_type"], item["completeness"])
         for item in batch.baseline()["constraints.json"]["features"]
     }
-    assert kinds == {"a": ("Fractional", 1.0), "b.c": ("String", 0.5)}
+    assert kinds == {"a": ("Fractional", 1.0), "b.c": ("String", 0.5), "d": ("Integral", 0.5)}
 
 
 @pytest.mark.local
@@ -165,6 +165,7 @@ def test_the_same_data_has_no_violations_and_other_data_has_those_it_has(batch: 
             {"dataset_format": '{"parquet": {}}'},
             'the dataset format {"parquet": {}} is not supported here: only csv and json',
         ),
+        ({"dataset_format": '{"json": {}}'}, "the dataset does not read as"),
         ({"dataset_format": "csv"}, "dataset_format is no JSON"),
         ({"dataset_source": "/opt/ml/processing/nowhere"}, "no file below dataset_source"),
         (
@@ -174,7 +175,7 @@ def test_the_same_data_has_no_violations_and_other_data_has_those_it_has(batch: 
         ({"analysis_type": "MODEL_QUALITY"}, "analysis_type MODEL_QUALITY is not supported here"),
         ({"baseline_constraints": "/opt/ml/processing/none.json"}, "baseline_constraints"),
     ],
-    ids=["parquet", "no json", "no file", "script", "model quality", "no baseline"],
+    ids=["parquet", "other format", "no json", "no file", "script", "model quality", "no baseline"],
 )
 def test_what_cannot_be_analyzed_fails_with_what_is_supported(
     batch: BatchJobs, changes: dict[str, str], words: str

@@ -6,15 +6,18 @@ import contextlib
 import json
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_jobs import ECHO, BatchJobs, archive, json_lines
 from botocore.exceptions import ClientError
-from local_jobs import Jobs, wait_until
+from local_jobs import Jobs, notebook, wait_until
 
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.local.transform_worker import RecordError, split_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -308,6 +311,54 @@ def test_without_namespaces_a_job_runs_on_its_own_folders() -> None:
         done = batch.process()
         assert done["ProcessingJobStatus"] == "Completed", done
         assert set(batch.files("baseline")) == {"statistics.json", "constraints.json"}
+
+
+@pytest.fixture(scope="module")
+def one_slot() -> Iterator[Jobs]:
+    with EmbeddedSageMaker(jobs=1) as server:
+        yield Jobs(server)
+
+
+@pytest.mark.local
+def test_a_notebook_can_wait_for_the_transform_job_that_it_starts(one_slot: Jobs) -> None:
+    """Also where one job runs at once: the transform job must not wait for the slot that its notebook holds."""
+    batch = BatchJobs(one_slot)
+    batch.create_model()
+    batch.put("in/input.jsonl", json_lines(1))
+    code = f"""import boto3, json
+sagemaker = boto3.client("sagemaker")
+sagemaker.create_transform_job(**json.loads({json.dumps(batch.transform_request())!r}))
+sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
+    TransformJobName={batch.name!r}, WaiterConfig={{"Delay": 1, "MaxAttempts": 30}}
+)"""
+    done = one_slot.run({"report.ipynb": notebook(code)})
+    assert done["TrainingJobStatus"] == "Completed", done.get("FailureReason")
+    assert batch.describe_transform()["TransformJobStatus"] == "Completed"
+
+
+@pytest.mark.local
+def test_a_job_that_waits_for_its_turn_stops_at_once(one_slot: Jobs) -> None:
+    running, waiting = BatchJobs(one_slot), BatchJobs(one_slot)
+    for batch in (running, waiting):
+        batch.create_model("import time\ndef model_fn(d): time.sleep(600)")
+        batch.put("in/input.jsonl", json_lines(1))
+        batch.sagemaker.create_transform_job(**batch.transform_request())
+    wait_until(lambda: "TransformStartTime" in running.describe_transform())
+    waiting.sagemaker.stop_transform_job(TransformJobName=waiting.name)
+    done = waiting.describe_transform()
+    assert (done["TransformJobStatus"], "TransformStartTime" in done) == ("Stopped", False)
+    running.sagemaker.stop_transform_job(TransformJobName=running.name)
+    assert running.wait_transform()["TransformJobStatus"] == "Stopped"
+
+
+@pytest.mark.local
+def test_hugging_face_code_without_its_own_functions_has_the_toolkits(batch: BatchJobs) -> None:
+    batch.create_model("def model_fn(d): return lambda inputs, **options: [{'label': inputs.upper(), **options}]")
+    batch.put("in/input.jsonl", b'{"inputs": "so happy", "parameters": {"top_k": 1}}\n{"inputs": "sad"}\n')
+    done = batch.transform()
+    assert done["TransformJobStatus"] == "Completed", done
+    expected = [[{"label": "SO HAPPY", "top_k": 1}], [{"label": "SAD"}]]
+    assert records(batch.files("out")["input.jsonl.out"]) == expected
 
 
 @pytest.mark.local

@@ -66,8 +66,20 @@ def _read_file(pd: Any, path: Path, dataset_format: Mapping[str, Any]) -> Any:
         text = path.read_text()
         is_lines = dataset_format["json"].get("lines", dataset_format["json"].get("line", True))
         records = [json.loads(line) for line in text.splitlines() if line.strip()] if is_lines else json.loads(text)
-        return pd.json_normalize(records).astype(object)
+        # Objects, or pandas would make 1 of a column with missing values 1.0.
+        return pd.DataFrame([_flat(record) for record in records], dtype=object)
     raise AnalyzerError(f"the dataset format {json.dumps(dataset_format)} is not supported here: only csv and json")
+
+
+def _flat(record: Any) -> dict[str, Any]:
+    """Return an object's members by dotted name."""
+    if not isinstance(record, dict):
+        raise ValueError(f"{json.dumps(record)[:80]} is no JSON object")  # noqa: TRY004 - of the content, like the parser's own
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        inner = _flat(value) if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else {f"{name}.{key}": member for key, member in inner.items()}
+    return flat
 
 
 def _text(value: Any) -> str:

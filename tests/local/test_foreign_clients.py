@@ -1,0 +1,162 @@
+"""
+Clients that know nothing of this project: amazon's SageMaker operators, run as they are against the embedded server.
+
+The deferrable runs need aiobotocore, which pins botocore below the boto3 of the tests' own environment; so they run in another one, which
+``NBJOBS_FOREIGN_PYTHON`` names (see .ci/full), and are left out where there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batch_jobs import BatchJobs, json_lines
+from local_jobs import notebook
+
+if TYPE_CHECKING:
+    from local_jobs import Jobs
+
+pytestmark = pytest.mark.local
+
+PROGRAM = Path(__file__).with_name("foreign_client.py")
+FOREIGN_PYTHON = os.environ.get("NBJOBS_FOREIGN_PYTHON", "")
+CONNECTIONS = ("aws_default", None)
+
+
+class ForeignClient:
+    """Runs the program with nothing but what points it to the server."""
+
+    def __init__(self, jobs: Jobs, home: Path) -> None:
+        self._jobs = jobs
+        self._home = home
+
+    def run(
+        self, operator: str, *, python: str = sys.executable, connection: str | None = "aws_default", **arguments: Any
+    ) -> Any:
+        """Return what the operator returned. ``connection``: the server is named by that connection, or (None) by AWS' own variables."""
+        facts = self._jobs.facts
+        target = {"AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection()} if connection else facts.environment()
+        environment = {
+            **target,
+            "PATH": os.defpath,
+            "HOME": str(self._home),
+            "AIRFLOW_HOME": str(self._home / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        done = subprocess.run(
+            [python, PROGRAM, operator, json.dumps({"aws_conn_id": connection, **arguments})],
+            env=environment,
+            cwd=self._home,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+        return json.loads(line.removeprefix("RESULT"))
+
+
+@pytest.fixture
+def batch(jobs: Jobs) -> BatchJobs:
+    return BatchJobs(jobs)
+
+
+@pytest.fixture
+def client(jobs: Jobs, tmp_path: Path) -> ForeignClient:
+    return ForeignClient(jobs, tmp_path)
+
+
+def training_config(jobs: Jobs) -> dict[str, Any]:
+    request = jobs.request()
+    jobs.stage(request["TrainingJobName"], {"report.ipynb": notebook("print('by a foreign client')")})
+    return request
+
+
+def transform_config(batch: BatchJobs, loading: str = "") -> dict[str, Any]:
+    """Return what SageMakerTransformOperator takes: it makes the model itself."""
+    batch.put("in/input.jsonl", json_lines(3))
+    code = f"{loading}\ndef model_fn(d): return d\ndef transform_fn(m, body, c, a): return body.upper()"
+    model = batch.model_request({"code/inference.py": code})
+    return {"Model": model, "Transform": batch.transform_request()}
+
+
+def processing_config(batch: BatchJobs) -> dict[str, Any]:
+    batch.put("train.csv", b"x,y\n1,a\n2,b\n")
+    return batch.processing_request()
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_the_training_operator_runs_a_notebook(jobs: Jobs, client: ForeignClient, connection: str | None) -> None:
+    config = training_config(jobs)
+    result = client.run(
+        "SageMakerTrainingOperator", connection=connection, config=config, check_interval=1, print_log=False
+    )
+    assert result["Training"]["TrainingJobStatus"] == "Completed"
+    assert "by a foreign client" in json.dumps(jobs.executed(config["TrainingJobName"]))
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_the_transform_operator_makes_a_model_and_transforms(
+    batch: BatchJobs, client: ForeignClient, connection: str | None
+) -> None:
+    config = transform_config(batch)
+    result = client.run("SageMakerTransformOperator", connection=connection, config=config, check_interval=1)
+    assert result["Transform"]["TransformJobStatus"] == "Completed"
+    assert result["Model"]["ModelName"] == batch.name
+    assert batch.files("out")["input.jsonl.out"] == b'{"X": 0}\n{"X": 1}\n{"X": 2}\n'
+
+
+def test_the_transform_operator_finds_names_that_are_free(batch: BatchJobs, client: ForeignClient) -> None:
+    """It asks for a name, and takes ValidationException for "not there": the error codes are part of the contract."""
+    config = transform_config(batch)
+    first = client.run("SageMakerTransformOperator", config=config, check_interval=1)
+    second = client.run("SageMakerTransformOperator", config=config, check_interval=1)
+    names = [(result["Transform"]["TransformJobName"], result["Model"]["ModelName"]) for result in (first, second)]
+    assert names[0] == (batch.name, batch.name)
+    assert all(name.startswith(f"{batch.name}-") for name in names[1])
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_the_processing_operator_makes_a_baseline(
+    batch: BatchJobs, client: ForeignClient, connection: str | None
+) -> None:
+    result = client.run(
+        "SageMakerProcessingOperator", connection=connection, config=processing_config(batch), check_interval=1
+    )
+    assert result["Processing"]["ProcessingJobStatus"] == "Completed"
+    assert set(batch.files("baseline")) == {"statistics.json", "constraints.json"}
+
+
+def test_a_job_that_fails_fails_the_operator_with_the_reason(batch: BatchJobs, client: ForeignClient) -> None:
+    config = transform_config(batch)
+    config["Model"] = batch.model_request({"weights.bin": b""})
+    with pytest.raises(AssertionError, match=r"has no code/inference\.py"):
+        client.run("SageMakerTransformOperator", config=config, check_interval=1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not FOREIGN_PYTHON, reason="NBJOBS_FOREIGN_PYTHON names no Python with amazon's provider and aiobotocore"
+)
+@pytest.mark.parametrize("kind", ["Training", "Transform", "Processing"])
+def test_the_deferrable_operators_wait_in_their_triggers(
+    jobs: Jobs, batch: BatchJobs, client: ForeignClient, kind: str
+) -> None:
+    if kind == "Training":
+        config = training_config(jobs)
+    else:
+        # A job that is done at once is not deferred.
+        slowly = "import time\ntime.sleep(3)"
+        config = transform_config(batch, slowly) if kind == "Transform" else processing_config(batch)
+    result = client.run(
+        f"SageMaker{kind}Operator", python=FOREIGN_PYTHON, config=config, check_interval=1, deferrable=True
+    )
+    assert result["deferred"] is True
+    assert result[kind][f"{kind}JobStatus"] == "Completed"
