@@ -1,0 +1,194 @@
+"""The second leg of a notebook task: results to XComs, errors to Airflow, and what a failed trigger means."""
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from fakes import executed, failed_at, task_context
+from operator_tasks import RAW, Tasks, defer, end, event_of
+
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobConfigError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+)
+
+
+@pytest.fixture
+def task(tmp_path):
+    return Tasks(tmp_path)
+
+
+@pytest.fixture
+def clients(task):
+    return task.clients
+
+
+def test_it_returns_facts_and_outputs_and_pushes_each_output(task, clients):
+    operator, context = task(outputs={"accuracy": float, "splits": list}), task_context()
+    deferred = defer(operator, context)
+    job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5, "splits": [1, 2]}))
+    value = operator.execute_complete(context, event_of(deferred))
+    assert value["outputs"] == {"accuracy": 0.5, "splits": [1, 2]}
+    assert (value["job_name"], value["status"]) == (job_name, "Completed")
+    assert context["ti"].xcoms["accuracy"] == 0.5
+    assert context["ti"].xcoms["splits"] == [1, 2]
+
+
+def test_the_delivered_copy_is_written_after_every_xcom(task, clients):
+    """Its presence tells later tries that the results were handed over: it must be the last thing that happens."""
+    operator, context = task(outputs=["accuracy"]), task_context()
+    deferred = defer(operator, context)
+    ran = executed(RAW, {"accuracy": 0.5})
+    job_name = end(clients, ran=ran)
+    order = []
+    ti, objects = context["ti"], clients.objects
+    push, put = ti.xcom_push, objects.put
+    ti.xcom_push = lambda key, value: (order.append(key), push(key, value))
+    objects.put = lambda uri, body, *, kms_key: (order.append(uri), put(uri, body, kms_key=kms_key))
+    operator.execute_complete(context, event_of(deferred))
+    assert order == ["accuracy", f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"]
+    assert objects.bodies[order[-1]] == ran
+
+
+def test_the_delivered_copy_is_encrypted_with_the_jobs_key(task, clients):
+    task.hook.connection_extra = {"nbjobs": {"s3_kms_key": "alias/default"}}
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    job_name = end(clients, ran=executed(RAW))
+    operator.execute_complete(context, event_of(deferred))
+    assert clients.objects.kms_keys[f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"] == "alias/default"
+
+
+def test_return_output_returns_that_output_and_keeps_the_facts_beside_it(task, clients):
+    """Airflow maps over return values only."""
+    operator, context = task(outputs=["splits"], return_output="splits"), task_context()
+    deferred = defer(operator, context)
+    end(clients, ran=executed(RAW, {"splits": [1, 2]}))
+    assert operator.execute_complete(context, event_of(deferred)) == [1, 2]
+    assert context["ti"].xcoms["nbjobs_result"]["outputs"] == {"splits": [1, 2]}
+
+
+def test_outputs_that_are_right_are_pushed_before_the_task_fails_for_the_others(task, clients):
+    operator, context = task(outputs=["accuracy", "splits"]), task_context()
+    deferred = defer(operator, context)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5, "splits": {"type": "None", "error": "missing"}}))
+    with pytest.raises(NotebookOutputError, match="splits") as caught:
+        operator.execute_complete(context, event_of(deferred))
+    assert isinstance(caught.value, AirflowFailException)
+    assert context["ti"].xcoms["accuracy"] == 0.5
+
+
+def test_a_failed_cell_follows_the_tasks_retries_and_its_notebook_is_delivered(task, clients):
+    operator, context = task(parameters={"epochs": 3}), task_context()
+    deferred = defer(operator, context)
+    ran = failed_at(RAW, 2, "ValueError", "no")
+    job_name = end(clients, "Failed", reason="AlgorithmError: [SM-111]", ran=ran)
+    with pytest.raises(NotebookCellError) as caught:
+        operator.execute_complete(context, event_of(deferred, status="Failed"))
+    assert not isinstance(caught.value, AirflowFailException)
+    assert caught.value.cell == 2
+    assert "'epochs': 3" in str(caught.value)
+    assert clients.objects.bodies[f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"] == ran
+
+
+def test_a_failed_cell_can_fail_the_task_at_once(task, clients):
+    operator, context = task(retry_on_cell_error=False), task_context()
+    deferred = defer(operator, context)
+    end(clients, "Failed", reason="AlgorithmError: x", ran=failed_at(RAW, 2, "ValueError", "no"))
+    with pytest.raises(NotebookCellError) as caught:
+        operator.execute_complete(context, event_of(deferred))
+    assert isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(("was_adopted", "is_fatal"), [(False, True), (True, False)])
+def test_a_stop_by_somebody_is_final_unless_it_was_most_likely_airflow_killing_an_earlier_try(
+    task, clients, was_adopted, is_fatal
+):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    end(clients, "Stopped")
+    with pytest.raises(NotebookJobStoppedError) as caught:
+        operator.execute_complete(context, event_of(deferred, was_adopted=was_adopted))
+    assert isinstance(caught.value, AirflowFailException) is is_fatal
+
+
+def test_a_stale_event_defers_again(task, clients):
+    """Events may be doubled, or outlive their job's state; SageMaker's word counts."""
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    with pytest.raises(TaskDeferred) as again:
+        operator.execute_complete(context, event_of(deferred, attempt=2, was_adopted=True))
+    assert again.value.trigger.serialize()[1]["attempt"] == 2
+    assert again.value.trigger.serialize()[1]["was_adopted"] is True
+
+
+def test_a_job_that_cannot_be_watched_is_an_error_that_a_retry_helps(task, clients):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    with pytest.raises(NotebookJobServiceError, match=r"cannot watch notebook job .*AccessDenied") as caught:
+        operator.execute_complete(context, event_of(deferred, error="AccessDenied"))
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "a retry of this task adopts it" in str(caught.value)
+
+
+def test_a_job_that_is_gone_is_said(task, clients):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    clients.jobs.descriptions.clear()
+    with pytest.raises(NotebookJobConfigError, match="knows no training job"):
+        operator.execute_complete(context, event_of(deferred))
+
+
+@pytest.fixture
+def job_known_to_airflow(monkeypatch):
+    """The XCom that the first leg pushed, as the API server gives it to the resumed worker."""
+
+    def know(context):
+        monkeypatch.setattr(
+            "airflow_nbjobs.execution.job_xcom", lambda key, **_: context["ti"].xcoms.get(key), raising=True
+        )
+
+    return know
+
+
+@pytest.mark.parametrize("stop_on_kill", [True, False])
+def test_a_timed_out_wait_stops_the_job(task, clients, job_known_to_airflow, stop_on_kill):
+    """``stop_on_kill`` is about what users do to a task; the error says that the job was stopped."""
+    operator = task(execution_timeout=timedelta(minutes=5), stop_on_kill=stop_on_kill)
+    context = task_context()
+    defer(operator, context)
+    job_known_to_airflow(context)
+    with pytest.raises(NotebookJobTimeoutError, match=r"was stopped: execution_timeout .0:05:00. has passed"):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    (description,) = clients.jobs.descriptions.values()
+    assert description["TrainingJobStatus"] == "Stopping"
+
+
+def test_a_crashed_trigger_says_nothing_about_the_job_so_the_task_waits_on(task, clients, job_known_to_airflow):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    job_known_to_airflow(context)
+    with pytest.raises(TaskDeferred) as again:
+        operator.resume_execution("__fail__", {"error": "Trigger failure", "traceback": ["boom"]}, context)
+    assert again.value.trigger.job_name == deferred.trigger.job_name
+    assert clients.jobs.count("stop") == 0
+
+
+def test_after_a_crashed_trigger_a_finished_job_is_handed_over(task, clients, job_known_to_airflow):
+    operator, context = task(outputs=["accuracy"]), task_context()
+    defer(operator, context)
+    job_known_to_airflow(context)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    value = operator.resume_execution("__fail__", {"error": "Trigger failure"}, context)
+    assert value["outputs"] == {"accuracy": 0.5}
+
+
+def test_a_task_without_a_record_of_its_job_says_so(task, clients, job_known_to_airflow):
+    context = task_context()
+    job_known_to_airflow(context)
+    with pytest.raises(NotebookJobServiceError, match="no record of its job"):
+        task().resume_execution("__fail__", {"error": "Trigger failure"}, context)

@@ -1,0 +1,126 @@
+"""The first leg of a notebook task: submit or adopt, push what links need, then defer."""
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from fakes import REGION, executed, task_context
+from operator_tasks import RAW, Tasks, defer, end
+
+from airflow_nbjobs.core.errors import (
+    NotebookJobConfigError,
+)
+
+
+@pytest.fixture
+def task(tmp_path):
+    return Tasks(tmp_path)
+
+
+@pytest.fixture
+def clients(task):
+    return task.clients
+
+
+def test_it_submits_pushes_what_links_need_and_then_defers(task, clients):
+    operator, context = task(parameters={"epochs": 3}), task_context()
+    deferred = defer(operator, context)
+    (job_name,) = clients.jobs.descriptions
+    assert clients.jobs.calls == [("create", job_name)]
+    assert (deferred.trigger.job_name, deferred.method_name, deferred.timeout) == (job_name, "execute_complete", None)
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert list(context["ti"].xcoms) == ["nbjobs_job"]
+    assert (job["job_name"], job["attempt"], job["was_adopted"], job["region"]) == (job_name, 0, False, REGION)
+    assert job["console_url"].endswith(f"#/jobs/{job_name}")
+    assert job["executed_notebook_uri"] == f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"
+
+
+def test_the_job_is_told_and_tagged_with_where_it_runs(task, clients):
+    defer(task(), task_context(map_index=3, try_number=1))
+    (request,) = clients.jobs.requests.values()
+    environment = request["Environment"]
+    assert environment["NBJOBS_DAG_ID"] == "d"
+    assert environment["NBJOBS_MAP_INDEX"] == "3"
+    assert "NBJOBS_DATA_INTERVAL_START" not in environment, "this run has none"
+    assert {"Key": "airflow:task_id", "Value": "t"} in request["Tags"]
+    assert request["TrainingJobName"].startswith("d-t-")
+
+
+def test_what_is_left_of_execution_timeout_bounds_the_wait_and_the_job(task, clients):
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    deferred = defer(task(execution_timeout=timedelta(minutes=30)), context)
+    assert timedelta(minutes=19) < deferred.timeout <= timedelta(minutes=20)
+    (request,) = clients.jobs.requests.values()
+    assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
+
+
+def test_a_shorter_runtime_of_the_users_stays(task, clients):
+    defer(task(execution_timeout=timedelta(hours=5), max_runtime_in_seconds="60"), task_context())
+    (request,) = clients.jobs.requests.values()
+    assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == 60
+
+
+def test_without_waiting_it_returns_the_job(task, clients):
+    context = task_context()
+    value = task(wait_for_completion=False).execute(context)
+    (job_name,) = clients.jobs.descriptions
+    assert value["job_name"] == job_name
+    assert value["status"] == "InProgress"
+    assert "nbjobs_job" in context["ti"].xcoms
+
+
+def test_a_wrong_argument_fails_the_task_without_a_retry_and_writes_nothing(task, clients):
+    with pytest.raises(NotebookJobConfigError) as caught:
+        task(instance_type="big", role=None).execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+    assert len(caught.value.problems) == 2
+    assert clients.wrote_nothing
+
+
+def test_no_region_no_credentials_and_a_wrong_argument_are_one_error(task):
+    """With the real connection code, on a machine that has neither."""
+    operator = task(aws_conn_id=None, instance_type="big")
+    operator._hook = None
+    with pytest.raises(NotebookJobConfigError) as caught:
+        operator.execute(task_context())
+    first, second, third = caught.value.problems
+    assert first.startswith("no AWS region is configured; set region_name on the task")
+    assert second.startswith("no AWS credentials were found; give the AWS connection")
+    assert third.startswith("instance_type")
+
+
+def test_defaults_of_the_connection_fill_in_and_an_argument_wins(task, clients):
+    task.hook.connection_extra = {
+        "nbjobs": {"role": "arn:aws:iam::123456789012:role/Default", "s3_root_uri": "s3://other/x"}
+    }
+    defer(task(role=None), task_context())
+    (request,) = clients.jobs.requests.values()
+    assert request["RoleArn"].endswith("role/Default")
+    assert request["OutputDataConfig"]["S3OutputPath"] == "s3://bucket/nbjobs"
+
+
+def test_a_retry_adopts_the_running_job(task, clients):
+    defer(task(retries=2), task_context(max_tries=2))
+    context = task_context(try_number=2, max_tries=2)
+    deferred = defer(task(task_id="t2", retries=2), context)
+    assert len(clients.jobs.descriptions) == 1
+    assert deferred.trigger.was_adopted is True
+    assert context["ti"].xcoms["nbjobs_job"]["was_adopted"] is True
+
+
+def test_a_clear_begins_a_new_generation_with_a_job_of_its_own(task, clients):
+    """Airflow sets max_tries to try_number + retries: the next try is the first of another generation."""
+    defer(task(retries=2), task_context(max_tries=2))
+    defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=3))
+    assert len(clients.jobs.descriptions) == 2
+    assert clients.jobs.count("describe") == 0
+
+
+def test_a_retry_hands_over_the_results_of_a_job_that_has_completed_meanwhile(task, clients):
+    defer(task(retries=1), task_context(max_tries=1))
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    context = task_context(try_number=2, max_tries=1)
+    value = task(task_id="t2", retries=1, outputs=["accuracy"]).execute(context)
+    assert value["outputs"] == {"accuracy": 0.5}
+    assert len(clients.jobs.descriptions) == 1
