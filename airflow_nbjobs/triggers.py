@@ -216,6 +216,14 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
             name: value for name, value in arguments.items() if name not in ("attempt", "was_adopted", "stop_on_kill")
         }
 
+    def get_template_env(self, dag: Any = None) -> Any:
+        """Refuse undefined names, as a worker does: Airflow's own environment of triggers makes empty texts of them, and so the name of another job."""
+        from jinja2 import StrictUndefined
+
+        environment = super().get_template_env(dag)
+        environment.undefined = StrictUndefined
+        return environment
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         reference = parse_job_reference(self.job_name, region_name=self.region_name)
         self.job_name, self.region_name = reference.job_name, reference.region
