@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ NAMES = ("preprocess.ipynb", "training.ipynb", "prepare-test-set.ipynb", "transf
 
 PREPARED = ("train_rows", "train_s3_uri", "label_counts")
 TRAINED = ("accuracy", "model_s3_uri", "test_rows_used")
+
+HAS_TRANSFORMERS = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import boto3
 import nbformat
 import pytest
 from moto.server import ThreadedMotoServer
-from sample_runs import NAMES, NOTEBOOKS, PREPARED, TRAINED, Aws, Run, execute, kernel_environment
+from sample_runs import HAS_TRANSFORMERS, NAMES, NOTEBOOKS, PREPARED, TRAINED, Aws, Run, execute, kernel_environment
 
 from airflow_nbjobs.local.sample_data import sample_objects
 
@@ -216,9 +216,6 @@ def test_an_unknown_model_is_refused_with_the_models_there_are(aws, tmp_path):
     assert run.exit_code == 1
     expected = "ValueError: model_name 'bert-huge' is not available; choose one of: baseline, tiny, bert-base-cased"
     assert expected in run.log
-
-
-HAS_TRANSFORMERS = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate"))
 
 
 @pytest.mark.local

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sample_runs import HAS_TRANSFORMERS
 
 from airflow_nbjobs.core.naming import parse_s3_uri
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
@@ -239,11 +240,27 @@ def test_what_the_sentiment_pipeline_names_lies_in_s3(sagemaker, sentiment):
 def test_the_sentiment_pipeline_starts_its_jobs_by_the_role_of_the_notebook_job(sagemaker, sentiment):
     assert sentiment.state == "success"
     client = sagemaker.client("sagemaker")
-    (transform,) = client.list_transform_jobs()["TransformJobSummaries"]
-    names = [each["ProcessingJobName"] for each in client.list_processing_jobs()["ProcessingJobSummaries"]]
-    assert sorted(name.rpartition("-")[2] for name in names) == ["baseline", "report"]
-    roles = {client.describe_processing_job(ProcessingJobName=name)["RoleArn"] for name in names}
-    assert roles == {sagemaker.facts.role_arn}
-    described = client.describe_transform_job(TransformJobName=transform["TransformJobName"])
     capture = sentiment.xcoms["transform-monitor", "capture_s3_uri"]
-    assert described["DataCaptureConfig"]["DestinationS3Uri"] == capture
+    name = capture.split("/")[-2]
+    transform = client.describe_transform_job(TransformJobName=name)
+    assert transform["DataCaptureConfig"]["DestinationS3Uri"] == capture
+    analyses = [client.describe_processing_job(ProcessingJobName=f"{name}-{each}") for each in ("baseline", "report")]
+    assert {each["RoleArn"] for each in analyses} == {sagemaker.facts.role_arn}
+    assert sentiment.xcoms["transform-monitor", "nbjobs_job"]["job_name"].startswith(name.rpartition("-")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_TRANSFORMERS, reason="needs the extra bert: pip install 'airflow-nbjobs[bert]'")
+def test_the_sentiment_pipeline_serves_the_transformer_that_it_has_trained(airflow, sagemaker):
+    """An image for Transformers, the same inference.py; the accuracy shows that it has learned, and is no measure of BERT."""
+    run = airflow.run("sentiment_pipeline", "2026-01-06", model_name="tiny")
+    assert run.state == "success", run.log[-5000:]
+    assert run.xcoms["training", "accuracy"] > 0.7
+    bucket, key = parse_s3_uri(run.xcoms["transform-monitor", "predictions_s3_uri"])
+    assert "/monitor/tiny/" in key
+    body = sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    labels = [json.loads(line)["label"] for line in body.splitlines()]
+    counts = {name: labels.count(name) for name in ("negative", "positive")}
+    assert run.xcoms["transform-monitor", "predicted_counts"] == counts
+    assert min(counts.values()) > 200
+    assert sum(counts.values()) == run.xcoms["training", "test_rows_used"] == 1000
