@@ -19,7 +19,13 @@ def test_python_blocks_run(source, tmp_path):
     """In a process of its own, as Airflow parses a DAG file."""
     file = tmp_path / "block.py"
     file.write_text(source, encoding="utf-8")
-    done = subprocess.run([sys.executable, "-W", "error::DeprecationWarning:block", file], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:block", file],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
