@@ -195,13 +195,16 @@ def test_a_container_that_ignores_sigterm_is_killed_after_the_grace(jobs: Jobs, 
         clients=connect(jobs.facts),
     )
     request = jobs.request(
-        AlgorithmSpecification=jobs.algorithm("/bin/bash", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+        AlgorithmSpecification=jobs.algorithm(
+            "/bin/bash", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+        )
     )
     del request["InputDataConfig"]
     job = new_job(request, arn="arn:aws:sagemaker:eu-west-1:123456789012:training-job/x", now=time.time())
     registry.add(job)
     runner.submit(job)
-    wait_until(lambda: registry.get(job.name).secondary_status == "Training")
+    # Before its trap is set the shell would end at once, as any program does that has just begun.
+    wait_until(lambda: "ready" in jobs.log(job.name) if group_exists(jobs) else False)
     registry.change(job.name, lambda current: current.stopping(now=time.time()))
     runner.stop(job.name)
     begin = time.monotonic()
