@@ -26,7 +26,7 @@ from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
 from airflow_nbjobs.failures import surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
-from airflow_nbjobs.links import JOB_KEY, job_urls
+from airflow_nbjobs.links import ATTEMPTS_KEY, JOB_KEY, REMEMBERED_FACTS, job_urls
 from airflow_nbjobs.settings import read_settings
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 _JOB_VERSION = 1
+_MOST_REMEMBERED = 50
 _ASK_SECONDS = 3.0  # for Airflow's word on the task, once its process has been told to end
 
 
@@ -119,6 +120,9 @@ class Execution:
             "job_name": submission.job_name,
             "job_arn": submission.arn,
             "attempt": submission.attempt,
+            # What the name was made of and Airflow does not keep: a clear gives the run a new start, and the task another generation.
+            "generation": job.run.key.generation,
+            "run_started_microseconds": job.run.key.run_started_microseconds,
             "was_adopted": submission.adopted is not None,
             "region": region,
             "instance_type": job.spec.instance_type,
@@ -128,7 +132,23 @@ class Execution:
             **job_urls(region, submission.job_name, submission.location.executed_notebook_uri),
         }
         self._ti.xcom_push(key=JOB_KEY, value=facts)
+        self._remember({name: facts[name] for name in REMEMBERED_FACTS})
         self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"])
+
+    def _remember(self, attempt: dict[str, Any]) -> None:
+        """
+        Add the job to the list from which pages offer a task's earlier jobs: the XCom is gone with the next try.
+
+        For people only: what is submitted, adopted or stopped is decided by names alone. Airflow before 3.3 has no such store.
+        """
+        store: Any = self._context.get("task_state_store")
+        if store is None:
+            return
+        try:
+            earlier = [each for each in store.get(ATTEMPTS_KEY) or [] if each != attempt]
+            store.set(ATTEMPTS_KEY, [*earlier, attempt][-_MOST_REMEMBERED:])
+        except Exception as error:  # noqa: BLE001 - the job runs; no list of it may fail the task
+            self._operator.log.warning("The list of this task's jobs could not be kept: %s", error)
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.context import shortened
+from airflow_nbjobs.core.errors import NotebookCellError
+from airflow_nbjobs.links import END_KEY
 
 if TYPE_CHECKING:
     from airflow_nbjobs.aws.job import Log
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.status import JobSnapshot
 
 RESULT_KEY = "nbjobs_result"
+_HEADLINE_CHARACTERS = 1000
+_END_FACTS = ("job_name", "status", "started_at", "ended_at", "duration_seconds", "billable_seconds")
 
 
 def log_transitions(log: Log, snapshot: JobSnapshot, seen: int) -> int:
@@ -46,8 +50,20 @@ def push_result(ti: Any, result: JobResult, return_output: str | None) -> Any:
     """Push each output under its own key, also where others are wrong; return what becomes ``return_value``."""
     for name, value in result.outputs.items():
         ti.xcom_push(key=name, value=value)
+    ti.xcom_push(key=END_KEY, value=_end_of(result))
     facts = {**result.facts, "outputs": dict(result.outputs)}
     if return_output is None:
         return facts
     ti.xcom_push(key=RESULT_KEY, value=facts)
     return result.outputs.get(return_output)
+
+
+def _end_of(result: JobResult) -> dict[str, Any]:
+    error = result.error
+    end: dict[str, Any] = {name: result.facts.get(name) for name in _END_FACTS}
+    end["outputs"] = sorted(result.outputs)
+    if error is not None:
+        # The headline quotes the exception's text, which may be long; XComs are no place for the rest of the error.
+        cell = error.cell if isinstance(error, NotebookCellError) else None
+        end["error"] = {"type": type(error).__name__, "headline": error.headline[:_HEADLINE_CHARACTERS], "cell": cell}
+    return end

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 JOB_KEY = "nbjobs_job"  # XCom: what links and pages need to know of the job, pushed before the task defers
 
+END_KEY = "nbjobs_end"  # XCom: how the job ended, small, and there for a failure too
+ATTEMPTS_KEY = "nbjobs_attempts"  # task state store: the task's jobs, oldest first
+REMEMBERED_FACTS = ("job_name", "generation", "run_started_microseconds", "attempt")
+
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 

@@ -50,7 +50,7 @@ def test_the_delivered_copy_is_written_after_every_xcom(task, clients):
     ti.xcom_push = lambda key, value: (order.append(key), push(key, value))
     objects.put = lambda uri, body, *, kms_key: (order.append(uri), put(uri, body, kms_key=kms_key))
     operator.execute_complete(context, event_of(deferred))
-    assert order == ["accuracy", f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"]
+    assert order == ["accuracy", "nbjobs_end", f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"]
     assert objects.bodies[order[-1]] == ran
 
 
@@ -93,6 +93,30 @@ def test_a_failed_cell_follows_the_tasks_retries_and_its_notebook_is_delivered(t
     assert caught.value.cell == 2
     assert "'epochs': 3" in str(caught.value)
     assert clients.objects.bodies[f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"] == ran
+
+
+def test_how_a_job_ended_is_there_for_pages_also_when_it_failed(task, clients):
+    """A failed task returns nothing; a page over all jobs reads one small value of each."""
+    operator, context = task(outputs=["accuracy"]), task_context()
+    deferred = defer(operator, context)
+    job_name = end(clients, "Failed", reason="AlgorithmError: x", ran=failed_at(RAW, 2, "ValueError", "no" * 900))
+    with pytest.raises(NotebookCellError):
+        operator.execute_complete(context, event_of(deferred))
+    ended = context["ti"].xcoms["nbjobs_end"]
+    assert (ended["job_name"], ended["status"], ended["outputs"]) == (job_name, "Failed", [])
+    assert (ended["error"]["type"], ended["error"]["cell"]) == ("NotebookCellError", 2)
+    assert ended["error"]["headline"].startswith(f"Notebook job '{job_name}' failed in cell 2: ValueError: nono")
+    assert len(ended["error"]["headline"]) == 1000
+
+
+def test_how_a_job_succeeded_is_there_for_pages_without_its_outputs(task, clients):
+    operator, context = task(outputs=["accuracy"]), task_context()
+    deferred = defer(operator, context)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    facts = operator.execute_complete(context, event_of(deferred))
+    ended = context["ti"].xcoms["nbjobs_end"]
+    assert ended == {name: facts[name] for name in ended if name != "outputs"} | {"outputs": ["accuracy"]}
+    assert {"duration_seconds", "billable_seconds", "started_at"} <= set(ended)
 
 
 def test_a_failed_cell_can_fail_the_task_at_once(task, clients):

@@ -35,6 +35,41 @@ def test_it_submits_pushes_what_links_need_and_then_defers(task, clients):
     assert job["executed_notebook_uri"] == f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"
 
 
+class FakeStateStore:
+    """Airflow's task state store: it outlives tries and clears."""
+
+    def __init__(self):
+        self.values = {}
+        self.is_broken = False
+
+    def get(self, key):
+        if self.is_broken:
+            raise RuntimeError("no API")
+        return self.values.get(key)
+
+    def set(self, key, value):
+        self.values[key] = value
+
+
+def test_pages_find_every_job_that_the_task_ever_had(task, clients):
+    store, operator = FakeStateStore(), task()
+    for max_tries in (0, 1):
+        context = task_context(max_tries=max_tries, try_number=max_tries + 1) | {"task_state_store": store}
+        defer(operator, context)
+    jobs = store.values["nbjobs_attempts"]
+    assert [each["job_name"] for each in jobs] == list(clients.jobs.descriptions)
+    assert [(each["generation"], each["attempt"]) for each in jobs] == [(0, 0), (1, 0)]
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert jobs[-1] == {name: job[name] for name in jobs[-1]}
+
+
+def test_a_store_that_fails_leaves_the_job_alone(task, clients):
+    store = FakeStateStore()
+    store.is_broken = True
+    defer(task(), task_context() | {"task_state_store": store})
+    assert len(clients.jobs.descriptions) == 1
+
+
 def test_the_job_is_told_and_tagged_with_where_it_runs(task, clients):
     defer(task(), task_context(map_index=3, try_number=1))
     (request,) = clients.jobs.requests.values()
