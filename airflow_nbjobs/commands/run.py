@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the job; 0 if it completed and every output is right."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
+    arguments, executed_path = _arguments(args), _executed_path(args)
     with contextlib.ExitStack() as stack:
         defaults: dict[str, Any] = {}
         region: str | None
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             make_client, region, has_credentials = _machine(args.region_name)
         clients = AwsClients(make_client)
         job = prepare_job(
-            defaults | _arguments(args),
+            defaults | arguments,
             run=_own_run(args.input_notebook),
             where=Surroundings(folders=[Path.cwd()], region=region, has_credentials=has_credentials, clients=clients),
         )
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             clients.jobs.stop(submission.job_name)
             raise
         result = read_result(snapshot, submission.location, _expectation(args, job), clients)
-        return _report(args, result)
+        return _report(result, executed_path)
 
 
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:
@@ -225,16 +226,36 @@ def _expectation(args: argparse.Namespace, job: PreparedJob) -> Expectation:
     )
 
 
-def _report(args: argparse.Namespace, result: JobResult) -> int:
+def _executed_path(args: argparse.Namespace) -> Path:
+    """Return where the executed notebook goes; a folder that cannot take it is an error now, not after the job has been paid."""
+    notebook = Path(args.input_notebook)
+    if args.executed:
+        path = Path(args.executed)
+    elif args.input_notebook.startswith("s3://"):
+        path = Path(f"{notebook.stem}.executed.ipynb")
+    else:
+        path = notebook.with_name(f"{notebook.stem}.executed.ipynb")
+    if path.is_dir():
+        raise NotebookJobConfigError(
+            f"The executed notebook cannot be saved as '{path}': that is a folder; name a file"
+        )
+    if path.parent.is_dir() and not os.access(path.parent, os.W_OK):
+        raise NotebookJobConfigError(
+            f"The executed notebook cannot be saved in '{path.parent}': no right to write there; name a file with --executed"
+        )
+    if args.executed and not path.parent.is_dir():
+        raise NotebookJobConfigError(
+            f"The executed notebook cannot be saved in '{path.parent}': there is no such folder"
+        )
+    return path
+
+
+def _report(result: JobResult, executed_path: Path) -> int:
     for warning in result.warnings:
         log.warning("%s", warning)
     if result.executed_notebook is not None:
-        source = Path(
-            args.input_notebook.rpartition("/")[2] if args.input_notebook.startswith("s3://") else args.input_notebook
-        )
-        path = Path(args.executed) if args.executed else source.with_name(f"{source.stem}.executed.ipynb")
-        path.write_bytes(result.executed_notebook)
-        log.info("Executed notebook: %s", os.fspath(path))
+        executed_path.write_bytes(result.executed_notebook)
+        log.info("Executed notebook: %s", os.fspath(executed_path))
     for name, value in result.outputs.items():
         print(f"{name} = {json.dumps(value)}")
     if result.error is not None:
