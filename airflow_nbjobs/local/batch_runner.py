@@ -8,19 +8,18 @@ training jobs: a notebook that waits for the transform job it has started would 
 from __future__ import annotations
 
 import logging
-import queue
 import shutil
 import tempfile
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_nbjobs.local.batch_jobs import BatchJob, BatchOutcome
-from airflow_nbjobs.local.container import Container, Failure, WorkDir, start_container
+from airflow_nbjobs.local.container import Failure, WorkDir, start_container
 from airflow_nbjobs.local.jobs import IN_PROGRESS
 from airflow_nbjobs.local.logs import LogStream
+from airflow_nbjobs.local.slots import Run, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,15 +101,10 @@ class Work(Protocol):
 
 
 @dataclass(slots=True)
-class _Run:
+class _Run(Run):
     job: BatchJob
     work: Work
     registry: Resources[BatchJob]
-    is_claimed: bool = False  # by a worker, or by a stop that came before one
-    stop: threading.Event = field(default_factory=threading.Event)
-    wake: threading.Event = field(default_factory=threading.Event)  # something above or below has become true
-    ended: threading.Event = field(default_factory=threading.Event)
-    container: Container | None = None
 
     def change(self, change: Callable[[BatchJob], BatchJob]) -> BatchJob:
         return self.registry.change(self.job.name, change)
@@ -119,58 +113,19 @@ class _Run:
 class BatchRunner:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._runs: dict[str, _Run] = {}
-        self._closing = threading.Event()
-        # These threads fork the containers and so must live as long as the server, see start_container.
-        self._workers = [
-            threading.Thread(target=self._serve, name=f"batch job {n}", daemon=True)
-            for n in range(platform.settings.parallel_jobs)
-        ]
-        for worker in self._workers:
-            worker.start()
+        self._slots = Slots(platform.settings.parallel_jobs, name="batch job", work=self._run)
 
     def submit(self, job: BatchJob, work: Work, registry: Resources[BatchJob]) -> None:
-        with self._lock:
-            self._runs[job.arn] = _Run(job, work, registry)
-        self._queue.put(job.arn)
+        self._slots.add(job.arn, _Run(job, work, registry))
 
     def stop(self, arn: str) -> None:
         """Make a job stop that its registry already shows as Stopping; returns at once."""
-        with self._lock:
-            run = self._runs.get(arn)
-            if run is None:
-                return
-            run.stop.set()
-            run.wake.set()
-            is_waiting, run.is_claimed = not run.is_claimed, True
-        if is_waiting:
+        if run := self._slots.stop(arn):
             run.change(lambda job: job.concluded(BatchOutcome(), now=time.time()))
 
     def close(self) -> None:
         """Kill every job, at once, and return when their processes are gone."""
-        with self._lock:
-            self._closing.set()
-            runs = list(self._runs.values())
-        for run in runs:
-            run.stop.set()
-            if run.container:
-                run.container.kill()
-        for _ in self._workers:
-            self._queue.put(None)
-        for worker in self._workers:
-            worker.join(timeout=10)
-
-    def _serve(self) -> None:
-        while (arn := self._queue.get()) is not None:
-            with self._lock:
-                run = self._runs[arn]
-                is_mine, run.is_claimed = not run.is_claimed, True
-            if is_mine and not self._closing.is_set():
-                self._run(run)
-            with self._lock:
-                del self._runs[arn]
+        self._slots.close()
 
     def _run(self, run: _Run) -> None:
         settings = self._platform.settings
@@ -182,7 +137,7 @@ class BatchRunner:
         except Exception:
             LOG.exception("%s: the embedded SageMaker itself failed", run.job.arn)
             outcome = BatchOutcome(INTERNAL_ERROR)
-        if self._closing.is_set():
+        if self._slots.is_closing:
             return
         ended = run.change(lambda job: job.concluded(outcome, now=time.time()))
         LOG.info("%s %s %s in %.1f s", run.job.kind.words, ended.name, ended.status, time.time() - ended.created)
@@ -219,33 +174,22 @@ class BatchRunner:
             keep=self._platform.image.keep,
             has_network=launch.has_network,
         )
-        with self._lock:
-            run.container = container
-            if self._closing.is_set():
-                container.kill()
-        failure = container.wait_started()
-        watch = threading.Thread(target=self._watch, args=(run, container), daemon=True)
-        watch.start()
-        while output := container.read():
-            log.write(output)
-        exit_code = container.wait()
-        run.ended.set()
-        run.wake.set()
-        watch.join()
+        exit_code, failure = self._slots.supervise(
+            run,
+            container,
+            write=log.write,
+            max_runtime_seconds=run.work.max_runtime_seconds,
+            on_time_over=lambda: _end_time(run),
+            grace_seconds=self._platform.settings.stop_grace_seconds,
+        )
         if failure:
             raise _start_error(failure)
         return exit_code
 
-    def _watch(self, run: _Run, container: Container) -> None:
-        """Stop the container when it is told to, or when its time is over: SIGTERM, the grace, SIGKILL."""
-        if not run.wake.wait(run.work.max_runtime_seconds):
-            run.change(lambda job: job.stopping(now=time.time()) if job.status == IN_PROGRESS else job)
-            run.stop.set()
-        elif run.ended.is_set():
-            return
-        container.terminate()
-        if not run.ended.wait(self._platform.settings.stop_grace_seconds):
-            container.kill()
+
+def _end_time(run: _Run) -> None:
+    run.change(lambda job: job.stopping(now=time.time()) if job.status == IN_PROGRESS else job)
+    run.stop.set()
 
 
 def _start_error(failure: Failure) -> Exception:

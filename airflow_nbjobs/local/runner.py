@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import errno
 import logging
-import queue
 import shutil
 import tempfile
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +29,7 @@ from airflow_nbjobs.local.jobs import (
     conclude,
 )
 from airflow_nbjobs.local.logs import LogStream
+from airflow_nbjobs.local.slots import Run, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,15 +64,8 @@ class RunnerSettings:
 
 
 @dataclass(slots=True)
-class _Run:
-    """What another thread may do to a job: ask it to stop, or kill it because the server ends."""
-
+class _Run(Run):
     name: str
-    is_claimed: bool = False  # by a worker, or by a stop that came before one
-    stop: threading.Event = field(default_factory=threading.Event)
-    wake: threading.Event = field(default_factory=threading.Event)  # something below, or above, has become true
-    ended: threading.Event = field(default_factory=threading.Event)
-    container: Container | None = None
     ran_too_long: bool = False
 
 
@@ -92,61 +84,23 @@ class Runner:
         self._image = image
         self._registry = registry
         self._clients = clients
-        self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._runs: dict[str, _Run] = {}
-        self._closing = threading.Event()
-        # These threads fork the containers and so must live as long as the server, see start_container.
-        self._workers = [
-            threading.Thread(target=self._work, name=f"job {n}", daemon=True) for n in range(settings.parallel_jobs)
-        ]
-        for worker in self._workers:
-            worker.start()
+        self._slots = Slots(settings.parallel_jobs, name="job", work=self._run)
 
     def submit(self, job: TrainingJob) -> None:
-        with self._lock:
-            waiting = len(self._runs) >= self._settings.parallel_jobs
-            self._runs[job.name] = _Run(job.name)
-        if waiting:
+        def show_waiting() -> None:
             text = f"Pending: the embedded SageMaker runs {self._settings.parallel_jobs} jobs at once"
             self._registry.change(job.name, lambda waiting: waiting.moved("Starting", now=time.time(), message=text))
-        self._queue.put(job.name)
+
+        self._slots.add(job.name, _Run(job.name), on_full=show_waiting)
 
     def stop(self, name: str) -> None:
         """Make a job stop that the registry already shows as Stopping; returns at once."""
-        with self._lock:
-            run = self._runs.get(name)
-            if run is None:
-                return
-            run.stop.set()
-            run.wake.set()
-            is_waiting, run.is_claimed = not run.is_claimed, True
-        if is_waiting:
+        if self._slots.stop(name):
             self._registry.change(name, lambda job: conclude(job, Outcome(), now=time.time()))
 
     def close(self) -> None:
         """Kill every job, at once, and return when their processes are gone."""
-        with self._lock:
-            self._closing.set()
-            runs = list(self._runs.values())
-        for run in runs:
-            run.stop.set()
-            if run.container:
-                run.container.kill()
-        for _ in self._workers:
-            self._queue.put(None)
-        for worker in self._workers:
-            worker.join(timeout=10)
-
-    def _work(self) -> None:
-        while (name := self._queue.get()) is not None:
-            with self._lock:
-                run = self._runs[name]
-                is_mine, run.is_claimed = not run.is_claimed, True
-            if is_mine and not self._closing.is_set():
-                self._run(run)
-            with self._lock:
-                del self._runs[name]
+        self._slots.close()
 
     def _run(self, run: _Run) -> None:
         job = self._registry.get(run.name)
@@ -156,7 +110,7 @@ class Runner:
         except Exception:
             LOG.exception("%s: the embedded SageMaker itself failed", run.name)
             outcome = Outcome("InternalServerError: We encountered an internal error. Please try again.")
-        if self._closing.is_set():
+        if self._slots.is_closing:
             return
         ended = self._registry.change(run.name, lambda current: conclude(current, outcome, now=time.time()))
         LOG.info(
@@ -193,22 +147,17 @@ class Runner:
         log = LogStream(self._clients.logs, f"{job.name}/algo-1-{int(time.time())}")
         try:
             container = self._start(job, work)
-            with self._lock:
-                run.container = container
-                if self._closing.is_set():
-                    container.kill()
-            failure = container.wait_started()
-            watch = threading.Thread(target=self._watch, args=(run, container, job.max_runtime_seconds), daemon=True)
-            watch.start()
-            while output := container.read():
-                log.write(output)
-            exit_code = container.wait()
-            run.ended.set()
-            run.wake.set()
-            watch.join()
+            exit_code, failure = self._slots.supervise(
+                run,
+                container,
+                write=log.write,
+                max_runtime_seconds=job.max_runtime_seconds,
+                on_time_over=lambda: self._end_time(run),
+                grace_seconds=self._settings.stop_grace_seconds,
+            )
         finally:
             log.end()
-        if self._closing.is_set():
+        if self._slots.is_closing:
             return Outcome()
         if failure:
             log.join()
@@ -243,21 +192,13 @@ class Runner:
             has_network=not job.request.get("EnableNetworkIsolation", False),
         )
 
-    def _watch(self, run: _Run, container: Container, max_runtime_seconds: float) -> None:
-        """Stop the container when it is told to, or when its time is over: SIGTERM, the grace, SIGKILL."""
-
+    def _end_time(self, run: _Run) -> None:
         def exceed(job: TrainingJob) -> TrainingJob:
             # A stop by hand at the same moment is a stop by hand: only the change that makes the job Stopping counts.
             run.ran_too_long = job.status == IN_PROGRESS
             return job.stopping(now=time.time()) if run.ran_too_long else job
 
-        if not run.wake.wait(max_runtime_seconds):
-            self._registry.change(run.name, exceed)
-        elif run.ended.is_set():
-            return
-        container.terminate()
-        if not run.ended.wait(self._settings.stop_grace_seconds):
-            container.kill()
+        self._registry.change(run.name, exceed)
 
     def _upload(self, job: TrainingJob, work: WorkDir) -> str | None:
         """Upload what the container left; returns the FailureReason if that fails."""
