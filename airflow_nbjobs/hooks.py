@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
+from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients, Boto3TrainingJobs
 from airflow_nbjobs.aws.translate import translated
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError
@@ -80,13 +80,27 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         # Amazon's hook walks the whole call stack for its user agent: 80 ms, once instead of once a client.
         return Config(max_pool_connections=UPLOAD_THREADS).merge(self._get_config())
 
-    def client(self, service_name: str) -> Any:
-        """Return a new boto3 client of this connection."""
+    @cached_property
+    def polled_jobs(self) -> Boto3TrainingJobs:
+        """The port for a poller: it paces its calls itself, so botocore may not repeat them, and a dead endpoint may not hold its thread for minutes."""
+        from botocore.config import Config
+
+        patience = Config(connect_timeout=10, read_timeout=30).merge(self.client_config)
+        return Boto3TrainingJobs(
+            self.client("sagemaker", patience.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"})))
+        )
+
+    def client(self, service_name: str, config: Any = None) -> Any:
+        """
+        Return a new boto3 client of this connection.
+
+        :param config: in place of ``client_config``.
+        """
         # boto3 sessions are not thread-safe while a client is made.
         with _client_lock:
             return self.session.client(
                 service_name,
                 endpoint_url=self.conn_config.get_service_endpoint_url(service_name=service_name),
-                config=self.client_config,
+                config=config or self.client_config,
                 verify=self.verify,
             )

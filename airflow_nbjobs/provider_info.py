@@ -59,6 +59,14 @@ def get_provider_info() -> dict[str, Any]:
                         "Tells this Airflow apart from others that share an AWS account and have the same DAGs; part of every job's identity.",
                         "production",
                     ),
+                    "list_calls_per_second": _option(
+                        "ListTrainingJobs calls a second that a triggerer may make for all waiting notebook jobs (DescribeTrainingJob: five times as many); 1 unless said otherwise.",
+                        "0.5",
+                    ),
+                    "polling_interval": _option(
+                        "Shortest seconds between two looks at a waiting job, while the budget allows it; 5 unless said otherwise. waiter_delay, if shorter, wins.",
+                        "30",
+                    ),
                 },
             }
         },

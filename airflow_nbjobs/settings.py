@@ -1,7 +1,7 @@
 """
 Organisation-wide defaults: the AWS connection's extra first, then section ``[nbjobs]`` of the Airflow configuration.
 
-Called by the operator inside ``execute``; read in functions, so that tests pass values instead of reloading modules.
+Called by the operator inside ``execute`` and by the trigger; read in functions, so that tests pass values instead of reloading modules.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.polling import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,3 +73,29 @@ def read_settings(connection_extra: Mapping[str, Any]) -> Settings:
             f"the AWS connection's extra has unknown keys under 'nbjobs': {', '.join(unknown)}; known are {', '.join(JOB_DEFAULTS)}"
         )
     return Settings(job_defaults=configured | extra, deployment=conf.get(SECTION, "deployment", fallback=""))
+
+
+def read_pace() -> Pace:
+    """
+    Read how fast a triggerer may ask for waiting jobs; the process's own configuration alone, since its budget is one.
+
+    :raises NotebookJobConfigError: a value is no number above zero.
+    """
+    pace = Pace()
+    return Pace(
+        list_calls_per_second=_positive("list_calls_per_second", pace.list_calls_per_second),
+        polling_interval_seconds=_positive("polling_interval", pace.polling_interval_seconds),
+    )
+
+
+def _positive(option: str, default: float) -> float:
+    from airflow.configuration import conf
+
+    text = conf.get(SECTION, option, fallback="") or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise NotebookJobConfigError(f"[{SECTION}] {option} is {text!r}; it has to be a number above zero")
+    return value

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_nbjobs.aws.poller import PollerKey, shared_poller
+from airflow_nbjobs.aws.pollers import PollerKey, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.reference import parse_job_reference
+from airflow_nbjobs.settings import read_pace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_nbjobs.aws.clients import Boto3TrainingJobs
+    from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 EVENT_VERSION = 1
 # What Airflow 3.0-3.2 puts into the cancellation of a trigger when a user has changed the task; from 3.3 on it calls `on_kill` instead.
@@ -38,6 +40,7 @@ class NotebookJobTrigger(BaseTrigger):
     Yield one event when the training job is in a terminal state, or when it cannot be watched.
 
     Event: ``{"version": 1, "job_name", "attempt", "status", "secondary_status", "error"}``; ``error`` is None, or why the job cannot be watched.
+    Whoever reads it ignores keys that it does not know, so that another source of news than the poller may say more.
 
     :param attempt: k-th job of the task's generation; comes back in the event.
     :param was_adopted: the job was taken over from an earlier try; comes back in the event.
@@ -99,10 +102,10 @@ class NotebookJobTrigger(BaseTrigger):
             "error": None,
         }
         try:
-            snapshot = await shared_poller(key, self._open_jobs).wait(
+            summary = await shared_poller(key, self._open_jobs, read_pace).wait(
                 self.job_name, waiter_delay_seconds=self.waiter_delay
             )
-            event |= {"status": snapshot.status, "secondary_status": snapshot.secondary_status}
+            event |= {"status": summary.status, "secondary_status": summary.secondary_status}
         except asyncio.CancelledError as cancelled:
             if cancelled.args == (_USER_ACTION,) and not hasattr(BaseTrigger, "on_kill"):
                 await self._stop_detached()
@@ -114,9 +117,20 @@ class NotebookJobTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _open_jobs(self) -> Boto3TrainingJobs:
-        from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+        """Return the port for the poller."""
+        hook = await self._open_hook()
+        return await asyncio.to_thread(lambda: hook.polled_jobs)
 
+    async def _open_stopping_jobs(self) -> Boto3TrainingJobs:
+        """Return a port whose calls botocore repeats: a stop is asked for once."""
+        hook = await self._open_hook()
+        return await asyncio.to_thread(lambda: hook.clients.jobs)
+
+    async def _open_hook(self) -> SageMakerNotebookJobHook:
         def read_connection() -> SageMakerNotebookJobHook:
+            # Imported here, not in the loop: amazon's hook and boto3 take half a second.
+            from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+
             hook = SageMakerNotebookJobHook(
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
@@ -127,8 +141,7 @@ class NotebookJobTrigger(BaseTrigger):
             return hook
 
         # Airflow 3.0 and 3.1 answer a trigger's question for a connection only on asgiref's thread, not on any other.
-        hook = await sync_to_async(read_connection)()
-        return await asyncio.to_thread(lambda: hook.clients.jobs)
+        return await sync_to_async(read_connection)()
 
     async def on_kill(self) -> None:
         """
@@ -156,7 +169,7 @@ class NotebookJobTrigger(BaseTrigger):
             return
         if is_kept:
             return
-        jobs = await self._open_jobs()
+        jobs = await self._open_stopping_jobs()
         log.info("Stopping training job '%s': a user took its task away", self.job_name)
         await asyncio.to_thread(jobs.stop, self.job_name)
 

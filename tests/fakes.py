@@ -20,10 +20,11 @@ from botocore.validate import ParamValidator
 
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
 from airflow_nbjobs.core.naming import parse_s3_uri
 from airflow_nbjobs.core.outputs import prepare_outputs
 from airflow_nbjobs.core.recording import RECORD_MIME_TYPE, RECORD_VERSION
-from airflow_nbjobs.core.status import JobSnapshot, parse_description
+from airflow_nbjobs.core.status import JobSnapshot, parse_description, parse_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +88,7 @@ class FakeTrainingJobs:
                 {"Status": "Starting", "StatusMessage": "Preparing the instances for training", "StartTime": STARTED}
             ],
             "CreationTime": STARTED,
+            "LastModifiedTime": STARTED,
             **{key: request[key] for key in ("Environment", "ResourceConfig", "OutputDataConfig") if key in request},
         }
         return arn
@@ -95,6 +97,32 @@ class FakeTrainingJobs:
         self._called("describe", job_name)
         description = self.descriptions.get(job_name)
         return None if description is None else parse_description(description)
+
+    def list_page(self, call: ListJobs) -> Page:
+        self._called("list", "*")
+        summaries = sorted(
+            (parse_summary(description) for description in self.descriptions.values()),
+            key=lambda summary: (summary.created, summary.job_name),
+            reverse=call.is_newest_first,
+        )
+        if call.next_token is not None:
+            passed = [summary.job_name for summary in summaries].index(call.next_token) + 1
+            summaries = summaries[passed:]
+        candidates = [
+            summary
+            for summary in summaries
+            if (call.created_after is None or summary.created > call.created_after)
+            and (call.created_before is None or summary.created < call.created_before)
+        ]
+        page = candidates[:PAGE_SIZE]
+        return Page(
+            # After paging, as the service does: a page may come out short, or empty, and still have a token.
+            summaries=tuple(
+                summary for summary in page if call.modified_after is None or summary.modified > call.modified_after
+            ),
+            next_token=page[-1].job_name if len(candidates) > PAGE_SIZE else None,
+            server_time=STARTED + timedelta(hours=1),
+        )
 
     def stop(self, job_name: str) -> None:
         self._called("stop", job_name)
@@ -105,7 +133,11 @@ class FakeTrainingJobs:
     def set_status(self, job_name: str, status: str, secondary: str | None = None, reason: str = "") -> None:
         """Let the service's side of a job go on."""
         description = self.descriptions[job_name]
-        description |= {"TrainingJobStatus": status, "SecondaryStatus": secondary or status}
+        description |= {
+            "TrainingJobStatus": status,
+            "SecondaryStatus": secondary or status,
+            "LastModifiedTime": STARTED + timedelta(minutes=1),
+        }
         description["SecondaryStatusTransitions"] = [
             *description["SecondaryStatusTransitions"],
             {"Status": secondary or status, "StatusMessage": "", "StartTime": STARTED + timedelta(minutes=1)},

@@ -81,6 +81,17 @@ def test_the_users_botocore_config_is_kept_and_wins(connection):
     assert (config.max_pool_connections, config.connect_timeout) == (3, 7)
 
 
+def test_a_pollers_client_repeats_nothing_by_itself_and_is_not_patient(connection):
+    """The poller paces its calls; botocore would send a refused one four more times."""
+    connection(login="key", password="secret", extra={"region_name": "eu-west-1"})
+    for asked, connect_timeout in (({}, 10), ({"connect_timeout": 7, "retries": {"max_attempts": 9}}, 7)):
+        hook = SageMakerNotebookJobHook(aws_conn_id="aws_test", config=asked)
+        config = hook.polled_jobs._client.meta.config
+        assert config.retries["total_max_attempts"] == 1
+        assert (config.connect_timeout, config.read_timeout) == (connect_timeout, 30)
+    assert hook.clients.jobs._client.meta.config.retries["total_max_attempts"] == 10
+
+
 @pytest.mark.parametrize(
     ("extra", "text"),
     [

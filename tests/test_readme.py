@@ -1,6 +1,7 @@
 """README.md keeps its word: its Python runs, its permissions cover the calls that are made, and its commands exist."""
 
 import ast
+import contextlib
 import json
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from accounts import ScriptedAccount, ScriptedJob
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,12 +67,22 @@ def test_every_exception_of_the_table_exists():
     assert named == {name for name in vars(errors) if re.fullmatch(r"Notebook\w+Error", name)} - {"NotebookJobError"}
 
 
-def test_the_table_of_calls_is_what_the_schedule_gives():
-    from airflow_nbjobs.core import defaults, polling
+def test_the_table_of_calls_is_what_a_look_and_the_schedule_give():
+    """``tests/aws/test_poller.py`` counts the same for whole pollers."""
+    from airflow_nbjobs.core import defaults, looks, polling
 
-    rows = re.findall(r"^\| ([\d,]+) \| ([\d,]+) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| (\d+) \|$", README, re.MULTILINE)
     assert len(rows) >= 4
-    for jobs, calls in rows:
-        count = int(jobs.replace(",", ""))
-        cycle = polling.cycle_delay_seconds(count, waiter_delay_seconds=defaults.WAITER_DELAY)
-        assert count * 60 / cycle == pytest.approx(int(calls.replace(",", "")))
+    for row in rows:
+        count, *a_minute = (int(cell.replace(",", "")) for cell in row)
+        account = ScriptedAccount(lambda: 0.0)
+        account.add(ScriptedJob(f"job-{number:05}", -600 + 0.05 * number) for number in range(count))
+        look = looks.sweep({name: account.time(job.created) for name, job in account.jobs.items()}, looks.Coverage())
+        answer = None
+        with contextlib.suppress(StopIteration):
+            while True:
+                answer = account.answer(look.send(answer))
+        calls = account.count()
+        for pace, expected in zip((polling.Pace(), polling.Pace(polling_interval_seconds=30)), a_minute, strict=True):
+            interval = polling.interval_seconds(calls, waiter_delay_seconds=defaults.WAITER_DELAY, pace=pace)
+            assert 60 * calls / max(interval, calls / pace.list_calls_per_second) == pytest.approx(expected)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.settings import JOB_DEFAULTS, Settings, read_settings
+from airflow_nbjobs.core.polling import Pace
+from airflow_nbjobs.settings import JOB_DEFAULTS, Settings, read_pace, read_settings
 
 
 @pytest.fixture
@@ -69,3 +70,19 @@ def test_the_callers_arguments_are_not_changed(configured):
     arguments = {"role": None}
     read_settings({}).completed(arguments)
     assert arguments == {"role": None}
+
+
+def test_the_pace_of_polling_can_be_configured(configured):
+    assert read_pace() == Pace(list_calls_per_second=1, polling_interval_seconds=5)
+    configured(list_calls_per_second="0.25", polling_interval="30")
+    assert read_pace() == Pace(list_calls_per_second=0.25, polling_interval_seconds=30)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "often", "nan", "inf"])
+@pytest.mark.parametrize("option", ["list_calls_per_second", "polling_interval"])
+def test_a_pace_that_is_none_is_an_error_that_names_the_option(configured, option, value):
+    configured(**{option: value})
+    with pytest.raises(
+        NotebookJobConfigError, match=rf"\[nbjobs\] {option} is '{value}'; it has to be a number above zero"
+    ):
+        read_pace()

@@ -133,6 +133,8 @@ class TriggerOnFakes(NotebookJobTrigger):
         self.opened += 1
         return self.clients.jobs
 
+    _open_stopping_jobs = _open_jobs
+
 
 def on_fakes(clients, **arguments):
     trigger = TriggerOnFakes(job_name="job-1", **arguments)
@@ -246,13 +248,13 @@ def test_the_stop_outlives_the_trigger(clients, airflow_says):
     airflow_says("failed")
     trigger = on_fakes(clients)
     trigger.task_instance = TASK
-    opening, may_open = trigger._open_jobs, asyncio.Event()
+    opening, may_open = trigger._open_stopping_jobs, asyncio.Event()
 
     async def slowly():
         await may_open.wait()
         return await opening()
 
-    trigger._open_jobs = slowly
+    trigger._open_stopping_jobs = slowly
 
     async def main():
         killing = asyncio.create_task(trigger.on_kill())

@@ -7,17 +7,20 @@ Built from a client factory, so that the hook (an Airflow connection) and ``nbjo
 from __future__ import annotations
 
 import threading
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.translate import error_code, error_message, translated
+from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
 from airflow_nbjobs.core.naming import parse_s3_uri
-from airflow_nbjobs.core.status import JobSnapshot, parse_description
+from airflow_nbjobs.core.status import JobSnapshot, parse_description, parse_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from typing import BinaryIO
 
 UPLOAD_THREADS = 16
@@ -93,6 +96,26 @@ class Boto3TrainingJobs:
                     return None
                 raise
 
+    def list_page(self, call: ListJobs) -> Page:
+        request: dict[str, Any] = {
+            "MaxResults": PAGE_SIZE,
+            "SortBy": "CreationTime",
+            "SortOrder": "Descending" if call.is_newest_first else "Ascending",
+            "CreationTimeAfter": call.created_after,
+            "CreationTimeBefore": call.created_before,
+            "LastModifiedTimeAfter": call.modified_after,
+            "NextToken": call.next_token,
+        }
+        with translated("sagemaker:ListTrainingJobs", on="*"):
+            response = self._client.list_training_jobs(
+                **{name: value for name, value in request.items() if value is not None}
+            )
+        return Page(
+            summaries=tuple(parse_summary(summary) for summary in response["TrainingJobSummaries"]),
+            next_token=response.get("NextToken") or None,
+            server_time=_server_time(response),
+        )
+
     def stop(self, job_name: str) -> None:
         from botocore.exceptions import ClientError
 
@@ -102,6 +125,13 @@ class Boto3TrainingJobs:
             except ClientError as error:
                 if not error_message(error).startswith((_NOT_STOPPABLE, _UNKNOWN_JOB)):
                     raise
+
+
+def _server_time(response: Mapping[str, Any]) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 class Boto3Objects:

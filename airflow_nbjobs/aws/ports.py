@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from airflow_nbjobs.core.looks import ListJobs, Page
     from airflow_nbjobs.core.status import JobSnapshot
 
 
@@ -30,6 +31,9 @@ class TrainingJobs(Protocol):
 
     def describe(self, job_name: str) -> JobSnapshot | None:
         """Return what the service says of the job now, None if it knows no job of that name."""
+
+    def list_page(self, call: ListJobs) -> Page:
+        """Return one page of summaries; a page may be short or empty and still have a token."""
 
     def stop(self, job_name: str) -> None:
         """Ask for a stop; a job that has already ended is left alone without an error."""

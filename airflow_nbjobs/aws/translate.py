@@ -66,6 +66,11 @@ def is_throttled(error: NotebookJobError) -> bool:
     return isinstance(error, NotebookJobServiceError) and error.code in _THROTTLES
 
 
+def is_denied(error: NotebookJobError) -> bool:
+    """Say whether the identity lacks the permission."""
+    return isinstance(error, NotebookJobServiceError) and error.code in _DENIALS
+
+
 def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 

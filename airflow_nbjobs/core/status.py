@@ -100,6 +100,16 @@ class JobSnapshot:
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def summary(self) -> JobSummary:
+        return JobSummary(
+            job_name=self.job_name,
+            state=self.state,
+            status=self.status,
+            secondary_status=self.secondary_status,
+            created=self.created,
+        )
+
+    @property
     def failure_kind(self) -> FailureKind | None:
         """Say why the job did not complete; None while it runs and when it succeeded."""
         if self.state is JobState.STOPPED:
@@ -108,6 +118,30 @@ class JobSnapshot:
             return None
         prefix = self.failure_reason.partition(":")[0].strip()
         return _FAILURE_PREFIXES.get(prefix, FailureKind.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSummary:
+    """What one entry of ListTrainingJobs says of a job; there is no failure reason in it."""
+
+    job_name: str
+    state: JobState
+    status: str
+    secondary_status: str = ""
+    created: datetime | None = None
+    modified: datetime | None = None
+
+
+def parse_summary(summary: Mapping[str, Any]) -> JobSummary:
+    """Read one entry of a ListTrainingJobs response."""
+    return JobSummary(
+        job_name=summary["TrainingJobName"],
+        state=parse_state(summary["TrainingJobStatus"]),
+        status=summary["TrainingJobStatus"],
+        secondary_status=summary.get("SecondaryStatus", ""),
+        created=_time(summary.get("CreationTime")),
+        modified=_time(summary.get("LastModifiedTime")),
+    )
 
 
 def parse_description(description: Mapping[str, Any]) -> JobSnapshot:

@@ -3,155 +3,471 @@
 import asyncio
 import gc
 import itertools
+import math
+import random
+import threading
+import time
 import weakref
 
 import loops
 import pytest
-from fakes import ACCOUNT_ID, FakeTrainingJobs
+from accounts import InvalidTokenError, ScriptedAccount, ScriptedJob
 
-from airflow_nbjobs.aws import poller as poller_
-from airflow_nbjobs.aws.poller import JobPoller, PollerKey, shared_poller
+from airflow_nbjobs.aws import pollers as pollers_
+from airflow_nbjobs.aws.poller import JobPoller, Turns
+from airflow_nbjobs.aws.pollers import PollerKey, shared_poller
+from airflow_nbjobs.core import polling
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.looks import DescribeJob, ListJobs
+from airflow_nbjobs.core.polling import Pace
+from airflow_nbjobs.core.status import JobSnapshot
 
 KEY = PollerKey("aws_default", "eu-west-1", "None", "null")
 THROTTLED = NotebookJobServiceError("Rate exceeded", code="ThrottlingException", is_retryable=True)
 UNREACHABLE = NotebookJobServiceError("no answer", code="EndpointConnectionError", is_retryable=True)
-DENIED = NotebookJobServiceError("AccessDenied", code="AccessDeniedException")
+DENIED = NotebookJobServiceError(
+    "AccessDenied",
+    code="AccessDeniedException",
+    details={"next": "the identity that Airflow uses needs sagemaker:ListTrainingJobs on '*'"},
+)
+STARTS = 1000.0  # of the stepped loop's clock
+NEVER = float("inf")
 
 
-class TimedJobs(FakeTrainingJobs):
-    """Jobs that know when they were looked at, and may end at a time of the loop's clock."""
+def now():
+    """Seconds since the loop began; there are no threads: see loops.py."""
+    return asyncio.get_running_loop().time() - STARTS
 
-    def __init__(self):
-        super().__init__()
-        self.looks = []
-        self.ends = {}
+
+class Port:
+    """
+    The training-jobs port on a scripted account.
+
+    :ivar errors: raised, oldest first, by the next calls of an operation.
+    :ivar every: raised by each call of an operation.
+    """
+
+    def __init__(self, account=None, **behaviour):
+        self.account = account or ScriptedAccount(now, **behaviour)
+        self.errors = {"describe": [], "list": []}
+        self.every = {}
+        self.refused = []
         self.opened = 0
-        self.open_error = None
+        self.open_errors = []
 
-    def add(self, *names, ends=None, status="Completed"):
-        for name in names:
-            self.create(
-                {
-                    "TrainingJobName": name,
-                    "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
-                    "AlgorithmSpecification": {"TrainingInputMode": "File"},
-                    "OutputDataConfig": {"S3OutputPath": "s3://b/k"},
-                    "ResourceConfig": {"VolumeSizeInGB": 1},
-                    "StoppingCondition": {},
-                }
-            )
-            if ends is not None:
-                self.ends[name] = (ends, status)
+    def add(self, *names, created=-60.0, ends=NEVER, status="Completed"):
+        self.account.add(ScriptedJob(name, created, ends, status) for name in names)
         return self
 
+    def add_burst(self, name, count, *, created=-600.0, every=0.05, ends=NEVER):
+        jobs = [ScriptedJob(f"{name}-{n:05}", round(created + n * every, 3), ends) for n in range(count)]
+        self.account.add(jobs)
+        return [job.name for job in jobs]
+
+    def _refuse(self, operation):
+        if self.errors[operation]:
+            self.refused.append((now(), operation))
+            raise self.errors[operation].pop(0)
+        if operation in self.every:
+            self.refused.append((now(), operation))
+            raise self.every[operation]
+
     def describe(self, job_name):
-        now = asyncio.get_running_loop().time()  # there are no threads: see loops.py
-        self.looks.append((now - 1000.0, job_name))
-        if job_name in self.ends and now - 1000.0 >= self.ends[job_name][0]:
-            self.set_status(job_name, self.ends.pop(job_name)[1])
-        return super().describe(job_name)
+        self._refuse("describe")
+        summary = self.account.describe(DescribeJob(job_name))
+        if summary is None:
+            return None
+        return JobSnapshot(
+            job_name=job_name,
+            arn="arn",
+            state=summary.state,
+            status=summary.status,
+            secondary_status=summary.secondary_status,
+            created=summary.created,
+        )
+
+    def list_page(self, call):
+        self._refuse("list")
+        try:
+            return self.account.list(call)
+        except InvalidTokenError as error:
+            raise NotebookJobConfigError("SageMaker refused the request: Invalid NextToken") from error
 
     async def open(self):
         self.opened += 1
-        if self.open_error is not None:
-            raise self.open_error
+        if self.open_errors:
+            raise self.open_errors.pop(0)
         return self
 
     def looks_at(self, name):
-        return [at for at, looked in self.looks if looked == name]
+        return [at for at, call in self.account.calls if call == DescribeJob(name)]
 
 
 @pytest.fixture
 def jobs():
-    return TimedJobs()
+    return Port()
 
 
-def wait_for_all(jobs, *names, delay=30):
+def wait_for_all(jobs, *names, delay=30, pace=None, within=100_000):
+    """Each name's summary and when it came."""
+
+    async def one(poller, name):
+        return await poller.wait(name, waiter_delay_seconds=delay), now()
+
     async def main():
-        poller = JobPoller(jobs.open)
-        return await asyncio.gather(*(poller.wait(name, waiter_delay_seconds=delay) for name in names))
+        poller = JobPoller(jobs.open, pace=pace)
+        async with asyncio.timeout(within):
+            return await asyncio.gather(*(one(poller, name) for name in names))
 
     return loops.run(main())
 
 
-def test_a_waiter_gets_the_terminal_snapshot(jobs):
-    (snapshot,) = wait_for_all(jobs.add("a", ends=12), "a")
-    assert (snapshot.job_name, snapshot.status) == ("a", "Completed")
-    assert jobs.looks_at("a") == pytest.approx([0, 5, 10, 15], abs=0.1)
-
-
-@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped"])
-def test_every_terminal_status_ends_the_wait(jobs, status):
-    (snapshot,) = wait_for_all(jobs.add("a", ends=3, status=status), "a")
-    assert snapshot.status == status
-
-
-@pytest.mark.parametrize("status", ["Deleting", "Stopping", "SomethingOfNextYear"])
-def test_a_status_that_is_no_end_keeps_waiting(jobs, status):
-    jobs.add("a", ends=2, status=status)
+def for_seconds(jobs, seconds, names, *, delay=30, pace=None):
+    """Let so much time pass while the jobs wait."""
 
     async def main():
-        poller = JobPoller(jobs.open)
-        waiting = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
-        await asyncio.sleep(600)
-        assert not waiting.done()
-        jobs.ends["a"] = (0, "Completed")
-        return await waiting
+        poller = JobPoller(jobs.open, pace=pace)
+        waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=delay)) for name in names]
+        await asyncio.sleep(seconds)
+        for task in waiting:
+            assert not task.done()
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert loops.run(main()).status == "Completed"
-
-
-def test_many_waiters_share_one_poller_and_one_client(jobs):
-    names = [f"job-{number}" for number in range(50)]
-    snapshots = wait_for_all(jobs.add(*names, ends=60), *names)
-    assert [snapshot.job_name for snapshot in snapshots] == names
-    assert jobs.opened == 1
+    loops.run(main())
 
 
-def test_two_waiters_for_one_job_are_one_look_each_cycle(jobs):
+# -- one job -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_waiter_gets_what_the_service_says_at_the_end(jobs):
+    ((summary, at),) = wait_for_all(jobs.add("a", ends=12), "a")
+    assert (summary.job_name, summary.status) == ("a", "Completed")
+    assert at == pytest.approx(15, abs=0.5)
+
+
+@pytest.mark.parametrize("count", [1, 5], ids=["described", "listed"])
+@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped"])
+def test_every_terminal_status_ends_the_wait(jobs, status, count):
+    names = [f"job-{number}" for number in range(count)]
+    ended = wait_for_all(jobs.add(*names, ends=3, status=status), *names)
+    assert {summary.status for summary, _ in ended} == {status}
+
+
+@pytest.mark.parametrize("count", [1, 5], ids=["described", "listed"])
+@pytest.mark.parametrize("status", ["Deleting", "Stopping", "SomethingOfNextYear"])
+def test_a_status_that_is_no_end_keeps_waiting(jobs, status, count):
+    names = [f"job-{number}" for number in range(count)]
+    for_seconds(jobs.add(*names, ends=2, status=status), 600, names)
+
+
+def test_two_waiters_for_one_job_are_one_look_each_time(jobs):
     first, second = wait_for_all(jobs.add("a", ends=8), "a", "a")
     assert first == second
-    assert len(jobs.looks) == 3
-
-
-def test_many_jobs_stretch_the_cycle_to_one_call_a_second(jobs):
-    names = [f"job-{number}" for number in range(20)]
-    wait_for_all(jobs.add(*names, ends=100), *names, delay=300)
-    looks = [looked for at, looked in jobs.looks if at < 100]
-    assert len(looks) == 20 * 5
-
-
-def test_a_waiters_own_delay_is_never_exceeded(jobs):
-    names = [f"job-{number}" for number in range(100)]
-    wait_for_all(jobs.add(*names, ends=100), *names, delay=10)
-    looks = jobs.looks_at("job-7")
-    assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 10.5
+    assert len(jobs.account.calls) == 4  # at 0, to find it; then 0, 5, 10
 
 
 def test_a_delay_of_nothing_is_no_endless_loop_of_calls(jobs):
-    wait_for_all(jobs.add("a", ends=10), "a", delay=0)
-    assert len(jobs.looks) <= 12
+    for_seconds(jobs.add("a"), 60, ["a"], delay=0)
+    assert len(jobs.account.calls) <= 62
+
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+SLOW = Pace(polling_interval_seconds=30)
+
+
+def calls_a_minute(jobs, names, *, pace, minutes=5):
+    """In the steady state, safety sweeps included."""
+    for_seconds(jobs, 60 * (minutes + 5), names, pace=pace)
+    return jobs.account.count(since=300) / minutes
+
+
+@pytest.mark.parametrize(("count", "a_minute"), [(1, 2), (10, 2), (100, 2), (500, 10), (1000, 20), (2000, 40)])
+def test_jobs_created_together_cost_two_calls_a_minute_a_hundred_at_30_seconds(jobs, count, a_minute):
+    jobs.add_burst("old", 5000, created=-90_000, every=10)
+    assert calls_a_minute(jobs, jobs.add_burst("job", count), pace=SLOW) == pytest.approx(a_minute, rel=0.05)
+
+
+@pytest.mark.parametrize(("count", "a_minute"), [(1, 12), (10, 12), (100, 12), (500, 60), (1000, 60), (2000, 60)])
+def test_by_default_the_budget_is_used_for_quicker_news_and_never_exceeded(jobs, count, a_minute):
+    names = jobs.add_burst("job", count)
+    assert calls_a_minute(jobs, names, pace=None) == pytest.approx(a_minute, rel=0.05)
+    times = [at for at, call in jobs.account.calls if isinstance(call, ListJobs)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert min(gaps, default=1.0) >= 0.999
+
+
+@pytest.mark.parametrize("history", [5_000, 100_000])
+def test_one_old_job_in_a_busy_account_costs_what_a_poll_of_its_own_would(jobs, history):
+    jobs.add_burst("foreign", history, created=-50_000, every=0.49)
+    jobs.add("old", created=-60_000)
+    for_seconds(jobs, 599, ["old"], pace=SLOW)
+    assert jobs.account.count() == 20 + 1  # the first look finds it, the others watch it
+    assert jobs.account.count(ListJobs) == 0
+
+
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 40))])
+def test_never_more_calls_than_a_poll_for_each_job_whatever_the_history(seed):
+    """Each job alone would be described when it begins to wait, and every 30 s from then on."""
+    script = random.Random(seed)
+    jobs = Port()
+    jobs.add_burst("foreign", script.choice([0, 300, 20_000]), created=-200_000, every=script.choice([0.01, 5, 9]))
+    names = []
+    for number in range(script.choice([1, 3, 12])):
+        at = -script.uniform(0, 200_000)
+        names += jobs.add_burst(f"mine-{number}", script.choice([1, 1, 2, 30, 150]), created=at, every=0.3)
+    for_seconds(jobs, 599, names, pace=SLOW)
+    assert jobs.account.count() <= 20 * len(names) + math.log2(len(names)) + 2
+
+
+def test_many_waiters_share_one_client(jobs):
+    wait_for_all(jobs, *jobs.add_burst("job", 50, ends=60))
+    assert jobs.opened == 1
+
+
+# -- news ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "p50", "p95"), [(1, 5, 5), (10, 5, 6), (100, 3, 6), (500, 3, 6), (1000, 6, 10.5), (2000, 11, 20.5)]
+)
+def test_how_soon_an_end_is_known(jobs, count, p50, p95):
+    names = jobs.add_burst("job", count)
+    script = random.Random(7)
+    for name in names:
+        jobs.account.jobs[name].ends = script.uniform(60, 240)
+    ended = wait_for_all(jobs, *names)
+    delays = sorted(at - jobs.account.jobs[summary.job_name].ends for summary, at in ended)
+    assert delays[0] >= 0
+    assert delays[len(delays) // 2] <= p50
+    assert delays[int(len(delays) * 0.95)] <= p95
 
 
 def test_a_joiner_is_looked_at_soon(jobs):
     """Most of a cycle may be left when another task defers: its job may already have ended."""
-    jobs.add("slow", ends=1000).add("quick", ends=0)
+    jobs.add("slow").add("quick", ends=0)
 
     async def main():
-        poller = JobPoller(jobs.open)
-        slow = asyncio.create_task(poller.wait("slow", waiter_delay_seconds=300))
-        others = [asyncio.create_task(poller.wait("slow", waiter_delay_seconds=300)) for _ in range(3)]
+        poller = JobPoller(jobs.open, pace=SLOW)
+        slow = [asyncio.create_task(poller.wait("slow", waiter_delay_seconds=300)) for _ in range(4)]
         await asyncio.sleep(7)
-        joined = asyncio.get_running_loop().time()
+        joined = now()
         await poller.wait("quick", waiter_delay_seconds=300)
-        took = asyncio.get_running_loop().time() - joined
-        for task in (slow, *others):
+        took = now() - joined
+        for task in slow:
             task.cancel()
-        await asyncio.gather(slow, *others, return_exceptions=True)
+        await asyncio.gather(*slow, return_exceptions=True)
         return took
 
     assert loops.run(main()) < 1
+
+
+def test_triggers_that_are_handed_over_50_a_second_share_their_looks(jobs):
+    """A restart: 2,000 wait, and Airflow takes 40 s to say so. All are known when the last has joined."""
+    names = jobs.add_burst("job", 2000, ends=0)
+    random.Random(1).shuffle(names)
+
+    async def one(poller, name, joins):
+        await asyncio.sleep(joins)
+        await poller.wait(name, waiter_delay_seconds=30)
+        return now()
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        keeper = asyncio.create_task(poller.wait("keeper", waiter_delay_seconds=30))
+        known = await asyncio.gather(*(one(poller, name, number // 50) for number, name in enumerate(names)))
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        return known
+
+    jobs.add("keeper", created=-700)
+    assert max(loops.run(main())) < 45
+    assert jobs.account.count() < 60
+
+
+def test_what_a_page_said_of_a_job_is_remembered_for_a_minute_only(jobs):
+    """A job that ran when nobody waited for it is looked at again."""
+    names = jobs.add_burst("job", 5)
+    jobs.add("later", created=-590, ends=100)
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+        await asyncio.sleep(102)
+        summary = await poller.wait("later", waiter_delay_seconds=30)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return summary, now()
+
+    summary, at = loops.run(main())
+    assert summary.status == "Completed"
+    assert at < 110
+
+
+def test_a_waiter_who_comes_back_to_its_job_is_told_of_an_end_that_was_missed_meanwhile(jobs):
+    names = jobs.add_burst("job", 150)
+    jobs.account.jobs[names[0]].ends = 100.0
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        others = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names[1:]]
+        leaving = asyncio.create_task(poller.wait(names[0], waiter_delay_seconds=30))
+        await asyncio.sleep(95)
+        leaving.cancel()
+        await asyncio.sleep(script_pause)
+        summary = await poller.wait(names[0], waiter_delay_seconds=30)
+        took = now()
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, leaving, return_exceptions=True)
+        return summary, took
+
+    for script_pause in (10, 60, 100, 200):
+        summary, at = loops.run(main())
+        assert summary.status == "Completed"
+        assert at - 95 - script_pause < 12, script_pause
+
+
+# -- nothing lost, nothing early, nothing twice -----------------------------------------------------------------------
+
+HARDSHIPS = {
+    "none": {},
+    "lists lag 20 s": {"lag": 20.0},
+    "the service's clock is 5 s ahead": {"skew": 5.0},
+    "the service's clock is 5 s behind": {"skew": -5.0},
+    "an hour behind": {"skew": -3600.0},
+    "empty pages": {"empty_pages": 20},
+    "small pages": {"page_size": 7},
+    "filtered before paging": {"is_filtered_first": True},
+    "all": {"lag": 20.0, "skew": -5.0, "empty_pages": 10, "page_size": 30},
+}
+
+
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))])
+@pytest.mark.parametrize("hardship", HARDSHIPS)
+def test_every_end_is_told_once_and_none_before_it_has_come(hardship, seed, monkeypatch, caplog):
+    """Jobs come and go all the time, mine and others', while pages are read; a fifth of all calls are refused or lost."""
+    monkeypatch.setattr(polling, "SAFETY_SECONDS", NEVER)  # not needed for any of this
+    script = random.Random(f"{hardship}{seed}")
+    jobs = Port(seed=seed, **HARDSHIPS[hardship])
+    jobs.add_burst("old", 400, created=-4000, every=9, ends=-100)
+    mine = [
+        ScriptedJob(
+            f"mine-{number:03}", at := round(script.uniform(0, 400), 3), round(at + script.expovariate(1 / 120), 3)
+        )
+        for number in range(script.choice([2, 40, 250]))
+    ]
+    foreign = [
+        ScriptedJob(f"foreign-{number:03}", at := round(script.uniform(-500, 900), 3), at + script.uniform(0, 300))
+        for number in range(300)
+    ]
+    jobs.account.add([*mine, *foreign])
+    refuse = jobs._refuse
+
+    def refuse_some(operation):
+        if script.random() < 0.2:
+            raise script.choice([THROTTLED, UNREACHABLE])
+        refuse(operation)
+
+    jobs._refuse = refuse_some
+    told = []
+
+    async def one(poller, job):
+        await asyncio.sleep(job.created + 1)
+        summary = await poller.wait(job.name, waiter_delay_seconds=30)
+        told.append((job.name, summary.job_name))
+        return now() - job.ends
+
+    async def main():
+        pollers = [JobPoller(jobs.open)]
+        async with asyncio.timeout(20_000):
+            return await asyncio.gather(*(one(pollers[0], job) for job in mine))
+
+    delays = loops.run(main())
+    assert sorted(told) == [(job.name, job.name) for job in mine]
+    assert min(delays) >= 0
+    assert max(delays) < 300, sorted(delays)[-3:]
+    assert len(caplog.records) < 5
+
+
+def test_a_list_call_that_hangs_for_ten_minutes_loses_nothing(jobs):
+    """As under SIGSTOP: time passes between the service's answer and our reading it, and jobs end meanwhile."""
+    names = jobs.add_burst("job", 250)
+    for name in names:
+        jobs.account.jobs[name].ends = 600.0
+    listing = jobs.list_page
+
+    def stopped(call):
+        page = listing(call)
+        if 40 < now() < 60:
+            asyncio.get_running_loop()._stepping.now += 600
+        return page
+
+    jobs.list_page = stopped
+    ended = wait_for_all(jobs, *names)
+    assert max(at for _, at in ended) < 700
+
+
+def test_a_token_that_has_expired_begins_the_sweep_anew(jobs):
+    names = jobs.add_burst("job", 250, ends=100)
+    listing, refused = jobs.list_page, []
+
+    def expiring(call):
+        if call.next_token is not None and len(refused) < 5:
+            refused.append(call)
+            raise NotebookJobConfigError("SageMaker refused the request: Invalid NextToken")
+        return listing(call)
+
+    jobs.list_page = expiring
+    ended = wait_for_all(jobs, *names)
+    assert len(refused) == 5
+    assert max(at for _, at in ended) < 150
+
+
+def test_a_change_that_the_service_dates_wrongly_is_found_by_the_safety_sweep(jobs):
+    names = jobs.add_burst("job", 150)
+    ended = jobs.account.jobs[names[10]]
+    summarise = jobs.account._summary
+
+    def misdated(job, seen_at):
+        summary = summarise(job, seen_at)
+        object.__setattr__(summary, "modified", jobs.account.time(job.created))
+        return summary
+
+    jobs.account._summary = misdated
+    ended.ends = 50.0
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+        await waiting[10]
+        at = now()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return at
+
+    assert loops.run(main()) < 50 + polling.SAFETY_SECONDS + 10
+
+
+def test_a_job_that_is_deleted_while_its_task_waits_is_an_error_that_says_so(jobs):
+    names = jobs.add_burst("job", 150, ends=400)
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+        await asyncio.sleep(20)
+        jobs.account.delete(names[7])
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    outcomes = loops.run(main())
+    assert f"knows no training job '{names[7]}' any more" in str(outcomes.pop(7))
+    assert {outcome.status for outcome in outcomes} == {"Completed"}
+
+
+# -- leaving -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_leaving_waiter_leaves_the_others_waiting(jobs):
@@ -163,9 +479,9 @@ def test_a_leaving_waiter_leaves_the_others_waiting(jobs):
         staying = asyncio.create_task(poller.wait("b", waiter_delay_seconds=30))
         await asyncio.sleep(6)
         leaving.cancel()
-        snapshot = await staying
+        summary = await staying
         assert leaving.cancelled()
-        return snapshot
+        return summary
 
     assert loops.run(main()).job_name == "b"
     assert max(jobs.looks_at("a")) < 6
@@ -181,9 +497,9 @@ def test_when_the_last_waiter_has_left_nobody_looks_any_more_and_the_next_starts
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
         assert poller.is_idle
-        looks = len(jobs.looks)
+        calls = len(jobs.account.calls)
         await asyncio.sleep(600)
-        assert len(jobs.looks) == looks
+        assert len(jobs.account.calls) == calls
         return await poller.wait("b", waiter_delay_seconds=30)
 
     assert loops.run(main()).job_name == "b"
@@ -207,43 +523,96 @@ def test_a_waiter_who_joins_while_the_last_one_leaves_is_not_forgotten(jobs):
 # -- trouble -----------------------------------------------------------------------------------------------------------
 
 
-def test_throttling_slows_down_and_success_speeds_up_again(jobs):
-    jobs.add("a", ends=400).errors["describe"] = [THROTTLED] * 3
-    wait_for_all(jobs, "a")
-    gaps = [later - earlier for earlier, later in itertools.pairwise(jobs.looks_at("a"))]
-    assert gaps[:3] == pytest.approx([10, 20, 40], abs=0.1)
-    assert gaps[3:-1] == pytest.approx([5] * len(gaps[3:-1]), abs=0.1)
-    assert len(gaps) > 5
+@pytest.mark.parametrize(("count", "operation"), [(1, "describe"), (150, "list")])
+def test_throttling_slows_down_and_the_same_call_is_asked_again(jobs, count, operation):
+    names = jobs.add_burst("job", count, ends=400)
+    jobs.errors[operation] = [THROTTLED] * 4
+    wait_for_all(jobs, *names)
+    times = [at for at, _ in jobs.refused]
+    unit = 0.2 if operation == "describe" else 1.0
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == pytest.approx(
+        [2 * unit, 4 * unit, 8 * unit], abs=0.01
+    )
+    assert not jobs.account.count(since=410)
+
+
+def test_where_the_service_allows_half_the_budget_nothing_is_lost(jobs):
+    names = jobs.add_burst("job", 1000)
+    script = random.Random(3)
+    for name in names:
+        jobs.account.jobs[name].ends = script.uniform(100, 400)
+    refuse = jobs._refuse
+    bucket = {"tokens": 2.0, "at": 0.0}
+
+    def by_bucket(operation):
+        bucket["tokens"] = min(2.0, bucket["tokens"] + (now() - bucket["at"]) * 0.5)
+        bucket["at"] = now()
+        if bucket["tokens"] < 1:
+            jobs.errors[operation].append(THROTTLED)
+        else:
+            bucket["tokens"] -= 1
+        refuse(operation)
+
+    jobs._refuse = by_bucket
+    ended = wait_for_all(jobs, *names)
+    delays = sorted(at - jobs.account.jobs[summary.job_name].ends for summary, at in ended)
+    assert len(delays) == 1000
+    assert delays[0] >= 0
+    assert delays[950] < 45
+    assert len(jobs.refused) < 0.4 * len(jobs.account.calls)
 
 
 def test_an_endpoint_that_is_away_is_tried_again_and_said_once(jobs, caplog):
     jobs.add("a", ends=100).errors["describe"] = [UNREACHABLE] * 10
-    (snapshot,) = wait_for_all(jobs, "a")
-    assert snapshot.status == "Completed"
+    ((summary, _),) = wait_for_all(jobs, "a")
+    assert summary.status == "Completed"
     assert sum("going on trying" in record.message for record in caplog.records) == 1
+
+
+def test_a_connection_that_cannot_be_opened_for_a_moment_is_tried_again(jobs):
+    jobs.add("a", ends=0).open_errors = [UNREACHABLE, THROTTLED]
+    ((summary, _),) = wait_for_all(jobs, "a")
+    assert summary.status == "Completed"
+    assert jobs.opened == 3
 
 
 def outcomes(jobs, *names):
     async def main():
         poller = JobPoller(jobs.open)
         waits = (poller.wait(name, waiter_delay_seconds=30) for name in names)
-        return await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), timeout=3600)
+        return await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), timeout=36_000)
 
     return loops.run(main())
+
+
+@pytest.mark.parametrize("error", [NotebookJobConfigError("no credentials"), ZeroDivisionError("a bug")], ids=str)
+@pytest.mark.parametrize("after", [0, 100], ids=["at once", "later"])
+def test_a_crash_reaches_every_waiter(jobs, error, after):
+    """A silent poller would leave its tasks deferred for ever."""
+    names = jobs.add_burst("job", 250)
+    listing = jobs.list_page
+
+    def crashing(call):
+        if now() >= after:
+            raise error
+        return listing(call)
+
+    jobs.list_page = crashing
+    assert outcomes(jobs, *names) == [error] * 250
 
 
 @pytest.mark.parametrize(
     "error", [DENIED, NotebookJobConfigError("no credentials"), ZeroDivisionError("a bug")], ids=str
 )
-def test_a_crash_reaches_every_waiter(jobs, error):
-    """A silent poller would leave its tasks deferred for ever."""
-    jobs.add("a", "b", "c").errors["describe"] = [error]
-    assert outcomes(jobs, "a", "b", "c") == [error] * 3
+def test_an_error_of_describe_reaches_the_waiter(jobs, error):
+    jobs.add("a").errors["describe"] = [error]
+    assert outcomes(jobs, "a") == [error]
 
 
 def test_a_connection_that_cannot_be_opened_reaches_every_waiter(jobs):
-    jobs.add("a", "b").open_error = NotebookJobConfigError("there is no Airflow connection 'x'")
-    assert outcomes(jobs, "a", "b") == [jobs.open_error] * 2
+    error = NotebookJobConfigError("there is no Airflow connection 'x'")
+    jobs.add("a", "b").open_errors = [error]
+    assert outcomes(jobs, "a", "b") == [error] * 2
 
 
 def test_after_a_crash_the_next_waiter_gets_a_fresh_start(jobs):
@@ -261,10 +630,111 @@ def test_after_a_crash_the_next_waiter_gets_a_fresh_start(jobs):
 
 def test_a_job_that_the_service_does_not_know_fails_its_waiter_only(jobs):
     jobs.add("a", ends=20)
-    gone, snapshot = outcomes(jobs, "none", "a")
+    gone, summary = outcomes(jobs, "none", "a")
     assert isinstance(gone, NotebookJobConfigError)
     assert "knows no training job 'none'" in str(gone)
-    assert snapshot.status == "Completed"
+    assert summary.status == "Completed"
+
+
+def test_a_job_that_may_not_be_described_fails_its_waiter_only(jobs):
+    """A policy may allow jobs by name or tag."""
+    jobs.add("a", "b", ends=20).errors["describe"] = [DENIED]
+    denied, summary = outcomes(jobs, "a", "b")
+    assert denied is DENIED
+    assert summary.status == "Completed"
+
+
+@pytest.mark.parametrize("after", [0, 100], ids=["from the beginning", "later"])
+def test_without_the_permission_to_list_each_job_is_described_and_that_is_said_once(jobs, caplog, after):
+    names = jobs.add_burst("job", 250)
+    script = random.Random(5)
+    for name in names:
+        jobs.account.jobs[name].ends = script.uniform(50, 600)
+    listing = jobs.list_page
+
+    def denying(call):
+        if now() >= after:
+            jobs.refused.append((now(), "list"))
+            raise DENIED
+        return listing(call)
+
+    jobs.list_page = denying
+    ended = wait_for_all(jobs, *names)
+    delays = [at - jobs.account.jobs[summary.job_name].ends for summary, at in ended]
+    assert min(delays) >= 0
+    assert max(delays) < 60
+    assert len(jobs.refused) == 1
+    (said,) = [record.message for record in caplog.records if "described alone" in record.message]
+    assert "needs sagemaker:ListTrainingJobs" in said
+
+
+def test_a_permission_that_is_given_later_is_used_in_the_end(jobs, monkeypatch):
+    """After an hour; here after ten minutes."""
+    monkeypatch.setattr(polling, "DENIED_SECONDS", 600.0)
+    names = jobs.add_burst("job", 100)
+    jobs.errors["list"] = [DENIED]
+    for_seconds(jobs, 900, names)
+    assert jobs.account.count(ListJobs) > 10
+    first = next(at for at, call in jobs.account.calls if isinstance(call, ListJobs))
+    assert first == pytest.approx(polling.DENIED_SECONDS, abs=60)
+
+
+# -- budget and loop ----------------------------------------------------------------------------------------------------
+
+
+def test_the_pollers_of_a_process_share_its_budget_and_a_refusal_slows_down_only_its_own(jobs):
+    """Different regions and connections side by side."""
+    accounts = [jobs, Port(), Port()]
+    names = [account.add_burst(f"job-{number}", 500) for number, account in enumerate(accounts)]
+    accounts[0].every["list"] = THROTTLED
+
+    async def main():
+        turns = Turns()
+        waiting = []
+        for account, of_account in zip(accounts, names, strict=True):
+            poller = JobPoller(account.open, turns=turns)
+            waiting += [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in of_account]
+        await asyncio.sleep(600)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    loops.run(main())
+    asked = sorted(
+        at for account in accounts for at, call in account.account.calls if isinstance(call, ListJobs) and at > 0
+    )
+    assert min(later - earlier for earlier, later in itertools.pairwise(asked)) >= 0.999
+    assert 500 < len(asked) <= 601
+    shares = [account.account.count(ListJobs) for account in accounts[1:]]
+    assert max(shares) < 1.2 * min(shares)
+    assert len(jobs.refused) < 20
+
+
+def test_a_call_that_hangs_does_not_hold_up_the_loop():
+    """Real threads and a real clock: other triggers live in the same loop."""
+    began = time.monotonic()
+    jobs = Port(ScriptedAccount(lambda: time.monotonic() - began))
+    names = jobs.add_burst("job", 5, ends=0)
+    may_answer = threading.Event()
+    listing = jobs.list_page
+
+    def hanging(call):
+        assert may_answer.wait(20)
+        return listing(call)
+
+    jobs.list_page = hanging
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waiting = asyncio.gather(*(poller.wait(name, waiter_delay_seconds=30) for name in names))
+        for _ in range(100):  # other coroutines of the loop go on
+            await asyncio.sleep(0.001)
+        assert not waiting.done()
+        may_answer.set()
+        return await asyncio.wait_for(waiting, 20)
+
+    jobs._refuse = lambda operation: None
+    assert [summary.status for summary in asyncio.run(main())] == ["Completed"] * 5
 
 
 # -- registry ----------------------------------------------------------------------------------------------------------
@@ -291,13 +761,16 @@ def test_the_same_connection_and_region_share_a_poller_and_others_do_not(jobs):
     assert jobs.opened == 3
 
 
-def test_an_idle_poller_of_another_key_is_let_go(jobs):
-    async def main():
-        shared_poller(KEY, jobs.open)
-        shared_poller(KEY._replace(region_name="us-east-1"), jobs.open)
-        return list(poller_._pollers[asyncio.get_running_loop()])
+def test_a_poller_without_waiters_is_let_go(jobs):
+    """It would keep its loop alive: the registry is weak by loop, and a poller refers to it."""
+    jobs.add("a", ends=0)
 
-    assert loops.run(main()) == [KEY._replace(region_name="us-east-1")]
+    async def main():
+        poller = shared_poller(KEY, jobs.open)
+        await poller.wait("a", waiter_delay_seconds=30)
+        return list(pollers_._of_loops[asyncio.get_running_loop()].pollers)
+
+    assert loops.run(main()) == []
 
 
 def test_each_loop_has_its_own_pollers_and_takes_them_along_when_it_ends(jobs):
@@ -307,12 +780,28 @@ def test_each_loop_has_its_own_pollers_and_takes_them_along_when_it_ends(jobs):
     async def main():
         poller = shared_poller(KEY, jobs.open)
         await poller.wait("a", waiter_delay_seconds=30)
-        kept.append(weakref.ref(poller))
-        return id(poller)
+        kept.append((weakref.ref(poller), weakref.ref(asyncio.get_running_loop())))
 
-    jobs.add("a", ends=0)
+    jobs.add("a", ends=20)  # it rests in between, and so is bound to the loop
     loops.run(main())
     loops.run(main())
     gc.collect()
     assert jobs.opened == 2
-    assert [reference() for reference in kept] == [None, None]
+    assert [reference() for references in kept for reference in references] == [None] * 4
+
+
+def test_the_pace_is_read_when_a_poller_is_made(jobs):
+    read = []
+
+    def read_pace():
+        read.append(Pace(polling_interval_seconds=60))
+        return read[-1]
+
+    async def main():
+        waits = (shared_poller(KEY, jobs.open, read_pace).wait(name, waiter_delay_seconds=300) for name in "ab")
+        return await asyncio.gather(*waits), now()
+
+    jobs.add("a", "b", ends=100)
+    _, at = loops.run(main())
+    assert len(read) == 1
+    assert at == pytest.approx(120, abs=1)

@@ -1,40 +1,89 @@
-"""The schedule of looks at running jobs."""
+"""The schedule of looks at waiting jobs."""
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_nbjobs.core import polling
-from airflow_nbjobs.core.polling import cycle_delay_seconds, slowed_delay_seconds, slower
+from airflow_nbjobs.core.polling import (
+    CURSOR_OVERLAP,
+    Pace,
+    faster,
+    interval_seconds,
+    just_after,
+    just_before,
+    next_cursor,
+    retry_delay_seconds,
+    slower,
+)
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+times = st.timedeltas(timedelta(0), timedelta(days=3650)).map(lambda since: NOON + since)
 
 
 @pytest.mark.parametrize(
-    ("jobs", "waiter_delay", "expected"),
-    [(1, 30, 5), (5, 30, 5), (20, 30, 20), (100, 30, 30), (1000, 30, 30), (1, 2, 2), (1, 0, 1), (1000, 3600, 1000)],
+    ("calls", "waiter_delay", "expected"),
+    [(1, 30, 5), (5, 30, 5), (10, 30, 10), (100, 30, 30), (1, 2, 2), (1, 0, 1), (1000, 3600, 1000)],
 )
-def test_few_jobs_are_looked_at_quickly_and_many_at_one_call_a_second(jobs, waiter_delay, expected):
-    assert cycle_delay_seconds(jobs, waiter_delay_seconds=waiter_delay) == expected
+def test_few_calls_are_made_every_5_seconds_and_many_at_the_budget(calls, waiter_delay, expected):
+    assert interval_seconds(calls, waiter_delay_seconds=waiter_delay, pace=Pace()) == expected
 
 
-@given(jobs=st.integers(1, 10_000), waiter_delay=st.integers(0, 86_400))
-def test_no_job_waits_longer_than_its_waiter_delay_and_none_is_asked_for_without_a_pause(jobs, waiter_delay):
-    assert 1 <= cycle_delay_seconds(jobs, waiter_delay_seconds=waiter_delay) <= max(waiter_delay, 1)
+def test_the_polling_interval_and_the_budget_can_be_set():
+    assert interval_seconds(1, waiter_delay_seconds=30, pace=Pace(polling_interval_seconds=30)) == 30
+    assert interval_seconds(10, waiter_delay_seconds=60, pace=Pace(list_calls_per_second=0.5)) == 20
 
 
-def test_each_refusal_doubles_the_delay_up_to_a_limit():
-    factors = [1.0]
+@given(calls=st.integers(1, 10_000), waiter_delay=st.integers(0, 86_400), interval=st.floats(0.1, 100))
+def test_a_waiter_delay_is_never_exceeded_and_there_is_always_a_pause(calls, waiter_delay, interval):
+    seconds = interval_seconds(calls, waiter_delay_seconds=waiter_delay, pace=Pace(polling_interval_seconds=interval))
+    assert min(interval, 1) <= seconds <= max(waiter_delay, 1)
+
+
+def test_each_refusal_halves_the_pace_and_successes_win_it_back():
+    pace = Pace(list_calls_per_second=0.5)
+    refused = [2.0]
     for _ in range(8):
-        factors.append(slower(factors[-1]))
-    assert factors == [1, 2, 4, 8, 16, 32, 32, 32, 32]
+        refused.append(slower(refused[-1], pace))
+    assert refused == [2, 4, 8, 16, 32, 64, 128, 128, 128]
+    seconds, won = refused[-1], []
+    while seconds > 2.0:
+        seconds = faster(seconds, pace)
+        won.append(seconds)
+    assert len(won) == 20
+    assert won == sorted(won, reverse=True)
+    assert faster(seconds, pace) == seconds == 2.0
+
+
+def test_an_endpoint_that_is_away_is_asked_less_and_less():
+    assert [retry_delay_seconds(failures) for failures in range(1, 9)] == [1, 2, 4, 8, 16, 32, 32, 32]
+
+
+# -- cursor ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("delay", "slowdown", "expected"), [(5, 1, 5), (5, 4, 20), (30, 32, 300), (600, 1, 600), (600, 32, 600)]
+    ("latest", "started", "expected"),
+    [
+        (NOON, NOON + timedelta(seconds=10), NOON - CURSOR_OVERLAP),
+        (
+            NOON + timedelta(seconds=10),
+            NOON,
+            NOON - CURSOR_OVERLAP,
+        ),  # a slow sweep: its last page has shown later changes
+        (NOON + timedelta(seconds=0.9), NOON + timedelta(seconds=0.9), NOON - CURSOR_OVERLAP),  # whole seconds
+        (None, NOON, None),
+        (NOON, None, None),
+    ],
 )
-def test_a_slowed_delay_stays_below_five_minutes_unless_it_was_asked_for(delay, slowdown, expected):
-    assert slowed_delay_seconds(delay, slowdown) == expected
+def test_the_cursor_never_passes_the_start_of_the_sweep_nor_what_was_seen(latest, started, expected):
+    assert next_cursor(latest, started) == expected
 
 
-def test_a_thousand_waiting_jobs_stay_below_the_budget():
-    calls = 1000 / cycle_delay_seconds(1000, waiter_delay_seconds=3600)
-    assert calls <= polling.BUDGET_CALLS_PER_SECOND
+@given(times)
+def test_exclusive_bounds_in_whole_seconds_leave_no_job_out(created):
+    before, after = just_before(created), just_after(created)
+    assert before < created < after
+    assert before.microsecond == after.microsecond == 0
+    assert after - before <= timedelta(seconds=2)
