@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.checks import check_create, check_features, check_tags
+from airflow_nbjobs.local.faults_jobs import as_searched
 from airflow_nbjobs.local.jobs import IN_PROGRESS, Document, TrainingJob, new_job
 from airflow_nbjobs.local.listing import list_training_jobs
 from airflow_nbjobs.local.search import search_training_jobs
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.local.batch_operations import BatchOperations
     from airflow_nbjobs.local.clients import ServiceClients
     from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.faults_jobs import JobScripts
     from airflow_nbjobs.local.registry import JobRegistry
     from airflow_nbjobs.local.runner import Runner
 
@@ -37,18 +39,21 @@ class SageMakerOperations:
         runner: Runner,
         clients: ServiceClients,
         batch: BatchOperations,
+        scripts: JobScripts,
     ) -> None:
         self._facts = facts
         self._registry = registry
         self._runner = runner
         self._clients = clients
         self._batch = batch
+        self._scripts = scripts
         self._validator = RequestValidator()
         self._operations: dict[str, Operation] = {
             "CreateTrainingJob": self._create,
             "DescribeTrainingJob": lambda request: self._registry.get(request["TrainingJobName"]).describe(),
             "ListTrainingJobs": lambda request: list_training_jobs(self._registry.all(), request),
             "StopTrainingJob": self._stop,
+            "DeleteTrainingJob": self._delete,
             "Search": self._search,
             "ListTags": self._list_tags,
             "AddTags": self._add_tags,
@@ -76,14 +81,19 @@ class SageMakerOperations:
             f"arn:aws:sagemaker:{self._facts.region}:{self._facts.account_id}:training-job/{request['TrainingJobName']}"
         )
         job = new_job(request, arn=arn, now=time.time())
-        self._registry.add(job)
-        self._runner.submit(job)
+        if not self._scripts.register(job):
+            self._runner.submit(job)
         return {"TrainingJobArn": arn}
 
     def _stop(self, request: Mapping[str, Any]) -> Document:
         name = self._registry.get(request["TrainingJobName"]).name
         self._registry.change(name, _stopping)
-        self._runner.stop(name)
+        if not self._scripts.stop(name):
+            self._runner.stop(name)
+        return {}
+
+    def _delete(self, request: Mapping[str, Any]) -> Document:
+        self._registry.remove(request["TrainingJobName"])
         return {}
 
     def _search(self, request: Mapping[str, Any]) -> Document:
@@ -91,7 +101,11 @@ class SageMakerOperations:
             raise ServiceError(
                 "ValidationException", f"The embedded SageMaker searches TrainingJob only, not {request['Resource']}."
             )
-        return search_training_jobs(self._registry.all(), request)
+        jobs = self._registry.all()
+        if delay_seconds := self._scripts.search_delay_seconds:
+            moment = time.time() - delay_seconds
+            jobs = [seen for job in jobs if (seen := as_searched(job, moment=moment)) is not None]
+        return search_training_jobs(jobs, request)
 
     def _list_tags(self, request: Mapping[str, Any]) -> Document:
         # At most 50 tags, and pages of at least 50: one page holds all.

@@ -26,7 +26,7 @@ class JobRegistry:
         """
         Register a new job; of two with one name, exactly one gets in.
 
-        :raises ServiceError: the name is taken. It stays taken when the job has ended.
+        :raises ServiceError: the name is taken. It stays taken when the job has ended, until somebody deletes it.
         """
         with self._lock:
             if taken := self._jobs.get(job.name):
@@ -47,6 +47,25 @@ class JobRegistry:
             if name not in self._jobs:
                 raise ServiceError("ValidationException", "Requested resource not found.")
             return self._jobs[name]
+
+    def remove(self, name: str) -> None:
+        """
+        Forget a job that has ended; its name is free again.
+
+        :raises ServiceError: unknown name, or the job has not ended.
+
+        Source: DeleteTrainingJob, API reference.
+        """
+        with self._lock:
+            job = self._jobs.get(name)
+            if job is None:
+                raise ServiceError("ResourceNotFound", "Requested resource not found.")
+            if not job.is_terminal:
+                raise ServiceError(
+                    "ValidationException",
+                    f"The request was rejected because the training job is in status {job.status}.",
+                )
+            del self._jobs[name]
 
     def by_arn(self, arn: str) -> TrainingJob:
         return self.get(next((job.name for job in self.all() if job.arn == arn), ""))

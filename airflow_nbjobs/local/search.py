@@ -1,7 +1,8 @@
 """
 Search over training jobs, in the forms that Studio's Notebook Jobs page and people use. Pure; called by ``operations.py``.
 
-Source: SearchRequest, Filter, NestedFilters and SearchExpression, API reference. Not eventually consistent, as AWS' index is: a job is found at once.
+Source: SearchRequest, Filter, NestedFilters and SearchExpression, API reference. A job is found at once; on AWS the index
+is some seconds behind, which ``operations.py`` plays when it is asked to.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from airflow_nbjobs.local.batch_operations import BatchOperations
 from airflow_nbjobs.local.batch_runner import BatchRunner, Platform
 from airflow_nbjobs.local.clients import ServiceClients, connect
 from airflow_nbjobs.local.facts import ROLE_NAME, ServerFacts, build_facts
+from airflow_nbjobs.local.faults_http import CONTROL_SERVICE, FaultLayer
+from airflow_nbjobs.local.faults_jobs import JobScripts
 from airflow_nbjobs.local.image import Image, inspect_image
 from airflow_nbjobs.local.operations import SageMakerOperations
 from airflow_nbjobs.local.probe import Isolation, choose_isolation
@@ -83,29 +86,38 @@ class Application:
     def __init__(self, facts: ServerFacts) -> None:
         self._facts = facts
         self._backends = Backends(facts)
+        self.faults = FaultLayer()
         self.operations: SageMakerOperations | None = None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Response:
         caller = parse_caller(environ)
         try:
             check_access(environ, caller, self._facts.access_key_id)
-            if caller.service != "sagemaker":
-                return self._backends.answer(caller.service, environ, start_response)
-            if caller.region != self._facts.region:
+            if caller.service == CONTROL_SERVICE:
+                return self.faults.control(environ, start_response)
+            answer = (
+                self._sagemaker if caller.service == "sagemaker" else partial(self._backends.answer, caller.service)
+            )
+            if caller.service == "sagemaker" and caller.region != self._facts.region:
                 raise ServiceError(
                     "ValidationException",
                     f"The embedded SageMaker plays the region {self._facts.region}; this request is for {caller.region}. Set AWS_DEFAULT_REGION, or "
                     "start it with --region.",
                 )
-            return send_json(start_response, self._call(environ))
+            return self.faults.around(caller.service, environ, start_response, answer)
         except ServiceError as error:
             return send_error(environ, start_response, error, caller.service)
+        except ConnectionResetError:
+            raise  # by a fault switch: the connection is gone already
         except Exception:
             LOG.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             failure = ServiceError(
                 "InternalFailure", "The embedded SageMaker failed on this request; its own output says why.", 500
             )
             return send_error(environ, start_response, failure, caller.service)
+
+    def _sagemaker(self, environ: Environ, start_response: StartResponse) -> Response:
+        return send_json(start_response, self._call(environ))
 
     def _call(self, environ: Environ) -> dict[str, Any]:
         target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
@@ -144,6 +156,7 @@ def serve(settings: ServerSettings) -> Iterator[RunningServer]:
                 furnish(facts, clients)
                 yield RunningServer(facts, isolation)
             finally:
+                application.faults.close()
                 for runner in runners:
                     runner.close()
     finally:
@@ -167,8 +180,10 @@ def _assemble(
     platform = Platform(runner_settings, facts, image, clients)
     batch_runner = BatchRunner(platform)
     batch = BatchOperations(platform, batch_runner)
+    scripts = JobScripts(registry, clients)
+    application.faults.scripts = scripts
     application.operations = SageMakerOperations(
-        facts=facts, registry=registry, runner=runner, clients=clients, batch=batch
+        facts=facts, registry=registry, runner=runner, clients=clients, batch=batch, scripts=scripts
     )
     return runner, batch_runner
 
@@ -209,6 +224,10 @@ def _listening(listener: socket.socket, facts: ServerFacts) -> Iterator[Applicat
     class Handler(MotoRequestHandler):  # type: ignore[misc] # moto has no type information
         # Headers and body are two writes; Nagle's algorithm would hold the second back for 40 ms.
         disable_nagle_algorithm = True
+
+        def connection_dropped(self, *_: object) -> None:
+            # By the client, or by a fault switch: there is no next request to read.
+            self.close_connection = True
 
         def log_request(self, *_: object) -> None:
             """One line for each request would bury what matters."""
