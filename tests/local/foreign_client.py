@@ -1,5 +1,5 @@
 """
-Run one of amazon's own SageMaker operators, as it is, and print what ``execute`` returns as JSON.
+Run one of amazon's own SageMaker operators, as it is, and print a line when it defers and what ``execute`` returns as JSON.
 
 A program of its own, ``python foreign_client.py CLASS ARGUMENTS_JSON``: Airflow reads its settings when it is imported, and the deferrable runs need another
 environment than the tests'. A deferral is played as Airflow plays it: the trigger rebuilt from its serialized form, its event given to ``execute_complete``.
@@ -38,7 +38,9 @@ def main(class_name: str, arguments: str) -> None:
     try:
         result = operator.execute(context)
     except TaskDeferred as deferred:
-        result = {"deferred": True, **resume(operator, context, deferred)}
+        sys.stdout.write("DEFERRED\n")
+        sys.stdout.flush()
+        result = resume(operator, context, deferred)
     sys.stdout.write(f"RESULT{json.dumps(result, default=str)}\n")
 
 

@@ -1,8 +1,8 @@
 """
 Clients that know nothing of this project: amazon's SageMaker operators, run as they are against the embedded server.
 
-The deferrable runs need aiobotocore, which pins botocore below the boto3 of the tests' own environment; so they run in another one, which
-``NBJOBS_FOREIGN_PYTHON`` names (see .ci/full), and are left out where there is none.
+The deferrable runs need aiobotocore, which pins botocore below the boto3 of the tests' own environment; so they run in another one, whose Python
+``NBJOBS_FOREIGN_PYTHON`` names (``foreign_environment.py`` makes it), and are left out where there is none.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_jobs import BatchJobs, json_lines
-from local_jobs import notebook
+from local_jobs import Jobs, notebook
+
+from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 if TYPE_CHECKING:
-    from local_jobs import Jobs
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.local
 
@@ -36,9 +39,20 @@ class ForeignClient:
         self._home = home
 
     def run(
-        self, operator: str, *, python: str = sys.executable, connection: str | None = "aws_default", **arguments: Any
+        self,
+        operator: str,
+        *,
+        python: str = sys.executable,
+        connection: str | None = "aws_default",
+        on_deferral: Callable[[], None] | None = None,
+        **arguments: Any,
     ) -> Any:
-        """Return what the operator returned. ``connection``: the server is named by that connection, or (None) by AWS' own variables."""
+        """
+        Return what the operator returned.
+
+        :param connection: the server is named by that connection, or (None) by AWS' own variables.
+        :param on_deferral: called while the trigger waits; given, the operator must defer.
+        """
         facts = self._jobs.facts
         target = {"AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection()} if connection else facts.environment()
         environment = {
@@ -49,18 +63,28 @@ class ForeignClient:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        done = subprocess.run(
-            [python, PROGRAM, operator, json.dumps({"aws_conn_id": connection, **arguments})],
-            env=environment,
-            cwd=self._home,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-        line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
-        return json.loads(line.removeprefix("RESULT"))
+        command = [python, str(PROGRAM), operator, json.dumps({"aws_conn_id": connection, **arguments})]
+        errors = self._home / "stderr.log"
+        results, deferrals = [], 0
+        with (
+            errors.open("wb") as log,
+            subprocess.Popen(
+                command, env=environment, cwd=self._home, stdout=subprocess.PIPE, stderr=log, text=True
+            ) as process,
+        ):
+            watchdog = threading.Timer(180, process.kill)
+            watchdog.start()
+            for line in process.stdout or ():
+                if line == "DEFERRED\n" and on_deferral:
+                    deferrals += 1
+                    on_deferral()
+                elif line.startswith("RESULT"):
+                    results.append(json.loads(line.removeprefix("RESULT")))
+            code = process.wait()
+            watchdog.cancel()
+        assert code == 0, errors.read_text()[-4000:]
+        assert deferrals == (1 if on_deferral else 0)
+        return results[0]
 
 
 @pytest.fixture
@@ -79,10 +103,10 @@ def training_config(jobs: Jobs) -> dict[str, Any]:
     return request
 
 
-def transform_config(batch: BatchJobs, loading: str = "") -> dict[str, Any]:
+def transform_config(batch: BatchJobs) -> dict[str, Any]:
     """Return what SageMakerTransformOperator takes: it makes the model itself."""
     batch.put("in/input.jsonl", json_lines(3))
-    code = f"{loading}\ndef model_fn(d): return d\ndef transform_fn(m, body, c, a): return body.upper()"
+    code = "def model_fn(d): return d\ndef transform_fn(m, body, c, a): return body.upper()"
     model = batch.model_request({"code/inference.py": code})
     return {"Model": model, "Transform": batch.transform_request()}
 
@@ -143,20 +167,38 @@ def test_a_job_that_fails_fails_the_operator_with_the_reason(batch: BatchJobs, c
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not FOREIGN_PYTHON, reason="NBJOBS_FOREIGN_PYTHON names no Python with amazon's provider and aiobotocore"
+    not FOREIGN_PYTHON,
+    reason="needs aiobotocore: NBJOBS_FOREIGN_PYTHON=$(python tests/local/foreign_environment.py FOLDER) and again",
 )
-@pytest.mark.parametrize("kind", ["Training", "Transform", "Processing"])
-def test_the_deferrable_operators_wait_in_their_triggers(
-    jobs: Jobs, batch: BatchJobs, client: ForeignClient, kind: str
-) -> None:
+def test_the_deferrable_operators_wait_in_their_triggers(tmp_path: Path) -> None:
+    """One slot for each family of jobs, held until the operator has deferred: a job that is done at once would not be deferred."""
+    with EmbeddedSageMaker(jobs=1) as server:
+        jobs = Jobs(server)
+        client = ForeignClient(jobs, tmp_path)
+        for kind in ("Training", "Transform", "Processing"):
+            batch, release = BatchJobs(jobs), hold_slot(jobs, kind)
+            if kind == "Training":
+                config = training_config(jobs)
+            else:
+                config = transform_config(batch) if kind == "Transform" else processing_config(batch)
+            result = client.run(
+                f"SageMaker{kind}Operator",
+                python=FOREIGN_PYTHON,
+                on_deferral=release,
+                config=config,
+                check_interval=1,
+                deferrable=True,
+            )
+            assert result[kind][f"{kind}JobStatus"] == "Completed"
+
+
+def hold_slot(jobs: Jobs, kind: str) -> Callable[[], None]:
+    """Start a job without end in the family's slot; returns what ends it."""
     if kind == "Training":
-        config = training_config(jobs)
-    else:
-        # A job that is done at once is not deferred.
-        slowly = "import time\ntime.sleep(3)"
-        config = transform_config(batch, slowly) if kind == "Transform" else processing_config(batch)
-    result = client.run(
-        f"SageMaker{kind}Operator", python=FOREIGN_PYTHON, config=config, check_interval=1, deferrable=True
-    )
-    assert result["deferred"] is True
-    assert result[kind][f"{kind}JobStatus"] == "Completed"
+        name = jobs.submit_script("while :; do sleep 0.05; done")
+        return lambda: jobs.sagemaker.stop_training_job(TrainingJobName=name)
+    blocker = BatchJobs(jobs)
+    blocker.create_model("import time\ndef model_fn(d): time.sleep(600)")
+    blocker.put("in/input.jsonl", json_lines(1))
+    blocker.sagemaker.create_transform_job(**blocker.transform_request())
+    return lambda: blocker.sagemaker.stop_transform_job(TransformJobName=blocker.name)

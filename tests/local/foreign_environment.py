@@ -1,0 +1,25 @@
+"""
+Make the environment of the deferrable foreign clients: ``python tests/local/foreign_environment.py FOLDER``; prints its Python.
+
+This Airflow, amazon's provider and aiobotocore, which pins botocore below the boto3 of the tests' own environment; nothing of this project.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from importlib.metadata import version
+from pathlib import Path
+
+
+def main(folder: str) -> None:
+    venv.create(folder, with_pip=True, clear=True)
+    python = Path(folder).absolute() / "bin" / "python"
+    wanted = [f"apache-airflow=={version('apache-airflow')}", "apache-airflow-providers-amazon[aiobotocore]>=9.12,<10"]
+    subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True)
+    sys.stdout.write(f"{python}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
