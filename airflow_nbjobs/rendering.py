@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 # Airflow leaves these out of the context of a run without a logical date.
-_DATES = re.compile(
-    r"\b(ds|ds_nodash|ts|ts_nodash|ts_nodash_with_tz|logical_date|data_interval_start|data_interval_end)\b"
-)
+_DATES = r"(ds|ds_nodash|ts|ts_nodash|ts_nodash_with_tz|logical_date|data_interval_start|data_interval_end)"
 
 
 @contextmanager
@@ -35,17 +33,26 @@ def explained_dates(content: Any, context: Context) -> Iterator[None]:
         from jinja2 import UndefinedError
 
         values: Any = context
-        is_dateless = values.get("logical_date") is None
-        name = _DATES.search(content) if isinstance(content, str) else None
-        if not (isinstance(error, UndefinedError) and is_dateless and name is not None):
+        if not isinstance(error, UndefinedError) or values.get("logical_date") is not None:
+            raise
+        name = _missing_date(str(error), content)
+        if name is None:
             raise
         from airflow_nbjobs.failures import FatalNotebookJobConfigError
 
         raise FatalNotebookJobConfigError(
             f"{content!r} cannot be rendered: {error}",
             details={
-                "why": f"this run has no logical date (it was triggered by hand or by an asset), so '{name[1]}' does not exist",
+                "why": f"this run has no logical date (it was triggered by hand or by an asset), so '{name}' does not exist",
                 "next": "take the time at which the run became due, which every run has: "
                 "{{ (dag_run.data_interval_start or dag_run.run_after).strftime('%Y-%m-%d') }}",
             },
         ) from error
+
+
+def _missing_date(message: str, content: Any) -> str | None:
+    """Return which date jinja has missed: one of the context, or an attribute of ``dag_run``, which is there and None."""
+    found = re.match(rf"'{_DATES}' is undefined", message)
+    if found is None and message.startswith("'None' has no attribute"):
+        found = re.search(rf"\b{_DATES}\b", str(content))
+    return found[1] if found else None
