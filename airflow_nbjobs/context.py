@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 200  # of each parameter in an error text
 
 
-def run_of(context: Context, *, retries: int, deployment: str) -> Run:
+def run_of(context: Context, *, deployment: str) -> Run:
     """
     Return whose job a task instance's try would submit.
 
@@ -51,21 +51,27 @@ def run_of(context: Context, *, retries: int, deployment: str) -> Run:
             run_started_microseconds=_microseconds(started),
             task_id=ti.task_id,
             map_index=ti.map_index,
-            generation=generation(ti, retries),
+            generation=generation(ti),
         ),
         variables={f"NBJOBS_{name.upper()}": value for name, value in facts.items()},
         tags={f"airflow:{name}": value for name, value in facts.items()},
     )
 
 
-def generation(ti: Any, retries: int) -> int:
-    """Return how often the task instance was cleared, as far as Airflow records it: a clear raises ``max_tries`` to ``try_number + retries``."""
-    return int(ti.max_tries) - retries
+def generation(ti: Any) -> int:
+    """
+    Return what tells the task instance's life since its last clear from the lives before: ``max_tries``.
+
+    A clear sets it to ``try_number + retries``; a retry leaves it alone, also where ``retries`` was edited in between (``max_tries - retries``
+    would change with the edit, and a job that runs would be left alone and paid twice). Where ``retries`` was *lowered* before the clear, two lives
+    may have one number: then what became of the earlier jobs decides, as for a retry.
+    """
+    return int(ti.max_tries)
 
 
-def is_first_try(ti: Any, retries: int) -> bool:
-    """Say whether no earlier try of this generation can have submitted anything."""
-    return int(ti.try_number) <= generation(ti, retries) + 1
+def is_first_try(ti: Any) -> bool:
+    """Say whether no earlier try can have submitted anything."""
+    return int(ti.try_number) <= 1
 
 
 def _microseconds(moment: datetime) -> int:

@@ -6,38 +6,45 @@ Called by the operator, inside ``execute`` and its successors only; everything i
 
 from __future__ import annotations
 
-import threading
 import time
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
-from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout, job_xcom, task_state
-from airflow_nbjobs.aws.job import Submission, submit
-from airflow_nbjobs.aws.prepare import PreparedJob, Surroundings, prepare_job
+from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout, job_xcom
+from airflow_nbjobs.announcement import Announcement
+from airflow_nbjobs.aws.job import Begin, Refused, Staged, Submission, instance_choices, submit
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
+from airflow_nbjobs.core.arguments import seconds
 from airflow_nbjobs.core.errors import (
+    NotebookJobCapacityError,
     NotebookJobConfigError,
+    NotebookJobError,
     NotebookJobServiceError,
     NotebookJobStoppedError,
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
+from airflow_nbjobs.core.queueing import Cause, Sleep, Step, Turn, next_turn
+from airflow_nbjobs.core.status import FailureKind, JobState
+from airflow_nbjobs.custody import Custody
+from airflow_nbjobs.deferral import Deferral
 from airflow_nbjobs.failures import surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
-from airflow_nbjobs.links import ATTEMPTS_KEY, JOB_KEY, REMEMBERED_FACTS, job_urls
+from airflow_nbjobs.links import JOB_KEY
+from airflow_nbjobs.preparation import prepare
 from airflow_nbjobs.settings import read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_nbjobs.aws.prepare import PreparedJob
     from airflow_nbjobs.core.status import JobSnapshot
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
-_JOB_VERSION = 1
-_MOST_REMEMBERED = 50
-_ASK_SECONDS = 3.0  # for Airflow's word on the task, once its process has been told to end
+_TIMEOUT_PASSED = "execution_timeout has passed"
 
 
 class Execution:
@@ -51,200 +58,280 @@ class Execution:
         self._operator = operator
         self._context = context
         self._ti: Any = context["ti"]
-        self._retries = int(operator.retries or 0)
-        self._job_name: str | None = None
-        self._stop_reason: str | None = None
+        self._custody = Custody(operator, self._ti)
+        self._announcement = Announcement(operator, context)
+        self._deferral = Deferral(operator, context)
         operator._execution = self  # noqa: SLF001 - for on_kill, which gets no arguments
 
-    # -- first leg -------------------------------------------------------------------------------------------------
+    def stop_if_taken_away(self) -> None:
+        """Stop the job if Airflow says that the task is no longer this try's; called inside a signal handler."""
+        self._custody.stop_if_taken_away()
 
-    def start(self) -> Any:
-        operator = self._operator
-        with surfaced(retry_on_cell_error=operator.retry_on_cell_error):
-            job = self._prepare()
-            submission = submit(
-                job,
-                operator.hook.clients,
-                is_first_try=task_context.is_first_try(self._ti, self._retries),
-                log=operator.log,
-            )
-        self._announce(job, submission)
-        if not operator.wait_for_completion:
+    # -- submitting ------------------------------------------------------------------------------------------------
+
+    def start(self, turn: Turn | None = None) -> Any:
+        """
+        Submit the job and wait for it.
+
+        :param turn: where an earlier leg of this try has left off, waiting for capacity or through trouble.
+        """
+        following: Any = turn or Turn()
+        try:
+            while isinstance(following, Turn):  # a job without an instance is followed by another
+                following = self._submit_and_follow(following)
+        except AirflowTaskTimeout:
+            self._custody.stop(_TIMEOUT_PASSED)
+            raise
+        return following
+
+    def _submit_and_follow(self, turn: Turn) -> Any:
+        with surfaced(retry_on_cell_error=self._operator.retry_on_cell_error):
+            job, submission = self._submit(turn)
+        self._custody.hold(submission.job_name)
+        self._announcement.of_job(job, submission)
+        self._end_if_taken_away()
+        if not self._operator.wait_for_completion:
             return {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
-        if submission.adopted is not None and submission.adopted.state.is_terminal:
-            return self._finish(submission.adopted, was_adopted=True)
-        if operator.deferrable:
-            self._defer(submission.job_name, attempt=submission.attempt, was_adopted=submission.adopted is not None)
-        return self._wait_here(submission)
-
-    def _prepare(self) -> PreparedJob:
-        operator, hook = self._operator, self._operator.hook
-        settings = read_settings(hook.connection_extra)
-        arguments = settings.completed(operator.job_arguments())
-        self._bound_runtime(arguments)
-        job = prepare_job(
-            arguments,
-            run=task_context.run_of(self._context, retries=self._retries, deployment=settings.deployment),
-            where=Surroundings(
-                folders=task_context.search_folders(operator, self._context),
-                region=hook.region,
-                has_credentials=hook.has_credentials,
-                clients=hook.clients,
-            ),
+        staged, adopted = submission.staged, submission.adopted
+        followed = replace(
+            turn,
+            step=Step.FINISH,
+            trouble_since=None,
+            attempt=submission.attempt,
+            choice=submission.choice,
+            staged_attempt=staged.attempt if staged else None,
+            staged_sha256=staged.sha256 if staged else "",
         )
-        for note in job.notes:
-            operator.log.info("%s", note)
-        for warning in job.warnings:
-            operator.log.warning("%s", warning)
-        return job
+        if adopted is not None and adopted.state.is_terminal:
+            return self._finish(submission.job_name, was_adopted=True, turn=followed, snapshot=adopted)
+        return self._wait_on(submission.job_name, was_adopted=adopted is not None, turn=followed)
 
-    def _bound_runtime(self, arguments: dict[str, Any]) -> None:
-        """Let SageMaker end the job when the task's own time is over, even if no Airflow is left to stop it."""
-        left = task_context.seconds_left(self._operator, self._context)
-        try:
-            asked = int(arguments["max_runtime_in_seconds"])
-        except (KeyError, TypeError, ValueError):
-            return  # reported with all other problems
-        if left is not None and left < asked:
-            arguments["max_runtime_in_seconds"] = max(1, int(left))
-            self._operator.log.info(
-                "max_runtime_in_seconds is %s: what is left of execution_timeout", arguments["max_runtime_in_seconds"]
+    def _submit(self, turn: Turn) -> tuple[PreparedJob, Submission]:
+        """Return the job that runs now; leave the worker, or sleep in it, for as long as none can be had for a reason that passes."""
+        while True:
+            job: PreparedJob | None = None
+            try:
+                job = prepare(self._operator, self._context)
+                outcome = submit(
+                    job,
+                    self._operator.hook.clients,
+                    begin=self._beginning(turn),
+                    log=self._operator.log,
+                    expect=self._custody.expect,
+                )
+            except NotebookJobServiceError as error:
+                if not error.is_retryable:
+                    raise
+                outcome = Refused(error=error, attempt=turn.attempt)
+            if isinstance(outcome, Submission):
+                return job, outcome  # type: ignore[return-value] # a submission has a job
+            self._end_if_taken_away()
+            cause = Cause.CAPACITY if isinstance(outcome.error, NotebookJobCapacityError) else Cause.TROUBLE
+            staged = outcome.staged
+            refused = replace(
+                turn,
+                attempt=outcome.attempt,
+                choice=0,
+                may_exist=outcome.may_exist,
+                staged_attempt=staged.attempt if staged else turn.staged_attempt,
+                staged_sha256=staged.sha256 if staged else turn.staged_sha256,
             )
+            turn = self._wait_for_turn(refused, cause, outcome.error, job)
 
-    def _announce(self, job: PreparedJob, submission: Submission) -> None:
-        """Say which job it is, in the log and in the XCom that links and pages read; before any wait, so that both are there while it runs."""
-        self._job_name = submission.job_name
-        region = job.spec.region
-        facts = {
-            "version": _JOB_VERSION,
-            "job_name": submission.job_name,
-            "job_arn": submission.arn,
-            "attempt": submission.attempt,
-            # What the name was made of and Airflow does not keep: a clear gives the run a new start, and the task another generation.
-            "generation": job.run.key.generation,
-            "run_started_microseconds": job.run.key.run_started_microseconds,
-            "was_adopted": submission.adopted is not None,
-            "region": region,
-            "instance_type": job.spec.instance_type,
-            "input_notebook": job.notebook_origin,
-            "notebook_sha256": job.notebook_sha256,
-            "executed_notebook_uri": submission.location.executed_notebook_uri,
-            **job_urls(region, submission.job_name, submission.location.executed_notebook_uri),
-        }
-        self._ti.xcom_push(key=JOB_KEY, value=facts)
-        self._remember({name: facts[name] for name in REMEMBERED_FACTS})
-        self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"])
+    def _beginning(self, turn: Turn) -> Begin:
+        """Return where a leg begins: a first try, and one whose request was plainly refused, need not ask for the name first."""
+        is_first_leg = turn == Turn()
+        return Begin(
+            attempt=turn.attempt,
+            choice=turn.choice,
+            staged=None
+            if turn.staged_attempt is None
+            else Staged(attempt=turn.staged_attempt, sha256=turn.staged_sha256),
+            is_free=task_context.is_first_try(self._ti) if is_first_leg else not turn.may_exist,
+        )
 
-    def _remember(self, attempt: dict[str, Any]) -> None:
+    def _end_if_taken_away(self) -> None:
         """
-        Add the job to the list from which pages offer a task's earlier jobs: the XCom is gone with the next try.
+        End this try if a user has taken the task away meanwhile, with the job stopped.
 
-        For people only: what is submitted, adopted or stopped is decided by names alone. Airflow before 3.3 has no such store.
+        Airflow tells a running task so only with its next heartbeat; one that defers before that would be refused, and its job would run on.
         """
-        store: Any = self._context.get("task_state_store")
-        if store is None:
-            return
-        try:
-            earlier = [each for each in store.get(ATTEMPTS_KEY) or [] if each != attempt]
-            store.set(ATTEMPTS_KEY, [*earlier, attempt][-_MOST_REMEMBERED:])
-        except Exception as error:  # noqa: BLE001 - the job runs; no list of it may fail the task
-            self._operator.log.warning("The list of this task's jobs could not be kept: %s", error)
+        reason = self._custody.check()
+        if reason is not None and self._operator.stop_on_kill:
+            raise self._stopped_by_us(reason)
+
+    def _stopped_by_us(self, reason: str) -> NotebookJobStoppedError:
+        job_name = self._custody.job_name
+        return NotebookJobStoppedError(
+            f"Notebook job '{job_name}' was stopped by this task: {reason}"
+            if job_name
+            else f"No notebook job was started: {reason}",
+            job_name=job_name,
+        )
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
-    def _defer(self, job_name: str, *, attempt: int, was_adopted: bool) -> None:
-        from airflow_nbjobs.triggers import NotebookJobTrigger
+    def _wait_for_turn(
+        self,
+        turn: Turn,
+        cause: Cause,
+        error: NotebookJobError,
+        job: PreparedJob | None,
+        *,
+        job_name: str = "",
+        was_adopted: bool = False,
+    ) -> Turn:
+        """
+        Leave the worker until the next leg's time has come, or sleep here where the task does not defer; return how that leg begins.
 
+        :param job: the job to submit, where it is known.
+        :param job_name: the job that a leg was to finish.
+        :raises NotebookJobError: ``error``, once it is too late.
+        """
         operator = self._operator
-        left = task_context.seconds_left(operator, self._context)
-        operator.defer(
-            trigger=NotebookJobTrigger(
-                job_name=job_name,
-                attempt=attempt,
-                was_adopted=was_adopted,
-                aws_conn_id=operator.aws_conn_id,
-                region_name=operator.region_name,
-                verify=operator.verify,
-                botocore_config=operator.botocore_config,
-                waiter_delay=operator.waiter_delay,
-                stop_on_kill=operator.stop_on_kill,
-            ),
-            method_name="execute_complete",
-            # Airflow 3 does not enforce execution_timeout on a deferred task by itself.
-            timeout=timedelta(seconds=max(left, 1.0)) if left is not None else None,
+        name = job.location(turn.attempt).job_name if job else job_name
+        sleep = next_turn(
+            turn,
+            cause,
+            now=datetime.now(tz=UTC),
+            capacity_timeout_seconds=seconds(operator.capacity_timeout),
+            first_delay_seconds=operator.waiter_delay,
+            key=name or f"{self._ti.dag_id}.{self._ti.task_id}.{self._ti.map_index}",
         )
+        if sleep is None:
+            raise _given_up(error, turn, cause)
+        what = "an instance or quota" if cause is Cause.CAPACITY else "AWS"
+        operator.log.warning(
+            "Waiting for %s, asking again at %s (wait %d): %s",
+            what,
+            f"{sleep.until:%H:%M:%S} UTC",
+            sleep.turn.rounds,
+            error.headline,
+        )
+        if turn.step is Step.SUBMIT:
+            self._announcement.of_wait(sleep, what, error, job)
+        if operator.deferrable:
+            self._deferral.until_turn(sleep, job_name=name, was_adopted=was_adopted)
+        return self._slept(sleep)
 
-    def _wait_here(self, submission: Submission) -> Any:
+    def _slept(self, sleep: Sleep) -> Turn:
+        while (left := (sleep.until - datetime.now(tz=UTC)).total_seconds()) > 0:
+            if self._custody.was_told_to_end:
+                self._end_if_taken_away()
+            time.sleep(min(left, self._operator.waiter_delay))
+        return sleep.turn
+
+    def _wait_on(self, job_name: str, *, was_adopted: bool, turn: Turn) -> Any:
+        if self._operator.deferrable:
+            self._deferral.until_ended(job_name, was_adopted=was_adopted, turn=turn)
+        return self._wait_here(job_name, was_adopted=was_adopted, turn=turn)
+
+    def _wait_here(self, job_name: str, *, was_adopted: bool, turn: Turn) -> Any:
         """Hold the worker until the job has ended, logging each change of its status as it comes."""
         seen = 0
-        try:
-            while True:
-                try:
-                    with surfaced():
-                        snapshot = self._described(submission.job_name)
-                except NotebookJobServiceError as error:
-                    if not error.is_retryable:
-                        raise
-                    self._operator.log.warning("%s; going on waiting", error.headline)
-                    time.sleep(self._operator.waiter_delay)
-                    continue
-                seen = log_transitions(self._operator.log, snapshot, seen)
-                if snapshot.state.is_terminal:
-                    break
+        while True:
+            try:
+                with surfaced():
+                    snapshot = self._described(job_name)
+            except NotebookJobServiceError as error:
+                if not error.is_retryable:
+                    raise
+                self._operator.log.warning("%s; going on waiting", error.headline)
                 time.sleep(self._operator.waiter_delay)
-        except AirflowTaskTimeout:
-            self._stop(submission.job_name, "execution_timeout has passed")
-            raise
-        if self._stop_reason is not None:
+                continue
+            seen = log_transitions(self._operator.log, snapshot, seen)
+            if snapshot.state.is_terminal:
+                break
+            if self._custody.was_told_to_end:
+                # The signal handler may have had no answer, having interrupted another question.
+                self._end_if_taken_away()
+            time.sleep(self._operator.waiter_delay)
+        if self._custody.stop_reason is not None:
             # `on_kill` has stopped it while this loop slept; the try ends, whatever the job left behind.
-            raise NotebookJobStoppedError(
-                f"Notebook job '{submission.job_name}' was stopped by this task: {self._stop_reason}",
-                job_name=submission.job_name,
-            )
-        return self._finish(snapshot, was_adopted=submission.adopted is not None, seen=seen)
+            raise self._stopped_by_us(self._custody.stop_reason)
+        return self._finish(job_name, was_adopted=was_adopted, turn=turn, snapshot=snapshot, seen=seen)
 
-    # -- second leg ------------------------------------------------------------------------------------------------
+    # -- later legs ------------------------------------------------------------------------------------------------
 
     def resume(self, event: dict[str, Any]) -> Any:
-        job_name = event["job_name"]
-        self._job_name = job_name
+        """
+        Go on after a trigger's event; an event that says nothing is made up for by the XCom that the leg before has pushed.
+
+        :raises NotebookJobServiceError: the job cannot be watched and has not ended; worth a retry, which adopts it.
+        """
+        if not event.get("job_name") and not event.get("turn"):
+            event = self._recorded_job("The trigger's event says nothing")
+        turn = _turn_of(event)
+        if turn.step is Step.SUBMIT:
+            return self.start(turn)
+        job_name = str(event["job_name"])
+        self._custody.hold(job_name)
+        if event.get("error"):
+            self._raise_unless_ended(job_name, str(event["error"]))
+        again = self._finish(job_name, was_adopted=bool(event.get("was_adopted")), turn=turn)
+        return self.start(again) if isinstance(again, Turn) else again
+
+    def _raise_unless_ended(self, job_name: str, reason: str) -> None:
         with surfaced():
-            if event.get("error"):
-                raise NotebookJobServiceError(
-                    f"The triggerer cannot watch notebook job '{job_name}': {event['error']}",
-                    code="WatchFailed",
-                    is_retryable=True,
-                    details={"next": "the job goes on; a retry of this task adopts it"},
-                    job_name=job_name,
-                )
-            snapshot = self._described(job_name)
-        if not snapshot.state.is_terminal:
-            # Events may be stale or doubled; SageMaker's word counts.
-            self._defer(job_name, attempt=event.get("attempt", 0), was_adopted=event.get("was_adopted", False))
-        return self._finish(snapshot, was_adopted=event.get("was_adopted", False))
+            failed = NotebookJobServiceError(
+                f"The triggerer cannot watch notebook job '{job_name}': {reason}",
+                code="WatchFailed",
+                is_retryable=True,
+                details={"next": "the job goes on; a retry of this task adopts it"},
+                job_name=job_name,
+            )
+            try:
+                snapshot = self._described(job_name)
+            except NotebookJobServiceError as error:
+                raise failed from error
+            if not snapshot.state.is_terminal:
+                raise failed
 
     def resume_after_trigger_failure(self, failure: dict[str, Any]) -> Any:
         """Stop the job if its time was over; a trigger that crashed says nothing about the job, so look, and wait on."""
-        ti = self._ti
-        job = job_xcom(JOB_KEY, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
-        if not isinstance(job, dict) or "job_name" not in job:
-            raise NotebookJobServiceError(
-                f"The trigger failed ({failure.get('error')}), and the task has no record of its job", is_retryable=True
-            )
-        job_name = str(job["job_name"])
-        self._job_name = job_name
+        event = self._recorded_job(f"The trigger failed ({failure.get('error')})")
+        job_name = event.get("job_name")
+        if job_name:
+            self._custody.hold(str(job_name))
         if failure.get("error") == TRIGGER_TIMEOUT:
-            self._stop(job_name, "execution_timeout has passed")
+            self._end_at_timeout(event)
+        elif failure.get("traceback"):
+            self._operator.log.error("The trigger failed:\n%s", "\n".join(failure["traceback"]))
+        return self.resume(event)
+
+    def _end_at_timeout(self, event: dict[str, Any]) -> None:
+        """Stop the job and raise, unless it has completed in time and only its event came late."""
+        operator, job_name = self._operator, event.get("job_name")
+        timeout = f"execution_timeout ({operator.execution_timeout})"
+        if "waiting" in event:
+            self._custody.stop(_TIMEOUT_PASSED)
+            waiting = event["waiting"]
             raise NotebookJobTimeoutError(
-                f"Notebook job '{job_name}' was stopped: execution_timeout ({self._operator.execution_timeout}) has passed",
-                details={"next": "raise execution_timeout, or give the notebook less to do"},
+                f"No notebook job ran: {timeout} has passed while the task waited for {waiting.get('for')}",
+                details={"reason": str(waiting.get("reason")), "next": "raise execution_timeout, or try again later"},
                 job_name=job_name,
             )
-        if failure.get("traceback"):
-            self._operator.log.error("The trigger failed:\n%s", "\n".join(failure["traceback"]))
-        return self.resume(
-            {"job_name": job_name, "attempt": job.get("attempt", 0), "was_adopted": job.get("was_adopted", False)}
+        with surfaced():
+            if self._described(str(job_name)).state is JobState.SUCCEEDED:
+                return
+        self._custody.stop(_TIMEOUT_PASSED)
+        raise NotebookJobTimeoutError(
+            f"Notebook job '{job_name}' was stopped: {timeout} has passed",
+            details={"next": "raise execution_timeout, or give the notebook less to do"},
+            job_name=job_name,
         )
+
+    def _recorded_job(self, why: str) -> dict[str, Any]:
+        """Return the task's own ``nbjobs_job``, which says as much as an event does."""
+        ti = self._ti
+        job = job_xcom(JOB_KEY, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
+        if not isinstance(job, dict) or not (job.get("job_name") or job.get("turn")):
+            raise NotebookJobServiceError(
+                f"{why}, and the task has no record of its job",
+                is_retryable=True,
+                details={"next": "a retry of this task finds its job by name"},
+            )
+        return job
 
     def _described(self, job_name: str) -> JobSnapshot:
         snapshot = self._operator.hook.clients.jobs.describe(job_name)
@@ -254,18 +341,76 @@ class Execution:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def _finish(self, snapshot: JobSnapshot, *, was_adopted: bool, seen: int = 0) -> Any:
+    def _finish(
+        self, job_name: str, *, was_adopted: bool, turn: Turn, snapshot: JobSnapshot | None = None, seen: int = 0
+    ) -> Any:
+        """
+        Hand over what an ended job left behind; a ``Turn`` where it ended for want of capacity, and another is to be submitted.
+
+        Trouble in reading it is waited through, as it is in submitting: a task without retries would lose what is paid for.
+        """
+        ways = {"retry_on_cell_error": self._operator.retry_on_cell_error, "was_adopted": was_adopted}
+        while True:
+            try:
+                with surfaced(**ways):
+                    ended = snapshot or self._described(job_name)
+                    again = self._after_capacity_failure(ended, turn)
+                    if again is not None:
+                        return again
+                    handed_over = self._hand_over(ended, seen) if ended.state.is_terminal else None
+            except NotebookJobServiceError as error:
+                if not error.is_retryable:
+                    raise
+                turn = self._wait_for_turn(turn, Cause.TROUBLE, error, None, job_name=job_name, was_adopted=was_adopted)
+                continue
+            if handed_over is None:
+                # Events may be stale or doubled; SageMaker's word counts.
+                return self._wait_on(job_name, was_adopted=was_adopted, turn=replace(turn, trouble_since=None))
+            result, value = handed_over
+            with surfaced(**ways):
+                if result.error is not None:
+                    raise result.error
+            return value
+
+    def _after_capacity_failure(self, snapshot: JobSnapshot, turn: Turn) -> Turn | None:
+        """
+        Return where to submit again after a job got no instance: at once with the next instance type, or later; None where it ended otherwise.
+
+        :raises NotebookJobCapacityError: it is too late, or nobody wanted to wait.
+        """
+        if snapshot.failure_kind is not FailureKind.CAPACITY or not seconds(self._operator.capacity_timeout):
+            return None
+        log_transitions(self._operator.log, snapshot, 0)
+        with surfaced():
+            job = prepare(self._operator, self._context)
+        choices = instance_choices(job, self._operator.hook.clients)
+        following = replace(turn, step=Step.SUBMIT, attempt=turn.attempt + 1, may_exist=True)
+        asked = choices[min(turn.choice, len(choices) - 1)]
+        if len(asked) == 1 and turn.choice + 1 < len(choices):
+            self._operator.log.warning("No capacity for %s: asking for the next instance type", asked[0])
+            return replace(following, choice=turn.choice + 1, since=turn.since or datetime.now(tz=UTC))
+        error = NotebookJobCapacityError(
+            f"Notebook job '{snapshot.job_name}' got no instance: {snapshot.failure_reason}",
+            details={"next": "retry later, or use another instance_type"},
+            job_name=snapshot.job_name,
+        )
+        return self._wait_for_turn(replace(following, choice=0), Cause.CAPACITY, error, job)
+
+    def _hand_over(self, snapshot: JobSnapshot, seen: int) -> tuple[JobResult, Any]:
         operator = self._operator
         log_transitions(operator.log, snapshot, seen)
-        with surfaced(retry_on_cell_error=operator.retry_on_cell_error, was_adopted=was_adopted):
-            location = JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
-            result = read_result(snapshot, location, self._expectation(), operator.hook.clients)
-            log_result(operator.log, result)
-            value = push_result(self._ti, result, operator.return_output)
+        location = JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
+        result = read_result(snapshot, location, self._expectation(), operator.hook.clients)
+        log_result(operator.log, result)
+        value = push_result(self._ti, result, operator.return_output)
+        try:
             self._deliver(result, location)
-            if result.error is not None:
-                raise result.error
-        return value
+        except NotebookJobServiceError as error:
+            if result.error is None or error.is_retryable:
+                raise
+            # Why the job failed is what the task must say; where its notebook is, the archive still tells.
+            operator.log.warning("The executed notebook is in output.tar.gz only: %s", error)
+        return result, value
 
     def _expectation(self) -> Expectation:
         operator = self._operator
@@ -288,39 +433,14 @@ class Execution:
             operator.hook.clients.objects.put(location.executed_notebook_uri, result.executed_notebook, kms_key=kms_key)
             operator.log.info("Executed notebook: %s", location.executed_notebook_uri)
 
-    # -- stopping --------------------------------------------------------------------------------------------------
 
-    def stop_if_taken_away(self) -> None:
-        """
-        Stop the job if Airflow says that the task is no longer this try's; no answer within 3 s keeps it.
+def _given_up(error: NotebookJobError, turn: Turn, cause: Cause) -> NotebookJobError:
+    began = turn.since if cause is Cause.CAPACITY else turn.trouble_since
+    if began is not None:
+        error.details["waited"] = f"since {began:%Y-%m-%d %H:%M:%S} UTC, asked {turn.rounds + 1} times"
+    return error
 
-        Asked in a thread of its own: this runs inside a signal handler, which may have interrupted a call to the API whose lock is not reentrant.
-        """
-        job_name = self._job_name
-        if job_name is None or self._stop_reason is not None:
-            return
-        ti, answers = self._ti, []
 
-        def ask() -> None:
-            try:
-                answers.append(
-                    task_state(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
-                )
-            except Exception as error:  # noqa: BLE001 - no answer keeps the job, whatever the reason
-                self._operator.log.warning("Airflow does not say what became of this task: %s", error)
-
-        asking = threading.Thread(target=ask, daemon=True)
-        asking.start()
-        asking.join(_ASK_SECONDS)
-        if not answers or answers[0] in ("running", "deferred"):
-            self._operator.log.warning(
-                "Keeping notebook job '%s': the task was not taken away by a user; its next try adopts the job",
-                job_name,
-            )
-            return
-        self._stop(job_name, f"the task is now '{answers[0]}'")
-
-    def _stop(self, job_name: str, reason: str) -> None:
-        self._stop_reason = reason
-        self._operator.log.info("Stopping notebook job '%s': %s", job_name, reason)
-        self._operator.hook.clients.jobs.stop(job_name)
+def _turn_of(event: dict[str, Any]) -> Turn:
+    turn = event.get("turn")
+    return Turn.from_json(turn) if turn else Turn(step=Step.FINISH, attempt=int(event.get("attempt") or 0))

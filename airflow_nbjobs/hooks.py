@@ -97,7 +97,7 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         :param config: in place of ``client_config``.
         """
         # boto3 sessions are not thread-safe while a client is made.
-        with _client_lock:
+        with _client_lock, translated(service_name, on=f"connection {self.aws_conn_id}"):
             return self.session.client(
                 service_name,
                 endpoint_url=self.conn_config.get_service_endpoint_url(service_name=service_name),

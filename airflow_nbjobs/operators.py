@@ -16,6 +16,7 @@ from airflow_nbjobs.rendering import explained_dates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
     from airflow.sdk import Context
 
@@ -87,6 +88,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param additional_dependencies: files or folders to put beside the notebook; ``%run`` targets beside it are found without being listed.
     :param outputs: variables of the notebook to push as XComs, as names, or as names with types (``{"accuracy": float}``). At most 48 KiB each.
     :param return_output: push this output as ``return_value`` (to map over it); the job's facts then lie under ``nbjobs_result``.
+    :param instance_type: one, or several in order of preference: the next is taken where one has no capacity, or none of its quota is left.
     :param volume_size: GiB.
     :param max_retry_attempts: 0-30 restarts by the platform after an InternalServerError; they are no retries of the task.
     :param max_runtime_in_seconds: 1 s to 28 days; bounded by what is left of ``execution_timeout``.
@@ -94,9 +96,12 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
     :param install_driver: install the notebook-job driver in an image that lacks it; needs a network.
     :param unknown_parameters: what to do about a parameter that the ``parameters`` cell does not define: ``"error"`` or ``"warn"``.
-    :param stop_on_kill: stop the job when a user clears, fails or marks the task while it runs.
+    :param stop_on_kill: stop the job when a user clears, fails or marks the task while it runs. ``execution_timeout`` stops it in any case.
     :param retry_on_cell_error: whether a failed cell follows the task's ``retries``; False fails the task at once.
     :param extra_request: merged into CreateTrainingJob last.
+    :param capacity_timeout: how long to wait for an instance, for quota that others use, or for a throttled CreateTrainingJob: seconds, or a timedelta;
+        0 fails at once. The task waits deferred, without a worker, and asks again after ``waiter_delay``, then ever less often, at least every
+        5 minutes. ``execution_timeout`` counts through it.
     :param wait_for_completion: False: succeed once the job is submitted; outputs are not read.
     :param deferrable: wait in the triggerer, holding no worker slot; False waits in the worker.
     :param waiter_delay: longest seconds between two looks at the job.
@@ -105,6 +110,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         *_JOB_ARGUMENTS,
+        "capacity_timeout",
         "aws_conn_id",
         "region_name",
         "verify",
@@ -131,7 +137,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         environment_variables: Mapping[str, str] | None = None,
         initialization_script: str | None = None,
         s3_kms_key: str | None = None,
-        instance_type: str = defaults.INSTANCE_TYPE,
+        instance_type: str | Sequence[str] = defaults.INSTANCE_TYPE,
         volume_size: int | str = defaults.VOLUME_SIZE,
         volume_kms_key: str | None = None,
         encrypt_inter_container_traffic: bool | str = defaults.ENCRYPT_INTER_CONTAINER_TRAFFIC,
@@ -156,6 +162,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         stop_on_kill: bool = True,
         retry_on_cell_error: bool = True,
         extra_request: Mapping[str, Any] | None = None,
+        capacity_timeout: timedelta | float | str = defaults.CAPACITY_TIMEOUT,
         wait_for_completion: bool = True,
         deferrable: bool = True,
         waiter_delay: int = defaults.WAITER_DELAY,
@@ -214,6 +221,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         self.stop_on_kill = stop_on_kill
         self.retry_on_cell_error = retry_on_cell_error
         self.extra_request = extra_request
+        self.capacity_timeout = capacity_timeout
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -30,6 +31,10 @@ EVENT_VERSION = 1
 # What Airflow 3.0-3.2 puts into the cancellation of a trigger when a user has changed the task; from 3.3 on it calls `on_kill` instead.
 _USER_ACTION = "__airflow_user_action__"
 
+_SLICE_SECONDS = 60.0
+# Between the tries of a stop that AWS has not taken: nobody comes back to it later.
+_STOP_PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+
 log = logging.getLogger(__name__)
 # Strong references: the event loop keeps weak ones, and a stop must outlive its trigger.
 _detached: set[asyncio.Task[None]] = set()
@@ -39,13 +44,15 @@ class NotebookJobTrigger(BaseTrigger):
     """
     Yield one event when the training job is in a terminal state, or when it cannot be watched.
 
-    Event: ``{"version": 1, "job_name", "attempt", "status", "secondary_status", "error"}``; ``error`` is None, or why the job cannot be watched.
+    Event: ``{"version": 1, "job_name", "attempt", "was_adopted", "status", "secondary_status", "error", "turn"}``; ``error`` is None, or why the job
+    cannot be watched.
     Whoever reads it ignores keys that it does not know, so that another source of news than the poller may say more.
 
     :param attempt: k-th job of the task's generation; comes back in the event.
     :param was_adopted: the job was taken over from an earlier try; comes back in the event.
     :param waiter_delay: longest seconds between two looks at the job.
     :param stop_on_kill: stop the job when a user clears, fails or marks the deferred task.
+    :param turn: what the operator needs to know of earlier waits for capacity (``core/queueing.py``); comes back in the event.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class NotebookJobTrigger(BaseTrigger):
         botocore_config: dict[str, Any] | None = None,
         waiter_delay: float = defaults.WAITER_DELAY,
         stop_on_kill: bool = True,
+        turn: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.job_name = job_name
@@ -71,6 +79,7 @@ class NotebookJobTrigger(BaseTrigger):
         self.botocore_config = botocore_config
         self.waiter_delay = waiter_delay
         self.stop_on_kill = stop_on_kill
+        self.turn = turn
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -85,6 +94,7 @@ class NotebookJobTrigger(BaseTrigger):
                 "botocore_config": self.botocore_config,
                 "waiter_delay": self.waiter_delay,
                 "stop_on_kill": self.stop_on_kill,
+                "turn": self.turn,
             },
         )
 
@@ -92,7 +102,23 @@ class NotebookJobTrigger(BaseTrigger):
         key = PollerKey(
             self.aws_conn_id, self.region_name, repr(self.verify), json.dumps(self.botocore_config, sort_keys=True)
         )
-        event: dict[str, Any] = {
+        event = self._event()
+        try:
+            summary = await shared_poller(key, self._open_jobs, read_pace).wait(
+                self.job_name, waiter_delay_seconds=self.waiter_delay
+            )
+            event |= {"status": summary.status, "secondary_status": summary.secondary_status}
+        except asyncio.CancelledError as cancelled:
+            await self._stop_if_user_action(cancelled)
+            raise
+        except NotebookJobError as error:
+            event["error"] = str(error)
+        except Exception as error:  # noqa: BLE001 - a crash of the poller reaches the task as an event that says so
+            event["error"] = f"the triggerer's poller has crashed: {type(error).__name__}: {error}"
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    def _event(self) -> dict[str, Any]:
+        return {
             "version": EVENT_VERSION,
             "job_name": self.job_name,
             "attempt": self.attempt,
@@ -100,21 +126,8 @@ class NotebookJobTrigger(BaseTrigger):
             "status": None,
             "secondary_status": None,
             "error": None,
+            "turn": self.turn,
         }
-        try:
-            summary = await shared_poller(key, self._open_jobs, read_pace).wait(
-                self.job_name, waiter_delay_seconds=self.waiter_delay
-            )
-            event |= {"status": summary.status, "secondary_status": summary.secondary_status}
-        except asyncio.CancelledError as cancelled:
-            if cancelled.args == (_USER_ACTION,) and not hasattr(BaseTrigger, "on_kill"):
-                await self._stop_detached()
-            raise
-        except NotebookJobError as error:
-            event["error"] = str(error)
-        except Exception as error:  # noqa: BLE001 - a crash of the poller reaches the task as an event that says so
-            event["error"] = f"the triggerer's poller has crashed: {type(error).__name__}: {error}"
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _open_jobs(self) -> Boto3TrainingJobs:
         """Return the port for the poller."""
@@ -151,8 +164,12 @@ class NotebookJobTrigger(BaseTrigger):
         """
         await self._stop_detached()
 
+    async def _stop_if_user_action(self, cancelled: asyncio.CancelledError) -> None:
+        if cancelled.args == (_USER_ACTION,) and not hasattr(BaseTrigger, "on_kill"):
+            await self._stop_detached()
+
     async def _stop_detached(self) -> None:
-        if not self.stop_on_kill:
+        if not self.stop_on_kill or not self.job_name:
             return
         task = asyncio.get_running_loop().create_task(self._stop_if_taken_away())
         _detached.add(task)
@@ -169,9 +186,18 @@ class NotebookJobTrigger(BaseTrigger):
             return
         if is_kept:
             return
-        jobs = await self._open_stopping_jobs()
         log.info("Stopping training job '%s': a user took its task away", self.job_name)
-        await asyncio.to_thread(jobs.stop, self.job_name)
+        for pause_seconds in (*_STOP_PAUSES_SECONDS, None):
+            try:
+                jobs = await self._open_stopping_jobs()
+                await asyncio.to_thread(jobs.stop, self.job_name)
+            except NotebookJobError as error:
+                if pause_seconds is None or not getattr(error, "is_retryable", False):
+                    log.exception("Training job '%s' could not be stopped and runs on", self.job_name)
+                    return
+                await asyncio.sleep(pause_seconds)
+            else:
+                return
 
     def _is_still_ours(self) -> bool:
         """Say whether the task instance still waits for this very job, in this triggerer or in another."""
@@ -187,10 +213,45 @@ class NotebookJobTrigger(BaseTrigger):
             "task_id": ti.task_id,
             "map_index": ti.map_index,
         }
-        if task_state(**identity) not in ("deferred", "running"):
+        state = task_state(**identity)
+        if state not in ("deferred", "running"):
             return False
         job = job_xcom(JOB_KEY, **identity)
-        return isinstance(job, dict) and job.get("job_name") == self.job_name
+        if not isinstance(job, dict):
+            # A try pushes its job before it defers: a deferred task without one has lost it to somebody who deletes XComs. One that runs was
+            # cleared, and has begun again.
+            return bool(state == "deferred")
+        return job.get("job_name") == self.job_name
+
+
+class NotebookJobTurnTrigger(NotebookJobTrigger):
+    """
+    Sleep until it is the task's turn to try again, and ask nobody anything.
+
+    Event: as the base class's, without a status; ``turn`` says what the next leg does.
+
+    :param until: ISO 8601 with an offset. A moment, not a duration: a triggerer that is restarted or takes over does not begin the sleep anew.
+    :param job_name: the job that may exist all the same, since a request for it was not answered; empty where there can be none.
+    """
+
+    def __init__(self, *, until: str, job_name: str = "", **arguments: Any) -> None:
+        super().__init__(job_name=job_name, **arguments)
+        self.until = until
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        path, arguments = super().serialize()
+        return path, arguments | {"until": self.until}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        until = datetime.fromisoformat(self.until)
+        try:
+            # In slices: the machine's clock may be set, or the machine sleep itself.
+            while (left := (until - datetime.now(tz=UTC)).total_seconds()) > 0:  # noqa: ASYNC110 - it waits for a time
+                await asyncio.sleep(min(left, _SLICE_SECONDS))
+        except asyncio.CancelledError as cancelled:
+            await self._stop_if_user_action(cancelled)
+            raise
+        yield TriggerEvent(self._event())  # type: ignore[no-untyped-call]
 
 
 class NotebookJobSensorTrigger(NotebookJobTrigger):
@@ -226,7 +287,9 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         path, arguments = super().serialize()
         return path, {
-            name: value for name, value in arguments.items() if name not in ("attempt", "was_adopted", "stop_on_kill")
+            name: value
+            for name, value in arguments.items()
+            if name not in ("attempt", "was_adopted", "stop_on_kill", "turn")
         }
 
     def get_template_env(self, dag: Any = None) -> Any:

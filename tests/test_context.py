@@ -21,9 +21,9 @@ from airflow_nbjobs.context import (
 
 def test_the_identity_holds_what_tells_this_try_from_every_other():
     context = task_context(try_number=3, max_tries=4, map_index=7)
-    key = run_of(context, retries=2, deployment="production").key
+    key = run_of(context, deployment="production").key
     assert (key.deployment, key.dag_id, key.task_id, key.map_index) == ("production", "d", "t", 7)
-    assert (key.run_id, key.generation, key.attempt) == (context["ti"].run_id, 2, 0)
+    assert (key.run_id, key.generation, key.attempt) == (context["ti"].run_id, 4, 0)
     assert key.run_started_microseconds == 1_795_316_400_000_000
 
 
@@ -31,25 +31,25 @@ def test_a_run_that_was_deleted_and_made_again_is_another():
     """Same run id, same logical date; only its start differs."""
     first, second = task_context(), task_context()
     second["dag_run"].start_date = STARTED + timedelta(microseconds=1)
-    keys = {run_of(context, retries=0, deployment="").key for context in (first, second)}
+    keys = {run_of(context, deployment="").key for context in (first, second)}
     assert len(keys) == 2
 
 
 def test_the_same_moment_in_another_time_zone_is_the_same_run():
     context = task_context()
-    here = run_of(context, retries=0, deployment="").key
+    here = run_of(context, deployment="").key
     context["dag_run"].start_date = STARTED.astimezone(timezone(timedelta(hours=5)))
-    assert run_of(context, retries=0, deployment="").key == here
+    assert run_of(context, deployment="").key == here
 
 
 def test_a_run_without_a_start_counts_from_when_it_was_due():
     context = task_context()
     context["dag_run"].start_date = None
-    assert run_of(context, retries=0, deployment="").key.run_started_microseconds == 1_795_316_400_000_000
+    assert run_of(context, deployment="").key.run_started_microseconds == 1_795_316_400_000_000
 
 
 def test_variables_and_tags_tell_where_the_job_runs():
-    run = run_of(task_context(try_number=2), retries=0, deployment="")
+    run = run_of(task_context(try_number=2), deployment="")
     assert run.variables == {
         "NBJOBS_DAG_ID": "d",
         "NBJOBS_RUN_ID": "manual__2026-11-22T00:00:00+00:00",
@@ -67,28 +67,30 @@ def test_a_data_interval_is_told_where_there_is_one():
     context = task_context()
     context["dag_run"].data_interval_start = datetime(2026, 11, 21, tzinfo=UTC)
     context["dag_run"].data_interval_end = datetime(2026, 11, 22, tzinfo=UTC)
-    variables = run_of(context, retries=0, deployment="").variables
+    variables = run_of(context, deployment="").variables
     assert variables["NBJOBS_DATA_INTERVAL_START"] == "2026-11-21T00:00:00+00:00"
     assert variables["NBJOBS_DATA_INTERVAL_END"] == "2026-11-22T00:00:00+00:00"
 
 
 @pytest.mark.parametrize(
-    ("try_number", "max_tries", "retries", "its_generation", "is_first"),
+    ("before", "after", "is_another_life"),
     [
-        (1, 2, 2, 0, True),
-        (2, 2, 2, 0, False),
-        (3, 2, 2, 0, False),
-        (2, 3, 2, 1, True),  # cleared after the first try: Airflow sets max_tries to try_number + retries
-        (3, 3, 2, 1, False),
-        (4, 5, 2, 3, True),
-        (1, 0, 0, 0, True),
-        (2, 1, 0, 1, True),
+        ((1, 2), (2, 2), False),  # a retry
+        ((1, 2), (2, 3), True),  # cleared after the first try with two retries: max_tries is try_number + retries
+        ((1, 0), (2, 1), True),  # without retries
+        ((3, 2), (4, 5), True),  # after the last try
+        ((1, 2), (2, 6), True),  # `retries` was raised to 5 before the clear
+        ((1, 5), (2, 3), True),  # `retries` was lowered to 2 before the clear
     ],
 )
-def test_a_clear_that_airflow_records_is_a_new_generation(try_number, max_tries, retries, its_generation, is_first):
-    ti = task_context(try_number=try_number, max_tries=max_tries)["ti"]
-    assert generation(ti, retries) == its_generation
-    assert is_first_try(ti, retries) is is_first
+def test_a_clear_that_airflow_records_is_a_new_generation_and_a_retry_is_none(before, after, is_another_life):
+    earlier, later = (task_context(try_number=number, max_tries=most)["ti"] for number, most in (before, after))
+    assert (generation(earlier) != generation(later)) is is_another_life
+
+
+@pytest.mark.parametrize(("try_number", "is_first"), [(1, True), (2, False), (5, False)])
+def test_only_the_very_first_try_can_be_sure_that_nothing_was_submitted(try_number, is_first):
+    assert is_first_try(task_context(try_number=try_number)["ti"]) is is_first
 
 
 def operator(**fields):

@@ -94,14 +94,18 @@ ROOMS = {
 }
 FREE = {"cli", "commands", "testing"}  # the rooms that may also import local and ui
 SURFACE = {
+    "announcement",
     "context",
+    "custody",
     "decorators",
+    "deferral",
     "execution",
     "failures",
     "handover",
     "hooks",
     "links",
     "operators",
+    "preparation",
     "rendering",
     "sensors",
     "settings",

@@ -79,16 +79,16 @@ def test_a_killed_worker_stops_the_job_only_when_airflow_says_that_the_task_was_
             raise state
         return state
 
-    monkeypatch.setattr("airflow_nbjobs.execution.task_state", task_state)
     operator = task()
     defer(operator, task_context())
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", task_state)
     operator.on_kill()
     assert clients.jobs.count("stop") == stops
 
 
 def test_a_try_that_stopped_its_own_job_ends_with_those_words(task, clients, monkeypatch):
     """``on_kill`` comes from a signal handler while the worker sleeps; nobody else has stopped the job."""
-    monkeypatch.setattr("airflow_nbjobs.execution.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
     operator, describe = task(deferrable=False), clients.jobs.describe
 
     def describing(job_name):
@@ -108,7 +108,7 @@ def test_a_task_that_has_submitted_nothing_has_nothing_to_stop(task, clients):
 
 
 def test_stop_on_kill_false_keeps_the_job(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.execution.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
     operator = task(stop_on_kill=False)
     defer(operator, task_context())
     operator.on_kill()

@@ -149,7 +149,7 @@ def test_a_clear_begins_a_new_generation_with_a_job_of_its_own(task, clients):
     defer(task(retries=2), task_context(max_tries=2))
     defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=3))
     assert len(clients.jobs.descriptions) == 2
-    assert clients.jobs.count("describe") == 0
+    assert clients.jobs.count("stop") == 0
 
 
 def test_a_retry_hands_over_the_results_of_a_job_that_has_completed_meanwhile(task, clients):

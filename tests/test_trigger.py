@@ -27,6 +27,7 @@ ARGUMENTS = {
     "botocore_config": {"retries": {"max_attempts": 1}},
     "waiter_delay": 7,
     "stop_on_kill": False,
+    "turn": {"step": "finish", "attempt": 2},
 }
 
 
@@ -102,6 +103,7 @@ def test_a_job_that_has_ended_is_one_event_with_all_that_the_task_needs(aws):
             "status": "Completed",
             "secondary_status": event.payload["secondary_status"],
             "error": None,
+            "turn": {"step": "finish", "attempt": 2},
         }
     )
     json.dumps(event.payload)

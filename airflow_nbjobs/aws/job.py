@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_nbjobs.aws import staging
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.prepare import INPUT_DIGEST_VARIABLE
+from airflow_nbjobs.aws.translate import ZeroQuotaError, is_throttled
 from airflow_nbjobs.core.attempts import Decision, Step, decide
-from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.prepare import PreparedJob
     from airflow_nbjobs.core.naming import JobLocation
@@ -33,50 +36,126 @@ class Log(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """Input that lies in S3 already: under which job's folder, and the digest of what it is."""
+
+    attempt: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """
+    Where a leg begins.
+
+    :param attempt: names of earlier attempts are known to be used up.
+    :param choice: position in ``instance_choices`` to begin with.
+    :param is_free: no earlier try or leg can have made a job of this attempt's name: it is not asked for first.
+    """
+
+    attempt: int = 0
+    choice: int = 0
+    staged: Staged | None = None
+    is_free: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """
     The job that this try follows.
 
     :param adopted: what Describe said of a job of an earlier try that was taken up; None for a job that this try created.
+    :param choice: position in ``instance_choices`` of what the job asked for.
     """
 
     location: JobLocation
     attempt: int
     arn: str
     adopted: JobSnapshot | None = None
+    choice: int = 0
+    staged: Staged | None = None
 
     @property
     def job_name(self) -> str:
         return self.location.job_name
 
 
-def submit(job: PreparedJob, clients: AwsClients, *, is_first_try: bool, log: Log) -> Submission:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """
+    No job yet, for a reason that passes.
+
+    :param error: capacity, or a failure of AWS or of the way to it; what to raise if nobody waits.
+    :param may_exist: whether the answer leaves open that a job was made: ask for its name before the next request.
+    """
+
+    error: NotebookJobCapacityError | NotebookJobServiceError
+    attempt: int
+    staged: Staged | None = None
+    may_exist: bool = True
+
+
+def instance_choices(job: PreparedJob, clients: AwsClients) -> tuple[tuple[str, ...], ...]:
+    """
+    Return what to ask for in turn: all instance types at once where SageMaker can choose among them (InstancePreferences), then each alone.
+
+    A quota counts for each type alone, so that each is asked for where the list as a whole was refused.
+    """
+    types = job.spec.instance_type
+    singles = tuple((instance_type,) for instance_type in types)
+    resources = clients.jobs.request_shape.members["ResourceConfig"].members
+    return (types, *singles) if job.spec.may_state_preferences and "InstancePreferences" in resources else singles
+
+
+def submit(
+    job: PreparedJob,
+    clients: AwsClients,
+    *,
+    log: Log,
+    begin: Begin | None = None,
+    expect: Callable[[str, str], object] = lambda _name, _owner: None,
+) -> Submission | Refused:
     """
     Create the training job, or adopt the one that an earlier try of the same generation created.
 
-    On a generation's first try the name is new by construction: stage, then one CreateTrainingJob, the only SageMaker call. A later try
+    On a first try the name is new by construction: stage, then one CreateTrainingJob, the only SageMaker call. A later try
     asks for the names 0, 1, … first and stages only under one shown to be free.
 
-    :raises NotebookJobError: AWS refused the upload or the job; nothing runs under this try's name then.
+    :param begin: where an earlier leg of this try, or none, has left off.
+    :param expect: told a job's name and owner right before each request to create it.
+    :raises NotebookJobError: AWS refused the upload or the job for good; nothing runs under this try's name then.
     """
-    for attempt in range(_MOST_ATTEMPTS):
+    begin = begin or Begin()
+    for attempt in range(begin.attempt, begin.attempt + _MOST_ATTEMPTS):
         location = job.location(attempt)
         decision = Decision(Step.CREATE)
         snapshot: JobSnapshot | None = None
-        if not is_first_try:
-            snapshot = clients.jobs.describe(location.job_name)
-            decision = _decide(snapshot, job, attempt, clients)
-        if decision.step is Step.CREATE:
-            try:
-                arn = _stage_and_create(job, attempt, clients, log)
-                return Submission(location=location, attempt=attempt, arn=arn)
-            except (NameTakenError, NotebookJobServiceError) as error:
-                snapshot = _after_refusal(error, location.job_name, clients)
+        staged = begin.staged
+        try:
+            if not (begin.is_free and attempt == begin.attempt):
+                snapshot = clients.jobs.describe(location.job_name)
                 decision = _decide(snapshot, job, attempt, clients)
+            if decision.step is Step.CREATE:
+                staged = _stage(job, attempt, begin.staged, clients, log)
+                expect(location.job_name, job.owner(attempt))
+                try:
+                    choice, arn = _create(
+                        job, attempt, first_choice=begin.choice, staged=staged, clients=clients, log=log
+                    )
+                    return Submission(location=location, attempt=attempt, arn=arn, choice=choice, staged=staged)
+                except (NameTakenError, NotebookJobServiceError) as error:
+                    snapshot = _after_refusal(error, location.job_name, clients)
+                    decision = _decide(snapshot, job, attempt, clients)
+        except NotebookJobCapacityError as error:
+            return Refused(error=error, attempt=attempt, staged=staged, may_exist=False)
+        except NotebookJobServiceError as error:
+            if not error.is_retryable:
+                raise
+            return Refused(error=error, attempt=attempt, staged=staged)
         if decision.step is Step.ADOPT and snapshot is not None:
             log.info("Adopting: %s", decision.reason)
             _warn_of_other_input(snapshot, job, log)
-            return Submission(location=location, attempt=attempt, arn=snapshot.arn, adopted=snapshot)
+            return Submission(location=location, attempt=attempt, arn=snapshot.arn, adopted=snapshot, staged=staged)
         log.info(
             "Not adopting: %s; going on to attempt %d",
             decision.reason or f"'{location.job_name}' is taken",
@@ -84,6 +163,50 @@ def submit(job: PreparedJob, clients: AwsClients, *, is_first_try: bool, log: Lo
         )
     raise NotebookJobServiceError(
         f"no free training-job name among {_MOST_ATTEMPTS} for '{job.run.label}'", code="ResourceInUse"
+    )
+
+
+def _create(
+    job: PreparedJob, attempt: int, *, first_choice: int, staged: Staged, clients: AwsClients, log: Log
+) -> tuple[int, str]:
+    """
+    Ask for each choice of instances in turn until one is given; return which, and the job's ARN.
+
+    A refused name stays free, so that all choices are asked for under one.
+
+    :raises NotebookJobCapacityError: every choice is refused for now; those whose quota is zero are left out.
+    :raises NotebookJobConfigError: every choice's quota is zero.
+    """
+    choices = instance_choices(job, clients)
+    refusals: list[NotebookJobCapacityError] = []
+    zeros: list[ZeroQuotaError] = []
+    # In a circle: those before the first choice had no capacity a moment ago, which may have changed by the time all others are refused.
+    for choice in [*range(first_choice, len(choices)), *range(min(first_choice, len(choices)))]:
+        try:
+            request = job.request(
+                attempt, instance_types=choices[choice], input_uri=job.location(staged.attempt).input_uri
+            )
+            return choice, clients.jobs.create(request)
+        except ZeroQuotaError as error:
+            zeros.append(error)
+            if len(choices) > 1:
+                log.warning("%s", error.headline)
+        except NotebookJobCapacityError as error:
+            refusals.append(error)
+            log.info("%s", error.headline)
+        except NotebookJobServiceError as error:
+            if not is_throttled(error):
+                raise
+            raise NotebookJobCapacityError(
+                error.headline, details={"next": "retry later"}, job_name=error.job_name
+            ) from error
+    if refusals:
+        raise refusals[-1]
+    raise NotebookJobConfigError(
+        zeros[-1].headline,
+        problems=[error.headline for error in zeros] if len(zeros) > 1 else (),
+        details=zeros[-1].details,
+        job_name=zeros[-1].job_name,
     )
 
 
@@ -121,7 +244,10 @@ def _decide(snapshot: JobSnapshot | None, job: PreparedJob, attempt: int, client
     return decide(snapshot, owner=job.owner(attempt), is_delivered=is_delivered)
 
 
-def _stage_and_create(job: PreparedJob, attempt: int, clients: AwsClients, log: Log) -> str:
+def _stage(job: PreparedJob, attempt: int, staged: Staged | None, clients: AwsClients, log: Log) -> Staged:
+    """Put the input up, unless an earlier leg of this try has put the same up already."""
+    if staged is not None and staged.sha256 == job.input_sha256:
+        return staged
     location = job.location(attempt)
     staging.upload(job.files, to_uri=location.input_uri, objects=clients.objects, kms_key=job.spec.s3_kms_key)
     log.info(
@@ -132,7 +258,7 @@ def _stage_and_create(job: PreparedJob, attempt: int, clients: AwsClients, log: 
         sum(file.size_bytes for file in job.files),
         location.input_uri,
     )
-    return clients.jobs.create(job.request(attempt))
+    return Staged(attempt=attempt, sha256=job.input_sha256)
 
 
 def _warn_of_other_input(snapshot: JobSnapshot, job: PreparedJob, log: Log) -> None:

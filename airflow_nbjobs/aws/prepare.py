@@ -102,11 +102,21 @@ class PreparedJob:
     def owner(self, attempt: int) -> str:
         return self.run.key.with_attempt(attempt).owner()
 
-    def request(self, attempt: int) -> dict[str, Any]:
-        """Return the CreateTrainingJob request of the k-th job of this generation."""
+    def request(
+        self, attempt: int, *, instance_types: Sequence[str] | None = None, input_uri: str | None = None
+    ) -> dict[str, Any]:
+        """
+        Return the CreateTrainingJob request of the k-th job of this generation.
+
+        :param instance_types: SageMaker takes the first that it has; None: the first of the spec's alone.
+        :param input_uri: where the input lies, if it was staged for an earlier attempt.
+        """
+        location = self.location(attempt)
         return request_.build_create_training_job(
             self.spec,
-            location=self.location(attempt),
+            location=location,
+            instance_types=instance_types or self.spec.instance_type[:1],
+            input_uri=input_uri or location.input_uri,
             staged=self.staged,
             owner=self.owner(attempt),
             run_variables=dict(self.run.variables)
@@ -115,15 +125,18 @@ class PreparedJob:
         )
 
 
-def prepare_job(arguments: Mapping[str, Any], *, run: Run, where: Surroundings) -> PreparedJob:
+def prepare_job(
+    arguments: Mapping[str, Any], *, run: Run, where: Surroundings, problems: Sequence[str] = ()
+) -> PreparedJob:
     """
     Read, check and assemble one notebook job.
 
     :param arguments: the operator's rendered job arguments by name; None and missing mean the default.
+    :param problems: what the caller has found wrong with arguments that are not the job's.
     :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
     :raises NotebookJobServiceError: AWS could not be asked for a role or an image.
     """
-    problems: list[str] = []
+    problems = list(problems)
     if not where.region:
         problems.append(f"no AWS region is configured; {NO_REGION}")
     if not where.has_credentials:

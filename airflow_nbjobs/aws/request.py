@@ -16,7 +16,7 @@ from airflow_nbjobs.core.attempts import OWNER_VARIABLE
 from airflow_nbjobs.core.spec import RESERVED_VARIABLE_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from airflow_nbjobs.core.naming import JobLocation
     from airflow_nbjobs.core.spec import NotebookJobSpec
@@ -49,10 +49,14 @@ def build_create_training_job(
     owner: str,
     run_variables: Mapping[str, str],
     run_tags: Mapping[str, str],
+    instance_types: Sequence[str] = (),
+    input_uri: str | None = None,
 ) -> dict[str, Any]:
     """
     Return the keyword arguments of one CreateTrainingJob call.
 
+    :param instance_types: one, or several in order of preference; none: the spec's first.
+    :param input_uri: where the staged input lies; None: in the job's own folder.
     :param owner: ``RunKey.owner()``; travels in the environment, so that a later try knows the job as its own.
     :param run_variables: ``NBJOBS_*`` variables that tell the notebook where it runs.
     :param run_tags: ``airflow:*`` tags; a user's tag of the same key wins over these and over the system's.
@@ -67,14 +71,15 @@ def build_create_training_job(
                 "DataSource": {
                     "S3DataSource": {
                         "S3DataType": "S3Prefix",
-                        "S3Uri": location.input_uri,
+                        "S3Uri": input_uri or location.input_uri,
                         "S3DataDistributionType": "FullyReplicated",
                     }
                 },
             }
         ],
         "OutputDataConfig": {"S3OutputPath": location.root} | _given(KmsKeyId=spec.s3_kms_key),
-        "ResourceConfig": {"InstanceType": spec.instance_type, "InstanceCount": 1, "VolumeSizeInGB": spec.volume_size}
+        "ResourceConfig": _instances(instance_types or spec.instance_type[:1])
+        | {"InstanceCount": 1, "VolumeSizeInGB": spec.volume_size}
         | _given(VolumeKmsKeyId=spec.volume_kms_key, KeepAlivePeriodInSeconds=spec.keep_alive_period_in_seconds),
         "StoppingCondition": {"MaxRuntimeInSeconds": spec.max_runtime_in_seconds}
         | _given(MaxWaitTimeInSeconds=spec.max_wait_time_in_seconds),
@@ -93,6 +98,12 @@ def build_create_training_job(
     if spec.enable_network_isolation:
         request["EnableNetworkIsolation"] = True
     return merge_extra(request, spec.extra_request)
+
+
+def _instances(instance_types: Sequence[str]) -> dict[str, Any]:
+    if len(instance_types) == 1:
+        return {"InstanceType": instance_types[0]}
+    return {"InstancePreferences": [{"InstanceType": instance_type} for instance_type in instance_types]}
 
 
 def _algorithm(spec: NotebookJobSpec) -> dict[str, Any]:

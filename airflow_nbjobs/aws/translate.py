@@ -61,6 +61,10 @@ _INTERNAL = frozenset(
 )
 
 
+class ZeroQuotaError(NotebookJobConfigError):
+    """The account's quota for one instance type is zero: with another type the same job may run."""
+
+
 def is_throttled(error: NotebookJobError) -> bool:
     """Say whether the service refused the call for its rate."""
     return isinstance(error, NotebookJobServiceError) and error.code in _THROTTLES
@@ -182,7 +186,7 @@ def _missing_permission(message: str, permission: str, on: str) -> str:
 def _from_quota(message: str, job_name: str | None) -> NotebookJobError:
     # "The account-level service limit 'ml.m5.2xlarge for training job usage' is 0 Instances, …": at zero, waiting cannot help.
     if " is 0 Instances" in message:
-        return NotebookJobConfigError(
+        return ZeroQuotaError(
             f"the account's quota for this instance type is zero: {message}",
             details={"next": "ask for the named quota in the Service Quotas console, or use another instance_type"},
             job_name=job_name,

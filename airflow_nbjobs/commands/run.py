@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
-from airflow_nbjobs.aws.job import submit
+from airflow_nbjobs.aws.job import Begin, Refused, submit
 from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
@@ -106,7 +106,9 @@ def run(args: argparse.Namespace) -> int:
         )
         for note in (*job.notes, *job.warnings):
             log.info("%s", note)
-        submission = submit(job, clients, is_first_try=True, log=log)
+        submission = submit(job, clients, begin=Begin(is_free=True), log=log)
+        if isinstance(submission, Refused):
+            raise submission.error
         log.info("Notebook job '%s'", submission.job_name)
         try:
             snapshot = _wait(clients, submission.job_name, look_seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow_nbjobs.core.naming import parse_s3_uri
@@ -32,6 +33,7 @@ _SHORT_IMAGE = re.compile(r"sagemaker-distribution:(?P<tag>[\w.-]+)")
 _DOMAIN_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9-]+:\d{12}:domain/\S+")
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+_LONGEST_SECONDS = 366 * 86_400
 _ROOT_LIMIT = 900  # of shape ``S3Uri``'s 1024 characters; job name, folder and file name follow
 
 
@@ -67,6 +69,19 @@ def whole_number(*, minimum: int, maximum: int) -> Callable[[object], int]:
         return number
 
     return parse
+
+
+def seconds(value: object) -> float:
+    """Read a duration of 0 or more: a timedelta, or a number of seconds, also as text."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = value.total_seconds() if isinstance(value, timedelta) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a number of seconds or a timedelta, not {value!r}") from None
+    if not 0 <= number <= _LONGEST_SECONDS:
+        raise ValueError(f"must be from 0 to {_LONGEST_SECONDS} seconds (a year), not {value!r}")
+    return number
 
 
 def image_uri(value: object) -> str:
@@ -146,6 +161,17 @@ def instance_type(value: object) -> str:
     # Only the shape is checked: the list of types grows, and an older botocore must not forbid a new one.
     if not _INSTANCE_TYPE.fullmatch(given):
         raise ValueError(f"{given!r} is not an instance type such as 'ml.m5.large'")
+    return given
+
+
+def instance_types(value: object) -> tuple[str, ...]:
+    """Read one instance type, or several in order of preference: a list, or one comma-separated text."""
+    given = tuple(instance_type(entry) for entry in _strings(value))
+    if not given:
+        raise ValueError("is empty; give an instance type such as 'ml.m5.large', or several in order of preference")
+    twice = sorted({entry for entry in given if given.count(entry) > 1})
+    if twice:
+        raise ValueError(f"names {', '.join(map(repr, twice))} twice; each type is asked for once in a round")
     return given
 
 

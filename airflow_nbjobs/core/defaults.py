@@ -11,6 +11,7 @@ MAX_RETRY_ATTEMPTS = 1  # of the platform, after an InternalServerError; 0 = non
 MAX_RUNTIME_IN_SECONDS = 172_800  # 2 days
 ENCRYPT_INTER_CONTAINER_TRAFFIC = True
 
+CAPACITY_TIMEOUT = 21_600  # seconds to wait for an instance or for quota: 6 hours
 WAITER_DELAY = 30  # seconds between two looks at a running job
 AWS_CONN_ID = "aws_default"
 UNKNOWN_PARAMETERS = "error"

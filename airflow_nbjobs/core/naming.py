@@ -28,7 +28,7 @@ class RunKey:
     :param deployment: ``[nbjobs] deployment``: tells Airflow deployments apart that share an AWS account; usually empty.
     :param run_started_microseconds: ``dag_run.start_date`` in microseconds since the epoch. It differs between two Airflows in one account and between
         a run that was deleted and one made again under the same run id; it is stable over retries.
-    :param generation: ``ti.max_tries - retries``: rises with every clear that Airflow records.
+    :param generation: ``ti.max_tries``: Airflow changes it with every clear that it records, and with nothing else.
     :param attempt: k-th job of the generation, from 0.
     """
 

@@ -32,6 +32,11 @@ RESERVED_VARIABLES = frozenset(
     }
 )
 RESERVED_VARIABLE_PREFIX = "NBJOBS_"
+_MOST_PREFERENCES = 5
+# What an `extra_request` may say about instances beside, or instead of, `instance_type`.
+_OTHER_INSTANCES = frozenset(
+    {"InstanceType", "InstanceGroups", "InstancePreferences", "InstancePlacementConfig", "TrainingPlanArn"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,7 @@ class NotebookJobSpec:
     :param role: ARN, or the name of a role that is yet to be expanded.
     :param s3_root_uri: ``s3://bucket/prefix`` without a trailing slash.
     :param kernel_name: name of the kernelspec in the image.
+    :param instance_type: one or more, in order of preference: the next is taken where one has no capacity or no quota left.
     :param max_retry_attempts: 0-30 restarts by the platform after an InternalServerError; 0 sends no RetryStrategy.
     :param max_runtime_in_seconds: 1 s to 28 days, over all attempts of the platform together.
     :param max_wait_time_in_seconds: spot only: waiting and running together.
@@ -59,7 +65,7 @@ class NotebookJobSpec:
     name: str | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     s3_kms_key: str | None = None
-    instance_type: str = defaults.INSTANCE_TYPE
+    instance_type: tuple[str, ...] = (defaults.INSTANCE_TYPE,)
     volume_size: int = defaults.VOLUME_SIZE
     volume_kms_key: str | None = None
     encrypt_inter_container_traffic: bool = defaults.ENCRYPT_INTER_CONTAINER_TRAFFIC
@@ -84,6 +90,23 @@ class NotebookJobSpec:
         """What Studio shows as the job's name, where the user gave one."""
         return self.notebook_job_name or self.name
 
+    @property
+    def may_state_preferences(self) -> bool:
+        """
+        Say whether SageMaker itself can choose among the instance types of this job.
+
+        Source: ``ResourceConfig$InstancePreferences``: up to 5, each once; not with spot, InstanceGroups, InstancePlacementConfig.
+        Of warm pools its page says nothing, so a job that asks for one names its type.
+        """
+        resources = self.extra_request.get("ResourceConfig")
+        is_chosen = isinstance(resources, dict) and not _OTHER_INSTANCES.isdisjoint(resources)
+        return (
+            2 <= len(self.instance_type) <= _MOST_PREFERENCES
+            and not self.enable_managed_spot_training
+            and not self.keep_alive_period_in_seconds
+            and not is_chosen
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedSpec:
@@ -107,7 +130,7 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "name": parse.text,
     "environment_variables": parse.environment_variables,
     "s3_kms_key": parse.kms_key,
-    "instance_type": parse.instance_type,
+    "instance_type": parse.instance_types,
     "volume_size": parse.whole_number(minimum=1, maximum=16_384),
     "volume_kms_key": parse.kms_key,
     "encrypt_inter_container_traffic": parse.boolean,

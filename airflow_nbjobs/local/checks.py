@@ -46,7 +46,7 @@ def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from (
         f"ResourceConfig.{name}"
-        for name in ("InstanceGroups", "InstancePreferences", "InstancePlacementConfig", "TrainingPlanArn")
+        for name in ("InstanceGroups", "InstancePlacementConfig", "TrainingPlanArn")
         if name in resources
     )
     if "AlgorithmName" in algorithm:
@@ -113,7 +113,7 @@ def _inconsistencies(request: Mapping[str, Any]) -> Iterator[str]:
         ("algorithmSpecification", request.get("AlgorithmSpecification")),
         ("algorithmSpecification.trainingImage", algorithm.get("TrainingImage")),
         ("resourceConfig", request.get("ResourceConfig")),
-        ("resourceConfig.instanceType", resources.get("InstanceType")),
+        ("resourceConfig.instanceType", resources.get("InstanceType") or resources.get("InstancePreferences")),
         ("resourceConfig.instanceCount", resources.get("InstanceCount")),
         ("stoppingCondition", request.get("StoppingCondition")),
     ):
@@ -123,10 +123,25 @@ def _inconsistencies(request: Mapping[str, Any]) -> Iterator[str]:
     channels = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
     if len(set(channels)) < len(channels):
         yield f"Channel names must be unique: {', '.join(channels)}"  # our words
+    if "InstancePreferences" in resources:
+        yield from _preference_problems(request, resources)
     instance_type = resources.get("InstanceType", "")
     if "VolumeKmsKeyId" in resources and _LOCAL_DISK.match(instance_type):
         yield f"VolumeKmsKeyId cannot be used with {instance_type}, whose volume is encrypted by the instance itself"  # our words
     yield from _stopping_condition_problems(request, instance_type)
+
+
+def _preference_problems(request: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterator[str]:
+    """Source: botocore's own documentation of ``InstancePreferences`` and its ``InstanceCount``; the words are ours."""
+    types = [preference["InstanceType"] for preference in resources["InstancePreferences"]]
+    if "InstanceType" in resources:
+        yield "InstancePreferences and InstanceType are mutually exclusive"
+    if request.get("EnableManagedSpotTraining"):
+        yield "InstancePreferences and EnableManagedSpotTraining are mutually exclusive"
+    if len(set(types)) < len(types):
+        yield f"An instance type can appear only once in InstancePreferences: {', '.join(types)}"
+    if any("InstanceCount" in preference for preference in resources["InstancePreferences"]):
+        yield "InstanceCount is given for the job and for its InstancePreferences"
 
 
 def _stopping_condition_problems(request: Mapping[str, Any], instance_type: str) -> Iterator[str]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.jobs import selected_instance_type
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -186,7 +188,7 @@ def write_config(work: WorkDir, request: Mapping[str, Any]) -> None:
 
     Source: SageMaker developer guide, "How Amazon SageMaker Provides Training Information".
     """
-    instance_type = request["ResourceConfig"]["InstanceType"]
+    instance_type = selected_instance_type(request["ResourceConfig"])
     group = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": ["algo-1"]}
     files = {
         "hyperparameters.json": request.get("HyperParameters", {}),

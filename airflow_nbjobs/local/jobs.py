@@ -126,6 +126,13 @@ class TrainingJob:
         }
         if self.failure_reason is not None:
             document["FailureReason"] = self.failure_reason
+        resources = self.request.get("ResourceConfig", {})
+        if "InstancePreferences" in resources and self.secondary_status != "Starting":
+            selected = {
+                "SelectedInstanceType": selected_instance_type(resources),
+                "SelectedInstanceCount": resources["InstanceCount"],
+            }
+            document["ResourceConfig"] = {**resources, **selected}
         if self.started is not None:
             document["TrainingStartTime"] = _timestamp(self.started)
         if self.ended is not None:
@@ -185,6 +192,11 @@ def new_job(request: Mapping[str, Any], *, arn: str, now: float) -> TrainingJob:
         created=now,
         modified=now,
     )
+
+
+def selected_instance_type(resources: Mapping[str, Any]) -> str:
+    """Return the type that the job runs on: the first that is preferred, since here every type has capacity."""
+    return str(resources.get("InstanceType") or resources["InstancePreferences"][0]["InstanceType"])
 
 
 def artifact_uri(job: TrainingJob) -> str:

@@ -7,7 +7,7 @@ import pytest
 from fakes import LogLines, code, notebook
 
 from airflow_nbjobs.aws.clients import AwsClients
-from airflow_nbjobs.aws.job import submit
+from airflow_nbjobs.aws.job import Begin, submit
 from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.aws.results import Expectation, read_result
 from airflow_nbjobs.core.errors import NotebookCellError
@@ -88,7 +88,7 @@ def test_typed_parameters_go_in_and_typed_outputs_come_back_for_one_call_to_sage
     (tmp_path / "helper.ipynb").write_bytes(notebook("def double(x):\n    return 2 * x"))
     job = prepare("typed", parameters={"epochs": 3, "names": ["a"]}, outputs={"total": int, "kinds": list})
     assert calls == {}
-    submission = submit(job, clients, is_first_try=True, log=LogLines())
+    submission = submit(job, clients, begin=Begin(is_free=True), log=LogLines())
     assert calls == {"s3.PutObject": 2, "sagemaker.CreateTrainingJob": 1}
 
     result = result_of(job, clients, submission)
@@ -97,7 +97,7 @@ def test_typed_parameters_go_in_and_typed_outputs_come_back_for_one_call_to_sage
     assert result.facts["duration_seconds"] > 0
     assert any("Executing" in line for line in result.log_tail)
 
-    retried = submit(job, clients, is_first_try=False, log=LogLines())
+    retried = submit(job, clients, log=LogLines())
     assert retried.adopted is not None, "completed, and nobody has handed its results over"
 
 
@@ -106,7 +106,7 @@ def test_a_failed_cell_is_found_in_the_authors_own_count(prepare, clients, tmp_p
         notebook(code("day = 0", "parameters"), {"cell_type": "markdown", "source": "text", "metadata": {}}, "1 / day")
     )
     job = prepare("fails", parameters={"day": 0}, outputs=["day"])
-    result = result_of(job, clients, submit(job, clients, is_first_try=True, log=LogLines()))
+    result = result_of(job, clients, submit(job, clients, begin=Begin(is_free=True), log=LogLines()))
     assert type(result.error) is NotebookCellError
     assert (result.error.cell, result.error.ename) == (3, "ZeroDivisionError")
     assert "1 / day" in str(result.error)

@@ -3,10 +3,11 @@
 import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, LogLines, notebook
 
-from airflow_nbjobs.aws.job import submit
+from airflow_nbjobs.aws.job import Begin, Refused, Staged, submit
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
-from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.aws.translate import ZeroQuotaError
+from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.naming import RunKey
 
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
@@ -27,14 +28,14 @@ def job(tmp_path, clients):
     return prepared(tmp_path, clients, "x = 1")
 
 
-def prepared(tmp_path, clients, source):
+def prepared(tmp_path, clients, source, **more):
     (tmp_path / "nb.ipynb").write_bytes(notebook(source))
     arguments = {
         "input_notebook": "nb.ipynb",
         "image_uri": f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/nb:1",
         "role": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
         "s3_root_uri": "s3://bucket/nbjobs",
-    }
+    } | more
     where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
     return prepare_job(arguments, run=Run(label="d.t", readable="d-t", key=KEY), where=where)
 
@@ -42,7 +43,7 @@ def prepared(tmp_path, clients, source):
 @pytest.fixture
 def first(job, clients, log):
     """The submission of a first try."""
-    submission = submit(job, clients, is_first_try=True, log=log)
+    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
     clients.jobs.calls.clear()
     clients.objects.puts.clear()
     log.infos.clear()
@@ -50,11 +51,11 @@ def first(job, clients, log):
 
 
 def retry(job, clients, log):
-    return submit(job, clients, is_first_try=False, log=log)
+    return submit(job, clients, log=log)
 
 
 def test_a_first_try_is_one_call_to_sagemaker_and_one_put_a_file(job, clients, log):
-    submission = submit(job, clients, is_first_try=True, log=log)
+    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
     assert clients.jobs.calls == [("create", submission.job_name)]
     assert clients.objects.puts == [f"{submission.location.input_uri}/nb.ipynb"]
     assert (submission.attempt, submission.adopted) == (0, None)
@@ -65,12 +66,12 @@ def test_the_input_is_staged_before_the_job_exists(job, clients, log):
     """SageMaker checks at the call that the prefix holds objects."""
     clients.objects.denied.add(f"{job.location(0).input_uri}/nb.ipynb")
     with pytest.raises(NotebookJobServiceError, match="AccessDenied on s3:PutObject"):
-        submit(job, clients, is_first_try=True, log=log)
+        submit(job, clients, begin=Begin(is_free=True), log=log)
     assert clients.jobs.calls == []
 
 
 def test_the_log_says_what_was_staged(job, clients, log):
-    submit(job, clients, is_first_try=True, log=log)
+    submit(job, clients, begin=Begin(is_free=True), log=log)
     (line,) = log.infos
     for part in (
         job.notebook_origin,
@@ -150,7 +151,7 @@ def test_a_status_that_is_not_known_counts_as_running(job, clients, log, first):
 
 def test_a_name_taken_at_the_call_is_adopted_when_the_job_is_ours(job, clients, log, first):
     """The answer to our own request was lost, or two workers run one try: the service's refusal decides."""
-    submission = submit(job, clients, is_first_try=True, log=log)
+    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
     assert submission.adopted is not None
     assert submission.job_name == first.job_name
     assert clients.jobs.calls == [("create", first.job_name), ("describe", first.job_name)]
@@ -158,16 +159,17 @@ def test_a_name_taken_at_the_call_is_adopted_when_the_job_is_ours(job, clients, 
 
 def test_a_name_taken_by_somebody_else_leads_to_the_next(job, clients, log, first):
     clients.jobs.descriptions[first.job_name]["Environment"] = {}
-    submission = submit(job, clients, is_first_try=True, log=log)
+    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
     assert (submission.attempt, submission.adopted) == (1, None)
 
 
 def test_a_name_taken_by_a_job_that_describe_does_not_show_yet_is_worth_a_retry(job, clients, log):
     """Going on to the next name would bill a second job, should the first turn out to be ours."""
     clients.jobs.errors["create"] = [NameTakenError("taken")]
-    with pytest.raises(NotebookJobServiceError, match="does not show it yet") as caught:
-        submit(job, clients, is_first_try=True, log=log)
-    assert caught.value.is_retryable
+    refused = submit(job, clients, begin=Begin(is_free=True), log=log)
+    assert isinstance(refused, Refused)
+    assert "does not show it yet" in str(refused.error)
+    assert (refused.attempt, refused.may_exist) == (0, True)
     assert clients.jobs.count("create") == 1
 
 
@@ -182,34 +184,33 @@ def test_a_job_whose_creation_was_not_answered_is_found_at_once(job, clients, lo
         raise lost
 
     clients.jobs.create = create_and_lose
-    submission = submit(job, clients, is_first_try=True, log=log)
+    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
     assert submission.adopted is not None
     assert submission.job_name == name
 
 
-def test_a_creation_that_was_not_answered_and_made_no_job_is_raised(job, clients, log):
+def test_a_creation_that_was_not_answered_and_made_no_job_yet_is_told_as_such(job, clients, log):
     lost = NotebookJobServiceError(
         "no answer", code="ReadTimeoutError", is_retryable=True, job_name=job.location(0).job_name
     )
     clients.jobs.errors["create"] = [lost]
-    with pytest.raises(NotebookJobServiceError) as caught:
-        submit(job, clients, is_first_try=True, log=log)
-    assert caught.value is lost
+    refused = submit(job, clients, begin=Begin(is_free=True), log=log)
+    assert (refused.error, refused.attempt, refused.may_exist) == (lost, 0, True)
 
 
 def test_a_refused_call_is_raised_and_nothing_runs(job, clients, log):
     refusal = NotebookJobServiceError("AccessDenied", code="AccessDeniedException")
     clients.jobs.errors["create"] = [refusal]
     with pytest.raises(NotebookJobServiceError) as caught:
-        submit(job, clients, is_first_try=True, log=log)
+        submit(job, clients, begin=Begin(is_free=True), log=log)
     assert caught.value is refusal
     assert clients.jobs.descriptions == {}
 
 
 def test_an_unanswered_describe_never_leads_to_a_second_job(job, clients, log, first):
-    clients.jobs.errors["describe"] = [NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)]
-    with pytest.raises(NotebookJobServiceError, match="throttled"):
-        retry(job, clients, log)
+    throttled = NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)
+    clients.jobs.errors["describe"] = [throttled]
+    assert retry(job, clients, log).error is throttled
     assert clients.jobs.count("create") == 0
 
 
@@ -228,4 +229,144 @@ def test_names_do_not_run_on_for_ever(job, clients, log, monkeypatch):
         name = clients.jobs.create(job.request(attempt)).rpartition("/")[2]
         clients.jobs.descriptions[name]["Environment"] = {}  # somebody else's
     with pytest.raises(NotebookJobServiceError, match=r"no free training-job name among 3 for 'd.t'"):
-        submit(job, clients, is_first_try=True, log=log)
+        submit(job, clients, begin=Begin(is_free=True), log=log)
+
+
+# -- capacity and quota ------------------------------------------------------------------------------------------------
+
+FULL = NotebookJobCapacityError("the account's quota for this instance type is in use")
+TYPES = ["ml.m5.large", "ml.m5.xlarge"]
+
+
+@pytest.fixture
+def of_two(tmp_path, clients):
+    """A job that may run on either of two instance types, which SageMaker is not left to choose from."""
+    return prepared(
+        tmp_path,
+        clients,
+        "x = 1",
+        instance_type=TYPES,
+        enable_managed_spot_training=True,
+        max_wait_time_in_seconds=172_800,
+    )
+
+
+def submit_first(job, clients, log, **begin):
+    return submit(job, clients, begin=Begin(is_free=True, **begin), log=log)
+
+
+def asked(clients):
+    """The instances of the one job there is."""
+    (request,) = clients.jobs.requests.values()
+    resources = request["ResourceConfig"]
+    return resources.get("InstanceType") or [each["InstanceType"] for each in resources["InstancePreferences"]]
+
+
+def test_a_full_quota_is_told_with_what_the_next_leg_needs(job, clients, log):
+    """A refused name stays free, and the input lies where it is."""
+    clients.jobs.errors["create"] = [FULL]
+    refused = submit_first(job, clients, log)
+    assert (refused.error, refused.attempt, refused.may_exist) == (FULL, 0, False)
+    assert refused.staged == Staged(attempt=0, sha256=job.input_sha256)
+    assert clients.jobs.count("describe") == 0
+
+
+def test_the_next_leg_stages_nothing_anew(job, clients, log):
+    clients.jobs.errors["create"] = [FULL]
+    refused = submit_first(job, clients, log)
+    clients.objects.puts.clear()
+    clients.jobs.calls.clear()
+    submission = submit_first(job, clients, log, staged=refused.staged)
+    assert clients.objects.puts == []
+    assert clients.jobs.calls == [("create", submission.job_name)]
+
+
+def test_a_later_attempt_reads_the_input_of_the_first(job, clients, log):
+    """Its predecessor failed for want of capacity; the input has been paid for."""
+    submission = submit_first(job, clients, log, attempt=1, staged=Staged(attempt=0, sha256=job.input_sha256))
+    assert clients.objects.puts == []
+    (request,) = clients.jobs.requests.values()
+    source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]
+    assert source["S3Uri"] == job.location(0).input_uri
+    assert submission.job_name == job.location(1).job_name == request["TrainingJobName"]
+
+
+def test_an_input_that_was_edited_meanwhile_is_staged_anew(tmp_path, job, clients, log):
+    changed = prepared(tmp_path, clients, "x = 2")
+    submission = submit_first(changed, clients, log, attempt=1, staged=Staged(attempt=0, sha256=job.input_sha256))
+    assert clients.objects.puts == [f"{submission.location.input_uri}/nb.ipynb"]
+    assert submission.staged == Staged(attempt=1, sha256=changed.input_sha256)
+
+
+def test_a_throttled_creation_is_a_queue_as_a_full_quota_is(job, clients, log):
+    clients.jobs.errors["create"] = [
+        NotebookJobServiceError("Rate exceeded", code="ThrottlingException", is_retryable=True)
+    ]
+    refused = submit_first(job, clients, log)
+    assert type(refused.error) is NotebookJobCapacityError
+    assert not refused.may_exist
+
+
+def test_of_two_instance_types_the_next_is_asked_for_under_the_same_name(of_two, clients, log):
+    clients.jobs.errors["create"] = [FULL]
+    submission = submit_first(of_two, clients, log)
+    assert asked(clients) == "ml.m5.xlarge"
+    assert (submission.attempt, submission.choice) == (0, 1)
+    assert [called for called, _ in clients.jobs.calls] == ["create", "create"]
+    assert len(clients.objects.puts) == 1
+
+
+def test_all_types_are_refused_before_the_task_waits(of_two, clients, log):
+    clients.jobs.errors["create"] = [FULL, FULL]
+    assert submit_first(of_two, clients, log).error is FULL
+    assert clients.jobs.count("create") == 2
+
+
+def test_a_later_choice_begins_there_and_goes_round(of_two, clients, log):
+    clients.jobs.errors["create"] = [FULL]
+    submission = submit_first(of_two, clients, log, choice=1)
+    assert (asked(clients), submission.choice) == ("ml.m5.large", 0)
+
+
+def test_a_type_whose_quota_is_zero_is_left_out_and_said(of_two, clients, log):
+    clients.jobs.errors["create"] = [ZeroQuotaError("the account's quota for this instance type is zero: ml.m5.large")]
+    submission = submit_first(of_two, clients, log)
+    assert submission.choice == 1
+    assert "quota for this instance type is zero: ml.m5.large" in log.warnings[0]
+
+
+def test_zero_for_every_type_is_a_user_error_that_names_them(of_two, clients, log):
+    clients.jobs.errors["create"] = [ZeroQuotaError(f"quota is zero: {each}") for each in TYPES]
+    with pytest.raises(NotebookJobConfigError) as caught:
+        submit_first(of_two, clients, log)
+    assert type(caught.value) is NotebookJobConfigError
+    assert caught.value.problems == tuple(f"quota is zero: {each}" for each in TYPES)
+
+
+def test_zero_for_one_type_and_a_full_quota_of_the_other_is_a_queue(of_two, clients, log):
+    clients.jobs.errors["create"] = [ZeroQuotaError("zero"), FULL]
+    assert submit_first(of_two, clients, log).error is FULL
+
+
+def test_sagemaker_chooses_among_several_types_where_it_can(tmp_path, clients, log):
+    job = prepared(tmp_path, clients, "x = 1", instance_type=TYPES)
+    submission = submit_first(job, clients, log)
+    assert asked(clients) == TYPES
+    assert submission.choice == 0
+
+
+def test_what_sagemaker_refuses_as_a_list_is_asked_for_one_by_one(tmp_path, clients, log):
+    """Each type has a quota of its own."""
+    job = prepared(tmp_path, clients, "x = 1", instance_type=TYPES)
+    clients.jobs.errors["create"] = [FULL, FULL]
+    submission = submit_first(job, clients, log)
+    assert (asked(clients), submission.choice) == ("ml.m5.xlarge", 2)
+
+
+def test_the_name_is_noted_before_each_request(job, clients, log):
+    """From there on the job may exist, whether or not its answer arrives."""
+    order = []
+    create = clients.jobs.create
+    clients.jobs.create = lambda request: (order.append("create"), create(request))[1]
+    submit(job, clients, begin=Begin(is_free=True), log=log, expect=lambda *noted: order.append(noted))
+    assert order == [(job.location(0).job_name, job.owner(0)), "create"]

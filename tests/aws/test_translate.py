@@ -138,7 +138,7 @@ QUOTA = (
 
 def test_a_quota_of_zero_is_the_users_to_raise():
     error = translation(client_error("ResourceLimitExceeded", QUOTA.format(0, 0)))
-    assert type(error) is NotebookJobConfigError
+    assert isinstance(error, NotebookJobConfigError)
     assert "ml.m5.2xlarge for training job usage" in str(error)
     assert "Service Quotas" in error.details["next"]
 

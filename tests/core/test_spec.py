@@ -22,7 +22,7 @@ def test_a_minimal_job_has_notebookjobsteps_defaults():
     parsed = parse_spec(RIGHT)
     assert parsed.problems == parsed.warnings == ()
     assert parsed.spec is not None
-    assert parsed.spec.instance_type == "ml.m5.large"
+    assert parsed.spec.instance_type == ("ml.m5.large",)
     assert parsed.spec.volume_size == 30
     assert parsed.spec.max_runtime_in_seconds == 172_800
     assert parsed.spec.max_retry_attempts == 1

@@ -237,3 +237,26 @@ def test_describe_returns_the_request_and_no_tags(jobs: Jobs) -> None:
     assert done["ResourceConfig"] == {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
     assert "Tags" not in done
     assert done["BillableTimeInSeconds"] == done["TrainingTimeInSeconds"]
+
+
+PREFERRED = [{"InstanceType": "ml.m5.xlarge"}, {"InstanceType": "ml.m5.large"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        ("EnableNetworkIsolation", False, "InstancePreferences and InstanceType are mutually exclusive"),
+        ("ResourceConfig.InstanceType", None, None),
+        ("ResourceConfig.InstancePreferences", PREFERRED * 3, "Member must have length less than or equal to 5"),
+    ],
+)
+def test_preferences_are_taken_in_place_of_a_type(jobs, unchecked, request_, path, value, text):  # noqa: PLR0917 - fixtures, and the columns of its table
+    preferring = changed(request_, "ResourceConfig.InstancePreferences", PREFERRED)
+    preferring = changed(preferring, path, value)
+    if text is not None:
+        assert text in refusal(unchecked, preferring)[1]
+        return
+    name = unchecked.create_training_job(**preferring)["TrainingJobArn"].rpartition("/")[2]
+    resources = jobs.wait(name)["ResourceConfig"]
+    assert (resources["SelectedInstanceType"], resources["SelectedInstanceCount"]) == ("ml.m5.xlarge", 1)
+    assert resources["InstancePreferences"] == PREFERRED

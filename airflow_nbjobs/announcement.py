@@ -1,0 +1,103 @@
+"""
+What a task tells while its job runs, or while it waits for one: the log's line, and the XCom that links and pages read.
+
+Called by ``execution.py``, before every wait.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.aws.job import instance_choices
+from airflow_nbjobs.links import ATTEMPTS_KEY, JOB_KEY, REMEMBERED_FACTS, job_urls
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_nbjobs.aws.job import Submission
+    from airflow_nbjobs.aws.prepare import PreparedJob
+    from airflow_nbjobs.core.errors import NotebookJobError
+    from airflow_nbjobs.core.naming import JobLocation
+    from airflow_nbjobs.core.queueing import Sleep
+    from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+
+_JOB_VERSION = 1
+_MOST_REMEMBERED = 50
+_REASON_CHARACTERS = 500
+
+
+class Announcement:
+    """
+    The sayings of one task.
+
+    :param operator: whose log is written to.
+    """
+
+    def __init__(self, operator: SageMakerNotebookJobOperator, context: Context) -> None:
+        self._operator = operator
+        self._context = context
+        self._ti: Any = context["ti"]
+
+    def of_job(self, job: PreparedJob, submission: Submission) -> None:
+        """Say which job the task follows."""
+        facts = _facts(job, submission.location, submission.attempt) | {
+            "job_arn": submission.arn,
+            "was_adopted": submission.adopted is not None,
+            "instance_type": self._instance_type(job, submission),
+            **job_urls(job.spec.region, submission.job_name, submission.location.executed_notebook_uri),
+        }
+        self._ti.xcom_push(key=JOB_KEY, value=facts)
+        self._remember({name: facts[name] for name in REMEMBERED_FACTS})
+        self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"])
+
+    def of_wait(self, sleep: Sleep, what: str, error: NotebookJobError, job: PreparedJob | None) -> None:
+        """Say that there is no job yet, and why; also what there is to go on from, should the trigger fail."""
+        turn = sleep.turn
+        facts = (
+            _facts(job, job.location(turn.attempt), turn.attempt) if job else {"version": _JOB_VERSION, "job_name": ""}
+        )
+        waiting = {
+            "for": what,
+            "since": str(turn.since or turn.trouble_since),
+            "until": str(sleep.until),
+            "reason": error.headline[:_REASON_CHARACTERS],
+        }
+        self._ti.xcom_push(key=JOB_KEY, value=facts | {"waiting": waiting, "turn": turn.to_json()})
+
+    def _instance_type(self, job: PreparedJob, submission: Submission) -> str | None:
+        if submission.adopted is not None:
+            return submission.adopted.instance_type
+        return ", ".join(instance_choices(job, self._operator.hook.clients)[submission.choice])
+
+    def _remember(self, attempt: dict[str, Any]) -> None:
+        """
+        Add the job to the list from which pages offer a task's earlier jobs: the XCom is gone with the next try.
+
+        For people only: what is submitted, adopted or stopped is decided by names alone. Airflow before 3.3 has no such store.
+        """
+        store: Any = self._context.get("task_state_store")
+        if store is None:
+            return
+        try:
+            earlier = [each for each in store.get(ATTEMPTS_KEY) or [] if each != attempt]
+            store.set(ATTEMPTS_KEY, [*earlier, attempt][-_MOST_REMEMBERED:])
+        except Exception as error:  # noqa: BLE001 - the job runs; no list of it may fail the task
+            self._operator.log.warning("The list of this task's jobs could not be kept: %s", error)
+
+
+def _facts(job: PreparedJob, location: JobLocation, attempt: int) -> dict[str, Any]:
+    return {
+        "version": _JOB_VERSION,
+        "job_name": location.job_name,
+        "job_arn": None,
+        "attempt": attempt,
+        # What the name was made of and Airflow does not keep: a clear gives the run a new start, and the task another generation.
+        "generation": job.run.key.generation,
+        "run_started_microseconds": job.run.key.run_started_microseconds,
+        "was_adopted": False,
+        "region": job.spec.region,
+        "instance_type": ", ".join(job.spec.instance_type),
+        "input_notebook": job.notebook_origin,
+        "notebook_sha256": job.notebook_sha256,
+        "executed_notebook_uri": location.executed_notebook_uri,
+    }

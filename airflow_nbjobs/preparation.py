@@ -1,0 +1,70 @@
+"""
+A task's rendered arguments, its settings and its context as a job that can be submitted.
+
+Called by ``execution.py``, on the worker; writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs import context as task_context
+from airflow_nbjobs.aws.prepare import PreparedJob, Surroundings, prepare_job
+from airflow_nbjobs.core.arguments import seconds
+from airflow_nbjobs.settings import read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+
+
+def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> PreparedJob:
+    """
+    Read and check everything, and say in the task's log what deserves it.
+
+    :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
+    :raises NotebookJobServiceError: AWS could not be asked for a role, an image or a notebook in S3.
+    """
+    hook = operator.hook
+    settings = read_settings(hook.connection_extra)
+    arguments = settings.completed(operator.job_arguments())
+    _bound_runtime(arguments, operator, context)
+    job = prepare_job(
+        arguments,
+        run=task_context.run_of(context, deployment=settings.deployment),
+        where=Surroundings(
+            folders=task_context.search_folders(operator, context),
+            region=hook.region,
+            has_credentials=hook.has_credentials,
+            clients=hook.clients,
+        ),
+        problems=_problems(operator),
+    )
+    for note in job.notes:
+        operator.log.info("%s", note)
+    for warning in job.warnings:
+        operator.log.warning("%s", warning)
+    return job
+
+
+def _problems(operator: SageMakerNotebookJobOperator) -> list[str]:
+    try:
+        seconds(operator.capacity_timeout)
+    except ValueError as error:
+        return [f"capacity_timeout: {error}"]
+    return []
+
+
+def _bound_runtime(arguments: dict[str, Any], operator: SageMakerNotebookJobOperator, context: Context) -> None:
+    """Let SageMaker end the job when the task's own time is over, even if no Airflow is left to stop it."""
+    left = task_context.seconds_left(operator, context)
+    try:
+        asked = int(arguments["max_runtime_in_seconds"])
+    except (KeyError, TypeError, ValueError):
+        return  # reported with all other problems
+    if left is not None and left < asked:
+        arguments["max_runtime_in_seconds"] = max(1, int(left))
+        operator.log.info(
+            "max_runtime_in_seconds is %s: what is left of execution_timeout", arguments["max_runtime_in_seconds"]
+        )

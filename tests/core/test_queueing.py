@@ -1,0 +1,108 @@
+"""When a task that was refused asks again, and when it gives up."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_nbjobs.core.queueing import TROUBLE_SECONDS, Cause, Step, Turn, next_turn
+
+NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+HOURS_6 = 6 * 3600.0
+
+
+def asked(turn, now=NOW, cause=Cause.CAPACITY, *, timeout=HOURS_6, first=30, key="job"):
+    return next_turn(turn, cause, now=now, capacity_timeout_seconds=timeout, first_delay_seconds=first, key=key)
+
+
+def walk(cause=Cause.CAPACITY, **options):
+    """Every sleep of one wait, each leg taking no time."""
+    turn, now, sleeps = Turn(), NOW, []
+    while (sleep := asked(turn, now, cause, **options)) is not None:
+        sleeps.append((sleep.until - now).total_seconds())
+        turn, now = sleep.turn, sleep.until
+    return sleeps
+
+
+def test_a_full_quota_is_asked_for_ever_less_often_at_least_every_five_minutes():
+    sleeps = walk()
+    assert 15 < sleeps[0] <= 30
+    assert 30 < sleeps[1] <= 60
+    assert 60 < sleeps[2] <= 120
+    assert all(150 < seconds <= 300 for seconds in sleeps[5:-1])
+
+
+def test_the_last_try_is_at_the_deadline_itself():
+    assert sum(walk()) == pytest.approx(HOURS_6)
+    assert sum(walk(Cause.TROUBLE)) == pytest.approx(TROUBLE_SECONDS)
+
+
+def test_no_waiting_was_asked_for():
+    assert walk(timeout=0.0) == []
+
+
+def test_trouble_is_asked_about_sooner_and_given_up_earlier_whatever_the_capacity_timeout():
+    sleeps = walk(Cause.TROUBLE, timeout=0.0)
+    assert sleeps[0] <= 5
+    assert max(sleeps) <= 60
+    assert sum(sleeps) == pytest.approx(TROUBLE_SECONDS)
+
+
+def test_tasks_that_are_refused_together_do_not_come_back_together():
+    firsts = {asked(Turn(), key=f"job-{n}").until for n in range(100)}
+    assert len(firsts) > 95
+    spread = max(firsts) - min(firsts)
+    assert spread > timedelta(seconds=12)
+
+
+def test_equal_jobs_and_rounds_wait_equally_long():
+    """No leg depends on another's luck: what is planned can be planned again."""
+    assert asked(Turn(), key="job") == asked(Turn(), key="job")
+
+
+def test_trouble_in_between_does_not_begin_the_wait_for_capacity_anew():
+    waiting = asked(Turn()).turn
+    troubled = asked(waiting, NOW + timedelta(hours=3), Cause.TROUBLE).turn
+    assert (troubled.since, troubled.trouble_since) == (NOW, NOW + timedelta(hours=3))
+    again = asked(troubled, NOW + timedelta(hours=3, minutes=1)).turn
+    assert (again.since, again.trouble_since) == (NOW, None)
+    assert asked(again, NOW + timedelta(hours=6)) is None
+
+
+def test_a_short_delay_is_a_second_and_a_long_one_stays():
+    assert 0.5 <= walk(first=0)[0] <= 1
+    assert 300 < walk(first=600)[0] <= 600
+
+
+@given(st.integers(0, 10**6), st.floats(0, 86_400), st.sampled_from(Cause))
+def test_no_wait_is_endless_or_hectic(rounds, first, cause):
+    turn = Turn(cause=cause, since=NOW, trouble_since=NOW, rounds=rounds)
+    sleep = asked(turn, NOW + timedelta(seconds=1), cause, first=first)
+    seconds = (sleep.until - NOW).total_seconds() - 1
+    assert 0.5 <= seconds <= HOURS_6
+    assert sleep.turn.rounds == rounds + 1
+
+
+@given(
+    st.builds(
+        Turn,
+        step=st.sampled_from(Step),
+        cause=st.sampled_from(Cause),
+        since=st.none() | st.datetimes(timezones=st.just(UTC)),
+        trouble_since=st.none() | st.datetimes(timezones=st.just(UTC)),
+        rounds=st.integers(0, 1000),
+        attempt=st.integers(0, 1000),
+        choice=st.integers(0, 10),
+        may_exist=st.booleans(),
+        staged_attempt=st.none() | st.integers(0, 1000),
+        staged_sha256=st.text("0123456789abcdef"),
+    )
+)
+def test_a_turn_survives_the_database(turn):
+    assert Turn.from_json(json.loads(json.dumps(turn.to_json()))) == turn
+
+
+def test_what_a_later_version_wrote_beside_it_is_left_out_and_what_it_left_out_has_its_default():
+    assert Turn.from_json({"attempt": 3, "new": 1}) == Turn(attempt=3)
