@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs._compat import job_xcom, task_state
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
+from airflow_nbjobs.core.errors import NotebookJobStoppedError
 from airflow_nbjobs.links import JOB_KEY
 
 if TYPE_CHECKING:
@@ -42,9 +43,16 @@ class Custody:
         self.job_name: str | None = None
         self.stop_reason: str | None = None
         self.was_told_to_end = False
+        self._is_stopped = False
 
     def expect(self, job_name: str, owner: str) -> None:
-        """Note the job that is about to be created: from here on it may exist, whether or not the answer arrives."""
+        """
+        Note the job that is about to be created: from here on it may exist, whether or not the answer arrives.
+
+        :raises NotebookJobStoppedError: this process was told meanwhile that the task is no longer its own.
+        """
+        if self.stop_reason is not None:
+            raise self.stopped_by_us(self.stop_reason)
         self.job_name, self._owner = job_name, owner
 
     def hold(self, job_name: str) -> None:
@@ -76,7 +84,7 @@ class Custody:
                 except Exception:  # the process is ending: nobody is left to take it
                     self._operator.log.exception("Notebook job '%s' could not be stopped", self.job_name)
 
-        asking = threading.Thread(target=ask_and_stop, daemon=True)
+        asking = threading.Thread(target=ask_and_stop, daemon=True, name="nbjobs-custody")
         asking.start()
         if not answered.wait(_ASK_SECONDS):
             is_too_late.set()
@@ -91,7 +99,10 @@ class Custody:
 
     def check(self) -> str | None:
         """Return why the task is no longer this try's, having stopped its job; None where it is, and where Airflow gives no answer."""
-        if self.stop_reason is None:
+        if self.stop_reason is not None:
+            if not self._is_stopped:  # it was not there yet when the signal came
+                self.stop(self.stop_reason)
+        else:
             try:
                 reason = self._taken_away(states=_TAKEN_AWAY)
             except Exception as error:  # noqa: BLE001 - in doubt the job is kept
@@ -131,3 +142,13 @@ class Custody:
                 return
         self._operator.log.info("Stopping notebook job '%s': %s", job_name, reason)
         jobs.stop(job_name)
+        self._is_stopped = True
+
+    def stopped_by_us(self, reason: str) -> NotebookJobStoppedError:
+        """Return the error with which a try ends that was told to."""
+        return NotebookJobStoppedError(
+            f"Notebook job '{self.job_name}' was stopped by this task: {reason}"
+            if self.job_name
+            else f"No notebook job was started: {reason}",
+            job_name=self.job_name,
+        )

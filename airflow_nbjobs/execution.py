@@ -22,7 +22,6 @@ from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
     NotebookJobError,
     NotebookJobServiceError,
-    NotebookJobStoppedError,
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.naming import JobLocation
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.status import JobSnapshot
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
+_SLICE_SECONDS = 1.0
 _TIMEOUT_PASSED = "execution_timeout has passed"
 
 
@@ -158,16 +158,7 @@ class Execution:
         """
         reason = self._custody.check()
         if reason is not None and self._operator.stop_on_kill:
-            raise self._stopped_by_us(reason)
-
-    def _stopped_by_us(self, reason: str) -> NotebookJobStoppedError:
-        job_name = self._custody.job_name
-        return NotebookJobStoppedError(
-            f"Notebook job '{job_name}' was stopped by this task: {reason}"
-            if job_name
-            else f"No notebook job was started: {reason}",
-            job_name=job_name,
-        )
+            raise self._custody.stopped_by_us(reason)
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
@@ -218,7 +209,7 @@ class Execution:
         while (left := (sleep.until - datetime.now(tz=UTC)).total_seconds()) > 0:
             if self._custody.was_told_to_end:
                 self._end_if_taken_away()
-            time.sleep(min(left, self._operator.waiter_delay))
+            time.sleep(min(left, max(self._operator.waiter_delay, _SLICE_SECONDS)))
         return sleep.turn
 
     def _wait_on(self, job_name: str, *, was_adopted: bool, turn: Turn) -> Any:
@@ -248,7 +239,7 @@ class Execution:
             time.sleep(self._operator.waiter_delay)
         if self._custody.stop_reason is not None:
             # `on_kill` has stopped it while this loop slept; the try ends, whatever the job left behind.
-            raise self._stopped_by_us(self._custody.stop_reason)
+            raise self._custody.stopped_by_us(self._custody.stop_reason)
         return self._finish(job_name, was_adopted=was_adopted, turn=turn, snapshot=snapshot, seen=seen)
 
     # -- later legs ------------------------------------------------------------------------------------------------

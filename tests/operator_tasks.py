@@ -91,4 +91,5 @@ def event_of(deferred: TaskDeferred, **fields: Any) -> dict[str, Any]:
         "status": "Completed",
         "secondary_status": "Completed",
         "error": None,
+        "turn": trigger.turn,
     } | fields

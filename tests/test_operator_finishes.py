@@ -145,7 +145,7 @@ def test_a_stale_event_defers_again(task, clients):
     operator, context = task(), task_context()
     deferred = defer(operator, context)
     with pytest.raises(TaskDeferred) as again:
-        operator.execute_complete(context, event_of(deferred, attempt=2, was_adopted=True))
+        operator.execute_complete(context, event_of(deferred, attempt=2, was_adopted=True, turn=None))
     assert again.value.trigger.serialize()[1]["attempt"] == 2
     assert again.value.trigger.serialize()[1]["was_adopted"] is True
 

@@ -1,8 +1,10 @@
 """The trigger: what Airflow stores of it, what it tells the task, and when it stops a job."""
 
 import asyncio
+import functools
 import importlib
 import json
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
@@ -15,7 +17,7 @@ from moto import mock_aws
 
 from airflow_nbjobs import _compat, triggers
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.triggers import NotebookJobTrigger
+from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 
 ARGUMENTS = {
     "job_name": "job-1",
@@ -122,7 +124,9 @@ def test_an_unknown_connection_is_an_event_with_a_clear_error():
 
 def test_a_missing_region_is_an_event_with_a_clear_error():
     (event,) = events_of(NotebookJobTrigger(job_name="job-1", aws_conn_id=None))
-    assert "region" in event.payload["error"]
+    assert "no AWS region" in event.payload["error"]
+    assert "set region_name on the task" in event.payload["error"]
+    assert "crashed" not in event.payload["error"]
 
 
 class TriggerOnFakes(NotebookJobTrigger):
@@ -220,6 +224,7 @@ def killed(trigger, task=TASK):
         ("running", "job-1", 0),  # resumed by its own event
         ("deferred", "job-2", 1),  # cleared, and deferred again already
         ("running", None, 1),  # cleared, and begun again: its XComs are gone
+        ("deferred", None, 0),  # somebody has deleted its XComs; a task that defers again has pushed its own
         ("failed", "job-1", 1),
         ("success", "job-1", 1),
         (None, "job-1", 1),  # cleared
@@ -231,6 +236,24 @@ def test_a_job_is_stopped_only_when_the_task_no_longer_waits_for_it(clients, air
     airflow_says(state, job_name)
     killed(on_fakes(clients))
     assert clients.jobs.count("stop") == stops
+
+
+def test_a_stop_that_aws_does_not_take_at_once_is_asked_for_again(clients, airflow_says, monkeypatch):
+    """Nobody comes back to it: the task is gone, and its job would run to its end."""
+    monkeypatch.setattr(triggers, "_STOP_PAUSES_SECONDS", (0.01, 0.01))
+    throttled = NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)
+    clients.jobs.errors["stop"] = [throttled, throttled]
+    airflow_says("failed")
+    killed(on_fakes(clients))
+    assert clients.jobs.count("stop") == 3
+    assert clients.jobs.descriptions["job-1"]["TrainingJobStatus"] == "Stopping"
+
+
+def test_a_stop_that_is_denied_is_asked_for_once(clients, airflow_says):
+    clients.jobs.errors["stop"] = [NotebookJobServiceError("denied", code="AccessDenied")]
+    airflow_says("failed")
+    killed(on_fakes(clients))
+    assert clients.jobs.count("stop") == 1
 
 
 def test_stop_on_kill_false_asks_nobody(clients, airflow_says):
@@ -307,3 +330,50 @@ def test_from_airflow_3_3_on_a_cancellation_alone_stops_nothing(clients, airflow
     assert hasattr(BaseTrigger, "on_kill")
     asyncio.run(main())
     assert clients.jobs.count("stop") == 0
+
+
+# -- sleeping until a task's turn --------------------------------------------------------------------------------------
+
+
+def sleeper(seconds, **arguments):
+    until = datetime.now(tz=UTC) + timedelta(seconds=seconds)
+    return NotebookJobTurnTrigger(until=until.isoformat(), **arguments)
+
+
+def test_the_sleeper_survives_airflows_storage_with_its_moment():
+    """A triggerer that takes over sleeps for what is left, and not from the beginning."""
+    path, arguments = NotebookJobTurnTrigger(until="2026-11-22T03:00:00+00:00", **ARGUMENTS).serialize()
+    assert path == "airflow_nbjobs.triggers.NotebookJobTurnTrigger"
+    assert arguments == ARGUMENTS | {"until": "2026-11-22T03:00:00+00:00"}
+    stored = deserialize(json.loads(json.dumps(serialize(arguments))))
+    assert NotebookJobTurnTrigger(**stored).serialize() == (path, arguments)
+
+
+def test_the_sleeper_asks_nobody_and_says_what_the_next_leg_does():
+    (event,) = events_of(sleeper(-1, job_name="job-1", attempt=2, aws_conn_id="nowhere", turn={"step": "submit"}))
+    assert event.payload["turn"] == {"step": "submit"}
+    assert (event.payload["job_name"], event.payload["attempt"], event.payload["status"]) == ("job-1", 2, None)
+
+
+def test_the_sleeper_sleeps_until_its_moment():
+    trigger = sleeper(0.5)
+    (_,) = events_of(trigger)
+    assert datetime.now(tz=UTC) >= datetime.fromisoformat(trigger.until)
+
+
+def test_a_user_who_takes_a_sleeping_task_away_stops_the_job_that_may_exist(clients, airflow_says):
+    """Its creation was not answered."""
+    airflow_says("failed")
+    trigger = sleeper(60, job_name="job-1")
+    trigger._open_stopping_jobs = functools.partial(answering, clients.jobs)
+    killed(trigger)
+    assert clients.jobs.count("stop") == 1
+
+
+async def answering(value):
+    return value
+
+
+def test_a_sleeper_without_a_job_has_nothing_to_stop(airflow_says):
+    airflow_says(AssertionError("was asked"))
+    killed(sleeper(60))
