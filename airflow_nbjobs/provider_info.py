@@ -55,6 +55,11 @@ def get_provider_info() -> dict[str, Any]:
                         "Comma-separated subnets; needs security_group_ids as well.", "subnet-0123456789abcdef0"
                     ),
                     "tags": _option("Tags of every job, as a JSON object.", '{"team": "forecasting"}'),
+                    "instance_prices": _option(
+                        "What an hour of each instance type costs you, as a JSON object; the pages then show what jobs cost.",
+                        '{"ml.m5.large": 0.138}',
+                    ),
+                    "currency": _option("Shown before those costs.", "€"),
                     "deployment": _option(
                         "Tells this Airflow apart from others that share an AWS account and have the same DAGs; part of every job's identity.",
                         "production",

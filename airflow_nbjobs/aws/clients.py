@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from airflow_nbjobs.aws.ports import NameTakenError
+from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
 from airflow_nbjobs.aws.translate import error_code, error_message, translated
 from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
 from airflow_nbjobs.core.naming import parse_s3_uri
@@ -173,6 +173,19 @@ class Boto3Objects:
                     return False
                 raise
             return True
+
+    def stat(self, uri: str) -> StoredObject | None:
+        from botocore.exceptions import ClientError
+
+        bucket, key = parse_s3_uri(uri)
+        with translated("s3:GetObject", on=uri):
+            try:
+                answer = self._client.head_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                if error_code(error) in ("NoSuchKey", "NotFound", "404"):
+                    return None
+                raise
+            return StoredObject(etag=str(answer["ETag"]), size_bytes=int(answer["ContentLength"]))
 
     def names_below(self, uri: str) -> list[str]:
         bucket, key = parse_s3_uri(uri)

@@ -6,6 +6,7 @@ Every method raises ``NotebookJobServiceError`` (or ``NotebookJobConfigError`` w
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.core.looks import ListJobs, Page
     from airflow_nbjobs.core.status import JobSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """
+    What S3 says of an object without sending it.
+
+    :param etag: in quotes, as the service sends it; changes with the content.
+    """
+
+    etag: str
+    size_bytes: int
 
 
 class NameTakenError(Exception):
@@ -47,6 +60,9 @@ class Objects(Protocol):
         """Return the object's body as a stream to be closed, None if there is no such object."""
 
     def exists(self, uri: str) -> bool: ...
+
+    def stat(self, uri: str) -> StoredObject | None:
+        """Return the object's ETag and size, None if there is no such object."""
 
     def names_below(self, uri: str) -> list[str]:
         """Return the keys below ``uri + "/"``, relative to it."""

@@ -47,7 +47,7 @@ def find_failing_cell(executed: NotebookNode) -> FailedCell | None:
     shows one too.
     """
     found: FailedCell | None = None
-    for index, cell in _numbered_cells(executed):
+    for index, cell in numbered_cells(executed):
         error = _error_of(cell)
         is_marked = _papermill_of(cell).get("exception") is True
         if _is_clean_exit(error) or (error is None and not is_marked):
@@ -62,7 +62,7 @@ def find_failing_cell(executed: NotebookNode) -> FailedCell | None:
 def last_cell_run(executed: NotebookNode) -> int | None:
     """Position from 1, in the author's file, of the last code cell that was started; None where none was."""
     last = None
-    for index, cell in _numbered_cells(executed):
+    for index, cell in numbered_cells(executed):
         was_started = isinstance(_papermill_of(cell).get("start_time"), str) or (
             "papermill" not in _metadata_of(cell) and isinstance(cell.get("execution_count"), int)
         )
@@ -86,7 +86,7 @@ def progress(log_text: str) -> tuple[int, int] | None:
     return (int(found[-1][0]), int(found[-1][1])) if found else None
 
 
-def _numbered_cells(executed: NotebookNode) -> Iterator[tuple[int | None, NotebookNode]]:
+def numbered_cells(executed: NotebookNode) -> Iterator[tuple[int | None, NotebookNode]]:
     """The cells, each with its position in the author's file, or None where it is none of theirs."""
     cells = executed.get("cells")
     metadata = executed.get("metadata")

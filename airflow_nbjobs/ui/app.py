@@ -1,0 +1,289 @@
+"""
+The routes, each behind Airflow's own permission for its DAG.
+
+Built by ``plugin.LazyApp`` at the first request. Every route is a plain function, which FastAPI runs in its thread pool: neither the database nor
+AWS nor the rendering holds up the API server's event loop.
+"""
+
+# No `from __future__ import annotations`: FastAPI reads the routes' annotations when they are declared.
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi.exceptions import HTTPException
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
+from airflow_nbjobs.ui import problems
+from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
+from airflow_nbjobs.ui.listing import STATES, Filters, list_jobs
+from airflow_nbjobs.ui.notebooks import Notebooks, Rendered, airflow_access
+from airflow_nbjobs.ui.pages import HEADERS, NOTEBOOK_POLICY, TEXT_POLICY, page
+from airflow_nbjobs.ui.problems import Problem, ProblemError
+from airflow_nbjobs.ui.records import read_subject
+from airflow_nbjobs.ui.renderer import Renderer
+from airflow_nbjobs.ui.rendering import THEME_MARK
+from airflow_nbjobs.ui.subject import Kind, Subject
+from airflow_nbjobs.ui.views import facts_of_hint, facts_of_job, read_prices, rows
+
+_LOG_LINES = 10_000  # GetLogEvents returns no more at a time
+_CHUNK_BYTES = 256 * 1024
+_TASK = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
+
+router = APIRouter()
+
+
+def build_app(notebooks: Notebooks | None = None) -> FastAPI:
+    """
+    Return the app.
+
+    :param notebooks: default: of this process, with Airflow's connections.
+    """
+    app = FastAPI(title="Notebook jobs", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.notebooks = notebooks or Notebooks(airflow_access, Renderer())
+    app.include_router(router)
+    app.add_exception_handler(ProblemError, _problem)
+    app.add_exception_handler(HTTPException, _refusal)
+    return app
+
+
+# -- what a route is about -----------------------------------------------------------------------------------------
+
+
+def notebooks_of(request: Request) -> Notebooks:
+    found: Notebooks = request.app.state.notebooks
+    return found
+
+
+def subject_of(dag_id: str, run_id: str, task_id: str, map_index: str) -> Subject:
+    # Airflow's UI leaves the placeholder in the address of a task that is not mapped.
+    index = int(map_index) if re.fullmatch(r"\d{1,9}", map_index) else -1
+    with new_session() as session:
+        subject = read_subject(session, dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=index)
+    if subject is None:
+        raise ProblemError(problems.NO_INSTANCE)
+    if subject.kind is Kind.OTHER:
+        raise ProblemError(problems.NOT_A_NOTEBOOK)
+    return subject
+
+
+SubjectDep = Annotated[Subject, Depends(subject_of)]
+NotebooksDep = Annotated[Notebooks, Depends(notebooks_of)]
+
+
+def with_job(subject: SubjectDep) -> Subject:
+    if subject.job is None and not subject.attempts:
+        raise ProblemError(problems.NO_JOB if subject.is_finished else problems.NOT_STARTED)
+    return subject
+
+
+WithJobDep = Annotated[Subject, Depends(with_job)]
+JobName = Annotated[str | None, Query(alias="job", max_length=63)]
+IfNoneMatch = Annotated[str | None, Header()]
+
+
+# -- the tab -------------------------------------------------------------------------------------------------------
+
+
+@router.get(_TASK, dependencies=[may_read_results])
+def tab(subject: SubjectDep, books: NotebooksDep, request: Request, asked: JobName = None) -> Response:
+    books.renderer.warm_up()
+    return page(
+        "tab.html",
+        script="tab.js",
+        subject=subject,
+        facts=facts_of_hint(subject, read_prices()),
+        parameters=rows(subject.rendered.get("parameters")),
+        outputs=rows(dict(subject.outputs)),
+        base=_base(request, subject),
+        asked=asked,
+    )
+
+
+@router.get(_TASK + "/notebook.json", dependencies=[may_read_results])
+def notebook_json(
+    subject: WithJobDep, books: NotebooksDep, asked: JobName = None, if_none_match: IfNoneMatch = None
+) -> Response:
+    job = books.job(subject, asked)
+    answer: dict[str, Any] = {
+        "facts": facts_of_job(
+            job.snapshot, read_prices(), sha256=job.snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE)
+        ),
+        "attempts": _attempt_names(books, subject),
+    }
+    try:
+        rendered = books.rendered(subject, job)
+    except ProblemError as error:
+        return JSONResponse(answer | _as_json(error.problem), headers=HEADERS | {"Cache-Control": "no-store"})
+    etag = f'"{rendered.tag}"'
+    if if_none_match == etag:
+        return Response(status_code=304, headers=_cached(etag))
+    return JSONResponse(
+        answer | {"status": "ok", "tag": rendered.tag, "notebook": rendered.summary},
+        headers=HEADERS | _cached(etag),
+    )
+
+
+@router.get(_TASK + "/notebook.html", dependencies=[may_read_results])
+def notebook_html(
+    subject: WithJobDep,
+    books: NotebooksDep,
+    *,
+    asked: JobName = None,
+    theme: Literal["light", "dark"] = "light",
+    download: bool = False,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    job = books.job(subject, asked)
+    rendered = books.rendered(subject, job)
+    etag = f'"{rendered.tag}-{theme}"'
+    if if_none_match == etag:
+        return Response(status_code=304, headers=_cached(etag))
+    headers = HEADERS | _cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
+    if download:
+        headers["Content-Disposition"] = _attachment(f"{job.name}.html")
+    return StreamingResponse(_themed(rendered, theme), media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.get(_TASK + "/notebook.ipynb", dependencies=[may_read_results])
+def notebook_file(subject: WithJobDep, books: NotebooksDep, asked: JobName = None) -> Response:
+    job = books.job(subject, asked)
+    file = books.notebook_file(subject, job)
+    headers = HEADERS | {
+        "Cache-Control": "private, no-store",
+        "Content-Security-Policy": TEXT_POLICY,
+        "Content-Disposition": _attachment(f"{job.name}.ipynb"),
+    }
+    if isinstance(file, Path):
+        return FileResponse(file, media_type="application/x-ipynb+json", headers=headers)
+
+    def chunks() -> Iterator[bytes]:
+        with books.opened(subject, file) as body:
+            while chunk := body.read(_CHUNK_BYTES):
+                yield chunk
+
+    headers["Content-Length"] = str(file.stored.size_bytes)
+    return StreamingResponse(chunks(), media_type="application/x-ipynb+json", headers=headers)
+
+
+@router.get(_TASK + "/log", dependencies=[may_read_logs])
+def container_log(subject: WithJobDep, books: NotebooksDep, asked: JobName = None) -> Response:
+    job = books.job(subject, asked)
+    lines = books.log_lines(subject, job, limit=_LOG_LINES)
+    text = "\n".join(lines) if lines else "CloudWatch has no log of this job (yet)."
+    headers = HEADERS | {"Cache-Control": "private, no-store", "Content-Security-Policy": TEXT_POLICY}
+    return PlainTextResponse(text + "\n", headers=headers)
+
+
+@router.get(_TASK + "/state.json", dependencies=[may_read_results])
+def state_json(subject: SubjectDep) -> Response:
+    """Return what tells the page that it is out of date: from the database alone."""
+    job = subject.job or {}
+    answer = {
+        "state": subject.state,
+        "try_number": subject.try_number,
+        "is_finished": subject.is_finished,
+        "job_name": job.get("job_name"),
+        "has_ended": subject.end is not None,
+    }
+    return JSONResponse(answer, headers=HEADERS | {"Cache-Control": "private, no-store"})
+
+
+@router.get("/jobs", dependencies=[may_read_results])
+def jobs(request: Request, user: GetUserDep, filters: Annotated[Filters, Query()]) -> Response:
+    prices = read_prices()
+    with new_session() as session:
+        listing = list_jobs(session, filters, readable=readable_dag_ids(user), prices=prices)
+    return page(
+        "jobs.html",
+        script="jobs.js",
+        listing=listing,
+        filters=filters,
+        states=STATES,
+        has_costs=bool(prices.per_hour),
+        root=_root(request),
+    )
+
+
+# -- when there is nothing to show ---------------------------------------------------------------------------------
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    return _problem_response(request, error.problem if isinstance(error, ProblemError) else problems.NO_JOB)
+
+
+_REFUSALS = {
+    401: Problem(code="signed-out", title="You are not signed in", text="Reload Airflow and sign in."),
+    403: Problem(
+        code="not-allowed",
+        title="You may not see this notebook",
+        text="It needs the permission to read XComs of this DAG (and, for the log, its task logs). Whoever administers Airflow can give it.",
+    ),
+}
+
+
+def _refusal(request: Request, error: Exception) -> Response:
+    status_code = error.status_code if isinstance(error, HTTPException) else 500
+    other = Problem(code="refused", title="This page cannot be shown", text=str(getattr(error, "detail", error)))
+    return _problem_response(request, _REFUSALS.get(status_code, other), status_code=status_code)
+
+
+def _problem_response(request: Request, problem: Problem, status_code: int = 200) -> Response:
+    """Return a friendly page, or its JSON where a script asked; 404 for files, since no browser shows a page in their place."""
+    path = request.url.path
+    if path.endswith(".json"):
+        return JSONResponse(_as_json(problem), status_code=status_code, headers=HEADERS | {"Cache-Control": "no-store"})
+    if path.endswith((".ipynb", "/log", ".html")) and status_code == 200:
+        status_code = 404
+    return page("message.html", script="message.js", status_code=status_code, problem=problem)
+
+
+def _as_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "status": "problem",
+        "code": problem.code,
+        "title": problem.title,
+        "text": problem.text,
+        "details": list(problem.details),
+        "is_passing": problem.is_passing,
+        "has_file": problem.has_file,
+    }
+
+
+def _attempt_names(books: Notebooks, subject: Subject) -> list[dict[str, str]]:
+    if subject.kind is Kind.SENSOR:
+        return []
+    names = books.job_names(subject)
+    return [
+        {"job_name": name, "label": f"{len(names) - place} of {len(names)}"} for place, (name, _) in enumerate(names)
+    ]
+
+
+def _cached(etag: str) -> dict[str, str]:
+    # Kept by the browser, but asked for each time: the permission may have been taken away.
+    return {"ETag": etag, "Cache-Control": "private, no-cache"}
+
+
+def _attachment(name: str) -> str:
+    return f"attachment; filename*=UTF-8''{quote(name)}"
+
+
+def _themed(rendered: Rendered, theme: str) -> Iterator[bytes]:
+    mark = THEME_MARK.encode()
+    with rendered.document.open("rb") as file:
+        yield file.read(_CHUNK_BYTES).replace(mark, theme.encode(), 1)
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _root(request: Request) -> str:
+    """Return the path that Airflow itself is served under, without a trailing slash."""
+    return str(request.scope.get("root_path", "")).removesuffix("/nbjobs").rstrip("/")
+
+
+def _base(request: Request, subject: Subject) -> str:
+    parts = (subject.dag_id, subject.run_id, subject.task_id, str(subject.map_index))
+    return f"{_root(request)}/nbjobs/ti/" + "/".join(quote(part, safe="") for part in parts)

@@ -1,0 +1,381 @@
+"""
+From a task instance to its rendered notebook: asks SageMaker whose job it is, reads the one object that the naming rule yields, renders it once.
+
+Called by ``app.py`` in its thread pool. Uses the connection that the serialized operator names; what AWS answers about ended jobs is remembered, so that
+a page that is looked at again costs no call.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import shutil
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from airflow_nbjobs.core.arguments import s3_root_uri
+from airflow_nbjobs.core.attempts import OWNER_VARIABLE
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
+from airflow_nbjobs.core.naming import JobLocation
+from airflow_nbjobs.core.reference import executed_notebook_name, parse_job_reference
+from airflow_nbjobs.ui import problems
+from airflow_nbjobs.ui.problems import ProblemError
+from airflow_nbjobs.ui.renderer import BusyError, Order, Outcome, Renderer, has_renderer
+from airflow_nbjobs.ui.subject import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import StoredObject
+    from airflow_nbjobs.core.status import JobSnapshot
+    from airflow_nbjobs.ui.subject import Attempt, Subject
+
+Value = TypeVar("Value")
+
+# Rendered pages of another version of the rendering are another document to a browser.
+RENDERING_VERSION = "1"
+LONGEST_BYTES = 256 * 1024 * 1024
+_CACHE_BYTES = 256 * 1024 * 1024
+_ACCESS_SECONDS = 60.0  # a connection that was edited, a role that was allowed something
+_OBJECT_SECONDS = 60.0  # an executed notebook is written once more where a try was repeated
+_CHUNK_BYTES = 1024 * 1024
+_JOBS_REMEMBERED = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """
+    One task's way to AWS.
+
+    :param root: where its jobs write, without a trailing slash; None where neither task, connection nor configuration says.
+    """
+
+    clients: AwsClients
+    deployment: str
+    root: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job that was shown to be the task's own."""
+
+    name: str
+    snapshot: JobSnapshot
+    location: JobLocation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """
+    The object that holds the executed notebook.
+
+    :param member: its name in the archive, where the object is ``output.tar.gz``.
+    """
+
+    uri: str
+    stored: StoredObject
+    member: str | None = None
+
+    @property
+    def tag(self) -> str:
+        text = json.dumps([self.uri, self.stored.etag, self.member, RENDERING_VERSION])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """
+    A rendered notebook on disk.
+
+    :param tag: changes when the document does; good for an ETag.
+    """
+
+    tag: str
+    document: Path
+    summary: dict[str, Any]
+
+
+class Notebooks:
+    """
+    The executed notebooks of one API server process.
+
+    :param make_access: a task instance's way to AWS; asked again every minute.
+    """
+
+    def __init__(self, make_access: Callable[[Subject], Access], renderer: Renderer) -> None:
+        self._make_access = make_access
+        self.renderer = renderer
+        self._accesses = _Timed[Access](_ACCESS_SECONDS)
+        self._sources = _Timed[Source](_OBJECT_SECONDS)
+        self._ended: OrderedDict[tuple[Any, ...], JobSnapshot] = OrderedDict()
+        self._folder = Path(tempfile.mkdtemp(prefix="nbjobs-ui-"))
+        self._cache = _Folder(self._folder, _CACHE_BYTES)
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        self.renderer.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # -- whose job -------------------------------------------------------------------------------------------------
+
+    def access(self, subject: Subject) -> Access:
+        key = _access_key(subject)
+        with _as_problem():
+            return self._accesses.get(key, lambda: self._make_access(subject))
+
+    def job_names(self, subject: Subject) -> list[tuple[str, Attempt]]:
+        """Return the names of the task instance's jobs, newest first."""
+        deployment = self.access(subject).deployment
+        with _as_problem():
+            return [(subject.job_name(each, deployment=deployment), each) for each in subject.known_attempts()]
+
+    def job(self, subject: Subject, asked: str | None) -> Job:
+        """
+        Return the task instance's job, shown to be its own.
+
+        :param asked: name of an earlier one; a name that cannot be this task instance's is as good as none.
+        :raises ProblemError: there is none, or it is not the task's, or AWS cannot be asked.
+        """
+        access = self.access(subject)
+        if subject.kind is Kind.SENSOR:
+            return self._watched_job(subject, access)
+        names = self.job_names(subject)
+        name, attempt = next((each for each in names if each[0] == asked), names[0])
+        snapshot = self._described(subject, name, access)
+        if snapshot.environment.get(OWNER_VARIABLE) != subject.key(attempt, deployment=access.deployment).owner():
+            raise ProblemError(problems.not_ours(name))
+        root = (snapshot.output_root or "").rstrip("/")
+        if access.root is None or root != access.root:
+            raise ProblemError(problems.moved(root))
+        return Job(name=name, snapshot=snapshot, location=JobLocation(access.root, name))
+
+    def _watched_job(self, subject: Subject, access: Access) -> Job:
+        with _as_problem():
+            reference = parse_job_reference(subject.argument("job_name"), region_name=subject.argument("region_name"))
+        snapshot = self._described(subject, reference.job_name, access)
+        if executed_notebook_name(snapshot.environment) is None:
+            raise ProblemError(problems.no_notebook_in(reference.job_name))
+        root = (snapshot.output_root or "").rstrip("/")
+        return Job(name=reference.job_name, snapshot=snapshot, location=JobLocation(root, reference.job_name))
+
+    def _described(self, subject: Subject, name: str, access: Access) -> JobSnapshot:
+        key = (*_access_key(subject), name)
+        known = self._ended.get(key)
+        if known is not None:
+            return known
+        with _as_problem():
+            snapshot = access.clients.jobs.describe(name)
+        if snapshot is None:
+            raise ProblemError(problems.unknown_job(name))
+        if snapshot.state.is_terminal:
+            self._ended[key] = snapshot
+            while len(self._ended) > _JOBS_REMEMBERED:
+                self._ended.popitem(last=False)
+        return snapshot
+
+    # -- its notebook ----------------------------------------------------------------------------------------------
+
+    def source(self, subject: Subject, job: Job) -> Source:
+        """
+        Return where the executed notebook lies: under its own key once a try has handed it over, in the archive before that.
+
+        :raises ProblemError: the job still runs, or left nothing.
+        """
+        if not job.snapshot.state.is_terminal:
+            raise ProblemError(problems.RUNNING)
+        return self._sources.get((*_access_key(subject), job.name), lambda: self._found(subject, job))
+
+    def _found(self, subject: Subject, job: Job) -> Source:
+        objects = self.access(subject).clients.objects
+        with _as_problem():
+            own = objects.stat(job.location.executed_notebook_uri)
+            if own is not None:
+                return Source(uri=job.location.executed_notebook_uri, stored=own)
+            archive = objects.stat(job.location.output_archive_uri)
+        if archive is None:
+            raise ProblemError(
+                problems.gone(job.location.executed_notebook_uri) if subject.is_finished else problems.FINISHING
+            )
+        member = executed_notebook_name(job.snapshot.environment) or job.location.executed_notebook_name
+        return Source(uri=job.location.output_archive_uri, stored=archive, member=member)
+
+    def rendered(self, subject: Subject, job: Job) -> Rendered:
+        """
+        Return the job's executed notebook as a page; the first time it is read and rendered, then kept.
+
+        :raises ProblemError: it cannot be had, or not be shown.
+        """
+        source = self.source(subject, job)
+        if not has_renderer():
+            raise ProblemError(problems.MISSING_EXTRA)
+        with self._cache.entry(source.tag) as folder:
+            if not (folder / "outcome.json").exists():
+                self._render(subject, job, source, folder)
+            status, text = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+            if status != "ok":
+                raise ProblemError(problems.from_outcome(Outcome(status, text)))
+            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return Rendered(tag=source.tag, document=folder / "document.html", summary=summary)
+
+    def _render(self, subject: Subject, job: Job, source: Source, folder: Path) -> None:
+        """Read and render the notebook into the folder, with how that went; a crash is not kept, the next look tries again."""
+        outcome = self._outcome(subject, job, source, folder)
+        if outcome.status == "crashed":
+            raise ProblemError(problems.from_outcome(outcome))
+        (folder / "outcome.json").write_text(json.dumps([outcome.status, outcome.text]), encoding="utf-8")
+
+    def _outcome(self, subject: Subject, job: Job, source: Source, folder: Path) -> Outcome:
+        if source.stored.size_bytes > LONGEST_BYTES:
+            what = "its output archive" if source.member else "it"
+            return Outcome("too-large", f"{what} has {source.stored.size_bytes / 1024**2:.0f} MiB")
+        file = folder / "source"
+        try:
+            with self.opened(subject, source) as body, file.open("wb") as copy:
+                shutil.copyfileobj(body, copy, _CHUNK_BYTES)
+            return self.renderer.render(Order(source=file, folder=folder, title=job.name, member=source.member))
+        except BusyError:
+            raise ProblemError(problems.BUSY) from None
+        finally:
+            file.unlink(missing_ok=True)
+
+    @contextmanager
+    def opened(self, subject: Subject, source: Source) -> Iterator[BinaryIO]:
+        with _as_problem():
+            body = self.access(subject).clients.objects.open(source.uri)
+            if body is None:
+                raise ProblemError(problems.gone(source.uri))
+            with body:
+                yield body
+
+    def notebook_file(self, subject: Subject, job: Job) -> Path | Source:
+        """Return the executed notebook itself: a file on disk where it had to be taken out of the archive, else where to read it."""
+        source = self.source(subject, job)
+        if source.member is None:
+            return source
+        with self._cache.entry(source.tag) as folder:
+            if not (folder / "notebook.ipynb").exists() and not (folder / "outcome.json").exists():
+                self._render(subject, job, source, folder)
+            if not (folder / "notebook.ipynb").exists():
+                raise ProblemError(problems.gone(source.uri))
+            return folder / "notebook.ipynb"
+
+    def log_lines(self, subject: Subject, job: Job, *, limit: int) -> list[str] | None:
+        """Return the end of the container's log in CloudWatch; None where it has none."""
+        with _as_problem():
+            return self.access(subject).clients.logs.tail(job.name, limit=limit)
+
+
+def airflow_access(subject: Subject) -> Access:
+    """
+    Return the way to AWS of the task's own connection, with the defaults that a worker would use.
+
+    :raises NotebookJobError: there is no such connection, or its settings are wrong.
+    """
+    from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+    from airflow_nbjobs.settings import read_settings
+
+    region = subject.argument("region_name")
+    if subject.kind is Kind.SENSOR:
+        region = parse_job_reference(subject.argument("job_name"), region_name=region).region
+    hook = SageMakerNotebookJobHook(
+        aws_conn_id=subject.argument("aws_conn_id"), region_name=region, verify=subject.argument("verify")
+    )
+    settings = read_settings(hook.connection_extra)
+    given = subject.argument("s3_root_uri") or settings.job_defaults.get("s3_root_uri")
+    try:
+        root = s3_root_uri(given) if given else None
+    except ValueError as error:
+        raise NotebookJobConfigError(f"s3_root_uri: {error}") from error
+    return Access(clients=hook.clients, deployment=settings.deployment, root=root)
+
+
+def _access_key(subject: Subject) -> tuple[Any, ...]:
+    names = ("aws_conn_id", "region_name", "verify", "s3_root_uri")
+    watched = repr(subject.argument("job_name")) if subject.kind is Kind.SENSOR else None
+    return (subject.kind, watched, *(subject.argument(name) for name in names))
+
+
+@contextmanager
+def _as_problem() -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except NotebookJobError as error:
+        raise ProblemError(problems.from_error(error)) from error
+    except BotoCoreError as error:  # making a client: no region, a profile that does not exist
+        raise ProblemError(problems.from_error(NotebookJobConfigError(str(error)))) from error
+
+
+class _Timed(Generic[Value]):
+    """Values that are made anew after a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._values: OrderedDict[tuple[Any, ...], tuple[float, Value]] = OrderedDict()
+
+    def get(self, key: tuple[Any, ...], make: Callable[[], Value]) -> Value:
+        known = self._values.get(key)
+        if known is not None and time.monotonic() - known[0] < self._seconds:
+            return known[1]
+        value = make()
+        self._values[key] = (time.monotonic(), value)
+        while len(self._values) > _JOBS_REMEMBERED:
+            self._values.popitem(last=False)
+        return value
+
+
+class _Folder:
+    """Folders by name below one, of which the least recently used go when all together are too large."""
+
+    def __init__(self, root: Path, limit_bytes: int) -> None:
+        self._root = root
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._busy: dict[str, list[Any]] = {}  # name -> [lock, users]
+
+    @contextmanager
+    def entry(self, name: str) -> Iterator[Path]:
+        """Hold one folder: made where it is missing, used by one caller at a time, emptied where its making fails."""
+        with self._lock:
+            held = self._busy.setdefault(name, [threading.Lock(), 0])
+            held[1] += 1
+        folder = self._root / name
+        try:
+            with held[0]:
+                is_new = name not in self._sizes
+                folder.mkdir(exist_ok=True)
+                try:
+                    yield folder
+                finally:
+                    if is_new and not (folder / "outcome.json").exists():
+                        shutil.rmtree(folder, ignore_errors=True)
+                    else:
+                        self._note(name, folder)
+        finally:
+            with self._lock:
+                held[1] -= 1
+                if held[1] == 0:
+                    del self._busy[name]
+
+    def _note(self, name: str, folder: Path) -> None:
+        size = sum(each.stat().st_size for each in folder.iterdir())
+        with self._lock:
+            self._sizes[name] = size
+            self._sizes.move_to_end(name)
+            for old in list(self._sizes):
+                if sum(self._sizes.values()) <= self._limit_bytes or old == name:
+                    break
+                if old not in self._busy:
+                    del self._sizes[old]
+                    shutil.rmtree(self._root / old, ignore_errors=True)

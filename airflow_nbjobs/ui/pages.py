@@ -1,0 +1,74 @@
+"""
+The pages around the notebook, which are ours: templates, and the policy that each is served under.
+
+Called by ``app.py``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+# The notebook: opaque origin, no script, no request; images are its own bytes. Airflow's pages and ours may frame it.
+NOTEBOOK_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+TEXT_POLICY = "sandbox; default-src 'none'; frame-ancestors 'self'"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-DNS-Prefetch-Control": "off",
+}
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("airflow_nbjobs.ui", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"style": _style, "script_text": _script}
+    return environment
+
+
+@cache
+def _style() -> Markup:
+    return Markup(_part("page.css"))  # noqa: S704 - our own file
+
+
+@cache
+def _script(name: str) -> Markup:
+    return Markup(_part("common.js") + _part(name))  # noqa: S704 - our own files
+
+
+def _part(name: str) -> str:
+    return files("airflow_nbjobs.ui").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def _policy(script: str) -> str:
+    """Return the policy of one of our pages: this one script and our styles, known by their hashes; requests to this server only."""
+
+    def hashed(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; script-src {hashed(_script(script))}; style-src {hashed(_style())}; img-src data:; "
+        "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+    )
+
+
+def page(template: str, *, script: str, status_code: int = 200, **values: Any) -> HTMLResponse:
+    """Return one of our own pages."""
+    html = _environment().get_template(template).render(script=script, **values)
+    headers = HEADERS | {"Content-Security-Policy": _policy(script), "Cache-Control": "private, no-store"}
+    return HTMLResponse(html, status_code=status_code, headers=headers)

@@ -1,0 +1,320 @@
+"""
+An executed notebook as one self-contained HTML document, and what a page around it needs to know.
+
+Called by ``worker.py``. Never raises for what a notebook holds: what cannot be shown is said in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+from nbconvert.filters.highlight import Highlight2HTML
+from pygments.formatters import HtmlFormatter
+
+from airflow_nbjobs.core.failure import find_failing_cell, numbered_cells, strip_ansi
+from airflow_nbjobs.core.notebook import language, mark_of, tags_of
+from airflow_nbjobs.core.recording import OUTPUTS
+from airflow_nbjobs.core.source import source_of
+from airflow_nbjobs.ui.rendering import THEME_MARK
+from airflow_nbjobs.ui.rendering.markdown import markdown_html
+from airflow_nbjobs.ui.rendering.outputs import Budget, notice, outputs_html
+from airflow_nbjobs.ui.rendering.shrink import cut_length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbformat import NotebookNode
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_MOST_CELLS = 2_000
+_SOURCE_CHARACTERS = 100_000
+_OUTLINE_ENTRIES = 400
+_HEADING = re.compile(r"^ {0,3}(#{1,4})\s+(.+?)\s*#*\s*$")
+_FENCE = re.compile(r"^ {0,3}(```|~~~)")
+_ERROR_MARKER_TAG = "papermill-error-cell-tag"
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineEntry:
+    """
+    One place of the notebook to go to.
+
+    :param level: 1-4 of a heading, 0 for a cell of code.
+    """
+
+    anchor: str
+    text: str
+    level: int
+    seconds: float | None = None
+    is_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """
+    The notebook's page and its facts, JSON-like but for ``html``.
+
+    :param failed: the failing cell: anchor, index in the author's file, ename, evalue, traceback; None where none failed.
+    """
+
+    html: str
+    cells: int
+    seconds: float | None
+    failed: dict[str, Any] | None
+    outline: tuple[dict[str, Any], ...]
+    notices: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        facts = asdict(self)
+        del facts["html"]
+        return facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell to show, with its place in the author's file (None: not the author's)."""
+
+    node: NotebookNode
+    anchor: str
+    index: int | None
+    seconds: float | None
+    is_failed: bool
+
+    @property
+    def is_code(self) -> bool:
+        return bool(self.node.get("cell_type") == "code")
+
+
+def build_document(notebook: NotebookNode, *, title: str, notices: tuple[str, ...] = ()) -> Document:
+    """
+    Return the document for a parsed notebook.
+
+    :param title: of the document, a job's name.
+    """
+    failed = find_failing_cell(notebook)
+    cells = list(_cells(notebook, failed.index if failed else None))
+    shown = cells[:_MOST_CELLS]
+    if len(cells) > len(shown):
+        notices = (*notices, f"The first {_MOST_CELLS:,} of {len(cells):,} cells are shown; the rest is in the .ipynb.")
+    timed = [cell.seconds for cell in cells if cell.seconds is not None]
+    longest = max(timed, default=0.0)
+    highlight = Highlight2HTML(pygments_lexer=_lexer(notebook))
+    budget = Budget()
+    body = Markup("\n").join(_cell_html(cell, longest, highlight, budget) for cell in shown)
+    if budget.refused:
+        notices = (*notices, f"{budget.refused} large output(s) are shown in part or not at all; the .ipynb has them.")
+    html = _PAGE.format(
+        policy=POLICY,
+        theme=THEME_MARK,
+        title=title,
+        style=Markup(_style()),  # noqa: S704 - our own sheet
+        notices=Markup("").join(notice(text) for text in notices),
+        body=body,
+    )
+    failure = None
+    if failed is not None:
+        anchor = next((cell.anchor for cell in cells if cell.is_failed), None)
+        failure = {
+            "anchor": anchor,
+            "index": failed.index,
+            "ename": failed.ename[:200],
+            "evalue": failed.evalue[:2000],
+            "traceback": failed.traceback[:8000],
+        }
+    return Document(
+        html=html.encode("utf-8", "replace").decode(),
+        cells=len(cells),
+        seconds=round(sum(timed), 3) if timed else None,
+        failed=failure,
+        outline=tuple(asdict(entry) for entry in _outline(shown)),
+        notices=notices,
+    )
+
+
+def _cells(notebook: NotebookNode, failed_index: int | None) -> Iterator[_Cell]:
+    """Yield what the author should see: not the cell that records outputs, nor papermill's markers of an error or its texts of typed parameters."""
+    numbered = list(numbered_cells(notebook))
+    has_typed = any(mark_of(node) not in (None, OUTPUTS) for _, node in numbered)
+    for position, (index, node) in enumerate(numbered, 1):
+        tags = tags_of(node)
+        is_repeated = has_typed and index is None and mark_of(node) is None and "injected-parameters" in tags
+        if mark_of(node) == OUTPUTS or _ERROR_MARKER_TAG in tags or is_repeated:
+            continue
+        yield _Cell(
+            node=node,
+            anchor=f"cell-{index}" if index is not None else f"nb-added-{position}",
+            index=index,
+            seconds=_seconds(node),
+            is_failed=index is not None and index == failed_index,
+        )
+
+
+def _seconds(node: NotebookNode) -> float | None:
+    metadata = node.get("metadata")
+    papermill = metadata.get("papermill") if isinstance(metadata, dict) else None
+    if not isinstance(papermill, dict):
+        return None
+    duration = papermill.get("duration")
+    if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < 1e9:
+        return float(duration)
+    try:  # a notebook that is still running
+        return max(
+            (
+                datetime.fromisoformat(papermill["end_time"]) - datetime.fromisoformat(papermill["start_time"])
+            ).total_seconds(),
+            0.0,
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _lexer(notebook: NotebookNode) -> str:
+    name = language(notebook)
+    return "ipython3" if name in ("python", "ipython") else name
+
+
+def _cell_html(cell: _Cell, longest: float, highlight: Highlight2HTML, budget: Budget) -> Markup:
+    source = source_of(cell.node)
+    cut = cut_length(source)
+    if cut is not None or len(source) > _SOURCE_CHARACTERS:
+        budget.refused += 1
+        source = source[:_SOURCE_CHARACTERS] if cut is None else ""
+    if not cell.is_code:
+        if cell.node.get("cell_type") == "markdown":
+            body = markdown_html(source, _attachments(cell.node))
+            return _MARKDOWN_CELL.format(anchor=cell.anchor, body=body)
+        return _RAW_CELL.format(anchor=cell.anchor, source=source)
+    tags = tags_of(cell.node)
+    outputs = cell.node.get("outputs")
+    output_html = outputs_html(outputs if isinstance(outputs, list) else (), budget)
+    count = cell.node.get("execution_count")
+    return _CODE_CELL.format(
+        anchor=cell.anchor,
+        classes="nb-cell nb-code" + (" nb-failed" if cell.is_failed else ""),
+        label=_label(cell),
+        count=f"[{count}]" if isinstance(count, int) else "[ ]",
+        place=_place(cell, tags),
+        time=_time_html(cell.seconds, longest),
+        code=Markup(highlight(source)),  # noqa: S704 - Pygments escapes what it highlights
+        outputs=Markup('<div class="nb-outputs">{}</div>').format(output_html) if output_html else Markup(""),
+    )
+
+
+def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
+    found = node.get("attachments")
+    if not isinstance(found, dict):
+        return {}
+    return {
+        str(name): {str(mime_type): data for mime_type, data in bundle.items() if isinstance(data, str)}
+        for name, bundle in found.items()
+        if isinstance(bundle, dict)
+    }
+
+
+def _label(cell: _Cell) -> str:
+    name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
+    time = f", {_duration(cell.seconds)}" if cell.seconds is not None else ""
+    return f"{name}{', failed' if cell.is_failed else ''}{time}"
+
+
+def _place(cell: _Cell, tags: tuple[str, ...]) -> Markup:
+    if cell.index is None:
+        return Markup('<span class="nb-tag nb-ours">parameters of this run</span>')
+    shown = Markup("").join(Markup('<span class="nb-tag">{}</span>').format(tag[:40]) for tag in tags[:6])
+    flag = Markup('<span class="nb-tag nb-error-tag">failed here</span>') if cell.is_failed else Markup("")
+    return Markup('<a class="nb-number" href="#{}">cell {}</a>{}{}').format(cell.anchor, cell.index, flag, shown)
+
+
+def _time_html(seconds: float | None, longest: float) -> Markup:
+    if seconds is None:
+        return Markup("")
+    percent = 100 * seconds / longest if longest else 0
+    # In hundredths: what the longest cell is measured against, not the clock.
+    return Markup(
+        '<span class="nb-time"><span class="nb-bar"><span style="width:{:.1f}%"></span></span>{}</span>'
+    ).format(percent, _duration(seconds))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 0.01:
+        return "<10 ms"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _outline(cells: list[_Cell]) -> Iterator[OutlineEntry]:
+    """Yield headings and, where there are none at all, the cells of code; the failed cell always."""
+    headings = {cell.anchor: _headings(source_of(cell.node)) for cell in cells if not cell.is_code}
+    has_headings = any(headings.values())
+    count = 0
+    for cell in cells:
+        if count >= _OUTLINE_ENTRIES:
+            return
+        if cell.is_code:
+            if has_headings and not cell.is_failed:
+                continue
+            first = next((line.strip() for line in source_of(cell.node).splitlines() if line.strip()), "")
+            name = f"Cell {cell.index}" if cell.index is not None else "Parameters"
+            yield OutlineEntry(cell.anchor, f"{name}  {first[:60]}".strip(), 0, cell.seconds, cell.is_failed)
+            count += 1
+            continue
+        for level, text in headings[cell.anchor]:
+            yield OutlineEntry(cell.anchor, text[:120], level)
+            count += 1
+
+
+def _headings(source: str) -> list[tuple[int, str]]:
+    found = []
+    is_fenced = False
+    for line in source.splitlines():
+        if _FENCE.match(line):
+            is_fenced = not is_fenced
+        heading = None if is_fenced else _HEADING.match(line[:500])
+        if heading:
+            found.append((len(heading[1]), strip_ansi(re.sub(r"[*_`]", "", heading[2]))))
+    return found
+
+
+@cache
+def _style() -> str:
+    sheet = files("airflow_nbjobs.ui.rendering").joinpath("notebook.css").read_text(encoding="utf-8")
+    light = HtmlFormatter(style="default").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs("[data-theme=dark] .highlight")
+    return f"{light}\n{dark}\n{sheet}"
+
+
+_PAGE = Markup("""<!doctype html>
+<html lang="en" data-theme="{theme}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+{notices}
+{body}
+</main>
+</body>
+</html>
+""")
+_CODE_CELL = Markup("""<section class="{classes}" id="{anchor}" aria-label="{label}" tabindex="-1">
+<header class="nb-head"><span class="nb-count">{count}</span>{place}{time}</header>
+<div class="nb-source" tabindex="0" role="region" aria-label="Source of {label}">{code}</div>
+{outputs}</section>""")
+_MARKDOWN_CELL = Markup('<section class="nb-cell nb-markdown" id="{anchor}" tabindex="-1">{body}</section>')
+_RAW_CELL = Markup('<section class="nb-cell nb-raw" id="{anchor}"><pre>{source}</pre></section>')

@@ -1,0 +1,150 @@
+"""
+The rendering process: loads nbconvert once, then forks a child with limits for each notebook.
+
+``python -m airflow_nbjobs.ui.rendering.worker``, started by ``ui/renderer.py``, which closes its end of stdin to end it. Loading nbconvert
+takes seconds, a fork milliseconds; and what a notebook does to its child is gone with the child.
+
+One request a line of JSON on stdin, one answer a line on stdout:
+``{"source", "kind": "notebook"|"archive", "member", "folder", "title"}`` → ``{"status": "ok"|"too-large"|"unreadable"|"time"|"memory"|"crashed", "text"}``.
+The child leaves ``document.html`` and ``summary.json`` in ``folder`` (and ``notebook.ipynb``, where it came out of an archive).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from airflow_nbjobs.aws.archive import Wanted, read_archive
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.ui.rendering.document import build_document
+from airflow_nbjobs.ui.rendering.shrink import LONGEST_BYTES, TooLargeError, shrink
+
+MEMORY_BYTES = 1536 * 1024**2  # address space, of which the loaded process itself takes some 200 MiB
+CPU_SECONDS = 20
+WALL_SECONDS = 40
+FILE_BYTES = 300 * 1024**2
+IDLE_SECONDS = 900
+_STATUSES = {0: "ok", 10: "too-large", 11: "unreadable", 12: "memory"}
+_WARM_UP = {
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {},
+    "cells": [
+        {"cell_type": "markdown", "metadata": {}, "source": "# a\n`b` <b>c</b>"},
+        {
+            "cell_type": "code",
+            "execution_count": 1,
+            "metadata": {},
+            "source": "a = 1",
+            "outputs": [{"output_type": "stream", "name": "stdout", "text": "\x1b[31ma"}],
+        },
+    ],
+}
+
+
+def main() -> None:
+    build_document(parse_notebook(json.dumps(_WARM_UP), source="warm-up"), title="")
+    _answer({"status": "ready"})
+    while select.select([sys.stdin], [], [], IDLE_SECONDS)[0]:
+        line = sys.stdin.readline()
+        if not line:
+            return
+        _answer(_rendered_by_a_child(json.loads(line)))
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _rendered_by_a_child(request: dict[str, Any]) -> dict[str, str]:
+    child = os.fork()
+    if child == 0:
+        code = 13
+        try:
+            _limit()
+            code = _render(request)
+        except MemoryError:
+            code = 12
+        finally:
+            os._exit(code)  # not a SystemExit: the parent's loop lies further up this stack
+    deadline = time.monotonic() + WALL_SECONDS
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return {"status": "time", "text": ""}
+        time.sleep(0.005)
+    if os.WIFSIGNALED(status):
+        is_time = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+        return {"status": "time" if is_time else "crashed", "text": f"signal {os.WTERMSIG(status)}"}
+    reason = Path(request["folder"], "reason.txt")
+    return {
+        "status": _STATUSES.get(os.WEXITSTATUS(status), "crashed"),
+        "text": reason.read_text(encoding="utf-8") if reason.exists() else "",
+    }
+
+
+def _limit() -> None:
+    for what, most in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 64),
+    ):
+        resource.setrlimit(what, (most, most))
+    sys.setrecursionlimit(3000)
+
+
+def _render(request: dict[str, Any]) -> int:
+    folder = Path(request["folder"])
+    try:
+        source, notices = Path(request["source"]), []
+        if request["kind"] == "archive":
+            source = folder / "notebook.ipynb"
+            with Path(request["source"]).open("rb") as archive:
+                content = read_archive(archive, (Wanted(request["member"], LONGEST_BYTES),))
+            if request["member"] not in content.members:
+                return _give_up(
+                    folder, 11, "; ".join(content.problems) or f"'{request['member']}' is not in the archive"
+                )
+            source.write_bytes(content.members[request["member"]])
+            del content
+        shrunk = shrink(source)
+        if shrunk.cut_bytes:
+            notices.append(
+                f"This notebook has {source.stat().st_size / 1024**2:.0f} MB; {shrunk.cut_bytes / 1024**2:.0f} MB of long outputs are left out here. The .ipynb has everything."
+            )
+        notebook = parse_notebook(shrunk.text, source=request["title"])
+        del shrunk
+        document = build_document(notebook, title=request["title"], notices=tuple(notices))
+    except TooLargeError as error:
+        return _give_up(folder, 10, str(error))
+    except NotebookJobConfigError as error:
+        return _give_up(folder, 11, str(error))
+    except RecursionError:
+        return _give_up(folder, 11, "it is nested too deep")
+    (folder / "document.html").write_text(document.html, encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(document.summary()), encoding="utf-8")
+    return 0
+
+
+def _give_up(folder: Path, code: int, reason: str) -> int:
+    (folder / "reason.txt").write_text(reason[:2000], encoding="utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    main()

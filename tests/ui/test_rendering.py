@@ -1,0 +1,194 @@
+"""What a reader sees of a notebook: the author's cells as they knew them, what took how long, and what failed."""
+
+import base64
+import json
+import re
+
+import pytest
+
+from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.ui.rendering.clean import clean
+from airflow_nbjobs.ui.rendering.document import build_document
+from airflow_nbjobs.ui.rendering.shrink import TooLargeError, cut_length, shrink
+
+PNG = base64.b64encode(b"\x89PNG rest").decode()
+
+
+def code(source="x", *outputs, tags=(), count=1, **metadata):
+    return {
+        "cell_type": "code",
+        "execution_count": count,
+        "metadata": {"tags": list(tags)} | metadata,
+        "source": source,
+        "outputs": list(outputs),
+    }
+
+
+def markdown(source):
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def stream(text, name="stdout"):
+    return {"output_type": "stream", "name": name, "text": text}
+
+
+def data(**forms):
+    return {
+        "output_type": "display_data",
+        "metadata": {},
+        "data": {name.replace("_", "/"): form for name, form in forms.items()},
+    }
+
+
+def document(*cells, **metadata):
+    raw = {"nbformat": 4, "nbformat_minor": 4, "metadata": metadata, "cells": list(cells)}
+    return build_document(parse_notebook(json.dumps(raw), source="n"), title="job")
+
+
+FAILED = code(
+    "1 / 0",
+    {
+        "output_type": "error",
+        "ename": "ZeroDivisionError",
+        "evalue": "no",
+        "traceback": ["\x1b[31mZeroDivisionError\x1b[0m: no"],
+    },
+    papermill={"exception": True, "duration": 2.5},
+)
+
+
+def test_markdown_code_text_tables_and_images_are_there():
+    html = document(
+        markdown("# Title\n\n| a |\n|---|\n| 1 |"),
+        code("import os", stream("done\n"), data(text_html="<table><tr><td>7</td></tr></table>"), data(image_png=PNG)),
+    ).html
+    assert "<h1" in html
+    assert "Title" in html
+    assert '<span class="kn">import</span>' in html
+    assert "<pre>done</pre>" in html
+    assert "<td>7</td>" in html
+    assert f'src="data:image/png;base64,{PNG}"' in html
+
+
+def test_the_failing_cell_is_marked_and_named_by_its_place_in_the_authors_file():
+    made = document(
+        code("a = 1", tags=["parameters"]),
+        code("a = 2", tags=["injected-parameters"]),
+        code("# An error", tags=["papermill-error-cell-tag"]),
+        FAILED,
+    )
+    assert made.failed == {
+        "anchor": "cell-2",
+        "index": 2,
+        "ename": "ZeroDivisionError",
+        "evalue": "no",
+        "traceback": "ZeroDivisionError: no",
+    }
+    assert made.html.count("nb-failed") - made.html.split("<main>")[0].count("nb-failed") == 1
+    assert 'id="cell-2"' in made.html
+    assert "# An error" not in made.html
+    assert {"anchor": "cell-2", "is_failed": True}.items() <= made.outline[-1].items()
+
+
+def test_times_are_shown_against_the_longest_cell():
+    html = document(code(papermill={"duration": 1.0}), code(papermill={"duration": 4.0}), code()).html
+    assert re.findall(r"width:([\d.]+)%", html) == ["25.0", "100.0"]
+    assert "4.0 s" in html
+
+
+def test_the_outline_is_the_headings_or_without_any_the_cells():
+    made = document(markdown("# A\n```\n# no heading\n```\n## B `c`"), code())
+    assert [(each["level"], each["text"]) for each in made.outline] == [(1, "A"), (2, "B c")]
+    assert [each["text"] for each in document(code("load()")).outline] == ["Cell 1  load()"]
+
+
+def test_long_texts_are_folded_and_longer_ones_cut_with_a_notice():
+    html = document(code("x", stream("".join(f"line {number}\n" for number in range(100))))).html
+    assert "<summary>70 more lines</summary>" in html
+    assert "line 99" in html
+    made = document(code("x", stream(("y" * 99 + "\n") * 20_000)))
+    assert len(made.html) < 1_000_000
+    assert made.notices
+
+
+def test_what_a_carriage_return_overwrote_is_gone():
+    """A progress bar is its last state, not a thousand lines."""
+    html = document(code("x", stream("".join(f"\r{percent}%" for percent in range(101)) + "\ndone\n"))).html
+    assert "<pre>100%\ndone</pre>" in html
+
+
+def test_pieces_of_one_stream_are_one_text():
+    html = document(code("x", stream("a"), stream("b\n"), stream("warn", "stderr"))).html
+    assert "<pre>ab</pre>" in html
+    assert 'nb-stderr"><pre>warn</pre>' in html
+
+
+def test_the_cell_that_records_outputs_is_not_shown():
+    recording = code("recording", airflow_nbjobs="outputs")
+    typed = code("typed", airflow_nbjobs="typed-parameters")
+    html = document(code("mine"), code("strings", tags=["injected-parameters"]), typed, recording).html
+    assert "recording" not in html
+    assert "strings" not in html
+    assert "parameters of this run" in html
+
+
+def test_what_needs_scripts_is_shown_in_its_text_form_with_a_word_about_it():
+    html = document(
+        code(
+            "x",
+            {"output_type": "display_data", "data": {"application/vnd.plotly.v1+json": {}, "text/plain": "Figure()"}},
+        )
+    ).html
+    assert "Figure()" in html
+    assert "needs scripts" in html
+
+
+def test_a_table_of_pandas_keeps_its_form_and_loses_its_style_sheet():
+    shown = clean(
+        '<div><style scoped>.dataframe td {color: red}</style><table border="1" class="dataframe"><thead><tr><th>a</th></tr></thead></table></div>'
+    )
+    assert shown == '<div><table class="dataframe"><thead><tr><th>a</th></tr></thead></table></div>'
+
+
+def test_a_link_out_of_the_notebook_says_where_it_would_lead():
+    assert clean('<a href="https://example.com/x">y</a>') == '<a title="https://example.com/x" class="nb-address">y</a>'
+    assert clean('<a href="#part">y</a>') == '<a href="#part">y</a>'
+
+
+def test_an_image_that_is_too_large_and_what_cannot_be_read_are_said():
+    html = document(code("x", data(image_png="A" * 9_000_000))).html
+    assert "An image of 8.6 MB is not shown" in html
+    assert len(html) < 100_000
+
+
+def test_a_large_file_loses_its_long_texts_and_nothing_else(tmp_path):
+    path = tmp_path / "n.ipynb"
+    long = "B" * 20_000_000
+    cells = [code('first \\" quoted', data(image_png="A" * 7_000_000)), code("x", data(image_png=long)), code("last")]
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}))
+    shrunk = shrink(path)
+    found = json.loads(shrunk.text)["cells"]
+    assert shrunk.cut_bytes == 20_000_000
+    assert len(found[0]["outputs"][0]["data"]["image/png"]) == 7_000_000
+    assert cut_length(found[1]["outputs"][0]["data"]["image/png"]) == 20_000_000
+    assert [found[0]["source"], found[2]["source"]] == ['first \\" quoted', "last"]
+
+
+def test_a_small_file_stays_as_it_is(tmp_path):
+    path = tmp_path / "n.ipynb"
+    path.write_text("{}")
+    assert shrink(path).text == b"{}"
+
+
+def test_too_many_short_texts_are_refused_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.ui.rendering.shrink.WHOLE_BYTES", 10)
+    monkeypatch.setattr("airflow_nbjobs.ui.rendering.shrink._REST_BYTES", 1000)
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps(["short"] * 1000))
+    with pytest.raises(TooLargeError, match="short lines"):
+        shrink(path)
+
+
+def test_a_text_that_looks_like_our_own_mark_is_a_text():
+    assert cut_length("airflow-nbjobs:cut:abc") is None
+    assert cut_length("x") is None

@@ -1,0 +1,115 @@
+"""Which job is a task instance's own: whatever an XCom says, only names of that very task instance come out."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_nbjobs.core.naming import RunKey, training_job_name
+from airflow_nbjobs.ui.subject import Attempt, Kind, Subject, TaskArguments
+
+RUN_STARTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+MICROSECONDS = 1767323045678901
+
+
+def subject(**fields):
+    given = {
+        "dag_id": "d",
+        "run_id": "r",
+        "task_id": "t",
+        "map_index": -1,
+        "state": "success",
+        "try_number": 1,
+        "max_tries": 2,
+        "started": None,
+        "ended": None,
+        "run_started": RUN_STARTED,
+        "kind": Kind.OPERATOR,
+        "arguments": TaskArguments({"aws_conn_id": "aws_default"}, retries=2),
+    }
+    return Subject(**given | fields)
+
+
+def hint(**fields):
+    return {"generation": 0, "run_started_microseconds": MICROSECONDS, "attempt": 0} | fields
+
+
+def test_without_any_hint_the_name_is_that_of_the_first_job():
+    found = subject()
+    (attempt,) = found.known_attempts()
+    assert attempt == Attempt(generation=0, run_started_microseconds=MICROSECONDS, attempt=0)
+    key = RunKey(
+        deployment="",
+        dag_id="d",
+        run_id="r",
+        run_started_microseconds=MICROSECONDS,
+        task_id="t",
+        map_index=-1,
+        generation=0,
+    )
+    assert found.job_name(attempt, deployment="") == training_job_name("d-t", key)
+
+
+def test_a_hint_says_which_of_the_tasks_own_jobs():
+    found = subject(job=hint(attempt=3, generation=1))
+    assert found.known_attempts() == [Attempt(generation=1, run_started_microseconds=MICROSECONDS, attempt=3)]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"job_name": "somebody-elses-job"},
+        hint(job_name="somebody-elses-job", attempt=-1),
+        hint(attempt=10**9),
+        hint(attempt=True),
+        hint(attempt="0"),
+        hint(generation=1.5),
+        hint(generation=None),
+        hint(run_started_microseconds=-5),
+        hint(run_started_microseconds=2**80),
+        {"dag_id": "other", "task_id": "other", "run_id": "other"},
+    ],
+)
+def test_a_doctored_hint_yields_a_name_of_this_task_instance_all_the_same(job):
+    found = subject(job=job)
+    (attempt,) = found.known_attempts()
+    assert attempt.generation == 0
+    assert attempt.run_started_microseconds == MICROSECONDS
+    key = found.key(attempt, deployment="x")
+    assert (key.dag_id, key.run_id, key.task_id, key.map_index) == ("d", "r", "t", -1)
+
+
+def test_a_hint_of_an_earlier_version_still_says_the_attempt():
+    assert subject(job={"attempt": 2}).known_attempts()[0].attempt == 2
+
+
+def test_remembered_jobs_are_offered_newest_first_and_once():
+    found = subject(job=hint(attempt=1), attempts=(hint(attempt=0), hint(attempt=1), {"nonsense": 1}))
+    assert [each.attempt for each in found.known_attempts()] == [1, 0]
+
+
+def test_a_cleared_task_that_has_not_started_again_shows_its_earlier_jobs():
+    found = subject(job=None, attempts=(hint(attempt=0),))
+    assert [each.attempt for each in found.known_attempts()] == [0]
+
+
+def test_an_argument_comes_from_the_serialized_operator_where_that_is_plain():
+    found = subject(
+        arguments=TaskArguments({"aws_conn_id": "mine", "s3_root_uri": "s3://b/{{ ds }}", "verify": None}, retries=0),
+        rendered={"aws_conn_id": "doctored", "s3_root_uri": "s3://b/2026", "verify": "doctored"},
+    )
+    assert found.argument("aws_conn_id") == "mine"
+    assert found.argument("s3_root_uri") == "s3://b/2026"
+    assert found.argument("verify") is None
+
+
+def test_a_mapped_instance_has_its_own_value():
+    found = subject(
+        arguments=TaskArguments({"aws_conn_id": "mine"}, retries=0, mapped=frozenset({"s3_root_uri"})),
+        rendered={"s3_root_uri": "s3://b/x"},
+    )
+    assert found.argument("s3_root_uri") == "s3://b/x"
+
+
+def test_a_readable_beginning_of_the_name_is_the_tasks():
+    found = subject(arguments=TaskArguments({"notebook_job_name": "nightly"}, retries=2))
+    assert found.job_name(found.known_attempts()[0], deployment="").startswith("nightly-")
