@@ -72,12 +72,16 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
     def clients(self) -> AwsClients:
         return AwsClients(self.client)
 
+    def _get_caller(self, *_: Any, **__: Any) -> str:
+        # Amazon's hook, for its user agent, looks for an operator in the source files of the whole call stack: 30 to 80 ms of a submission.
+        return type(self).__name__
+
     @cached_property
     def client_config(self) -> Any:
         """The connection's botocore configuration, and a pool that holds every upload thread (urllib3 would open and drop connections all the time)."""
         from botocore.config import Config
 
-        # Amazon's hook walks the whole call stack for its user agent: 80 ms, once instead of once a client.
+        # Once instead of once a client: amazon's hook makes a user agent each time.
         return Config(max_pool_connections=UPLOAD_THREADS).merge(self._get_config())
 
     @cached_property
