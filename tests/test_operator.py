@@ -11,7 +11,7 @@ from operator_tasks import Tasks, new_dag
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
 )
-from airflow_nbjobs.operators import _JOB_ARGUMENTS, SageMakerNotebookJobOperator
+from airflow_nbjobs.operators import _DEFAULT_VALUES, _JOB_ARGUMENTS, SageMakerNotebookJobOperator
 
 STEP_ARGUMENTS = [
     "input_notebook",
@@ -66,6 +66,42 @@ def test_every_template_field_is_an_argument_that_init_assigns_unmodified(dag):
 def test_every_job_argument_is_a_template_field_of_the_signature():
     parameters = inspect.signature(SageMakerNotebookJobOperator).parameters
     assert set(_JOB_ARGUMENTS) <= set(SageMakerNotebookJobOperator.template_fields) <= set(parameters)
+
+
+def test_a_task_renders_and_stores_what_it_was_given_and_what_pages_need(dag):
+    """Each template field of each task costs every parse of its DAG file."""
+    operator = SageMakerNotebookJobOperator(
+        task_id="t", dag=dag, input_notebook="nb.ipynb", instance_type="{{ var.value.size }}", volume_size=31
+    )
+    given = {"input_notebook", "instance_type", "volume_size"}
+    pages = {"initialization_script", "s3_root_uri", "aws_conn_id", "region_name", "verify"}
+    assert set(operator.template_fields) == given | pages
+
+
+def test_every_default_is_the_signatures():
+    """One that differs would be left out of what a task renders, or be stored for nothing."""
+    parameters = inspect.signature(SageMakerNotebookJobOperator).parameters
+    defaults = {name: parameters[name].default for name in SageMakerNotebookJobOperator.template_fields}
+    shown = {"input_notebook", "aws_conn_id"}
+    assert {name: value for name, value in defaults.items() if value is not None and name not in shown} == (
+        _DEFAULT_VALUES
+    )
+
+
+def test_what_is_assigned_after_init_is_a_template_field_and_a_dependency(dag):
+    first = SageMakerNotebookJobOperator(task_id="first", dag=dag, input_notebook="nb.ipynb")
+    second = SageMakerNotebookJobOperator(task_id="second", dag=dag, input_notebook="nb.ipynb")
+    second.parameters = {"image": first.output["image"]}
+    assert "parameters" in second.template_fields
+    assert second.upstream_task_ids == {"first"}
+
+
+def test_a_mapped_task_has_every_template_field(dag):
+    """Which ones its instances will be given is known when it expands."""
+    mapped = SageMakerNotebookJobOperator.partial(task_id="t", dag=dag, input_notebook="nb.ipynb").expand(
+        instance_type=["ml.m5.large", "ml.m5.xlarge"]
+    )
+    assert mapped.template_fields == SageMakerNotebookJobOperator.template_fields
 
 
 def test_a_notebooks_path_is_never_taken_for_a_template_file():
