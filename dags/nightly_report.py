@@ -14,6 +14,9 @@ are the ones whose jobs run:
     airflow pools set sagemaker_ml_m5_large 4 'quota of ml.m5.large for training jobs' --include-deferred
 
 and name it in `NBJOBS_SAMPLE_POOL`, in the environment of Airflow.
+
+A day that has run is left alone, unless you ask for it: `--reprocess-behavior failed` runs the failed days again, `completed` all that have ended,
+failed or not. Each gets a new job, with the notebook as it is by then; what its earlier jobs left in S3 stays there.
 """
 
 import os
