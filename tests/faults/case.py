@@ -1,0 +1,474 @@
+"""One event on the stand: its DAG, what happens to it, and what is counted afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from census import FINAL, Counts, Instance, Job, count
+from stand import Stand, until
+
+from airflow_nbjobs.commands.demo.api import ApiRefusedError
+from airflow_nbjobs.core.naming import parse_s3_uri
+from airflow_nbjobs.testing import JOB_NAME, Call, Fault, FaultError, Faults, HeldJob
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+TASK = "run"
+RUN = "r1"
+STEP_SECONDS = float(os.environ.get("NBJOBS_FAULTS_STEP_SECONDS", "180"))  # for one step; a crowded machine needs them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    What happens to a task, and what must be left.
+
+    :param drive: makes it happen; returns when nothing more is to be done but to let jobs end.
+    :param options: of the operator, over the suite's own.
+    :param state: how each task ends.
+    :param jobs: that did not fail or get stopped, in all: fewest and most.
+    :param jobs_per_generation: 2 only where the worker died between delivery and Airflow's success.
+    :param stops: jobs that a user's word, or the task's time, ends: fewest and most.
+    :param is_marked: a user said how the task ends.
+    :param disturbs: everybody: it runs alone.
+    :param says: regular expression that the task's log must match.
+    :param since: the Airflow that it needs.
+    """
+
+    name: str
+    drive: Callable[[Case], None]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    state: str = "success"
+    jobs: tuple[int, int] = (1, 1)
+    jobs_per_generation: int = 1
+    stops: tuple[int, int] = (0, 0)
+    is_marked: bool = False
+    disturbs: bool = False
+    says: str = ""
+    since: tuple[int, int] = (3, 0)
+
+    @property
+    def dag_id(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:45].strip("-")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was counted, and what is wrong."""
+
+    event: str
+    counts: Counts
+    jobs: int
+    seconds: float
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A call that is held back."""
+
+    fault: Fault
+    case: Case
+
+    def reached(self) -> None:
+        self.case.until(lambda: self.fault.hits, f"nobody made the call that is to be held: {self.fault.id}")
+
+
+class Case:
+    """
+    What the events are written in.
+
+    :param sagemaker: the embedded server; ``folder`` has the DAG file and the options.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        stand: Stand,
+        sagemaker: Any,
+        folder: Path,
+        *,
+        database: Any = None,
+        second_stand: Callable[[], Stand] | None = None,
+    ) -> None:
+        self.event = event
+        self.stand = stand
+        self.database = database
+        self._second_stand = second_stand
+        self.sagemaker = sagemaker
+        self.folder = folder
+        self.dag_id = event.dag_id
+        self.prefix = f"{self.dag_id}-{TASK}-"  # of its jobs' names
+        self.faults = Faults(sagemaker.facts)
+        self._client = sagemaker.client("sagemaker")
+        self._others: list[str] = []
+        self._begun = 0.0
+        self._seen: set[str] = set()
+        self._newest: dict[str, str] = {}
+        self._others_ended: set[str] = set()  # by the event itself
+
+    # -- running it ------------------------------------------------------------------------------------------------
+
+    def play(self) -> Outcome:
+        """Let the event happen, wait for the end, count."""
+        self._begun = time.monotonic()
+        problems: list[str] = []
+        self.add_other()
+        self.faults.script_jobs(environment={"NBJOBS_DAG_ID": self.dag_id}, after_seconds=None)
+        try:
+            self.event.drive(self)
+            self.finish()
+        except (AssertionError, FaultError) as error:
+            problems.append(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - the table shows every event, also one that broke
+            problems.append(f"{error!r}")
+        return self._outcome(problems)
+
+    def until(self, condition: Callable[[], Any], what: str, *, seconds: float = STEP_SECONDS) -> Any:
+        return until(condition, seconds=seconds, what=lambda: f"{what}\n{self.state_text()}")
+
+    def state_text(self) -> str:
+        with contextlib.suppress(Exception):
+            instances = [
+                (one["map_index"], one["state"], one["try_number"]) for one in self.instances() if one["state"]
+            ]
+            return f"tasks {instances}, jobs {[(job.name, job.status) for job in self.jobs()]}"
+        return "nobody says how it stands"
+
+    def start(self, run_id: str = RUN) -> None:
+        self.until(lambda: self._create_run(run_id), "the run cannot be created")
+
+    def _create_run(self, run_id: str) -> bool:
+        try:
+            self.stand.api.create_run(self.dag_id, run_id)
+        except ApiRefusedError as error:
+            if error.status != http.client.CONFLICT:  # an answer that was lost before
+                raise
+        return True
+
+    def finish(self) -> None:
+        """End jobs as they come, until every task is final."""
+        self.until(self._is_final, "tasks are not final", seconds=2 * STEP_SECONDS)
+
+    def _is_final(self) -> bool:
+        found = self.instances()
+        if bool(found) and all(one["state"] in FINAL for one in found):
+            return True
+        self.end_jobs()
+        return False
+
+    def finish_as(self, state: str) -> None:
+        self.finish()
+        assert {one["state"] for one in self.instances()} == {state}
+
+    def has_run(self) -> bool:
+        try:
+            self.stand.api.run(self.dag_id, RUN)
+        except ApiRefusedError:
+            return False
+        return True
+
+    def run_started_microseconds(self) -> int:
+        text = self.until(lambda: self.stand.api.run(self.dag_id, RUN)["start_date"], "the run does not start")
+        return round(datetime.fromisoformat(text).timestamp() * 1_000_000)
+
+    @staticmethod
+    def pause(seconds: float) -> None:
+        """Let time pass: what is tested is that nothing happens in it."""
+        time.sleep(seconds)
+
+    def stand_is_well(self) -> bool:
+        return not self.stand.api.unhealthy()
+
+    def second_stand(self) -> Stand:
+        assert self._second_stand is not None
+        return self._second_stand()
+
+    @contextmanager
+    def on(self, stand: Stand) -> Iterator[None]:
+        """Let the block see another Airflow."""
+        self.stand, before = stand, self.stand
+        try:
+            yield
+        finally:
+            self.stand = before
+
+    # -- jobs ------------------------------------------------------------------------------------------------------
+
+    def jobs(self) -> list[Job]:
+        """This DAG's jobs, oldest first."""
+        pages = self._client.get_paginator("list_training_jobs").paginate(
+            NameContains=self.prefix, SortBy="CreationTime", SortOrder="Ascending"
+        )
+        names = [one["TrainingJobName"] for page in pages for one in page["TrainingJobSummaries"]]
+        found = []
+        for number, name in enumerate(names):
+            if name in self._others:
+                continue
+            document = self._client.describe_training_job(TrainingJobName=name)
+            environment = document.get("Environment", {})
+            if environment.get("NBJOBS_DAG_ID") == self.dag_id:
+                found.append(
+                    Job(
+                        name,
+                        environment["NBJOBS_OWNER"],
+                        document["TrainingJobStatus"],
+                        document["SecondaryStatus"],
+                        number,
+                    )
+                )
+        return found
+
+    def job(self, number: int = 1) -> Job:
+        """Wait for the n-th job, and return it."""
+        return list(self.until(lambda: (found := self.jobs())[number - 1 :] and found, f"no job {number}"))[number - 1]
+
+    def _held(self) -> list[HeldJob]:
+        """
+        Return this DAG's jobs that wait for their end, the newest of each task only.
+
+        One that was followed by another must be stopped by its task, or go on: ending it would hide what became of it.
+        """
+        held = [
+            one
+            for one in self.faults.held_jobs()
+            if one.environment.get("NBJOBS_DAG_ID") == self.dag_id and one.job_name not in self._others
+        ]
+        keys = {one.job_name: str(json.loads(one.environment["NBJOBS_OWNER"])[2:6]) for one in held}
+        for name, key in keys.items():  # in the order of their creation
+            if name not in self._seen:
+                self._seen.add(name)
+                self._newest[key] = name
+        return [one for one in held if self._newest[keys[one.job_name]] == one.job_name]
+
+    def end_jobs(self) -> None:
+        for held in self._held():
+            self._end(held.job_name, outputs={"token": JOB_NAME})
+
+    def _end(self, job_name: str, **end: Any) -> None:
+        with contextlib.suppress(FaultError):  # it was stopped, or its time was over, meanwhile
+            self.faults.end_job(job_name, **end)
+
+    def end_some_jobs(self, draws: random.Random) -> None:
+        held = self._held()
+        for one in draws.sample(held, len(held) // 2):
+            self._end(one.job_name, outputs={"token": JOB_NAME})
+
+    def fail_jobs(self) -> None:
+        for one in self._held():
+            self._end(one.job_name, cell=1, error=("ValueError", "no bread left"))
+
+    def end_other(self, name: str) -> None:
+        self.faults.end_job(name, without_archive=True)
+        self._others_ended.add(name)
+
+    def add_other(self, name: str = "", *, instance_type: str = "ml.m5.4xlarge") -> str:
+        """Put a running job of somebody else into the account, named as ours are."""
+        name = name or f"{self.prefix}{uuid.uuid4().hex[:12]}"
+        facts = self.sagemaker.facts
+        owner = json.dumps(["elsewhere", self.dag_id, RUN, 0, TASK, -1, 0, 0])
+        self.faults.script_jobs(job_name=name, after_seconds=None)
+        self._others.append(name)
+        self._client.create_training_job(
+            TrainingJobName=name,
+            RoleArn=facts.role_arn,
+            AlgorithmSpecification={"TrainingImage": facts.image_uri, "TrainingInputMode": "File"},
+            OutputDataConfig={"S3OutputPath": f"s3://{facts.default_bucket}/others"},
+            ResourceConfig={"InstanceType": instance_type, "InstanceCount": 1, "VolumeSizeInGB": 1},
+            StoppingCondition={"MaxRuntimeInSeconds": 3600},
+            Environment={"NBJOBS_OWNER": owner, "NBJOBS_DAG_ID": self.dag_id},
+        )
+        return name
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def held(self, operation: str, resource: str, *, when: str = "before", is_dropped: bool = False) -> Iterator[Hold]:
+        """
+        Hold back the next such call of this DAG's jobs until the end of the block.
+
+        :param resource: what follows the job's name, a glob.
+        :param is_dropped: then it never reaches the service; otherwise it is performed, though nobody may wait for it any more.
+        """
+        glob = f"*{self.prefix}*{resource}"
+        hold = self.faults.delay(operation, seconds=900, when=when, resource=glob, times=1)
+        drop = self.faults.reset(operation, when=when, resource=glob, times=1) if is_dropped else None
+        try:
+            yield Hold(hold, self)
+        finally:
+            hold.remove()  # which faults hit a call is decided when it comes, so the order does not matter
+            if drop:
+                drop.remove()
+
+    def calls(self, operation: str, answer: str) -> list[Call]:
+        """Return this DAG's calls that were answered like that."""
+        return [call for call in self.faults.calls(operation, resource=f"*{self.prefix}*") if answer in call.answer]
+
+    # -- tasks -----------------------------------------------------------------------------------------------------
+
+    def instances(self, run_id: str = RUN) -> list[dict[str, Any]]:
+        return self.stand.api.task_instances(self.dag_id, run_id)
+
+    def instance(self) -> dict[str, Any]:
+        return self.instances()[0]
+
+    def await_state(self, *states: str) -> None:
+        self.until(lambda: all(one["state"] in states for one in self.instances()), f"not {' or '.join(states)}")
+
+    def await_try(self, number: int) -> None:
+        self.until(lambda: self.instance()["try_number"] >= number, f"no try {number}")
+
+    def clear(self) -> None:
+        self.stand.api.clear(self.dag_id, RUN, TASK)
+
+    def mark(self, state: str) -> None:
+        self.stand.api.set_state(self.dag_id, RUN, TASK, state)
+
+    def mark_run(self, state: str) -> None:
+        self.stand.api.set_run_state(self.dag_id, RUN, state)
+
+    def task_process(self) -> psutil.Process:
+        """Wait for the process that runs the task, and return it; its parent is the worker."""
+
+        def find() -> psutil.Process | None:
+            one = self.instance()
+            if one["state"] != "running" or not one["pid"]:
+                return None
+            with contextlib.suppress(psutil.Error):
+                return psutil.Process(one["pid"])
+            return None
+
+        process: psutil.Process = self.until(find, "no process runs the task")
+        return process
+
+    def kill_worker(self) -> None:
+        """The machine goes: worker and task at once, so that nobody reports it."""
+        process = self.task_process()
+        worker = process.parent()
+        assert worker is not None
+        assert worker.pid != self.stand.pid("scheduler")
+        for one in (worker, process):
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+
+    def evict_worker(self) -> None:
+        """The node is drained: SIGTERM, which Airflow hands on to the task's process, where it is indistinguishable from a user's stop."""
+        self.task_process().send_signal(signal.SIGTERM)
+
+    def log(self) -> str:
+        """Everything that the tasks of this DAG have logged."""
+        folder = self.stand.home / "logs" / f"dag_id={self.dag_id}"
+        return "\n".join(path.read_text(errors="replace") for path in sorted(folder.rglob("*.log")))
+
+    # -- the author's files ----------------------------------------------------------------------------------------
+
+    def edit_options(self, **options: Any) -> None:
+        path = self.folder / "options" / f"{self.dag_id}.json"
+        write_atomically(path, json.dumps({**json.loads(path.read_text()), **options}))
+
+    def await_retries(self, number: int) -> None:
+        """Wait until Airflow has read the DAG file again."""
+        path = f"/api/v2/dags/{self.dag_id}/tasks/{TASK}"
+        self.until(lambda: self.stand.api._call("GET", path)["retries"] == number, "the DAG was not read again")
+
+    # -- counting --------------------------------------------------------------------------------------------------
+
+    def _outcome(self, problems: list[str]) -> Outcome:
+        event = self.event
+        seen: list[Job] = []
+
+        def has_settled() -> bool:
+            seen[:] = self.jobs()
+            stops = sum(job.is_stopped for job in seen)
+            return all(job.status not in ("InProgress", "Stopping") for job in seen) and stops >= event.stops[0]
+
+        try:
+            with contextlib.suppress(AssertionError):
+                until(has_settled, seconds=STEP_SECONDS, what="")
+            instances = self._instances_at_the_end()
+            counts = count(
+                seen,
+                instances,
+                jobs_allowed=event.jobs_per_generation,
+                stops_wanted=event.stops[1],
+                others_touched=self._others_touched(),
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            return Outcome(event.name, Counts(), -1, time.monotonic() - self._begun, (*problems, f"{error!r}"))
+        problems += counts.problems()
+        paid = sum(job.status in ("InProgress", "Completed") for job in seen)
+        stopped = sum(job.is_stopped for job in seen)
+        states = {str(one.state) for one in instances}
+        if not event.jobs[0] <= paid <= event.jobs[1]:
+            problems.append(f"{paid} jobs that did not fail, not {event.jobs[0]} to {event.jobs[1]}")
+        if stopped < event.stops[0]:
+            problems.append(f"{stopped} jobs were stopped, not {event.stops[0]}")
+        if states != {event.state}:
+            problems.append(f"ended {', '.join(sorted(states))}, not {event.state}")
+        if event.says and not re.search(event.says, self.log()):
+            problems.append(f"the log does not say {event.says!r}")
+        if problems:
+            problems.append(self.state_text())
+        return Outcome(event.name, counts, paid, time.monotonic() - self._begun, tuple(problems))
+
+    def _instances_at_the_end(self) -> list[Instance]:
+        api = self.stand.api
+        microseconds = self.run_started_microseconds()
+        found = []
+        for one in self.instances():
+            token = api.xcom(one, "token")
+            facts = api.xcom(one, "nbjobs_job") or {}
+            found.append(
+                Instance(
+                    one["map_index"],
+                    one["state"],
+                    None if token is None else str(token),
+                    self._exists(str(facts.get("executed_notebook_uri", ""))),
+                    microseconds,
+                    self.event.is_marked,
+                )
+            )
+        return found
+
+    def _exists(self, uri: str) -> bool:
+        if not uri:
+            return False
+        bucket, key = parse_s3_uri(uri)
+        found = self.sagemaker.client("s3").list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        return bool(found["KeyCount"])
+
+    def _others_touched(self) -> int:
+        touching = {"StopTrainingJob", "DeleteTrainingJob", "AddTags", "UpdateTrainingJob"}
+        touched = {
+            name
+            for name in self._others
+            for call in self.faults.calls(resource=f"*{name}")
+            if call.operation in touching
+        }
+        running = {
+            name
+            for name in self._others
+            if self._client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
+        }
+        return len(touched | (set(self._others) - self._others_ended - running))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(text)
+    unfinished.replace(path)

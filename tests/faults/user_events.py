@@ -1,0 +1,209 @@
+"""What people do to tasks, runs and jobs; what time and the account do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from case import RUN, Case, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SYNC = {"deferrable": False}
+SUBMIT, WAIT, FETCH = ("CreateTrainingJob", "*"), ("DescribeTrainingJob", "*"), ("s3:GetObject", "*")
+
+
+def waiting(act: Callable[[Case], None], *states: str) -> Callable[[Case], None]:
+    """Act while the job runs and the task is in one of these states."""
+
+    def drive(case: Case) -> None:
+        case.start()
+        case.job()
+        case.await_state(*states)
+        act(case)
+
+    return drive
+
+
+def clear_and_await_another(case: Case) -> None:
+    case.clear()
+    case.job(2)
+
+
+def clear_twice(case: Case) -> None:
+    case.clear()
+    case.clear()
+    case.job(2)
+    case.await_state("deferred")
+
+
+def clear_final(state: str, **edited: Any) -> Callable[[Case], None]:
+    """Clear a task that has ended; its new job is a new one."""
+
+    def drive(case: Case) -> None:
+        case.start()
+        case.job()
+        if state == "failed":
+            case.fail_jobs()
+        case.finish_as(state)
+        if edited:
+            case.edit_options(**edited)
+            case.await_retries(edited["retries"])
+        case.clear()
+        case.job(2)
+
+    return drive
+
+
+def clear_just_after_create(case: Case) -> None:
+    """The worker has made the job, and has not yet said so."""
+    with case.held("CreateTrainingJob", "", when="after") as hold:
+        case.start()
+        hold.reached()
+        case.clear()
+        case.until(lambda: case.instance()["state"] != "running" or case.instance()["try_number"] > 1, "not cleared")
+
+
+def recreate_run(case: Case) -> None:
+    case.start()
+    case.job()
+    case.await_state("deferred")
+    case.stand.api.delete_run(case.dag_id, RUN)
+    case.until(lambda: not case.has_run(), "the run is still there")
+    case.start()
+    case.job(2)
+
+
+def recreate_ended_run(case: Case) -> None:
+    case.start()
+    case.job()
+    case.finish_as("success")
+    case.stand.api.delete_run(case.dag_id, RUN)
+    case.until(lambda: not case.has_run(), "the run is still there")
+    case.start()
+    case.job(2)
+
+
+def stop_in_console(case: Case) -> None:
+    case.sagemaker.client("sagemaker").stop_training_job(TrainingJobName=case.job().name)
+
+
+def delete_job(case: Case) -> None:
+    name = case.job().name
+    client = case.sagemaker.client("sagemaker")
+    client.stop_training_job(TrainingJobName=name)
+    client.delete_training_job(TrainingJobName=name)
+
+
+def start_only(case: Case) -> None:
+    case.start()
+
+
+def start_and_let_time_pass(case: Case) -> None:
+    case.start()
+    case.job()
+    case.until(lambda: case.instance()["state"] in ("failed", "up_for_retry"), "time does not end it")
+
+
+def trouble(kind: str, seconds: float = 15.0) -> Callable[[Case], None]:
+    """One kind of trouble while the task submits, again while it waits, and again while it fetches the result."""
+
+    def switch(case: Case, call: tuple[str, str]) -> None:
+        operation, _ = call
+        getattr(case.faults, kind)(operation, resource=f"*{case.prefix}*", for_seconds=seconds)
+
+    def drive(case: Case) -> None:
+        switch(case, SUBMIT)
+        case.start()
+        case.job()
+        case.await_state("deferred")
+        switch(case, WAIT)
+        case.pause(seconds)
+        switch(case, FETCH)
+
+    return drive
+
+
+def full_quota_then_free(case: Case) -> None:
+    instance_type = str(case.event.options["instance_type"])
+    case.faults.quota(instance_type, 1)
+    # Somebody else's job fills it.
+    other = case.add_other(instance_type=instance_type)
+    case.start()
+    case.until(
+        lambda: len(case.calls("CreateTrainingJob", "ResourceLimitExceeded")) >= 2, "the full quota is not met twice"
+    )
+    case.await_state("deferred", "up_for_retry", "running", "queued", "scheduled")
+    case.end_other(other)
+
+
+def no_capacity_then_some(case: Case) -> None:
+    case.faults.lack_capacity(instance_type=str(case.event.options["instance_type"]), times=2)
+    case.start()
+
+
+EVENTS = [
+    Event(name="clear deferred", drive=waiting(clear_and_await_another, "deferred"), stops=(1, 1)),
+    Event(name="clear running", drive=waiting(clear_and_await_another, "running"), options=SYNC, stops=(1, 1)),
+    Event(name="clear succeeded", drive=clear_final("success"), jobs=(2, 2)),
+    Event(name="clear failed", drive=clear_final("failed"), options={"retries": 0}),
+    Event(name="clear, retries lowered", drive=clear_final("success", retries=0), options={"retries": 3}, jobs=(2, 2)),
+    Event(name="clear twice", drive=waiting(clear_twice, "deferred"), stops=(1, 2)),
+    Event(name="clear while creating", drive=clear_just_after_create, stops=(0, 1), jobs=(1, 1)),
+    Event(name="run made again", drive=recreate_run, jobs=(1, 2), stops=(0, 1)),
+    Event(name="ended run made again", drive=recreate_ended_run, jobs=(2, 2)),
+    *(
+        Event(
+            name=f"{name} {state}",
+            drive=waiting(act, state),
+            options=SYNC if state == "running" else {},
+            state=ends,
+            jobs=(0, 0),
+            stops=(1, 1),
+            is_marked=True,
+        )
+        for state in ("deferred", "running")
+        for name, act, ends in (
+            ("mark failed", lambda case: case.mark("failed"), "failed"),
+            ("mark success", lambda case: case.mark("success"), "success"),
+            ("fail run", lambda case: case.mark_run("failed"), "failed"),
+        )
+    ),
+    Event(
+        name="execution_timeout deferred",
+        drive=start_and_let_time_pass,
+        options={"execution_timeout": 25, "retries": 0},
+        state="failed",
+        jobs=(0, 0),
+        stops=(0, 1),
+    ),
+    Event(
+        name="execution_timeout running",
+        drive=start_and_let_time_pass,
+        options={"execution_timeout": 25, "retries": 0, **SYNC},
+        state="failed",
+        jobs=(0, 0),
+        stops=(0, 1),
+    ),
+    Event(
+        name="MaxRuntime",
+        drive=start_and_let_time_pass,
+        options={"max_runtime_in_seconds": 2, "retries": 0},
+        state="failed",
+        jobs=(0, 0),
+        says="max_runtime|MaxRuntime",
+    ),
+    Event(
+        name="stopped in console",
+        drive=waiting(stop_in_console, "deferred"),
+        state="failed",
+        jobs=(0, 0),
+        stops=(1, 1),
+    ),
+    Event(name="job deleted", drive=waiting(delete_job, "deferred"), state="failed", jobs=(0, 0)),
+    Event(name="throttling", drive=trouble("throttle"), options={"retries": 15}),
+    Event(name="5xx", drive=trouble("internal_error"), options={"retries": 15}),
+    Event(name="connections reset", drive=trouble("reset"), options={"retries": 15}),
+    Event(name="quota full then free", drive=full_quota_then_free, options={"instance_type": "ml.c5.9xlarge"}),
+    Event(name="no capacity then some", drive=no_capacity_then_some, options={"instance_type": "ml.c5.4xlarge"}),
+]
