@@ -35,6 +35,7 @@ __all__ = [
     "job_xcom",
     "redact",
     "task_state",
+    "ui_address",
 ]
 
 # `airflow.sdk.bases.operator.TriggerFailureReason.TRIGGER_TIMEOUT` on every 3.x.
@@ -67,3 +68,13 @@ def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str
     # A mapped task's key carries its index ("train_1"), so the only entry is taken whatever it is called.
     states = [state for states_of_run in runs.values() for state in states_of_run.values()]
     return None if not states or states[0] is None else str(getattr(states[0], "value", states[0]))
+
+
+def ui_address() -> str | None:
+    """Return where Airflow's UI is, without a trailing slash; None where it has no tabs of plugins (< 3.1) or its address is not configured here."""
+    from airflow.configuration import conf
+    from airflow.plugins_manager import AirflowPlugin
+
+    if not hasattr(AirflowPlugin, "external_views"):
+        return None
+    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/") or None

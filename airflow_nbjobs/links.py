@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
+TAB_ROUTE = "nbjobs_notebook"  # of the plugin's tab, in the addresses of Airflow's UI
 JOB_KEY = "nbjobs_job"  # XCom: what links and pages need to know of the job, pushed before the task defers
 
 END_KEY = "nbjobs_end"  # XCom: how the job ended, small, and there for a failure too
@@ -55,6 +56,13 @@ def job_urls(region: str, job_name: str, executed_notebook_uri: str) -> dict[str
     }
 
 
+def tab_path(dag_id: str, run_id: str, task_id: str, map_index: int | None) -> str:
+    """Return the address of a task instance's tab "Notebook" below the address of Airflow's UI."""
+    run, task = quote(run_id, safe=""), quote(task_id, safe="")
+    mapped = f"/mapped/{map_index}" if map_index is not None and map_index >= 0 else ""
+    return f"/dags/{quote(dag_id, safe='')}/runs/{run}/tasks/{task}{mapped}/plugin/{TAB_ROUTE}"
+
+
 class _JobLink(BaseOperatorLink):
     """A link whose text lies in the task's ``nbjobs_job``."""
 
@@ -85,8 +93,17 @@ class CloudWatchLogsLink(_JobLink):
 
 
 class ExecutedNotebookLink(_JobLink):
-    """The executed notebook in the S3 console."""
+    """The executed notebook: the task's tab where Airflow has tabs (>= 3.1) and knows its own address, else the S3 console."""
 
     name = "Executed notebook"
     xcom_key = "_link_nbjobs_executed_notebook"
     field = "executed_notebook_url"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        address = super().get_link(operator, ti_key=ti_key)
+        if not address:
+            return ""
+        from airflow_nbjobs._compat import ui_address
+
+        root = ui_address()
+        return f"{root}{tab_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)}" if root else address

@@ -7,6 +7,7 @@ Also small builders of what tests need all the time: notebooks, archives, a task
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
 import tarfile
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 from botocore.validate import ParamValidator
 
-from airflow_nbjobs.aws.ports import NameTakenError
+from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
 from airflow_nbjobs.core.naming import parse_s3_uri
@@ -186,6 +187,11 @@ class FakeObjects:
     def exists(self, uri: str) -> bool:
         self._checked(uri, "s3:GetObject")
         return uri in self.bodies
+
+    def stat(self, uri: str) -> StoredObject | None:
+        self._checked(uri, "s3:GetObject")
+        body = self.bodies.get(uri)
+        return None if body is None else StoredObject(etag=f'"{hashlib.md5(body).hexdigest()}"', size_bytes=len(body))  # noqa: S324 - as S3 does
 
     def names_below(self, uri: str) -> list[str]:
         prefix = f"{uri.rstrip('/')}/"

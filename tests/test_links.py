@@ -1,6 +1,7 @@
 """The buttons on a task instance, and the addresses behind them."""
 
 import pytest
+from airflow.sdk.types import TaskInstanceKey
 
 from airflow_nbjobs.links import (
     CloudWatchLogsLink,
@@ -52,9 +53,22 @@ def test_a_link_reads_what_the_task_pushed_and_is_empty_without_a_job(monkeypatc
     from airflow.sdk.execution_time.xcom import XCom
 
     asked = []
+    monkeypatch.setattr("airflow_nbjobs._compat.ui_address", lambda: None)
     monkeypatch.setattr(XCom, "get_value", lambda **arguments: asked.append(arguments) or job)
     assert link.get_link(None, ti_key="the key") == (url if is_there else "")
     assert asked == [{"ti_key": "the key", "key": "nbjobs_job"}]
+
+
+@pytest.mark.parametrize(("map_index", "mapped"), [(-1, ""), (3, "/mapped/3")])
+def test_the_executed_notebook_is_the_tasks_tab_where_airflow_has_tabs(monkeypatch, map_index, mapped):
+    from airflow.sdk.execution_time.xcom import XCom
+
+    monkeypatch.setattr("airflow_nbjobs._compat.ui_address", lambda: "https://airflow.example/team")
+    monkeypatch.setattr(XCom, "get_value", lambda **_: JOB)
+    key = TaskInstanceKey("d", "group.t", "manual__2026-01-01T00:00:00+00:00", 1, map_index)
+    assert ExecutedNotebookLink().get_link(None, ti_key=key) == (
+        f"https://airflow.example/team/dags/d/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00/tasks/group.t{mapped}/plugin/nbjobs_notebook"
+    )
 
 
 def test_every_link_of_the_operator_has_a_name_and_a_key_of_its_own():

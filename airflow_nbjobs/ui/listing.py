@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -17,7 +16,7 @@ from pydantic import BaseModel, Field, field_validator
 from sqlalchemy import String, and_, cast, func, nulls_last, or_, select
 from sqlalchemy.orm import aliased
 
-from airflow_nbjobs.links import END_KEY, JOB_KEY
+from airflow_nbjobs.links import END_KEY, JOB_KEY, tab_path
 from airflow_nbjobs.ui.records import plain
 from airflow_nbjobs.ui.views import duration_text, time_text
 
@@ -75,9 +74,7 @@ class Row:
     @property
     def path(self) -> str:
         """The tab's address in Airflow's UI, relative to its root."""
-        dag_id, run_id, task_id = (quote(each, safe="") for each in (self.dag_id, self.run_id, self.task_id))
-        mapped = f"/mapped/{self.map_index}" if self.map_index >= 0 else ""
-        return f"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}{mapped}/plugin/nbjobs_notebook"
+        return tab_path(self.dag_id, self.run_id, self.task_id, self.map_index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """
 The plugin that Airflow finds through the entry point ``airflow.plugins``: a tab on task instances and a page in the navigation.
 
-Loaded in every process of Airflow, also where DAGs are parsed: nothing is imported here but Airflow's own base class.
+Loaded in every process of Airflow, also where DAGs are parsed: nothing is imported here but Airflow's own base classes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+from airflow_nbjobs.links import TAB_ROUTE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -52,7 +54,7 @@ class NotebookJobsPlugin(AirflowPlugin):
         {
             "name": "Notebook",
             "href": "nbjobs/ti/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}",
-            "url_route": "nbjobs_notebook",
+            "url_route": TAB_ROUTE,
             "destination": "task_instance",
         },
         {

@@ -1,0 +1,266 @@
+"""Which object the API server opens for a task instance, what it costs, and what it says where there is none."""
+
+from datetime import UTC, datetime
+
+import pytest
+from fakes import ACCOUNT_ID, REGION, FakeClients, archive, executed, notebook
+
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.ui.notebooks import Access, Notebooks
+from airflow_nbjobs.ui.problems import ProblemError
+from airflow_nbjobs.ui.renderer import Renderer
+from airflow_nbjobs.ui.subject import Kind, Subject, TaskArguments
+
+ROOT = "s3://bucket/nbjobs"
+MICROSECONDS = 1767323045678901
+RAN = executed(notebook("accuracy = 0.5"))
+
+
+def hint(**fields):
+    return {"generation": 0, "run_started_microseconds": MICROSECONDS, "attempt": 0} | fields
+
+
+def subject(**fields):
+    given = {
+        "dag_id": "d",
+        "run_id": "r",
+        "task_id": "t",
+        "map_index": -1,
+        "state": "success",
+        "try_number": 1,
+        "max_tries": 0,
+        "started": None,
+        "ended": None,
+        "run_started": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+        "kind": Kind.OPERATOR,
+        "arguments": TaskArguments({"aws_conn_id": "aws_default", "s3_root_uri": ROOT}, retries=0),
+        "job": hint(),
+    }
+    return Subject(**given | fields)
+
+
+class Account:
+    """An AWS account, and jobs of task instances in it."""
+
+    def __init__(self):
+        self.clients = FakeClients()
+        self.asked = 0
+        self.root = ROOT
+
+    def access(self, _subject):
+        self.asked += 1
+        return Access(clients=self.clients, deployment="", root=self.root)
+
+    def add_job(self, of, *, status="Completed", owner=None, root=ROOT, **environment):
+        (attempt, *_) = of.known_attempts()
+        name = of.job_name(attempt, deployment="")
+        owner = of.key(attempt, deployment="").owner() if owner is None else owner
+        self.clients.jobs.descriptions[name] = {
+            "TrainingJobName": name,
+            "TrainingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/{name}",
+            "TrainingJobStatus": status,
+            "SecondaryStatus": status,
+            "Environment": {"NBJOBS_OWNER": owner, "SM_OUTPUT_NOTEBOOK_NAME": f"{name}.ipynb"} | environment,
+            "ResourceConfig": {"InstanceType": "ml.m5.large"},
+            "OutputDataConfig": {"S3OutputPath": root},
+        }
+        return name
+
+    def deliver(self, name, body=RAN, root=ROOT):
+        self.clients.objects.bodies[f"{root}/{name}/{name}.ipynb"] = body
+
+
+@pytest.fixture
+def account():
+    return Account()
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    made = Renderer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def books(account, renderer):
+    made = Notebooks(account.access, renderer)
+    yield made
+    made.renderer = Renderer()  # the shared one goes on
+    made.close()
+
+
+def problem_of(books, of, asked=None):
+    with pytest.raises(ProblemError) as caught:
+        books.rendered(of, books.job(of, asked))
+    return caught.value.problem
+
+
+def test_it_shows_the_copy_that_the_task_delivered(account, books):
+    name = account.add_job(subject())
+    account.deliver(name)
+    rendered = books.rendered(subject(), books.job(subject(), None))
+    assert "accuracy" in rendered.document.read_text()
+    assert rendered.summary["failed"] is None
+
+
+def test_a_page_that_is_looked_at_again_costs_no_call(account, books):
+    account.deliver(account.add_job(subject()))
+    first = books.rendered(subject(), books.job(subject(), None))
+    calls = list(account.clients.jobs.calls)
+    account.clients.objects.bodies.clear()
+    assert books.rendered(subject(), books.job(subject(), None)) == first
+    assert account.clients.jobs.calls == calls
+    assert account.asked == 1
+
+
+def test_before_it_is_delivered_the_archive_is_read(account, books):
+    name = account.add_job(subject())
+    account.clients.objects.bodies[f"{ROOT}/{name}/output/output.tar.gz"] = archive({f"{name}.ipynb": RAN})
+    job = books.job(subject(), None)
+    assert "accuracy" in books.rendered(subject(), job).document.read_text()
+    assert books.notebook_file(subject(), job).read_bytes() == RAN
+
+
+def test_a_doctored_xcom_opens_nothing_but_this_tasks_own_jobs(account, books):
+    """Whoever may edit XComs writes there what they like: names, addresses, connections."""
+    other = subject(dag_id="secret", task_id="payroll")
+    account.deliver(account.add_job(other), b"not for you")
+    other_name = other.job_name(other.known_attempts()[0], deployment="")
+    own = account.add_job(subject())
+    account.deliver(own)
+    doctored = hint(
+        job_name=other_name,
+        executed_notebook_uri=f"{ROOT}/{other_name}/{other_name}.ipynb",
+        region="us-east-1",
+        aws_conn_id="admin",
+        dag_id="secret",
+    )
+    of = subject(job=doctored, attempts=(doctored, {"job_name": other_name}), rendered={"aws_conn_id": "admin"})
+    for asked in (None, other_name, own, "../../x", ""):
+        assert books.job(of, asked).name == own
+    assert all(name == own for name, _ in books.job_names(of))
+
+
+def test_a_job_that_does_not_say_this_task_started_it_is_not_shown(account, books):
+    """Somebody who may create jobs has taken the name of an attempt that never was."""
+    of = subject(job=hint(attempt=7))
+    account.deliver(account.add_job(of, owner="somebody"))
+    assert problem_of(books, of).code == "not-ours"
+
+
+def test_only_what_lies_under_the_tasks_own_root_is_opened(account, books):
+    account.deliver(account.add_job(subject(), root="s3://elsewhere/x"), root="s3://elsewhere/x")
+    assert problem_of(books, subject()).code == "moved"
+
+
+def test_earlier_jobs_can_be_asked_for(account, books):
+    first = account.add_job(subject(job=hint(attempt=0)))
+    second = account.add_job(subject(job=hint(attempt=1)))
+    of = subject(job=hint(attempt=1), attempts=(hint(attempt=0), hint(attempt=1)))
+    assert [name for name, _ in books.job_names(of)] == [second, first]
+    assert books.job(of, None).name == second
+    assert books.job(of, first).name == first
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("success", "gone"), ("failed", "gone"), ("running", "finishing"), ("deferred", "finishing")]
+)
+def test_a_notebook_that_is_not_there_is_gone_or_on_its_way(account, books, state, code):
+    account.add_job(subject())
+    problem = problem_of(books, subject(state=state))
+    assert problem.code == code
+    assert problem.is_passing is (code == "finishing")
+
+
+def test_a_running_job_is_said_to_be_running_and_asked_about_again(account, books):
+    name = account.add_job(subject(), status="InProgress")
+    assert problem_of(books, subject(state="deferred")).code == "running"
+    account.add_job(subject())
+    account.deliver(name)
+    assert books.rendered(subject(), books.job(subject(), None)).summary["cells"] == 1
+
+
+def test_an_unknown_job_is_said(books):
+    assert problem_of(books, subject()).code == "unknown-job"
+
+
+def test_a_denial_names_the_permission(account, books):
+    name = account.add_job(subject())
+    account.clients.objects.denied.add(f"{ROOT}/{name}/{name}.ipynb")
+    problem = problem_of(books, subject())
+    assert problem.code == "denied"
+    assert "s3:GetObject" in problem.details[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "is_passing"),
+    [
+        (NotebookJobServiceError("no answer", code="ConnectTimeoutError", is_retryable=True), "unreachable", True),
+        (NotebookJobServiceError("AccessDenied", code="AccessDeniedException"), "denied", False),
+        (NotebookJobConfigError("no such connection"), "misconfigured", False),
+    ],
+)
+def test_what_keeps_sagemaker_from_answering_is_said(account, books, error, code, is_passing):
+    account.clients.jobs.errors["describe"] = [error]
+    problem = problem_of(books, subject())
+    assert (problem.code, problem.is_passing) == (code, is_passing)
+
+
+def test_what_is_no_notebook_is_said_and_can_still_be_downloaded(account, books):
+    account.deliver(account.add_job(subject()), b"<html>")
+    problem = problem_of(books, subject())
+    assert (problem.code, problem.has_file) == ("render-unreadable", True)
+    source = books.notebook_file(subject(), books.job(subject(), None))
+    with books.opened(subject(), source) as body:
+        assert body.read() == b"<html>"
+
+
+def test_a_failed_rendering_is_remembered_too(account, books):
+    """A notebook that takes all its time must not take it again at each reload."""
+    account.deliver(account.add_job(subject()), b"<html>")
+    problem_of(books, subject())
+    books.renderer = None
+    try:
+        assert problem_of(books, subject()).code == "render-unreadable"
+    finally:
+        books.renderer = Renderer()
+
+
+def test_without_the_extra_the_page_says_how_to_install_it(account, books, monkeypatch):
+    account.deliver(account.add_job(subject()))
+    monkeypatch.setattr("airflow_nbjobs.ui.notebooks.has_renderer", lambda: False)
+    problem = problem_of(books, subject())
+    assert problem.details == ("pip install 'airflow-nbjobs[ui]'",)
+
+
+def test_a_sensors_job_is_found_by_the_name_that_the_sensor_waits_for(account, books):
+    account.deliver(account.add_job(subject(), root="s3://studio/x"), root="s3://studio/x")
+    (name,) = account.clients.jobs.descriptions
+    sensor = subject(
+        kind=Kind.SENSOR,
+        job={"job_name": "somebody-elses"},
+        arguments=TaskArguments({"job_name": "{{ params.job }}", "aws_conn_id": "aws_default"}, retries=0),
+        rendered={"job_name": f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/{name}"},
+    )
+    assert books.job(sensor, None).name == name
+    assert books.rendered(sensor, books.job(sensor, None)).summary["cells"] == 1
+
+
+class TestRenderer:
+    def test_its_process_gets_no_credential_and_no_configuration(self):
+        environment = {
+            "PATH": "/bin",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AIRFLOW__CORE__FERNET_KEY": "f",
+            "AIRFLOW_CONN_X": "c",
+            "HOME": "/root",
+        }
+        assert Renderer(environment)._environment == {"PATH": "/bin"}
+
+    def test_a_process_that_was_killed_is_replaced(self, account, books, renderer):
+        account.deliver(account.add_job(subject()))
+        renderer.warm_up()
+        renderer._running().kill()
+        renderer._process.wait()
+        assert books.rendered(subject(), books.job(subject(), None)).summary["cells"] == 1
