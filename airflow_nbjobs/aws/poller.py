@@ -224,12 +224,14 @@ class JobPoller:
 
     async def _look(self, jobs: TrainingJobs) -> int:
         """Look at every waiting job; return the calls that it took, without those that joiners took."""
+        known = set(self._created)
         await self._discover(jobs)
         loop = asyncio.get_running_loop()
         sweep = _Sweep(joiners=self._discover)
         undated = self._waiters.keys() - self._created.keys() - self._new.keys()
         await self._perform(jobs, looks.describe_each(sorted(undated)), sweep)
-        created = dict(self._created)
+        # Those who have just been looked at as joiners have their turn in the next look.
+        created = {name: at for name, at in self._created.items() if name in known}
         try:
             if self._is_denied:
                 await self._perform(jobs, looks.describe_each(created), sweep)
