@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 from fakes import notebook, task_context
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobConfigError
@@ -12,7 +14,7 @@ from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.local
 
@@ -105,7 +107,9 @@ def test_a_failed_job_of_studio_names_its_cell(sagemaker, wait):
     assert "x / 0" in str(caught.value)
 
 
-def test_a_training_job_of_another_kind_gives_a_result_without_outputs(sagemaker, wait):
+def test_a_training_job_of_another_kind_gives_a_result_without_outputs_and_that_is_said(
+    sagemaker, wait, caplog, capsys
+):
     algorithm = {
         "TrainingImage": sagemaker.facts.image_uri,
         "TrainingInputMode": "File",
@@ -115,8 +119,59 @@ def test_a_training_job_of_another_kind_gives_a_result_without_outputs(sagemaker
     result, xcoms = wait("plain-job")
     assert (result["status"], result["outputs"], result["executed_notebook_uri"]) == ("Completed", {}, None)
     assert xcoms["nbjobs_job"]["job_name"] == "plain-job"
+    assert "Training job 'plain-job' is no notebook job" in caplog.text + capsys.readouterr().out
 
 
 def test_an_unknown_job_is_an_error_at_once(sagemaker, wait):
     with pytest.raises(NotebookJobConfigError, match=f"no training job 'nowhere' in region '{sagemaker.facts.region}'"):
         wait("nowhere")
+
+
+def sleeping(sagemaker: EmbeddedSageMaker, name: str) -> None:
+    script = ["/bin/bash", "-c", "while :; do sleep 0.1; done"]
+    algorithm = {
+        "TrainingImage": sagemaker.facts.image_uri,
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": script,
+    }
+    start(sagemaker, name, AlgorithmSpecification=algorithm)
+
+
+def stop_and_delete(sagemaker: EmbeddedSageMaker, name: str, meanwhile: Callable[[], Any] = lambda: None) -> Any:
+    """SageMaker deletes no job that has not ended; returns what was done between its end and its deletion."""
+    client = sagemaker.client("sagemaker")
+    client.stop_training_job(TrainingJobName=name)
+    client.get_waiter("training_job_completed_or_stopped").wait(
+        TrainingJobName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+    )
+    done = meanwhile()
+    client.delete_training_job(TrainingJobName=name)
+    return done
+
+
+@pytest.fixture
+def connection(sagemaker, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", sagemaker.facts.airflow_connection())
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_job_that_is_deleted_between_two_pokes_is_said_to_be(sagemaker):
+    sleeping(sagemaker, "deleted-poked")
+    task, context = SageMakerNotebookJobSensor(task_id="t", job_name="deleted-poked"), task_context()
+    assert not task.poke(context)
+    stop_and_delete(sagemaker, "deleted-poked")
+    with pytest.raises(NotebookJobConfigError, match="'deleted-poked' was deleted while the task waited for it"):
+        task.poke(context)
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_job_that_is_deleted_while_the_task_is_deferred_is_said_to_be_gone(sagemaker):
+    """Between the trigger's event and the worker's own look: the event says Stopped, and the worker finds nothing."""
+    sleeping(sagemaker, "deleted-deferred")
+    with pytest.raises(TaskDeferred) as deferred:
+        SageMakerNotebookJobSensor(task_id="t", job_name="deleted-deferred").execute(task_context())
+    event = stop_and_delete(sagemaker, "deleted-deferred", lambda: asyncio.run(anext(deferred.value.trigger.run())))
+    assert (event.payload["status"], event.payload["error"]) == ("Stopped", None)
+    resumed = SageMakerNotebookJobSensor(task_id="t", job_name="deleted-deferred")  # a worker of its own, in truth
+    with pytest.raises(NotebookJobConfigError, match=r"'deleted-deferred' in region [^$]+ has been deleted since"):
+        resumed.execute_complete(task_context(), event.payload)
