@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import random
+import zlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class ScriptedAccount:
     """
     :param now: seconds that everybody's clock shows.
     :param skew: how far the service's clock is ahead of that; its jobs' times are by its own.
-    :param lag: a list shows what was true so long ago, though with the right times.
+    :param lag: a list shows each job as it was up to so long ago, some later than others, though with the right times.
     :param empty_pages: of a hundred pages, so many come out empty with a token that leads to what should have been on them.
     :param page_size: what the service puts on a page at most.
     """
@@ -98,13 +99,14 @@ class ScriptedAccount:
         self.calls.append((self._now(), call))
         for time in (call.created_after, call.created_before, call.modified_after):
             assert time is None or time.microsecond == 0, "the wire has whole seconds"
-        seen_at = self._now() - self._lag
         low = (
             0
             if call.created_after is None
             else bisect.bisect_right(self._order, (self._seconds(call.created_after), "~"))
         )
-        until = min(seen_at, float("inf") if call.created_before is None else self._seconds(call.created_before) - 1e-6)
+        until = min(
+            self._now(), float("inf") if call.created_before is None else self._seconds(call.created_before) - 1e-6
+        )
         high = bisect.bisect_right(self._order, (until, "~"))
         query = str(replace(call, next_token=None))
         if call.next_token is not None:
@@ -118,7 +120,7 @@ class ScriptedAccount:
             else:
                 low = bisect.bisect_right(self._order, position)
         if self._is_filtered_first:
-            hits = [entry for entry in self._order[low:high] if self._is_shown(entry[1], call, seen_at)]
+            hits = [entry for entry in self._order[low:high] if self._is_shown(entry[1], call)]
             if call.is_newest_first:
                 hits.reverse()
             entries, has_more = hits[: self._page_size], len(hits) > self._page_size
@@ -133,16 +135,23 @@ class ScriptedAccount:
             first = entries[0][0] + (1e-6 if call.is_newest_first else -1e-6)
             return Page((), call.next_token or f"{first!r} ~|{query}", server_time)
         shown = tuple(
-            self._summary(self.jobs[name], seen_at) for _, name in entries if self._is_shown(name, call, seen_at)
+            self._summary(self.jobs[name], self._seen_at(name)) for _, name in entries if self._is_shown(name, call)
         )
         token = f"{entries[-1][0]!r} {entries[-1][1]}|{query}" if has_more else None
         return Page(shown, token, server_time)
 
+    def _seen_at(self, name: str) -> float:
+        """As of when lists show this job; always the same for one job."""
+        return self._now() - self._lag * (zlib.crc32(name.encode()) % 100) / 99
+
     def _seconds(self, time: datetime) -> float:
         return (time - EPOCH).total_seconds() - self._skew
 
-    def _is_shown(self, name: str, call: ListJobs, seen_at: float) -> bool:
-        modified = self._summary(self.jobs[name], seen_at).modified
+    def _is_shown(self, name: str, call: ListJobs) -> bool:
+        job, seen_at = self.jobs[name], self._seen_at(name)
+        if job.created > seen_at:
+            return False
+        modified = self._summary(job, seen_at).modified
         return call.modified_after is None or (modified is not None and modified > call.modified_after)
 
     def _summary(self, job: ScriptedJob, seen_at: float) -> JobSummary:
