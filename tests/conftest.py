@@ -1,9 +1,17 @@
 """No setting of the machine reaches a test: neither its AWS configuration nor an Airflow that is installed on it."""
 
+from __future__ import annotations
+
 import atexit
 import os
 import shutil
 import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # At import, not in a fixture: Airflow and boto3 read these when they are first imported, which may be while tests are collected.
 for _name in [name for name in os.environ if name.startswith(("AWS_", "AIRFLOW"))]:
@@ -17,3 +25,21 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": f"{_home}/no-aws-credentials",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _requests_are_watched() -> Iterator[None]:
+    from request_limits import watching
+
+    with watching():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_request_breaks_a_limit() -> Iterator[None]:
+    """Every CreateTrainingJob of every test is one that the service would take."""
+    from request_limits import broken
+
+    broken.clear()
+    yield
+    assert not broken

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+import request_limits
 from botocore.validate import ParamValidator
 
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
@@ -76,6 +77,7 @@ class FakeTrainingJobs:
         report = ParamValidator().validate(dict(request), request_shape())
         if report.has_errors():
             raise NotebookJobConfigError(f"the request is malformed: {report.generate_report()}")
+        request_limits.keep(request)
         if name in self.descriptions:
             raise NameTakenError(f"Training job names must be unique: {name}")
         arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/{name}"

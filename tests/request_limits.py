@@ -2,19 +2,21 @@
 What CreateTrainingJob takes, written down a second time: no request of any test may break it.
 
 Apart from the package on purpose: neither its own check before a job is sent (``aws/request.py``) nor the embedded server's
-(``local/validation.py``) is asked. ``conftest.py`` puts it in every request's way.
+(``local/validation.py``) is asked. ``conftest.py`` and ``fakes.py`` put it in every request's way.
 
 Source: CreateTrainingJob, API reference; botocore ``sagemaker/2017-07-24/service-2``; SageMaker developer guide (warm pools, spot training).
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+import pytest
 from botocore.validate import ParamValidator
 
 if TYPE_CHECKING:
@@ -38,6 +40,48 @@ def violations(request: Mapping[str, Any]) -> list[str]:
     ]
 
 
+class LimitBrokenError(AssertionError):
+    """A test, or the package in it, has sent a request that the service would refuse."""
+
+
+# What was sent against a limit in the current test, also where the error itself was swallowed or raised in a thread.
+broken: list[str] = []
+
+
+def keep(request: Mapping[str, Any]) -> None:
+    """
+    Let a request pass that keeps every limit.
+
+    :raises LimitBrokenError: with everything that is wrong.
+    """
+    found = violations(request)
+    if found:
+        broken.extend(found)
+        raise LimitBrokenError(f"CreateTrainingJob of {request.get('TrainingJobName')!r}: {'; '.join(found)}")
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[None]:
+    """
+    Check, in this process, every CreateTrainingJob that a boto3 client gets accepted, by whomever.
+
+    Tests of refusals send what is wrong on purpose; a request that is refused bills nothing.
+    """
+    from botocore.client import BaseClient
+
+    call = BaseClient._make_api_call
+
+    def checked_call(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        answer = call(self, operation, arguments)
+        if operation == "CreateTrainingJob":
+            keep(arguments)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", checked_call)
+        yield
+
+
 @functools.cache
 def _shape() -> Any:
     model = botocore.session.get_session().get_service_model("sagemaker")
@@ -47,8 +91,10 @@ def _shape() -> Any:
 def _model_violations(request: Mapping[str, Any]) -> Iterator[str]:
     report = ParamValidator().validate(dict(request), _shape())
     for line in report.generate_report().splitlines():
-        place = re.search(r"parameter (\S+?)[,:. ]|in input: \"(\w+)\"|value for parameter (\S+),", line)
-        yield f"{(place[1] or place[2] or place[3]) if place else 'request'}: {line}"
+        inside = re.search(r'parameter in (\S+): "(\w+)"', line)  # missing, or unknown
+        itself = re.search(r"for parameter (\S+),", line)
+        place = f"{inside[1]}.{inside[2]}".removeprefix("input.") if inside else itself[1] if itself else "request"
+        yield f"{place}: {line}"
 
 
 def _text(

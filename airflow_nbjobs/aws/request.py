@@ -254,7 +254,7 @@ def _limit_problems(value: Any, shape: Any, path: str) -> list[str]:
         if most is not None and len(value) > most:
             return [f"{path} has {len(value)} characters; at most {most} are allowed"]
         # \p{…} classes are Java's; tags, the only fields that have them, are checked with their argument.
-        if pattern and "\\p{" not in pattern and not re.fullmatch(pattern, value, re.DOTALL):
+        if pattern and "\\p{" not in pattern and not re.fullmatch(pattern, value):
             return [f"{path}: {value!r} does not match {pattern}"]
     elif isinstance(value, int) and not isinstance(value, bool) and most is not None and value > most:
         return [f"{path} is {value}; at most {most} is allowed"]
