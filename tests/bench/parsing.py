@@ -47,7 +47,12 @@ def measure(runs: int) -> list[Row]:
             files[operator].write_text(
                 DAG_FILE.format(module=module, operator=operator, arguments=arguments, tasks=TASKS), encoding="utf-8"
             )
-        environment = os.environ | {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        environment = os.environ | {
+            "AIRFLOW_HOME": home,
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # Airflow gives up after 30 s, which a busy machine may need; what counts here is CPU time.
+            "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "600",
+        }
         with Forks("parsing", environment) as forks:
             for file in files.values():  # the first one writes byte code
                 forks.measured(file=str(file))
