@@ -181,6 +181,12 @@ def test_an_unknown_connection_reaches_every_task(names):
         assert "there is no Airflow connection 'nowhere'; create it" in event["error"]
 
 
+def test_a_budget_that_is_no_number_reaches_every_task(names, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__NBJOBS__LIST_CALLS_PER_SECOND", "often")
+    for event in events_of(names):
+        assert "[nbjobs] list_calls_per_second is 'often'; it has to be a number above zero" in event["error"]
+
+
 def test_an_endpoint_that_is_away_is_waited_for(sagemaker, names, monkeypatch, caplog):
     """A task does not fail because the triggerer's network was away for a while."""
     with socket.socket() as closed:
