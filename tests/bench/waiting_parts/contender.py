@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import gc
 import json
 import mmap
 import os
@@ -34,14 +35,14 @@ HANDED_OVER_A_SYNC = 50  # `Trigger.assign_unassigned` takes as many a loop: [tr
 TICK = os.sysconf("SC_CLK_TCK")
 PROBE_SECONDS = 0.05
 ENDING = 200
-LAG, BLOCK = 0, 1
+LAG, BLOCK, COLLECTION = 0, 1, 2
 
 
 class Shared:
     """What the runner process has measured, in memory that its parent sees; begins at zero."""
 
     def __init__(self, count: int) -> None:
-        self._memory = mmap.mmap(-1, 8 * (count + 2))
+        self._memory = mmap.mmap(-1, 8 * (count + 4))
 
     def __getitem__(self, index: int) -> float:
         return struct.unpack_from("d", self._memory, 8 * index)[0]
@@ -50,7 +51,7 @@ class Shared:
         struct.pack_into("d", self._memory, 8 * index, value)
 
     def fired_at(self, trigger_id: int) -> float:
-        return self[trigger_id + 1]
+        return self[trigger_id + COLLECTION]
 
 
 class TimedEvents(collections.deque):
@@ -59,7 +60,7 @@ class TimedEvents(collections.deque):
         self._shared = shared
 
     def append(self, entry: Any) -> None:
-        self._shared[entry.trigger_id + 1] = time.time()
+        self._shared[entry.trigger_id + COLLECTION] = time.time()
         super().append(entry)
 
 
@@ -69,6 +70,17 @@ class ProbedRunner(TriggerRunner):
     def __init__(self) -> None:
         super().__init__()
         self.events = TimedEvents(self.shared)
+        self._collecting_since = self._collected = 0.0
+        gc.callbacks.append(self._note_collection)
+
+    def _note_collection(self, phase: str, _: Any) -> None:
+        """Python's own garbage collection stops every thread: what of a block is nobody's doing."""
+        if phase == "start":
+            self._collecting_since = time.thread_time()
+        else:
+            took = time.thread_time() - self._collecting_since
+            self._collected += took
+            self.shared[COLLECTION] = max(self.shared[COLLECTION], took)
 
     async def block_watchdog(self) -> None:
         probe = asyncio.create_task(self._probe())
@@ -81,13 +93,13 @@ class ProbedRunner(TriggerRunner):
         """
         How long the loop did not come round.
 
-        By the clock (which other processes of the machine disturb), and by the CPU time that the loop's thread has used meanwhile.
+        By the clock (which other processes of the machine disturb), and by the CPU time that the loop's thread has used meanwhile for anything but garbage collection.
         """
         while True:
-            began, used = time.monotonic(), time.thread_time()
+            began, used, collected = time.monotonic(), time.thread_time(), self._collected
             await asyncio.sleep(PROBE_SECONDS)
             self.shared[LAG] = max(self.shared[LAG], time.monotonic() - began - PROBE_SECONDS)
-            self.shared[BLOCK] = max(self.shared[BLOCK], time.thread_time() - used)
+            self.shared[BLOCK] = max(self.shared[BLOCK], time.thread_time() - used - (self._collected - collected))
 
 
 class Supervisor(TriggerRunnerSupervisor):
@@ -255,7 +267,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     try:
         run_for(5)  # the runner's own imports
         before = {"cpu": process.cpu_seconds, "rss": process.rss_mib, "sockets": process.sockets}
-        shared[LAG] = shared[BLOCK] = 0.0
+        shared[LAG] = shared[BLOCK] = shared[COLLECTION] = 0.0
         began = time.time()
         supervisor.queue.extend(workload(contender, number + 1, names[number]) for number in order)
         run_for(600, lambda: len(supervisor.handed_over) == count)
@@ -272,11 +284,12 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
             "start_cpu": process.cpu_seconds - before["cpu"],
             "start_lag": shared[LAG],
             "start_block": shared[BLOCK],
+            "start_collection": shared[COLLECTION],
             "start_calls": calls_between(began, time.time()),
         }
         run_for(settings["settle_seconds"])
 
-        shared[LAG] = shared[BLOCK] = 0.0
+        shared[LAG] = shared[BLOCK] = shared[COLLECTION] = 0.0
         cpu, begin = process.cpu_seconds, time.time()
         run_for(steady_seconds)
         end = time.time()
