@@ -30,13 +30,15 @@ from airflow_nbjobs.core.queueing import Cause, Sleep, Step, Turn, next_turn
 from airflow_nbjobs.core.status import FailureKind, JobState
 from airflow_nbjobs.custody import Custody
 from airflow_nbjobs.deferral import Deferral
-from airflow_nbjobs.failures import surfaced
+from airflow_nbjobs.failures import policy_wants_retry, surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
 from airflow_nbjobs.links import JOB_KEY
 from airflow_nbjobs.preparation import prepare
 from airflow_nbjobs.settings import read_settings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from airflow.sdk import Context
 
     from airflow_nbjobs.aws.prepare import PreparedJob
@@ -85,7 +87,7 @@ class Execution:
         return following
 
     def _submit_and_follow(self, turn: Turn) -> Any:
-        with surfaced(retry_on_cell_error=self._operator.retry_on_cell_error):
+        with self._surfaced():
             job, submission = self._submit(turn)
         self._custody.hold(submission.job_name)
         self._announcement.of_job(job, submission)
@@ -105,6 +107,14 @@ class Execution:
         if adopted is not None and adopted.state.is_terminal:
             return self._finish(submission.job_name, was_adopted=True, turn=followed, snapshot=adopted)
         return self._wait_on(submission.job_name, was_adopted=adopted is not None, turn=followed)
+
+    def _surfaced(self, *, was_adopted: bool = False) -> AbstractContextManager[None]:
+        operator = self._operator
+        return surfaced(
+            retry_on_cell_error=operator.retry_on_cell_error,
+            was_adopted=was_adopted,
+            wants_retry=policy_wants_retry(operator, self._context),
+        )
 
     def _submit(self, turn: Turn) -> tuple[PreparedJob, Submission]:
         """Return the job that runs now; leave the worker, or sleep in it, for as long as none can be had for a reason that passes."""
@@ -222,7 +232,7 @@ class Execution:
         seen = 0
         while True:
             try:
-                with surfaced():
+                with self._surfaced():
                     snapshot = self._described(job_name)
             except NotebookJobServiceError as error:
                 if not error.is_retryable:
@@ -263,7 +273,7 @@ class Execution:
         return self.start(again) if isinstance(again, Turn) else again
 
     def _raise_unless_ended(self, job_name: str, reason: str) -> None:
-        with surfaced():
+        with self._surfaced():
             failed = NotebookJobServiceError(
                 f"The triggerer cannot watch notebook job '{job_name}': {reason}",
                 code="WatchFailed",
@@ -302,7 +312,7 @@ class Execution:
                 details={"reason": str(waiting.get("reason")), "next": "raise execution_timeout, or try again later"},
                 job_name=job_name,
             )
-        with surfaced():
+        with self._surfaced():
             if self._described(str(job_name)).state is JobState.SUCCEEDED:
                 return
         self._custody.stop(_TIMEOUT_PASSED)
@@ -340,10 +350,9 @@ class Execution:
 
         Trouble in reading it is waited through, as it is in submitting: a task without retries would lose what is paid for.
         """
-        ways = {"retry_on_cell_error": self._operator.retry_on_cell_error, "was_adopted": was_adopted}
         while True:
             try:
-                with surfaced(**ways):
+                with self._surfaced(was_adopted=was_adopted):
                     ended = snapshot or self._described(job_name)
                     again = self._after_capacity_failure(ended, turn)
                     if again is not None:
@@ -358,7 +367,7 @@ class Execution:
                 # Events may be stale or doubled; SageMaker's word counts.
                 return self._wait_on(job_name, was_adopted=was_adopted, turn=replace(turn, trouble_since=None))
             result, value = handed_over
-            with surfaced(**ways):
+            with self._surfaced(was_adopted=was_adopted):
                 if result.error is not None:
                     raise result.error
             return value
@@ -372,7 +381,7 @@ class Execution:
         if snapshot.failure_kind is not FailureKind.CAPACITY or not seconds(self._operator.capacity_timeout):
             return None
         log_transitions(self._operator.log, snapshot, 0)
-        with surfaced():
+        with self._surfaced():
             job = prepare(self._operator, self._context)
         choices = instance_choices(job, self._operator.hook.clients)
         following = replace(turn, step=Step.SUBMIT, attempt=turn.attempt + 1, may_exist=True)

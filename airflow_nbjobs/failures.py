@@ -22,7 +22,9 @@ from airflow_nbjobs.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from airflow.sdk import BaseOperator, Context
 
 
 class FatalNotebookJobConfigError(NotebookJobConfigError, AirflowFailException):
@@ -105,12 +107,46 @@ def _turned(error: NotebookJobError, fatal_type: type[NotebookJobError]) -> Note
 
 
 @contextmanager
-def surfaced(*, retry_on_cell_error: bool = True, was_adopted: bool = False) -> Iterator[None]:
-    """Let a ``NotebookJobError`` leave the block in its surface form, with the original as its cause."""
+def surfaced(
+    *,
+    retry_on_cell_error: bool = True,
+    was_adopted: bool = False,
+    wants_retry: Callable[[NotebookJobError], bool] = lambda _error: False,
+) -> Iterator[None]:
+    """
+    Let a ``NotebookJobError`` leave the block in its surface form, with the original as its cause.
+
+    :param wants_retry: asked of an error that would fail the task at once; its word counts.
+    """
     try:
         yield
     except NotebookJobError as error:
         raised = at_surface(error, retry_on_cell_error=retry_on_cell_error, was_adopted=was_adopted)
-        if raised is error:
+        if raised is error or wants_retry(error):
             raise
         raise raised from error
+
+
+def policy_wants_retry(operator: BaseOperator, context: Context) -> Callable[[NotebookJobError], bool]:
+    """
+    Return what the task's own ``retry_policy`` (Airflow >= 3.3) says of an error that would fail the task at once.
+
+    Airflow never asks a policy about an ``AirflowFailException``; asked here, it can have an error retried that we would not, and cannot
+    overlook one. An error that it wants retried is then raised as it is, for Airflow to ask again, with its delay.
+    """
+    policy: Any = getattr(operator, "retry_policy", None)
+
+    def wants_retry(error: NotebookJobError) -> bool:
+        if policy is None:
+            return False
+        ti: Any = context["ti"]
+        try:
+            decision = policy.evaluate(
+                exception=error, try_number=ti.try_number, max_tries=ti.max_tries, context=context
+            )
+        except Exception:  # as Airflow does: a policy that fails decides nothing
+            operator.log.exception("retry_policy could not be asked")
+            return False
+        return bool(decision.action.value == "retry")
+
+    return wants_retry
