@@ -400,7 +400,7 @@ class Execution:
         operator = self._operator
         log_transitions(operator.log, snapshot, seen)
         location = JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
-        result = read_result(snapshot, location, self._expectation(), operator.hook.clients)
+        result = read_result(snapshot, location, self._expectation(), operator.hook.clients, now=datetime.now(tz=UTC))
         log_result(operator.log, result)
         value = push_result(self._ti, result, operator.return_output)
         try:

@@ -7,7 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 pytest_plugins = ["airflow_nbjobs.testing"]
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 DAG = """
 import json
@@ -105,9 +105,10 @@ def dag_file(tmp_path):
     return write
 
 
-def test_policies_and_callbacks_see_our_types(run_dag, dag_file, seen):
+def test_policies_and_callbacks_see_our_types(run_dag, dag_file, seen, nbjobs_sagemaker):
     """Also of an error that fails the task at once, about which Airflow asks no policy."""
     pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="Airflow < 3.3")
+    nbjobs_sagemaker.faults.script_jobs(status="Failed", cell=2, error=("ValueError", "no"))
     run = run_dag(dag_file(POLICY_DAG), "policies")
     assert set(run.tasks.values()) == {"failed"}, run.log
     cell, config, fatal = ("NotebookCellError", True, 2), ("NotebookJobConfigError", True, None), "Fatal"

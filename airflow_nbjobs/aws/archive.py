@@ -7,6 +7,7 @@ Called by ``results.py``. The archive was written by a notebook, so nothing in i
 from __future__ import annotations
 
 import gzip
+import struct
 import tarfile
 import zlib
 from dataclasses import dataclass, field
@@ -22,6 +23,23 @@ MOST_UNPACKED_BYTES = 64 * 1024**3
 _HIGHEST_RATIO = 500
 _RATIO_COUNTS_FROM_BYTES = 1024**3
 _CHUNK_BYTES = 1024 * 1024
+# Beyond the members announced so far: long names and extended headers, which `tarfile` reads into memory as long as they claim to be.
+_HEADERS_BYTES = 4 * 1024 * 1024
+# What `tarfile` raises for headers that nobody wrote by accident; a lost connection is none of these.
+_DAMAGE = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    struct.error,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    RecursionError,  # a thousand extended headers in a row
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +83,26 @@ class _Counted:
         return data
 
 
+class _Unpacked:
+    """The unpacked stream, which ends where no member that was announced has a right to it."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+        self._count = 0
+        self._allowed = _HEADERS_BYTES
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._count += len(data)
+        if self._count > self._allowed:
+            raise tarfile.ReadError(f"a header of more than {_HEADERS_BYTES} bytes")
+        return data
+
+    def announce(self, member: tarfile.TarInfo) -> None:
+        blocks = -(-max(member.size, 0) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        self._allowed = max(self._allowed, member.offset_data + blocks + _HEADERS_BYTES)
+
+
 def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent:
     """
     Read the wanted members out of a gzipped tar and stop as soon as all are there.
@@ -79,10 +117,13 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
     problems: list[str] = []
     by_name = {item.name: item for item in wanted}
     counted = _Counted(stream)
+    contents = _Unpacked(gzip.GzipFile(fileobj=cast("BinaryIO", counted), mode="rb"))
     unpacked = 0
     try:
-        with tarfile.open(fileobj=cast("BinaryIO", counted), mode="r|gz") as archive:
+        with tarfile.open(fileobj=cast("BinaryIO", contents), mode="r|") as archive:
             for number, member in enumerate(archive, start=1):
+                archive.members = []  # type: ignore[attr-defined] # it keeps every one
+                contents.announce(member)
                 unpacked += max(member.size, 0)
                 bomb = _bomb(number, unpacked, counted.count)
                 if bomb:
@@ -107,7 +148,7 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
                     cut.add(item.name)
                 if len(found) == len(wanted):
                     break
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, OSError, ValueError, UnicodeError) as error:
+    except _DAMAGE as error:
         problems.append(
             f"output.tar.gz is damaged or cut off after {counted.count} bytes ({type(error).__name__}: {error})"
         )

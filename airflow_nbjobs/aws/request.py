@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.arguments import tag_text
+from airflow_nbjobs.core.arguments import tag_text, tags
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
-from airflow_nbjobs.core.spec import RESERVED_VARIABLE_PREFIX
+from airflow_nbjobs.core.spec import RESERVED_VARIABLE_PREFIX, RESERVED_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -191,6 +191,10 @@ def extra_problems(extra: Mapping[str, Any]) -> list[str]:
     output = extra.get("OutputDataConfig")
     if isinstance(output, dict) and "S3OutputPath" in output:
         problems.append("extra_request: OutputDataConfig.S3OutputPath follows from s3_root_uri; set that instead")
+    if isinstance(output, dict) and output.get("CompressionType", "GZIP") != "GZIP":
+        problems.append(
+            "extra_request: OutputDataConfig.CompressionType must stay GZIP: the executed notebook and the outputs are read from output.tar.gz"
+        )
     channels = extra.get("InputDataConfig", [])
     if not isinstance(channels, list):
         problems.append(
@@ -200,13 +204,27 @@ def extra_problems(extra: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"extra_request: InputDataConfig: the channel '{CHANNEL}' holds the staged notebook; give another ChannelName"
         )
-    environment = extra.get("Environment")
-    if isinstance(environment, dict):
-        reserved = sorted(name for name in environment if str(name).startswith(RESERVED_VARIABLE_PREFIX))
-        if reserved:
-            problems.append(
-                f"extra_request: Environment: {', '.join(reserved)} tell whose job it is; names beginning with NBJOBS_ are the operator's"
-            )
+    problems += _environment_problems(extra.get("Environment"))
+    if "Tags" in extra:
+        try:
+            tags(extra["Tags"])
+        except ValueError as error:
+            problems.append(f"extra_request: Tags: {error}")
+    return problems
+
+
+def _environment_problems(environment: object) -> list[str]:
+    if not isinstance(environment, dict):
+        return []
+    problems: list[str] = []
+    reserved = sorted(name for name in environment if str(name).startswith(RESERVED_VARIABLE_PREFIX))
+    if reserved:
+        problems.append(
+            f"extra_request: Environment: {', '.join(reserved)} tell whose job it is; names beginning with NBJOBS_ are the operator's"
+        )
+    for_driver = sorted(RESERVED_VARIABLES.intersection(environment))
+    if for_driver:
+        problems.append(f"extra_request: Environment: {', '.join(for_driver)} are set by the operator for the driver")
     return problems
 
 

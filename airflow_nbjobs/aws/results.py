@@ -7,7 +7,8 @@ Called by the operator and by ``nbjobs run`` once a job is in a terminal state. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.archive import Wanted, read_archive
@@ -23,21 +24,26 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
     NotebookOutputError,
 )
+from airflow_nbjobs.core.failure import plain_text
 from airflow_nbjobs.core.logtail import readable_tail
 from airflow_nbjobs.core.notebook import NotebookNode, parse_notebook
-from airflow_nbjobs.core.outputs import DeclaredOutputs, read_outputs
+from airflow_nbjobs.core.outputs import DeclaredOutputs, OutputRecord, read_outputs
 from airflow_nbjobs.core.reference import executed_notebook_name
+from airflow_nbjobs.core.scraps import read_scraps
 from airflow_nbjobs.core.status import FailureKind, JobSnapshot, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.core.naming import JobLocation
 
 LOG_GROUP_TEXT = "/aws/sagemaker/TrainingJobs"
 _LOG_NAME = "sagemaker_job_execution.log"
-_NOTEBOOK_LIMIT_BYTES = 256 * 1024 * 1024
+# As Python objects a notebook takes some ten times its size.
+_NOTEBOOK_LIMIT_BYTES = 128 * 1024 * 1024
+_LATE_SECONDS = 60.0
 _LOG_LIMIT_BYTES = 256 * 1024
 _RAW_LOG_LINES = 500
 _SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
@@ -87,11 +93,19 @@ class JobResult:
     warnings: tuple[str, ...] = ()
 
 
-def read_result(snapshot: JobSnapshot, location: JobLocation, expected: Expectation, clients: AwsClients) -> JobResult:
+def read_result(
+    snapshot: JobSnapshot,
+    location: JobLocation,
+    expected: Expectation,
+    clients: AwsClients,
+    *,
+    now: datetime | None = None,
+) -> JobResult:
     """
     Read what a job in a terminal state left behind.
 
-    :raises NotebookJobServiceError: S3 could not be read; nothing is lost, the next try reads again.
+    :param now: an archive that is not there yet, a minute after the job's end or less, may still arrive; None: what is not there now is missing.
+    :raises NotebookJobServiceError: S3 could not be read, or the archive may still arrive; nothing is lost, the next try reads again.
     """
     warnings: list[str] = []
     streamed = _streamed_log(snapshot, clients, warnings)
@@ -101,37 +115,38 @@ def read_result(snapshot: JobSnapshot, location: JobLocation, expected: Expectat
         if expected.is_notebook_job
         else {}
     )
+    if not members and _may_still_arrive(snapshot, location, expected, clients, now):
+        raise NotebookJobServiceError(
+            f"the output of '{snapshot.job_name}' is not in S3 yet: {location.output_archive_uri}",
+            code="NoSuchKey",
+            is_retryable=True,
+            job_name=snapshot.job_name,
+        )
     tail = _log_tail(snapshot, streamed, members.get(_LOG_NAME), warnings)
     raw = members.get(notebook_name)
-    executed: NotebookNode | None = None
-    if raw is not None:
-        try:
-            executed = parse_notebook(raw, source=notebook_name)
-        except NotebookJobConfigError as error:
-            warnings.append(f"the executed notebook cannot be read: {error}")
+    executed = _parsed(raw, notebook_name, warnings)
 
     facts = _facts(snapshot, location, expected, has_notebook=raw is not None)
     places = _places(snapshot, location, expected, has_notebook=raw is not None)
     if snapshot.state is not JobState.SUCCEEDED:
         failed = _failure(snapshot, executed, expected, places, tail)
-        return JobResult(facts=facts, error=failed, executed_notebook=raw, log_tail=tail, warnings=tuple(warnings))
+        glued = _glued_before(executed, expected.declared, failed)
+        return JobResult(
+            facts=facts,
+            outputs=glued,
+            error=failed,
+            executed_notebook=raw,
+            log_tail=tail,
+            warnings=tuple(warnings),
+        )
     if not expected.is_notebook_job:
         return JobResult(
             facts=facts, error=_without_outputs(snapshot, expected, places), log_tail=tail, warnings=tuple(warnings)
         )
     if executed is None:
-        incomplete = NotebookOutputError(
-            f"Notebook job '{snapshot.job_name}' completed without an executed notebook",
-            problems=[
-                f"'{notebook_name}' is not in {location.output_archive_uri}",
-                *warnings,
-                "an init script that exits with 0 ends the job as Completed before the notebook has run",
-            ],
-            details=places,
-            job_name=snapshot.job_name,
-        )
+        incomplete = _without_notebook(snapshot, location, notebook_name, raw, warnings, places)
         return JobResult(facts=facts, error=incomplete, executed_notebook=raw, log_tail=tail, warnings=tuple(warnings))
-    record = read_outputs(executed, expected.declared)
+    record = _storable(read_outputs(executed, expected.declared))
     wrong = (
         NotebookOutputError(
             f"Notebook job '{snapshot.job_name}' completed, but {'an output is' if len(record.problems) == 1 else f'{len(record.problems)} outputs are'} wrong",
@@ -150,6 +165,87 @@ def read_result(snapshot: JobSnapshot, location: JobLocation, expected: Expectat
         log_tail=tail,
         warnings=(*warnings, *record.warnings),
     )
+
+
+def _may_still_arrive(
+    snapshot: JobSnapshot, location: JobLocation, expected: Expectation, clients: AwsClients, now: datetime | None
+) -> bool:
+    """Say whether a container ran that has left nothing, so little ago that S3 may only be late."""
+    if now is None or snapshot.started is None or snapshot.ended is None or not expected.is_notebook_job:
+        return False
+    is_recent = (now - snapshot.ended).total_seconds() < _LATE_SECONDS
+    return is_recent and not clients.objects.exists(location.output_archive_uri)
+
+
+def _parsed(raw: bytes | None, name: str, warnings: list[str]) -> NotebookNode | None:
+    if raw is None:
+        return None
+    try:
+        return parse_notebook(raw, source=name)
+    except NotebookJobConfigError as error:
+        warnings.append(f"the executed notebook cannot be read: {error}")
+    except RecursionError:
+        warnings.append(f"the executed notebook cannot be read: '{name}' is nested too deep")
+    return None
+
+
+def _without_notebook(  # noqa: PLR0917 - the parts of one text
+    snapshot: JobSnapshot,
+    location: JobLocation,
+    name: str,
+    raw: bytes | None,
+    warnings: list[str],
+    places: dict[str, str],
+) -> NotebookOutputError:
+    if raw is None:
+        headline = f"Notebook job '{snapshot.job_name}' completed without an executed notebook"
+        problems = [
+            f"'{name}' is not in {location.output_archive_uri}",
+            *warnings,
+            "an init script that exits with 0 ends the job as Completed before the notebook has run",
+        ]
+        saved = {}
+    else:
+        headline = f"Notebook job '{snapshot.job_name}' completed, but its executed notebook is none"
+        problems = list(warnings)
+        saved = {"saved": f"its {len(raw)} bytes as they are, under the address above; no output could be read"}
+    return NotebookOutputError(headline, problems=problems, details=places | saved, job_name=snapshot.job_name)
+
+
+def _storable(record: OutputRecord) -> OutputRecord:
+    """Leave out, as problems, texts that Airflow's API (UTF-8) or its database (no NUL) would refuse: one of them would lose all others."""
+    problems = {
+        name: f"output '{name}' holds {what}, which Airflow cannot store; encode it, or write it to S3 and output its URI"
+        for name, value in record.values.items()
+        if (what := _unstorable(value))
+    }
+    values = {name: value for name, value in record.values.items() if name not in problems}
+    return replace(record, values=values, problems=(*record.problems, *problems.values()))
+
+
+def _unstorable(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in text:
+        return "a NUL character"
+    return "half of a surrogate pair" if plain_text(text) != text else ""
+
+
+def _glued_before(
+    executed: NotebookNode | None, declared: DeclaredOutputs, failed: NotebookJobError
+) -> Mapping[str, object]:
+    """Return the declared outputs that the notebook glued before it ended, and say in the error which are known and which are not."""
+    if not declared.types:
+        return {}
+    glued: Mapping[str, object] = {}
+    if executed is not None:
+        scraps = read_scraps(executed)
+        of_scraps = DeclaredOutputs({name: kind for name, kind in declared.types.items() if name in scraps}, ())
+        glued = _storable(read_outputs(executed, of_scraps)).values
+    unknown = [name for name in declared.types if name not in glued]
+    known = f"{', '.join(glued)}: glued before the end, pushed; " if glued else ""
+    rest = f"{', '.join(unknown)}: not known, since variables are recorded after the last cell" if unknown else ""
+    failed.details["outputs"] = f"{known}{rest}".removesuffix("; ")
+    return glued
 
 
 def _without_outputs(

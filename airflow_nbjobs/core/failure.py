@@ -71,6 +71,11 @@ def last_cell_run(executed: NotebookNode) -> int | None:
     return last
 
 
+def plain_text(text: str) -> str:
+    """The text without what neither a log in UTF-8 nor a database holds: half a surrogate pair, NUL."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def strip_ansi(text: str) -> str:
     """The text without terminal escape sequences."""
     return _ANSI.sub("", text)
@@ -138,12 +143,12 @@ def _failed_cell(index: int | None, cell: NotebookNode, error: dict[str, Any]) -
         index=index,
         execution_count=count if isinstance(count, int) else None,
         tags=tags_of(cell),
-        source=source_of(cell),
+        source=plain_text(source_of(cell)),
         ename=_text(error.get("ename")) or "CellExecutionError",
         evalue=strip_ansi(_text(error.get("evalue"))),
-        traceback="\n".join(text[-_TRACEBACK_LINES:]),
+        traceback=plain_text("\n".join(text[-_TRACEBACK_LINES:])),
     )
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return plain_text(value) if isinstance(value, str) else ""

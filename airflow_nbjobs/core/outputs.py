@@ -179,7 +179,10 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
         if problem is not None:
             problems.append(problem)
             continue
-        values[name] = _for_xcom(value, name, warnings)
+        try:
+            values[name] = _for_xcom(value, name, warnings)
+        except RecursionError:
+            problems.append(f"output '{name}' is nested too deep; output a part of it")
     if missing:
         problems.append(_not_recorded(missing, executed))
     return OutputRecord(values, tuple(problems), tuple(warnings), recorded is not None)

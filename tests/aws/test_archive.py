@@ -4,6 +4,7 @@ import gzip
 import io
 import random
 import tarfile
+import tracemalloc
 
 import pytest
 from fakes import archive
@@ -175,3 +176,59 @@ def test_a_failing_connection_is_no_damaged_archive():
 
     with pytest.raises(RuntimeError, match="connection lost"):
         read_archive(Broken(), (NB,))
+
+
+def header_chain(kind, count, size=0):
+    """Headers that claim to describe the next member, one after the other."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1) as packed:
+        for _ in range(count):
+            info = tarfile.TarInfo("x")
+            info.type, info.size = kind, size
+            packed.write(info.tobuf(tarfile.USTAR_FORMAT))
+            for _ in range(-(-size // 1024**2)):
+                packed.write(bytes(1024**2))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_long_name_of_a_gigabyte_is_not_read_into_memory(kind):
+    """``tarfile`` reads such a header whole before it shows the member: a few megabytes would fill the worker."""
+    tracemalloc.start()
+    try:
+        content = read(header_chain(kind, 1, size=1024**3))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert content.members == {}
+    assert "a header of more than 4194304 bytes" in content.problems[0]
+    assert peak < 64 * 1024**2
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_extended_headers_without_end_are_damage(kind):
+    content = read(header_chain(kind, 5000))
+    assert content.members == {}
+    assert "damaged or cut off" in content.problems[0]
+
+
+def test_many_members_take_no_memory_of_their_own():
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1) as packed:
+        block = tarfile.TarInfo("x").tobuf()
+        for _ in range(20):
+            packed.write(block * 1000)
+    tracemalloc.start()
+    try:
+        content = read(buffer.getvalue())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert content.members == {}
+    assert peak < 2 * 1024**2
+
+
+def test_a_member_behind_a_long_name_of_honest_size_is_read():
+    """A path of 50,000 characters is odd, and no attack."""
+    content = read(archive({"sub/" + "x" * 50_000: b"1", "job.ipynb": b"{}"}))
+    assert (content.members, content.problems) == ({"job.ipynb": b"{}"}, ())

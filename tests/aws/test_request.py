@@ -238,6 +238,12 @@ def test_merging_changes_neither_the_request_nor_the_extra():
         ({"InputDataConfig": [{"ChannelName": request_.CHANNEL}]}, request_.CHANNEL, "another ChannelName"),
         ({"InputDataConfig": {"ChannelName": "x"}}, "InputDataConfig", "must be a list"),
         ({"Environment": {"NBJOBS_OWNER": "x", "NBJOBS_A": "y"}}, "NBJOBS_A, NBJOBS_OWNER", "are the operator's"),
+        ({"OutputDataConfig": {"CompressionType": "NONE"}}, "CompressionType", "output.tar.gz"),
+        ({"Environment": {"SM_OUTPUT_NOTEBOOK_NAME": "x"}}, "SM_OUTPUT_NOTEBOOK_NAME", "set by the operator"),
+        ({"Environment": {"AWS_DEFAULT_REGION": "x"}}, "AWS_DEFAULT_REGION", "set by the operator"),
+        ({"Tags": [{"Key": "team", "Value": "a,b"}]}, "Tags: 'team': 'a,b'", "may hold letters"),
+        ({"Tags": [{"Key": "aws:x", "Value": "y"}]}, "Tags: 'aws:x'", "AWS's own"),
+        ({"Tags": "team"}, "Tags", "must be"),
     ],
 )
 def test_extra_request_may_not_touch_what_is_ours(extra, names, remedy):

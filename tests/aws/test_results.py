@@ -1,5 +1,7 @@
 """What a finished job left behind, and the error that explains a failure."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from fakes import ACCOUNT_ID, FakeClients, archive, code, executed, failed_at, notebook
 
@@ -43,8 +45,12 @@ def clients():
 def read(clients):
     """Lets the job end and reads what it left behind."""
 
-    def run(status, *, secondary=None, reason="", members=None, outputs=None, return_output=None):
+    def run(
+        status, *, secondary=None, reason="", members=None, outputs=None, return_output=None, now=None, started=True
+    ):
         clients.jobs.set_status(JOB, status, secondary, reason)
+        if not started:
+            del clients.jobs.descriptions[JOB]["TrainingStartTime"]
         if members is not None:
             body = members if isinstance(members, bytes) else archive(members)
             clients.objects.put(PLACE.output_archive_uri, body, kms_key=None)
@@ -54,7 +60,7 @@ def read(clients):
             declared=declare_outputs(outputs, return_output),
             parameters_text="{'day': 1}",
         )
-        return read_result(clients.jobs.describe(JOB), PLACE, expected, clients)
+        return read_result(clients.jobs.describe(JOB), PLACE, expected, clients, now=now)
 
     return run
 
@@ -316,3 +322,113 @@ def test_an_unreachable_log_is_a_warning_also_when_its_client_crashes_on_the_req
     result = read("Completed", members=notebook_member(executed(RAW)))
     assert result.error is None
     assert "CloudWatch log not read" in result.warnings[0]
+
+
+# -- what a hostile or broken notebook leaves --------------------------------------------------------------------------
+
+
+def glue(name, value):
+    data = {"application/scrapbook.scrap.json+json": {"name": name, "data": value, "encoder": "json", "version": 1}}
+    return [{"output_type": "display_data", "metadata": {}, "data": data}]
+
+
+GLUED = failed_at(
+    notebook(code("glue", outputs=glue("accuracy", 0.5)), code("glue", outputs=glue("rows", "many")), "y = 1 / 0"),
+    3,
+    "ZeroDivisionError",
+    "division by zero",
+)
+
+
+@pytest.mark.parametrize(("status", "secondary"), [("Failed", None), ("Stopped", "MaxRuntimeExceeded")])
+def test_what_was_glued_before_the_end_is_returned_and_the_rest_said_to_be_unknown(read, status, secondary):
+    result = read(
+        status,
+        secondary=secondary,
+        reason="AlgorithmError: x",
+        members=notebook_member(GLUED),
+        outputs={"accuracy": float, "rows": int, "model_uri": str},
+    )
+    assert result.outputs == {"accuracy": 0.5}, "rows is no int"
+    said = result.error.details["outputs"]
+    assert said.startswith("accuracy: glued before the end, pushed")
+    assert "rows, model_uri: not known, since variables are recorded after the last cell" in said
+
+
+def test_without_declared_outputs_a_failure_says_nothing_of_them(read):
+    result = read("Failed", reason="AlgorithmError: x", members=notebook_member(GLUED))
+    assert result.outputs == {}
+    assert "outputs" not in result.error.details
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", {"k": ["\udfff"]}, {"\0": 1}], ids=ascii)
+def test_a_text_that_airflow_cannot_store_is_a_problem_of_its_own_output(read, value):
+    """PostgreSQL refuses NUL, UTF-8 half a surrogate pair: the push would fail, and every later output with it."""
+    result = read(
+        "Completed", members=notebook_member(executed(RAW, {"bad": value, "good": 1})), outputs=["bad", "good"]
+    )
+    assert result.outputs == {"good": 1}
+    (problem,) = result.error.problems
+    assert problem.startswith("output 'bad' holds")
+    str(result.error).encode()
+
+
+def test_an_exception_with_such_a_text_is_still_told(read):
+    ran = failed_at(notebook("x = '\ud800\0'"), 1, "Odd\0Error", "\ud800", ("\udfff\0",))
+    error = read("Failed", reason="AlgorithmError: x", members=notebook_member(ran)).error
+    assert type(error) is NotebookCellError
+    text = str(error)
+    text.encode()
+    assert "\0" not in text
+    assert "Odd" in error.ename
+
+
+DEEP = b'{"nbformat": 4, "nbformat_minor": 4, "metadata": %s, "cells": [{"cell_type": "code", "source": "", "metadata": {}, "outputs": [], "execution_count": 1}]}'
+
+
+@pytest.mark.parametrize("depth", [500, 900, 5_000, 100_000])
+def test_a_notebook_nested_without_end_harms_nobody(read, depth):
+    nested = DEEP % (b'{"a":' * depth + b"1" + b"}" * depth)
+    for status in ("Completed", "Failed"):
+        result = read(status, reason="AlgorithmError: x", members=notebook_member(nested), outputs=["x"])
+        assert result.error is not None
+        assert result.executed_notebook == nested
+
+
+@pytest.mark.parametrize("depth", [300, 900, 20_000])
+def test_an_output_nested_without_end_is_a_problem_and_the_others_are_returned(read, depth):
+    deep = {"type": "builtins.list", "json": "[" * depth + "]" * depth}
+    result = read(
+        "Completed", members=notebook_member(executed(RAW, {"deep": deep, "good": 1})), outputs=["deep", "good"]
+    )
+    assert result.outputs["good"] == 1
+    if "deep" not in result.outputs:
+        assert "output 'deep'" in result.error.problems[0]
+
+
+def test_an_executed_notebook_that_is_none_is_named_and_saved(read):
+    result = read("Completed", members=notebook_member("Schlüssel".encode("latin-1")))
+    text = str(result.error)
+    assert "completed, but its executed notebook is none" in text
+    assert "not UTF-8" in text
+    assert "its 9 bytes as they are" in text
+    assert PLACE.executed_notebook_uri in text
+
+
+def test_an_archive_that_may_only_be_late_is_asked_for_again(read, clients):
+    """A job that has just ended: its results are paid for, and may be a moment behind its status."""
+    at_end = datetime(2026, 11, 22, 3, 1, 30, tzinfo=UTC)
+    with pytest.raises(NotebookJobServiceError, match="is not in S3 yet") as caught:
+        read("Completed", now=at_end + timedelta(seconds=30))
+    assert caught.value.is_retryable
+    assert type(read("Completed", now=at_end + timedelta(seconds=61)).error) is NotebookOutputError
+    damaged = read("Completed", members=b"no archive", now=at_end)
+    assert "damaged or cut off" in str(damaged.error), "it is there, and will not change"
+
+
+def test_a_job_that_never_had_an_instance_has_no_archive_to_wait_for(read, clients):
+    clients.jobs.descriptions[JOB]["SecondaryStatusTransitions"] = []
+    result = read(
+        "Failed", reason="CapacityError: none", now=datetime(2026, 11, 22, 3, 1, 30, tzinfo=UTC), started=False
+    )
+    assert type(result.error) is NotebookJobCapacityError
