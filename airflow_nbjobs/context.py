@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import BaseOperator, Context
 
+_MOST_EARLIER = 8
 _SHOWN_CHARACTERS = 200  # of each parameter in an error text
 
 
@@ -67,6 +68,15 @@ def generation(ti: Any) -> int:
     may have one number: then what became of the earlier jobs decides, as for a retry.
     """
     return int(ti.max_tries)
+
+
+def earlier_generations(ti: Any, retries: int) -> list[int]:
+    """
+    Return the generations that the task may have had before its last clear, newest first, at most 8; none where it was never cleared.
+
+    Counted with the ``retries`` of now: of lives under others some are missed. Names that were never used are asked for in vain.
+    """
+    return list(range(generation(ti) - 1, retries - 1, -1))[:_MOST_EARLIER]
 
 
 def is_first_try(ti: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs import context as task_context
 from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout, job_xcom
 from airflow_nbjobs.announcement import Announcement
-from airflow_nbjobs.aws.job import Begin, Refused, Staged, Submission, instance_choices, submit
+from airflow_nbjobs.aws.job import Begin, Refused, Staged, Submission, instance_choices, stop_abandoned, submit
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
 from airflow_nbjobs.core.arguments import seconds
 from airflow_nbjobs.core.errors import (
@@ -122,6 +122,8 @@ class Execution:
             job: PreparedJob | None = None
             try:
                 job = prepare(self._operator, self._context)
+                if turn == Turn():
+                    self._stop_abandoned(job)
                 outcome = submit(
                     job,
                     self._operator.hook.clients,
@@ -147,6 +149,16 @@ class Execution:
                 staged_sha256=staged.sha256 if staged else turn.staged_sha256,
             )
             turn = self._wait_for_turn(refused, cause, outcome.error, job)
+
+    def _stop_abandoned(self, job: PreparedJob) -> None:
+        operator = self._operator
+        if not (operator.wait_for_completion and operator.stop_on_kill):
+            return  # nobody has promised that a job ends with its task
+        generations = task_context.earlier_generations(self._ti, int(operator.retries or 0))
+        try:
+            stop_abandoned(job, generations, operator.hook.clients, log=operator.log)
+        except NotebookJobError as error:
+            operator.log.warning("Jobs from before the task was cleared may still run: %s", error.headline)
 
     def _beginning(self, turn: Turn) -> Begin:
         """Return where a leg begins: a first try, and one whose request was plainly refused, need not ask for the name first."""

@@ -1,14 +1,16 @@
 """The first leg of a notebook task: submit or adopt, push what links need, then defer."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from fakes import REGION, executed, task_context
 from operator_tasks import RAW, Tasks, defer, end
 
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
+    NotebookJobServiceError,
 )
 
 
@@ -149,7 +151,62 @@ def test_a_clear_begins_a_new_generation_with_a_job_of_its_own(task, clients):
     defer(task(retries=2), task_context(max_tries=2))
     defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=3))
     assert len(clients.jobs.descriptions) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [({}, "Stopping"), ({"stop_on_kill": False}, "InProgress"), ({"wait_for_completion": False}, "InProgress")],
+    ids=str,
+)
+def test_a_cleared_task_stops_the_job_that_its_earlier_life_has_left_running(task, clients, arguments, status):
+    """Its triggerer was down when the user cleared it, or its worker had died without a retry: nobody else stops the job."""
+    defer(task(retries=2), task_context(max_tries=2))
+    (first,) = clients.jobs.descriptions
+    with contextlib.suppress(TaskDeferred):
+        task(task_id="t2", retries=2, **arguments).execute(task_context(try_number=2, max_tries=3))
+    assert len(clients.jobs.descriptions) == 2
+    assert clients.jobs.descriptions[first]["TrainingJobStatus"] == status
+
+
+def test_a_cleared_task_leaves_alone_what_only_has_its_earlier_name(task, clients):
+    defer(task(retries=2), task_context(max_tries=2))
+    (description,) = clients.jobs.descriptions.values()
+    description["Environment"] = {}
+    defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=3))
+    assert description["TrainingJobStatus"] == "InProgress"
+
+
+def test_a_cleared_task_runs_though_its_earlier_job_cannot_be_stopped(task, clients):
+    defer(task(retries=2), task_context(max_tries=2))
+    clients.jobs.errors["stop"] = [NotebookJobServiceError("denied", code="AccessDenied")]
+    defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=3))
+    assert len(clients.jobs.descriptions) == 2
+
+
+def test_a_retry_asks_for_no_earlier_life(task, clients):
+    defer(task(retries=2), task_context(max_tries=2))
+    clients.jobs.calls.clear()
+    defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=2))
+    assert [called for called, _ in clients.jobs.calls] == ["describe"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 5), (5, 2), (2, 1), (0, 3)])
+def test_retries_edited_between_two_tries_change_nothing_about_the_job(task, clients, before, after):
+    """Airflow keeps max_tries; the second try adopts what the first has started."""
+    defer(task(retries=before), task_context(max_tries=before))
+    deferred = defer(task(task_id="t2", retries=after), task_context(try_number=2, max_tries=before))
+    assert deferred.trigger.was_adopted
+    assert len(clients.jobs.descriptions) == 1
     assert clients.jobs.count("stop") == 0
+
+
+def test_a_clear_after_retries_was_lowered_runs_the_notebook_anew(task, clients):
+    """Both lives have one max_tries then; what became of the first job decides."""
+    defer(task(retries=2), task_context(max_tries=2))
+    end(clients, "Failed", reason="AlgorithmError: x")
+    deferred = defer(task(task_id="t2", retries=1), task_context(try_number=2, max_tries=2))
+    assert not deferred.trigger.was_adopted
+    assert len(clients.jobs.descriptions) == 2
 
 
 def test_a_retry_hands_over_the_results_of_a_job_that_has_completed_meanwhile(task, clients):

@@ -6,18 +6,19 @@ Called by the operator and by ``nbjobs run``; every AWS call goes through a port
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_nbjobs.aws import staging
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.prepare import INPUT_DIGEST_VARIABLE
 from airflow_nbjobs.aws.translate import ZeroQuotaError, is_throttled
-from airflow_nbjobs.core.attempts import Decision, Step, decide
+from airflow_nbjobs.core.attempts import OWNER_VARIABLE, Decision, Step, decide
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.prepare import PreparedJob
@@ -164,6 +165,27 @@ def submit(
     raise NotebookJobServiceError(
         f"no free training-job name among {_MOST_ATTEMPTS} for '{job.run.label}'", code="ResourceInUse"
     )
+
+
+def stop_abandoned(job: PreparedJob, generations: Iterable[int], clients: AwsClients, *, log: Log) -> None:
+    """
+    Stop the jobs that earlier lives of this task have left running.
+
+    A user has cleared the task since; where no triggerer was there to be told, or a worker had died without a retry, nobody has stopped them.
+
+    :raises NotebookJobServiceError: SageMaker could not be asked, or did not stop one.
+    """
+    for generation in generations:
+        earlier = replace(job, run=replace(job.run, key=replace(job.run.key, generation=generation)))
+        for attempt in range(_MOST_ATTEMPTS):
+            snapshot = clients.jobs.describe(earlier.location(attempt).job_name)
+            if snapshot is None:
+                break
+            if snapshot.state is JobState.RUNNING and snapshot.environment.get(OWNER_VARIABLE) == earlier.owner(
+                attempt
+            ):
+                log.info("Stopping training job '%s': the task was cleared since", snapshot.job_name)
+                clients.jobs.stop(snapshot.job_name)
 
 
 def _create(
