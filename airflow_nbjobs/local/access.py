@@ -1,8 +1,9 @@
 """
-Who may call: the owner of the key, from this machine, and no web page.
+Who may call: the owner of the key, from this machine (and under the host names that the owner allowed), and no web page.
 
 The server executes what it is sent, so each request to each service must carry the access key id that was made at start. Signatures are not
-verified: on loopback the random id is enough, since nobody else can see it pass. Pure: decides on the WSGI environment, before anything is read.
+verified: on loopback, and on a network of the owner's own containers, the random id is enough, since nobody else can see it pass. Pure: decides on
+the WSGI environment, before anything is read.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from airflow_nbjobs.local.wire import Caller, Environ, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/[^/]+/([^/]+)/([^/]+)/aws4_request")
 _SIGV2 = re.compile(r"AWS ([^:\s]+):")
@@ -32,18 +37,22 @@ def parse_caller(environ: Environ) -> Caller:
     return Caller(query.get("AWSAccessKeyId", [""])[0], region="", service="s3" if "AWSAccessKeyId" in query else "")
 
 
-def check_access(environ: Environ, caller: Caller, access_key_id: str) -> None:
+def check_access(
+    environ: Environ, caller: Caller, access_key_id: str, *, allowed_hosts: Collection[str] = frozenset()
+) -> None:
     """
     Refuse what the owner did not send.
 
+    :param allowed_hosts: names, in lower case and without a port, under which others than this machine may call.
     :raises ServiceError: 403, with what to do.
     """
     host = str(environ.get("HTTP_HOST", ""))
-    if not _is_loopback(host):
+    name = _host_name(host)
+    if not _is_loopback(name) and name not in allowed_hosts:
         # A name that a stranger's DNS points here ("rebinding") would make us a part of their page's origin.
         raise ServiceError(
             "AccessDeniedException",
-            f"The embedded SageMaker answers to 127.0.0.1 and localhost, not to the host name {host!r}.",
+            f"The embedded SageMaker answers to {', '.join(['127.0.0.1', 'localhost', *sorted(allowed_hosts)])}, not to the host name {host!r}.",
             403,
         )
     if "HTTP_ORIGIN" in environ:
@@ -57,13 +66,16 @@ def check_access(environ: Environ, caller: Caller, access_key_id: str) -> None:
         raise ServiceError(
             _NO_KEY.get(caller.service, "UnrecognizedClientException"),
             f"The embedded SageMaker runs only what its owner sends; this request carries {found}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
-            "to what `nbjobs local` printed at start (also in its --ready-file); they change with each start.",
+            "to what `nbjobs local` printed at start (also in its --ready-file), or to what its --key-file holds; without that file they change with each start.",
             403,
         )
 
 
-def _is_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+def _host_name(host: str) -> str:
+    return (host.rpartition(":")[0] if re.search(r":\d+$", host) else host).lower()
+
+
+def _is_loopback(name: str) -> bool:
     if name == "localhost":
         return True
     try:

@@ -8,23 +8,22 @@ training jobs: a notebook that waits for the transform job it has started would 
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_nbjobs.local.batch_jobs import BatchJob, BatchOutcome
-from airflow_nbjobs.local.container import Failure, WorkDir, start_container
+from airflow_nbjobs.local.container import Failure, start_container
 from airflow_nbjobs.local.jobs import IN_PROGRESS
 from airflow_nbjobs.local.logs import LogStream
 from airflow_nbjobs.local.slots import Run, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from airflow_nbjobs.local.clients import ServiceClients
+    from airflow_nbjobs.local.container import WorkDir
     from airflow_nbjobs.local.facts import ServerFacts
     from airflow_nbjobs.local.image import Image
     from airflow_nbjobs.local.resources import Resources
@@ -129,7 +128,7 @@ class BatchRunner:
 
     def _run(self, run: _Run) -> None:
         settings = self._platform.settings
-        work = WorkDir(Path(tempfile.mkdtemp(prefix=f"{run.job.name}-", dir=settings.jobs_dir)))
+        work = settings.work_dir(run.job.name)
         try:
             outcome = self._execute(run, work)
         except JobError as error:
@@ -142,7 +141,7 @@ class BatchRunner:
         ended = run.change(lambda job: job.concluded(outcome, now=time.time()))
         LOG.info("%s %s %s in %.1f s", run.job.kind.words, ended.name, ended.status, time.time() - ended.created)
         if not settings.keep_work:
-            shutil.rmtree(work.path, ignore_errors=True)
+            work.remove()
 
     def _execute(self, run: _Run, work: WorkDir) -> BatchOutcome:
         if run.stop.is_set():

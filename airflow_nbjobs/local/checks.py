@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.facts import NAMESPACE_WAYS
 from airflow_nbjobs.local.storage import has_objects, parse_s3_uri
 from airflow_nbjobs.local.wire import ServiceError
 
@@ -28,7 +29,7 @@ def check_features(request: Mapping[str, Any], *, way: str) -> None:
 
     :raises ServiceError: names the field.
     """
-    if request.get("EnableNetworkIsolation") and way == "none":
+    if request.get("EnableNetworkIsolation") and way not in NAMESPACE_WAYS:
         raise ServiceError(
             "ValidationException", "The embedded SageMaker has no namespaces here, and so no EnableNetworkIsolation."
         )

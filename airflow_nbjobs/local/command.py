@@ -6,6 +6,7 @@ Called by the CLI, and by ``python -m airflow_nbjobs.local``. Heavy imports wait
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import select
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.local.facts import ServerFacts
     from airflow_nbjobs.local.probe import Isolation
 
+LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 4599
 DEFAULT_REGION = "eu-west-1"
 _NEEDED = ("boto3", "moto", "flask", "flask_cors", "werkzeug")
@@ -33,7 +35,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULT_PORT,
         metavar="N",
-        help=f"port on 127.0.0.1; 0 takes a free one (default {DEFAULT_PORT})",
+        help=f"port; 0 takes a free one (default {DEFAULT_PORT})",
+    )
+    parser.add_argument(
+        "--bind",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="IPv4 address to listen on; another than loopback needs --key-file, for a network of your own containers only (default 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="host name under which others call, as in their endpoint_url; may be repeated (default: loopback's names and --bind only)",
+    )
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="PATH",
+        help="take the key from this AWS credentials file, which everybody may not read (default: a new key at each start)",
     )
     parser.add_argument(
         "--data",
@@ -57,16 +78,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--isolation",
-        choices=("auto", "userns", "root", "none"),
+        choices=("auto", "userns", "root", "none", "direct"),
         default="auto",
-        help="how jobs are kept apart (default: the best that works)",
+        help="how jobs are kept apart (default: the best that works); direct: not at all, in a container of the server's own",
     )
     parser.add_argument(
         "--jobs",
         type=int,
-        default=os.cpu_count() or 1,
         metavar="N",
-        help="how many jobs run at once; others wait (default: the number of CPUs)",
+        help="how many jobs run at once; others wait (default: the number of CPUs; with --isolation direct always 1)",
     )
     parser.add_argument(
         "--exit-with-stdin",
@@ -86,20 +106,31 @@ def run(args: argparse.Namespace) -> int:
     ends = _catch_signals()
     from airflow_nbjobs.local.facts import write_ready_file
     from airflow_nbjobs.local.image import ImageError
+    from airflow_nbjobs.local.keys import KeyFileError, read_key_file
     from airflow_nbjobs.local.probe import IsolationError
     from airflow_nbjobs.local.server import PortInUseError, ServerSettings, serve
 
-    settings = ServerSettings(args.port, args.data, args.region, args.image_prefix, args.isolation, max(1, args.jobs))
     try:
+        settings = ServerSettings(
+            args.port,
+            args.data,
+            args.region,
+            args.image_prefix,
+            args.isolation,
+            _parallel_jobs(args),
+            bind=args.bind,
+            allow_hosts=tuple(args.allow_host),
+            key=read_key_file(args.key_file) if args.key_file else None,
+        )
         with serve(settings) as server:
             if args.ready_file:
                 write_ready_file(server.facts, args.ready_file)
-            sys.stdout.write(_welcome(server.facts, server.isolation))
+            sys.stdout.write(_welcome(server.facts, server.isolation, args))
             sys.stdout.flush()
             ends.wait(args.exit_with_stdin)
             if args.ready_file:
                 args.ready_file.unlink(missing_ok=True)
-    except (ImageError, IsolationError, PortInUseError) as error:
+    except (ImageError, IsolationError, KeyFileError, PortInUseError) as error:
         sys.stderr.write(f"nbjobs local: {error}\n")
         return 2
     return 0
@@ -118,7 +149,28 @@ def _problem(args: argparse.Namespace) -> str | None:
         return f"no SageMaker Distribution account is known for the region {args.region!r}; known: {', '.join(DISTRIBUTION_ACCOUNTS)}"
     if args.ready_file and not args.ready_file.absolute().parent.is_dir():
         return f"the folder of --ready-file {args.ready_file} does not exist"
+    if args.isolation == "direct" and (args.jobs or 1) > 1:
+        return f"--isolation direct runs one training job at a time, which has /opt/ml to itself, not {args.jobs}"
+    return _problem_of_address(args)
+
+
+def _problem_of_address(args: argparse.Namespace) -> str | None:
+    try:
+        address = ipaddress.IPv4Address(args.bind)
+    except ValueError:
+        return f"--bind takes an IPv4 address, such as 127.0.0.1 or 0.0.0.0, not {args.bind!r}"
+    if address.is_loopback:
+        return None
+    if args.key_file is None:
+        return f"--bind {args.bind} lets others than this machine call, and who calls runs code here: give a key with --key-file"
+    if address.is_unspecified and not args.allow_host:
+        return f"--bind {args.bind} needs the name under which others call: --allow-host NAME"
     return None
+
+
+def _parallel_jobs(args: argparse.Namespace) -> int:
+    default = 1 if args.isolation == "direct" else os.cpu_count() or 1
+    return max(1, default if args.jobs is None else int(args.jobs))
 
 
 def _forget_aws_settings() -> None:
@@ -159,20 +211,29 @@ def _catch_signals() -> _Ends:
     return ends
 
 
-def _welcome(facts: ServerFacts, isolation: Isolation) -> str:
+def _welcome(facts: ServerFacts, isolation: Isolation, args: argparse.Namespace) -> str:
     from airflow_nbjobs.local.probe import DESCRIPTIONS, NOT_ISOLATED
 
+    names = "".join(f", for callers of {name}" for name in args.allow_host)
     lines = [
-        f"The embedded SageMaker is ready at {facts.endpoint_url} (Ctrl-C ends it and its jobs)",
+        f"The embedded SageMaker is ready at {facts.endpoint_url}{names} (Ctrl-C ends it and its jobs)",
         "",
-        "boto3, the AWS CLI:",
-        *(f"  export {name}={shlex.quote(value)}" for name, value in facts.environment().items()),
-        "Airflow:",
-        f"  export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(facts.airflow_connection())}",
+        *(_key_lines(facts) if args.key_file is None else [f"The key is the one in {args.key_file}."]),
         "",
         f"isolation: {isolation.way}: {DESCRIPTIONS[isolation.way]}",
         *(f"  passed over: {note}" for note in isolation.notes),
         f"  {NOT_ISOLATED}",
         "It runs trusted code only: whoever has the key runs code as you.",
     ]
+    if args.bind != LOOPBACK:
+        lines.append("Signatures are not verified: whoever can read its traffic has the key.")
     return "\n".join(lines) + "\n"
+
+
+def _key_lines(facts: ServerFacts) -> list[str]:
+    return [
+        "boto3, the AWS CLI:",
+        *(f"  export {name}={shlex.quote(value)}" for name, value in facts.environment().items()),
+        "Airflow:",
+        f"  export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(facts.airflow_connection())}",
+    ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,18 +25,25 @@ if TYPE_CHECKING:
     from airflow_nbjobs.local.facts import ServerFacts
     from airflow_nbjobs.local.image import Image
 
+DIRECT_OPT_ML, DIRECT_HOME = Path("/opt/ml"), Path("/home/sagemaker-user")
+_CLAIM = ".nbjobs-local"  # in a folder of the two: its content is a job's, and goes
 _SCRIPT = Path(__file__).with_name("isolation.py")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkDir:
-    """A job's folders on the host."""
+    """
+    A job's folders on the host.
+
+    :param is_direct: the container's places are the host's own of these names, which one job at a time may have; others lie below ``path``.
+    """
 
     path: Path
+    is_direct: bool = False
 
     @property
     def opt_ml(self) -> Path:
-        return self.path / "ml"
+        return DIRECT_OPT_ML if self.is_direct else self.path / "ml"
 
     @property
     def tmp(self) -> Path:
@@ -43,7 +51,7 @@ class WorkDir:
 
     @property
     def home(self) -> Path:
-        return self.path / "home"
+        return DIRECT_HOME if self.is_direct else self.path / "home"
 
     @property
     def root(self) -> Path:
@@ -55,11 +63,47 @@ class WorkDir:
         return self.path / "bin"
 
     def make(self) -> None:
+        if self.is_direct:
+            empty_direct_folders()
         for folder in ("input/config", "input/data", "output/data", "model", "code"):
             (self.opt_ml / folder).mkdir(parents=True)
         for path in (self.tmp, self.home, self.root, self.bin):
-            path.mkdir()
+            path.mkdir(exist_ok=self.is_direct)
         self.tmp.chmod(0o1777)
+
+    def remove(self) -> None:
+        if self.is_direct:
+            empty_direct_folders()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def claim_direct_folders() -> str | None:
+    """
+    Take the host's ``/opt/ml`` and ``/home/sagemaker-user`` for jobs, which empties them; returns why that may not be.
+
+    They must be missing, empty, or marked as taken by a server before: nobody's files are removed.
+    """
+    for folder in (DIRECT_OPT_ML, DIRECT_HOME):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()) and not (folder / _CLAIM).exists():
+                return f"{folder} holds files that are not the embedded SageMaker's own"
+            (folder / _CLAIM).touch()
+        except OSError as error:
+            return f"{folder} cannot be used: {error.strerror}"
+    empty_direct_folders()
+    return None
+
+
+def empty_direct_folders() -> None:
+    for folder in (DIRECT_OPT_ML, DIRECT_HOME):
+        for path in folder.iterdir():
+            if path.name == _CLAIM:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 @dataclass(frozen=True, slots=True)

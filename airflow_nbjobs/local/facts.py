@@ -15,6 +15,7 @@ from pathlib import Path
 ACCOUNT_ID = "123456789012"
 ROLE_NAME = "NotebookJobs"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+NAMESPACE_WAYS = frozenset({"userns", "root"})  # of isolation, in which a job can be kept off the network
 DISTRIBUTION_PARAMETER = "/aws/service/sagemaker-distribution/ecr-account-id"
 
 # Source: the SageMaker SDK's image_uri_config/sagemaker-distribution.json (2.257), the regions that it lists.
@@ -51,7 +52,7 @@ class ServerFacts:
     What a client must know; exactly the ready file's content.
 
     :param access_key_id: random at each start; whoever carries it may run code as the server's user.
-    :param isolation: ``userns``, ``root`` or ``none``, see ``isolation.py``.
+    :param isolation: ``userns``, ``root``, ``none`` or ``direct``, see ``probe.py``.
     """
 
     endpoint_url: str
@@ -87,14 +88,17 @@ class ServerFacts:
         )
 
 
-def build_facts(*, port: int, region: str, access_key_id: str, secret_access_key: str, isolation: str) -> ServerFacts:
+def build_facts(
+    *, port: int, region: str, access_key_id: str, secret_access_key: str, isolation: str, host: str = "127.0.0.1"
+) -> ServerFacts:
     """
     Return the facts of a server on ``port``.
 
+    :param host: an address under which it, and its jobs, reach it themselves.
     :raises KeyError: no SageMaker Distribution account is published for ``region``.
     """
     return ServerFacts(
-        endpoint_url=f"http://127.0.0.1:{port}",
+        endpoint_url=f"http://{host}:{port}",
         access_key_id=access_key_id,
         secret_access_key=secret_access_key,
         region=region,

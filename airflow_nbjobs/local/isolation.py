@@ -8,8 +8,8 @@ The process tree, and who ends whom, so that no job outlives the server::
 
     server ──(control pipe; parent-death signal)── outer ──(parent-death signal; life pipe)── init, PID 1 ── entrypoint ── kernel …
 
-``init`` exists only in the namespace ways: a PID namespace dies with its PID 1. In the way ``none`` the outer process is the supervisor: it adopts
-orphans (Linux) and kills the whole tree.
+``init`` exists only in the namespace ways: a PID namespace dies with its PID 1. In the ways ``none`` and ``direct`` the outer process is the
+supervisor: it adopts orphans (Linux) and kills the whole tree.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ContainerSpec:
     """
     What the container is; written as JSON by the server.
 
-    :param way: ``userns``, ``root`` or ``none``.
+    :param way: ``userns``, ``root``, ``none`` or ``direct``.
     :param root: empty directory of the job: mount point of the private file system tree.
     :param opt_ml: directory that becomes ``/opt/ml``.
     :param tmp: directory that becomes ``/tmp``.
@@ -121,7 +121,7 @@ def main(spec_path: str) -> int:
     # A stop that comes before the entrypoint runs must be kept, not lost: PID 1 of a namespace ignores what it has no handler for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     try:
-        return _run_supervised(spec) if spec.way == "none" else _run_in_namespaces(spec)
+        return _run_supervised(spec) if spec.way in {"none", "direct"} else _run_in_namespaces(spec)
     except OSError as error:
         _report(spec, "setup", error)
         return SETUP_FAILED

@@ -13,17 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.local.container import WorkDir, start_container
+from airflow_nbjobs.local.container import WorkDir, claim_direct_folders, start_container
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_nbjobs.local.image import Image
 
-WAYS = ("userns", "root", "none")
+WAYS = (
+    "userns",
+    "root",
+    "none",
+)  # in the order in which ``auto`` tries them; ``direct`` is taken only when it is asked for
 DESCRIPTIONS = {
     "userns": "each job in its own user, mount and process namespaces: private /opt/ml, /tmp, /home/sagemaker-user and /proc",
     "root": "each job in its own mount and process namespaces (we are root): private /opt/ml, /tmp, /home/sagemaker-user and /proc",
+    "direct": "no namespaces, one training job at a time: it has this machine's /opt/ml and /home/sagemaker-user, which are emptied after it; for a container "
+    "that the server has to itself. Transform and processing jobs run as in the way none",
     "none": "no namespaces: the driver runs as a copy rewritten to each job's folders; notebooks that name /opt/ml themselves do not work",
 }
 NOT_ISOLATED = "not isolated: the network, the other files that you may read or write, the Python environment (pip install changes it), CPU and memory"
@@ -67,8 +73,10 @@ def try_way(way: str, image: Image) -> str | None:
         return None if os.name == "posix" else "needs a POSIX system"
     if sys.platform != "linux":
         return "needs Linux"
-    if way == "root" and os.geteuid() != 0:
+    if way in {"root", "direct"} and os.geteuid() != 0:
         return "needs root"
+    if way == "direct":
+        return claim_direct_folders()
     with tempfile.TemporaryDirectory(prefix="nbjobs-probe-") as folder:
         work = WorkDir(Path(folder, "work"))
         work.make()

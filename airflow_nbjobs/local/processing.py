@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs.local import storage
 from airflow_nbjobs.local.batch_jobs import BatchOutcome
 from airflow_nbjobs.local.batch_runner import JobError, Launch, Platform, merged_environment, read_text, regular_files
+from airflow_nbjobs.local.facts import NAMESPACE_WAYS
 from airflow_nbjobs.local.image import is_pullable
 from airflow_nbjobs.local.models import repository
 from airflow_nbjobs.local.wire import ServiceError
@@ -66,7 +67,7 @@ def _unsupported(request: Mapping[str, Any], way: str) -> Iterator[str]:
         for name in ("ContainerEntrypoint", "ContainerArguments")
         if name in request["AppSpecification"]
     )
-    if request.get("NetworkConfig", {}).get("EnableNetworkIsolation") and way == "none":
+    if request.get("NetworkConfig", {}).get("EnableNetworkIsolation") and way not in NAMESPACE_WAYS:
         yield "NetworkConfig.EnableNetworkIsolation without namespaces"
     for source in request.get("ProcessingInputs", ()):
         yield from _unsupported_in_input(source)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -62,6 +61,10 @@ class RunnerSettings:
     keep_work: bool
     stop_grace_seconds: float = STOP_GRACE_SECONDS
 
+    def work_dir(self, job_name: str) -> WorkDir:
+        """Return a job's folders, not yet made but for the one that holds them."""
+        return WorkDir(Path(tempfile.mkdtemp(prefix=f"{job_name}-", dir=self.jobs_dir)), is_direct=self.way == "direct")
+
 
 @dataclass(slots=True)
 class _Run(Run):
@@ -104,7 +107,7 @@ class Runner:
 
     def _run(self, run: _Run) -> None:
         job = self._registry.get(run.name)
-        work = WorkDir(Path(tempfile.mkdtemp(prefix=f"{run.name}-", dir=self._settings.jobs_dir)))
+        work = self._settings.work_dir(run.name)
         try:
             outcome = self._execute(run, job, work)
         except Exception:
@@ -117,7 +120,7 @@ class Runner:
             "%s %s/%s in %.1f s", run.name, ended.status, ended.secondary_status, (ended.ended or 0) - ended.created
         )
         if not self._settings.keep_work:
-            shutil.rmtree(work.path, ignore_errors=True)
+            work.remove()
 
     def _execute(self, run: _Run, job: TrainingJob, work: WorkDir) -> Outcome:
         if run.stop.is_set():

@@ -1,5 +1,5 @@
 """
-The embedded SageMaker: one WSGI server on loopback, with everything behind it.
+The embedded SageMaker: one WSGI server, on loopback unless told otherwise, with everything behind it.
 
 Started by ``command.py``. Routes each request by the service that its signature names, after ``access.py`` has let it in.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import socket
 import tempfile
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from airflow_nbjobs.local.facts import ROLE_NAME, ServerFacts, build_facts
 from airflow_nbjobs.local.faults_http import CONTROL_SERVICE, FaultLayer
 from airflow_nbjobs.local.faults_jobs import JobScripts
 from airflow_nbjobs.local.image import Image, inspect_image
+from airflow_nbjobs.local.keys import Key, generate_key
 from airflow_nbjobs.local.operations import SageMakerOperations
 from airflow_nbjobs.local.probe import Isolation, choose_isolation
 from airflow_nbjobs.local.registry import JobRegistry
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+_SPECIAL_ADDRESSES = frozenset({"127.0.0.1", "0.0.0.0"})  # noqa: S104 - the first is a host name anyway, the second none
 TARGET = "SageMaker."
 TRUST_POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
 
@@ -63,7 +64,10 @@ class ServerSettings:
 
     :param port: 0 takes a free one.
     :param data_dir: where jobs' folders are kept; absent: a private temporary folder, removed at the end.
-    :param isolation: ``auto`` or one of ``probe.WAYS``.
+    :param isolation: ``auto``, ``direct`` or one of ``probe.WAYS``.
+    :param bind: IPv4 address to listen on.
+    :param allow_hosts: host names under which requests may come, beside loopback's and ``bind`` itself.
+    :param key: absent: one is made.
     """
 
     port: int
@@ -72,6 +76,18 @@ class ServerSettings:
     image_prefix: Path
     isolation: str
     parallel_jobs: int
+    bind: str = "127.0.0.1"
+    allow_hosts: tuple[str, ...] = ()
+    key: Key | None = None
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        return frozenset(name.lower() for name in self.allow_hosts) | ({self.bind} - _SPECIAL_ADDRESSES)
+
+    @property
+    def own_host(self) -> str:
+        """Where the server reaches itself."""
+        return "127.0.0.1" if self.bind in _SPECIAL_ADDRESSES else self.bind
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +99,9 @@ class RunningServer:
 class Application:
     """The WSGI application. ``operations`` comes last, since its clients call this very application."""
 
-    def __init__(self, facts: ServerFacts) -> None:
+    def __init__(self, facts: ServerFacts, allowed_hosts: frozenset[str]) -> None:
         self._facts = facts
+        self._allowed_hosts = allowed_hosts
         self._backends = Backends(facts)
         self.faults = FaultLayer()
         self.operations: SageMakerOperations | None = None
@@ -92,7 +109,7 @@ class Application:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Response:
         caller = parse_caller(environ)
         try:
-            check_access(environ, caller, self._facts.access_key_id)
+            check_access(environ, caller, self._facts.access_key_id, allowed_hosts=self._allowed_hosts)
             if caller.service == CONTROL_SERVICE:
                 return self.faults.control(environ, start_response)
             answer = (
@@ -134,22 +151,25 @@ def serve(settings: ServerSettings) -> Iterator[RunningServer]:
     """
     Run the server in threads of this process until the block ends; then kill the jobs and remove what was made.
 
-    :raises PortInUseError: settings.port is taken.
+    :raises PortInUseError: settings.port is taken, or settings.bind is no address of this machine.
     :raises ImageError: the image's environment does not work.
     :raises IsolationError: the isolation that was asked for does not work.
     """
-    listener = _listen(settings.port)
+    key = settings.key or generate_key()
+    listener = _listen(settings.bind, settings.port)
     try:
         image = inspect_image(settings.image_prefix)
         isolation = choose_isolation(settings.isolation, image)
         facts = build_facts(
             port=listener.getsockname()[1],
             region=settings.region,
-            access_key_id=f"AKIALOCAL{secrets.token_hex(16).upper()}",
-            secret_access_key=secrets.token_urlsafe(30),
+            access_key_id=key.access_key_id,
+            secret_access_key=key.secret_access_key,
             isolation=isolation.way,
+            host=settings.own_host,
         )
-        with _jobs_dir(settings.data_dir) as jobs_dir, _listening(listener, facts) as application:
+        application = Application(facts, settings.allowed_hosts)
+        with _jobs_dir(settings.data_dir) as jobs_dir, _listening(listener, application):
             clients = connect(facts)
             runners = _assemble(application, settings, facts=facts, image=image, jobs_dir=jobs_dir, clients=clients)
             try:
@@ -177,7 +197,9 @@ def _assemble(
         jobs_dir, facts.isolation, settings.parallel_jobs, keep_work=settings.data_dir is not None
     )
     runner = Runner(runner_settings, facts=facts, image=image, registry=registry, clients=clients)
-    platform = Platform(runner_settings, facts, image, clients)
+    # A notebook that waits for the transform job it has started holds /opt/ml: such jobs then take folders of their own.
+    batch_settings = replace(runner_settings, way="none") if facts.isolation == "direct" else runner_settings
+    platform = Platform(batch_settings, facts, image, clients)
     batch_runner = BatchRunner(platform)
     batch = BatchOperations(platform, batch_runner)
     scripts = JobScripts(registry, clients)
@@ -188,16 +210,16 @@ def _assemble(
     return runner, batch_runner
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(address: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((address, port))
         listener.listen(128)
     except OSError as error:
         listener.close()
         raise PortInUseError(
-            f"port {port} of 127.0.0.1 cannot be used: {error.strerror}; choose another with --port (0 takes a free one)"
+            f"port {port} of {address} cannot be used: {error.strerror}; choose another with --port (0 takes a free one)"
         ) from error
     return listener
 
@@ -217,7 +239,7 @@ def _jobs_dir(data_dir: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _listening(listener: socket.socket, facts: ServerFacts) -> Iterator[Application]:
+def _listening(listener: socket.socket, application: Application) -> Iterator[None]:
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
@@ -232,13 +254,12 @@ def _listening(listener: socket.socket, facts: ServerFacts) -> Iterator[Applicat
         def log_request(self, *_: object) -> None:
             """One line for each request would bury what matters."""
 
-    application = Application(facts)
     host, port = listener.getsockname()
     server = make_server(host, port, application, threaded=True, request_handler=Handler, fd=os.dup(listener.fileno()))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="server", daemon=True)
     thread.start()
     try:
-        yield application
+        yield
     finally:
         server.shutdown()
         server.server_close()
