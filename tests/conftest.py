@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # At import, not in a fixture: Airflow and boto3 read these when they are first imported, which may be while tests are collected.
-for _name in [name for name in os.environ if name.startswith(("AWS_", "AIRFLOW"))]:
-    del os.environ[_name]
+_removed = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("AWS_", "AIRFLOW"))}
 _home = tempfile.mkdtemp(prefix="nbjobs-tests-")
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ |= {
@@ -26,6 +27,11 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+# But for the tests that an AWS account is named for: see `contract/real_account.py`.
+sys.path.append(str(Path(__file__).with_name("contract")))
+import real_account  # noqa: E402
+
+real_account.machine_environment.update(_removed)
 
 @pytest.fixture(scope="session", autouse=True)
 def _requests_are_watched() -> Iterator[None]:

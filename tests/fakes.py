@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ACCOUNT_ID = "123456789012"
 DISTRIBUTION_ACCOUNT_ID = "885854791233"
 REGION = "eu-west-1"
+_DESCRIBED = ("Environment", "HyperParameters", "ResourceConfig", "OutputDataConfig")
 STARTED = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 
 
@@ -79,7 +80,10 @@ class FakeTrainingJobs:
             raise NotebookJobConfigError(f"the request is malformed: {report.generate_report()}")
         request_limits.keep(request)
         if name in self.descriptions:
-            raise NameTakenError(f"Training job names must be unique: {name}")
+            raise NameTakenError(
+                "Training job names must be unique within an AWS account and region, and a training job with this name already exists "
+                f"({self.descriptions[name]['TrainingJobArn']})"
+            )
         arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/{name}"
         self.requests[name] = dict(request)
         self.descriptions[name] = {
@@ -92,7 +96,10 @@ class FakeTrainingJobs:
             ],
             "CreationTime": STARTED,
             "LastModifiedTime": STARTED,
-            **{key: request[key] for key in ("Environment", "ResourceConfig", "OutputDataConfig") if key in request},
+            "ModelArtifacts": {
+                "S3ModelArtifacts": f"{request['OutputDataConfig']['S3OutputPath']}/{name}/output/model.tar.gz"
+            },
+            **{key: request[key] for key in _DESCRIBED if key in request},
         }
         return arn
 
@@ -215,8 +222,22 @@ class FakeContainerLogs:
 
 
 class FakeAccount:
+    """
+    IAM and SSM.
+
+    :ivar role_paths: the roles that there are, and their paths.
+    """
+
+    def __init__(self) -> None:
+        self.role_paths = {"Jobs": "/service-role/", "NotebookJobs": "/"}
+
     def role_arn(self, role_name: str) -> str:
-        return f"arn:aws:iam::{ACCOUNT_ID}:role/service-role/{role_name}"
+        if role_name not in self.role_paths:
+            raise NotebookJobServiceError(
+                f"iam:GetRole on '{role_name}' failed: NoSuchEntity: The role with name {role_name} cannot be found.",
+                code="NoSuchEntity",
+            )
+        return f"arn:aws:iam::{ACCOUNT_ID}:role{self.role_paths[role_name]}{role_name}"
 
     def distribution_account_id(self) -> str:
         return DISTRIBUTION_ACCOUNT_ID

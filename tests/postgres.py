@@ -45,16 +45,17 @@ class PostgresServer:
     PostgreSQL refuses to run as root; where the tests do, it runs as the Debian package's user ``postgres``.
 
     :param database: the first one; ``create_database`` makes more.
+    :param password: of the only role; one is made otherwise.
     :raises PostgresMissingError: the binaries are not installed.
     """
 
-    def __init__(self, database: str = "airflow") -> None:
+    def __init__(self, database: str = "airflow", *, password: str | None = None) -> None:
         self._database = database
-        self._bin = _binaries()
+        self.bin = _binaries()
         self._as_user: dict[str, Any] = (
             {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
         )
-        self._password = secrets.token_urlsafe(24)
+        self._password = password or secrets.token_urlsafe(24)
         self._home = Path()
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -149,7 +150,7 @@ class PostgresServer:
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         with (self._home / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self._home / "data", "-p", str(self.port), *options],
+                [self.bin / "postgres", "-D", self._home / "data", "-p", str(self.port), *options],
                 cwd=self._home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -161,14 +162,14 @@ class PostgresServer:
     def _is_accepting(self) -> bool:
         deadline = time.monotonic() + _START_SECONDS
         while self.process is not None and self.process.poll() is None and time.monotonic() < deadline:
-            if subprocess.run([self._bin / "pg_isready", "-q", *self._where], check=False).returncode == 0:
+            if subprocess.run([self.bin / "pg_isready", "-q", *self._where], check=False).returncode == 0:
                 return True
             time.sleep(0.05)
         return False
 
     def _run(self, program: str, *arguments: str) -> str:
         done = subprocess.run(
-            [self._bin / program, *arguments],
+            [self.bin / program, *arguments],
             cwd=self._home,
             env={**os.environ, "PGPASSWORD": self._password},
             capture_output=True,
