@@ -6,6 +6,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import boto3
+from botocore.config import Config
 from fakes import FakeClients
 from real_account import RealAccount, make_clients
 
@@ -36,6 +38,7 @@ class Subject:
     """
 
     is_service = True
+    bills = False
     ended_seconds = 120.0
     max_runtime_seconds = 600
     short_runtime_seconds = 1
@@ -136,6 +139,7 @@ class Embedded(Subject):
     def __init__(self, server: EmbeddedSageMaker) -> None:
         super().__init__()
         self._server = server
+        self.facts = server.facts
         self.role_arn, self.image_uri = server.facts.role_arn, server.facts.image_uri
         self.role_name = self.role_arn.rpartition("/")[2]
         self.root = f"s3://{server.facts.default_bucket}/{self.prefix}"
@@ -144,8 +148,19 @@ class Embedded(Subject):
     def raw(self, service: str) -> Any:
         return self._server.client(service)
 
+    def patient_jobs(self, attempts: int) -> Any:
+        """Return the training-jobs port whose client makes up to so many attempts."""
+        config = Config(retries={"mode": "standard", "total_max_attempts": attempts}, proxies={})
+        session = boto3.session.Session(
+            self.facts.access_key_id, self.facts.secret_access_key, region_name=self.facts.region
+        )
+        return AwsClients(
+            lambda service: session.client(service, endpoint_url=self.facts.endpoint_url, config=config)
+        ).jobs
+
 
 class Aws(Subject):
+    bills = True
     ended_seconds = 1200.0
     short_runtime_seconds = 60
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.looks import ListJobs
 from airflow_nbjobs.core.status import FailureKind, JobState
 
 UNKNOWN = "contract-a-job-that-never-was"
@@ -119,6 +122,75 @@ def test_stopping_a_job_that_has_ended_changes_nothing(jobs, ended, outcome):
 
 def test_stopping_a_job_that_never_was_is_no_error(jobs):
     jobs.stop(UNKNOWN)
+
+
+# -- listings ----------------------------------------------------------------------------------------------------------
+
+SECOND = timedelta(seconds=1)
+
+
+def listed(jobs, **arguments):
+    """Return the summaries of every page."""
+    summaries, token = [], None
+    while True:
+        page = jobs.list_page(ListJobs(next_token=token, **arguments))
+        summaries += page.summaries
+        if not (token := page.next_token):
+            return summaries
+
+
+def since(jobs, ended):
+    return min(jobs.describe(name).created for name in ended.values()).replace(microsecond=0) - SECOND
+
+
+def test_a_listing_says_of_each_job_what_describe_says(jobs, ended):
+    by_name = {summary.job_name: summary for summary in listed(jobs, created_after=since(jobs, ended))}
+    assert set(ended.values()) <= set(by_name)
+    for name in ended.values():
+        summary, snapshot = by_name[name], jobs.describe(name)
+        assert (summary.status, summary.secondary_status) == (snapshot.status, snapshot.secondary_status)
+        assert (summary.state, summary.created) == (snapshot.state, snapshot.created)
+
+
+def test_a_listing_is_in_the_order_of_creation_or_the_reverse(jobs, ended):
+    for is_newest_first in (False, True):
+        created = [
+            summary.created
+            for summary in listed(jobs, created_after=since(jobs, ended), is_newest_first=is_newest_first)
+        ]
+        assert created == sorted(created, reverse=is_newest_first)
+        assert len(created) >= len(ended)
+
+
+def test_times_bound_a_listing(jobs, ended):
+    name = ended["completed"]
+    [summary] = [found for found in listed(jobs, created_after=since(jobs, ended)) if found.job_name == name]
+    created, modified = summary.created.replace(microsecond=0), summary.modified.replace(microsecond=0)
+
+    def is_listed(**bounds):
+        return name in {found.job_name for found in listed(jobs, **{"created_after": since(jobs, ended), **bounds})}
+
+    assert is_listed(created_before=created + 2 * SECOND, modified_after=modified - SECOND)
+    assert not is_listed(created_after=created + SECOND)
+    assert not is_listed(created_before=created)
+    assert not is_listed(modified_after=modified + SECOND)
+
+
+@pytest.mark.slow
+def test_more_jobs_than_a_page_holds_are_each_listed_once(subject, jobs):
+    if subject.bills:
+        pytest.skip("a hundred jobs cost money")
+    names = [subject.submit("silent") for _ in range(105)]
+    for name in names:
+        subject.until_ended(name, "silent")
+    first = min(jobs.describe(name).created for name in names).replace(microsecond=0) - SECOND
+    assert jobs.list_page(ListJobs(created_after=first)).next_token
+    found = [summary.job_name for summary in listed(jobs, created_after=first)]
+    assert len(found) == len(set(found))
+    assert set(names) <= set(found)
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import time
 import pytest
 
 from airflow_nbjobs.core.errors import NotebookJobError
-from airflow_nbjobs.core.naming import parse_s3_uri
 
 NAMES = ["a b.ipynb", "a+b&c=d.ipynb", "data/äö.csv", "data/deeper/x", "z.ipynb"]
 
@@ -157,7 +156,3 @@ def test_an_unknown_role_is_an_error_that_names_it(subject):
 
 def test_the_distributions_account_is_twelve_digits(subject):
     assert re.fullmatch(r"\d{12}", subject.clients.account.distribution_account_id())
-
-
-def test_a_subject_writes_below_its_own_prefix_only(service):
-    assert service.prefix in parse_s3_uri(service.root)[1]

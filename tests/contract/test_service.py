@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import http.server
-import threading
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_nbjobs.aws.clients import AwsClients
 from airflow_nbjobs.aws.translate import is_throttled
 from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.looks import ListJobs
+from airflow_nbjobs.testing import Faults
 
 UNKNOWN = "contract-a-job-that-never-was"
 
@@ -161,98 +158,40 @@ def test_more_than_a_hundred_a_page_is_refused(sagemaker):
 # -- throttling --------------------------------------------------------------------------------------------------------
 
 
-class Throttled(http.server.ThreadingHTTPServer):
-    """The embedded server behind SageMaker's own refusal of calls that come too fast: the first ``refusals`` of them."""
-
-    daemon_threads = True
-
-    def __init__(self, upstream: str, refusals: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Throttling)
-        self.upstream = urlsplit(upstream).netloc
-        self.refusals = refusals
-        self.calls = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Throttling(http.server.BaseHTTPRequestHandler):
-    server: Throttled
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.calls += 1
-        if self.server.calls <= self.server.refusals:
-            self.answer(400, b'{"__type": "ThrottlingException", "message": "Rate exceeded"}')
-            return
-        upstream = http.client.HTTPConnection(self.server.upstream)
-        upstream.request("POST", self.path, body, dict(self.headers))
-        response = upstream.getresponse()
-        self.answer(response.status, response.read())
-        upstream.close()
-
-    def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
-
-
 @pytest.fixture
 def throttled(embedded):
-    started = []
+    """Makes the embedded server refuse as many calls as SageMaker refuses those that come too fast."""
+    faults = Faults(embedded.facts)
 
-    def start(refusals, attempts):
-        import boto3
-        from botocore.config import Config
+    def refuse(times, attempts):
+        return faults.throttle("*TrainingJob*", times=times), embedded.patient_jobs(attempts)
 
-        meta = embedded.raw("sagemaker")
-        server = Throttled(meta.meta.endpoint_url, refusals)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        started.append(server)
-        credentials = meta._request_signer._credentials.get_frozen_credentials()
-        session = boto3.session.Session(
-            credentials.access_key, credentials.secret_key, region_name=meta.meta.region_name
-        )
-        config = Config(retries={"mode": "standard", "total_max_attempts": attempts}, proxies={})
-        return server, AwsClients(lambda service: session.client(service, endpoint_url=server.url, config=config)).jobs
-
-    yield start
-    for server in started:
-        server.shutdown()
-        server.server_close()
+    yield refuse
+    faults.clear()
 
 
 @pytest.mark.local
-def test_a_throttled_call_is_an_error_worth_a_retry_that_names_the_code(throttled):
-    server, jobs = throttled(refusals=3, attempts=1)
-    for call in (
+def test_a_throttled_call_is_an_error_worth_a_retry_that_names_the_code(throttled, embedded):
+    fault, jobs = throttled(times=4, attempts=1)
+    calls = (
         lambda: jobs.describe(UNKNOWN),
         lambda: jobs.stop(UNKNOWN),
-        lambda: jobs.create(
-            {
-                "TrainingJobName": "x",
-                "RoleArn": "arn:aws:iam::123456789012:role/x",
-                "OutputDataConfig": {"S3OutputPath": "s3://b"},
-            }
-        ),
-    ):
+        lambda: jobs.list_page(ListJobs()),
+        lambda: jobs.create(embedded.request(embedded.name(), "silent")),
+    )
+    for call in calls:
         with pytest.raises(NotebookJobServiceError, match="ThrottlingException: Rate exceeded") as caught:
             call()
         assert is_throttled(caught.value)
         assert caught.value.is_retryable
-    assert server.calls == 3
+    assert fault.hits == 4
 
 
 @pytest.mark.local
 def test_botocores_own_retries_get_past_a_short_throttling(throttled):
-    server, jobs = throttled(refusals=2, attempts=4)
+    fault, jobs = throttled(times=2, attempts=4)
     assert jobs.describe(UNKNOWN) is None
-    assert server.calls == 3
+    assert fault.hits == 2
 
 
 @pytest.mark.slow
