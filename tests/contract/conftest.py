@@ -45,27 +45,12 @@ def service(request: pytest.FixtureRequest) -> Subject:
     return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
 
 
-class EndedJobs(dict[str, str]):
+@pytest.fixture(scope="session")
+def ended(subject: Subject) -> dict[str, str]:
     """Names of jobs that have ended, by how."""
-
-
-def _end(subject: Subject) -> EndedJobs:
-    """Run one job of each end, all at the same time."""
-    names = EndedJobs(
-        {outcome: subject.submit(outcome) for outcome in ("stopped", "timed out", "completed", "silent", "failed")}
-    )
-    subject.until_running(names["stopped"])
-    subject.clients.jobs.stop(names["stopped"])
-    for outcome, name in names.items():
-        subject.until_ended(name, outcome)
-    return names
+    return subject.ended
 
 
 @pytest.fixture(scope="session")
-def ended(subject: Subject) -> EndedJobs:
-    return _end(subject)
-
-
-@pytest.fixture(scope="session")
-def ended_on_service(service: Subject) -> EndedJobs:
-    return _end(service)
+def ended_on_service(service: Subject) -> dict[str, str]:
+    return service.ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -102,6 +103,17 @@ class Subject:
         while self.clients.jobs.describe(name).secondary_status != "Training":
             assert time.monotonic() < deadline, f"{name} does not start"
             time.sleep(self.ended_seconds / 2000)
+
+    @cached_property
+    def ended(self) -> dict[str, str]:
+        """Run one job of each end, all at the same time; return their names in the order of their creation."""
+        outcomes = ("stopped", "timed out", "completed", "silent", "failed")
+        names = {outcome: self.submit(outcome) for outcome in outcomes}
+        self.until_running(names["stopped"])
+        self.clients.jobs.stop(names["stopped"])
+        for outcome, name in names.items():
+            self.until_ended(name, outcome)
+        return names
 
     def close(self) -> None: ...
 

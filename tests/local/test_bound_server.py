@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,6 @@ import pytest
 from local_jobs import CHANNEL, Jobs, notebook, stream_text, wait_until
 from machine import Machine, served_directly
 
-from airflow_nbjobs.local import command
 from airflow_nbjobs.local.access import check_access
 from airflow_nbjobs.local.container import WorkDir, claim_direct_folders
 from airflow_nbjobs.local.embedded import make_client
@@ -97,20 +96,14 @@ def test_a_key_that_everybody_may_read_is_refused(key_file: Path) -> None:
     ],
 )
 def test_what_would_let_others_in_unasked_is_refused_at_start(
-    arguments: list[str],
-    problem: str,
-    key_file: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], problem: str, key_file: Path
 ) -> None:
-    import argparse
-
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    parsed = parser.parse_args(["--port", "0", *(argument.format(key_file=key_file) for argument in arguments)])
-    assert command.run(parsed) == 2
-    assert problem in capfd.readouterr().err
+    words = [argument.format(key_file=key_file) for argument in arguments]
+    command = [sys.executable, "-m", "airflow_nbjobs.local", "--port", "0", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr
+    assert KEY.access_key_id not in done.stderr
 
 
 def request(host: str, **headers: str) -> dict[str, str]:
