@@ -33,6 +33,7 @@ import real_account  # noqa: E402
 
 real_account.machine_environment.update(_removed)
 
+
 @pytest.fixture(scope="session", autouse=True)
 def _requests_are_watched() -> Iterator[None]:
     from request_limits import watching
