@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients, Boto3TrainingJobs
+from airflow_nbjobs.aws.slim import only_operations
 from airflow_nbjobs.aws.translate import translated
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError
@@ -90,9 +91,9 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         from botocore.config import Config
 
         patience = Config(connect_timeout=10, read_timeout=30).merge(self.client_config)
-        return Boto3TrainingJobs(
-            self.client("sagemaker", patience.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"})))
-        )
+        config = patience.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
+        with only_operations(self.session, "sagemaker", ("ListTrainingJobs", "DescribeTrainingJob")):
+            return Boto3TrainingJobs(self.client("sagemaker", config))
 
     def client(self, service_name: str, config: Any = None) -> Any:
         """

@@ -92,6 +92,26 @@ def test_a_pollers_client_repeats_nothing_by_itself_and_is_not_patient(connectio
     assert hook.clients.jobs._client.meta.config.retries["total_max_attempts"] == 10
 
 
+def test_a_pollers_client_knows_the_two_operations_that_it_calls_and_others_all(connection):
+    hook = connection(login="key", password="secret", extra={"region_name": "eu-west-1"})
+    polled, others = hook.polled_jobs._client.meta.service_model, hook.clients.jobs._client.meta.service_model
+    assert set(polled.operation_names) == {"ListTrainingJobs", "DescribeTrainingJob"}
+    assert len(others.operation_names) > 300
+    for name in polled.operation_names:
+        ours, theirs = polled.operation_model(name), others.operation_model(name)
+        assert described(ours.input_shape) == described(theirs.input_shape)
+        assert described(ours.output_shape) == described(theirs.output_shape)
+        assert [shape.name for shape in ours.error_shapes] == [shape.name for shape in theirs.error_shapes]
+
+
+def described(shape, depth=0):
+    """A shape with all that it is made of."""
+    members = dict(getattr(shape, "members", {}))
+    members |= {name: getattr(shape, name) for name in ("member", "key", "value") if hasattr(shape, name)}
+    inner = {name: described(member, depth + 1) for name, member in members.items()} if depth < 8 else "deeper"
+    return shape.name, shape.type_name, getattr(shape, "required_members", []), inner
+
+
 @pytest.mark.parametrize(
     ("extra", "text"),
     [
