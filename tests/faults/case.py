@@ -33,6 +33,11 @@ RUN = "r1"
 STEP_SECONDS = float(os.environ.get("NBJOBS_FAULTS_STEP_SECONDS", "180"))  # for one step; a crowded machine needs them
 
 
+QUIET_SECONDS = 6.0
+COMPLETES: dict[str, Any] = {"outputs": {"token": JOB_NAME}}
+FAILS: dict[str, Any] = {"cell": 1, "error": ("ValueError", "no bread left")}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """
@@ -85,8 +90,13 @@ class Hold:
     fault: Fault
     case: Case
 
-    def reached(self) -> None:
-        self.case.until(lambda: self.fault.hits, f"nobody made the call that is to be held: {self.fault.id}")
+    def reached(self, *, by_ending_jobs: bool = False) -> None:
+        def is_reached() -> int:
+            if by_ending_jobs:
+                self.case.end_jobs()
+            return self.fault.hits
+
+        self.case.until(is_reached, f"nobody made the call that is to be held: {self.fault.id}")
 
 
 class Case:
@@ -119,6 +129,8 @@ class Case:
         self._others: list[str] = []
         self._begun = 0.0
         self._seen: set[str] = set()
+        self._waiting_since: dict[tuple[int, int], float] = {}
+        self.ends: Mapping[str, Any] = COMPLETES
         self._newest: dict[str, str] = {}
         self._others_ended: set[str] = set()  # by the event itself
 
@@ -167,7 +179,7 @@ class Case:
 
     def _is_final(self) -> bool:
         found = self.instances()
-        if bool(found) and all(one["state"] in FINAL for one in found):
+        if found and all(one["state"] in FINAL for one in found):
             return True
         self.end_jobs()
         return False
@@ -257,8 +269,27 @@ class Case:
         return [one for one in held if self._newest[keys[one.job_name]] == one.job_name]
 
     def end_jobs(self) -> None:
+        """
+        End the jobs whose tasks have settled down to wait.
+
+        A job that ends while the executor still reports its task's first leg meets a race of Airflow's own ("finished with state success, but
+        the task instance's state attribute is queued"), which no notebook job of a minute or more comes near.
+        """
+        settled = self._settled()
         for held in self._held():
-            self._end(held.job_name, outputs={"token": JOB_NAME})
+            if int(held.environment["NBJOBS_MAP_INDEX"]) in settled:
+                self._end(held.job_name, **self.ends)
+
+    def _settled(self) -> set[int]:
+        now = time.monotonic()
+        is_sync = self.event.options.get("deferrable") is False
+        waiting = {
+            (one["map_index"], one["try_number"])
+            for one in self.instances()
+            if one["state"] == ("running" if is_sync else "deferred")
+        }
+        self._waiting_since = {key: self._waiting_since.get(key, now) for key in waiting}
+        return {index for (index, _), since in self._waiting_since.items() if now - since >= QUIET_SECONDS}
 
     def _end(self, job_name: str, **end: Any) -> None:
         with contextlib.suppress(FaultError):  # it was stopped, or its time was over, meanwhile
@@ -267,11 +298,7 @@ class Case:
     def end_some_jobs(self, draws: random.Random) -> None:
         held = self._held()
         for one in draws.sample(held, len(held) // 2):
-            self._end(one.job_name, outputs={"token": JOB_NAME})
-
-    def fail_jobs(self) -> None:
-        for one in self._held():
-            self._end(one.job_name, cell=1, error=("ValueError", "no bread left"))
+            self._end(one.job_name, **self.ends)
 
     def end_other(self, name: str) -> None:
         self.faults.end_job(name, without_archive=True)

@@ -20,4 +20,4 @@ pytestmark = pytest.mark.faults
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
 def test_one_job_and_its_results_whatever_happens(event, outcomes):
     outcome = outcomes(event)
-    assert outcome.problems == ()
+    assert not outcome.problems, "\n".join(outcome.problems)

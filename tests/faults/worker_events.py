@@ -37,8 +37,7 @@ def at_call(
         job = case.job()
         glob = f"/{job.name}.ipynb" if call is DELIVERED else resource
         with case.held(operation, glob, when=when, is_dropped=is_dropped) as hold:
-            case.end_jobs()
-            hold.reached()
+            hold.reached(by_ending_jobs=True)
             strike(case)
 
     return drive
@@ -94,7 +93,7 @@ def name_taken_by_somebody_else(case: Case) -> None:
             run_started_microseconds=case.run_started_microseconds(),
             task_id="run",
             map_index=-1,
-            generation=0,
+            generation=case.instance()["max_tries"],
         )
         case.add_other(training_job_name(f"{case.dag_id}-run", key))
 

@@ -1,5 +1,5 @@
 """
-One DAG for each event of the fault suite, built from ``options/*.json`` beside this file: ``{"retries": 2, "tasks": 0, …}``.
+One DAG for each event of the fault suite, built from ``options/*.json`` beside this file: ``{"retries": 4, "tasks": 0, …}``.
 
 An event may edit its own file between two tries, as an author edits a DAG.
 """
@@ -37,7 +37,7 @@ def make_dag(dag_id, options):
         "task_id": "run",
         "input_notebook": str(HERE / options.pop("notebook", "short.ipynb")),
         "outputs": ["token"],
-        "retries": 2,
+        "retries": 4,
         "retry_delay": timedelta(seconds=1),
         "waiter_delay": 1,
         "execution_timeout": timedelta(seconds=seconds) if seconds else None,
