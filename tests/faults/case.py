@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import re
 import signal
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from census import FINAL, Counts, Instance, Job, count
-from stand import Stand, until
+from stand import PATIENCE, Stand, until
 
 from airflow_nbjobs.commands.demo.api import ApiRefusedError
 from airflow_nbjobs.core.naming import parse_s3_uri
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
 
 TASK = "run"
 RUN = "r1"
-STEP_SECONDS = float(os.environ.get("NBJOBS_FAULTS_STEP_SECONDS", "180"))  # for one step; a crowded machine needs them
+STEP_SECONDS = 180.0 * PATIENCE  # for one step
 
 
-QUIET_SECONDS = 6.0
+QUIET_SECONDS = 6.0 * PATIENCE
 COMPLETES: dict[str, Any] = {"outputs": {"token": JOB_NAME}}
 FAILS: dict[str, Any] = {"cell": 1, "error": ("ValueError", "no bread left")}
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from case import Case, Event
-from stand import TRIGGERER_SECONDS, Stand
+from stand import PATIENCE, TRIGGERER_SECONDS, Stand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The issue of a component that is away is the same after 25 s as after a minute, once that is longer than what others wait for it.
-AWAY_SECONDS = 25.0
+# As good as a minute, once it is longer than the others wait for it.
+AWAY_SECONDS = 25.0 * PATIENCE
 MAPPED = {"tasks": 3}
 MIXED_TASKS = 50
 

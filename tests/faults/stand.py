@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parents[2]
 START_SECONDS = 400.0
-LOOK_SECONDS = 0.7
+LOOK_SECONDS = 1.5
 # Airflow's own are 300, 30, 30 and 15 s; shorter ones mean the same sooner. A crowded machine must not make a living process seem dead, though.
-HEARTBEAT_SECONDS = 40
-TRIGGERER_SECONDS = 20
+# ``NBJOBS_FAULTS_PATIENCE=3`` makes all of it three times as long.
+PATIENCE = float(os.environ.get("NBJOBS_FAULTS_PATIENCE", "1"))
+HEARTBEAT_SECONDS = round(40 * PATIENCE)
+TRIGGERER_SECONDS = round(20 * PATIENCE)
 OPTIONS = {
     "scheduler": {
-        "scheduler_idle_sleep_time": "0.2",
+        "scheduler_idle_sleep_time": "0.5",
         "job_heartbeat_sec": "2",
-        "scheduler_health_check_threshold": "90",
+        "scheduler_health_check_threshold": str(round(90 * PATIENCE)),
         "task_instance_heartbeat_timeout": str(HEARTBEAT_SECONDS),
         "task_instance_heartbeat_timeout_detection_interval": "3",
         "trigger_timeout_check_interval": "2",
@@ -44,7 +46,11 @@ OPTIONS = {
     },
     "triggerer": {"job_heartbeat_sec": "2", "triggerer_health_check_threshold": str(TRIGGERER_SECONDS)},
     "workers": {"min_heartbeat_interval": "2"},
-    "dag_processor": {"min_file_process_interval": "2", "parsing_processes": "1", "bundle_refresh_check_interval": "1"},
+    "dag_processor": {
+        "min_file_process_interval": "10",
+        "parsing_processes": "1",
+        "bundle_refresh_check_interval": "1",
+    },
     "core": {"parallelism": "8", "simple_auth_manager_all_admins": "False"},
 }
 
