@@ -51,7 +51,7 @@ def test_the_tests_for_an_account_pass_where_the_embedded_server_plays_it(tmp_pa
                 "-m",
                 "slow",
                 "-k",
-                "aws and not throttles and not pulled and not page_of_s3",
+                "aws and not throttles and not pulled and not page_of_s3 and not page_holds",
                 str(Path(__file__).parent),
             ],
             env=environment,
