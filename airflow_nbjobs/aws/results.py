@@ -8,6 +8,7 @@ Called by the operator and by ``nbjobs run`` once a job is in a terminal state. 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,19 @@ _SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
 _SHOWN_LOG_LINES_OF_FAILURE = 40
 _SOURCE_LINES = 12
 # Of an image without the driver, SageMaker says "Artifact upload failed: … exec: "amazon_sagemaker_scheduler": executable file not found in $PATH".
+# What the driver and papermill say of failures that no cell shows; of the reason only its first 1,024 characters are kept.
+_ADVICE = (
+    (
+        re.compile(r"Unknown exporter|ExporterNameError"),
+        "the notebook itself has run to its end: output_formats names a format that the image's nbconvert lacks",
+    ),
+    (re.compile(r"NoSuchKernel|No such kernel"), "set kernel_name to a kernel that the image has"),
+    (
+        re.compile(r"DeadKernelError|Kernel died|exit code: 137"),
+        "the kernel was killed, most likely for want of memory: use a larger instance_type",
+    ),
+    (re.compile(r"Error with running (?:init|LCC) script"), "read the log above: the initialization_script failed"),
+)
 _NO_DRIVER = '"amazon_sagemaker_scheduler": executable file not found'
 
 
@@ -379,7 +393,7 @@ def _failure(
             | ran
             | parameters
             | {"log": "\n    ".join(("", *tail))}
-            | {"next": f"read the log above{': kernel, init script or image' if expected.is_notebook_job else ''}"},
+            | {"next": _advice(snapshot.failure_reason, tail, expected)},
             job_name=name,
         )
     return NotebookJobConfigError(
@@ -392,6 +406,12 @@ def _failure(
         },
         job_name=name,
     )
+
+
+def _advice(reason: str, tail: tuple[str, ...], expected: Expectation) -> str:
+    text = "\n".join((reason, *tail))
+    found = (advice for pattern, advice in _ADVICE if pattern.search(text))
+    return next(found, f"read the log above{': kernel, init script or image' if expected.is_notebook_job else ''}")
 
 
 def _cell_error(

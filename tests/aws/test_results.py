@@ -287,6 +287,30 @@ def test_an_image_without_the_driver_says_how_to_install_it(read):
     assert "install_driver=True" in error.details["next"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "line", "advice"),
+    [
+        ("AlgorithmError: , exit code: 137", "", "use a larger instance_type"),
+        (
+            "AlgorithmError: [SM-111] Error",
+            "nbclient.exceptions.DeadKernelError: Kernel died",
+            "use a larger instance_type",
+        ),
+        (
+            "AlgorithmError: [SM-111] Error",
+            "jupyter_client.kernelspec.NoSuchKernel: No such kernel named x",
+            "set kernel_name",
+        ),
+        ("AlgorithmError: [SM-101] Error with running init script ++ x", "", "initialization_script failed"),
+        ("AlgorithmError: [SM-111] Error", 'ExporterNameError: Unknown exporter "x"', "has run to its end"),
+        ("AlgorithmError: [SM-111] Error", "something else", "kernel, init script or image"),
+    ],
+)
+def test_a_failure_that_no_cell_shows_says_what_to_do(read, clients, reason, line, advice):
+    clients.logs.lines[JOB] = ["Executing: 100%", line]
+    assert advice in read("Failed", reason=reason).error.details["next"]
+
+
 # -- the log -----------------------------------------------------------------------------------------------------------
 
 
