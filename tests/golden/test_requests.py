@@ -200,3 +200,8 @@ def test_the_recording_is_what_the_sdk_compiles() -> None:
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr[-2000:]
+
+
+def test_the_readme_lists_every_deviation() -> None:
+    readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert "<!-- deviations -->\n" + "\n".join(deviations.table()) + "\n\n" in readme
