@@ -14,18 +14,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import psutil
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from census import FINAL, Counts, Instance, Job, count
 from stand import PATIENCE, Stand, until
 
 from airflow_nbjobs.commands.demo.api import ApiRefusedError
 from airflow_nbjobs.core.naming import parse_s3_uri
+from airflow_nbjobs.local.faults_http import PLATFORM_AGENT
 from airflow_nbjobs.testing import JOB_NAME, Call, Fault, FaultError, Faults, HeldJob
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from airflow_nbjobs.local.facts import ServerFacts
 
 TASK = "run"
 RUN = "r1"
@@ -124,7 +130,8 @@ class Case:
         self.dag_id = event.dag_id
         self.prefix = f"{self.dag_id}-{TASK}-"  # of its jobs' names
         self.faults = Faults(sagemaker.facts)
-        self._client = sagemaker.client("sagemaker")
+        self._client = _observer(sagemaker.facts, "sagemaker")
+        self._s3 = _observer(sagemaker.facts, "s3")
         self._others: list[str] = []
         self._begun = 0.0
         self._seen: set[str] = set()
@@ -231,7 +238,10 @@ class Case:
         for number, name in enumerate(names):
             if name in self._others:
                 continue
-            document = self._client.describe_training_job(TrainingJobName=name)
+            try:
+                document = self._client.describe_training_job(TrainingJobName=name)
+            except ClientError:  # deleted meanwhile
+                continue
             environment = document.get("Environment", {})
             if environment.get("NBJOBS_DAG_ID") == self.dag_id:
                 found.append(
@@ -475,7 +485,7 @@ class Case:
         if not uri:
             return False
         bucket, key = parse_s3_uri(uri)
-        found = self.sagemaker.client("s3").list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        found = self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
         return bool(found["KeyCount"])
 
     def _others_touched(self) -> int:
@@ -492,6 +502,13 @@ class Case:
             if self._client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
         }
         return len(touched | (set(self._others) - self._others_ended - running))
+
+
+def _observer(facts: ServerFacts, service: str) -> Any:
+    """Return a client that only looks: no fault hits it, and its calls are not among those that are counted."""
+    session = boto3.session.Session(facts.access_key_id, facts.secret_access_key, region_name=facts.region)
+    config = Config(proxies={}, user_agent_extra=PLATFORM_AGENT)
+    return session.client(service, endpoint_url=facts.endpoint_url, config=config)
 
 
 def write_atomically(path: Path, text: str) -> None:

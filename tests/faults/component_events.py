@@ -110,7 +110,8 @@ def random_mix(seed: int) -> Callable[[Case], None]:
         for _ in range(5):
             case.pause(draws.uniform(1, 6))
             case.end_some_jobs(draws)
-            running = [one for one in case.instances() if one["state"] == "running" and one["pid"]]
+            found = case.until(case.instances, "no tasks")
+            running = [one for one in found if one["state"] == "running" and one["pid"]]
             if running:
                 victim = draws.choice(running)
                 try:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 from case import Case, Outcome
 from postgres import PostgresServer
-from stand import ABANDONED, Stand, airflow_version, python_to_test
+from stand import ABANDONED, PATIENCE, Stand, airflow_version, python_to_test
 
+from airflow_nbjobs.local import embedded
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def outcomes(
     dag_ids = [event.dag_id for event in events]
     assert len(set(dag_ids)) == len(dag_ids)
 
+    embedded.START_SECONDS *= PATIENCE
     with contextlib.ExitStack() as ends:
         database = ends.enter_context(PostgresServer())
         sagemaker = ends.enter_context(EmbeddedSageMaker())

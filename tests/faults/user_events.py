@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from case import COMPLETES, FAILS, RUN, Case, Event
+from stand import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +174,7 @@ EVENTS = [
     Event(
         name="execution_timeout deferred",
         drive=start_and_let_time_pass,
-        options={"execution_timeout": 25, "retries": 0},
+        options={"execution_timeout": 25 * PATIENCE, "retries": 0},
         state="failed",
         jobs=(0, 0),
         stops=(0, 1),
@@ -181,7 +182,7 @@ EVENTS = [
     Event(
         name="execution_timeout running",
         drive=start_and_let_time_pass,
-        options={"execution_timeout": 25, "retries": 0, **SYNC},
+        options={"execution_timeout": 25 * PATIENCE, "retries": 0, **SYNC},
         state="failed",
         jobs=(0, 0),
         stops=(0, 1),
