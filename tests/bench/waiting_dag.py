@@ -137,7 +137,8 @@ def run(contender: str, python: Path, asked: argparse.Namespace) -> dict[str, An
         facts = sagemaker.facts
         server = EmbeddedServer(**{name: str(getattr(facts, name)) for name in EmbeddedServer.__slots__})
         faults = Faults(facts)
-        faults.script_jobs(after_seconds=asked.seconds)
+        # Amazon's jobs have no notebook, and so nothing that an archive could be made of.
+        faults.script_jobs(after_seconds=asked.seconds, without_archive=contender == "amazon")
         dags = processes.home / "dags"
         dags.mkdir()
         text = DAGS[contender].replace("TASKS", str(asked.tasks)).replace("PRINT_LOG", str(asked.print_log))
