@@ -22,7 +22,7 @@ class LazyApp:
     """
     The FastAPI app, built at its first request: only the API server ever gets one.
 
-    Airflow mounts any ASGI app.
+    Airflow mounts any ASGI app. Where its own parts that the pages build on are missing or have moved, every page says just that.
     """
 
     def __init__(self) -> None:
@@ -35,10 +35,21 @@ class LazyApp:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         if self._app is None:
-            from airflow_nbjobs.ui.app import build_app
-
-            self._app = build_app()
+            self._app = _built()
         await self._app(scope, receive, send)
+
+
+def _built() -> Any:
+    try:
+        from airflow_nbjobs.ui.app import build_app
+    except ImportError as error:
+        from starlette.responses import PlainTextResponse
+
+        return PlainTextResponse(
+            f"The pages of airflow-nbjobs need Airflow 3.1 or later, as this release of them knows it ({error}). Tasks are not affected.\n",
+            status_code=501,
+        )
+    return build_app()
 
 
 class NotebookJobsPlugin(AirflowPlugin):

@@ -83,7 +83,7 @@ class Renderer:
 
     def warm_up(self) -> None:
         """Start the process in the background, so that it is ready when somebody waits for a notebook."""
-        if self._process is None:
+        if self._process is None or self._process.poll() is not None:
             threading.Thread(target=self._started_quietly, name="nbjobs-renderer", daemon=True).start()
 
     def render(self, order: Order) -> Outcome:
@@ -129,7 +129,6 @@ class Renderer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._environment,
-            cwd="/",
             text=True,
             start_new_session=True,
         )

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
-RUN_SECONDS = 600
-START_SECONDS = 180
+RUN_SECONDS = 1800
+START_SECONDS = 600
 PASSWORDS = {"admin": "admin-secret", "viewer": "viewer-secret", "nobody": "nobody-secret"}
 
 DAG_FILE = """
@@ -140,6 +140,7 @@ class AirflowUi:
     def __init__(self, home: Path, sagemaker: EmbeddedSageMaker, **environment: str) -> None:
         facts = sagemaker.facts
         self.home = home
+        self.log_name = "api-server.log"
         self.dags = home / "dags"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -171,8 +172,14 @@ class AirflowUi:
         self.run("db", "migrate")
 
     def run(self, *arguments: str, may_fail: bool = False) -> str:
+        return self._python("-m", "airflow", *arguments, may_fail=may_fail)
+
+    def python(self, program: str) -> str:
+        return self._python("-c", program)
+
+    def _python(self, *arguments: str, may_fail: bool = False) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "airflow", *arguments],
+            [sys.executable, *arguments],
             env=self.environment,
             cwd=self.home,
             stdout=subprocess.PIPE,
@@ -189,7 +196,7 @@ class AirflowUi:
 
     @contextmanager
     def serving(self) -> Iterator[AirflowUi]:
-        with (self.home / "api-server.log").open("wb") as log:
+        with (self.home / self.log_name).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(self.port)],
                 env=self.environment,
@@ -221,7 +228,7 @@ class AirflowUi:
         raise AssertionError(self.log()[-4000:])
 
     def log(self) -> str:
-        return (self.home / "api-server.log").read_text(errors="replace")
+        return (self.home / self.log_name).read_text(errors="replace")
 
     def token(self, user: str) -> str:
         answer = self.call("/auth/token", body={"username": user, "password": PASSWORDS[user]})

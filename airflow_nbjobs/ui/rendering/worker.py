@@ -29,7 +29,7 @@ from airflow_nbjobs.ui.rendering.shrink import LONGEST_BYTES, TooLargeError, shr
 
 MEMORY_BYTES = 1536 * 1024**2  # address space, of which the loaded process itself takes some 200 MiB
 CPU_SECONDS = 20
-WALL_SECONDS = 40
+WALL_SECONDS = 120  # of a busy machine; what a notebook may take of it is CPU_SECONDS
 FILE_BYTES = 300 * 1024**2
 IDLE_SECONDS = 900
 _STATUSES = {0: "ok", 10: "too-large", 11: "unreadable", 12: "memory"}

@@ -1,0 +1,97 @@
+"""The page of all jobs: which it lists, in which order, and how fast where there are many."""
+
+from datetime import date
+
+import pytest
+from job_rows import add_jobs, job, open_database
+from pydantic import ValidationError
+
+from airflow_nbjobs.ui.listing import PAGE_SIZE, Filters, list_jobs
+from airflow_nbjobs.ui.views import Prices
+
+PRICES = Prices({"ml.m5.large": 0.138})
+DAGS = {f"dag_{number:02d}" for number in range(20)}
+COUNT = 120
+
+
+@pytest.fixture(scope="module")
+def session():
+    made = open_database()
+    add_jobs(made, map(job, range(COUNT)))
+    yield made
+    made.close()
+    made.bind.dispose()
+
+
+def listed(session, readable=DAGS, **filters):
+    return list_jobs(session, Filters(**filters), readable=readable, prices=PRICES)
+
+
+def numbers(listing):
+    return [int(row.run_id.removeprefix("manual__")) for row in listing.rows]
+
+
+def test_newest_first_in_pages(session):
+    first, last = listed(session), listed(session, page=3)
+    assert numbers(first) == list(range(COUNT - 1, COUNT - 1 - PAGE_SIZE, -1))
+    assert numbers(last) == list(range(19, -1, -1))
+    assert (first.total, first.pages) == (COUNT, 3)
+
+
+def test_a_page_beyond_the_last_is_the_last(session):
+    assert numbers(listed(session, page=99)) == numbers(listed(session, page=3))
+
+
+def test_every_job_is_on_one_page_whatever_the_order(session):
+    for sort in ("started", "-started", "dag", "-dag", "state", "-state", "duration", "-duration"):
+        seen = [number for page in (1, 2, 3) for number in numbers(listed(session, sort=sort, page=page))]
+        assert sorted(seen) == list(range(COUNT)), sort
+
+
+def test_only_what_may_be_read_is_listed_counted_and_offered(session):
+    listing = listed(session, readable={"dag_03"})
+    assert {row.dag_id for row in listing.rows} == {"dag_03"}
+    assert (listing.total, list(listing.dag_ids)) == (6, ["dag_03"])
+    assert listed(session, readable=set()).total == 0
+    assert listed(session, readable={"dag_03"}, dag_id="dag_04").total == 0
+    assert listed(session, readable={"dag_03"}, text="row 8").total == 1  # 83 is of dag_03; 8 and 88 are not
+
+
+def test_filters(session):
+    assert listed(session, dag_id="dag_05").total == 6
+    assert listed(session, state="failed").total == 24
+    assert listed(session, since=date(2026, 1, 2)).total == 0
+    assert listed(session, until=date(2026, 1, 1)).total == COUNT
+    assert numbers(listed(session, text="row 113")) == [113]
+    assert listed(session, text="REPORT_3.ipynb").total == 17
+    assert listed(session, state="failed", dag_id="dag_03").total == 6
+
+
+@pytest.mark.parametrize("text", ["%", "_", "\\", "' OR 1=1 --", '"; DROP TABLE xcom; --'])
+def test_what_is_searched_for_is_taken_literally(session, text):
+    """``report_3`` holds an underscore, and so do all others."""
+    found = listed(session, text=text).total
+    assert found == (COUNT if text == "_" else 0)
+
+
+def test_a_row_says_what_went_wrong_without_repeating_the_job(session):
+    (row,) = listed(session, text="row 113").rows
+    assert row.error == "failed in cell 5: ValueError: row 113"
+    assert row.notebook == "report_1.ipynb"
+    assert (row.duration, row.cost) == ("1 min 13 s", "$0.1380")
+    assert row.path == "/dags/dag_13/runs/manual__113/tasks/train/plugin/nbjobs_notebook"
+
+
+def test_empty_fields_of_the_form_filter_nothing():
+    assert Filters(dag_id="", state="", since="", until="", text="").query() == {}
+    assert Filters(state="failed", since="2026-01-02").query(page=2) == {
+        "state": "failed",
+        "since": "2026-01-02",
+        "page": "2",
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"sort": "password"}, {"page": 0}, {"state": "x"}, {"since": "yesterday"}])
+def test_a_query_of_another_form_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Filters(**wrong)
