@@ -1,0 +1,82 @@
+"""Every route, asked by everybody: Airflow's own permission for the DAG decides, with FAB's rights per DAG and with SimpleAuthManager."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROUTES = ("", "/notebook.json", "/notebook.html", "/notebook.ipynb", "/log", "/state.json")
+MINE, OTHER = "dag_00", "dag_01"
+
+
+def answers_of(manager, home):
+    probe = Path(__file__).parent / "permissions_probe.py"
+    done = subprocess.run(
+        [sys.executable, str(probe), manager, str(home)], capture_output=True, text=True, check=False, timeout=1200
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWERS")]
+    assert lines, done.stdout[-2000:] + done.stderr[-4000:]
+    return json.loads(lines[-1].removeprefix("ANSWERS"))
+
+
+@pytest.fixture(scope="module")
+def fab(tmp_path_factory):
+    if importlib.util.find_spec("flask_appbuilder") is None:
+        pytest.skip("needs the extra browser: FAB's auth manager is the one with rights per DAG")
+    return answers_of("fab", tmp_path_factory.mktemp("fab"))
+
+
+@pytest.fixture(scope="module")
+def simple(tmp_path_factory):
+    return answers_of("simple", tmp_path_factory.mktemp("simple"))
+
+
+def statuses(answers, user, dag_id):
+    return {route: answers[f"{user} {dag_id} {route}"][0] for route in ROUTES}
+
+
+def leaks(answers, user, dag_id):
+    return [route for route in ROUTES if answers[f"{user} {dag_id} {route}"][1]]
+
+
+@pytest.mark.parametrize(
+    ("user", "mine", "other"),
+    [
+        ("anonymous", 401, 401),
+        ("forger", 403, 403),
+        ("stranger", 403, 403),
+        ("neighbour", 403, 200),
+        ("reader", 200, 200),
+        ("root", 200, 200),
+    ],
+)
+def test_every_route_asks_for_the_right_to_read_its_dag(fab, user, mine, other):
+    for dag_id, status in ((MINE, mine), (OTHER, other)):
+        assert statuses(fab, user, dag_id) == dict.fromkeys(ROUTES, status)
+        assert (leaks(fab, user, dag_id) == []) is (status != 200)
+
+
+@pytest.mark.parametrize(("user", "dags"), [("root", [MINE, OTHER]), ("reader", [MINE, OTHER]), ("neighbour", [OTHER])])
+def test_the_page_of_all_jobs_lists_and_offers_only_what_may_be_read(fab, user, dags):
+    assert fab[f"{user} jobs "] == [200, dags, dags]
+    assert fab[f"{user} jobs ?text=ValueError"] == [200, dags, dags]
+    # Airflow looks for a DAG's id in the query as well, and refuses by it.
+    assert fab[f"{user} jobs ?dag_id={MINE}"] == ([200, [MINE], dags] if MINE in dags else [403, [], []])
+
+
+@pytest.mark.parametrize(("user", "status"), [("anonymous", 401), ("forger", 403), ("stranger", 403)])
+def test_the_page_of_all_jobs_needs_a_right_as_well(fab, user, status):
+    assert fab[f"{user} jobs "] == [status, [], []]
+
+
+@pytest.mark.parametrize(("user", "status"), [("anonymous", 401), ("forger", 403), ("reader", 200), ("root", 200)])
+def test_simple_auth_manager_is_asked_as_well(simple, user, status):
+    assert statuses(simple, user, MINE) == dict.fromkeys(ROUTES, status)
+    assert simple[f"{user} jobs "][0] == status
