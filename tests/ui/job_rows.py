@@ -25,7 +25,10 @@ def open_database(url: str = "sqlite://") -> Session:
     """Return a session of a database with Airflow's tables; ``url`` is of an empty one."""
     import_all_models()
     engine = create_engine(url)
-    Base.metadata.create_all(engine)
+    needed = {model.__table__ for model in (DagRun, TaskInstance, XComModel)}
+    while further := {key.column.table for table in needed for key in table.foreign_keys} - needed:
+        needed |= further
+    Base.metadata.create_all(engine, tables=list(needed))
     return Session(engine)
 
 

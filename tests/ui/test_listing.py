@@ -1,5 +1,6 @@
 """The page of all jobs: which it lists, in which order, and how fast where there are many."""
 
+import time
 from datetime import date
 
 import pytest
@@ -95,3 +96,33 @@ def test_empty_fields_of_the_form_filter_nothing():
 def test_a_query_of_another_form_is_refused(wrong):
     with pytest.raises(ValidationError):
         Filters(**wrong)
+
+
+@pytest.mark.slow
+def test_ten_thousand_jobs_are_listed_within_300_ms_on_postgresql():
+    postgres = pytest.importorskip("postgres")
+    try:
+        server = postgres.PostgresServer()
+    except postgres.PostgresMissingError as missing:
+        pytest.skip(str(missing))
+    with server, open_database(server.url) as session:
+        add_jobs(session, map(job, range(10_000)))
+        from sqlalchemy import text
+
+        session.execute(text("ANALYZE"))
+        session.commit()
+        seconds = {}
+        for name, filters in {
+            "newest": {},
+            "last page": {"page": 200},
+            "text": {"text": "row 9113"},
+            "state": {"state": "failed", "sort": "-duration"},
+        }.items():
+            times = []
+            for _ in range(5):
+                begun = time.perf_counter()
+                assert listed(session, **filters).rows
+                times.append(time.perf_counter() - begun)
+            seconds[name] = min(times)
+        session.bind.dispose()
+    assert max(seconds.values()) < 0.3, seconds
