@@ -27,6 +27,9 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+# The fixtures that authors of DAGs get. Here and not where they are used: pytest must meet a plugin before any test imports it.
+pytest_plugins = ["airflow_nbjobs.testing"]
+
 # But for the tests that an AWS account is named for: see `contract/real_account.py`.
 sys.path.append(str(Path(__file__).with_name("contract")))
 import real_account  # noqa: E402

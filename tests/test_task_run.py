@@ -6,7 +6,6 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-pytest_plugins = ["airflow_nbjobs.testing"]
 pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 DAG = """
