@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 # Airflow's supervisor kills a process 5 s after it has told it to end.
 _ASK_SECONDS = 3.0
 _STOP_SECONDS = 10.0
-_TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting", "up_for_retry"})
+# A person's word. Airflow itself says up_for_retry, scheduled and queued after lost heartbeats: the next try adopts the job.
+_TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
+# What an on_kill keeps the job for, beside the states of a task that is this try's own. None is a run that was deleted.
+_AIRFLOWS_OWN = frozenset({"up_for_retry", "up_for_reschedule", "scheduled", "queued"})
 
 
 class Custody:
@@ -116,11 +119,12 @@ class Custody:
         """
         Return what became of the task, None while it is this try's.
 
-        :param states: only these count as taken away; None: every state but *running* and *deferred*, also none at all.
+        :param states: only these count as taken away; None: every state but a live try's and what Airflow sets by itself, also none at all.
         """
         state = task_state(**self._identity)
         is_running = state in ("running", "deferred")
-        if not is_running if states is None else state in states:
+        is_taken = not is_running and state not in _AIRFLOWS_OWN if states is None else state in states
+        if is_taken:
             return f"the task is now '{state}'"
         if is_running and self.job_name is not None and self._owner is None:
             # Cleared, and begun again: this process is a leftover. A try that has not pushed its job yet may be about to adopt this one.

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 _SLICE_SECONDS = 1.0
+# A task that is back before the scheduler has read the end of its last leg is failed by it ("finished with state success, but …").
+_SHORTEST_DEFERRAL_SECONDS = 10.0
 _TIMEOUT_PASSED = "execution_timeout has passed"
 
 
@@ -210,6 +212,7 @@ class Execution:
             capacity_timeout_seconds=seconds(operator.capacity_timeout),
             first_delay_seconds=operator.waiter_delay,
             key=name or f"{self._ti.dag_id}.{self._ti.task_id}.{self._ti.map_index}",
+            shortest_delay_seconds=_SHORTEST_DEFERRAL_SECONDS if operator.deferrable else _SLICE_SECONDS,
         )
         if sleep is None:
             raise _given_up(error, turn, cause)

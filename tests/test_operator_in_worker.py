@@ -67,6 +67,9 @@ def test_not_deferrable_an_execution_timeout_stops_the_job(task, clients):
         ("success", 1),
         ("restarting", 1),
         (None, 1),
+        ("up_for_retry", 0),
+        ("scheduled", 0),
+        ("queued", 0),
         (OSError("no API"), 0),
     ],
     ids=str,
@@ -120,7 +123,7 @@ def test_stop_on_kill_false_keeps_the_job(task, clients, monkeypatch):
 # -- taken away while it submits ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["failed", "success", "skipped", "restarting", "up_for_retry"])
+@pytest.mark.parametrize("state", ["failed", "success", "skipped", "restarting"])
 def test_a_task_that_a_user_took_away_while_it_submitted_stops_its_job_and_does_not_defer(
     task, clients, monkeypatch, state
 ):
@@ -131,7 +134,7 @@ def test_a_task_that_a_user_took_away_while_it_submitted_stops_its_job_and_does_
     assert clients.jobs.count("stop") == 1
 
 
-@pytest.mark.parametrize("state", ["running", None])
+@pytest.mark.parametrize("state", ["running", "up_for_retry", None])
 def test_a_task_of_which_airflow_says_nothing_else_defers(task, clients, monkeypatch, state):
     monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: state)
     defer(task(), task_context())

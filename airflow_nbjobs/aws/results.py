@@ -184,8 +184,10 @@ def read_result(
 def _may_still_arrive(
     snapshot: JobSnapshot, location: JobLocation, expected: Expectation, clients: AwsClients, now: datetime | None
 ) -> bool:
-    """Say whether a container ran that has left nothing, so little ago that S3 may only be late."""
+    """Say whether a container ran to its own end and has left nothing, so little ago that S3 may only be late; one that was stopped may leave nothing."""
     if now is None or snapshot.started is None or snapshot.ended is None or not expected.is_notebook_job:
+        return False
+    if snapshot.state is JobState.STOPPED:
         return False
     is_recent = (now - snapshot.ended).total_seconds() < _LATE_SECONDS
     return is_recent and not clients.objects.exists(location.output_archive_uri)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 TROUBLE_SECONDS = 600.0
 _LONGEST_DELAY_SECONDS = {"capacity": 300.0, "trouble": 60.0}
 _FIRST_TROUBLE_SECONDS = 5.0
-_SHORTEST_DELAY_SECONDS = 1.0
 
 
 class Cause(enum.Enum):
@@ -101,13 +100,20 @@ class Sleep:
 
 
 def next_turn(
-    turn: Turn, cause: Cause, *, now: datetime, capacity_timeout_seconds: float, first_delay_seconds: float, key: str
+    turn: Turn,
+    cause: Cause,
+    *,
+    now: datetime,
+    capacity_timeout_seconds: float,
+    first_delay_seconds: float,
+    key: str,
+    shortest_delay_seconds: float = 1.0,
 ) -> Sleep | None:
     """
     Return how long to sleep before the next leg, None where it is time to give up.
 
     Delays double from ``first_delay_seconds`` up to 5 minutes (trouble: from at most 5 s up to 1 minute), each shortened by up to a half, so that
-    tasks refused together do not come back together. The last try is at the deadline itself.
+    tasks refused together do not come back together. The last try is at the deadline itself, or by less than the shortest delay later.
 
     :param turn: what the leg that was refused began with, its attempt, choice and staged input brought up to date.
     :param cause: why it was refused.
@@ -126,12 +132,12 @@ def next_turn(
     left = (capacity_timeout_seconds if is_capacity else TROUBLE_SECONDS) - (now - began).total_seconds()
     if left <= 0:
         return None
-    first_delay_seconds = max(first_delay_seconds, _SHORTEST_DELAY_SECONDS)
     first = first_delay_seconds if is_capacity else min(first_delay_seconds, _FIRST_TROUBLE_SECONDS)
     longest = max(_LONGEST_DELAY_SECONDS[cause.value], first)
     # 2 ** 20 is far beyond every longest delay, and no float overflows.
     delay = min(first * 2.0 ** min(turn.rounds, 20), longest) * (1 - _fraction(f"{key}:{turn.rounds}") / 2)
-    return Sleep(now + timedelta(seconds=min(delay, left)), replace(turn, rounds=turn.rounds + 1))
+    delay = max(min(delay, left), shortest_delay_seconds)
+    return Sleep(now + timedelta(seconds=delay), replace(turn, rounds=turn.rounds + 1))
 
 
 def _text(moment: datetime | None) -> str | None:

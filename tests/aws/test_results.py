@@ -450,6 +450,11 @@ def test_an_archive_that_may_only_be_late_is_asked_for_again(read, clients):
     assert "damaged or cut off" in str(damaged.error), "it is there, and will not change"
 
 
+def test_a_job_that_was_stopped_may_have_left_nothing_and_is_not_waited_for(read):
+    at_end = datetime(2026, 11, 22, 3, 1, 30, tzinfo=UTC)
+    assert type(read("Stopped", now=at_end).error) is NotebookJobStoppedError
+
+
 def test_a_job_that_never_had_an_instance_has_no_archive_to_wait_for(read, clients):
     clients.jobs.descriptions[JOB]["SecondaryStatusTransitions"] = []
     result = read(

@@ -57,6 +57,19 @@ def test_tasks_that_are_refused_together_do_not_come_back_together():
     assert spread > timedelta(seconds=12)
 
 
+def test_no_wait_is_shorter_than_the_shortest_not_even_the_last():
+    sleep = next_turn(
+        Turn(trouble_since=NOW - timedelta(seconds=TROUBLE_SECONDS - 1), cause=Cause.TROUBLE),
+        Cause.TROUBLE,
+        now=NOW,
+        capacity_timeout_seconds=0.0,
+        first_delay_seconds=1.0,
+        key="job",
+        shortest_delay_seconds=10.0,
+    )
+    assert sleep.until == NOW + timedelta(seconds=10)
+
+
 def test_equal_jobs_and_rounds_wait_equally_long():
     """No leg depends on another's luck: what is planned can be planned again."""
     assert asked(Turn(), key="job") == asked(Turn(), key="job")
