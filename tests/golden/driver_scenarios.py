@@ -6,6 +6,7 @@ Source: ``sagemaker-headless-execution-driver`` 0.0.13, ``scripts/headless_execu
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 from fakes import code, notebook
@@ -29,6 +30,14 @@ folder.mkdir()
 pathlib.Path("/opt/ml/model/weights").write_text("1")
 pathlib.Path("beside.txt").write_text("stays in the input folder, which is not uploaded")
 """
+SLEEPS = "the second cell sleeps"
+# papermill prints no cell's output, so the cell writes to where its runner's stdout goes: by then papermill has saved that the cell runs.
+_SLEEP_LONG = f"""
+import os, time
+with open(f"/proc/{{os.getppid()}}/fd/1", "w") as printed:
+    print({SLEEPS!r}, file=printed)
+time.sleep(600)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,7 @@ class Scenario:
     :param reason: how the failure's text begins, and a part of what follows in it or in the log.
     :param members: files at the root of ``output.tar.gz``.
     :param stop_when_printed: ask for a stop once this has been printed.
+    :param ends_at_once: within milliseconds, before the tee of the driver's log may have written or even made its file.
     """
 
     files: dict[str, bytes]
@@ -51,6 +61,7 @@ class Scenario:
     members: frozenset[str] = frozenset({INPUT, EXECUTED, LOG})
     model: frozenset[str] = frozenset()
     stop_when_printed: str | None = None
+    ends_at_once: bool = False
 
 
 NO_NOTEBOOK_RAN = frozenset({INPUT, LOG})
@@ -60,6 +71,13 @@ _BEFORE = "[SM-101] Error with "
 
 def _script(text: str, name: str = "init.sh") -> dict[str, bytes]:
     return {INPUT: notebook("import os\nprint(os.environ.get('READY'))"), name: text.encode()}
+
+
+def _in_language(raw: bytes, language: str) -> bytes:
+    """Return the notebook as Jupyter saves it once a kernel has told its language; the driver then asks no kernelspec for it."""
+    content = json.loads(raw)
+    content["metadata"]["language_info"] = {"name": language}
+    return json.dumps(content).encode()
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -83,11 +101,22 @@ SCENARIOS: dict[str, Scenario] = {
     "kernel-unknown": Scenario(
         {INPUT: notebook("1")},
         1,
+        (_BEFORE + "executing notebook", "jupyter_client.kernelspec.NoSuchKernel: No such kernel named nope-kernel"),
+        {"SM_KERNEL_NAME": "nope-kernel"},
+        members=NO_NOTEBOOK_RAN,
+    ),
+    "kernel-unknown-of-a-known-language": Scenario(
+        {INPUT: _in_language(notebook("1"), "python")},
+        1,
         (_CELL, "jupyter_client.kernelspec.NoSuchKernel: No such kernel named nope-kernel"),
         {"SM_KERNEL_NAME": "nope-kernel"},
     ),
+    "language-of-the-kernelspec-does-not-count": Scenario(
+        {INPUT: notebook("company = 'acme'", "print(company)", language="cobol")},
+        hyperparameters={"company": "amazon"},
+    ),
     "language-without-translator": Scenario(
-        {INPUT: notebook("1", language="cobol")},
+        {INPUT: _in_language(notebook("1"), "cobol")},
         1,
         (_BEFORE + "executing notebook", "No parameter translator functions specified for kernel"),
         hyperparameters={"company": "amazon"},
@@ -98,6 +127,7 @@ SCENARIOS: dict[str, Scenario] = {
         1,
         ("[SM-001] Error with Prepare the input notebook", "Cannot find input notebook: /opt/ml/input/data/"),
         members=frozenset({LOG}),
+        ends_at_once=True,
     ),
     "notebook-no-json": Scenario(
         {INPUT: b'{"cells": ['}, 1, (_BEFORE + "executing notebook", "NotJSONError"), members=NO_NOTEBOOK_RAN
@@ -149,6 +179,7 @@ SCENARIOS: dict[str, Scenario] = {
         (_BEFORE + "checking sagemaker job definition version", "Cannot handle SageMaker job definition version: 2.0"),
         {"SM_JOB_DEF_VERSION": "2.0"},
         members=NO_NOTEBOOK_RAN,
+        ends_at_once=True,
     ),
     "no-output-name": Scenario(
         {INPUT: notebook("1")},
@@ -174,7 +205,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "leaves-with-0": Scenario({INPUT: notebook("import sys\nsys.exit(0)", "print('never')")}),
     "leaves-with-3": Scenario({INPUT: notebook("import sys\nsys.exit(3)")}, 1, (_CELL, "SystemExit: 3")),
-    "leaves-with-none": Scenario({INPUT: notebook("import sys\nsys.exit()")}, 1, (_CELL, "SystemExit")),
+    "leaves-with-none": Scenario({INPUT: notebook("import sys\nsys.exit()", "print('never')")}),
     "runs-what-is-absent": Scenario({INPUT: notebook("%run helper.ipynb")}, 1, (_CELL, "helper.ipynb")),
     "output-name-rewritten": Scenario(
         {INPUT: notebook("1")},
@@ -186,7 +217,5 @@ SCENARIOS: dict[str, Scenario] = {
     "driver-killed": Scenario(
         {INPUT: notebook("print('first')", _KILL_THE_DRIVER)}, 137, ("", ""), members=frozenset({INPUT, EXECUTED})
     ),
-    "stopped": Scenario(
-        {INPUT: notebook("print('first')", "import time\ntime.sleep(600)")}, 143, None, stop_when_printed="1/2"
-    ),
+    "stopped": Scenario({INPUT: notebook("print('first')", _SLEEP_LONG)}, 143, None, stop_when_printed=SLEEPS),
 }

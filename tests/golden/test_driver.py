@@ -36,6 +36,7 @@ CHANNEL = "sagemaker_headless_execution_pipelinestep"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 REASON_CHARACTERS = 1024
 TIMEOUT_SECONDS = 300
+LINES_LOST = 5  # of a log's end; two runs on an idle machine differ by two at most
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,28 @@ def run_both(name: str, scenario: Scenario, jobs: Jobs, folder: Path) -> tuple[E
     return bare, jobs.verdict(name)
 
 
+def run_both_with_log(scenario: Scenario, jobs: Jobs, folder: Path) -> tuple[str, Ending, Verdict]:
+    """
+    Run the scenario until the driver has found its own log in both, and return the job's name as well.
+
+    A driver that ends within milliseconds may be faster than the tee that is to begin its log: ``cp`` then finds no log, bash leaves the exit hook
+    with its code, and there is neither a failure file nor a log. Such an end is checked for what it is.
+    """
+    attempts = 10 if scenario.ends_at_once else 1
+    for attempt in range(attempts):
+        name = f"golden-{uuid.uuid4().hex[:12]}"
+        bare, verdict = run_both(name, scenario, jobs, folder / str(attempt))
+        has_lost = [LOG in scenario.members and LOG not in (output or {}) for output in (bare.output, verdict.output)]
+        if has_lost[0]:
+            assert (bare.exit_code, bare.failure) == (1, None)
+        if has_lost[1]:
+            assert verdict.status == ("Failed", "Failed")
+            assert verdict.description["FailureReason"] == "AlgorithmError: , exit code: 1"
+        if not any(has_lost):
+            return name, bare, verdict
+    pytest.fail(f"no log in {attempts} runs")
+
+
 def expected(bare: Ending, scenario: Scenario) -> tuple[tuple[str, str], str | None]:
     """Return the status and the uncut FailureReason that the service makes of a container's end. Source: SageMaker developer guide, training output."""
     if scenario.stop_when_printed:
@@ -181,7 +204,7 @@ _VARIABLE = (
     (r"ipykernel_\d+[/\\]\d+", "ipykernel"),
     (r"0x[0-9a-f]+", "0x"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:\+00:00|Z)?", "TIME"),
-    (r"(papermill_process=|wait |kill -SIGTERM |headless_execution\.sh: line \d+: +)\d+", r"\1PID"),
+    (r"('!' -z |papermill_process=|wait |kill -SIGTERM |headless_execution\.sh: line \d+: +)\d+", r"\1PID"),
     # Bash starts the two sides of a pipe at once, and either may be traced first.
     (r"(\+\+ sed '[^']*')\s+(\+\+ echo \S+)", r"\2 \1"),
 )
@@ -206,7 +229,7 @@ def assert_same_log(one: str, other: str) -> None:
     assert _traces(shorter) - _traces(longer) == Counter()
     words = _words(shorter)
     assert words == _words(longer)[: len(words)]
-    assert len(shorter) >= 0.7 * len(longer)
+    assert len(longer) - len(shorter) <= LINES_LOST
 
 
 def _lines(log: str) -> list[str]:
@@ -222,10 +245,11 @@ def _words(lines: list[str]) -> list[str]:
     return " ".join(line for line in lines if not line.startswith("+")).split()
 
 
-def assert_begins_with(log: str, copy: str) -> None:
+def assert_begins_with(log: str, copy: str, *, at_least: float) -> None:
     """The driver copies its log while tee still writes it, so the copy's end may be missing."""
-    words = steady(copy).split()[:-1]
-    assert steady(log).split()[: len(words)] == words
+    words, whole = steady(copy).split()[:-1], steady(log).split()
+    assert whole[: len(words)] == words
+    assert len(words) >= at_least * len(whole)
 
 
 def steady_notebook(raw: bytes) -> Any:
@@ -234,11 +258,15 @@ def steady_notebook(raw: bytes) -> Any:
     content["metadata"].get("papermill", {}).update(dict.fromkeys(("start_time", "end_time", "duration")))
     for cell in content["cells"]:
         cell.pop("id", None)
-        if not cell.get("outputs"):
-            cell["execution_count"] = None  # a kernel that dies may or may not have told it
-        cell["metadata"].pop("execution", None)
+        if "iopub.status.idle" not in cell["metadata"].pop("execution", {}):
+            cell["execution_count"] = None  # a kernel that dies in the cell may or may not have told it
         cell["metadata"].get("papermill", {}).update(dict.fromkeys(("start_time", "end_time", "duration")))
     return json.loads(steady(json.dumps(content)))
+
+
+def steady_page(raw: bytes) -> str:
+    """Return an exported page without the random ids of cells."""
+    return steady(re.sub(r"cell-id=[0-9a-f-]+", "cell-id=", raw.decode()))
 
 
 def assert_same_files(embedded: dict[str, bytes], bare: dict[str, bytes]) -> None:
@@ -247,7 +275,7 @@ def assert_same_files(embedded: dict[str, bytes], bare: dict[str, bytes]) -> Non
         if path == LOG:
             continue  # compared with its own run's log
         if path.endswith(".html"):
-            assert abs(len(embedded[path]) - len(body)) < 200
+            assert steady_page(embedded[path]) == steady_page(body)
         elif path.endswith(".ipynb") and path != INPUT and body.startswith(b"{"):
             assert steady_notebook(embedded[path]) == steady_notebook(body)
         else:
@@ -264,8 +292,7 @@ def members_of(scenario: Scenario, name: str) -> set[str]:
     [pytest.param(scenario, id=name) for name, scenario in SCENARIOS.items()],
 )
 def test_the_verdict_is_what_a_bare_run_of_the_driver_deserves(scenario: Scenario, jobs: Jobs, tmp_path: Path) -> None:
-    name = f"golden-{uuid.uuid4().hex[:12]}"
-    bare, verdict = run_both(name, scenario, jobs, tmp_path)
+    name, bare, verdict = run_both_with_log(scenario, jobs, tmp_path)
 
     # The driver itself does what its script says …
     assert bare.exit_code == scenario.exit_code, bare.printed[-2000:]
@@ -280,18 +307,20 @@ def test_the_verdict_is_what_a_bare_run_of_the_driver_deserves(scenario: Scenari
     status, reason = expected(bare, scenario)
     assert verdict.status == status, verdict.description.get("FailureReason")
     assert_same_reason(verdict.description.get("FailureReason"), reason)
+    if reason is not None and scenario.reason is not None:
+        assert verdict.description["FailureReason"].startswith(f"AlgorithmError: {scenario.reason[0]}")
     assert verdict.output is not None
     assert_same_files(verdict.output, bare.output)
     assert (verdict.model or {}) == bare.model
     assert_same_log(verdict.log, bare.printed)
     for log, members in ((verdict.log, verdict.output), (bare.printed, bare.output)):
         if LOG in scenario.members:
-            assert_begins_with(log, members[LOG].decode())
+            assert_begins_with(log, members[LOG].decode(), at_least=0 if scenario.ends_at_once else 0.3)
 
 
 def assert_same_reason(found: str | None, whole: str | None) -> None:
     """Compare up to the service's cut; its place among times and bars of other lengths is a matter of luck, so the last word does not count."""
-    if found is None or whole is None:
+    if found is None or whole is None or len(whole.splitlines()) == 1:
         assert found == whole
         return
     assert len(found) <= REASON_CHARACTERS
