@@ -87,7 +87,7 @@ class _TemplateFields:
     Every template field, of the class; of one operator, those that differ from their default.
 
     For each template field of each task, every parse of a DAG file pays once more: Airflow stores its name, looks for XComs in it, and where it
-    has a value reads its own configuration to cut it. With all of them, 500 tasks took 1.6 times as long to parse (``tests/bench/parsing.py``).
+    has a value reads its own configuration to cut it (``tests/bench/parsing.py`` measures a file of 500 tasks).
     """
 
     def __get__(self, operator: SageMakerNotebookJobOperator | None, owner: type) -> Sequence[str]:
