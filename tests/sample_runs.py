@@ -83,5 +83,7 @@ def execute(name: str, parameters: dict[str, object], variables: tuple[str, ...]
         check=False,
     )
     executed = nbformat.read(folder / "executed.ipynb", as_version=4)
-    recorded = json.loads(executed.cells[-1].outputs[-1].text) if done.returncode == 0 else {}
+    # A kernel may send one print in two messages.
+    printed = "".join(output.get("text", "") for output in executed.cells[-1].get("outputs", ()))
+    recorded = json.loads(printed) if done.returncode == 0 else {}
     return Run(done.returncode, done.stdout + done.stderr, executed, recorded)
