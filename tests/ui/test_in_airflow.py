@@ -1,0 +1,179 @@
+"""
+The tab and the page inside Airflow's real UI, in a real browser, over tasks that have really run.
+
+Screenshots are kept in ``NBJOBS_TEST_SCREENSHOTS`` where that names a folder.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser import chromium
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+# A machine that is busy with other tests takes its time; what is waited for is always a thing on the page.
+PATIENCE_MILLISECONDS = 240_000
+
+
+class Browser:
+    """A signed-in reader with one theme."""
+
+    def __init__(self, running: Any, served: Any, theme: str) -> None:
+        self._served = served
+        self.context = running.new_context(viewport={"width": 1500, "height": 950})
+        self.context.add_cookies([{"name": "_token", "value": served.ui.token("viewer"), "url": served.ui.url}])
+        self.context.add_init_script(f"try {{ localStorage.setItem('theme', '{theme}') }} catch {{}}")
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MILLISECONDS)
+        self.theme = theme
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on(
+            "console", lambda message: self.errors.append(message.text) if "Content Security" in message.text else None
+        )
+
+    def tab(self, task_id: str, *, map_index: int = -1) -> Any:
+        """Open a task instance's tab; return our page in Airflow's frame."""
+        self.page.goto(self._served.ui.url + self._served.tab(task_id, map_index=map_index), wait_until="commit")
+        return self.page.frame_locator("iframe").first
+
+    def notebook(self, ours: Any) -> Any:
+        """Return the notebook in our page's own frame, once it is there."""
+        document = ours.frame_locator("#notebook iframe")
+        document.locator("main").wait_for()
+        return document
+
+    def picture(self, name: str) -> None:
+        folder = os.environ.get("NBJOBS_TEST_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=f"{folder}/{name}-{self.theme}.png")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(running: Any, served: Any, request: pytest.FixtureRequest) -> Iterator[Browser]:
+    made = Browser(running, served, getattr(request, "param", "light"))
+    yield made
+    made.context.close()
+    assert made.errors == []
+
+
+@pytest.mark.parametrize("browser", ["light", "dark"], indirect=True)
+def test_a_notebook_that_succeeded(browser):
+    ours = browser.tab("good")
+    document = browser.notebook(ours)
+    assert document.locator("h1").inner_text() == "Sentiment baseline"
+    assert document.locator("td", has_text="a fine film").count() == 1
+    assert document.locator("img.nb-image").count() == 1
+    assert document.locator("summary", has_text="more lines").count() == 1
+    assert document.locator("html").get_attribute("data-theme") == browser.theme
+    assert ours.locator("html").get_attribute("data-theme") == browser.theme
+    assert ours.locator("#state").inner_text().lower() == "success"
+    assert ours.locator("[data-fact=instance_type]").inner_text() == "ml.m5.large"
+    assert ours.locator("[data-fact=cost]").inner_text().startswith("$0.00")
+    assert len(ours.locator("[data-fact=sha256]").inner_text()) == 64
+    ours.locator("summary", has_text="Parameters (3)").click()
+    assert "baseline" in ours.locator("details[open] table").inner_text()
+    ours.locator("summary", has_text="Outputs (2)").click()
+    assert "0.875" in ours.locator("details[open] table").last.inner_text()
+    assert ours.locator("#failure").is_hidden()
+    browser.picture("succeeded")
+
+
+@pytest.mark.parametrize("browser", ["light", "dark"], indirect=True)
+def test_a_notebook_that_failed_opens_at_the_failing_cell_with_the_error_on_top(browser):
+    ours = browser.tab("broken")
+    document = browser.notebook(ours)
+    assert ours.locator("#failure h2").inner_text() == "Cell 6 failed: ZeroDivisionError: division by zero"
+    failed = document.locator("section.nb-failed")
+    assert failed.get_attribute("id") == "cell-6"
+    # In view, and at the top of the notebook's frame.
+    top = ours.locator("#notebook iframe").bounding_box()["y"]
+    failed.locator("text=division by zero").last.wait_for()
+    assert abs(failed.bounding_box()["y"] - top) < 120
+    browser.picture("failed")
+
+
+def test_the_outline_leads_to_its_places_by_keyboard(browser):
+    ours = browser.tab("good")
+    document = browser.notebook(ours)
+    entry = ours.locator("#outline button", has_text="Result")
+    entry.focus()
+    browser.page.keyboard.press("Enter")
+    heading = document.locator("h2", has_text="Result")
+    top = ours.locator("#notebook iframe").bounding_box()["y"]
+    # Polled from here: in the frame no script runs, and so no timer.
+    deadline = time.monotonic() + 20
+    while heading.bounding_box()["y"] - top >= 400:
+        assert time.monotonic() < deadline
+        browser.page.wait_for_timeout(50)
+
+
+def test_a_second_try_shows_its_own_job_and_offers_the_first_ones(browser):
+    ours = browser.tab("flaky")
+    document = browser.notebook(ours)
+    assert "the second one does not" in document.locator("main").inner_text()
+    select = ours.locator("#attempts select")
+    assert select.locator("option").all_inner_texts() == ["Job 2 of 2", "Job 1 of 2"]
+    browser.picture("second-try")
+    select.select_option(label="Job 1 of 2")
+    ours.locator("#failure:visible h2").wait_for()
+    assert "RuntimeError: the first try fails" in ours.locator("#failure h2").inner_text()
+
+
+@pytest.mark.parametrize(("map_index", "square"), [(0, "9"), (1, "25")])
+def test_a_mapped_instance_shows_its_own_notebook(browser, map_index, square):
+    document = browser.notebook(browser.tab("mapped", map_index=map_index))
+    assert document.locator("section.nb-code").last.locator(".nb-outputs").inner_text().strip() == square
+
+
+def test_a_task_without_a_notebook_says_so(browser):
+    ours = browser.tab("plain")
+    assert ours.locator("h1").inner_text() == "This task runs no notebook"
+    browser.picture("no-notebook")
+
+
+def test_switching_airflows_theme_switches_the_notebooks(browser):
+    ours = browser.tab("good")
+    browser.notebook(ours)
+    browser.page.evaluate("document.documentElement.classList.replace('light', 'dark')")
+    ours.frame_locator("#notebook iframe").locator("html[data-theme=dark]").wait_for()
+
+
+def test_the_frame_has_an_origin_of_its_own_and_runs_nothing(browser):
+    ours = browser.tab("good")
+    browser.notebook(ours)
+    inner = ours.locator("#notebook iframe")
+    assert inner.get_attribute("sandbox") == ""
+    assert inner.evaluate("frame => frame.contentDocument") is None
+
+
+@pytest.mark.parametrize("browser", ["light", "dark"], indirect=True)
+def test_the_page_of_all_jobs_filters_and_leads_to_the_tab(browser, served):
+    browser.page.goto(f"{served.ui.url}/plugin/nbjobs_jobs", wait_until="commit")
+    ours = browser.page.frame_locator("iframe").first
+    ours.locator("tbody tr").first.wait_for()
+    assert ours.locator("tbody tr").count() == 6
+    assert "failed in cell 6: ZeroDivisionError: division by zero" in ours.locator("tbody").inner_text()
+    browser.picture("jobs")
+    ours.locator("input[name=text]").fill("ZeroDivision")
+    ours.locator("button", has_text="Search").click()
+    ours.locator("a.button", has_text="Clear").wait_for()
+    assert ours.locator("tbody tr").count() == 1
+    ours.locator("tbody a").click()
+    browser.page.wait_for_url("**/tasks/broken/plugin/nbjobs_notebook")
+    browser.page.frame_locator("iframe").first.locator("#failure h2:visible").wait_for()
