@@ -1,5 +1,6 @@
 """The Airflow connection as boto3 clients; no network: clients are made, not used."""
 
+import gc
 import json
 
 import pytest
@@ -29,6 +30,37 @@ def test_key_region_and_endpoint_come_from_the_connection(connection):
     assert (hook.region, hook.has_credentials) == ("eu-west-1", True)
     assert client.meta.endpoint_url == "http://127.0.0.1:9"
     assert client.meta.region_name == "eu-west-1"
+
+
+def test_no_collection_runs_while_a_service_is_read(connection):
+    """Each would look at all that Airflow has loaded, and find nothing: half of a submission's time."""
+    hook = connection(extra={"region_name": "eu-west-1"})
+    collections = []
+
+    def note(phase, info):
+        if phase == "start":
+            collections.append(info["generation"])
+
+    assert hook.session
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        hook.client("sagemaker")
+        seen = len(collections)
+    finally:
+        gc.callbacks.remove(note)
+    assert seen <= 1  # the one that was due when it was allowed again
+    assert gc.isenabled()
+
+
+def test_a_collector_that_is_off_stays_off(connection):
+    hook = connection(extra={"region_name": "eu-west-1"})
+    gc.disable()
+    try:
+        hook.client("s3")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_service_may_have_an_endpoint_of_its_own(connection):

@@ -39,7 +39,8 @@ class Forks:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=dict(environment),
+            # An installed package has its bytecode; a worker does not compile it for each task.
+            env={**environment, "PYTHONDONTWRITEBYTECODE": ""},
             text=True,
         )
 
