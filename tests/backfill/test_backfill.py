@@ -37,6 +37,7 @@ DAG_ID = "nightly_report"
 DAYS = [f"2026-01-{number:02}" for number in range(5, 12)]
 POOL, SLOTS = "sagemaker_ml_m5_large", 2
 ACTIVE_RUNS = 4
+RETRIES = 2  # of the sample; a task's first generation is its ``max_tries``, and each clear after n tries adds n
 PHASE_SECONDS = 900
 EDITED = "What the on-call person has added"
 
@@ -279,7 +280,7 @@ def test_each_day_ends_and_those_whose_job_was_stopped_have_failed(story):
 
 def test_each_run_has_started_exactly_one_job(story):
     assert Counter(map(day_of, story.first.jobs)) == dict.fromkeys(DAYS, 1)
-    assert {generation_of(job) for job in story.first.jobs} == {(0, 0)}
+    assert {generation_of(job) for job in story.first.jobs} == {(RETRIES, 0)}
 
 
 def test_waiting_jobs_count_in_the_pool_and_no_more_are_started_than_it_has_slots(story):
@@ -339,7 +340,7 @@ def test_reprocessing_none_starts_nothing(story):
 
 def test_reprocessing_failed_runs_starts_one_new_job_for_each_and_leaves_the_others_alone(story):
     assert Counter(map(day_of, story.failed.jobs)) == dict.fromkeys(story.stopped, 1)
-    assert {generation_of(job) for job in story.failed.jobs} == {(1, 0)}
+    assert {generation_of(job) for job in story.failed.jobs} == {(RETRIES + 1, 0)}
     assert story.failed.states == dict.fromkeys(DAYS, "success")
     results = story.failed.results()
     assert {day: results[day] for day in story.first.results()} == story.first.results()
@@ -348,7 +349,7 @@ def test_reprocessing_failed_runs_starts_one_new_job_for_each_and_leaves_the_oth
 
 def test_reprocessing_completed_runs_starts_one_new_job_for_every_day(story):
     assert Counter(map(day_of, story.completed.jobs)) == dict.fromkeys(DAYS, 1)
-    expected = {day: (2 if day in story.stopped else 1, 0) for day in DAYS}
+    expected = {day: (RETRIES + (2 if day in story.stopped else 1), 0) for day in DAYS}
     assert {day_of(job): generation_of(job) for job in story.completed.jobs} == expected
     assert story.completed.states == dict.fromkeys(DAYS, "success")
     assert story.completed.tries == {day: 3 if day in story.stopped else 2 for day in DAYS}
