@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nbformat
 import pytest
 from sample_runs import HAS_TRANSFORMERS
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.local
 
 DAGS = Path(__file__).parent.parent / "dags"
-RUN_SECONDS = 240
+RUN_SECONDS = 1200  # of a run that trains a transformer on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +266,14 @@ def test_the_sentiment_pipeline_serves_the_transformer_that_it_has_trained(airfl
     assert run.xcoms["transform-monitor", "predicted_counts"] == counts
     assert min(counts.values()) > 200
     assert sum(counts.values()) == run.xcoms["training", "test_rows_used"] == 1000
+
+    artifact = _member(sagemaker, run.xcoms["training", "model_s3_uri"], "code/inference.py")
+    assert artifact == (DAGS / "notebooks" / "inference.py").read_text()
+    executed_uri = run.xcoms["transform-monitor", "return_value"]["executed_notebook_uri"]
+    bucket, key = parse_s3_uri(executed_uri)
+    executed = nbformat.reads(
+        sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode(), as_version=4
+    )
+    said = "".join(output.get("text", "") for cell in executed.cells for output in cell.get("outputs", ()))
+    (served,) = re.findall(r"1000 predictions, (0\.\d{3}) of them right", said)
+    assert float(served) == pytest.approx(run.xcoms["training", "accuracy"], abs=0.005)
