@@ -44,7 +44,12 @@ class Announcement:
             "job_arn": submission.arn,
             "was_adopted": submission.adopted is not None,
             "instance_type": self._instance_type(job, submission),
-            **job_urls(job.spec.region, submission.job_name, submission.location.executed_notebook_uri),
+            **job_urls(
+                job.spec.region,
+                submission.job_name,
+                submission.location.executed_notebook_uri,
+                studio_domain_arn=job.spec.studio_domain_arn,
+            ),
         }
         self._ti.xcom_push(key=JOB_KEY, value=facts)
         self._remember({name: facts[name] for name in REMEMBERED_FACTS})

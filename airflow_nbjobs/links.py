@@ -1,5 +1,5 @@
 """
-Buttons on a task instance: SageMaker console, CloudWatch logs, executed notebook.
+Buttons on a task instance: SageMaker console, CloudWatch logs, executed notebook, SageMaker Studio.
 
 Airflow 3 calls ``get_link`` on the worker when a task ends or defers, and keeps the text; so the links are there while a job runs.
 Imported while DAGs are parsed: only ``airflow.sdk`` at module level.
@@ -47,12 +47,26 @@ def s3_object_url(region: str, uri: str) -> str:
     return f"{console_host(region)}/s3/object/{bucket}?region={region}&prefix={quote(key)}"
 
 
-def job_urls(region: str, job_name: str, executed_notebook_uri: str) -> dict[str, str]:
-    """Return the addresses of a job's three links, by the names that the links look for in ``nbjobs_job``."""
+def studio_url(region: str, job_name: str, domain_arn: str | None) -> str:
+    """
+    Return the job's page in SageMaker Studio, or an empty text without a domain.
+
+    The form of the address is the SageMaker SDK's (3.x, ``sagemaker.train``), which knows one for the partition ``aws`` only.
+    """
+    if not domain_arn or not domain_arn.startswith("arn:aws:"):
+        return ""
+    return f"https://studio-{domain_arn.rpartition('/')[2]}.studio.{region}.sagemaker.aws/jobs/train/{job_name}"
+
+
+def job_urls(
+    region: str, job_name: str, executed_notebook_uri: str, *, studio_domain_arn: str | None = None
+) -> dict[str, str]:
+    """Return the addresses of a job's links, by the names that the links look for in ``nbjobs_job``."""
     return {
         "console_url": console_url(region, job_name),
         "logs_url": logs_url(region, job_name),
         "executed_notebook_url": s3_object_url(region, executed_notebook_uri),
+        "studio_url": studio_url(region, job_name, studio_domain_arn),
     }
 
 
@@ -107,3 +121,11 @@ class ExecutedNotebookLink(_JobLink):
 
         root = ui_address()
         return f"{root}{tab_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)}" if root else address
+
+
+class StudioLink(_JobLink):
+    """The training job in SageMaker Studio; only of a task with ``studio_domain_arn``."""
+
+    name = "SageMaker Studio"
+    xcom_key = "_link_nbjobs_studio"
+    field = "studio_url"

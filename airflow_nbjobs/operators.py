@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_nbjobs.core import defaults
-from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink
+from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink, StudioLink
 from airflow_nbjobs.rendering import explained_dates
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
     # Not ".ipynb": Airflow would render the notebook's JSON in place of its path.
     template_ext: Sequence[str] = ()
     template_fields_renderers = {"parameters": "json", "environment_variables": "json", "extra_request": "json"}  # noqa: RUF012 - Airflow's own form
-    operator_extra_links = (SageMakerConsoleLink(), CloudWatchLogsLink(), ExecutedNotebookLink())
+    operator_extra_links = (SageMakerConsoleLink(), CloudWatchLogsLink(), ExecutedNotebookLink(), StudioLink())
     ui_color = "#f9e3cf"
 
     def __init__(

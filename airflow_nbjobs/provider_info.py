@@ -36,6 +36,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_nbjobs.links.SageMakerConsoleLink",
             "airflow_nbjobs.links.CloudWatchLogsLink",
             "airflow_nbjobs.links.ExecutedNotebookLink",
+            "airflow_nbjobs.links.StudioLink",
         ],
         "config": {
             "nbjobs": {

@@ -7,9 +7,11 @@ from airflow_nbjobs.links import (
     CloudWatchLogsLink,
     ExecutedNotebookLink,
     SageMakerConsoleLink,
+    StudioLink,
     job_urls,
     logs_url,
     s3_object_url,
+    studio_url,
 )
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
@@ -25,7 +27,24 @@ from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 def test_every_partition_has_its_console(region, host):
     urls = job_urls(region, "job-1", "s3://bucket/k/job-1/job-1.ipynb")
     assert urls["console_url"] == f"{host}/sagemaker/home?region={region}#/jobs/job-1"
-    assert all(url.startswith(host) for url in urls.values())
+    assert all(url.startswith(host) for url in urls.values() if url)
+    assert [name for name, url in urls.items() if not url] == ["studio_url"]
+
+
+DOMAIN = "arn:{}:sagemaker:eu-west-1:123456789012:domain/d-abc"
+
+
+@pytest.mark.parametrize(
+    ("domain_arn", "url"),
+    [
+        (DOMAIN.format("aws"), "https://studio-d-abc.studio.eu-west-1.sagemaker.aws/jobs/train/job-1"),
+        (DOMAIN.format("aws-cn"), ""),  # its form there is not known
+        (None, ""),
+    ],
+)
+def test_the_job_in_studio_needs_the_domain_that_the_task_names(domain_arn, url):
+    assert studio_url("eu-west-1", "job-1", domain_arn) == url
+    assert job_urls("eu-west-1", "job-1", "s3://b/k", studio_domain_arn=domain_arn)["studio_url"] == url
 
 
 def test_the_log_link_shows_the_jobs_streams_only():
@@ -40,12 +59,22 @@ def test_a_key_with_blanks_is_escaped():
     assert url.endswith("/s3/object/bucket?region=eu-west-1&prefix=a%20b/%C3%BC.ipynb")
 
 
-JOB = {"console_url": "https://c", "logs_url": "https://l", "executed_notebook_url": "https://e"}
+JOB = {
+    "console_url": "https://c",
+    "logs_url": "https://l",
+    "executed_notebook_url": "https://e",
+    "studio_url": "https://s",
+}
 
 
 @pytest.mark.parametrize(
     ("link", "url"),
-    [(SageMakerConsoleLink(), "https://c"), (CloudWatchLogsLink(), "https://l"), (ExecutedNotebookLink(), "https://e")],
+    [
+        (SageMakerConsoleLink(), "https://c"),
+        (CloudWatchLogsLink(), "https://l"),
+        (ExecutedNotebookLink(), "https://e"),
+        (StudioLink(), "https://s"),
+    ],
     ids=lambda value: getattr(value, "name", ""),
 )
 @pytest.mark.parametrize(("job", "is_there"), [(JOB, True), (None, False), ({}, False), ("text", False)], ids=str)
@@ -73,4 +102,4 @@ def test_the_executed_notebook_is_the_tasks_tab_where_airflow_has_tabs(monkeypat
 
 def test_every_link_of_the_operator_has_a_name_and_a_key_of_its_own():
     links = SageMakerNotebookJobOperator.operator_extra_links
-    assert len({link.name for link in links}) == len({link.xcom_key for link in links}) == 3
+    assert len({link.name for link in links}) == len({link.xcom_key for link in links}) == 4
