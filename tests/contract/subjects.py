@@ -193,11 +193,15 @@ class Aws(Subject):
         return self._raw[service]
 
     def close(self) -> None:
-        """Remove what was staged and left; jobs that still sleep are stopped."""
-        for summary in self._raw["sagemaker"].list_training_jobs(NameContains=self.prefix, MaxResults=100)[
-            "TrainingJobSummaries"
-        ]:
-            self.clients.jobs.stop(summary["TrainingJobName"])
+        """Stop the jobs that still sleep, and remove what was staged and left."""
+        jobs = self._raw["sagemaker"].list_training_jobs(NameContains=self.prefix, MaxResults=100)
+        names = [summary["TrainingJobName"] for summary in jobs["TrainingJobSummaries"]]
+        for name in names:
+            self.clients.jobs.stop(name)
+        for name in names:  # a stopped job uploads what it has, then ends
+            self.until(name, *(state for state in JobState if state.is_terminal))
         bucket, key = parse_s3_uri(self.root)
-        for name in self.clients.objects.names_below(self.root):
-            self._raw["s3"].delete_object(Bucket=bucket, Key=f"{key}/{name}")
+        # Not by ``names_below``, which leaves out the empty objects that consoles make for folders.
+        for page in self._raw["s3"].get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/"):
+            for entry in page.get("Contents", []):
+                self._raw["s3"].delete_object(Bucket=bucket, Key=entry["Key"])
