@@ -36,7 +36,7 @@ CHANNEL = "sagemaker_headless_execution_pipelinestep"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 REASON_CHARACTERS = 1024
 TIMEOUT_SECONDS = 300
-LINES_LOST = 5  # of a log's end; two runs on an idle machine differ by two at most
+LINES_LOST = 20  # of a log's end: two on an idle machine; nine have been lost on a busy one
 
 
 @pytest.fixture(scope="module")

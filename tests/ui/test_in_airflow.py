@@ -15,7 +15,7 @@ import pytest
 from browser import chromium
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -50,6 +50,13 @@ class Browser:
         document = ours.frame_locator("#notebook iframe")
         document.locator("main").wait_for()
         return document
+
+    def scrolled(self, is_there: Callable[[], bool]) -> None:
+        """Wait until the frame has come to rest where it should; from outside, for in the frame no script runs, and so no timer."""
+        deadline = time.monotonic() + 20
+        while not is_there():
+            assert time.monotonic() < deadline
+            self.page.wait_for_timeout(50)
 
     def picture(self, name: str) -> None:
         folder = os.environ.get("NBJOBS_TEST_SCREENSHOTS")
@@ -104,7 +111,7 @@ def test_a_notebook_that_failed_opens_at_the_failing_cell_with_the_error_on_top(
     # In view, and at the top of the notebook's frame.
     top = ours.locator("#notebook iframe").bounding_box()["y"]
     failed.locator("text=division by zero").last.wait_for()
-    assert abs(failed.bounding_box()["y"] - top) < 120
+    browser.scrolled(lambda: abs(failed.bounding_box()["y"] - top) < 120)
     browser.picture("failed")
 
 
@@ -116,11 +123,7 @@ def test_the_outline_leads_to_its_places_by_keyboard(browser):
     browser.page.keyboard.press("Enter")
     heading = document.locator("h2", has_text="Result")
     top = ours.locator("#notebook iframe").bounding_box()["y"]
-    # Polled from here: in the frame no script runs, and so no timer.
-    deadline = time.monotonic() + 20
-    while heading.bounding_box()["y"] - top >= 400:
-        assert time.monotonic() < deadline
-        browser.page.wait_for_timeout(50)
+    browser.scrolled(lambda: heading.bounding_box()["y"] - top < 400)
 
 
 def test_a_second_try_shows_its_own_job_and_offers_the_first_ones(browser):
