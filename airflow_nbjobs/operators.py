@@ -55,6 +55,8 @@ _JOB_ARGUMENTS = (
     "studio_space",
     "install_driver",
     "unknown_parameters",
+    "live_notebook",
+    "cell_output_in_logs",
     "extra_request",
 )
 
@@ -137,6 +139,9 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param unknown_parameters: what to do about a parameter that the ``parameters`` cell does not define: ``"error"`` or ``"warn"``.
     :param stop_on_kill: stop the job when a user clears, fails or marks the task while it runs. ``execution_timeout`` stops it in any case.
     :param retry_on_cell_error: whether a failed cell follows the task's ``retries``; False fails the task at once.
+    :param live_notebook: have the notebook copied to S3 as it runs, so that the task's tab follows it; None: what the connection or ``[nbjobs]`` says, else no.
+        Takes the job's checkpoint folder, ``/opt/ml/checkpoints``.
+    :param cell_output_in_logs: have what cells print written to the container's log as well; None as above. Python kernels only.
     :param extra_request: merged into CreateTrainingJob last.
     :param capacity_timeout: how long to wait for an instance, for quota that others use, or for a throttled CreateTrainingJob: seconds, or a timedelta;
         0 fails at once. The task waits deferred, without a worker, and asks again after ``waiter_delay``, then ever less often, at least every
@@ -194,6 +199,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
         unknown_parameters: str = defaults.UNKNOWN_PARAMETERS,
         stop_on_kill: bool = True,
         retry_on_cell_error: bool = True,
+        live_notebook: bool | str | None = None,
+        cell_output_in_logs: bool | str | None = None,
         extra_request: Mapping[str, Any] | None = None,
         capacity_timeout: timedelta | float | str = defaults.CAPACITY_TIMEOUT,
         wait_for_completion: bool = True,
@@ -253,6 +260,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
         self.unknown_parameters = unknown_parameters
         self.stop_on_kill = stop_on_kill
         self.retry_on_cell_error = retry_on_cell_error
+        self.live_notebook = live_notebook
+        self.cell_output_in_logs = cell_output_in_logs
         self.extra_request = extra_request
         self.capacity_timeout = capacity_timeout
         self.wait_for_completion = wait_for_completion

@@ -56,6 +56,12 @@ def get_provider_info() -> dict[str, Any]:
                         "Comma-separated subnets; needs security_group_ids as well.", "subnet-0123456789abcdef0"
                     ),
                     "tags": _option("Tags of every job, as a JSON object.", '{"team": "forecasting"}'),
+                    "live_notebook": _option(
+                        "Whether notebooks are copied to S3 as they run, so that their tabs follow them.", "True"
+                    ),
+                    "cell_output_in_logs": _option(
+                        "Whether what cells print is written to the container's log as well.", "True"
+                    ),
                     "instance_prices": _option(
                         "What an hour of each instance type costs you, as a JSON object; the pages then show what jobs cost.",
                         '{"ml.m5.large": 0.138}',

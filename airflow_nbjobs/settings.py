@@ -26,6 +26,8 @@ JOB_DEFAULTS = (
     "security_group_ids",
     "subnets",
     "tags",
+    "live_notebook",
+    "cell_output_in_logs",
 )
 
 

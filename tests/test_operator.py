@@ -147,6 +147,7 @@ def test_a_dag_with_the_operator_serialises_without_a_warning(dag):
         "_link_nbjobs_console",
         "_link_nbjobs_logs",
         "_link_nbjobs_executed_notebook",
+        "_link_nbjobs_studio",
     }
     assert read.task_dict["next"].upstream_task_ids == {"t"}
 

@@ -22,6 +22,7 @@ from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core import notebook as notebooks
 from airflow_nbjobs.core.clock import clock_reads
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.init_script import INIT_SCRIPT_NAME, init_script
 from airflow_nbjobs.core.naming import JobLocation, RunKey, training_job_name
 from airflow_nbjobs.core.outputs import DeclaredOutputs, declare_outputs, prepare_outputs
 from airflow_nbjobs.core.parameters import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 INPUT_DIGEST_VARIABLE = "NBJOBS_INPUT_SHA256"
 NOTEBOOK_DIGEST_VARIABLE = "NBJOBS_NOTEBOOK_SHA256"
 INTERVAL_VARIABLE = "NBJOBS_DATA_INTERVAL_START"
+_ORIGIN_OF_SCRIPT = "the operator's own init script (live_notebook, cell_output_in_logs)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,14 +173,18 @@ def prepare_job(
 
     spec = _resolved(parsed.spec, where.clients)
     body = content.staged_body(checked, declared, is_python=notebooks.is_python(content.notebook, spec.kernel_name))
-    files, collisions = merge_files([StagedFile(content.located.name, body, content.located.origin), *content.others])
+    script = init_script(content.script_name, live=spec.live_notebook, cell_output=spec.cell_output_in_logs)
+    ours = [StagedFile(INIT_SCRIPT_NAME, script.encode(), _ORIGIN_OF_SCRIPT)] if script is not None else []
+    files, collisions = merge_files(
+        [StagedFile(content.located.name, body, content.located.origin), *content.others, *ours]
+    )
     job = PreparedJob(
         run=run,
         spec=spec,
         files=files,
         staged=request_.StagedNames(
             notebook=content.located.name,
-            initialization_script=content.script_name,
+            initialization_script=content.script_name if script is None else INIT_SCRIPT_NAME,
             hyperparameters=hyperparameter_strings(checked.values),
         ),
         declared=declared,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.arguments import tag_text, tags
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
+from airflow_nbjobs.core.init_script import CHECKPOINT_FOLDER
+from airflow_nbjobs.core.reference import LIVE_VARIABLE
 from airflow_nbjobs.core.spec import RESERVED_VARIABLE_PREFIX, RESERVED_VARIABLES
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ def build_create_training_job(
         request["EnableManagedSpotTraining"] = True
     if spec.enable_network_isolation:
         request["EnableNetworkIsolation"] = True
+    if spec.live_notebook:
+        request["CheckpointConfig"] = {"S3Uri": location.live_prefix_uri, "LocalPath": CHECKPOINT_FOLDER}
     return merge_extra(request, spec.extra_request)
 
 
@@ -133,6 +137,7 @@ def _environment(
         }
         | _given(SM_INIT_SCRIPT=staged.initialization_script, SM_OUTPUT_FORMATS=",".join(spec.output_formats) or None)
         | dict(run_variables)
+        | ({LIVE_VARIABLE: "1"} if spec.live_notebook else {})
         | {OWNER_VARIABLE: owner}
     )
 

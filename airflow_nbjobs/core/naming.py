@@ -124,6 +124,16 @@ class JobLocation:
         return f"{self.root}/{self.job_name}/{self.job_name}.ipynb"
 
     @property
+    def live_prefix_uri(self) -> str:
+        """S3 prefix to which SageMaker uploads what the job copies to its checkpoint folder, without a trailing slash."""
+        return f"{self.root}/{self.job_name}/live"
+
+    @property
+    def live_notebook_uri(self) -> str:
+        """The notebook as far as it has run, of a job with ``live_notebook``."""
+        return f"{self.live_prefix_uri}/{self.executed_notebook_name}"
+
+    @property
     def executed_notebook_name(self) -> str:
         """
         ``SM_OUTPUT_NOTEBOOK_NAME``.

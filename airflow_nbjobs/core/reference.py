@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
+LIVE_VARIABLE = "NBJOBS_LIVE_NOTEBOOK"
 _OUTPUT_NOTEBOOK_VARIABLE = "SM_OUTPUT_NOTEBOOK_NAME"
 _NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}"
 _ARN = re.compile(rf"arn:aws[a-z-]*:sagemaker:([a-z0-9-]+):([0-9]{{12}}):training-job/({_NAME})")
@@ -62,6 +63,11 @@ def parse_job_reference(value: object, *, region_name: str | None) -> JobReferen
 def is_notebook_job(environment: Mapping[str, str]) -> bool:
     """Say whether a training job's environment is that of a notebook job, whoever started it."""
     return bool(environment.get(_OUTPUT_NOTEBOOK_VARIABLE))
+
+
+def is_live(environment: Mapping[str, str]) -> bool:
+    """Say whether the job has its notebook copied to S3 as it runs, under ``JobLocation.live_notebook_uri``."""
+    return environment.get(LIVE_VARIABLE) == "1"
 
 
 def executed_notebook_name(environment: Mapping[str, str]) -> str | None:

@@ -53,6 +53,8 @@ class NotebookJobSpec:
     :param max_runtime_in_seconds: 1 s to 28 days, over all attempts of the platform together.
     :param max_wait_time_in_seconds: spot only: waiting and running together.
     :param keep_alive_period_in_seconds: warm pool: 0-3600 s that the instance is kept (and billed) after the job.
+    :param live_notebook: have the notebook copied to S3 as it runs.
+    :param cell_output_in_logs: have what cells print written to the container's log as well.
     :param extra_request: merged into the request last, so that a field AWS adds needs no release of this package.
     """
 
@@ -83,6 +85,8 @@ class NotebookJobSpec:
     studio_user_profile: str | None = None
     studio_space: str | None = None
     install_driver: bool = False
+    live_notebook: bool = False
+    cell_output_in_logs: bool = False
     extra_request: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -148,6 +152,8 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "studio_user_profile": parse.text,
     "studio_space": parse.text,
     "install_driver": parse.boolean,
+    "live_notebook": parse.boolean,
+    "cell_output_in_logs": parse.boolean,
     "extra_request": parse.json_object,
 }
 
@@ -171,7 +177,7 @@ def parse_spec(arguments: Mapping[str, object]) -> ParsedSpec:
             values[spec_field.name] = _PARSERS[spec_field.name](raw)
         except ValueError as error:
             problems.append(f"{spec_field.name}: {error}")
-    problems += _conflicts(values, arguments)
+    problems += [*_conflicts(values, arguments), *_checkpoint_conflicts(values)]
     # A missing kernel or region is reported by who looked for it (the notebook, the connection).
     complete = all(values.get(name) for name in (*_REQUIRED, "kernel_name", "region"))
     spec = NotebookJobSpec(**values) if complete and not problems else None
@@ -237,6 +243,14 @@ def _conflicts(values: Mapping[str, Any], arguments: Mapping[str, object]) -> li
             "install_driver needs a network to install from, which enable_network_isolation takes away; use an image that has the driver"
         )
     return problems
+
+
+def _checkpoint_conflicts(values: Mapping[str, Any]) -> list[str]:
+    if not values.get("live_notebook") or "CheckpointConfig" not in (values.get("extra_request") or {}):
+        return []
+    return [
+        "live_notebook takes the job's one checkpoint folder, which extra_request sets as well (CheckpointConfig); leave out one of the two"
+    ]
 
 
 def _warnings(values: Mapping[str, Any]) -> list[str]:

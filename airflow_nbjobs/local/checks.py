@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.checkpoints import DEFAULT_FOLDER, is_checkpoint_folder
 from airflow_nbjobs.local.facts import NAMESPACE_WAYS
 from airflow_nbjobs.local.storage import has_objects, parse_s3_uri
 from airflow_nbjobs.local.wire import ServiceError
@@ -40,16 +41,14 @@ def check_features(request: Mapping[str, Any], *, way: str) -> None:
 def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
     resources = request.get("ResourceConfig", {})
     algorithm = request.get("AlgorithmSpecification", {})
-    yield from (
-        name
-        for name in ("ServerlessJobConfig", "CheckpointConfig", "MlflowConfig", "ModelPackageConfig")
-        if name in request
-    )
+    yield from (name for name in ("ServerlessJobConfig", "MlflowConfig", "ModelPackageConfig") if name in request)
     yield from (
         f"ResourceConfig.{name}"
         for name in ("InstanceGroups", "InstancePlacementConfig", "TrainingPlanArn")
         if name in resources
     )
+    if not is_checkpoint_folder(request.get("CheckpointConfig", {}).get("LocalPath", DEFAULT_FOLDER)):
+        yield "a CheckpointConfig.LocalPath that is not a folder of its own in /opt/ml"
     if "AlgorithmName" in algorithm:
         yield "AlgorithmSpecification.AlgorithmName (built-in or Marketplace algorithms)"
     if resources.get("InstanceCount", 1) > 1:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local import storage
+from airflow_nbjobs.local.checkpoints import Checkpoints
 from airflow_nbjobs.local.container import Container, Failure, WorkDir, build_environment, start_container, write_config
 from airflow_nbjobs.local.driver_copy import install_copy
 from airflow_nbjobs.local.image import Image, is_pullable
@@ -133,6 +134,7 @@ class Runner:
                 folder = work.opt_ml / "input" / "data" / channel["ChannelName"]
                 folder.mkdir()
                 storage.download_prefix(self._clients.s3, channel["DataSource"]["S3DataSource"]["S3Uri"], folder)
+            checkpoints = self._checkpoints(job, work)
         except storage.StorageError as error:
             return Outcome(f"ClientError: Data download failed:{error}")
         if not is_pullable(job.request["AlgorithmSpecification"]["TrainingImage"], self._facts.region):
@@ -144,12 +146,21 @@ class Runner:
         self._registry.change(
             run.name, lambda current: current if current.status == STOPPING else current.training(now=time.time())
         )
-        return self._run_container(run, job, work)
+        return self._run_container(run, job, work, checkpoints)
 
-    def _run_container(self, run: _Run, job: TrainingJob, work: WorkDir) -> Outcome:
+    def _checkpoints(self, job: TrainingJob, work: WorkDir) -> Checkpoints | None:
+        if "CheckpointConfig" not in job.request:
+            return None
+        checkpoints = Checkpoints(self._clients.s3, job.request["CheckpointConfig"], work.opt_ml)
+        checkpoints.restore()
+        return checkpoints
+
+    def _run_container(self, run: _Run, job: TrainingJob, work: WorkDir, checkpoints: Checkpoints | None) -> Outcome:
         log = LogStream(self._clients.logs, f"{job.name}/algo-1-{int(time.time())}")
         try:
             container = self._start(job, work)
+            if checkpoints is not None:
+                checkpoints.start()
             exit_code, failure = self._slots.supervise(
                 run,
                 container,
@@ -160,8 +171,12 @@ class Runner:
             )
         finally:
             log.end()
+            if checkpoints is not None:
+                checkpoints.stop()
         if self._slots.is_closing:
             return Outcome()
+        if checkpoints is not None:
+            checkpoints.finish()
         if failure:
             log.join()
             return Outcome(_start_failure_reason(failure, job.request))

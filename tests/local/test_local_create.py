@@ -122,7 +122,11 @@ SPACES = "Member must satisfy regular expression pattern: "
         ),
         ("StoppingCondition.MaxPendingTimeInSeconds", 7200, "only supported for accelerated"),
         ("EnableManagedSpotTraining", True, "Invalid MaxWaitTimeInSeconds"),
-        ("CheckpointConfig", {"S3Uri": "s3://b/c"}, "The embedded SageMaker does not support CheckpointConfig."),
+        (
+            "CheckpointConfig",
+            {"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/output/c"},
+            "does not support a CheckpointConfig.LocalPath that is not a folder of its own in /opt/ml.",
+        ),
         ("OutputDataConfig.CompressionType", "NONE", "does not support OutputDataConfig.CompressionType NONE"),
         ("ResourceConfig.InstanceCount", 2, "does not support more than one instance"),
         ("InputDataConfig.0.InputMode", "Pipe", "does not support the input mode Pipe"),
