@@ -69,6 +69,7 @@ with DAG(
         },
         outputs={"accuracy": float, "model_s3_uri": str, "test_rows_used": int},
         instance_type="ml.m5.xlarge",
+        live_notebook=True,  # its tab follows it as it runs
     )
     transform_monitor = SageMakerNotebookJobOperator(
         task_id="transform-monitor",

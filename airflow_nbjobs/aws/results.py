@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.archive import Wanted, read_archive
+from airflow_nbjobs.aws.output import LOG_NAME, read_members
 from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core import failure
 from airflow_nbjobs.core.errors import (
@@ -41,11 +41,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.naming import JobLocation
 
 LOG_GROUP_TEXT = "/aws/sagemaker/TrainingJobs"
-_LOG_NAME = "sagemaker_job_execution.log"
-# As Python objects a notebook takes some ten times its size.
-_NOTEBOOK_LIMIT_BYTES = 128 * 1024 * 1024
 _LATE_SECONDS = 60.0
-_LOG_LIMIT_BYTES = 256 * 1024
 _RAW_LOG_LINES = 500
 _SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
 _SHOWN_LOG_LINES_OF_FAILURE = 40
@@ -125,7 +121,7 @@ def read_result(
     streamed = _streamed_log(snapshot, clients, warnings)
     notebook_name = executed_notebook_name(snapshot.environment) or location.executed_notebook_name
     members = (
-        _read_members(location, notebook_name, clients, warnings, with_log=streamed is None)
+        read_members(snapshot, location, notebook_name, clients, warnings, with_log=streamed is None)
         if expected.is_notebook_job
         else {}
     )
@@ -136,7 +132,7 @@ def read_result(
             is_retryable=True,
             job_name=snapshot.job_name,
         )
-    tail = _log_tail(snapshot, streamed, members.get(_LOG_NAME), warnings)
+    tail = _log_tail(snapshot, streamed, members.get(LOG_NAME), warnings)
     raw = members.get(notebook_name)
     executed = _parsed(raw, notebook_name, warnings)
 
@@ -284,25 +280,6 @@ def _streamed_log(snapshot: JobSnapshot, clients: AwsClients, warnings: list[str
         # The log is a comfort; a denied read of it must not fail a job that succeeded.
         warnings.append(f"CloudWatch log not read: {error.headline}")
         return None
-
-
-def _read_members(
-    location: JobLocation, notebook_name: str, clients: AwsClients, warnings: list[str], *, with_log: bool
-) -> Mapping[str, bytes]:
-    stream = clients.objects.open(location.output_archive_uri)
-    if stream is None:
-        warnings.append(
-            f"there is no {location.output_archive_uri}: the job ended before its container could upload it"
-        )
-        return {}
-    # The driver writes the log last, so it lies at the archive's end: it is asked for only where CloudWatch has none.
-    wanted = [Wanted(notebook_name, _NOTEBOOK_LIMIT_BYTES)]
-    if with_log:
-        wanted.append(Wanted(_LOG_NAME, _LOG_LIMIT_BYTES, keeps_end=True))
-    with stream:
-        content = read_archive(stream, tuple(wanted))
-    warnings += content.problems
-    return content.members
 
 
 def _log_tail(

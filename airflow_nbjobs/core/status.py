@@ -79,6 +79,7 @@ class JobSnapshot:
     One DescribeTrainingJob answer, read once.
 
     :param billable_seconds: seconds per instance that AWS bills; None before the job has started.
+    :param max_runtime_seconds: after which SageMaker stops the job.
     :param environment: as sent at creation; ``NBJOBS_OWNER`` in it tells whose job this is.
     """
 
@@ -93,6 +94,7 @@ class JobSnapshot:
     started: datetime | None = None
     ended: datetime | None = None
     billable_seconds: int | None = None
+    max_runtime_seconds: int | None = None
     instance_type: str | None = None
     output_root: str | None = None
     model_artifact_uri: str | None = None
@@ -169,6 +171,7 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
         started=_time(description.get("TrainingStartTime")),
         ended=_time(description.get("TrainingEndTime")),
         billable_seconds=description.get("BillableTimeInSeconds"),
+        max_runtime_seconds=description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"),
         instance_type=_instance_type(description.get("ResourceConfig", {})),
         output_root=description.get("OutputDataConfig", {}).get("S3OutputPath"),
         model_artifact_uri=description.get("ModelArtifacts", {}).get("S3ModelArtifacts"),

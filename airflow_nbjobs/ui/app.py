@@ -27,7 +27,7 @@ from airflow_nbjobs.ui.records import read_subject
 from airflow_nbjobs.ui.renderer import Renderer
 from airflow_nbjobs.ui.rendering import THEME_MARK
 from airflow_nbjobs.ui.subject import Kind, Subject
-from airflow_nbjobs.ui.views import facts_of_hint, facts_of_job, read_prices, rows
+from airflow_nbjobs.ui.views import facts_of_hint, facts_of_job, live_facts, read_prices, rows
 
 _LOG_LINES = 10_000  # GetLogEvents returns no more at a time
 _CHUNK_BYTES = 256 * 1024
@@ -113,6 +113,7 @@ def notebook_json(
             job.snapshot, read_prices(), sha256=job.snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE)
         ),
         "attempts": _attempt_names(books, subject),
+        "live": live_facts(job.snapshot),
     }
     try:
         rendered = books.rendered(subject, job)

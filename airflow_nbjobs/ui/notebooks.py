@@ -12,20 +12,20 @@ import hashlib
 import json
 import shutil
 import tempfile
-import threading
-import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.arguments import s3_root_uri
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.naming import JobLocation
-from airflow_nbjobs.core.reference import executed_notebook_name, parse_job_reference
+from airflow_nbjobs.core.reference import executed_notebook_name, is_live, parse_job_reference
+from airflow_nbjobs.core.status import JobSnapshot
 from airflow_nbjobs.ui import problems
+from airflow_nbjobs.ui.caches import Folders, Timed
 from airflow_nbjobs.ui.problems import ProblemError
 from airflow_nbjobs.ui.renderer import BusyError, Order, Outcome, Renderer, has_renderer
 from airflow_nbjobs.ui.subject import Kind
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.ports import StoredObject
-    from airflow_nbjobs.core.status import JobSnapshot
     from airflow_nbjobs.ui.subject import Attempt, Subject
 
-Value = TypeVar("Value")
-
 # Rendered pages of another version of the rendering are another document to a browser.
-RENDERING_VERSION = "1"
+RENDERING_VERSION = "2"
 LONGEST_BYTES = 256 * 1024 * 1024
 _CACHE_BYTES = 256 * 1024 * 1024
 _ACCESS_SECONDS = 60.0  # a connection that was edited, a role that was allowed something
 _OBJECT_SECONDS = 60.0  # an executed notebook is written once more where a try was repeated
+_LIVE_SECONDS = 3.0  # however many look on, a running job and its notebook are asked for once in this time
+# From this size of the archive on, the copy that was made while the job ran is looked at first.
+_LARGE_ARCHIVE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _JOBS_REMEMBERED = 2_000
 
@@ -109,16 +109,21 @@ class Notebooks:
     The executed notebooks of one API server process.
 
     :param make_access: a task instance's way to AWS; asked again every minute.
+    :param live_seconds: how long what is known of a running job may be shown to others who look on.
     """
 
-    def __init__(self, make_access: Callable[[Subject], Access], renderer: Renderer) -> None:
+    def __init__(
+        self, make_access: Callable[[Subject], Access], renderer: Renderer, *, live_seconds: float = _LIVE_SECONDS
+    ) -> None:
         self._make_access = make_access
         self.renderer = renderer
-        self._accesses = _Timed[Access](_ACCESS_SECONDS)
-        self._sources = _Timed[Source](_OBJECT_SECONDS)
+        self._accesses = Timed[Access](_ACCESS_SECONDS)
+        self._sources = Timed[Source](_OBJECT_SECONDS)
+        self._running = Timed[JobSnapshot | None](live_seconds)
+        self._live = Timed[Source | None](live_seconds)
         self._ended: OrderedDict[tuple[Any, ...], JobSnapshot] = OrderedDict()
         self._folder = Path(tempfile.mkdtemp(prefix="nbjobs-ui-"))
-        self._cache = _Folder(self._folder, _CACHE_BYTES)
+        self._cache = Folders(self._folder, _CACHE_BYTES)
         atexit.register(self.close)
 
     def close(self) -> None:
@@ -173,7 +178,7 @@ class Notebooks:
         if known is not None:
             return known
         with _as_problem():
-            snapshot = access.clients.jobs.describe(name)
+            snapshot = self._running.get(key, lambda: access.clients.jobs.describe(name))
         if snapshot is None:
             raise ProblemError(problems.unknown_job(name))
         if snapshot.state.is_terminal:
@@ -186,13 +191,24 @@ class Notebooks:
 
     def source(self, subject: Subject, job: Job) -> Source:
         """
-        Return where the executed notebook lies: under its own key once a try has handed it over, in the archive before that.
+        Return where the notebook lies: while the job runs, the copy of what has run; then under its own key once a try has handed it over, and before
+        that in the archive.
 
-        :raises ProblemError: the job still runs, or left nothing.
+        :raises ProblemError: the job runs and nothing of it can be seen, or it left nothing.
         """
         if not job.snapshot.state.is_terminal:
-            raise ProblemError(problems.RUNNING)
+            if not is_live(job.snapshot.environment):
+                raise ProblemError(problems.RUNNING)
+            live = self._live.get((*_access_key(subject), job.name), lambda: self._live_source(subject, job))
+            if live is None:
+                raise ProblemError(problems.FILLING_IN)
+            return live
         return self._sources.get((*_access_key(subject), job.name), lambda: self._found(subject, job))
+
+    def _live_source(self, subject: Subject, job: Job) -> Source | None:
+        with _as_problem():
+            stored = self.access(subject).clients.objects.stat(job.location.live_notebook_uri)
+        return None if stored is None else Source(uri=job.location.live_notebook_uri, stored=stored)
 
     def _found(self, subject: Subject, job: Job) -> Source:
         objects = self.access(subject).clients.objects
@@ -205,6 +221,10 @@ class Notebooks:
             raise ProblemError(
                 problems.gone(job.location.executed_notebook_uri) if subject.is_finished else problems.FINISHING
             )
+        if archive.size_bytes > _LARGE_ARCHIVE_BYTES and is_live(job.snapshot.environment) and has_renderer():
+            live = self._live_source(subject, job)
+            if live is not None and self._is_complete(subject, job, live):
+                return live
         member = executed_notebook_name(job.snapshot.environment) or job.location.executed_notebook_name
         return Source(uri=job.location.output_archive_uri, stored=archive, member=member)
 
@@ -217,6 +237,20 @@ class Notebooks:
         source = self.source(subject, job)
         if not has_renderer():
             raise ProblemError(problems.MISSING_EXTRA)
+        try:
+            return self._kept(subject, job, source)
+        except ProblemError as error:
+            if error.problem.code == "render-unreadable" and not job.snapshot.state.is_terminal:
+                raise ProblemError(problems.FILLING_IN) from error  # uploaded while it was being written
+            raise
+
+    def _is_complete(self, subject: Subject, job: Job, live: Source) -> bool:
+        try:
+            return bool(self._kept(subject, job, live).summary["progress"]["is_complete"])
+        except ProblemError:
+            return False
+
+    def _kept(self, subject: Subject, job: Job, source: Source) -> Rendered:
         with self._cache.entry(source.tag) as folder:
             if not (folder / "outcome.json").exists():
                 self._render(subject, job, source, folder)
@@ -314,68 +348,3 @@ def _as_problem() -> Iterator[None]:
         raise ProblemError(problems.from_error(error)) from error
     except BotoCoreError as error:  # making a client: no region, a profile that does not exist
         raise ProblemError(problems.from_error(NotebookJobConfigError(str(error)))) from error
-
-
-class _Timed(Generic[Value]):
-    """Values that are made anew after a while."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._values: OrderedDict[tuple[Any, ...], tuple[float, Value]] = OrderedDict()
-
-    def get(self, key: tuple[Any, ...], make: Callable[[], Value]) -> Value:
-        known = self._values.get(key)
-        if known is not None and time.monotonic() - known[0] < self._seconds:
-            return known[1]
-        value = make()
-        self._values[key] = (time.monotonic(), value)
-        while len(self._values) > _JOBS_REMEMBERED:
-            self._values.popitem(last=False)
-        return value
-
-
-class _Folder:
-    """Folders by name below one, of which the least recently used go when all together are too large."""
-
-    def __init__(self, root: Path, limit_bytes: int) -> None:
-        self._root = root
-        self._limit_bytes = limit_bytes
-        self._lock = threading.Lock()
-        self._sizes: OrderedDict[str, int] = OrderedDict()
-        self._busy: dict[str, list[Any]] = {}  # name -> [lock, users]
-
-    @contextmanager
-    def entry(self, name: str) -> Iterator[Path]:
-        """Hold one folder: made where it is missing, used by one caller at a time, emptied where its making fails."""
-        with self._lock:
-            held = self._busy.setdefault(name, [threading.Lock(), 0])
-            held[1] += 1
-        folder = self._root / name
-        try:
-            with held[0]:
-                is_new = name not in self._sizes
-                folder.mkdir(exist_ok=True)
-                try:
-                    yield folder
-                finally:
-                    if is_new and not (folder / "outcome.json").exists():
-                        shutil.rmtree(folder, ignore_errors=True)
-                    else:
-                        self._note(name, folder)
-        finally:
-            with self._lock:
-                held[1] -= 1
-                if held[1] == 0:
-                    del self._busy[name]
-
-    def _note(self, name: str, folder: Path) -> None:
-        size = sum(each.stat().st_size for each in folder.iterdir())
-        with self._lock:
-            self._sizes[name] = size
-            self._sizes.move_to_end(name)
-            for old in list(self._sizes):
-                if sum(self._sizes.values()) <= self._limit_bytes or old == name:
-                    break
-                if old not in self._busy:
-                    del self._sizes[old]
-                    shutil.rmtree(self._root / old, ignore_errors=True)

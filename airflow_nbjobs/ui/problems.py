@@ -68,7 +68,13 @@ NO_JOB = Problem(
 RUNNING = Problem(
     code="running",
     title="The notebook is running",
-    text="The executed notebook appears here when the job has ended.",
+    text="The executed notebook appears here when the job has ended. A task with live_notebook=True shows it while it runs.",
+    is_passing=True,
+)
+FILLING_IN = Problem(
+    code="filling-in",
+    title="The notebook is about to run",
+    text="It appears here as soon as its first cell has run, and then fills in.",
     is_passing=True,
 )
 FINISHING = Problem(

@@ -83,7 +83,7 @@ def _state_text(state: Any) -> str | None:
 def _arguments(session: Session, version_id: Any, task_id: str) -> tuple[Kind, TaskArguments]:
     task = _task(session, version_id, task_id) if version_id is not None else None
     if task is None:
-        return Kind.OTHER, TaskArguments({}, 0)
+        return Kind.OTHER, TaskArguments({})
     # By its fields, not by its name: a subclass or a decorated task is a notebook job as well.
     fields = set(task.template_fields or ())
     if fields >= _OPERATOR_FIELDS:
@@ -91,12 +91,12 @@ def _arguments(session: Session, version_id: Any, task_id: str) -> tuple[Kind, T
     elif task.task_type == _SENSOR_TYPE:
         kind = Kind.SENSOR
     else:
-        return Kind.OTHER, TaskArguments({}, 0)
+        return Kind.OTHER, TaskArguments({})
     if not task.is_mapped:
-        return kind, TaskArguments({name: getattr(task, name, None) for name in fields}, int(task.retries or 0))
+        return kind, TaskArguments({name: getattr(task, name, None) for name in fields})
     # Of a mapped task only what `partial` was given is serialized, no defaults; everything else is each instance's own.
     given = {name: value for name, value in task.partial_kwargs.items() if name in fields}
-    return kind, TaskArguments(given, int(task.retries or 0), frozenset(fields - set(given)))
+    return kind, TaskArguments(given, frozenset(fields - set(given)))
 
 
 _tasks: OrderedDict[tuple[Any, str], dict[str, Any]] = OrderedDict()

@@ -37,7 +37,6 @@ class TaskArguments:
     """
 
     values: Mapping[str, Any]
-    retries: int
     mapped: frozenset[str] = frozenset()
 
 
@@ -96,8 +95,9 @@ class Subject:
 
     def known_attempts(self) -> list[Attempt]:
         """Return the jobs that this task instance may have had, newest first; at least one."""
-        generation = max(self.max_tries - self.arguments.retries, 0)
-        fallback = Attempt(generation=generation, run_started_microseconds=_microseconds(self.run_started), attempt=0)
+        fallback = Attempt(
+            generation=self.max_tries, run_started_microseconds=_microseconds(self.run_started), attempt=0
+        )
         current = _parsed(self.job, fallback) if self.job else fallback
         earlier = [_parsed(each, None) for each in reversed(self.attempts)]
         found = [each for each in ([current] if self.job or not earlier else []) + earlier if each is not None]

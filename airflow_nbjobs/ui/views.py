@@ -140,5 +140,16 @@ def facts_of_job(snapshot: JobSnapshot, prices: Prices, *, sha256: str | None) -
     }
 
 
+def live_facts(snapshot: JobSnapshot) -> dict[str, Any] | None:
+    """Return what a page counts by while the job runs: since when, and after how many seconds SageMaker ends it; None once it has ended."""
+    if snapshot.state.is_terminal:
+        return None
+    return {
+        "status": snapshot.secondary_status or snapshot.status,
+        "started": time_text(snapshot.started),
+        "limit_seconds": snapshot.max_runtime_seconds,
+    }
+
+
 def _text(value: object) -> str | None:
     return value[:500] if isinstance(value, str) and value else None

@@ -1,5 +1,8 @@
 """What a finished job left behind, and the error that explains a failure."""
 
+import io
+import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,11 +68,79 @@ def read(clients):
     return run
 
 
+@pytest.fixture
+def opened(clients, monkeypatch):
+    """Bytes read, by the object that they were read from."""
+    read_bytes = {}
+    open_ = clients.objects.open
+
+    class Counted(io.BytesIO):
+        def __init__(self, uri, body):
+            super().__init__(body)
+            self.uri = uri
+
+        def read(self, size=-1):
+            part = super().read(size)
+            read_bytes[self.uri] = read_bytes.get(self.uri, 0) + len(part)
+            return part
+
+    def counted(uri):
+        stream = open_(uri)
+        return None if stream is None else Counted(uri, stream.read())
+
+    monkeypatch.setattr(clients.objects, "open", counted)
+    return read_bytes
+
+
+def as_run(raw, *, status="completed"):
+    """Return an executed notebook with papermill's word on its cells; the last one's is ``status``."""
+    content = json.loads(raw)
+    cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    for cell in cells:
+        cell["metadata"]["papermill"] = {"status": "completed"}
+    cells[-1]["metadata"]["papermill"] = {"status": status}
+    return json.dumps(content).encode()
+
+
 def notebook_member(content):
     return {f"{JOB}.ipynb": content}
 
 
 # -- success -----------------------------------------------------------------------------------------------------------
+
+
+LARGE = {"weights.bin": os.urandom(12_000_000)}
+
+
+def test_of_a_live_job_with_a_large_archive_only_the_copy_is_read(read, clients, opened):
+    clients.jobs.descriptions[JOB]["Environment"]["NBJOBS_LIVE_NOTEBOOK"] = "1"
+    ran = as_run(executed(RAW, {"accuracy": 0.9}))
+    clients.objects.bodies[PLACE.live_notebook_uri] = ran
+    result = read("Completed", members=LARGE | notebook_member(ran), outputs=["accuracy"])
+    assert (result.error, result.outputs, result.executed_notebook) == (None, {"accuracy": 0.9}, ran)
+    assert opened == {PLACE.live_notebook_uri: len(ran)}
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        as_run(executed(RAW, {"accuracy": 0.1}), status="running"),
+        as_run(executed(RAW, {"accuracy": 0.1}))[:-5],
+        b"",
+        None,
+    ],
+    ids=["not at its end", "cut", "empty", "none"],
+)
+@pytest.mark.parametrize("is_denied", [False, True])
+def test_a_live_copy_that_is_not_the_whole_is_not_the_executed_notebook(read, clients, live, is_denied):
+    clients.jobs.descriptions[JOB]["Environment"]["NBJOBS_LIVE_NOTEBOOK"] = "1"
+    if live is not None:
+        clients.objects.bodies[PLACE.live_notebook_uri] = live
+    if is_denied:
+        clients.objects.denied.add(PLACE.live_notebook_uri)
+    ran = as_run(executed(RAW, {"accuracy": 0.9}))
+    result = read("Completed", members=LARGE | notebook_member(ran), outputs=["accuracy"])
+    assert (result.outputs, result.executed_notebook, result.warnings) == ({"accuracy": 0.9}, ran, ())
 
 
 def test_a_completed_job_gives_facts_outputs_and_notebook(read):

@@ -39,6 +39,7 @@ STEP_SECONDS = 180.0 * PATIENCE  # for one step
 
 
 QUIET_SECONDS = 6.0 * PATIENCE
+GRACE_SECONDS = 10.0 * PATIENCE  # for 30
 COMPLETES: dict[str, Any] = {"outputs": {"token": JOB_NAME}}
 FAILS: dict[str, Any] = {"cell": 1, "error": ("ValueError", "no bread left")}
 
@@ -139,6 +140,7 @@ class Case:
         self.ends: Mapping[str, Any] = COMPLETES
         self._newest: dict[str, str] = {}
         self._others_ended: set[str] = set()  # by the event itself
+        self.revives = False  # components that end by themselves are started again, as a restart policy does
 
     # -- running it ------------------------------------------------------------------------------------------------
 
@@ -158,7 +160,12 @@ class Case:
         return self._outcome(problems)
 
     def until(self, condition: Callable[[], Any], what: str, *, seconds: float = STEP_SECONDS) -> Any:
-        return until(condition, seconds=seconds, what=lambda: f"{what}\n{self.state_text()}")
+        def look() -> Any:
+            if self.revives:
+                self.stand.revive()
+            return condition()
+
+        return until(look, seconds=seconds, what=lambda: f"{what}\n{self.state_text()}")
 
     def state_text(self) -> str:
         with contextlib.suppress(Exception):
@@ -366,6 +373,13 @@ class Case:
     def await_state(self, *states: str) -> None:
         self.until(lambda: all(one["state"] in states for one in self.instances()), f"not {' or '.join(states)}")
 
+    def await_trigger(self) -> None:
+        """Wait until a triggerer watches over each task; before that nobody would be told that a user takes it away."""
+        self.until(
+            lambda: all(one.get("triggerer_job") for one in self.instances()), "no triggerer has taken the trigger"
+        )
+        self.pause(QUIET_SECONDS)
+
     def await_try(self, number: int) -> None:
         self.until(lambda: self.instance()["try_number"] >= number, f"no try {number}")
 
@@ -394,13 +408,22 @@ class Case:
 
     def kill_worker(self) -> None:
         """The machine goes: worker and task at once, so that nobody reports it."""
-        process = self.task_process()
+        self._kill_with_worker(self.task_process())
+
+    def _kill_with_worker(self, process: psutil.Process) -> None:
         worker = process.parent()
         assert worker is not None
         assert worker.pid != self.stand.pid("scheduler")
         for one in (worker, process):
             with contextlib.suppress(psutil.Error):
                 one.kill()
+
+    def kill_after_grace(self, process: psutil.Process) -> None:
+        """Kubernetes ends what a SIGTERM did not: a task that waits in its worker has kept its job, and waits on."""
+        try:
+            process.wait(GRACE_SECONDS)
+        except psutil.TimeoutExpired:
+            self._kill_with_worker(process)
 
     def evict_worker(self) -> None:
         """The node is drained: SIGTERM, which Airflow hands on to the task's process, where it is indistinguishable from a user's stop."""

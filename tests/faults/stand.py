@@ -214,8 +214,10 @@ class Stand:
         else:
             process.send_signal(number)
 
-    def ended(self) -> list[str]:
-        return [name for name, process in self._processes.items() if process.poll() is not None]
+    def revive(self) -> None:
+        """Start again what has ended."""
+        for name in [name for name, process in self._processes.items() if process.poll() is not None]:
+            self.launch(name)
 
     def kill(self, name: str) -> None:
         """End a component and all its processes at once, as a machine that fails does."""

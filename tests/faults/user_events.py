@@ -21,6 +21,8 @@ def waiting(act: Callable[[Case], None], *states: str) -> Callable[[Case], None]
         case.start()
         case.job()
         case.await_state(*states)
+        if "deferred" in states:
+            case.await_trigger()
         act(case)
 
     return drive

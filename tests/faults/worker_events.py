@@ -62,7 +62,9 @@ def while_running(strike: Strike) -> Strike:
     def drive(case: Case) -> None:
         case.start()
         case.job()
+        process = case.task_process()
         strike(case)
+        case.kill_after_grace(process)
         case.await_try(2)
 
     return drive

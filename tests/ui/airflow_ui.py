@@ -31,6 +31,7 @@ START_SECONDS = 600
 PASSWORDS = {"admin": "admin-secret", "viewer": "viewer-secret", "nobody": "nobody-secret"}
 
 DAG_FILE = """
+import os
 from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, task
@@ -57,6 +58,15 @@ with DAG("notebooks", schedule=None, start_date=datetime(2026, 1, 1)):
         return "no notebook here"
 
     plain()
+
+with DAG("live", schedule=None, start_date=datetime(2026, 1, 1)):
+    SageMakerNotebookJobOperator(
+        task_id="live",
+        input_notebook="live.ipynb",
+        outputs=["steps"],
+        live_notebook=True,
+        environment_variables={"ROOT": os.environ["AIRFLOW__NBJOBS__S3_ROOT_URI"]},
+    )
 
 with DAG("other", schedule=None, start_date=datetime(2026, 1, 1)):
     SageMakerNotebookJobOperator(task_id="good", input_notebook="small.ipynb", parameters={"value": 7}, outputs=["square"])
@@ -106,6 +116,17 @@ FLAKY = [
         "import os\nattempt = int(os.environ['NBJOBS_TRY_NUMBER'])\nif attempt == 1:\n    raise RuntimeError('the first try fails')\nprint('the second one does not')",
     ),
 ]
+# Goes on from step to step as a test says so, by an object in S3.
+LIVE = [
+    ("md", "# A notebook that fills in"),
+    (
+        "code",
+        "import boto3, os, time\nbucket = os.environ['ROOT'].split('/')[2]\n\ndef await_word(word):\n    while not boto3.client('s3').list_objects_v2(Bucket=bucket, Prefix=f'live-test/{word}')['KeyCount']:\n        time.sleep(0.2)\n\nprint('step one')",
+    ),
+    ("code", "await_word('two')\nprint('step two')"),
+    ("code", "await_word('three')\nprint('step three')"),
+    ("code", "await_word('end')\nsteps = 4\nprint('step four')"),
+]
 SMALL = [("parameters", "value = 1"), ("code", "square = value * value\nsquare")]
 
 
@@ -124,7 +145,7 @@ def notebook(cells: list[tuple[str, str]]) -> str:
 def write_dags(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "notebooks.py").write_text(DAG_FILE)
-    for name, cells in {"good": GOOD, "broken": BROKEN, "flaky": FLAKY, "small": SMALL}.items():
+    for name, cells in {"good": GOOD, "broken": BROKEN, "flaky": FLAKY, "live": LIVE, "small": SMALL}.items():
         (folder / f"{name}.ipynb").write_text(notebook(cells))
 
 
@@ -193,6 +214,22 @@ class AirflowUi:
 
     def run_dag(self, dag_id: str) -> str:
         return self.run("dags", "test", dag_id, may_fail=True)
+
+    @contextmanager
+    def running_dag(self, dag_id: str) -> Iterator[subprocess.Popen[bytes]]:
+        with (self.home / f"run-{dag_id}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "airflow", "dags", "test", dag_id],
+                env=self.environment,
+                cwd=self.home,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                yield process
+            finally:
+                process.kill()  # its trigger, which it runs itself, would go on waiting
+                process.wait()
 
     @contextmanager
     def serving(self) -> Iterator[AirflowUi]:

@@ -26,6 +26,9 @@ class RanAirflow:
         with closing(sqlite3.connect(self.ui.home / "airflow.db", timeout=60)) as connection, connection:
             return connection.execute(sql, values).fetchall()
 
+    def has_job(self, dag_id: str) -> bool:
+        return bool(self.query("SELECT 1 FROM xcom WHERE dag_id = ? AND key = 'nbjobs_job'", dag_id))
+
     def run_id(self, dag_id: str) -> str:
         ((run_id,),) = self.query("SELECT run_id FROM dag_run WHERE dag_id = ?", dag_id)
         return str(run_id)
@@ -35,9 +38,11 @@ class RanAirflow:
         index = "{MAP_INDEX}" if map_index < 0 else str(map_index)
         return f"/nbjobs/ti/{dag_id}/{quote(self.run_id(dag_id), safe='')}/{task_id}/{quote(index)}"
 
-    def tab(self, task_id: str, *, map_index: int = -1) -> str:
+    def tab(self, task_id: str, *, dag_id: str = "notebooks", map_index: int = -1) -> str:
         mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
-        return f"/dags/notebooks/runs/{quote(self.run_id('notebooks'), safe='')}/tasks/{task_id}{mapped}/plugin/nbjobs_notebook"
+        return (
+            f"/dags/{dag_id}/runs/{quote(self.run_id(dag_id), safe='')}/tasks/{task_id}{mapped}/plugin/nbjobs_notebook"
+        )
 
 
 @pytest.fixture(scope="session")

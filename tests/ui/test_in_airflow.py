@@ -17,6 +17,8 @@ from browser import chromium
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 # A machine that is busy with other tests takes its time; what is waited for is always a thing on the page.
@@ -40,9 +42,10 @@ class Browser:
             "console", lambda message: self.errors.append(message.text) if "Content Security" in message.text else None
         )
 
-    def tab(self, task_id: str, *, map_index: int = -1) -> Any:
+    def tab(self, task_id: str, *, dag_id: str = "notebooks", map_index: int = -1) -> Any:
         """Open a task instance's tab; return our page in Airflow's frame."""
-        self.page.goto(self._served.ui.url + self._served.tab(task_id, map_index=map_index), wait_until="commit")
+        address = self._served.tab(task_id, dag_id=dag_id, map_index=map_index)
+        self.page.goto(self._served.ui.url + address, wait_until="commit")
         return self.page.frame_locator("iframe").first
 
     def notebook(self, ours: Any) -> Any:
@@ -51,9 +54,9 @@ class Browser:
         document.locator("main").wait_for()
         return document
 
-    def scrolled(self, is_there: Callable[[], bool]) -> None:
-        """Wait until the frame has come to rest where it should; from outside, for in the frame no script runs, and so no timer."""
-        deadline = time.monotonic() + 20
+    def until(self, is_there: Callable[[], bool], *, seconds: float = 20) -> None:
+        """Wait from outside, for in the notebook's frame no script runs, and so no timer."""
+        deadline = time.monotonic() + seconds
         while not is_there():
             assert time.monotonic() < deadline
             self.page.wait_for_timeout(50)
@@ -111,8 +114,53 @@ def test_a_notebook_that_failed_opens_at_the_failing_cell_with_the_error_on_top(
     # In view, and at the top of the notebook's frame.
     top = ours.locator("#notebook iframe").bounding_box()["y"]
     failed.locator("text=division by zero").last.wait_for()
-    browser.scrolled(lambda: abs(failed.bounding_box()["y"] - top) < 120)
+    browser.until(lambda: abs(failed.bounding_box()["y"] - top) < 120)
     browser.picture("failed")
+
+
+@pytest.fixture
+def say(sagemaker: EmbeddedSageMaker) -> Callable[[str], None]:
+    """Lets the notebook that fills in go on to its next cell."""
+    return lambda word: sagemaker.client("s3").put_object(
+        Bucket=sagemaker.facts.default_bucket, Key=f"live-test/{word}", Body=b""
+    )
+
+
+def test_a_notebook_fills_in_as_it_runs_and_does_not_move_under_its_reader(browser, served, say):
+    with served.ui.running_dag("live") as run:
+        browser.until(lambda: served.has_job("live"), seconds=120)
+        ours = browser.tab("live", dag_id="live")
+        status = ours.locator("#live strong")
+        status.filter(has_text="1 of 4 cells have run").wait_for()
+        document = ours.frame_locator("#notebook iframe").last
+        document.locator(".nb-outputs pre", has_text="step one").wait_for()
+        assert "so far, at most 1 d 23 h left" in ours.locator("#live p").inner_text()
+        ours.locator("body").evaluate("body => { body.dataset.mark = 'the same page' }")
+
+        browser.page.mouse.move(1, 1)
+        say("two")
+        status.filter(has_text="2 of 4 cells have run").wait_for()
+        ours.frame_locator("#notebook iframe").last.locator(".nb-outputs pre", has_text="step two").wait_for()
+        assert ours.locator("#notebook iframe:not(.coming)").count() == 1
+        browser.picture("live")
+
+        # While somebody points at it, it stays as it is, and the rest is offered.
+        box = ours.locator("#notebook iframe").bounding_box()
+        browser.page.mouse.move(box["x"] + 300, box["y"] + 200)
+        browser.page.mouse.move(box["x"] + 310, box["y"] + 210)
+        say("three")
+        status.filter(has_text="3 of 4 cells have run").wait_for()
+        ours.locator("#live button:visible", has_text="Show what has run since").wait_for()
+        assert document.locator(".nb-outputs pre", has_text="step three").count() == 0
+        browser.page.mouse.move(1, 1)
+        ours.frame_locator("#notebook iframe").last.locator(".nb-outputs pre", has_text="step three").wait_for()
+        assert ours.locator("body").get_attribute("data-mark") == "the same page"
+
+        say("end")
+        ours.locator("[data-fact=billable]:visible").wait_for()
+        browser.notebook(ours).locator(".nb-outputs pre", has_text="step four").wait_for()
+        assert ours.locator("#live").is_hidden()
+        assert run.wait(60) == 0
 
 
 def test_the_outline_leads_to_its_places_by_keyboard(browser):
@@ -123,7 +171,7 @@ def test_the_outline_leads_to_its_places_by_keyboard(browser):
     browser.page.keyboard.press("Enter")
     heading = document.locator("h2", has_text="Result")
     top = ours.locator("#notebook iframe").bounding_box()["y"]
-    browser.scrolled(lambda: heading.bounding_box()["y"] - top < 400)
+    browser.until(lambda: heading.bounding_box()["y"] - top < 400)
 
 
 def test_a_second_try_shows_its_own_job_and_offers_the_first_ones(browser):

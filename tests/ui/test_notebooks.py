@@ -1,7 +1,9 @@
 """Which object the API server opens for a task instance, what it costs, and what it says where there is none."""
 
+import os
 from datetime import UTC, datetime
 
+import nbformat
 import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, archive, executed, notebook
 
@@ -33,7 +35,7 @@ def subject(**fields):
         "ended": None,
         "run_started": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
         "kind": Kind.OPERATOR,
-        "arguments": TaskArguments({"aws_conn_id": "aws_default", "s3_root_uri": ROOT}, retries=0),
+        "arguments": TaskArguments({"aws_conn_id": "aws_default", "s3_root_uri": ROOT}),
         "job": hint(),
     }
     return Subject(**given | fields)
@@ -84,7 +86,7 @@ def renderer():
 
 @pytest.fixture
 def books(account, renderer):
-    made = Notebooks(account.access, renderer)
+    made = Notebooks(account.access, renderer, live_seconds=0)
     yield made
     made.renderer = Renderer()  # the shared one goes on
     made.close()
@@ -181,6 +183,82 @@ def test_a_running_job_is_said_to_be_running_and_asked_about_again(account, book
     assert books.rendered(subject(), books.job(subject(), None)).summary["cells"] == 1
 
 
+LIVE = {"NBJOBS_LIVE_NOTEBOOK": "1"}
+
+
+def part_run(*statuses):
+    """Return a notebook of which so many cells have run, as papermill leaves it in between."""
+    book = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(f"step = {number}", metadata={"papermill": {"status": status}})
+            for number, status in enumerate(statuses, 1)
+        ]
+    )
+    return nbformat.writes(book).encode()
+
+
+def test_a_live_notebook_is_shown_as_far_as_it_has_run(account, books):
+    name = account.add_job(subject(), status="InProgress", **LIVE)
+    of = subject(state="deferred")
+    assert problem_of(books, of).code == "filling-in"
+    live = f"{ROOT}/{name}/live/{name}.ipynb"
+    account.clients.objects.bodies[live] = part_run("completed", "running", "pending")
+    first = books.rendered(of, books.job(of, None))
+    assert first.summary["progress"] == {"done": 1, "total": 3, "anchor": "cell-2", "is_complete": False}
+    account.clients.objects.bodies[live] = part_run("completed", "completed", "running")
+    second = books.rendered(of, books.job(of, None))
+    assert second.summary["progress"]["done"] == 2
+    assert second.tag != first.tag
+
+
+def test_a_live_notebook_that_was_caught_half_written_comes_with_the_next_look(account, books):
+    name = account.add_job(subject(), status="InProgress", **LIVE)
+    account.clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = part_run("completed")[:-20]
+    problem = problem_of(books, subject(state="deferred"))
+    assert (problem.code, problem.is_passing) == ("filling-in", True)
+
+
+def test_a_doctored_xcom_does_not_open_another_tasks_live_notebook(account, books):
+    other = subject(dag_id="secret")
+    secret = account.add_job(other, status="InProgress", **LIVE)
+    account.clients.objects.bodies[f"{ROOT}/{secret}/live/{secret}.ipynb"] = part_run("completed")
+    account.add_job(subject(), status="InProgress", **LIVE)
+    of = subject(
+        state="deferred", job=hint(job_name=secret, executed_notebook_uri=f"{ROOT}/{secret}/live/{secret}.ipynb")
+    )
+    assert problem_of(books, of, asked=secret).code == "filling-in"
+
+
+def test_a_job_that_others_look_at_too_is_asked_for_once(account, renderer):
+    books = Notebooks(account.access, renderer, live_seconds=60)
+    name = account.add_job(subject(), status="InProgress", **LIVE)
+    account.clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = part_run("completed")
+    for _ in range(5):
+        books.rendered(subject(state="deferred"), books.job(subject(state="deferred"), None))
+    assert len(account.clients.jobs.calls) == 1
+
+
+LARGE = {"job.log": b"", "other.bin": os.urandom(2 * 1024 * 1024)}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "shown"), [(("completed", "completed"), "live"), (("completed", "running"), "archived")]
+)
+def test_a_large_archive_is_read_only_where_the_live_copy_is_not_the_whole(account, books, statuses, shown):
+    name = account.add_job(subject(), **LIVE)
+    account.clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = part_run(*statuses)
+    account.clients.objects.bodies[f"{ROOT}/{name}/output/output.tar.gz"] = archive({f"{name}.ipynb": RAN} | LARGE)
+    source = books.source(subject(state="deferred"), books.job(subject(), None))
+    assert source.uri.endswith("/live/" + f"{name}.ipynb" if shown == "live" else "/output/output.tar.gz")
+
+
+def test_a_small_archive_is_read_at_once(account, books):
+    name = account.add_job(subject(), **LIVE)
+    account.clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = part_run("completed")
+    account.clients.objects.bodies[f"{ROOT}/{name}/output/output.tar.gz"] = archive({f"{name}.ipynb": RAN})
+    assert "accuracy" in books.rendered(subject(), books.job(subject(), None)).document.read_text()
+
+
 def test_an_unknown_job_is_said(books):
     assert problem_of(books, subject()).code == "unknown-job"
 
@@ -240,7 +318,7 @@ def test_a_sensors_job_is_found_by_the_name_that_the_sensor_waits_for(account, b
     sensor = subject(
         kind=Kind.SENSOR,
         job={"job_name": "somebody-elses"},
-        arguments=TaskArguments({"job_name": "{{ params.job }}", "aws_conn_id": "aws_default"}, retries=0),
+        arguments=TaskArguments({"job_name": "{{ params.job }}", "aws_conn_id": "aws_default"}),
         rendered={"job_name": f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/{name}"},
     )
     assert books.job(sensor, None).name == name

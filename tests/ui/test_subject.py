@@ -24,7 +24,7 @@ def subject(**fields):
         "ended": None,
         "run_started": RUN_STARTED,
         "kind": Kind.OPERATOR,
-        "arguments": TaskArguments({"aws_conn_id": "aws_default"}, retries=2),
+        "arguments": TaskArguments({"aws_conn_id": "aws_default"}),
     }
     return Subject(**given | fields)
 
@@ -36,7 +36,7 @@ def hint(**fields):
 def test_without_any_hint_the_name_is_that_of_the_first_job():
     found = subject()
     (attempt,) = found.known_attempts()
-    assert attempt == Attempt(generation=0, run_started_microseconds=MICROSECONDS, attempt=0)
+    assert attempt == Attempt(generation=2, run_started_microseconds=MICROSECONDS, attempt=0)
     key = RunKey(
         deployment="",
         dag_id="d",
@@ -44,7 +44,7 @@ def test_without_any_hint_the_name_is_that_of_the_first_job():
         run_started_microseconds=MICROSECONDS,
         task_id="t",
         map_index=-1,
-        generation=0,
+        generation=2,
     )
     assert found.job_name(attempt, deployment="") == training_job_name("d-t", key)
 
@@ -72,7 +72,7 @@ def test_a_hint_says_which_of_the_tasks_own_jobs():
 def test_a_doctored_hint_yields_a_name_of_this_task_instance_all_the_same(job):
     found = subject(job=job)
     (attempt,) = found.known_attempts()
-    assert attempt.generation == 0
+    assert attempt.generation == 2
     assert attempt.run_started_microseconds == MICROSECONDS
     key = found.key(attempt, deployment="x")
     assert (key.dag_id, key.run_id, key.task_id, key.map_index) == ("d", "r", "t", -1)
@@ -94,7 +94,7 @@ def test_a_cleared_task_that_has_not_started_again_shows_its_earlier_jobs():
 
 def test_an_argument_comes_from_the_serialized_operator_where_that_is_plain():
     found = subject(
-        arguments=TaskArguments({"aws_conn_id": "mine", "s3_root_uri": "s3://b/{{ ds }}", "verify": None}, retries=0),
+        arguments=TaskArguments({"aws_conn_id": "mine", "s3_root_uri": "s3://b/{{ ds }}", "verify": None}),
         rendered={"aws_conn_id": "doctored", "s3_root_uri": "s3://b/2026", "verify": "doctored"},
     )
     assert found.argument("aws_conn_id") == "mine"
@@ -104,12 +104,12 @@ def test_an_argument_comes_from_the_serialized_operator_where_that_is_plain():
 
 def test_a_mapped_instance_has_its_own_value():
     found = subject(
-        arguments=TaskArguments({"aws_conn_id": "mine"}, retries=0, mapped=frozenset({"s3_root_uri"})),
+        arguments=TaskArguments({"aws_conn_id": "mine"}, mapped=frozenset({"s3_root_uri"})),
         rendered={"s3_root_uri": "s3://b/x"},
     )
     assert found.argument("s3_root_uri") == "s3://b/x"
 
 
 def test_a_readable_beginning_of_the_name_is_the_tasks():
-    found = subject(arguments=TaskArguments({"notebook_job_name": "nightly"}, retries=2))
+    found = subject(arguments=TaskArguments({"notebook_job_name": "nightly"}))
     assert found.job_name(found.known_attempts()[0], deployment="").startswith("nightly-")

@@ -19,6 +19,7 @@ from pygments.formatters import HtmlFormatter
 
 from airflow_nbjobs.core.failure import find_failing_cell, numbered_cells, strip_ansi
 from airflow_nbjobs.core.notebook import language, mark_of, tags_of
+from airflow_nbjobs.core.progress import progress_of
 from airflow_nbjobs.core.recording import OUTPUTS
 from airflow_nbjobs.core.source import source_of
 from airflow_nbjobs.ui.rendering import THEME_MARK
@@ -60,12 +61,14 @@ class Document:
     """
     The notebook's page and its facts, JSON-like but for ``html``.
 
+    :param progress: how many cells of code have run, of how many; ``anchor`` of the one that runs or ran last; whether nothing can change any more.
     :param failed: the failing cell: anchor, index in the author's file, ename, evalue, traceback; None where none failed.
     """
 
     html: str
     cells: int
     seconds: float | None
+    progress: dict[str, Any]
     failed: dict[str, Any] | None
     outline: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
@@ -131,10 +134,21 @@ def build_document(notebook: NotebookNode, *, title: str, notices: tuple[str, ..
         html=html.encode("utf-8", "replace").decode(),
         cells=len(cells),
         seconds=round(sum(timed), 3) if timed else None,
+        progress=_progress(notebook),
         failed=failure,
         outline=tuple(asdict(entry) for entry in _outline(shown)),
         notices=notices,
     )
+
+
+def _progress(notebook: NotebookNode) -> dict[str, Any]:
+    found = progress_of(notebook)
+    return {
+        "done": found.done,
+        "total": found.total,
+        "anchor": f"cell-{found.current}" if found.current is not None else None,
+        "is_complete": found.is_complete,
+    }
 
 
 def _cells(notebook: NotebookNode, failed_index: int | None) -> Iterator[_Cell]:

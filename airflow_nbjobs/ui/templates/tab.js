@@ -4,23 +4,100 @@ document.addEventListener("DOMContentLoaded", () => {
   const query = (more) => "?" + new URLSearchParams({ ...(page.asked ? { job: page.asked } : {}), ...more });
   const byId = (id) => document.getElementById(id);
   const stage = byId("notebook");
-  let frame = null, anchor = "", tag = "";
+  let frame = null, shown = "", anchor = "", tag = "";
 
   function showFrame() {
     const theme = document.documentElement.dataset.theme;
-    const next = `${page.base}/notebook.html${query({ theme, v: tag })}${anchor ? "#" + anchor : ""}`;
-    if (!frame) {
-      // No allowance at all: what a notebook wrote has an origin of its own and runs nothing, whatever the answer's own policy says.
-      frame = document.createElement("iframe");
-      frame.setAttribute("sandbox", "");
-      frame.title = "Executed notebook";
-      stage.append(frame);
-    }
-    frame.src = next;
+    const address = `${page.base}/notebook.html${query({ theme, v: tag })}`;
+    const next = `${address}${anchor ? "#" + anchor : ""}`;
+    if (frame && shown === address) { frame.src = next; return; }
+    shown = address;
+    // No allowance at all: what a notebook wrote has an origin of its own and runs nothing, whatever the answer's own policy says.
+    const coming = document.createElement("iframe");
+    coming.setAttribute("sandbox", "");
+    coming.title = "Executed notebook";
+    coming.src = next;
+    const old = frame;
+    frame = coming;
+    stage.append(coming);
+    // The old one stays in view until the new one is there: a notebook that fills in does not flash.
+    if (old) coming.classList.add("coming");
+    coming.addEventListener("load", () => {
+      if (old) old.remove();
+      coming.classList.remove("coming");
+      // A browser puts the focus where an address points to; nobody has gone there, and the frame would count as being read.
+      if (running && isFollowing) coming.blur();
+    });
   }
   themeListeners.push(() => { if (frame) showFrame(); });
 
-  function goTo(place) { anchor = place; showFrame(); frame.focus(); }
+  function goTo(place) { anchor = place; isFollowing = false; showFrame(); frame.focus(); }
+
+  // -- while it runs ---------------------------------------------------------------------------------------------------
+
+  const live = byId("live");
+  let isFollowing = true, running = null, waiting = null;
+
+  // In the frame no script runs, so where it is scrolled to is not known: while somebody points at it or is in it, it is left as it is.
+  // A pointer that jumps into the frame is known to the frame only; the veil in front of it notices, and is gone.
+  const veil = byId("veil");
+  let isPointedAt = false;
+  const isBeingRead = () => frame !== null && (isPointedAt || document.activeElement === frame);
+
+  function span(seconds) {
+    const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+    if (days) return `${days} d ${hours} h`;
+    if (hours) return `${hours} h ${minutes} min`;
+    return minutes ? `${minutes} min ${Math.floor(seconds) % 60} s` : `${Math.floor(seconds)} s`;
+  }
+
+  function tick() {
+    if (!running || !running.started) return;
+    const seconds = Math.max(0, (Date.now() - Date.parse(running.started)) / 1000);
+    const left = running.limit_seconds ? Math.max(0, running.limit_seconds - seconds) : null;
+    live.querySelector("p span").textContent = `${span(seconds)} so far${left === null ? "" : `, at most ${span(left)} left`}`;
+  }
+  setInterval(tick, 1000);
+
+  function showProgress(facts, notebook) {
+    running = facts;
+    live.hidden = !facts;
+    veil.hidden = !facts || isPointedAt;
+    if (!facts) return;
+    const progress = notebook ? notebook.progress : null;
+    const text = progress ? `${Math.min(progress.done, progress.total)} of ${progress.total} cells have run` : facts.status;
+    const status = live.querySelector("strong");
+    if (status.textContent !== text) status.textContent = text;  // what has not changed is not read out again
+    live.querySelector("progress").value = progress && progress.total ? progress.done / progress.total : 0;
+    tick();
+  }
+
+  function offer(notebook) {
+    waiting = notebook;
+    const button = live.querySelector("button");
+    button.hidden = !notebook;
+    button.textContent = "Show what has run since";
+    button.onclick = () => { isFollowing = true; showNotebook(waiting); };
+  }
+
+  function offerEnd() {
+    const button = live.querySelector("button");
+    button.hidden = false;
+    button.textContent = "The job has ended: show the executed notebook";
+    button.onclick = () => window.location.reload();
+  }
+
+  veil.addEventListener("pointerenter", () => { isPointedAt = true; veil.hidden = true; });
+  stage.addEventListener("pointerleave", () => {
+    isPointedAt = false;
+    veil.hidden = !running;
+    if (waiting && isFollowing) showNotebook(waiting);
+  });
+
+  function fillIn(notebook) {
+    if (frame && isBeingRead()) offer(notebook);
+    else showNotebook(notebook);
+  }
 
   function showFacts(facts) {
     for (const [name, value] of Object.entries(facts)) {
@@ -43,19 +120,22 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   function showAttempts(attempts, current) {
-    if (!attempts || attempts.length < 2) return;
     const select = byId("attempts").querySelector("select");
+    if (!attempts || attempts.length < 2 || attempts.length === select.options.length) return;
     select.replaceChildren(...attempts.map((each) => new Option(`Job ${each.label}`, each.job_name, false, each.job_name === current)));
-    select.addEventListener("change", () => {
+    select.onchange = () => {
       const target = new URL(window.location.href);
       target.searchParams.set("job", select.value);
       window.location.replace(target);
-    });
+    };
     byId("attempts").hidden = false;
   }
 
   function showNotebook(notebook) {
+    offer(null);
+    tag = notebook.tag;
     const failed = notebook.failed;
+    if (running && isFollowing) anchor = notebook.progress.anchor || "";
     const failure = byId("failure");
     failure.hidden = !failed;
     if (failed) {
@@ -114,8 +194,12 @@ document.addEventListener("DOMContentLoaded", () => {
     byId("problem").hidden = true;
     if (answer.facts) { showFacts(answer.facts); showFiles(); showAttempts(answer.attempts, answer.facts.job_name); }
     isPassing = Boolean(answer.is_passing);
-    if (answer.status === "ok") { tag = answer.tag; showNotebook(answer.notebook); }
-    else { for (const link of document.querySelectorAll("[data-file^=notebook]")) link.hidden = !answer.has_file; showProblem(answer); }
+    showProgress(answer.live, answer.status === "ok" ? answer.notebook : null);
+    if (answer.live) isPassing = true;
+    if (answer.status === "ok") {
+      answer.notebook.tag = answer.tag;
+      if (answer.tag !== (waiting || { tag }).tag) fillIn(answer.notebook);
+    } else if (!(answer.is_passing && frame)) { for (const link of document.querySelectorAll("[data-file^=notebook]")) link.hidden = !answer.has_file; showProblem(answer); }
   }
 
   async function watch() {
@@ -123,8 +207,10 @@ document.addEventListener("DOMContentLoaded", () => {
       const response = await fetch(`${page.base}/state.json`, { credentials: "same-origin" });
       const now = await response.json();
       const isSame = now.state === (page.state || null) && String(now.try_number) === page.try && (now.job_name || "") === page.job && String(now.has_ended) === page.ended;
-      if (response.ok && !isSame && !page.asked) { window.location.reload(); return; }
-      if (response.ok && isPassing) await load();
+      const isOver = response.ok && !isSame && !page.asked;
+      if (isOver && !(running && isBeingRead())) { window.location.reload(); return; }
+      if (isOver) offerEnd();
+      else if (response.ok && isPassing) await load();
     } catch { /* looked at again */ }
     if (page.finished !== "true" || isPassing) setTimeout(watch, REFRESH_MILLISECONDS);
   }
