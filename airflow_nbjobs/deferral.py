@@ -26,8 +26,11 @@ class Deferral:
         self._operator = operator
         self._context = context
 
-    def until_ended(self, job_name: str, *, was_adopted: bool, turn: Turn) -> NoReturn:
-        self._defer(NotebookJobTrigger(**self._arguments(job_name, was_adopted, turn)))
+    def until_ended(
+        self, job_name: str, *, was_adopted: bool, turn: Turn, stream_logs: bool, log_place: dict[str, Any] | None
+    ) -> NoReturn:
+        arguments = self._arguments(job_name, was_adopted, turn)
+        self._defer(NotebookJobTrigger(stream_logs=stream_logs, log_place=log_place, **arguments))
 
     def until_turn(self, sleep: Sleep, *, job_name: str, was_adopted: bool) -> NoReturn:
         arguments = self._arguments(job_name, was_adopted, sleep.turn)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
 from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout, job_xcom
 from airflow_nbjobs.announcement import Announcement
 from airflow_nbjobs.aws.job import Begin, Refused, Staged, Submission, instance_choices, stop_abandoned, submit
+from airflow_nbjobs.aws.log_reader import LogReader
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
 from airflow_nbjobs.core.arguments import seconds
+from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobConfigError,
@@ -34,7 +37,7 @@ from airflow_nbjobs.failures import policy_wants_retry, surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
 from airflow_nbjobs.links import JOB_KEY
 from airflow_nbjobs.preparation import prepare
-from airflow_nbjobs.settings import read_settings
+from airflow_nbjobs.settings import read_settings, wants_log_stream
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -65,6 +68,7 @@ class Execution:
         self._custody = Custody(operator, self._ti)
         self._announcement = Announcement(operator, context)
         self._deferral = Deferral(operator, context)
+        self._log_place: dict[str, Any] | None = None  # how much of the container's log an earlier leg has written
         operator._execution = self  # noqa: SLF001 - for on_kill, which gets no arguments
 
     def stop_if_taken_away(self) -> None:
@@ -239,7 +243,13 @@ class Execution:
 
     def _wait_on(self, job_name: str, *, was_adopted: bool, turn: Turn) -> Any:
         if self._operator.deferrable:
-            self._deferral.until_ended(job_name, was_adopted=was_adopted, turn=turn)
+            self._deferral.until_ended(
+                job_name,
+                was_adopted=was_adopted,
+                turn=turn,
+                stream_logs=self._container_log is not None,
+                log_place=self._log_place,
+            )
         return self._wait_here(job_name, was_adopted=was_adopted, turn=turn)
 
     def _wait_here(self, job_name: str, *, was_adopted: bool, turn: Turn) -> Any:
@@ -258,6 +268,8 @@ class Execution:
             seen = log_transitions(self._operator.log, snapshot, seen)
             if snapshot.state.is_terminal:
                 break
+            if self._container_log is not None:
+                self._container_log.show(job_name)
             if self._custody.was_told_to_end:
                 # The signal handler may have had no answer, having interrupted another question.
                 self._end_if_taken_away()
@@ -281,6 +293,7 @@ class Execution:
         if turn.step is Step.SUBMIT:
             return self.start(turn)
         job_name = str(event["job_name"])
+        self._log_place = event.get("log_place")
         self._custody.hold(job_name)
         if event.get("error"):
             self._raise_unless_ended(job_name, str(event["error"]))
@@ -349,6 +362,14 @@ class Execution:
             )
         return job
 
+    @cached_property
+    def _container_log(self) -> LogReader | None:
+        """The container's log, from where an earlier leg has left off; None where it is not to be in the task's."""
+        operator = self._operator
+        if not wants_log_stream(operator.stream_logs, read_settings(operator.hook.connection_extra)):
+            return None
+        return LogReader(operator.hook.clients, operator.log, LogPlace.from_json(self._log_place))
+
     def _described(self, job_name: str) -> JobSnapshot:
         snapshot = self._operator.hook.clients.jobs.describe(job_name)
         if snapshot is None:
@@ -414,9 +435,10 @@ class Execution:
     def _hand_over(self, snapshot: JobSnapshot, seen: int) -> tuple[JobResult, Any]:
         operator = self._operator
         log_transitions(operator.log, snapshot, seen)
+        is_streamed = self._container_log is not None and self._container_log.show(snapshot.job_name)
         location = JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
         result = read_result(snapshot, location, self._expectation(), operator.hook.clients, now=datetime.now(tz=UTC))
-        log_result(operator.log, result)
+        log_result(operator.log, result, with_tail=not is_streamed)
         value = push_result(self._ti, result, operator.return_output)
         try:
             self._deliver(result, location)

@@ -30,8 +30,9 @@ def log_transitions(log: Log, snapshot: JobSnapshot, seen: int) -> int:
     return len(snapshot.transitions)
 
 
-def log_result(log: Log, result: JobResult) -> None:
-    if result.log_tail:
+def log_result(log: Log, result: JobResult, *, with_tail: bool = True) -> None:
+    """:param with_tail: whether the end of the container's log is not in the task's yet."""
+    if result.log_tail and with_tail:
         log.info("Last lines of the container's log:\n%s", "\n".join(result.log_tail))
     for warning in result.warnings:
         log.warning("%s", warning)

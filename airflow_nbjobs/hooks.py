@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients, Boto3TrainingJobs
+from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients, Boto3ContainerLogs, Boto3TrainingJobs
 from airflow_nbjobs.aws.slim import only_operations
 from airflow_nbjobs.aws.translate import translated
 from airflow_nbjobs.core import defaults
@@ -90,12 +90,20 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
     @cached_property
     def polled_jobs(self) -> Boto3TrainingJobs:
         """The port for a poller: it paces its calls itself, so botocore may not repeat them, and a dead endpoint may not hold its thread for minutes."""
+        with only_operations(self.session, "sagemaker", ("ListTrainingJobs", "DescribeTrainingJob")):
+            return Boto3TrainingJobs(self.client("sagemaker", self._patient_config()))
+
+    @cached_property
+    def polled_logs(self) -> Boto3ContainerLogs:
+        """The port for what follows many jobs' logs, which paces its calls as well."""
+        with only_operations(self.session, "logs", ("FilterLogEvents",)):
+            return Boto3ContainerLogs(self.client("logs", self._patient_config()))
+
+    def _patient_config(self) -> Any:
         from botocore.config import Config
 
         patience = Config(connect_timeout=10, read_timeout=30).merge(self.client_config)
-        config = patience.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
-        with only_operations(self.session, "sagemaker", ("ListTrainingJobs", "DescribeTrainingJob")):
-            return Boto3TrainingJobs(self.client("sagemaker", config))
+        return patience.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
 
     def client(self, service_name: str, config: Any = None) -> Any:
         """

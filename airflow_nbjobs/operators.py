@@ -60,7 +60,7 @@ _JOB_ARGUMENTS = (
     "extra_request",
 )
 
-_TEMPLATE_FIELDS = (*_JOB_ARGUMENTS, "capacity_timeout", "aws_conn_id", "region_name", "verify")
+_TEMPLATE_FIELDS = (*_JOB_ARGUMENTS, "stream_logs", "capacity_timeout", "aws_conn_id", "region_name", "verify")
 # Where it is not None. A task that says nothing about them has nothing to render.
 _DEFAULT_VALUES = {
     "instance_type": defaults.INSTANCE_TYPE,
@@ -141,6 +141,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param retry_on_cell_error: whether a failed cell follows the task's ``retries``; False fails the task at once.
     :param live_notebook: have the notebook copied to S3 as it runs, so that the task's tab follows it; None: what the connection or ``[nbjobs]`` says, else no.
         Takes the job's checkpoint folder, ``/opt/ml/checkpoints``.
+    :param stream_logs: write the container's log into the task's as it comes, also while the task is deferred; None: what the connection or ``[nbjobs]``
+        says, else yes.
     :param cell_output_in_logs: have what cells print written to the container's log as well; None as above. Python kernels only.
     :param extra_request: merged into CreateTrainingJob last.
     :param capacity_timeout: how long to wait for an instance, for quota that others use, or for a throttled CreateTrainingJob: seconds, or a timedelta;
@@ -200,6 +202,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         stop_on_kill: bool = True,
         retry_on_cell_error: bool = True,
         live_notebook: bool | str | None = None,
+        stream_logs: bool | str | None = None,
         cell_output_in_logs: bool | str | None = None,
         extra_request: Mapping[str, Any] | None = None,
         capacity_timeout: timedelta | float | str = defaults.CAPACITY_TIMEOUT,
@@ -261,6 +264,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         self.stop_on_kill = stop_on_kill
         self.retry_on_cell_error = retry_on_cell_error
         self.live_notebook = live_notebook
+        self.stream_logs = stream_logs
         self.cell_output_in_logs = cell_output_in_logs
         self.extra_request = extra_request
         self.capacity_timeout = capacity_timeout

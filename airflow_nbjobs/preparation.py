@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs import context as task_context
 from airflow_nbjobs.aws.prepare import PreparedJob, Surroundings, prepare_job
 from airflow_nbjobs.core.arguments import seconds
-from airflow_nbjobs.settings import read_settings
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.settings import read_settings, wants_log_stream
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+    from airflow_nbjobs.settings import Settings
 
 
 def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> PreparedJob:
@@ -39,7 +41,7 @@ def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> Prepare
             has_credentials=hook.has_credentials,
             clients=hook.clients,
         ),
-        problems=_problems(operator),
+        problems=_problems(operator, settings),
     )
     for note in job.notes:
         operator.log.info("%s", note)
@@ -48,12 +50,17 @@ def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> Prepare
     return job
 
 
-def _problems(operator: SageMakerNotebookJobOperator) -> list[str]:
+def _problems(operator: SageMakerNotebookJobOperator, settings: Settings) -> list[str]:
+    problems: list[str] = []
     try:
         seconds(operator.capacity_timeout)
     except ValueError as error:
-        return [f"capacity_timeout: {error}"]
-    return []
+        problems.append(f"capacity_timeout: {error}")
+    try:
+        wants_log_stream(operator.stream_logs, settings)
+    except NotebookJobConfigError as error:
+        problems.append(str(error))
+    return problems
 
 
 def _bound_runtime(arguments: dict[str, Any], operator: SageMakerNotebookJobOperator, context: Context) -> None:

@@ -62,6 +62,10 @@ def get_provider_info() -> dict[str, Any]:
                     "cell_output_in_logs": _option(
                         "Whether what cells print is written to the container's log as well.", "True"
                     ),
+                    "stream_logs": _option(
+                        "Whether a container's log is written into its task's as it comes; True unless said otherwise.",
+                        "False",
+                    ),
                     "instance_prices": _option(
                         "What an hour of each instance type costs you, as a JSON object; the pages then show what jobs cost.",
                         '{"ml.m5.large": 0.138}',

@@ -28,6 +28,7 @@ JOB_DEFAULTS = (
     "tags",
     "live_notebook",
     "cell_output_in_logs",
+    "stream_logs",
 )
 
 
@@ -75,6 +76,19 @@ def read_settings(connection_extra: Mapping[str, Any]) -> Settings:
             f"the AWS connection's extra has unknown keys under 'nbjobs': {', '.join(unknown)}; known are {', '.join(JOB_DEFAULTS)}"
         )
     return Settings(job_defaults=configured | extra, deployment=conf.get(SECTION, "deployment", fallback=""))
+
+
+def wants_log_stream(argument: object, settings: Settings) -> bool:
+    """
+    Say whether a task's log is to hold its container's: the argument, the defaults, else yes.
+
+    :raises NotebookJobConfigError: it is neither True nor False.
+    """
+    value = argument if argument is not None else settings.job_defaults.get("stream_logs", True)
+    try:
+        return parse.boolean(value)
+    except ValueError as error:
+        raise NotebookJobConfigError(f"stream_logs: {error}") from error
 
 
 def read_pace() -> Pace:

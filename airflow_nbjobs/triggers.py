@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_nbjobs.aws.pollers import PollerKey, shared_poller
+from airflow_nbjobs.aws.pollers import PollerKey, shared_follower, shared_poller
 from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.reference import parse_job_reference
 from airflow_nbjobs.settings import read_pace
@@ -24,7 +26,7 @@ from airflow_nbjobs.settings import read_pace
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_nbjobs.aws.clients import Boto3TrainingJobs
+    from airflow_nbjobs.aws.clients import Boto3ContainerLogs, Boto3TrainingJobs
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 EVENT_VERSION = 1
@@ -44,8 +46,8 @@ class NotebookJobTrigger(BaseTrigger):
     """
     Yield one event when the training job is in a terminal state, or when it cannot be watched.
 
-    Event: ``{"version": 1, "job_name", "attempt", "was_adopted", "status", "secondary_status", "error", "turn"}``; ``error`` is None, or why the job
-    cannot be watched.
+    Event: ``{"version": 1, "job_name", "attempt", "was_adopted", "status", "secondary_status", "error", "turn", "log_place"}``; ``error`` is None, or why
+    the job cannot be watched.
     Whoever reads it ignores keys that it does not know, so that another source of news than the poller may say more.
 
     :param attempt: k-th job of the task's generation; comes back in the event.
@@ -53,6 +55,8 @@ class NotebookJobTrigger(BaseTrigger):
     :param waiter_delay: longest seconds between two looks at the job.
     :param stop_on_kill: stop the job when a user clears, fails or marks the deferred task.
     :param turn: what the operator needs to know of earlier waits for capacity (``core/queueing.py``); comes back in the event.
+    :param stream_logs: write the container's log into the task's as it comes.
+    :param log_place: how much of that log an earlier leg has written (``core/containerlog.py``); in the event, how much has been written by then.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class NotebookJobTrigger(BaseTrigger):
         waiter_delay: float = defaults.WAITER_DELAY,
         stop_on_kill: bool = True,
         turn: dict[str, Any] | None = None,
+        stream_logs: bool = False,
+        log_place: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.job_name = job_name
@@ -80,6 +86,8 @@ class NotebookJobTrigger(BaseTrigger):
         self.waiter_delay = waiter_delay
         self.stop_on_kill = stop_on_kill
         self.turn = turn
+        self.stream_logs = stream_logs
+        self.log_place = log_place
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -95,6 +103,8 @@ class NotebookJobTrigger(BaseTrigger):
                 "waiter_delay": self.waiter_delay,
                 "stop_on_kill": self.stop_on_kill,
                 "turn": self.turn,
+                "stream_logs": self.stream_logs,
+                "log_place": self.log_place,
             },
         )
 
@@ -104,9 +114,10 @@ class NotebookJobTrigger(BaseTrigger):
         )
         event = self._event()
         try:
-            summary = await shared_poller(key, self._open_jobs, read_pace).wait(
-                self.job_name, waiter_delay_seconds=self.waiter_delay
-            )
+            async with self._container_log(key, event):
+                summary = await shared_poller(key, self._open_jobs, read_pace).wait(
+                    self.job_name, waiter_delay_seconds=self.waiter_delay
+                )
             event |= {"status": summary.status, "secondary_status": summary.secondary_status}
         except asyncio.CancelledError as cancelled:
             await self._stop_if_user_action(cancelled)
@@ -127,7 +138,38 @@ class NotebookJobTrigger(BaseTrigger):
             "secondary_status": None,
             "error": None,
             "turn": self.turn,
+            "log_place": self.log_place,
         }
+
+    @asynccontextmanager
+    async def _container_log(self, key: PollerKey, event: dict[str, Any]) -> AsyncIterator[None]:
+        """Write the container's log into this task's while the block runs, and how far it has come into the event."""
+        if not self.stream_logs:
+            yield
+            return
+        follower = shared_follower(key, self._open_logs)
+        followed = follower.follow(self.job_name, LogPlace.from_json(self.log_place))
+
+        async def write() -> None:
+            # In this trigger's own context: by that Airflow knows whose log a line belongs to.
+            while True:
+                for line in await followed.lines():
+                    self.log.info("%s", line)
+
+        writing = asyncio.create_task(write())
+        try:
+            yield
+        finally:
+            follower.leave(followed)
+            writing.cancel()
+            for line in followed.rest():
+                self.log.info("%s", line)
+            if followed.problem is None:
+                event["log_place"] = followed.place.to_json()
+
+    async def _open_logs(self) -> Boto3ContainerLogs:
+        hook = await self._open_hook()
+        return await asyncio.to_thread(lambda: hook.polled_logs)
 
     async def _open_jobs(self) -> Boto3TrainingJobs:
         """Return the port for the poller."""
@@ -289,7 +331,7 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
         return path, {
             name: value
             for name, value in arguments.items()
-            if name not in ("attempt", "was_adopted", "stop_on_kill", "turn")
+            if name not in ("attempt", "was_adopted", "stop_on_kill", "turn", "stream_logs", "log_place")
         }
 
     def get_template_env(self, dag: Any = None) -> Any:

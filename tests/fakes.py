@@ -21,6 +21,7 @@ import request_limits
 from botocore.validate import ParamValidator
 
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
+from airflow_nbjobs.core.containerlog import LogEvent, LogPage
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
 from airflow_nbjobs.core.naming import parse_s3_uri
@@ -212,6 +213,7 @@ class FakeObjects:
 class FakeContainerLogs:
     def __init__(self) -> None:
         self.lines: dict[str, list[str]] = {}
+        self.asked: list[dict[str, Any]] = []
         self.error: Exception | None = None
 
     def tail(self, job_name: str, *, limit: int) -> list[str] | None:
@@ -219,6 +221,21 @@ class FakeContainerLogs:
             raise self.error
         lines = self.lines.get(job_name)
         return None if lines is None else lines[-limit:]
+
+    def events(self, *, since, streams=(), prefix="", phrase="", next_token=None) -> LogPage:
+        """Return every line that fits on one page; the n-th of a job is n ms after the epoch."""
+        self.asked.append({"streams": tuple(streams), "prefix": prefix, "phrase": phrase, "since": since})
+        if self.error is not None:
+            raise self.error
+        return LogPage(
+            tuple(
+                LogEvent(id=f"{stream}#{at}", stream=stream, at=at, message=line)
+                for job_name, lines in self.lines.items()
+                for stream in [f"{job_name}/algo-1-1"]
+                for at, line in enumerate(lines, 1)
+                if at >= since and (not streams or stream in streams) and stream.startswith(prefix) and phrase in line
+            )
+        )
 
 
 class FakeAccount:

@@ -30,6 +30,8 @@ ARGUMENTS = {
     "waiter_delay": 7,
     "stop_on_kill": False,
     "turn": {"step": "finish", "attempt": 2},
+    "stream_logs": False,
+    "log_place": {"floor": 5, "seen": {"a": 6}, "cell": 2},
 }
 
 
@@ -106,6 +108,7 @@ def test_a_job_that_has_ended_is_one_event_with_all_that_the_task_needs(aws):
             "secondary_status": event.payload["secondary_status"],
             "error": None,
             "turn": {"step": "finish", "attempt": 2},
+            "log_place": {"floor": 5, "seen": {"a": 6}, "cell": 2},
         }
     )
     json.dumps(event.payload)

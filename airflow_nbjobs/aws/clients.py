@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
 from airflow_nbjobs.aws.translate import error_code, error_message, translated
+from airflow_nbjobs.core.containerlog import LogEvent, LogPage
 from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
 from airflow_nbjobs.core.naming import parse_s3_uri
 from airflow_nbjobs.core.status import JobSnapshot, parse_description, parse_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from typing import BinaryIO
 
@@ -249,6 +250,42 @@ class Boto3ContainerLogs:
                     return None
                 raise
             return [event["message"] for event in events]
+
+    def events(
+        self,
+        *,
+        since: int,
+        streams: Sequence[str] = (),
+        prefix: str = "",
+        phrase: str = "",
+        next_token: str | None = None,
+    ) -> LogPage:
+        from botocore.exceptions import ClientError
+
+        request: dict[str, Any] = {
+            "logGroupName": LOG_GROUP,
+            "startTime": since or None,
+            "logStreamNames": list(streams) or None,
+            "logStreamNamePrefix": prefix or None,
+            "filterPattern": f'"{phrase}"' if phrase else None,
+            "nextToken": next_token,
+        }
+        with translated("logs:FilterLogEvents", on=f"{LOG_GROUP} {prefix or '*'}"):
+            try:
+                answer = self._client.filter_log_events(
+                    **{name: value for name, value in request.items() if value is not None}
+                )
+            except ClientError as error:
+                if error_code(error) == "ResourceNotFoundException":
+                    return LogPage(())
+                raise
+        events = tuple(
+            LogEvent(
+                id=event["eventId"], stream=event["logStreamName"], at=event["timestamp"], message=event["message"]
+            )
+            for event in answer["events"]
+        )
+        return LogPage(events, answer.get("nextToken") or None)
 
 
 class Boto3Account:

@@ -1,5 +1,5 @@
 """
-The pollers of this process: one per event loop, connection and region.
+The pollers of this process, and what follows the logs of their jobs: one of each per event loop, connection and region.
 
 Called by the trigger. ``dag.test`` runs each trigger in a loop of its own, a triggerer all of them in one.
 """
@@ -11,13 +11,14 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_nbjobs.aws.log_follower import LogFollower
 from airflow_nbjobs.aws.poller import JobPoller, Turns
 from airflow_nbjobs.core.polling import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from airflow_nbjobs.aws.ports import TrainingJobs
+    from airflow_nbjobs.aws.ports import ContainerLogs, TrainingJobs
 
 
 class PollerKey(NamedTuple):
@@ -37,6 +38,7 @@ class PollerKey(NamedTuple):
 class _OfLoop:
     turns: Turns = field(default_factory=Turns)
     pollers: dict[PollerKey, JobPoller] = field(default_factory=dict)
+    followers: dict[PollerKey, LogFollower] = field(default_factory=dict)
 
 
 # A poller refers to its loop while it has waiters: it leaves with the last of them, or the loop would never be collected.
@@ -64,3 +66,17 @@ def _remove(of_loop: _OfLoop, key: PollerKey) -> None:
     poller = of_loop.pollers.get(key)
     if poller is not None and poller.is_idle:
         del of_loop.pollers[key]
+
+
+def shared_follower(key: PollerKey, open_logs: Callable[[], Awaitable[ContainerLogs]]) -> LogFollower:
+    """Return what follows the logs of the key's jobs in the running loop, making it if there is none."""
+    of_loop = _of_loops.setdefault(asyncio.get_running_loop(), _OfLoop())
+    if key not in of_loop.followers:
+        of_loop.followers[key] = LogFollower(open_logs, on_idle=lambda: _forget(of_loop, key))
+    return of_loop.followers[key]
+
+
+def _forget(of_loop: _OfLoop, key: PollerKey) -> None:
+    follower = of_loop.followers.get(key)
+    if follower is not None and follower.is_idle:
+        del of_loop.followers[key]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
+    from airflow_nbjobs.core.containerlog import LogPage
     from airflow_nbjobs.core.looks import ListJobs, Page
     from airflow_nbjobs.core.status import JobSnapshot
 
@@ -71,6 +72,23 @@ class Objects(Protocol):
 class ContainerLogs(Protocol):
     def tail(self, job_name: str, *, limit: int) -> list[str] | None:
         """Return the last lines that the job's container wrote, oldest first; None if CloudWatch has no stream of it."""
+
+    def events(
+        self,
+        *,
+        since: int,
+        streams: Sequence[str] = (),
+        prefix: str = "",
+        phrase: str = "",
+        next_token: str | None = None,
+    ) -> LogPage:
+        """
+        Return one page of events of training jobs' logs, none where there is no log group yet.
+
+        :param since: milliseconds since the epoch: no event before this.
+        :param streams: only of these, at most 100; or, with ``prefix``, of those whose names begin so.
+        :param phrase: only those that contain it.
+        """
 
 
 class Account(Protocol):

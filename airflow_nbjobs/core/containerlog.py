@@ -1,0 +1,112 @@
+"""
+A container's log as it is followed: which events are new, and which of their lines a person wants to read.
+
+Called by ``aws/log_follower.py`` (many jobs, in the triggerer) and ``aws/log_reader.py`` (one job, in the worker); pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.core.failure import strip_ansi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_TRACE = re.compile(r"\++ ")  # bash's xtrace prefix
+_BAR = re.compile(r"\d+%\|.*\|\s*\d+/\d+ \[")  # tqdm
+_PAPERMILL_BAR = re.compile(r"Executing:\s+\d+%\|.*\|\s*(\d+)/(\d+) \[")
+_LINE_LIMIT = 500
+# What the service takes in may be seen by a search a little later only, and not in the order of its time.
+LATE_MILLISECONDS = 60_000
+_MOST_SEEN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """
+    One event of a log stream.
+
+    :param at: milliseconds since the epoch, by the container's clock.
+    """
+
+    id: str
+    stream: str
+    at: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    events: tuple[LogEvent, ...]
+    next_token: str | None = None
+
+
+@dataclass(slots=True)
+class LogPlace:
+    """
+    How far one job's log has been read; travels from the triggerer to the worker.
+
+    :param floor: milliseconds since the epoch; what is older has been read.
+    :param seen: ids of events at or after the floor that have been read, with their times.
+    :param cell: the last "cell n of m" that was shown.
+    """
+
+    floor: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
+    cell: int = 0
+
+    def take(self, events: Iterable[LogEvent]) -> list[str]:
+        """Note the events and return what those say that are new, in the order of their times."""
+        fresh = sorted(
+            (event for event in events if event.at >= self.floor and event.id not in self.seen),
+            key=lambda event: event.at,
+        )
+        self.seen |= {event.id: event.at for event in fresh}
+        return self._readable(event.message for event in fresh)
+
+    def forget_before(self, moment: int) -> None:
+        """Raise the floor: nothing older than this, in milliseconds, will be new any more."""
+        if moment > self.floor:
+            self.floor = moment
+            self.seen = {name: at for name, at in self.seen.items() if at >= moment}
+
+    def _readable(self, messages: Iterable[str]) -> list[str]:
+        """
+        Return the lines worth reading.
+
+        Shell traces and ANSI codes go; papermill's bar becomes one line a cell, of a run of other bars the last stays; a line is cut to 500 characters.
+        """
+        lines: list[str] = []
+        for message in messages:
+            for piece in strip_ansi(message).replace("\r", "\n").split("\n"):
+                line = piece.rstrip()
+                if not line or _TRACE.match(line):
+                    continue
+                if bar := _PAPERMILL_BAR.search(line):
+                    done, total = int(bar[1]), int(bar[2])
+                    if done > self.cell:
+                        self.cell = done
+                        lines.append(f"cell {done} of {total} has run")
+                    continue
+                if lines and _BAR.search(line) and _BAR.search(lines[-1]):
+                    lines.pop()
+                lines.append(line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        newest = sorted(self.seen.items(), key=lambda entry: entry[1])[-_MOST_SEEN:]
+        floor = newest[0][1] if len(self.seen) > _MOST_SEEN else self.floor
+        return {"floor": floor, "seen": dict(newest), "cell": self.cell}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> LogPlace:
+        """Read a place; what is none is the log's beginning."""
+        try:
+            given = value or {}
+            seen = {str(name): int(at) for name, at in dict(given.get("seen") or {}).items()}
+            return cls(floor=int(given.get("floor") or 0), seen=seen, cell=int(given.get("cell") or 0))
+        except (TypeError, ValueError, AttributeError):
+            return cls()

@@ -1,0 +1,80 @@
+"""Which events of a container's log are new, and which of their lines are worth reading."""
+
+import json
+
+import pytest
+
+from airflow_nbjobs.core.containerlog import LogEvent, LogPlace
+
+# As the driver, papermill and a kernel wrote it (sagemaker-headless-execution-driver 0.0.13, papermill 2.7).
+REAL = [
+    "+ TRAINING_OUTPUT_PATH=/opt/ml/output/data",
+    "++ sed 's|\\.|-|g'",
+    "No init-script is specified.",
+    "Use Kernel python3 to execute nb.ipynb with output to /opt/ml/output/data/job.ipynb. Params: {}",
+    "Executing:   0%|          | 0/3 [00:00<?, ?cell/s]",
+    "\rExecuting:  33%|███       | 1/3 [00:00<00:01,  1.79cell/s]",
+    "\rExecuting:  67%|██████    | 2/3 [00:06<00:03,  3.77s/cell]\rExecuting: 100%|██████████| 3/3 [00:06<00:00,  3.35s/cell]",
+    "Execution complete",
+    "\x1b[31mdone\x1b[0m",
+]
+
+
+def events(*messages, first=1, stream="job/algo-1-1"):
+    return [LogEvent(id=f"{stream}{at}", stream=stream, at=at, message=text) for at, text in enumerate(messages, first)]
+
+
+def test_a_real_log_becomes_a_line_for_each_step():
+    assert LogPlace().take(events(*REAL)) == [
+        "No init-script is specified.",
+        "Use Kernel python3 to execute nb.ipynb with output to /opt/ml/output/data/job.ipynb. Params: {}",
+        "cell 1 of 3 has run",
+        "cell 2 of 3 has run",
+        "cell 3 of 3 has run",
+        "Execution complete",
+        "done",
+    ]
+
+
+def test_of_a_run_of_other_bars_the_last_stays_and_a_long_line_is_cut():
+    bars = [f"train:  {n}%|#   | {n}/9 [00:01<00:02,  1.00it/s]" for n in (1, 5, 9)]
+    assert LogPlace().take(events(*bars, "x" * 900)) == [bars[-1], "x" * 500 + "…"]
+
+
+def test_each_event_counts_once_however_often_and_in_whatever_order_it_comes():
+    place = LogPlace()
+    first, second, third = events("a", "b", "c")
+    assert place.take([third, first]) == ["a", "c"]
+    assert place.take([first, second, third]) == ["b"]
+    assert place.take([first, second, third]) == []
+
+
+def test_what_is_older_than_the_floor_has_been_read():
+    place = LogPlace()
+    place.take(events("a", "b", "c"))
+    place.forget_before(3)
+    assert set(place.seen.values()) == {3}
+    assert place.take(events("a", "b", "c", "d")) == ["d"]
+    place.forget_before(1)
+    assert place.floor == 3
+
+
+def test_another_leg_goes_on_where_the_first_left_off():
+    place = LogPlace()
+    place.take(events(*REAL[:6]))
+    again = LogPlace.from_json(json.loads(json.dumps(place.to_json())))
+    assert again == place
+    assert again.take(events(*REAL)) == ["cell 2 of 3 has run", "cell 3 of 3 has run", "Execution complete", "done"]
+
+
+def test_a_place_stays_small_and_loses_nothing_that_is_newer():
+    place = LogPlace()
+    place.take(events(*map(str, range(1000))))
+    value = place.to_json()
+    assert len(value["seen"]) == 200
+    assert LogPlace.from_json(value).take(events(*map(str, range(1003)))) == ["1000", "1001", "1002"]
+
+
+@pytest.mark.parametrize("value", [None, {}, {"floor": "x"}, {"seen": [1]}, {"seen": {"a": None}}, "text", 7])
+def test_what_is_no_place_is_the_beginning(value):
+    assert LogPlace.from_json(value) == LogPlace()
