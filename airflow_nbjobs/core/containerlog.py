@@ -10,15 +10,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.failure import strip_ansi
+from airflow_nbjobs.core.logtail import append_line, readable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_TRACE = re.compile(r"\++ ")  # bash's xtrace prefix
-_BAR = re.compile(r"\d+%\|.*\|\s*\d+/\d+ \[")  # tqdm
 _PAPERMILL_BAR = re.compile(r"Executing:\s+\d+%\|.*\|\s*(\d+)/(\d+) \[")
-_LINE_LIMIT = 500
 # What the service takes in may be seen by a search a little later only, and not in the order of its time.
 LATE_MILLISECONDS = 60_000
 _MOST_SEEN = 200
@@ -81,19 +78,14 @@ class LogPlace:
         """
         lines: list[str] = []
         for message in messages:
-            for piece in strip_ansi(message).replace("\r", "\n").split("\n"):
-                line = piece.rstrip()
-                if not line or _TRACE.match(line):
-                    continue
+            for line in readable_lines(message):
                 if bar := _PAPERMILL_BAR.search(line):
                     done, total = int(bar[1]), int(bar[2])
                     if done > self.cell:
                         self.cell = done
                         lines.append(f"cell {done} of {total} has run")
                     continue
-                if lines and _BAR.search(line) and _BAR.search(lines[-1]):
-                    lines.pop()
-                lines.append(line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…")
+                append_line(lines, line)
         return lines
 
     def to_json(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """
 The container's log as a person wants to read it.
 
-Called by ``aws/results.py``; pure. The driver runs under ``bash -x`` and papermill draws a progress bar, so a raw tail is mostly noise.
+Called by ``aws/results.py`` and ``containerlog.py``; pure. The driver runs under ``bash -x`` and papermill draws a progress bar, so a raw tail is mostly noise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_nbjobs.core.failure import strip_ansi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _TRACE = re.compile(r"\++ ")  # bash's xtrace prefix
 _BAR = re.compile(r"\d+%\|.*\|\s*\d+/\d+ \[")  # tqdm
@@ -30,11 +30,21 @@ def readable_tail(lines: Iterable[str], *, limit: int) -> list[str]:
     """
     kept: list[str] = []
     for raw in lines:
-        for piece in strip_ansi(raw).replace("\r", "\n").split("\n"):
-            line = piece.rstrip()
-            if not line or _TRACE.match(line):
-                continue
-            if kept and _BAR.search(line) and _BAR.search(kept[-1]):
-                kept.pop()
-            kept.append(line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…")
+        for line in readable_lines(raw):
+            append_line(kept, line)
     return kept[-limit:]
+
+
+def readable_lines(raw: str) -> Iterator[str]:
+    """Yield the lines of one event that are no shell trace, without ANSI codes."""
+    for piece in strip_ansi(raw).replace("\r", "\n").split("\n"):
+        line = piece.rstrip()
+        if line and not _TRACE.match(line):
+            yield line
+
+
+def append_line(kept: list[str], line: str) -> None:
+    """Add a line, cut to 500 characters; a progress bar takes the place of the bar before it."""
+    if kept and _BAR.search(line) and _BAR.search(kept[-1]):
+        kept.pop()
+    kept.append(line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…")
