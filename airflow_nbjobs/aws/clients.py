@@ -284,6 +284,7 @@ class Boto3ContainerLogs:
                 id=event["eventId"], stream=event["logStreamName"], at=event["timestamp"], message=event["message"]
             )
             for event in answer["events"]
+            if event["logStreamName"].startswith(prefix)  # moto, and so the embedded SageMaker, looks at no prefix
         )
         return LogPage(events, answer.get("nextToken") or None)
 
