@@ -15,7 +15,8 @@ from airflow_nbjobs.core.logtail import append_line, readable_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_PAPERMILL_BAR = re.compile(r"Executing:\s+\d+%\|.*\|\s*(\d+)/(\d+) \[")
+# It ends no line: what a cell prints next stands behind it.
+_PAPERMILL_BAR = re.compile(r"Executing:\s+\d+%\|[^|]*\|\s*(\d+)/(\d+) \[[^\]]*\]?")
 # What the service takes in may be seen by a search a little later only, and not in the order of its time.
 LATE_MILLISECONDS = 60_000
 _MOST_SEEN = 200
@@ -79,13 +80,14 @@ class LogPlace:
         lines: list[str] = []
         for message in messages:
             for line in readable_lines(message):
-                if bar := _PAPERMILL_BAR.search(line):
+                for bar in _PAPERMILL_BAR.finditer(line):
                     done, total = int(bar[1]), int(bar[2])
                     if done > self.cell:
                         self.cell = done
                         lines.append(f"cell {done} of {total} has run")
-                    continue
-                append_line(lines, line)
+                rest = _PAPERMILL_BAR.sub("", line)
+                if rest.strip():
+                    append_line(lines, rest)
         return lines
 
     def to_json(self) -> dict[str, Any]:

@@ -36,6 +36,13 @@ def test_a_real_log_becomes_a_line_for_each_step():
     ]
 
 
+def test_what_a_cell_prints_behind_the_bar_is_kept():
+    lines = LogPlace().take(
+        events("Executing:  20%|██        | 1/5 [00:00<00:01,  2.2cell/s]one begins", "Executing:  4")
+    )
+    assert lines == ["cell 1 of 5 has run", "one begins", "Executing:  4"]
+
+
 def test_of_a_run_of_other_bars_the_last_stays_and_a_long_line_is_cut():
     bars = [f"train:  {n}%|#   | {n}/9 [00:01<00:02,  1.00it/s]" for n in (1, 5, 9)]
     assert LogPlace().take(events(*bars, "x" * 900)) == [bars[-1], "x" * 500 + "…"]

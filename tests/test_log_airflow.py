@@ -1,0 +1,89 @@
+"""The container's log in a real Airflow: written by the triggerer while the task is deferred, and by the worker from there on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+from standalone_airflow import StandaloneAirflow
+
+from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.demo
+
+RUN_SECONDS = 600
+DAG_FILE = """
+from datetime import datetime, UTC
+
+from airflow.sdk import DAG
+
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+
+with DAG("followed", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+    SageMakerNotebookJobOperator(
+        task_id="notebook",
+        input_notebook="report.ipynb",
+        parameters={"who": "{{ run_id }}"},
+        cell_output_in_logs=True,
+        live_notebook=True,
+    )
+"""
+CELLS = [
+    "who = 'nobody'",
+    "print(f'{who} begins')",
+    "import boto3, time\nwhile not boto3.client('s3').list_objects_v2(Bucket='{bucket}', Prefix='go')['KeyCount']: time.sleep(0.2)",
+    "print(f'{who} ends')",
+]
+
+
+def test_each_line_is_in_its_own_tasks_log_once_and_the_first_ones_while_it_is_deferred(tmp_path: Path):
+    with EmbeddedSageMaker(jobs=2) as sagemaker:
+        facts = sagemaker.facts
+        dags = tmp_path / "dags"
+        dags.mkdir()
+        (dags / "followed.py").write_text(DAG_FILE)
+        cells = [nbformat.v4.new_code_cell(cell.replace("{bucket}", facts.default_bucket)) for cell in CELLS]
+        cells[0].metadata["tags"] = ["parameters"]
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), dags / "report.ipynb")
+        environment = {
+            "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
+            "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
+            "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
+            "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
+        }
+
+        with StandaloneAirflow(tmp_path, dags=dags, environment=environment) as airflow:
+
+            def states() -> list[str | None]:
+                return [state for (state,) in airflow.query("SELECT state FROM task_instance")]
+
+            def said(run: str, kind: str) -> list[str]:
+                folder = tmp_path / "logs" / "dag_id=followed" / f"run_id={run}"
+                lines = [line for path in folder.rglob(kind) for line in path.read_text().splitlines()]
+                return [json.loads(line)["event"] for line in lines if line.startswith("{")]
+
+            airflow.wait_for_dag("followed")
+            # One after the other: kernels that start at the same moment may take the same port.
+            for run in ("one", "two"):
+                airflow.command("dags", "trigger", "followed", "--run-id", run)
+                airflow.wait(
+                    lambda at=run: f"{at} begins" in said(at, "*.trigger.*"),
+                    seconds=RUN_SECONDS,
+                    what=airflow.task_logs,
+                )
+            assert states() == ["deferred", "deferred"]
+            sagemaker.client("s3").put_object(Bucket=facts.default_bucket, Key="go", Body=b"")
+            airflow.wait(lambda: set(states()) == {"success"}, seconds=RUN_SECONDS, what=airflow.task_logs)
+            for run in ("one", "two"):
+                lines = said(run, "*.log")
+                expected = [f"{run} begins", f"{run} ends", "cell 5 of 5 has run", "Execution complete"]
+                assert {text: lines.count(text) for text in expected} == dict.fromkeys(expected, 1), lines
+                steps = [line for line in lines if "of 5 has run" in line]  # papermill draws its bar now and then
+                assert len(set(steps)) == len(steps) >= 2
+                assert {line for line in lines if line.endswith(" ends")} == {f"{run} ends"}
