@@ -33,6 +33,8 @@ __all__ = [
     "AirflowSkipException",
     "AirflowTaskTimeout",
     "job_xcom",
+    "may_push_from_trigger",
+    "push_job_xcom",
     "redact",
     "task_state",
     "ui_address",
@@ -56,6 +58,26 @@ def job_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int
     from airflow.sdk.execution_time.xcom import XCom
 
     return XCom.get_one(key=key, dag_id=dag_id, task_id=task_id, run_id=run_id, map_index=map_index)
+
+
+def may_push_from_trigger() -> bool:
+    """
+    Say whether a trigger may push XComs.
+
+    From Airflow 3.2.2 on: before that, an XCom that the database refuses, as of a task instance that is gone, can end the triggerer (``ActivitySubprocess.handle_requests``
+    lets all errors but the API's own through).
+    """
+    from airflow import __version__
+    from packaging.version import Version
+
+    return Version(Version(__version__).base_version) >= Version("3.2.2")
+
+
+def push_job_xcom(key: str, value: Any, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
+    """Write one XCom of one task instance; for the triggerer (from a thread)."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    XCom.set(key=key, value=value, dag_id=dag_id, task_id=task_id, run_id=run_id, map_index=map_index)
 
 
 def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:

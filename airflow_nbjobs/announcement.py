@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.job import instance_choices
-from airflow_nbjobs.links import ATTEMPTS_KEY, JOB_KEY, REMEMBERED_FACTS, job_urls
+from airflow_nbjobs.core.progress import progress_facts
+from airflow_nbjobs.links import ATTEMPTS_KEY, JOB_KEY, PROGRESS_KEY, REMEMBERED_FACTS, job_urls
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_nbjobs.aws.job import Submission
     from airflow_nbjobs.aws.prepare import PreparedJob
+    from airflow_nbjobs.core.containerlog import LogPlace
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.naming import JobLocation
     from airflow_nbjobs.core.queueing import Sleep
@@ -37,6 +39,7 @@ class Announcement:
         self._operator = operator
         self._context = context
         self._ti: Any = context["ti"]
+        self._told_cell = 0
 
     def of_job(self, job: PreparedJob, submission: Submission) -> None:
         """Say which job the task follows."""
@@ -68,6 +71,16 @@ class Announcement:
             "reason": error.headline[:_REASON_CHARACTERS],
         }
         self._ti.xcom_push(key=JOB_KEY, value=facts | {"waiting": waiting, "turn": turn.to_json()})
+
+    def of_progress(self, job_name: str, place: LogPlace) -> None:
+        """Say how far the notebook has come, if another cell has run; a page's comfort, so whatever goes wrong with it ends no wait."""
+        if place.cell == self._told_cell:
+            return
+        self._told_cell = place.cell
+        try:
+            self._ti.xcom_push(key=PROGRESS_KEY, value=progress_facts(job_name, place.cell, place.cells))
+        except Exception as error:  # noqa: BLE001 - as said above
+            self._operator.log.warning("How far the notebook has come is not recorded: %s", error)
 
     def _instance_type(self, job: PreparedJob, submission: Submission) -> str | None:
         if submission.adopted is not None:

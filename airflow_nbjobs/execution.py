@@ -270,6 +270,7 @@ class Execution:
                 break
             if self._container_log is not None:
                 self._container_log.show(job_name)
+                self._announcement.of_progress(job_name, self._container_log.place)
             if self._custody.was_told_to_end:
                 # The signal handler may have had no answer, having interrupted another question.
                 self._end_if_taken_away()

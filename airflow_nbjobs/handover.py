@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.context import shortened
 from airflow_nbjobs.core.errors import NotebookCellError
+from airflow_nbjobs.core.progress import progress_facts
 from airflow_nbjobs.links import END_KEY
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def _end_of(result: JobResult) -> dict[str, Any]:
     error = result.error
     end: dict[str, Any] = {name: result.facts.get(name) for name in _END_FACTS}
     end["outputs"] = sorted(result.outputs)
+    if result.progress is not None:
+        end["progress"] = progress_facts(str(end["job_name"]), result.progress.done, result.progress.total)
     if error is not None:
         # The headline quotes the exception's text, which may be long; XComs are no place for the rest of the error.
         cell = error.cell if isinstance(error, NotebookCellError) else None

@@ -20,7 +20,9 @@ from airflow_nbjobs.aws.pollers import PollerKey, shared_follower, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import NotebookJobError
+from airflow_nbjobs.core.progress import progress_facts
 from airflow_nbjobs.core.reference import parse_job_reference
+from airflow_nbjobs.log_stream import log_stream
 from airflow_nbjobs.settings import read_pace
 
 if TYPE_CHECKING:
@@ -147,25 +149,24 @@ class NotebookJobTrigger(BaseTrigger):
         if not self.stream_logs:
             yield
             return
+        from airflow_nbjobs._compat import may_push_from_trigger
+
         follower = shared_follower(key, self._open_logs)
-        followed = follower.follow(self.job_name, LogPlace.from_json(self.log_place))
+        place = LogPlace.from_json(self.log_place)
+        report = self._report if self.task_instance is not None and may_push_from_trigger() else None
+        async with log_stream(follower, self.job_name, place, self.log, report) as followed:
+            try:
+                yield
+            finally:
+                if followed.problem is None:
+                    event["log_place"] = followed.place.to_json()
 
-        async def write() -> None:
-            # In this trigger's own context: by that Airflow knows whose log a line belongs to.
-            while True:
-                for line in await followed.lines():
-                    self.log.info("%s", line)
+    async def _report(self, place: LogPlace) -> None:
+        from airflow_nbjobs._compat import push_job_xcom
+        from airflow_nbjobs.links import PROGRESS_KEY
 
-        writing = asyncio.create_task(write())
-        try:
-            yield
-        finally:
-            follower.leave(followed)
-            writing.cancel()
-            for line in followed.rest():
-                self.log.info("%s", line)
-            if followed.problem is None:
-                event["log_place"] = followed.place.to_json()
+        value = progress_facts(self.job_name, place.cell, place.cells)
+        await sync_to_async(push_job_xcom)(PROGRESS_KEY, value, **self._identity(self.task_instance))
 
     async def _open_logs(self) -> Boto3ContainerLogs:
         hook = await self._open_hook()
@@ -241,6 +242,10 @@ class NotebookJobTrigger(BaseTrigger):
             else:
                 return
 
+    @staticmethod
+    def _identity(ti: Any) -> dict[str, Any]:
+        return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+
     def _is_still_ours(self) -> bool:
         """Say whether the task instance still waits for this very job, in this triggerer or in another."""
         from airflow_nbjobs._compat import job_xcom, task_state
@@ -249,12 +254,7 @@ class NotebookJobTrigger(BaseTrigger):
         ti = self.task_instance
         if ti is None:
             return True
-        identity: dict[str, Any] = {
-            "dag_id": ti.dag_id,
-            "run_id": ti.run_id,
-            "task_id": ti.task_id,
-            "map_index": ti.map_index,
-        }
+        identity = self._identity(ti)
         state = task_state(**identity)
         if state not in ("deferred", "running"):
             return False

@@ -104,6 +104,7 @@ SURFACE = {
     "handover",
     "hooks",
     "links",
+    "log_stream",
     "operators",
     "preparation",
     "rendering",

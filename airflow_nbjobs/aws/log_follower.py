@@ -83,6 +83,7 @@ class LogFollower:
     :param open_logs: gives the port, once.
     :param on_idle: called when the last job has gone.
     :param now: milliseconds since the epoch.
+    :ivar turn_to_report: held by the one job of all that tells how far it has come (``log_stream.py``).
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class LogFollower:
         self._task: asyncio.Task[None] | None = None
         self._searched_until = 0
         self._calls = 0  # of this cycle
+        self.turn_to_report = asyncio.Lock()
 
     @property
     def is_idle(self) -> bool:

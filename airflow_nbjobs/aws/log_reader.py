@@ -27,6 +27,10 @@ class LogReader:
         self._place = place or LogPlace()
         self._is_refused = False
 
+    @property
+    def place(self) -> LogPlace:
+        return self._place
+
     def show(self, job_name: str) -> bool:
         """Write what is new into the log; say whether CloudWatch could be read and has anything of this job."""
         if self._is_refused:

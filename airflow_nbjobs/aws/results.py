@@ -29,6 +29,7 @@ from airflow_nbjobs.core.failure import plain_text
 from airflow_nbjobs.core.logtail import readable_tail
 from airflow_nbjobs.core.notebook import NotebookNode, parse_notebook
 from airflow_nbjobs.core.outputs import DeclaredOutputs, OutputRecord, read_outputs
+from airflow_nbjobs.core.progress import Progress, progress_of
 from airflow_nbjobs.core.reference import executed_notebook_name
 from airflow_nbjobs.core.scraps import read_scraps
 from airflow_nbjobs.core.status import FailureKind, JobSnapshot, JobState
@@ -93,12 +94,14 @@ class JobResult:
     :param outputs: the declared outputs that are right, also where others are wrong.
     :param error: why the task must fail; None for a success.
     :param executed_notebook: the executed notebook's bytes, where there are any.
+    :param progress: how many of its cells have run, where it could be read.
     """
 
     facts: Mapping[str, Any]
     outputs: Mapping[str, Any] = field(default_factory=dict)
     error: NotebookJobError | None = None
     executed_notebook: bytes | None = None
+    progress: Progress | None = None
     log_tail: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -136,26 +139,21 @@ def read_result(
     raw = members.get(notebook_name)
     executed = _parsed(raw, notebook_name, warnings)
 
-    facts = _facts(snapshot, location, expected, has_notebook=raw is not None)
+    read = JobResult(
+        facts=_facts(snapshot, location, expected, has_notebook=raw is not None),
+        executed_notebook=raw,
+        progress=progress_of(executed) if executed is not None else None,
+        log_tail=tail,
+        warnings=tuple(warnings),
+    )
     places = _places(snapshot, location, expected, has_notebook=raw is not None)
     if snapshot.state is not JobState.SUCCEEDED:
         failed = _failure(snapshot, executed, expected, places, tail)
-        glued = _glued_before(executed, expected.declared, failed)
-        return JobResult(
-            facts=facts,
-            outputs=glued,
-            error=failed,
-            executed_notebook=raw,
-            log_tail=tail,
-            warnings=tuple(warnings),
-        )
+        return replace(read, outputs=_glued_before(executed, expected.declared, failed), error=failed)
     if not expected.is_notebook_job:
-        return JobResult(
-            facts=facts, error=_without_outputs(snapshot, expected, places), log_tail=tail, warnings=tuple(warnings)
-        )
+        return replace(read, error=_without_outputs(snapshot, expected, places))
     if executed is None:
-        incomplete = _without_notebook(snapshot, location, notebook_name, raw, warnings, places)
-        return JobResult(facts=facts, error=incomplete, executed_notebook=raw, log_tail=tail, warnings=tuple(warnings))
+        return replace(read, error=_without_notebook(snapshot, location, notebook_name, raw, warnings, places))
     record = _storable(read_outputs(executed, expected.declared))
     wrong = (
         NotebookOutputError(
@@ -167,14 +165,7 @@ def read_result(
         if record.problems
         else None
     )
-    return JobResult(
-        facts=facts,
-        outputs=record.values,
-        error=wrong,
-        executed_notebook=raw,
-        log_tail=tail,
-        warnings=(*warnings, *record.warnings),
-    )
+    return replace(read, outputs=record.values, error=wrong, warnings=(*warnings, *record.warnings))
 
 
 def _may_still_arrive(

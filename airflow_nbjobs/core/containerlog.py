@@ -49,12 +49,14 @@ class LogPlace:
 
     :param floor: milliseconds since the epoch; what is older has been read.
     :param seen: ids of events at or after the floor that have been read, with their times.
-    :param cell: the last "cell n of m" that was shown.
+    :param cell: n of the last "cell n of m" that was shown; 0: none yet.
+    :param cells: its m: every cell of the staged notebook, text and ours included.
     """
 
     floor: int = 0
     seen: dict[str, int] = field(default_factory=dict)
     cell: int = 0
+    cells: int = 0
 
     def take(self, events: Iterable[LogEvent]) -> list[str]:
         """Note the events and return what those say that are new, in the order of their times."""
@@ -83,7 +85,7 @@ class LogPlace:
                 for bar in _PAPERMILL_BAR.finditer(line):
                     done, total = int(bar[1]), int(bar[2])
                     if done > self.cell:
-                        self.cell = done
+                        self.cell, self.cells = done, total
                         lines.append(f"cell {done} of {total} has run")
                 rest = _PAPERMILL_BAR.sub("", line)
                 if rest.strip():
@@ -93,7 +95,7 @@ class LogPlace:
     def to_json(self) -> dict[str, Any]:
         newest = sorted(self.seen.items(), key=lambda entry: entry[1])[-_MOST_SEEN:]
         floor = newest[0][1] if len(self.seen) > _MOST_SEEN else self.floor
-        return {"floor": floor, "seen": dict(newest), "cell": self.cell}
+        return {"floor": floor, "seen": dict(newest), "cell": self.cell, "cells": self.cells}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> LogPlace:
@@ -101,6 +103,7 @@ class LogPlace:
         try:
             given = value or {}
             seen = {str(name): int(at) for name, at in dict(given.get("seen") or {}).items()}
-            return cls(floor=int(given.get("floor") or 0), seen=seen, cell=int(given.get("cell") or 0))
+            floor, cell, cells = (int(given.get(name) or 0) for name in ("floor", "cell", "cells"))
+            return cls(floor=floor, seen=seen, cell=cell, cells=cells)
         except (TypeError, ValueError, AttributeError):
             return cls()

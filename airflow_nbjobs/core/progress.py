@@ -8,11 +8,11 @@ from ``pending`` to ``running`` to ``completed`` or ``failed``, and the file is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from airflow_nbjobs.core.failure import numbered_cells
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbformat import NotebookNode
 
 
@@ -31,7 +31,22 @@ class Progress:
     is_complete: bool
 
 
+def progress_facts(job_name: str, done: int, total: int) -> dict[str, Any]:
+    """Return what the XCom ``nbjobs_progress`` holds of a job that runs."""
+    return {"job_name": job_name, "done": done, "total": total}
+
+
+def done_share(facts: Mapping[str, Any]) -> float | None:
+    """Return how much of a notebook has run, 0 to 1, from what an XCom says; None where it says nothing of use."""
+    done, total = facts.get("done"), facts.get("total")
+    if not isinstance(done, int) or not isinstance(total, int) or not 0 <= done <= total or not total:
+        return None
+    return done / total
+
+
 def progress_of(notebook: NotebookNode) -> Progress:
+    from airflow_nbjobs.core.failure import numbered_cells
+
     code = [(index, _status(cell)) for index, cell in numbered_cells(notebook) if cell.get("cell_type") == "code"]
     own = [(index, status) for index, status in code if index is not None]
     begun = [index for index, status in own if status in ("running", "completed", "failed")]

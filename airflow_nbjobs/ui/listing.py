@@ -16,8 +16,9 @@ from pydantic import BaseModel, Field, field_validator
 from sqlalchemy import String, and_, cast, func, nulls_last, or_, select
 from sqlalchemy.orm import aliased
 
-from airflow_nbjobs.links import END_KEY, JOB_KEY, tab_path
-from airflow_nbjobs.ui.records import plain
+from airflow_nbjobs.core.progress import done_share
+from airflow_nbjobs.links import END_KEY, JOB_KEY, PROGRESS_KEY, tab_path
+from airflow_nbjobs.ui.records import mapping
 from airflow_nbjobs.ui.views import duration_text, time_text
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ class Filters(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One job, in texts."""
+    """
+    One job, in texts.
+
+    :param progress: percent of the notebook's cells that have run.
+    """
 
     dag_id: str
     run_id: str
@@ -68,6 +73,7 @@ class Row:
     started: str | None
     duration: str | None
     cost: str | None
+    progress: int | None
     error: str
     cell: int | None
 
@@ -98,7 +104,7 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
 
     :param readable: ids of those DAGs; no other DAG's job is counted either.
     """
-    job, end = aliased(XComModel), aliased(XComModel)
+    job, end, progress = aliased(XComModel), aliased(XComModel), aliased(XComModel)
     joined = (
         select()
         .select_from(job)
@@ -111,23 +117,15 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
                 TaskInstance.map_index == job.map_index,
             ),
         )
-        .join(
-            end,
-            and_(
-                end.dag_run_id == job.dag_run_id,
-                end.task_id == job.task_id,
-                end.map_index == job.map_index,
-                end.key == END_KEY,
-            ),
-            isouter=True,
-        )
+        .join(end, _beside(end, job, END_KEY), isouter=True)
         .where(job.key == JOB_KEY, job.dag_id.in_(readable), *_conditions(filters, job, end))
     )
     total = session.scalar(joined.with_only_columns(func.count())) or 0
     pages = max(-(-total // PAGE_SIZE), 1)
     number = min(filters.page, pages)
     found = session.execute(
-        joined.with_only_columns(
+        joined.join(progress, _beside(progress, job, PROGRESS_KEY), isouter=True)
+        .with_only_columns(
             TaskInstance.dag_id,
             TaskInstance.run_id,
             TaskInstance.task_id,
@@ -137,6 +135,7 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
             TaskInstance.duration,
             job.value,
             end.value,
+            progress.value,
         )
         .order_by(*_order(filters.sort))
         .limit(PAGE_SIZE)
@@ -151,6 +150,16 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
     ).all()
     rows = [_row(tuple(each), prices) for each in found]
     return Listing(rows=rows, total=total, page=number, pages=pages, dag_ids=dag_ids)
+
+
+def _beside(other: Any, job: Any, key: str) -> ColumnElement[bool]:
+    """Return what joins the XCom of another key of the same task instance."""
+    return and_(
+        other.dag_run_id == job.dag_run_id,
+        other.task_id == job.task_id,
+        other.map_index == job.map_index,
+        other.key == key,
+    )
 
 
 def _conditions(filters: Filters, job: Any, end: Any) -> list[ColumnElement[bool]]:
@@ -187,12 +196,9 @@ def _midnight(day: date) -> datetime:
 
 
 def _row(found: tuple[Any, ...], prices: Prices) -> Row:
-    dag_id, run_id, task_id, map_index, state, started, seconds, job, end = found
-    job, end = plain(job), plain(end)
-    job = job if isinstance(job, dict) else {}
-    end = end if isinstance(end, dict) else {}
-    error: Any = end.get("error")
-    error = error if isinstance(error, dict) else {}
+    dag_id, run_id, task_id, map_index, state, started, seconds, *xcoms = found
+    job, end, progress = (mapping(value) or {} for value in xcoms)
+    error = mapping(end.get("error")) or {}
     cell = error.get("cell")
     return Row(
         dag_id=dag_id,
@@ -204,9 +210,16 @@ def _row(found: tuple[Any, ...], prices: Prices) -> Row:
         started=time_text(end.get("started_at")) or time_text(started),
         duration=duration_text(end.get("duration_seconds")) or duration_text(seconds),
         cost=prices.cost(job.get("instance_type"), end.get("billable_seconds")),
+        progress=_percent(mapping(end.get("progress")) or progress, job.get("job_name")),
         error=_one_line(error.get("headline"), job.get("job_name")),
         cell=cell if isinstance(cell, int) else None,
     )
+
+
+def _percent(progress: dict[str, Any], job_name: object) -> int | None:
+    """Return how much of the job's notebook has run; a late word of another job of the task does not count."""
+    share = done_share(progress) if progress.get("job_name") == job_name else None
+    return None if share is None else int(share * 100)
 
 
 def _one_line(headline: object, job_name: object) -> str:

@@ -69,8 +69,8 @@ def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, ma
         kind=kind,
         arguments=arguments,
         rendered=_rendered(session, **identity) if kind is not Kind.OTHER else {},
-        job=_mapping(xcoms.get(JOB_KEY)),
-        end=_mapping(xcoms.get(END_KEY)),
+        job=mapping(xcoms.get(JOB_KEY)),
+        end=mapping(xcoms.get(END_KEY)),
         outputs={name: value for name, value in xcoms.items() if not name.startswith(_OURS)},
         attempts=_attempts(session, **identity) if kind is Kind.OPERATOR else (),
     )
@@ -142,7 +142,7 @@ def _rendered(session: Session, **identity: Any) -> dict[str, Any]:
             *(getattr(RenderedTaskInstanceFields, name) == value for name, value in identity.items())
         )
     )
-    return _mapping(fields) or {}
+    return mapping(fields) or {}
 
 
 def _attempts(session: Session, **identity: Any) -> tuple[dict[str, Any], ...]:
@@ -170,6 +170,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _mapping(value: Any) -> dict[str, Any] | None:
+def mapping(value: Any) -> dict[str, Any] | None:
     value = plain(value)
     return value if isinstance(value, dict) else None

@@ -36,6 +36,13 @@ def test_a_real_log_becomes_a_line_for_each_step():
     ]
 
 
+def test_a_place_knows_how_many_cells_have_run_of_how_many_also_when_another_process_goes_on():
+    place = LogPlace()
+    place.take(events(*REAL[:-3]))
+    assert (place.cell, place.cells) == (1, 3)
+    assert LogPlace.from_json(json.loads(json.dumps(place.to_json()))) == place
+
+
 def test_what_a_cell_prints_behind_the_bar_is_kept():
     lines = LogPlace().take(
         events("Executing:  20%|██        | 1/5 [00:00<00:01,  2.2cell/s]one begins", "Executing:  4")

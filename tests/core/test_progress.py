@@ -4,7 +4,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from airflow_nbjobs.core.notebook import MARK
-from airflow_nbjobs.core.progress import Progress, progress_of
+from airflow_nbjobs.core.progress import Progress, done_share, progress_facts, progress_of
 
 
 def ran(*statuses, last=()):
@@ -36,3 +36,13 @@ def ran(*statuses, last=()):
 )
 def test_what_papermill_says_of_each_cell_is_counted(notebook, progress):
     assert progress_of(notebook) == progress
+
+
+@pytest.mark.parametrize(("done", "total", "share"), [(0, 4, 0), (3, 4, 0.75), (4, 4, 1), (5, 4, None), (-1, 4, None), (0, 0, None)])
+def test_the_share_that_is_done(done, total, share):
+    assert done_share(progress_facts("job", done, total)) == share
+
+
+@pytest.mark.parametrize("facts", [{}, {"done": 1}, {"done": "1", "total": "2"}, {"done": None, "total": 2}])
+def test_what_says_nothing_has_no_share(facts):
+    assert done_share(facts) is None

@@ -146,14 +146,23 @@ def no_capacity_then_some(case: Case) -> None:
     case.start()
 
 
+# On 3.0 a task that is cleared as it runs stays "restarting" for ever (apache/airflow#55045); its job is stopped all the same.
+CLEAR_RUNNING_WORKS = (3, 1)
+
 EVENTS = [
     Event(name="clear deferred", drive=waiting(clear_and_await_another, "deferred"), stops=(1, 1)),
-    Event(name="clear running", drive=waiting(clear_and_await_another, "running"), options=SYNC, stops=(1, 1)),
+    Event(
+        name="clear running",
+        drive=waiting(clear_and_await_another, "running"),
+        options=SYNC,
+        stops=(1, 1),
+        since=CLEAR_RUNNING_WORKS,
+    ),
     Event(name="clear succeeded", drive=clear_final("success"), jobs=(2, 2)),
     Event(name="clear failed", drive=clear_final("failed"), options={"retries": 0}),
     Event(name="clear, retries lowered", drive=clear_final("success", retries=0), options={"retries": 3}, jobs=(2, 2)),
     Event(name="clear twice", drive=waiting(clear_twice, "deferred"), stops=(1, 2)),
-    Event(name="clear while creating", drive=clear_just_after_create, stops=(0, 1), jobs=(1, 1)),
+    Event(name="clear while creating", drive=clear_just_after_create, stops=(0, 1), jobs=(1, 1), since=CLEAR_RUNNING_WORKS),
     Event(name="run made again", drive=recreate_run, stops=(1, 1)),
     Event(name="ended run made again", drive=recreate_ended_run, jobs=(2, 2)),
     *(

@@ -43,6 +43,7 @@ def job(number: int, *, dags: int = 20) -> dict[str, Any]:
         "started": START + timedelta(minutes=number),
         "seconds": None if state == "running" else 60.0 + number % 100,
         "notebook": f"notebooks/report_{number % 7}.ipynb",
+        "done": (4 if state == "success" else 3),
         "error": f"Notebook job 'job-{number}' failed in cell {number % 9}: ValueError: row {number}"
         if state == "failed"
         else None,
@@ -85,11 +86,15 @@ def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
         xcom = key | {"dag_run_id": number}
         facts = {"job_name": f"job-{number - 1}", "instance_type": "ml.m5.large", "input_notebook": each["notebook"]}
         xcoms.append(xcom | {"key": "nbjobs_job", "value": facts})
-        if each["seconds"] is not None:
+        progress = {"job_name": facts["job_name"], "done": each["done"], "total": 4}
+        if each["seconds"] is None:
+            xcoms.append(xcom | {"key": "nbjobs_progress", "value": progress})
+        else:
             end = {
                 "started_at": each["started"].isoformat(),
                 "duration_seconds": each["seconds"],
                 "billable_seconds": 3600,
+                "progress": progress,
             }
             if each["error"]:
                 end["error"] = {"type": "NotebookCellError", "headline": each["error"], "cell": 3}

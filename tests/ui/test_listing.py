@@ -5,7 +5,9 @@ from datetime import date
 
 import pytest
 from job_rows import add_jobs, job, open_database
+from airflow.models.xcom import XComModel
 from pydantic import ValidationError
+from sqlalchemy import update
 
 from airflow_nbjobs.ui.listing import PAGE_SIZE, Filters, list_jobs
 from airflow_nbjobs.ui.views import Prices
@@ -81,6 +83,33 @@ def test_a_row_says_what_went_wrong_without_repeating_the_job(session):
     assert row.notebook == "report_1.ipynb"
     assert (row.duration, row.cost) == ("1 min 13 s", "$0.1380")
     assert row.path == "/dags/dag_13/runs/manual__113/tasks/train/plugin/nbjobs_notebook"
+
+
+@pytest.mark.parametrize(("number", "percent"), [(115, 100), (113, 75), (114, 75)], ids=["success", "failed", "running"])
+def test_a_row_says_how_far_the_notebook_has_come(session, number, percent):
+    (row,) = [each for each in listed(session).rows if each.run_id == f"manual__{number}"]
+    assert row.progress == percent
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"job_name": "another", "done": 1, "total": 4},
+        {"job_name": "job-0", "done": "1", "total": 4},
+        {"job_name": "job-0", "done": 5, "total": 4},
+        {"job_name": "job-0", "done": 0, "total": 0},
+        {"job_name": "job-0"},
+        "no mapping",
+    ],
+)
+def test_what_says_nothing_of_this_job_is_no_progress(said):
+    """XComs can be written by hand, and by a try that is over."""
+    with open_database() as session:
+        add_jobs(session, [job(4)])
+        session.execute(update(XComModel).where(XComModel.key == "nbjobs_progress").values(value=said))
+        (row,) = listed(session).rows
+    session.bind.dispose()
+    assert row.progress is None
 
 
 def test_empty_fields_of_the_form_filter_nothing():

@@ -1,0 +1,73 @@
+"""
+A job's container log in its task's while the task is deferred, and in Airflow's database how far the notebook has come.
+
+Called by ``triggers.py``, inside the triggerer's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from airflow_nbjobs.aws.job import Log
+    from airflow_nbjobs.aws.log_follower import Followed, LogFollower
+    from airflow_nbjobs.core.containerlog import LogPlace
+
+# The triggerer answers all its triggers one after the other: two writes a second, however many jobs there are.
+_SECONDS_BETWEEN_REPORTS = 0.5
+
+
+@asynccontextmanager
+async def log_stream(
+    follower: LogFollower,
+    job_name: str,
+    place: LogPlace,
+    log: Log,
+    report: Callable[[LogPlace], Awaitable[Any]] | None,
+) -> AsyncIterator[Followed]:
+    """
+    Write what is new of a job's log into the task's while the block runs.
+
+    :param report: called, job by job, when another cell has run; what it raises is noted in the log, once. None: nobody wants to know.
+    """
+    followed = follower.follow(job_name, place)
+    has_moved = asyncio.Event()
+
+    async def write() -> None:
+        # In the trigger's own context: by that Airflow knows whose log a line belongs to.
+        while True:
+            for line in await followed.lines():
+                log.info("%s", line)
+            has_moved.set()
+
+    async def tell(report: Callable[[LogPlace], Awaitable[Any]]) -> None:
+        told = 0
+        while True:
+            await has_moved.wait()
+            has_moved.clear()
+            if followed.place.cell == told:
+                continue
+            async with follower.turn_to_report:
+                told = followed.place.cell
+                try:
+                    await report(followed.place)
+                except Exception as error:  # noqa: BLE001 - a page's comfort must not end a wait
+                    log.warning("How far the notebook has come is not recorded: %s", error)
+                    return
+                await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)
+
+    tasks = [asyncio.create_task(write())]
+    if report is not None:
+        tasks.append(asyncio.create_task(tell(report)))
+    try:
+        yield followed
+    finally:
+        follower.leave(followed)
+        for task in tasks:
+            task.cancel()
+        for line in followed.rest():
+            log.info("%s", line)
