@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 EVENT_VERSION = 1
-# What Airflow 3.0-3.2 puts into the cancellation of a trigger when a user has changed the task; from 3.3 on it calls `on_kill` instead.
-_USER_ACTION = "__airflow_user_action__"
 
 _SLICE_SECONDS = 60.0
 # Between the tries of a stop that AWS has not taken: nobody comes back to it later.
@@ -122,7 +120,7 @@ class NotebookJobTrigger(BaseTrigger):
                 )
             event |= {"status": summary.status, "secondary_status": summary.secondary_status}
         except asyncio.CancelledError as cancelled:
-            await self._stop_if_user_action(cancelled)
+            await self._stop_if_cancelled_by_airflow(cancelled)
             raise
         except NotebookJobError as error:
             event["error"] = str(error)
@@ -207,8 +205,14 @@ class NotebookJobTrigger(BaseTrigger):
         """
         await self._stop_detached()
 
-    async def _stop_if_user_action(self, cancelled: asyncio.CancelledError) -> None:
-        if cancelled.args == (_USER_ACTION,) and not hasattr(BaseTrigger, "on_kill"):
+    async def _stop_if_cancelled_by_airflow(self, cancelled: asyncio.CancelledError) -> None:
+        """
+        Do what ``on_kill`` does where Airflow does not call it, before 3.3.
+
+        It cancels a trigger then with no word of why, a user's action or another triggerer that has taken over; its end comes with one ("EOF - shutting down",
+        "Supervisor closed"), when there is nobody left to ask. Source: ``TriggerRunner.cancel_triggers`` and ``sync_state_to_supervisor`` of 3.0.6, 3.1.8, 3.2.2.
+        """
+        if not cancelled.args and not hasattr(BaseTrigger, "on_kill"):
             await self._stop_detached()
 
     async def _stop_detached(self) -> None:
@@ -291,7 +295,7 @@ class NotebookJobTurnTrigger(NotebookJobTrigger):
             while (left := (until - datetime.now(tz=UTC)).total_seconds()) > 0:  # noqa: ASYNC110 - it waits for a time
                 await asyncio.sleep(min(left, _SLICE_SECONDS))
         except asyncio.CancelledError as cancelled:
-            await self._stop_if_user_action(cancelled)
+            await self._stop_if_cancelled_by_airflow(cancelled)
             raise
         yield TriggerEvent(self._event())  # type: ignore[no-untyped-call]
 

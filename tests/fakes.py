@@ -338,7 +338,11 @@ def executed(raw: bytes, record: Mapping[str, Any] | None = None, *, outputs: tu
     for number, cell in enumerate(prepared["cells"], start=1):
         if cell["cell_type"] == "code":
             cell["execution_count"] = number
-            cell["metadata"]["papermill"] = {"start_time": "2026-11-22T03:00:00", "exception": False, "status": "completed"}
+            cell["metadata"]["papermill"] = {
+                "start_time": "2026-11-22T03:00:00",
+                "exception": False,
+                "status": "completed",
+            }
     if record is not None:
         entries = {
             name: value

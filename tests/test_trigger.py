@@ -298,13 +298,17 @@ def test_the_stop_outlives_the_trigger(clients, airflow_says):
     assert not triggers._detached
 
 
-@pytest.mark.parametrize(("arguments", "stops"), [(("__airflow_user_action__",), 1), ((), 0)], ids=["user", "restart"])
-def test_before_airflow_3_3_a_cancellation_tells_a_user_from_a_restart(
-    clients, airflow_says, monkeypatch, arguments, stops
+@pytest.mark.parametrize(
+    ("arguments", "state", "stops"),
+    [((), "failed", 1), ((), "deferred", 0), (("EOF - shutting down",), "failed", 0)],
+    ids=["user", "fail-over", "triggerer ends"],
+)
+def test_before_airflow_3_3_a_cancellation_without_a_word_asks_why(
+    clients, airflow_says, monkeypatch, arguments, state, stops
 ):
     """There is no ``BaseTrigger.on_kill`` then."""
     monkeypatch.delattr(BaseTrigger, "on_kill")
-    airflow_says("failed")
+    airflow_says(state)
 
     async def main():
         trigger = on_fakes(clients)

@@ -38,7 +38,9 @@ def test_what_papermill_says_of_each_cell_is_counted(notebook, progress):
     assert progress_of(notebook) == progress
 
 
-@pytest.mark.parametrize(("done", "total", "share"), [(0, 4, 0), (3, 4, 0.75), (4, 4, 1), (5, 4, None), (-1, 4, None), (0, 0, None)])
+@pytest.mark.parametrize(
+    ("done", "total", "share"), [(0, 4, 0), (3, 4, 0.75), (4, 4, 1), (5, 4, None), (-1, 4, None), (0, 0, None)]
+)
 def test_the_share_that_is_done(done, total, share):
     assert done_share(progress_facts("job", done, total)) == share
 

@@ -162,7 +162,9 @@ EVENTS = [
     Event(name="clear failed", drive=clear_final("failed"), options={"retries": 0}),
     Event(name="clear, retries lowered", drive=clear_final("success", retries=0), options={"retries": 3}, jobs=(2, 2)),
     Event(name="clear twice", drive=waiting(clear_twice, "deferred"), stops=(1, 2)),
-    Event(name="clear while creating", drive=clear_just_after_create, stops=(0, 1), jobs=(1, 1), since=CLEAR_RUNNING_WORKS),
+    Event(
+        name="clear while creating", drive=clear_just_after_create, stops=(0, 1), jobs=(1, 1), since=CLEAR_RUNNING_WORKS
+    ),
     Event(name="run made again", drive=recreate_run, stops=(1, 1)),
     Event(name="ended run made again", drive=recreate_ended_run, jobs=(2, 2)),
     *(

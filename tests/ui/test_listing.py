@@ -85,7 +85,9 @@ def test_a_row_says_what_went_wrong_without_repeating_the_job(session):
     assert row.path == "/dags/dag_13/runs/manual__113/tasks/train/plugin/nbjobs_notebook"
 
 
-@pytest.mark.parametrize(("number", "percent"), [(115, 100), (113, 75), (114, 75)], ids=["success", "failed", "running"])
+@pytest.mark.parametrize(
+    ("number", "percent"), [(115, 100), (113, 75), (114, 75)], ids=["success", "failed", "running"]
+)
 def test_a_row_says_how_far_the_notebook_has_come(session, number, percent):
     (row,) = [each for each in listed(session).rows if each.run_id == f"manual__{number}"]
     assert row.progress == percent
