@@ -36,33 +36,10 @@ async def log_stream(
     """
     followed = follower.follow(job_name, place)
     has_moved = asyncio.Event()
-
-    async def write() -> None:
-        # In the trigger's own context: by that Airflow knows whose log a line belongs to.
-        while True:
-            for line in await followed.lines():
-                log.info("%s", line)
-            has_moved.set()
-
-    async def tell(report: Callable[[LogPlace], Awaitable[Any]]) -> None:
-        told = 0
-        while True:
-            await has_moved.wait()
-            has_moved.clear()
-            if followed.place.cell == told:
-                continue
-            async with follower.turn_to_report:
-                told = followed.place.cell
-                try:
-                    await report(followed.place)
-                except Exception as error:  # noqa: BLE001 - a page's comfort must not end a wait
-                    log.warning("How far the notebook has come is not recorded: %s", error)
-                    return
-                await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)
-
-    tasks = [asyncio.create_task(write())]
+    # In the trigger's own context: by that Airflow knows whose log a line belongs to.
+    tasks = [asyncio.create_task(_write(followed, log, has_moved))]
     if report is not None:
-        tasks.append(asyncio.create_task(tell(report)))
+        tasks.append(asyncio.create_task(_tell(followed, log, has_moved, report, follower.turn_to_report)))
     try:
         yield followed
     finally:
@@ -71,3 +48,33 @@ async def log_stream(
             task.cancel()
         for line in followed.rest():
             log.info("%s", line)
+
+
+async def _write(followed: Followed, log: Log, has_moved: asyncio.Event) -> None:
+    while True:
+        for line in await followed.lines():
+            log.info("%s", line)
+        has_moved.set()
+
+
+async def _tell(
+    followed: Followed,
+    log: Log,
+    has_moved: asyncio.Event,
+    report: Callable[[LogPlace], Awaitable[Any]],
+    turn: asyncio.Lock,
+) -> None:
+    told = 0
+    while True:
+        await has_moved.wait()
+        has_moved.clear()
+        if followed.place.cell == told:
+            continue
+        async with turn:
+            told = followed.place.cell
+            try:
+                await report(followed.place)
+            except Exception as error:  # noqa: BLE001 - a page's comfort must not end a wait
+                log.warning("How far the notebook has come is not recorded: %s", error)
+                return
+            await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)

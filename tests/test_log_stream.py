@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 
 import loops
 import pytest
@@ -115,7 +116,7 @@ def test_many_jobs_report_one_after_the_other():
     assert sorted(job for _, job, *_ in reported) == jobs
     times = [entry[0] for entry in reported]
     pause = module._SECONDS_BETWEEN_REPORTS
-    assert min(later - earlier for earlier, later in zip(times, times[1:], strict=False)) == pytest.approx(pause)
+    assert min(later - earlier for earlier, later in itertools.pairwise(times)) == pytest.approx(pause)
 
 
 def test_a_report_that_is_refused_is_said_once_and_the_log_goes_on():

@@ -299,12 +299,12 @@ def test_the_stop_outlives_the_trigger(clients, airflow_says):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "state", "stops"),
+    ("word", "state", "stops"),
     [((), "failed", 1), ((), "deferred", 0), (("EOF - shutting down",), "failed", 0)],
     ids=["user", "fail-over", "triggerer ends"],
 )
-def test_before_airflow_3_3_a_cancellation_without_a_word_asks_why(
-    clients, airflow_says, monkeypatch, arguments, state, stops
+def test_before_airflow_3_3_a_cancellation_without_a_word_asks_why(  # noqa: PLR0917 - fixtures and cases
+    clients, airflow_says, monkeypatch, word, state, stops
 ):
     """There is no ``BaseTrigger.on_kill`` then."""
     monkeypatch.delattr(BaseTrigger, "on_kill")
@@ -315,7 +315,7 @@ def test_before_airflow_3_3_a_cancellation_without_a_word_asks_why(
         trigger.task_instance = TASK
         waiting = asyncio.ensure_future(anext(trigger.run()))
         await until(lambda: clients.jobs.count("describe"))
-        waiting.cancel(*arguments)
+        waiting.cancel(*word)
         await asyncio.gather(waiting, return_exceptions=True)
         assert waiting.cancelled()
 

@@ -4,8 +4,8 @@ import time
 from datetime import date
 
 import pytest
-from job_rows import add_jobs, job, open_database
 from airflow.models.xcom import XComModel
+from job_rows import add_jobs, job, open_database
 from pydantic import ValidationError
 from sqlalchemy import update
 
