@@ -20,8 +20,8 @@ from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.ui import problems
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.listing import STATES, Filters, list_jobs
-from airflow_nbjobs.ui.notebooks import Notebooks, Rendered, airflow_access
-from airflow_nbjobs.ui.pages import HEADERS, NOTEBOOK_POLICY, TEXT_POLICY, page
+from airflow_nbjobs.ui.notebooks import Notebooks, airflow_access
+from airflow_nbjobs.ui.pages import HEADERS, NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY, TEXT_POLICY, page
 from airflow_nbjobs.ui.problems import Problem, ProblemError
 from airflow_nbjobs.ui.records import read_subject
 from airflow_nbjobs.ui.renderer import Renderer
@@ -146,7 +146,38 @@ def notebook_html(
     headers = HEADERS | _cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
     if download:
         headers["Content-Disposition"] = _attachment(f"{job.name}.html")
-    return StreamingResponse(_themed(rendered, theme), media_type="text/html; charset=utf-8", headers=headers)
+    return StreamingResponse(_themed(rendered.document, theme), media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.get(_TASK + "/scripted.html", dependencies=[may_read_results])
+def scripted_html(
+    subject: WithJobDep,
+    books: NotebooksDep,
+    *,
+    asked: JobName = None,
+    theme: Literal["light", "dark"] = "light",
+    sec_fetch_dest: Annotated[str | None, Header()] = None,
+) -> Response:
+    """
+    Return the notebook with the scripts of its outputs, for a frame that may run them and reach no network.
+
+    Only a frame of ours is answered (the policy names who may frame it): a link to this address must not run what nobody has asked for.
+    """
+    rendered = books.rendered(subject, books.job(subject, asked))
+    if sec_fetch_dest != "iframe" or not rendered.summary["scripted"]:
+        raise ProblemError(problems.NO_SCRIPTS)
+    headers = (
+        HEADERS | NO_CONNECTIONS | {"Content-Security-Policy": SCRIPTED_POLICY, "Cache-Control": "private, no-store"}
+    )
+    return StreamingResponse(_themed(rendered.scripted, theme), media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.get(_TASK + "/probe.html", dependencies=[may_read_results])
+def probe(subject: SubjectDep) -> Response:  # noqa: ARG001 - decides who may ask
+    """Return a page that tells the one around it whether this browser keeps a page that may connect to nothing off the network."""
+    answer = page("probe.html", script="probe.js")
+    answer.headers.update(NO_CONNECTIONS)
+    return answer
 
 
 @router.get(_TASK + "/notebook.ipynb", dependencies=[may_read_results])
@@ -272,9 +303,9 @@ def _attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(name)}"
 
 
-def _themed(rendered: Rendered, theme: str) -> Iterator[bytes]:
+def _themed(document: Path, theme: str) -> Iterator[bytes]:
     mark = THEME_MARK.encode()
-    with rendered.document.open("rb") as file:
+    with document.open("rb") as file:
         yield file.read(_CHUNK_BYTES).replace(mark, theme.encode(), 1)
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk

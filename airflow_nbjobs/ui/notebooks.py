@@ -103,6 +103,11 @@ class Rendered:
     document: Path
     summary: dict[str, Any]
 
+    @property
+    def scripted(self) -> Path:
+        """The document with the scripts of its outputs; only there where the summary counts some."""
+        return self.document.with_name("scripted.html")
+
 
 class Notebooks:
     """

@@ -65,6 +65,11 @@ NO_JOB = Problem(
     title="The task ended without a notebook job",
     text="It was refused before anything was submitted, or it was marked by hand. The task's log says why.",
 )
+NO_SCRIPTS = Problem(
+    code="no-scripts",
+    title="Scripts run inside the tab only",
+    text="Open the task instance's tab Notebook: where an output has scripts, and the browser can keep them off the network, it offers to run them.",
+)
 RUNNING = Problem(
     code="running",
     title="The notebook is running",

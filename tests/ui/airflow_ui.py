@@ -45,6 +45,7 @@ with DAG("notebooks", schedule=None, start_date=datetime(2026, 1, 1)):
         parameters={"epochs": 3, "model": "baseline", "rates": [0.1, 0.01]},
         outputs={"accuracy": float, "best": dict},
     )
+    SageMakerNotebookJobOperator(task_id="interactive", input_notebook="interactive.ipynb")
     SageMakerNotebookJobOperator(task_id="broken", input_notebook="broken.ipynb", parameters={"divisor": 0})
     SageMakerNotebookJobOperator(
         task_id="flaky", input_notebook="flaky.ipynb", outputs=["attempt"], retries=1, retry_delay=timedelta(seconds=1)
@@ -127,7 +128,22 @@ LIVE = [
     ("code", "await_word('three')\nprint('step three')"),
     ("code", "await_word('end')\nsteps = 4\nprint('step four')"),
 ]
+INTERACTIVE = [
+    ("md", "# A plot that draws itself"),
+    (
+        "code",
+        'from IPython.display import HTML\nHTML(\'<p id=plot>not drawn</p><script>document.getElementById("plot").textContent = "drawn"</script>\')',
+    ),
+]
 SMALL = [("parameters", "value = 1"), ("code", "square = value * value\nsquare")]
+NOTEBOOKS = {
+    "good": GOOD,
+    "interactive": INTERACTIVE,
+    "broken": BROKEN,
+    "flaky": FLAKY,
+    "live": LIVE,
+    "small": SMALL,
+}
 
 
 def notebook(cells: list[tuple[str, str]]) -> str:
@@ -145,7 +161,7 @@ def notebook(cells: list[tuple[str, str]]) -> str:
 def write_dags(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "notebooks.py").write_text(DAG_FILE)
-    for name, cells in {"good": GOOD, "broken": BROKEN, "flaky": FLAKY, "live": LIVE, "small": SMALL}.items():
+    for name, cells in NOTEBOOKS.items():
         (folder / f"{name}.ipynb").write_text(notebook(cells))
 
 

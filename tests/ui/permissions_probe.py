@@ -41,7 +41,16 @@ from sqlalchemy.orm import Session  # noqa: E402
 from test_notebooks import RAN, Account, subject  # noqa: E402
 
 DAGS = ("dag_00", "dag_01")
-ROUTES = ("", "/notebook.json", "/notebook.html", "/notebook.ipynb", "/log", "/state.json")
+ROUTES = (
+    "",
+    "/notebook.json",
+    "/notebook.html",
+    "/notebook.ipynb",
+    "/log",
+    "/state.json",
+    "/probe.html",
+    "/scripted.html",
+)
 FAB_USERS = {"root": "Admin", "reader": "Viewer", "neighbour": "OnlyOther", "stranger": "Public"}
 # Of one DAG everything that a viewer has, and of the other nothing.
 FAB_GRANTS = [

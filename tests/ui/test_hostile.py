@@ -7,7 +7,9 @@ script which does run, and a request which does leave, would have been seen.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -17,12 +19,14 @@ import pytest
 from browser import chromium
 from hostile import MARKUP, NOTEBOOKS, RUN
 
-from airflow_nbjobs.ui.pages import NOTEBOOK_POLICY
+from airflow_nbjobs.ui.pages import NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY
 from airflow_nbjobs.ui.renderer import Order, Renderer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+PlaywrightError = pytest.importorskip("playwright.sync_api", reason="needs the extra browser").Error
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -105,22 +109,29 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def shown(
-    browser: Any, server: Documents, documents: dict[str, str], *, headers: dict[str, str], sandbox: bool
+    browser: Any,
+    server: Documents,
+    documents: dict[str, str],
+    *,
+    headers: dict[str, str],
+    sandbox: bool | str,
+    outer: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Show documents in frames, a few at a time; return what ran, what left and where frames went."""
     server.left.clear()
     ran: list[str] = []
     strayed: list[str] = []
     names = sorted(documents)
+    attribute = f"sandbox='{sandbox if isinstance(sandbox, str) else ''}'" if sandbox else ""
     for start in range(0, len(names), GROUP):
         group = names[start : start + GROUP]
         # A name in the address must not be one that the sentinel would count.
         server.documents = {f"d{start + place}": (documents[name], headers) for place, name in enumerate(group)}
-        frames = "".join(f'<iframe {"sandbox" if sandbox else ""} src="/{each}"></iframe>' for each in server.documents)
+        frames = "".join(f'<iframe {attribute} src="/{each}"></iframe>' for each in server.documents)
         server.documents |= {
             "page": (
                 f"<!doctype html><link rel=icon href='data:,'><script>window.messages=[];onmessage=(e)=>messages.push(String(e.data))</script>{frames}",
-                {},
+                outer or {},
             ),
             "favicon.ico": ("", {}),
         }
@@ -202,3 +213,77 @@ def test_a_document_that_was_downloaded_runs_nothing_either(server, browser, ren
         )
     }
     assert shown(browser, server, poisoned, headers={}, sandbox=False) == NOTHING
+
+
+# -- scripts that a reader has asked for: they run, and reach nothing ------------------------------------------------------
+
+
+@pytest.fixture
+def stun() -> Iterator[socket.socket]:
+    """Where WebRTC would ask who it is: a packet that arrives has left the page, and the machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(3)
+        yield listening
+
+
+def webrtc(stun: socket.socket) -> dict[str, str]:
+    servers = f"{{iceServers: [{{urls: 'stun:127.0.0.1:{stun.getsockname()[1]}'}}]}}"
+    script = f"const p = new RTCPeerConnection({servers}); p.createDataChannel('x'); p.createOffer().then(o => p.setLocalDescription(o)); parent.postMessage('ran', '*')"
+    nested = f"<script>const f = document.createElement('iframe'); f.srcdoc = `<script>{script}</` + `script>`; document.body.append(f)</script>"
+    return {"webrtc": f"<script>{script}</script>", "webrtc-nested": nested}
+
+
+def has_heard(stun: socket.socket) -> bool:
+    try:
+        return bool(stun.recv(100))
+    except TimeoutError:
+        return False
+
+
+ASKING = {
+    name: f"<script>{script}</script>"
+    for name, script in {
+        "fetch": "fetch('http://sentinel.invalid/fetch', {mode: 'no-cors'})",
+        "beacon": "navigator.sendBeacon('http://sentinel.invalid/beacon', 'x')",
+        "socket": "new WebSocket('ws://sentinel.invalid/socket')",
+        "events": "new EventSource('http://sentinel.invalid/events')",
+        "location": "location = 'http://sentinel.invalid/location'",
+        "refresh": "document.head.insertAdjacentHTML('beforeend', '<meta http-equiv=refresh content=\"0;url=http://sentinel.invalid/refresh\">')",
+        "form": "const f = document.createElement('form'); f.action = 'http://sentinel.invalid/form'; document.body.append(f); f.submit()",
+        "open": "window.open('http://sentinel.invalid/open')",
+        "top": "top.location = 'http://sentinel.invalid/top'",
+        "preconnect": "document.head.insertAdjacentHTML('beforeend', '<link rel=preconnect href=http://sentinel.invalid/>')",
+        "prefetch": "document.head.insertAdjacentHTML('beforeend', '<link rel=prefetch href=http://sentinel.invalid/prefetch>')",
+        "speculation": "const s = document.createElement('script'); s.type = 'speculationrules'; s.textContent = JSON.stringify({prefetch: [{source: 'list', urls: ['http://sentinel.invalid/speculation']}]}); document.head.append(s)",
+        "worker": "new Worker(URL.createObjectURL(new Blob(['fetch(\"http://sentinel.invalid/worker\")'])))",
+        "import": "import('http://sentinel.invalid/import.js')",
+        "airflow": "fetch('/page')",
+    }.items()
+}
+
+
+def test_webrtc_gets_through_a_policy_of_content_alone(server, browser, stun):
+    """The control, and the reason why scripts are offered only to a browser that knows Connection-Allowlist."""
+    documents = {name: raw(text) for name, text in webrtc(stun).items()}
+    headers = {"Content-Security-Policy": SCRIPTED_POLICY}
+    assert shown(browser, server, documents, headers=headers, sandbox="allow-scripts")["ran"]
+    assert has_heard(stun)
+
+
+def test_scripts_that_were_asked_for_run_and_reach_nothing(server, browser, stun):
+    """Word for word, under the policy of the document with scripts, in our page's frame."""
+    fences: dict[str, Any] = {
+        "headers": {"Content-Security-Policy": SCRIPTED_POLICY} | NO_CONNECTIONS,
+        "sandbox": "allow-scripts",
+        "outer": {"Content-Security-Policy": "frame-src 'self'"},
+    }
+    documents = {name: raw(text) for name, text in (MARKUP | ASKING | webrtc(stun)).items()}
+    nested = documents.pop("webrtc-nested")
+    seen = shown(browser, server, documents, **fences)
+    assert len(seen["ran"]) >= 10
+    assert seen["left"] == []
+    # Chromium 156 ends the page's process rather than let this one through.
+    with contextlib.suppress(PlaywrightError):
+        assert shown(browser, server, {"webrtc-nested": nested}, **fences)["left"] == []
+    assert not has_heard(stun)

@@ -12,7 +12,16 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-ROUTES = ("", "/notebook.json", "/notebook.html", "/notebook.ipynb", "/log", "/state.json")
+ROUTES = (
+    "",
+    "/notebook.json",
+    "/notebook.html",
+    "/notebook.ipynb",
+    "/log",
+    "/state.json",
+    "/probe.html",
+    "/scripted.html",
+)
 MINE, OTHER = "dag_00", "dag_01"
 
 
@@ -59,7 +68,9 @@ def leaks(answers, user, dag_id):
 )
 def test_every_route_asks_for_the_right_to_read_its_dag(fab, user, mine, other):
     for dag_id, status in ((MINE, mine), (OTHER, other)):
-        assert statuses(fab, user, dag_id) == dict.fromkeys(ROUTES, status)
+        # Scripts are for a frame only, and this notebook has none.
+        expected = dict.fromkeys(ROUTES, status) | {"/scripted.html": 404 if status == 200 else status}
+        assert statuses(fab, user, dag_id) == expected
         assert (leaks(fab, user, dag_id) == []) is (status != 200)
 
 
@@ -78,5 +89,7 @@ def test_the_page_of_all_jobs_needs_a_right_as_well(fab, user, status):
 
 @pytest.mark.parametrize(("user", "status"), [("anonymous", 401), ("forger", 403), ("reader", 200), ("root", 200)])
 def test_simple_auth_manager_is_asked_as_well(simple, user, status):
-    assert statuses(simple, user, MINE) == dict.fromkeys(ROUTES, status)
+    assert statuses(simple, user, MINE) == dict.fromkeys(ROUTES, status) | {
+        "/scripted.html": 404 if status == 200 else status
+    }
     assert simple[f"{user} jobs "][0] == status

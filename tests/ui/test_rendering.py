@@ -192,3 +192,38 @@ def test_too_many_short_texts_are_refused_in_words(tmp_path, monkeypatch):
 def test_a_text_that_looks_like_our_own_mark_is_a_text():
     assert cut_length("airflow-nbjobs:cut:abc") is None
     assert cut_length("x") is None
+
+
+# -- outputs that have scripts -------------------------------------------------------------------------------------------
+
+PLOT = "<div id='plot'></div><script>document.getElementById('plot').textContent = 'drawn'</script>"
+
+
+def both(*cells):
+    raw = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": list(cells)}
+    notebook = parse_notebook(json.dumps(raw), source="n")
+    return build_document(notebook, title="job"), build_document(notebook, title="job", with_scripts=True)
+
+
+def test_scripts_are_counted_and_only_in_the_document_for_which_they_were_asked():
+    plain, scripted = both(
+        code("fig", data(text_html=PLOT, text_plain="Figure")),
+        code("js", data(application_javascript="window.ready = true")),
+        code("table", data(text_html="<table><tr><td>1</td></tr></table>")),
+    )
+    assert plain.scripted == scripted.scripted == 2
+    assert "<script" not in plain.html
+    assert PLOT in scripted.html
+    assert "<script>window.ready = true</script>" in scripted.html
+
+
+def test_a_notebook_without_scripts_has_none_to_offer():
+    plain, scripted = both(code("x", stream("<script>1</script>")), markdown(PLOT))
+    assert plain.scripted == 0
+    assert "<script" not in scripted.html
+
+
+def test_of_scripts_that_are_too_long_the_form_without_is_shown():
+    _, scripted = both(code("fig", data(text_html=f"<script>{'x' * 17 * 1024**2}</script>", text_plain="Figure")))
+    assert "Figure" in scripted.html
+    assert "<script" not in scripted.html

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+# Of the document with its scripts, which has no use outside the frame that it is served into.
+SCRIPTED_POLICY = "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'"
 _MOST_CELLS = 2_000
 _SOURCE_CHARACTERS = 100_000
 _OUTLINE_ENTRIES = 400
@@ -63,6 +65,7 @@ class Document:
 
     :param progress: how many cells of code have run, of how many; ``anchor`` of the one that runs or ran last; whether nothing can change any more.
     :param failed: the failing cell: anchor, index in the author's file, ename, evalue, traceback; None where none failed.
+    :param scripted: outputs that do more with scripts.
     """
 
     html: str
@@ -72,6 +75,7 @@ class Document:
     failed: dict[str, Any] | None
     outline: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
+    scripted: int
 
     def summary(self) -> dict[str, Any]:
         facts = asdict(self)
@@ -94,7 +98,9 @@ class _Cell:
         return bool(self.node.get("cell_type") == "code")
 
 
-def build_document(notebook: NotebookNode, *, title: str, notices: tuple[str, ...] = ()) -> Document:
+def build_document(
+    notebook: NotebookNode, *, title: str, notices: tuple[str, ...] = (), with_scripts: bool = False
+) -> Document:
     """
     Return the document for a parsed notebook.
 
@@ -108,12 +114,12 @@ def build_document(notebook: NotebookNode, *, title: str, notices: tuple[str, ..
     timed = [cell.seconds for cell in cells if cell.seconds is not None]
     longest = max(timed, default=0.0)
     highlight = Highlight2HTML(pygments_lexer=_lexer(notebook))
-    budget = Budget()
+    budget = Budget(with_scripts=with_scripts)
     body = Markup("\n").join(_cell_html(cell, longest, highlight, budget) for cell in shown)
     if budget.refused:
         notices = (*notices, f"{budget.refused} large output(s) are shown in part or not at all; the .ipynb has them.")
     html = _PAGE.format(
-        policy=POLICY,
+        policy=SCRIPTED_POLICY if with_scripts else POLICY,
         theme=THEME_MARK,
         title=title,
         style=Markup(_style()),  # noqa: S704 - our own sheet
@@ -138,6 +144,7 @@ def build_document(notebook: NotebookNode, *, title: str, notices: tuple[str, ..
         failed=failure,
         outline=tuple(asdict(entry) for entry in _outline(shown)),
         notices=notices,
+        scripted=budget.scripted,
     )
 
 

@@ -1,5 +1,5 @@
 """
-One output of a cell as HTML: the best form of it that needs no script.
+One output of a cell as HTML: the best form of it that needs no script, or, for a reader who has asked for them, with its scripts.
 
 Called by ``document.py``. Everything here is untrusted, down to whether a text is a text.
 """
@@ -31,13 +31,17 @@ _ALL_IMAGES_CHARACTERS = 24 * 1024 * 1024
 _ALL_HTML_CHARACTERS = 4 * 1024 * 1024
 _ALL_TEXT_CHARACTERS = 8 * 1024 * 1024
 _TEXT_CHARACTERS = 512 * 1024
+_SCRIPTED_CHARACTERS = 16 * 1024 * 1024  # a plotting library that a notebook carries has 5 MB
+_ALL_SCRIPTED_CHARACTERS = 24 * 1024 * 1024
 _LONG_LINES = 40  # more are folded
 _HEAD_LINES, _TAIL_LINES = 20, 10
 _LINE_CHARACTERS = 20_000
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
+_JAVASCRIPT = "application/javascript"
+_HAS_SCRIPT = re.compile(r"<script\b", re.IGNORECASE)
 _NEEDS_SCRIPT = {
-    "application/javascript": "JavaScript",
+    _JAVASCRIPT: "JavaScript",
     "application/vnd.jupyter.widget-view+json": "an interactive widget",
     "application/vnd.plotly.v1+json": "an interactive Plotly figure",
     "application/vnd.bokehjs_exec.v0+json": "an interactive Bokeh figure",
@@ -46,17 +50,24 @@ _NEEDS_SCRIPT = {
 
 @dataclass(slots=True)
 class Budget:
-    """What may still be shown of each kind; one for a whole notebook."""
+    """
+    What may still be shown of each kind; one for a whole notebook.
 
+    :ivar scripted: outputs that do more with scripts.
+    """
+
+    with_scripts: bool = False
     left: dict[str, int] = field(
         default_factory=lambda: {
             "image": _ALL_IMAGES_CHARACTERS,
             "html": _ALL_HTML_CHARACTERS,
             "tags": _ALL_HTML_TAGS,
             "text": _ALL_TEXT_CHARACTERS,
+            "scripted": _ALL_SCRIPTED_CHARACTERS,
         }
     )
     refused: int = 0
+    scripted: int = 0
 
     def take(self, kind: str, characters: int, limit: int) -> bool:
         if characters > limit or characters > self.left[kind]:
@@ -146,6 +157,12 @@ def _printable(text: str) -> str:
 
 
 def _data_html(data: Mapping[str, Any], budget: Budget) -> Markup:
+    scripted = _scripted_html(data)
+    if scripted:
+        budget.scripted += 1
+        if budget.with_scripts and budget.take("scripted", len(scripted), _SCRIPTED_CHARACTERS):
+            # Word for word: served under a policy of its own, into a frame of opaque origin that reaches no network.
+            return Markup('<div class="nb-html">{}</div>').format(Markup(scripted))  # noqa: S704 - as said above
     for mime_type, show in _FORMS:
         if mime_type in data:
             shown = show(data, mime_type, budget)
@@ -158,6 +175,16 @@ def _data_html(data: Mapping[str, Any], budget: Budget) -> Markup:
     if what:
         return notice(f"Here is {what}, which needs scripts to be shown.")
     return notice(f"An output of type {', '.join(sorted(map(str, data)))[:200]} is not shown.") if data else Markup("")
+
+
+def _scripted_html(data: Mapping[str, Any]) -> str:
+    """Return the output with its scripts; empty where it has none, or they were cut out."""
+    html, script = text_of(data.get("text/html")), text_of(data.get(_JAVASCRIPT))
+    if cut_length(html) is not None or cut_length(script) is not None:
+        return ""
+    if script:
+        return f"{html}<script>{script}</script>"
+    return html if _HAS_SCRIPT.search(html) else ""
 
 
 def _image(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:

@@ -6,7 +6,7 @@ takes seconds, a fork milliseconds; and what a notebook does to its child is gon
 
 One request a line of JSON on stdin, one answer a line on stdout:
 ``{"source", "kind": "notebook"|"archive", "member", "folder", "title"}`` → ``{"status": "ok"|"too-large"|"unreadable"|"time"|"memory"|"crashed", "text"}``.
-The child leaves ``document.html`` and ``summary.json`` in ``folder`` (and ``notebook.ipynb``, where it came out of an archive).
+The child leaves ``document.html`` and ``summary.json`` in ``folder`` (and ``scripted.html``, where an output has scripts, and ``notebook.ipynb``, where it came out of an archive).
 """
 
 from __future__ import annotations
@@ -137,7 +137,15 @@ def _render(request: dict[str, Any]) -> int:
     except RecursionError:
         return _give_up(folder, 11, "it is nested too deep")
     (folder / "document.html").write_text(document.html, encoding="utf-8")
-    (folder / "summary.json").write_text(json.dumps(document.summary()), encoding="utf-8")
+    summary = document.summary()
+    if summary["scripted"]:
+        try:
+            scripted = build_document(notebook, title=request["title"], notices=tuple(notices), with_scripts=True)
+            (folder / "scripted.html").write_text(scripted.html, encoding="utf-8")
+        except MemoryError:  # the document without scripts is there
+            (folder / "scripted.html").unlink(missing_ok=True)
+            summary["scripted"] = 0
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     return 0
 
 

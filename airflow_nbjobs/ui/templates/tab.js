@@ -4,17 +4,17 @@ document.addEventListener("DOMContentLoaded", () => {
   const query = (more) => "?" + new URLSearchParams({ ...(page.asked ? { job: page.asked } : {}), ...more });
   const byId = (id) => document.getElementById(id);
   const stage = byId("notebook");
-  let frame = null, shown = "", anchor = "", tag = "";
+  let frame = null, shown = "", anchor = "", tag = "", withScripts = false;
 
   function showFrame() {
     const theme = document.documentElement.dataset.theme;
-    const address = `${page.base}/notebook.html${query({ theme, v: tag })}`;
+    const address = `${page.base}/${withScripts ? "scripted" : "notebook"}.html${query({ theme, v: tag })}`;
     const next = `${address}${anchor ? "#" + anchor : ""}`;
     if (frame && shown === address) { frame.src = next; return; }
     shown = address;
-    // No allowance at all: what a notebook wrote has an origin of its own and runs nothing, whatever the answer's own policy says.
+    // What a notebook wrote has an origin of its own and, unless the reader has asked for it, runs nothing, whatever the answer's own policy says.
     const coming = document.createElement("iframe");
-    coming.setAttribute("sandbox", "");
+    coming.setAttribute("sandbox", withScripts ? "allow-scripts" : "");
     coming.title = "Executed notebook";
     coming.src = next;
     const old = frame;
@@ -131,9 +131,46 @@ document.addEventListener("DOMContentLoaded", () => {
     byId("attempts").hidden = false;
   }
 
+  // -- scripts of outputs, on a click ----------------------------------------------------------------------------------
+
+  let isKeptOffNetwork = null;
+  // Only a browser that keeps a page which may connect to nothing off the network is given scripts of strangers.
+  function askBrowser() {
+    if (!window.isSecureContext) return false;  // browsers tell a server what an answer is for (Sec-Fetch-Dest) only there
+    if (isKeptOffNetwork) return isKeptOffNetwork;
+    isKeptOffNetwork = new Promise((done) => {
+      const probe = document.createElement("iframe");
+      probe.hidden = true;
+      window.addEventListener("message", (event) => {
+        if (event.source !== probe.contentWindow || event.origin !== window.location.origin) return;
+        probe.remove();
+        done(event.data.nbjobsIsOpen === false);
+      });
+      probe.src = `${page.base}/probe.html`;
+      document.body.append(probe);
+    });
+    return isKeptOffNetwork;
+  }
+
+  async function offerScripts(count) {
+    const box = byId("scripts");
+    box.hidden = !count || withScripts;
+    if (box.hidden) return;
+    const isOffered = await askBrowser();
+    const what = count === 1 ? "One output has scripts" : `${count} outputs have scripts`;
+    box.querySelector("p").textContent = isOffered
+      ? `${what}, which do not run. Run, they reach neither Airflow nor any network.`
+      : `${what}, which do not run: it takes HTTPS, and a browser that can keep them off the network (Connection-Allowlist).`;
+    const button = box.querySelector("button");
+    button.hidden = !isOffered;
+    button.onclick = () => { withScripts = true; box.hidden = true; showFrame(); };
+  }
+
   function showNotebook(notebook) {
     offer(null);
+    if (tag !== notebook.tag) withScripts = false;  // asked for those of another notebook
     tag = notebook.tag;
+    offerScripts(notebook.scripted);
     const failed = notebook.failed;
     if (running && isFollowing) anchor = notebook.progress.anchor || "";
     const failure = byId("failure");
