@@ -1,4 +1,4 @@
-"""The container's log in a real Airflow: written by the triggerer while the task is deferred, and by the worker from there on."""
+"""The container's log in a real Airflow: written by the triggerer while the task is deferred, and by the worker from there on; and how far the notebook is."""
 
 from __future__ import annotations
 
@@ -78,6 +78,14 @@ def test_each_line_is_in_its_own_tasks_log_once_and_the_first_ones_while_it_is_d
                     what=airflow.task_logs,
                 )
             assert states() == ["deferred", "deferred"]
+
+            def progress() -> list[dict[str, object]]:
+                # SQLite keeps a JSON column as text, and Airflow's value in it is one more.
+                found = [value for (value,) in airflow.query("SELECT value FROM xcom WHERE key = 'nbjobs_progress'")]
+                return [json.loads(once) if isinstance(once := json.loads(value), str) else once for value in found]
+
+            airflow.wait(lambda: len(progress()) == 2, seconds=RUN_SECONDS, what=airflow.task_logs)
+            assert all(0 < each["done"] < each["total"] == 5 for each in progress())
             sagemaker.client("s3").put_object(Bucket=facts.default_bucket, Key="go", Body=b"")
             airflow.wait(lambda: set(states()) == {"success"}, seconds=RUN_SECONDS, what=airflow.task_logs)
             for run in ("one", "two"):

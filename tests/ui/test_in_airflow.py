@@ -183,7 +183,7 @@ def test_scripts_of_outputs_run_on_a_click_and_not_before(browser):
     assert document.locator(".nb-html").inner_text() == "not drawn"
     offer = ours.locator("#scripts button:visible", has_text="Run them")
     offer.wait_for()
-    assert ours.locator("#scripts p").inner_text().startswith("One output has scripts, which do not run.")
+    assert ours.locator("#scripts p").inner_text().startswith("One output has scripts. They do not run unless you ask")
     browser.picture("scripts-offered")
     offer.click()
     ours.frame_locator("#notebook iframe").last.locator("#plot", has_text="drawn").wait_for()

@@ -157,10 +157,10 @@ document.addEventListener("DOMContentLoaded", () => {
     box.hidden = !count || withScripts;
     if (box.hidden) return;
     const isOffered = await askBrowser();
-    const what = count === 1 ? "One output has scripts" : `${count} outputs have scripts`;
+    const what = count === 1 ? "One output has scripts. They do not run" : `${count} outputs have scripts. They do not run`;
     box.querySelector("p").textContent = isOffered
-      ? `${what}, which do not run. Run, they reach neither Airflow nor any network.`
-      : `${what}, which do not run: it takes HTTPS, and a browser that can keep them off the network (Connection-Allowlist).`;
+      ? `${what} unless you ask for it, and then they reach neither Airflow nor any network.`
+      : `${what}: it takes HTTPS, and a browser that can keep them off the network (Connection-Allowlist).`;
     const button = box.querySelector("button");
     button.hidden = !isOffered;
     button.onclick = () => { withScripts = true; box.hidden = true; showFrame(); };
