@@ -42,6 +42,31 @@ def test_not_deferrable_it_waits_in_the_worker_through_trouble(task, clients):
     assert len(looks) == 4
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_not_deferrable_it_records_each_cell_that_has_run_if_airflow_takes_it(task, clients, is_refused):
+    jobs, context, told = clients.jobs, task_context(), []
+    describe, push = jobs.describe, context["ti"].xcom_push
+
+    def pushing(key, value):
+        if key == "nbjobs_progress":
+            told.append((value["done"], value["total"]))
+            if is_refused:
+                raise OSError("no API server")
+        push(key=key, value=value)
+
+    def describing(job_name):
+        lines = clients.logs.lines.setdefault(job_name, [])
+        if len(lines) == 3:
+            end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+        lines.append(f"Executing:  5%|#  | {len(lines) // 2 + 1}/4 [00:00<00:01]")
+        return describe(job_name)
+
+    jobs.describe, context["ti"].xcom_push = describing, pushing
+    value = task(deferrable=False, outputs=["accuracy"]).execute(context)
+    assert value["outputs"] == {"accuracy": 0.5}
+    assert told == [(1, 4), (2, 4)]
+
+
 def test_not_deferrable_a_denied_look_ends_the_task(task, clients):
     clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDeniedException")]
     with pytest.raises(NotebookJobServiceError, match="AccessDenied") as caught:
