@@ -227,7 +227,7 @@ def _environment_problems(environment: object) -> list[str]:
         problems.append(
             f"extra_request: Environment: {', '.join(reserved)} tell whose job it is; names beginning with NBJOBS_ are the operator's"
         )
-    for_driver = sorted(RESERVED_VARIABLES.intersection(environment))
+    for_driver = sorted(name for name in environment if name in RESERVED_VARIABLES)
     if for_driver:
         problems.append(f"extra_request: Environment: {', '.join(for_driver)} are set by the operator for the driver")
     return problems

@@ -233,7 +233,9 @@ def environment_variables(value: object) -> dict[str, str]:
         if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
             wrong.append(f"{name!r} is not a variable name (letters, digits, underscores; at most 512)")
         elif name in RESERVED_VARIABLES or name.startswith(RESERVED_VARIABLE_PREFIX):
-            wrong.append(f"{name!r} is set by the operator for the driver; remove it")
+            argument = RESERVED_VARIABLES.get(name)
+            instead = f", as {argument} says" if argument else ""
+            wrong.append(f"{name!r} is set by the operator for the driver{instead}; remove it")
         elif not isinstance(content, str):
             wrong.append(f"the value of {name!r} must be a text, not {type(content).__name__}")
         elif len(content) > 512:

@@ -16,21 +16,20 @@ from airflow_nbjobs.core import defaults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Variables that the driver reads and this package sets; a user's value would break the job or be overwritten in silence.
-RESERVED_VARIABLES = frozenset(
-    {
-        "AWS_DEFAULT_REGION",
-        "SM_JOB_DEF_VERSION",
-        "SM_ENV_NAME",
-        "SM_SKIP_EFS_SIMULATION",
-        "SM_EXECUTION_INPUT_PATH",
-        "SM_KERNEL_NAME",
-        "SM_INPUT_NOTEBOOK_NAME",
-        "SM_OUTPUT_NOTEBOOK_NAME",
-        "SM_INIT_SCRIPT",
-        "SM_OUTPUT_FORMATS",
-    }
-)
+# Variables that the driver reads and this package sets, and the argument that says their value, if one does; a user's own would break the job or be
+# overwritten in silence.
+RESERVED_VARIABLES: Mapping[str, str] = {
+    "AWS_DEFAULT_REGION": "region_name",
+    "SM_JOB_DEF_VERSION": "",
+    "SM_ENV_NAME": "",
+    "SM_SKIP_EFS_SIMULATION": "",
+    "SM_EXECUTION_INPUT_PATH": "",
+    "SM_KERNEL_NAME": "kernel_name",
+    "SM_INPUT_NOTEBOOK_NAME": "input_notebook",
+    "SM_OUTPUT_NOTEBOOK_NAME": "",
+    "SM_INIT_SCRIPT": "initialization_script",
+    "SM_OUTPUT_FORMATS": "output_formats",
+}
 RESERVED_VARIABLE_PREFIX = "NBJOBS_"
 _MOST_PREFERENCES = 5
 # What an `extra_request` may say about instances beside, or instead of, `instance_type`.

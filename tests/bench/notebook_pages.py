@@ -22,6 +22,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "ui"))
 
+from support.report import Row, run
 from test_notebooks import ROOT, Account, subject
 
 from airflow_nbjobs.aws.ports import StoredObject
@@ -152,28 +153,29 @@ def refresh(path: Path) -> dict[str, float]:
     return {what: sorted(seconds)[2] for what, seconds in found.items()}
 
 
-def main() -> None:
+def measure(_: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         usual = Path(folder, "usual.ipynb")
         usual.write_text(json.dumps(sample(cells=200, images=40, image_bytes=5_000_000 // 40)))
-        found = look(usual)
-        print(  # noqa: T201
-            f"200 cells, 40 images, {usual.stat().st_size / 1e6:.1f} MB: first {found['first']:.2f} s (CPU {found['cpu']:.2f} s), "
-            f"cached {1000 * found['cached']:.1f} ms"
-        )
-        live = refresh(usual)
-        print(  # noqa: T201
-            f"the same while it runs, a refresh: {1000 * live['changed']:.0f} ms of the API server's CPU where it has changed (goal 200), "
-            f"{1000 * live['unchanged']:.1f} ms where it has not"
-        )
+        found, live = look(usual), refresh(usual)
         large = Path(folder, "large.ipynb")
         large.write_text(json.dumps(sample(cells=200, images=40, image_bytes=200_000_000 // 40)))
-        found = look(large)
-        print(  # noqa: T201
-            f"{large.stat().st_size / 1e6:.0f} MB: first {found['first']:.2f} s (CPU {found['cpu']:.2f} s), shown with {found['notices']:.0f} notice(s), "
-            f"this process grew by {found['grown']:.1f} MiB"
-        )
+        huge = look(large)
+
+    def row(what: str, unit: str, ours: float, most: float | None = None) -> Row:
+        return Row(what, unit, ours, goal=f"≤{most:g} {unit}" if most else "", is_met=most is None or ours <= most)
+
+    return [
+        row("200 cells, 40 images, 5 MB: first look", "s", found["first"], 1.5),
+        row("of it, CPU of the rendering process", "s", found["cpu"]),
+        row("every later look", "ms", 1000 * found["cached"], 50),
+        row("a refresh while it runs, CPU of the API server", "ms", 1000 * live["changed"], 200),
+        row("a refresh of what has not changed", "ms", 1000 * live["unchanged"]),
+        row("200 MB: first look", "s", huge["first"]),
+        row("of it, the API server grows by", "MiB", huge["grown"], 100),
+        row("of it, notices", "", huge["notices"]),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(run(measure, runs=1))

@@ -148,6 +148,7 @@ def test_an_image_of_another_region_is_allowed_where_the_request_says_how_it_is_
 def test_no_variable_of_the_protocol_can_be_overwritten(variable):
     (problem,) = parse_spec(RIGHT | {"environment_variables": {variable: "x"}}).problems
     assert variable in problem
+    assert f"as {RESERVED_VARIABLES[variable]} says" in problem or not RESERVED_VARIABLES[variable]
 
 
 @pytest.mark.parametrize(("root", "warns"), [("s3://bucket/output", True), ("s3://bucket/nbjobs", False)])
