@@ -144,7 +144,9 @@ document.addEventListener("DOMContentLoaded", () => {
       window.addEventListener("message", (event) => {
         if (event.source !== probe.contentWindow || event.origin !== window.location.origin) return;
         probe.remove();
-        done(event.data.nbjobsIsOpen === false);
+        if (event.data.nbjobsIsOpen !== false) { done(false); return; }
+        // A server that did not answer just then would look the same.
+        fetch(`${page.base}/state.json`, { credentials: "same-origin" }).then((response) => done(response.ok), () => done(false));
       });
       probe.src = `${page.base}/probe.html`;
       document.body.append(probe);
