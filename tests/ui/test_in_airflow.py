@@ -196,6 +196,19 @@ def test_scripts_of_outputs_run_on_a_click_and_not_before(browser):
     assert browser.page.locator("h1").inner_text() == "Scripts run inside the tab only"
 
 
+def test_a_browser_that_cannot_keep_scripts_off_the_network_is_offered_none(browser):
+    def forgetful(route: Any) -> None:
+        response = route.fetch()
+        kept = {name: value for name, value in response.headers.items() if name != "connection-allowlist"}
+        assert len(kept) == len(response.headers) - 1
+        route.fulfill(response=response, headers=kept)
+
+    browser.page.route("**/probe.html", forgetful)
+    ours = browser.tab("interactive")
+    ours.locator("#scripts p", has_text="They do not run: it takes HTTPS").wait_for()
+    assert ours.locator("#scripts button").is_hidden()
+
+
 def test_a_second_try_shows_its_own_job_and_offers_the_first_ones(browser):
     ours = browser.tab("flaky")
     document = browser.notebook(ours)
