@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 # A machine that is busy with other tests takes its time; what is waited for is always a thing on the page.
 PATIENCE_MILLISECONDS = 240_000
+FRAME = "#notebook iframe:not(.coming)"  # the one in view: where the theme or the notebook changes, the next one comes behind it
 KEEPS_ATTEMPTS = find_spec("airflow.models.task_state_store") is not None  # Airflow >= 3.3
 
 
@@ -52,13 +53,13 @@ class Browser:
 
     def notebook(self, ours: Any) -> Any:
         """Return the notebook in our page's own frame, once it is there."""
-        document = ours.frame_locator("#notebook iframe")
+        document = ours.frame_locator(FRAME)
         document.locator("main").wait_for()
         return document
 
     def top_of(self, ours: Any) -> float:
         """Return where the notebook's frame begins, from the top of Airflow's page."""
-        return float(ours.locator("#notebook iframe").bounding_box()["y"])
+        return float(ours.locator(FRAME).bounding_box()["y"])
 
     def until(self, is_there: Callable[[], bool], *, seconds: float = 20) -> None:
         """Wait from outside, for in the notebook's frame no script runs, and so no timer."""
@@ -137,7 +138,7 @@ def test_a_notebook_fills_in_as_it_runs_and_does_not_move_under_its_reader(brows
         ours = browser.tab("live", dag_id="live")
         status = ours.locator("#live strong")
         status.filter(has_text="1 of 4 cells have run").wait_for()
-        document = ours.frame_locator("#notebook iframe").last
+        document = ours.frame_locator(FRAME)
         document.locator(".nb-outputs pre", has_text="step one").wait_for()
         assert "so far, at most 1 d 23 h left" in ours.locator("#live p").inner_text()
         ours.locator("body").evaluate("body => { body.dataset.mark = 'the same page' }")
@@ -145,12 +146,12 @@ def test_a_notebook_fills_in_as_it_runs_and_does_not_move_under_its_reader(brows
         browser.page.mouse.move(1, 1)
         say("two")
         status.filter(has_text="2 of 4 cells have run").wait_for()
-        ours.frame_locator("#notebook iframe").last.locator(".nb-outputs pre", has_text="step two").wait_for()
+        ours.frame_locator(FRAME).locator(".nb-outputs pre", has_text="step two").wait_for()
         assert ours.locator("#notebook iframe:not(.coming)").count() == 1
         browser.picture("live")
 
         # While somebody points at it, it stays as it is, and the rest is offered.
-        box = ours.locator("#notebook iframe").bounding_box()
+        box = ours.locator(FRAME).bounding_box()
         browser.page.mouse.move(box["x"] + 300, box["y"] + 200)
         browser.page.mouse.move(box["x"] + 310, box["y"] + 210)
         say("three")
@@ -158,7 +159,7 @@ def test_a_notebook_fills_in_as_it_runs_and_does_not_move_under_its_reader(brows
         ours.locator("#live button:visible", has_text="Show what has run since").wait_for()
         assert document.locator(".nb-outputs pre", has_text="step three").count() == 0
         browser.page.mouse.move(1, 1)
-        ours.frame_locator("#notebook iframe").last.locator(".nb-outputs pre", has_text="step three").wait_for()
+        ours.frame_locator(FRAME).locator(".nb-outputs pre", has_text="step three").wait_for()
         assert ours.locator("body").get_attribute("data-mark") == "the same page"
 
         say("end")
@@ -188,9 +189,9 @@ def test_scripts_of_outputs_run_on_a_click_and_not_before(browser):
     assert ours.locator("#scripts p").inner_text().startswith("One output has scripts. They do not run unless you ask")
     browser.picture("scripts-offered")
     offer.click()
-    ours.frame_locator("#notebook iframe").last.locator("#plot", has_text="drawn").wait_for()
-    browser.until(lambda: ours.locator("#notebook iframe").count() == 1)
-    assert ours.locator("#notebook iframe").get_attribute("sandbox") == "allow-scripts"
+    ours.frame_locator(FRAME).locator("#plot", has_text="drawn").wait_for()
+    browser.until(lambda: ours.locator(FRAME).count() == 1)
+    assert ours.locator(FRAME).get_attribute("sandbox") == "allow-scripts"
     assert ours.locator("#scripts").is_hidden()
     # A link to it runs nothing: nobody has asked there.
     answer = browser.page.goto(served_scripts := browser.page.frames[-1].url)
@@ -242,13 +243,13 @@ def test_switching_airflows_theme_switches_the_notebooks(browser):
     ours = browser.tab("good")
     browser.notebook(ours)
     browser.page.evaluate("document.documentElement.classList.replace('light', 'dark')")
-    ours.frame_locator("#notebook iframe").last.locator("html[data-theme=dark]").wait_for()
+    ours.frame_locator(FRAME).locator("html[data-theme=dark]").wait_for()
 
 
 def test_the_frame_has_an_origin_of_its_own_and_runs_nothing(browser):
     ours = browser.tab("good")
     browser.notebook(ours)
-    inner = ours.locator("#notebook iframe")
+    inner = ours.locator(FRAME)
     assert inner.get_attribute("sandbox") == ""
     assert inner.evaluate("frame => frame.contentDocument") is None
 
