@@ -39,18 +39,9 @@ from airflow.utils.session import create_session  # noqa: E402
 from job_rows import add_jobs, job  # noqa: E402
 from sqlalchemy.orm import Session  # noqa: E402
 from test_notebooks import RAN, Account, subject  # noqa: E402
+from test_permissions import ROUTES  # noqa: E402
 
 DAGS = ("dag_00", "dag_01")
-ROUTES = (
-    "",
-    "/notebook.json",
-    "/notebook.html",
-    "/notebook.ipynb",
-    "/log",
-    "/state.json",
-    "/probe.html",
-    "/scripted.html",
-)
 FAB_USERS = {"root": "Admin", "reader": "Viewer", "neighbour": "OnlyOther", "stranger": "Public"}
 # Of one DAG everything that a viewer has, and of the other nothing.
 FAB_GRANTS = [

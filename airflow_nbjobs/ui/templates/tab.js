@@ -156,15 +156,18 @@ document.addEventListener("DOMContentLoaded", () => {
 
   async function offerScripts(count) {
     const box = byId("scripts");
-    box.hidden = !count || withScripts;
-    if (box.hidden) return;
+    box.hidden = true;
+    if (!count || withScripts) return;
+    const asked = tag;
     const isOffered = await askBrowser();
+    if (withScripts || asked !== tag) return;  // the notebook has changed meanwhile
     const what = count === 1 ? "One output has scripts. They do not run" : `${count} outputs have scripts. They do not run`;
     box.querySelector("p").textContent = isOffered
       ? `${what} unless you ask for it, and then they reach neither Airflow nor any network.`
       : `${what}: it takes HTTPS, and a browser that can keep them off the network (Connection-Allowlist).`;
     const button = box.querySelector("button");
     button.hidden = !isOffered;
+    box.hidden = false;
     button.onclick = () => { withScripts = true; box.hidden = true; showFrame(); };
   }
 
