@@ -113,14 +113,15 @@ def test_a_notebook_that_succeeded(browser):
 
 @pytest.mark.parametrize("browser", ["light", "dark"], indirect=True)
 def test_a_notebook_that_failed_opens_at_the_failing_cell_with_the_error_on_top(browser):
-    ours = browser.tab("broken")
-    document = browser.notebook(ours)
-    assert ours.locator("#failure h2").inner_text() == "Cell 6 failed: ZeroDivisionError: division by zero"
-    failed = document.locator("section.nb-failed")
-    assert failed.get_attribute("id") == "cell-6"
-    # In view, and at the top of the notebook's frame, wherever Airflow's page has moved that by then.
-    failed.locator("text=division by zero").last.wait_for()
-    browser.until(lambda: abs(failed.bounding_box()["y"] - browser.top_of(ours)) < 120)
+    for _ in range(4):  # a browser that goes there most of the time is not good enough
+        ours = browser.tab("broken")
+        document = browser.notebook(ours)
+        assert ours.locator("#failure h2").inner_text() == "Cell 6 failed: ZeroDivisionError: division by zero"
+        failed = document.locator("section.nb-failed")
+        assert failed.get_attribute("id") == "cell-6"
+        # In view, and at the top of the notebook's frame, wherever Airflow's page has moved that by then.
+        failed.locator("text=division by zero").last.wait_for()
+        browser.until(lambda: abs(failed.bounding_box()["y"] - browser.top_of(ours)) < 120)  # noqa: B023
     browser.picture("failed")
 
 
