@@ -333,9 +333,10 @@ _PAGE = Markup("""<!doctype html>
 </body>
 </html>
 """)
-_CODE_CELL = Markup("""<section class="{classes}" id="{anchor}" aria-label="{label}" tabindex="-1">
+# No cell takes the focus: a browser would put it there where an address points to a cell, and a tab that follows a job would count as being read.
+_CODE_CELL = Markup("""<section class="{classes}" id="{anchor}" aria-label="{label}">
 <header class="nb-head"><span class="nb-count">{count}</span>{place}{time}</header>
 <div class="nb-source" tabindex="0" role="region" aria-label="Source of {label}">{code}</div>
 {outputs}</section>""")
-_MARKDOWN_CELL = Markup('<section class="nb-cell nb-markdown" id="{anchor}" tabindex="-1">{body}</section>')
+_MARKDOWN_CELL = Markup('<section class="nb-cell nb-markdown" id="{anchor}">{body}</section>')
 _RAW_CELL = Markup('<section class="nb-cell nb-raw" id="{anchor}"><pre>{source}</pre></section>')

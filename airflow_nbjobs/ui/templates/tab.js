@@ -25,15 +25,8 @@ document.addEventListener("DOMContentLoaded", () => {
     coming.addEventListener("load", () => {
       if (old) old.remove();
       coming.classList.remove("coming");
-      // A browser puts the focus where an address points to; nobody has gone there, and the frame would count as being read.
-      const leave = () => { if (running && isFollowing) coming.blur(); };
-      leave();
       // Chromium can leave a frame in a frame at its top or its end, whatever its address points to; told again once it is laid out, it goes there.
-      const goThere = () => {
-        if (!anchor || frame !== coming) return;
-        coming.src = `${address}#${anchor}`;
-        setTimeout(leave, 1000);
-      };
+      const goThere = () => { if (anchor && frame === coming) coming.src = `${address}#${anchor}`; };
       requestAnimationFrame(() => requestAnimationFrame(goThere));
     });
   }
