@@ -32,6 +32,7 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "has_try",
     "job_xcom",
     "may_push_from_trigger",
     "push_job_xcom",
@@ -90,6 +91,33 @@ def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str
     # A mapped task's key carries its index ("train_1"), so the only entry is taken whatever it is called.
     states = [state for states_of_run in runs.values() for state in states_of_run.values()]
     return None if not states or states[0] is None else str(getattr(states[0], "value", states[0]))
+
+
+def has_try(ti_id: object) -> bool:
+    """
+    Say whether Airflow still has the try of this id; works in workers.
+
+    A retry and a clear give the task instance another id, so that the answer for a try that is over is 404 (409 and 410 mean the same elsewhere).
+    Of all that a worker may ask, the check of a task's assets is the one question by this id that changes nothing.
+
+    :raises Exception: Airflow gives no answer.
+
+    Source: ``prepare_db_for_next_try`` in ``airflow/models/taskinstance.py``; ``validate-inlets-and-outlets`` of the execution API, 3.0.6 to 3.3.2.
+    """
+    from airflow.sdk.exceptions import AirflowRuntimeError
+    from airflow.sdk.execution_time.comms import ErrorResponse, ValidateInletsAndOutlets
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    try:
+        answer: Any = SUPERVISOR_COMMS.send(ValidateInletsAndOutlets(ti_id=ti_id))  # type: ignore[arg-type]
+    except AirflowRuntimeError as error:
+        detail: Any = error.error.detail
+        if isinstance(detail, dict) and detail.get("status_code") in {404, 409, 410}:
+            return False
+        raise
+    if isinstance(answer, ErrorResponse):
+        raise AirflowRuntimeError(answer)
+    return True
 
 
 def ui_address() -> str | None:

@@ -55,7 +55,6 @@ class Announcement:
             ),
         }
         self._ti.xcom_push(key=JOB_KEY, value=facts)
-        self._remember({name: facts[name] for name in REMEMBERED_FACTS})
         self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"])
 
     def of_wait(self, sleep: Sleep, what: str, error: NotebookJobError, job: PreparedJob | None) -> None:
@@ -87,20 +86,36 @@ class Announcement:
             return submission.adopted.instance_type
         return ", ".join(instance_choices(job, self._operator.hook.clients)[submission.choice])
 
-    def _remember(self, attempt: dict[str, Any]) -> None:
+    def remember(self, job: PreparedJob, attempt: int) -> None:
         """
-        Add the job to the list from which pages offer a task's earlier jobs: the XCom is gone with the next try.
+        Add a job to the list of the task's jobs, before it is made: the XCom is gone with the next try.
 
-        For people only: what is submitted, adopted or stopped is decided by names alone. Airflow before 3.3 has no such store.
+        Pages offer a task's earlier jobs from it, and a cleared task finds what its earlier lives have left running. A hint only: whose a job is, its own
+        environment says. Airflow before 3.3 has no such store.
         """
+        facts = _facts(job, job.location(attempt), attempt)
+        entry = {name: facts[name] for name in REMEMBERED_FACTS}
         store: Any = self._context.get("task_state_store")
         if store is None:
             return
         try:
-            earlier = [each for each in store.get(ATTEMPTS_KEY) or [] if each != attempt]
-            store.set(ATTEMPTS_KEY, [*earlier, attempt][-_MOST_REMEMBERED:])
-        except Exception as error:  # noqa: BLE001 - the job runs; no list of it may fail the task
+            known = list(store.get(ATTEMPTS_KEY) or [])
+            if not known or known[-1] != entry:
+                store.set(ATTEMPTS_KEY, [*(each for each in known if each != entry), entry][-_MOST_REMEMBERED:])
+        except Exception as error:  # noqa: BLE001 - no list of jobs may fail the task
             self._operator.log.warning("The list of this task's jobs could not be kept: %s", error)
+
+    def remembered(self) -> list[str] | None:
+        """Return the names of the task's jobs, oldest first; None where Airflow keeps no such list, or does not give it."""
+        store: Any = self._context.get("task_state_store")
+        if store is None:
+            return None
+        try:
+            known = store.get(ATTEMPTS_KEY) or []
+            return [str(each["job_name"]) for each in known if isinstance(each, dict) and each.get("job_name")]
+        except Exception as error:  # noqa: BLE001 - as above
+            self._operator.log.warning("The list of this task's jobs could not be read: %s", error)
+            return None
 
 
 def _facts(job: PreparedJob, location: JobLocation, attempt: int) -> dict[str, Any]:

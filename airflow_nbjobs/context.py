@@ -70,6 +70,15 @@ def generation(ti: Any) -> int:
     return int(ti.max_tries)
 
 
+def was_cleared(ti: Any, dag_run: Any, retries: int) -> bool:
+    """
+    Say whether the task, or its whole run, was cleared before this try, as far as Airflow tells a worker.
+
+    A clear sets ``max_tries`` to ``try_number + retries``, above ``retries``; where ``retries`` was raised since, the run's own count of clears may tell.
+    """
+    return generation(ti) > retries or bool(getattr(dag_run, "clear_number", 0))
+
+
 def earlier_generations(ti: Any, retries: int) -> list[int]:
     """
     Return the generations that the task may have had before its last clear, newest first, at most 8; none where it was never cleared.

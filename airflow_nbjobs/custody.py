@@ -1,5 +1,5 @@
 """
-Whether the job of a running task may be stopped: only when a person took the task away from this try.
+Whether a running task's process still speaks for its task, and whether its job may be stopped: only when a person took the task away from this try.
 
 Called by ``execution.py``, from the worker's main thread and from inside its signal handler.
 """
@@ -7,11 +7,13 @@ Called by ``execution.py``, from the worker's main thread and from inside its si
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs._compat import job_xcom, task_state
+from airflow_nbjobs._compat import has_try, job_xcom, task_state
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
-from airflow_nbjobs.core.errors import NotebookJobStoppedError
+from airflow_nbjobs.core.errors import NotebookJobError, NotebookJobStoppedError
+from airflow_nbjobs.core.ownership import TAKEN_AWAY, Verdict, verdict
 from airflow_nbjobs.links import JOB_KEY
 
 if TYPE_CHECKING:
@@ -20,10 +22,15 @@ if TYPE_CHECKING:
 # Airflow's supervisor kills a process 5 s after it has told it to end.
 _ASK_SECONDS = 3.0
 _STOP_SECONDS = 10.0
-# A person's word. Airflow itself says up_for_retry, scheduled and queued after lost heartbeats: the next try adopts the job.
-_TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
+# How often a process whose try is over asks what the next try does with the job; its supervisor kills it sooner, as a rule.
+_QUESTIONS = 30
+_QUESTION_PAUSE_SECONDS = 1.0
 # What an on_kill keeps the job for, beside the states of a task that is this try's own. None is a run that was deleted.
 _AIRFLOWS_OWN = frozenset({"up_for_retry", "up_for_reschedule", "scheduled", "queued"})
+
+
+class TryOverError(NotebookJobStoppedError):
+    """This try is over and the job is left to the next one; not fatal, as a stop by somebody is: a retry goes on."""
 
 
 class Custody:
@@ -32,6 +39,7 @@ class Custody:
 
     :ivar job_name: the job to stop if need be; None before one has a name.
     :ivar stop_reason: why this process has stopped the job, or must not begin one; None while it may go on.
+    :ivar was_told_to_end: Airflow has sent its signal; the process may be killed at any moment.
     """
 
     def __init__(self, operator: SageMakerNotebookJobOperator, ti: Any) -> None:
@@ -42,6 +50,7 @@ class Custody:
             "task_id": ti.task_id,
             "map_index": ti.map_index,
         }
+        self._try_id: Any = getattr(ti, "id", None)
         self._owner: str | None = None
         self.job_name: str | None = None
         self.stop_reason: str | None = None
@@ -52,10 +61,20 @@ class Custody:
         """
         Note the job that is about to be created: from here on it may exist, whether or not the answer arrives.
 
-        :raises NotebookJobStoppedError: this process was told meanwhile that the task is no longer its own.
+        Airflow is asked first, each time: a process that stood still may have lost its task meanwhile.
+
+        :raises NotebookJobStoppedError: the task is no longer this try's; no job is created.
         """
         if self.stop_reason is not None:
             raise self.stopped_by_us(self.stop_reason)
+        self.job_name = None  # one of before, if any, has ended or was never made
+        if self.was_told_to_end:
+            raise self._over("Airflow told this try to end")
+        if self._is_over():
+            raise self._over("Airflow has ended this try")
+        reason = self._asked(TAKEN_AWAY)
+        if reason is not None:
+            raise self.stopped_by_us(reason)
         self.job_name, self._owner = job_name, owner
 
     def hold(self, job_name: str) -> None:
@@ -70,7 +89,7 @@ class Custody:
         reentrant. Before there is a job it leaves a reason, and none is created.
         """
         self.was_told_to_end = True
-        if self.stop_reason is not None:
+        if self.stop_reason is not None or not self._operator.stop_on_kill:
             return
         answers: list[str | None] = []
         answered, is_too_late = threading.Event(), threading.Event()
@@ -96,9 +115,24 @@ class Custody:
             return
         if self.job_name is not None:
             self._operator.log.warning(
-                "Keeping notebook job '%s': the task was not taken away by a user; its next try adopts the job",
+                "Keeping notebook job '%s': Airflow ends this try by itself; the task's next try adopts the job",
                 self.job_name,
             )
+
+    def end_if_over(self) -> None:
+        """
+        End this try if it is no longer the task's, or was told to end: what it would record or hand over belongs to the next try.
+
+        :raises NotebookJobStoppedError: with the job stopped where a user took the task away, else kept for the next try.
+        """
+        reason = self.check()
+        if reason is not None and self._operator.stop_on_kill:
+            raise self.stopped_by_us(reason)
+        if self._is_over():
+            self._settle_job()
+            raise self._over("Airflow has ended this try")
+        if self.was_told_to_end:
+            raise self._over("Airflow told this try to end")
 
     def check(self) -> str | None:
         """Return why the task is no longer this try's, having stopped its job; None where it is, and where Airflow gives no answer."""
@@ -106,14 +140,27 @@ class Custody:
             if not self._is_stopped:  # it was not there yet when the signal came
                 self.stop(self.stop_reason)
         else:
-            try:
-                reason = self._taken_away(states=_TAKEN_AWAY)
-            except Exception as error:  # noqa: BLE001 - in doubt the job is kept
-                self._operator.log.debug("Airflow does not say what became of this task: %s", error)
-                return None
+            reason = self._asked(TAKEN_AWAY)
             if reason is not None and self._operator.stop_on_kill:
                 self.stop(reason)
         return self.stop_reason
+
+    def _asked(self, states: frozenset[str]) -> str | None:
+        try:
+            return self._taken_away(states)
+        except Exception as error:  # noqa: BLE001 - in doubt the job is kept
+            self._operator.log.debug("Airflow does not say what became of this task: %s", error)
+            return None
+
+    def _is_over(self) -> bool:
+        """Say whether Airflow has gone on to another try; no answer means no."""
+        if self._try_id is None:
+            return False
+        try:
+            return not has_try(self._try_id)
+        except Exception as error:  # noqa: BLE001 - in doubt the try goes on: what it records is refused, if it is over
+            self._operator.log.debug("Airflow does not say whether this try goes on: %s", error)
+            return False
 
     def _taken_away(self, states: frozenset[str] | None = None) -> str | None:
         """
@@ -128,10 +175,33 @@ class Custody:
             return f"the task is now '{state}'"
         if is_running and self.job_name is not None and self._owner is None:
             # Cleared, and begun again: this process is a leftover. A try that has not pushed its job yet may be about to adopt this one.
-            job = job_xcom(JOB_KEY, **self._identity)
-            if isinstance(job, dict) and job.get("job_name") not in (None, self.job_name):
-                return f"the task now follows job '{job['job_name']}'"
+            followed = self._followed()
+            if followed not in (None, self.job_name):
+                return f"the task now follows job '{followed}'"
         return None
+
+    def _followed(self) -> str | None:
+        job = job_xcom(JOB_KEY, **self._identity)
+        return (job.get("job_name") or None) if isinstance(job, dict) else None
+
+    def _settle_job(self) -> None:
+        """Stop the job of a try that is over where the task goes on without it: it was cleared. A retry adopts it, and none is stopped in doubt."""
+        job_name = self.job_name
+        if job_name is None or not self._operator.stop_on_kill:
+            return
+        for _ in range(_QUESTIONS):
+            try:
+                state = task_state(**self._identity)
+                found = verdict(state, followed=self._followed(), job_name=job_name)
+            except Exception as error:  # noqa: BLE001 - in doubt the job is kept
+                self._operator.log.debug("Airflow does not say what became of this task: %s", error)
+                return
+            if found is Verdict.STOP:
+                self.stop(f"the task no longer waits for it, its state is now '{state}'")
+                raise self.stopped_by_us(str(self.stop_reason))
+            if found is Verdict.KEEP:
+                return
+            time.sleep(_QUESTION_PAUSE_SECONDS)
 
     def stop(self, reason: str) -> None:
         """Stop the job, if there is one and it is ours; from now on this process must not begin another."""
@@ -147,6 +217,31 @@ class Custody:
         self._operator.log.info("Stopping notebook job '%s': %s", job_name, reason)
         jobs.stop(job_name)
         self._is_stopped = True
+
+    def stop_at_timeout(self, reason: str) -> None:
+        """Stop the job because the task's time is over; a stop that fails is told in the log and hides no timeout."""
+        try:
+            self.stop(reason)
+        except NotebookJobError as error:
+            self._operator.log.warning(
+                "Notebook job '%s' could not be stopped and runs on, at most until its max_runtime_in_seconds: %s",
+                self.job_name,
+                error,
+            )
+
+    def _over(self, reason: str) -> TryOverError:
+        return TryOverError(
+            f"{reason}: notebook job '{self.job_name}' and its results are left to the task's next try"
+            if self.job_name
+            else f"No notebook job was started: {reason}",
+            details={
+                "next": "nothing where the task has retries left; without them, SageMakerNotebookJobSensor("
+                f"job_name={self.job_name!r}) hands over what the job returns"
+            }
+            if self.job_name
+            else {},
+            job_name=self.job_name,
+        )
 
     def stopped_by_us(self, reason: str) -> NotebookJobStoppedError:
         """Return the error with which a try ends that was told to."""

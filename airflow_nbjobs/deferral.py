@@ -6,7 +6,7 @@ Called by ``execution.py``.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_nbjobs import context as task_context
@@ -30,7 +30,14 @@ class Deferral:
         self, job_name: str, *, was_adopted: bool, turn: Turn, stream_logs: bool, log_place: dict[str, Any] | None
     ) -> NoReturn:
         arguments = self._arguments(job_name, was_adopted, turn)
-        self._defer(NotebookJobTrigger(stream_logs=stream_logs, log_place=log_place, **arguments))
+        self._defer(
+            NotebookJobTrigger(
+                stream_logs=stream_logs,
+                log_place=log_place,
+                deferred_at=datetime.now(tz=UTC).isoformat(),
+                **arguments,
+            )
+        )
 
     def until_turn(self, sleep: Sleep, *, job_name: str, was_adopted: bool) -> NoReturn:
         arguments = self._arguments(job_name, was_adopted, sleep.turn)

@@ -9,28 +9,30 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
 from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout, job_xcom
 from airflow_nbjobs.announcement import Announcement
-from airflow_nbjobs.aws.job import Begin, Refused, Staged, Submission, instance_choices, stop_abandoned, submit
+from airflow_nbjobs.aws.earlier_jobs import stop_abandoned
+from airflow_nbjobs.aws.job import Begin, Refused, Staged, Submission, instance_choices, submit
 from airflow_nbjobs.aws.log_reader import LogReader
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
 from airflow_nbjobs.core.arguments import seconds
 from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
-    NotebookJobConfigError,
     NotebookJobError,
     NotebookJobServiceError,
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
-from airflow_nbjobs.core.queueing import Cause, Sleep, Step, Turn, next_turn
+from airflow_nbjobs.core.queueing import SHORTEST_DEFERRAL_SECONDS, Cause, Sleep, Step, Turn, next_turn
 from airflow_nbjobs.core.status import FailureKind, JobState
+from airflow_nbjobs.core.trouble import NOT_FOUND, is_over, of_kept_job
 from airflow_nbjobs.custody import Custody
 from airflow_nbjobs.deferral import Deferral
 from airflow_nbjobs.failures import policy_wants_retry, surfaced
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 _SLICE_SECONDS = 1.0
-# A task that is back before the scheduler has read the end of its last leg is failed by it ("finished with state success, but …").
-_SHORTEST_DEFERRAL_SECONDS = 10.0
 _TIMEOUT_PASSED = "execution_timeout has passed"
 
 
@@ -88,7 +88,7 @@ class Execution:
             while isinstance(following, Turn):  # a job without an instance is followed by another
                 following = self._submit_and_follow(following)
         except AirflowTaskTimeout:
-            self._custody.stop(_TIMEOUT_PASSED)
+            self._custody.stop_at_timeout(_TIMEOUT_PASSED)
             raise
         return following
 
@@ -96,8 +96,10 @@ class Execution:
         with self._surfaced():
             job, submission = self._submit(turn)
         self._custody.hold(submission.job_name)
+        # Asked before the job is announced: a process that stood still must not overwrite what the task follows now. A task that was taken away learns so
+        # with its next heartbeat only; its deferral would be refused, and its job would run on.
+        self._custody.end_if_over()
         self._announcement.of_job(job, submission)
-        self._end_if_taken_away()
         if not self._operator.wait_for_completion:
             return {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
         staged, adopted = submission.staged, submission.adopted
@@ -129,13 +131,13 @@ class Execution:
             try:
                 job = prepare(self._operator, self._context)
                 if turn == Turn():
-                    self._stop_abandoned(job)
+                    self._stop_abandoned()
                 outcome = submit(
                     job,
                     self._operator.hook.clients,
                     begin=self._beginning(turn),
                     log=self._operator.log,
-                    expect=self._custody.expect,
+                    expect=partial(self._expect, job, turn.attempt),
                 )
             except NotebookJobServiceError as error:
                 if not error.is_retryable:
@@ -143,7 +145,7 @@ class Execution:
                 outcome = Refused(error=error, attempt=turn.attempt)
             if isinstance(outcome, Submission):
                 return job, outcome  # type: ignore[return-value] # a submission has a job
-            self._end_if_taken_away()
+            self._custody.end_if_over()
             cause = Cause.CAPACITY if isinstance(outcome.error, NotebookJobCapacityError) else Cause.TROUBLE
             staged = outcome.staged
             refused = replace(
@@ -156,13 +158,34 @@ class Execution:
             )
             turn = self._wait_for_turn(refused, cause, outcome.error, job)
 
-    def _stop_abandoned(self, job: PreparedJob) -> None:
+    def _expect(self, job: PreparedJob, first_attempt: int, job_name: str, owner: str) -> None:
+        """Note the job that the next request makes: here, and in the list by which a later life of the task finds it."""
+        self._custody.expect(job_name, owner)
+        self._announcement.remember(job, next(k for k in count(first_attempt) if job.owner(k) == owner))
+
+    def _stop_abandoned(self) -> None:
+        """
+        Stop what the task's lives before a clear have left running.
+
+        Asked for when a task begins, and again when its job has ended: a worker that stood still may have made a job of a dead life meanwhile.
+        """
         operator = self._operator
+        retries = int(operator.retries or 0)
         if not (operator.wait_for_completion and operator.stop_on_kill):
             return  # nobody has promised that a job ends with its task
-        generations = task_context.earlier_generations(self._ti, int(operator.retries or 0))
+        if not task_context.was_cleared(self._ti, self._context["dag_run"], retries):
+            return
+        settings = read_settings(operator.hook.connection_extra)
+        run = task_context.run_of(self._context, deployment=settings.deployment)
         try:
-            stop_abandoned(job, generations, operator.hook.clients, log=operator.log)
+            stop_abandoned(
+                run.key,
+                str(operator.notebook_job_name or run.readable),
+                operator.hook.clients,
+                log=operator.log,
+                remembered=self._announcement.remembered(),
+                generations=task_context.earlier_generations(self._ti, retries),
+            )
         except NotebookJobError as error:
             operator.log.warning("Jobs from before the task was cleared may still run: %s", error.headline)
 
@@ -177,16 +200,6 @@ class Execution:
             else Staged(attempt=turn.staged_attempt, sha256=turn.staged_sha256),
             is_free=task_context.is_first_try(self._ti) if is_first_leg else not turn.may_exist,
         )
-
-    def _end_if_taken_away(self) -> None:
-        """
-        End this try if a user has taken the task away meanwhile, with the job stopped.
-
-        Airflow tells a running task so only with its next heartbeat; one that defers before that would be refused, and its job would run on.
-        """
-        reason = self._custody.check()
-        if reason is not None and self._operator.stop_on_kill:
-            raise self._custody.stopped_by_us(reason)
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
@@ -216,7 +229,7 @@ class Execution:
             capacity_timeout_seconds=seconds(operator.capacity_timeout),
             first_delay_seconds=operator.waiter_delay,
             key=name or f"{self._ti.dag_id}.{self._ti.task_id}.{self._ti.map_index}",
-            shortest_delay_seconds=_SHORTEST_DEFERRAL_SECONDS if operator.deferrable else _SLICE_SECONDS,
+            shortest_delay_seconds=SHORTEST_DEFERRAL_SECONDS if operator.deferrable else _SLICE_SECONDS,
         )
         if sleep is None:
             raise _given_up(error, turn, cause)
@@ -237,8 +250,8 @@ class Execution:
     def _slept(self, sleep: Sleep) -> Turn:
         while (left := (sleep.until - datetime.now(tz=UTC)).total_seconds()) > 0:
             if self._custody.was_told_to_end:
-                self._end_if_taken_away()
-            time.sleep(min(left, max(self._operator.waiter_delay, _SLICE_SECONDS)))
+                self._custody.end_if_over()
+            self._pause(min(left, max(self._operator.waiter_delay, _SLICE_SECONDS)))
         return sleep.turn
 
     def _wait_on(self, job_name: str, *, was_adopted: bool, turn: Turn) -> Any:
@@ -255,30 +268,39 @@ class Execution:
     def _wait_here(self, job_name: str, *, was_adopted: bool, turn: Turn) -> Any:
         """Hold the worker until the job has ended, logging each change of its status as it comes."""
         seen = 0
+        trouble_since: datetime | None = None
         while True:
+            if self._custody.was_told_to_end:
+                # The signal handler may have had no answer, having interrupted another question.
+                self._custody.end_if_over()
             try:
                 with self._surfaced():
                     snapshot = self._described(job_name)
             except NotebookJobServiceError as error:
-                if not error.is_retryable:
-                    raise
+                trouble_since = trouble_since or datetime.now(tz=UTC)
+                if is_over(error, trouble_since, datetime.now(tz=UTC)):
+                    raise of_kept_job(error, job_name) from error
                 self._operator.log.warning("%s; going on waiting", error.headline)
-                time.sleep(self._operator.waiter_delay)
+                self._pause(self._operator.waiter_delay)
                 continue
+            trouble_since = None
             seen = log_transitions(self._operator.log, snapshot, seen)
             if snapshot.state.is_terminal:
                 break
             if self._container_log is not None:
                 self._container_log.show(job_name)
                 self._announcement.of_progress(job_name, self._container_log.place)
-            if self._custody.was_told_to_end:
-                # The signal handler may have had no answer, having interrupted another question.
-                self._end_if_taken_away()
-            time.sleep(self._operator.waiter_delay)
+            self._pause(self._operator.waiter_delay)
         if self._custody.stop_reason is not None:
             # `on_kill` has stopped it while this loop slept; the try ends, whatever the job left behind.
             raise self._custody.stopped_by_us(self._custody.stop_reason)
         return self._finish(job_name, was_adopted=was_adopted, turn=turn, snapshot=snapshot, seen=seen)
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, but no longer than until this try is told to end."""
+        until = time.monotonic() + seconds
+        while not self._custody.was_told_to_end and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _SLICE_SECONDS))
 
     # -- later legs ------------------------------------------------------------------------------------------------
 
@@ -302,20 +324,19 @@ class Execution:
         return self.start(again) if isinstance(again, Turn) else again
 
     def _raise_unless_ended(self, job_name: str, reason: str) -> None:
-        with self._surfaced():
-            failed = NotebookJobServiceError(
-                f"The triggerer cannot watch notebook job '{job_name}': {reason}",
-                code="WatchFailed",
-                is_retryable=True,
-                details={"next": "the job goes on; a retry of this task adopts it"},
-                job_name=job_name,
-            )
-            try:
+        failed = of_kept_job(
+            NotebookJobServiceError(
+                f"The triggerer cannot watch notebook job '{job_name}': {reason}", code="WatchFailed", job_name=job_name
+            ),
+            job_name,
+        )
+        try:
+            with self._surfaced():
                 snapshot = self._described(job_name)
-            except NotebookJobServiceError as error:
-                raise failed from error
-            if not snapshot.state.is_terminal:
-                raise failed
+        except NotebookJobServiceError as error:
+            raise (of_kept_job(error, job_name) if error.code == NOT_FOUND else failed) from error
+        if not snapshot.state.is_terminal:
+            raise failed
 
     def resume_after_trigger_failure(self, failure: dict[str, Any]) -> Any:
         """Stop the job if its time was over; a trigger that crashed says nothing about the job, so look, and wait on."""
@@ -334,17 +355,19 @@ class Execution:
         operator, job_name = self._operator, event.get("job_name")
         timeout = f"execution_timeout ({operator.execution_timeout})"
         if "waiting" in event:
-            self._custody.stop(_TIMEOUT_PASSED)
+            self._custody.stop_at_timeout(_TIMEOUT_PASSED)
             waiting = event["waiting"]
             raise NotebookJobTimeoutError(
                 f"No notebook job ran: {timeout} has passed while the task waited for {waiting.get('for')}",
                 details={"reason": str(waiting.get("reason")), "next": "raise execution_timeout, or try again later"},
                 job_name=job_name,
             )
-        with self._surfaced():
+        try:
             if self._described(str(job_name)).state is JobState.SUCCEEDED:
                 return
-        self._custody.stop(_TIMEOUT_PASSED)
+        except NotebookJobError as error:
+            operator.log.warning("Whether the job has completed in time is not known: %s", error.headline)
+        self._custody.stop_at_timeout(_TIMEOUT_PASSED)
         raise NotebookJobTimeoutError(
             f"Notebook job '{job_name}' was stopped: {timeout} has passed",
             details={"next": "raise execution_timeout, or give the notebook less to do"},
@@ -374,7 +397,14 @@ class Execution:
     def _described(self, job_name: str) -> JobSnapshot:
         snapshot = self._operator.hook.clients.jobs.describe(job_name)
         if snapshot is None:
-            raise NotebookJobConfigError(f"SageMaker knows no training job '{job_name}' any more", job_name=job_name)
+            # A service of many machines: one may not know yet what another has just made.
+            raise NotebookJobServiceError(
+                f"SageMaker does not know training job '{job_name}'",
+                code=NOT_FOUND,
+                is_retryable=True,
+                details={"why": "it has been deleted, or was created a moment ago and is not shown yet"},
+                job_name=job_name,
+            )
         return snapshot
 
     # -- the end ---------------------------------------------------------------------------------------------------
@@ -396,14 +426,17 @@ class Execution:
                         return again
                     handed_over = self._hand_over(ended, seen) if ended.state.is_terminal else None
             except NotebookJobServiceError as error:
-                if not error.is_retryable:
-                    raise
-                turn = self._wait_for_turn(turn, Cause.TROUBLE, error, None, job_name=job_name, was_adopted=was_adopted)
+                # A denial is no verdict on a job that exists: policies are mended, keys are rotated.
+                kept = of_kept_job(error, job_name)
+                if turn.trouble_since and is_over(error, turn.trouble_since, datetime.now(tz=UTC)):
+                    raise kept from error
+                turn = self._wait_for_turn(turn, Cause.TROUBLE, kept, None, job_name=job_name, was_adopted=was_adopted)
                 continue
             if handed_over is None:
                 # Events may be stale or doubled; SageMaker's word counts.
                 return self._wait_on(job_name, was_adopted=was_adopted, turn=replace(turn, trouble_since=None))
             result, value = handed_over
+            self._stop_abandoned()
             with self._surfaced(was_adopted=was_adopted):
                 if result.error is not None:
                     raise result.error
@@ -440,7 +473,10 @@ class Execution:
         location = JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
         result = read_result(snapshot, location, self._expectation(), operator.hook.clients, now=datetime.now(tz=UTC))
         log_result(operator.log, result, with_tail=not is_streamed)
+        # What a try hands over that is over, the next one takes for delivered, and runs the notebook again.
+        self._custody.end_if_over()
         value = push_result(self._ti, result, operator.return_output)
+        self._custody.end_if_over()
         try:
             self._deliver(result, location)
         except NotebookJobServiceError as error:

@@ -14,7 +14,7 @@ from airflow_nbjobs.core.progress import progress_facts
 from airflow_nbjobs.links import END_KEY
 
 if TYPE_CHECKING:
-    from airflow_nbjobs.aws.job import Log
+    from airflow_nbjobs.aws.ports import Log
     from airflow_nbjobs.aws.results import JobResult
     from airflow_nbjobs.core.status import JobSnapshot
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from airflow_nbjobs.aws.job import Log
     from airflow_nbjobs.aws.log_follower import Followed, LogFollower
+    from airflow_nbjobs.aws.ports import Log
     from airflow_nbjobs.core.containerlog import LogPlace
 
 # The triggerer answers all its triggers one after the other: two writes a second, however many jobs there are.

@@ -333,5 +333,5 @@ class SageMakerNotebookJobOperator(BaseOperator):
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""
         execution = getattr(self, "_execution", None)
-        if execution is not None and self.stop_on_kill:
+        if execution is not None:
             execution.stop_if_taken_away()

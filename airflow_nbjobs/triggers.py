@@ -11,6 +11,7 @@ import json
 import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -20,13 +21,15 @@ from airflow_nbjobs.aws.pollers import PollerKey, shared_follower, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import NotebookJobError
+from airflow_nbjobs.core.ownership import Verdict, verdict
 from airflow_nbjobs.core.progress import progress_facts
+from airflow_nbjobs.core.queueing import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.core.reference import parse_job_reference
 from airflow_nbjobs.log_stream import log_stream
 from airflow_nbjobs.settings import read_pace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
     from airflow_nbjobs.aws.clients import Boto3ContainerLogs, Boto3TrainingJobs
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
@@ -36,10 +39,13 @@ EVENT_VERSION = 1
 _SLICE_SECONDS = 60.0
 # Between the tries of a stop that AWS has not taken: nobody comes back to it later.
 _STOP_PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+# Between two questions about a task of which Airflow itself does not know yet whether it is retried or was cleared; the last one repeats.
+_ASK_PAUSES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 log = logging.getLogger(__name__)
 # Strong references: the event loop keeps weak ones, and a stop must outlive its trigger.
 _detached: set[asyncio.Task[None]] = set()
+_has_asked_airflow = False
 
 
 class NotebookJobTrigger(BaseTrigger):
@@ -57,6 +63,8 @@ class NotebookJobTrigger(BaseTrigger):
     :param turn: what the operator needs to know of earlier waits for capacity (``core/queueing.py``); comes back in the event.
     :param stream_logs: write the container's log into the task's as it comes.
     :param log_place: how much of that log an earlier leg has written (``core/containerlog.py``); in the event, how much has been written by then.
+    :param deferred_at: ISO 8601 with an offset: when the task left its worker. The event waits until that is 10 s ago: a task that is back before the
+        scheduler has read the end of its last leg is failed by it ("finished with state success, but …"). None: it left none.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class NotebookJobTrigger(BaseTrigger):
         turn: dict[str, Any] | None = None,
         stream_logs: bool = False,
         log_place: dict[str, Any] | None = None,
+        deferred_at: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.job_name = job_name
@@ -88,6 +97,7 @@ class NotebookJobTrigger(BaseTrigger):
         self.turn = turn
         self.stream_logs = stream_logs
         self.log_place = log_place
+        self.deferred_at = deferred_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -105,6 +115,7 @@ class NotebookJobTrigger(BaseTrigger):
                 "turn": self.turn,
                 "stream_logs": self.stream_logs,
                 "log_place": self.log_place,
+                "deferred_at": self.deferred_at,
             },
         )
 
@@ -113,20 +124,63 @@ class NotebookJobTrigger(BaseTrigger):
             self.aws_conn_id, self.region_name, repr(self.verify), json.dumps(self.botocore_config, sort_keys=True)
         )
         event = self._event()
+        self._ask_airflow_once()
+        try:
+            event |= await self._watched(key, event)
+            await self._await_scheduler()
+        except asyncio.CancelledError as cancelled:
+            await self._stop_if_cancelled_by_airflow(cancelled)
+            raise
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def _watched(self, key: PollerKey, event: dict[str, Any]) -> dict[str, Any]:
+        """Return what the event says of the job's end, or of why it cannot be watched."""
         try:
             async with self._container_log(key, event):
                 summary = await shared_poller(key, self._open_jobs, read_pace).wait(
                     self.job_name, waiter_delay_seconds=self.waiter_delay
                 )
-            event |= {"status": summary.status, "secondary_status": summary.secondary_status}
-        except asyncio.CancelledError as cancelled:
-            await self._stop_if_cancelled_by_airflow(cancelled)
-            raise
         except NotebookJobError as error:
-            event["error"] = str(error)
+            return {"error": str(error)}
         except Exception as error:  # noqa: BLE001 - a crash of the poller reaches the task as an event that says so
-            event["error"] = f"the triggerer's poller has crashed: {type(error).__name__}: {error}"
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+            return {"error": f"the triggerer's poller has crashed: {type(error).__name__}: {error}"}
+        return {"status": summary.status, "secondary_status": summary.secondary_status}
+
+    async def _await_scheduler(self) -> None:
+        """Hold the event back until the scheduler must have read that the task's last leg has ended; ``dag.test`` has no scheduler."""
+        if self.deferred_at is None or self.task_instance is None:
+            return
+        age = (datetime.now(tz=UTC) - datetime.fromisoformat(self.deferred_at)).total_seconds()
+        # The worker's clock may differ from this machine's: never longer than what is to pass at most.
+        await asyncio.sleep(min(max(SHORTEST_DEFERRAL_SECONDS - age, 0.0), SHORTEST_DEFERRAL_SECONDS))
+
+    def _ask_airflow_once(self) -> None:
+        """
+        Ask Airflow something when the first trigger of this process starts.
+
+        The first question makes the triggerer's supervisor start an API server of its own, for up to half a minute on a busy machine, in which it
+        hands out no triggers and takes no cancellation: better now than when a user takes a task away.
+        """
+        global _has_asked_airflow  # noqa: PLW0603 - once a process
+        if _has_asked_airflow or self.task_instance is None:
+            return
+        _has_asked_airflow = True
+        self._detach(self._ask_airflow())
+
+    async def _ask_airflow(self) -> None:
+        from airflow_nbjobs._compat import task_state
+
+        try:
+            await sync_to_async(task_state)(**self._identity(self.task_instance))
+        except Exception as error:  # noqa: BLE001 - only the asking counts
+            log.debug("Airflow does not answer yet: %s", error)
+
+    @staticmethod
+    def _detach(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        _detached.add(task)
+        task.add_done_callback(_detached.discard)
+        return task
 
     def _event(self) -> dict[str, Any]:
         return {
@@ -218,14 +272,11 @@ class NotebookJobTrigger(BaseTrigger):
     async def _stop_detached(self) -> None:
         if not self.stop_on_kill or not self.job_name:
             return
-        task = asyncio.get_running_loop().create_task(self._stop_if_taken_away())
-        _detached.add(task)
-        task.add_done_callback(_detached.discard)
-        await asyncio.shield(task)
+        await asyncio.shield(self._detach(self._stop_if_taken_away()))
 
     async def _stop_if_taken_away(self) -> None:
         try:
-            is_kept = await sync_to_async(self._is_still_ours)()
+            is_kept, state = await self._decided()
         except Exception as error:  # noqa: BLE001 - in doubt, the job is kept: a needless stop costs more than a needless run
             log.warning(
                 "Keeping training job '%s': Airflow does not say what became of its task (%s)", self.job_name, error
@@ -233,7 +284,9 @@ class NotebookJobTrigger(BaseTrigger):
             return
         if is_kept:
             return
-        log.info("Stopping training job '%s': a user took its task away", self.job_name)
+        log.info(
+            "Stopping training job '%s': its task no longer waits for it, its state is now '%s'", self.job_name, state
+        )
         for pause_seconds in (*_STOP_PAUSES_SECONDS, None):
             try:
                 jobs = await self._open_stopping_jobs()
@@ -250,24 +303,31 @@ class NotebookJobTrigger(BaseTrigger):
     def _identity(ti: Any) -> dict[str, Any]:
         return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
-    def _is_still_ours(self) -> bool:
-        """Say whether the task instance still waits for this very job, in this triggerer or in another."""
+    async def _decided(self) -> tuple[bool, str | None]:
+        """
+        Say whether the job is kept, and the state of its task.
+
+        A task that is scheduled or queued, or runs and has recorded no job yet, is retried or was cleared: it is asked for again until that shows.
+        """
+        pauses = chain(_ASK_PAUSES_SECONDS, repeat(_ASK_PAUSES_SECONDS[-1]))
+        while True:
+            found, state = await sync_to_async(self._ask)()
+            if found is not Verdict.ASK_AGAIN:
+                return found is Verdict.KEEP, state
+            await asyncio.sleep(next(pauses))
+
+    def _ask(self) -> tuple[Verdict, str | None]:
         from airflow_nbjobs._compat import job_xcom, task_state
         from airflow_nbjobs.links import JOB_KEY
 
         ti = self.task_instance
         if ti is None:
-            return True
+            return Verdict.KEEP, None
         identity = self._identity(ti)
         state = task_state(**identity)
-        if state not in ("deferred", "running"):
-            return False
         job = job_xcom(JOB_KEY, **identity)
-        if not isinstance(job, dict):
-            # A try pushes its job before it defers: a deferred task without one has lost it to somebody who deletes XComs. One that runs was
-            # cleared, and has begun again.
-            return bool(state == "deferred")
-        return job.get("job_name") == self.job_name
+        followed = (str(job.get("job_name") or "") or None) if isinstance(job, dict) else None
+        return verdict(state, followed=followed, job_name=self.job_name), state
 
 
 class NotebookJobTurnTrigger(NotebookJobTrigger):
@@ -290,6 +350,7 @@ class NotebookJobTurnTrigger(NotebookJobTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         until = datetime.fromisoformat(self.until)
+        self._ask_airflow_once()
         try:
             # In slices: the machine's clock may be set, or the machine sleep itself.
             while (left := (until - datetime.now(tz=UTC)).total_seconds()) > 0:  # noqa: ASYNC110 - it waits for a time
@@ -319,6 +380,7 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
         waiter_delay: float = defaults.WAITER_DELAY,
+        deferred_at: str | None = None,
     ) -> None:
         super().__init__(
             job_name=job_name,
@@ -328,6 +390,7 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
             botocore_config=botocore_config,
             waiter_delay=waiter_delay,
             stop_on_kill=False,
+            deferred_at=deferred_at,
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -122,7 +122,8 @@ class FakeTrainingJobs:
         candidates = [
             summary
             for summary in summaries
-            if (call.created_after is None or summary.created > call.created_after)
+            if (call.name_contains is None or call.name_contains in summary.job_name)
+            and (call.created_after is None or summary.created > call.created_after)
             and (call.created_before is None or summary.created < call.created_before)
         ]
         page = candidates[:PAGE_SIZE]

@@ -1,6 +1,6 @@
 """The second leg of a notebook task: results to XComs, errors to Airflow, and what a failed trigger means."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
@@ -9,7 +9,6 @@ from operator_tasks import RAW, Tasks, defer, end, event_of
 
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
-    NotebookJobConfigError,
     NotebookJobServiceError,
     NotebookJobStoppedError,
     NotebookJobTimeoutError,
@@ -161,12 +160,55 @@ def test_a_job_that_cannot_be_watched_is_an_error_that_a_retry_helps(task, clien
     assert "a retry of this task adopts it" in str(caught.value)
 
 
-def test_a_job_that_is_gone_is_said(task, clients):
+def test_a_job_that_is_not_there_is_asked_for_again_and_then_left_to_a_retry(task, clients):
+    """The service may not show it yet; if it was deleted, its name is free and a retry makes another."""
     operator, context = task(), task_context()
     deferred = defer(operator, context)
+    gone = dict(clients.jobs.descriptions)
     clients.jobs.descriptions.clear()
-    with pytest.raises(NotebookJobConfigError, match="knows no training job"):
+    with pytest.raises(TaskDeferred) as again:
         operator.execute_complete(context, event_of(deferred))
+    turn = again.value.trigger.turn
+    assert (turn["step"], turn["cause"]) == ("finish", "trouble")
+    long_ago = (datetime.now(tz=UTC) - timedelta(seconds=61)).isoformat()
+    event = event_of(deferred, turn=turn | {"trouble_since": long_ago})
+    with pytest.raises(NotebookJobServiceError, match="does not know training job") as caught:
+        operator.execute_complete(context, event)
+    assert not isinstance(caught.value, AirflowFailException)
+    clients.jobs.descriptions |= gone
+    end(clients, ran=executed(RAW))
+    assert operator.execute_complete(context, event)["status"] == "Completed"
+
+
+@pytest.mark.parametrize("denied", ["describe", "archive"])
+def test_a_denial_about_a_job_that_has_ended_is_waited_through_and_then_left_to_a_retry(task, clients, denied):
+    """What is paid for is not lost to an edited policy."""
+    operator, context = task(outputs=["accuracy"]), task_context()
+    deferred = defer(operator, context)
+    job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    archive = f"s3://bucket/nbjobs/{job_name}/output/output.tar.gz"
+
+    def deny():
+        if denied == "describe":
+            clients.jobs.errors["describe"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
+        else:
+            clients.objects.denied.add(archive)
+
+    deny()
+    with pytest.raises(TaskDeferred) as again:
+        operator.execute_complete(context, event_of(deferred))
+    turn = again.value.trigger.turn
+    assert (turn["step"], turn["cause"]) == ("finish", "trouble")
+    long_ago = (datetime.now(tz=UTC) - timedelta(hours=1)).isoformat()
+    event = event_of(deferred, turn=turn | {"trouble_since": long_ago})
+    deny()
+    with pytest.raises(NotebookJobServiceError) as caught:
+        operator.execute_complete(context, event)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "a clear runs the notebook again and is billed again" in str(caught.value)
+    assert f"SageMakerNotebookJobSensor(job_name='{job_name}')" in str(caught.value)
+    clients.objects.denied.clear()
+    assert operator.execute_complete(context, event)["outputs"] == {"accuracy": 0.5}
 
 
 @pytest.fixture

@@ -5,12 +5,22 @@ import threading
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from fakes import executed, task_context
-from operator_tasks import RAW, Tasks, defer, end
+from operator_tasks import RAW, Tasks, defer, end, event_of
 
 from airflow_nbjobs.core.errors import (
+    NotebookJobCapacityError,
     NotebookJobServiceError,
     NotebookJobStoppedError,
 )
+
+
+def taken_away_once_it_has_a_job(clients, state):
+    """What Airflow says of a task that a user takes away while its job is made."""
+    return lambda **_: state if clients.jobs.count("create") else "running"
+
+
+def denied():
+    return NotebookJobServiceError("AccessDenied", code="AccessDeniedException")
 
 
 @pytest.fixture
@@ -67,11 +77,53 @@ def test_not_deferrable_it_records_each_cell_that_has_run_if_airflow_takes_it(ta
     assert told == [(1, 4), (2, 4)]
 
 
-def test_not_deferrable_a_denied_look_ends_the_task(task, clients):
-    clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDeniedException")]
+def test_not_deferrable_a_denial_that_passes_is_waited_through(task, clients):
+    """A policy is edited, and put right again: the job is paid for, and no verdict on it."""
+    clients.jobs.errors["describe"] = [denied(), denied()]
+    describe = clients.jobs.describe
+
+    def describing(job_name):
+        if not clients.jobs.errors["describe"]:
+            end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+        return describe(job_name)
+
+    clients.jobs.describe = describing
+    assert task(deferrable=False, outputs=["accuracy"]).execute(task_context())["outputs"] == {"accuracy": 0.5}
+
+
+def test_not_deferrable_a_denial_that_lasts_follows_retries_and_says_what_a_clear_costs(task, clients, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.core.trouble.TROUBLE_SECONDS", 0.0)
+    clients.jobs.errors["describe"] = [denied()]
     with pytest.raises(NotebookJobServiceError, match="AccessDenied") as caught:
         task(deferrable=False).execute(task_context())
-    assert isinstance(caught.value, AirflowFailException)
+    assert not isinstance(caught.value, AirflowFailException)
+    (job_name,) = clients.jobs.descriptions
+    assert "a retry of this task adopts it and hands over its results without another run" in str(caught.value)
+    assert "a clear runs the notebook again and is billed again" in str(caught.value)
+    assert f"SageMakerNotebookJobSensor(job_name='{job_name}')" in str(caught.value)
+
+
+def test_not_deferrable_a_job_that_is_not_shown_yet_is_waited_for(task, clients):
+    describe, looks = clients.jobs.describe, []
+
+    def describing(job_name):
+        looks.append(job_name)
+        if len(looks) <= 2:
+            return None
+        end(clients, ran=executed(RAW))
+        return describe(job_name)
+
+    clients.jobs.describe = describing
+    assert task(deferrable=False).execute(task_context())["status"] == "Completed"
+
+
+def test_not_deferrable_a_job_that_stays_unknown_is_retried(task, clients, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.core.trouble.NOT_FOUND_SECONDS", 0.0)
+    clients.jobs.describe = lambda _: None
+    with pytest.raises(NotebookJobServiceError, match="does not know training job") as caught:
+        task(deferrable=False).execute(task_context())
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "a retry runs the notebook again if the job is gone" in str(caught.value)
 
 
 def test_not_deferrable_an_execution_timeout_stops_the_job(task, clients):
@@ -118,7 +170,7 @@ def test_a_killed_worker_stops_the_job_only_when_airflow_says_that_the_task_was_
 
 def test_a_try_that_stopped_its_own_job_ends_with_those_words(task, clients, monkeypatch):
     """``on_kill`` comes from a signal handler while the worker sleeps; nobody else has stopped the job."""
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
     operator, describe = task(deferrable=False), clients.jobs.describe
 
     def describing(job_name):
@@ -138,7 +190,7 @@ def test_a_task_that_has_submitted_nothing_has_nothing_to_stop(task, clients):
 
 
 def test_stop_on_kill_false_keeps_the_job(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
     operator = task(stop_on_kill=False)
     defer(operator, task_context())
     operator.on_kill()
@@ -153,7 +205,7 @@ def test_a_task_that_a_user_took_away_while_it_submitted_stops_its_job_and_does_
     task, clients, monkeypatch, state
 ):
     """Airflow tells a task so with its next heartbeat only; the deferral would be refused, and the job would run for nobody."""
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: state)
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, state))
     with pytest.raises(NotebookJobStoppedError, match=f"was stopped by this task: the task is now '{state}'"):
         task().execute(task_context())
     assert clients.jobs.count("stop") == 1
@@ -167,7 +219,7 @@ def test_a_task_of_which_airflow_says_nothing_else_defers(task, clients, monkeyp
 
 
 def test_stop_on_kill_false_defers_whatever_became_of_the_task(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
     defer(task(stop_on_kill=False), task_context())
     assert clients.jobs.count("stop") == 0
 
@@ -187,12 +239,198 @@ def test_a_task_that_is_told_to_end_while_it_stages_starts_no_job_that_runs_on(t
     assert clients.jobs.descriptions == {}
 
 
+@pytest.mark.parametrize("stop_on_kill", [True, False])
+def test_a_task_that_a_user_took_away_before_it_has_a_job_makes_none(task, clients, monkeypatch, stop_on_kill):
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
+    context = task_context()
+    with pytest.raises(NotebookJobStoppedError, match="No notebook job was started: the task is now 'failed'"):
+        task(stop_on_kill=stop_on_kill).execute(context)
+    assert clients.jobs.descriptions == {}
+    assert "nbjobs_job" not in context["ti"].xcoms
+
+
+# -- a process that stood still, and comes back to a task that has gone on ---------------------------------------------
+
+
+def try_context(**task_instance):
+    context = task_context(**task_instance)
+    context["ti"].id = "0199-of-this-try"
+    return context
+
+
+@pytest.fixture
+def airflow_goes_on(monkeypatch):
+    """
+    Sets what Airflow says once it has ended this try.
+
+    Called with when that is, the state of the task by then, and the job that its next try follows.
+    """
+
+    def go_on(when, state="running", follows=None):
+        monkeypatch.setattr("airflow_nbjobs.custody._QUESTION_PAUSE_SECONDS", 0.0)
+        monkeypatch.setattr("airflow_nbjobs.custody._QUESTIONS", 3)
+        monkeypatch.setattr(
+            "airflow_nbjobs.custody.has_try", lambda try_id: try_id == "0199-of-this-try" and not when()
+        )
+        monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: state if when() else "running")
+        monkeypatch.setattr(
+            "airflow_nbjobs.custody.job_xcom", lambda *_, **__: follows() if callable(follows) else follows
+        )
+
+    return go_on
+
+
+@pytest.mark.parametrize("state", ["running", "deferred", "up_for_retry", "queued", None])
+def test_a_try_that_is_over_makes_no_job(task, clients, airflow_goes_on, state):
+    """Marked failed and cleared while the worker stood still: its job would be that of a dead life, beside the right one."""
+    airflow_goes_on(lambda: bool(clients.objects.puts), state)
+    context = try_context()
+    with pytest.raises(
+        NotebookJobStoppedError, match="No notebook job was started: Airflow has ended this try"
+    ) as caught:
+        task().execute(context)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert clients.jobs.descriptions == {}
+    assert "nbjobs_job" not in context["ti"].xcoms
+
+
+def test_every_leg_of_a_wait_asks_before_it_makes_a_job(task, clients, airflow_goes_on):
+    clients.jobs.errors["create"] = [NotebookJobCapacityError("the quota is in use")]
+    operator = task(waiter_delay=1)
+    deferred = defer(operator, try_context())
+    airflow_goes_on(lambda: True)
+    with pytest.raises(NotebookJobStoppedError, match="No notebook job was started"):
+        operator.execute_complete(try_context(), deferred.trigger._event())
+    assert clients.jobs.count("create") == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "follows", "stops"),
+    [
+        ("running", {"job_name": "another"}, 1),  # cleared, and begun again
+        ("deferred", {"job_name": "another"}, 1),
+        (None, None, 1),  # cleared
+        ("up_for_retry", None, 0),  # the retry finds the job by its name
+        ("running", None, 0),  # in doubt
+        ("queued", None, 0),
+    ],
+    ids=str,
+)
+def test_a_try_that_is_over_when_its_job_is_made_leaves_it_to_a_retry_only(  # noqa: PLR0917 - fixtures and cases
+    task, clients, airflow_goes_on, state, follows, stops
+):
+    airflow_goes_on(lambda: clients.jobs.count("create"), state, follows)
+    context = try_context()
+    with pytest.raises(NotebookJobStoppedError):
+        task().execute(context)
+    assert clients.jobs.count("stop") == stops
+    assert "nbjobs_job" not in context["ti"].xcoms, "what the task follows now must not be overwritten"
+
+
+def test_stop_on_kill_false_keeps_the_job_of_a_try_that_is_over_and_does_not_announce_it(
+    task, clients, airflow_goes_on
+):
+    airflow_goes_on(lambda: clients.jobs.count("create"), "running", {"job_name": "another"})
+    context = try_context()
+    with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
+        task(stop_on_kill=False).execute(context)
+    assert clients.jobs.count("stop") == 0
+    assert "nbjobs_job" not in context["ti"].xcoms
+
+
+def test_a_try_that_is_over_hands_nothing_over_and_the_next_one_adopts_the_job(task, clients, airflow_goes_on):
+    """What it had marked as delivered, the next try would run anew."""
+    operator = task(outputs=["accuracy"])
+    deferred = defer(operator, try_context(max_tries=2))
+    job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    context = try_context(max_tries=2)
+    airflow_goes_on(lambda: True, "up_for_retry")
+    with pytest.raises(NotebookJobStoppedError, match="left to the task's next try") as caught:
+        operator.execute_complete(context, event_of(deferred))
+    assert not isinstance(caught.value, AirflowFailException)
+    assert context["ti"].xcoms == {}
+    assert f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb" not in clients.objects.bodies
+    airflow_goes_on(lambda: False)
+    value = operator.execute(try_context(try_number=2, max_tries=2))
+    assert (value["job_name"], value["outputs"]) == (job_name, {"accuracy": 0.5})
+    assert len(clients.jobs.descriptions) == 1
+
+
+def test_a_try_that_is_over_before_its_mark_sets_none(task, clients, airflow_goes_on):
+    """It stood still between the last output and the mark."""
+    operator = task(outputs=["accuracy"])
+    deferred = defer(operator, try_context())
+    job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    context = try_context()
+    airflow_goes_on(lambda: "accuracy" in context["ti"].xcoms, "up_for_retry")
+    with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
+        operator.execute_complete(context, event_of(deferred))
+    assert f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb" not in clients.objects.bodies
+
+
+@pytest.mark.parametrize("stop_on_kill", [True, False])
+def test_a_try_that_is_told_to_end_while_it_reads_results_leaves_them_to_the_next(
+    task, clients, monkeypatch, stop_on_kill
+):
+    """It may be killed at any moment; killed right after the mark, the next try would run the notebook again."""
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "running")
+    operator = task(outputs=["accuracy"], stop_on_kill=stop_on_kill)
+    deferred = defer(operator, try_context())
+    job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    opening = clients.objects.open
+
+    def open_and_be_told(uri):
+        operator.on_kill()
+        return opening(uri)
+
+    clients.objects.open = open_and_be_told
+    context = try_context()
+    with pytest.raises(NotebookJobStoppedError, match="Airflow told this try to end") as caught:
+        operator.execute_complete(context, event_of(deferred))
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "accuracy" not in context["ti"].xcoms
+    assert f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb" not in clients.objects.bodies
+    assert clients.jobs.count("stop") == 0
+
+
+def test_a_worker_that_is_told_to_end_while_its_job_runs_ends_at_once_and_keeps_the_job(task, clients, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "running")
+    operator, describe = task(deferrable=False, waiter_delay=60), clients.jobs.describe
+
+    def describing(job_name):
+        operator.on_kill()
+        return describe(job_name)
+
+    clients.jobs.describe = describing
+    with pytest.raises(NotebookJobStoppedError, match="Airflow told this try to end"):
+        operator.execute(try_context())
+    assert clients.jobs.count("stop") == 0
+
+
+def test_airflow_that_does_not_answer_ends_no_try(task, clients, monkeypatch):
+    def no_answer(_):
+        raise OSError("no API server")
+
+    monkeypatch.setattr("airflow_nbjobs.custody.has_try", no_answer)
+    defer(task(), try_context())
+    assert len(clients.jobs.descriptions) == 1
+
+
+def test_a_stop_that_fails_does_not_hide_the_timeout(task, clients):
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+
+    clients.jobs.errors["describe"] = [AirflowTaskTimeout("timeout")]
+    clients.jobs.errors["stop"] = [NotebookJobServiceError("denied", code="AccessDenied")]
+    with pytest.raises(AirflowTaskTimeout):
+        task(deferrable=False).execute(task_context())
+
+
 @pytest.mark.parametrize("is_told_first", [True, False])
 def test_a_task_that_is_told_to_end_while_its_request_is_under_way_stops_what_it_made(
     task, clients, monkeypatch, is_told_first
 ):
     operator, create = task(), clients.jobs.create
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
 
     def create_and_be_told(request):
         if is_told_first:
@@ -210,7 +448,7 @@ def test_a_task_that_is_told_to_end_while_its_request_is_under_way_stops_what_it
 
 def test_a_name_that_somebody_else_has_taken_is_never_stopped(task, clients, monkeypatch):
     operator, create = task(), clients.jobs.create
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
 
     def theirs(request):
         create({**request, "Environment": {}})

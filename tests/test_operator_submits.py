@@ -1,13 +1,15 @@
 """The first leg of a notebook task: submit or adopt, push what links need, then defer."""
 
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from fakes import REGION, executed, task_context
-from operator_tasks import RAW, Tasks, defer, end
+from fakes import REGION, archive, executed, task_context
+from operator_tasks import RAW, Tasks, defer, end, event_of
 
+from airflow_nbjobs.context import run_of
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
     NotebookJobServiceError,
@@ -166,6 +168,69 @@ def test_a_cleared_task_stops_the_job_that_its_earlier_life_has_left_running(tas
         task(task_id="t2", retries=2, **arguments).execute(task_context(try_number=2, max_tries=3))
     assert len(clients.jobs.descriptions) == 2
     assert clients.jobs.descriptions[first]["TrainingJobStatus"] == status
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_clear_of_a_run_that_had_ended_stops_the_job_of_the_start_before(task, clients, has_store):
+    """Airflow gives the run a new start then, so that the earlier job's name cannot be computed."""
+    store = {"task_state_store": FakeStateStore()} if has_store else {}
+    defer(task(retries=0), task_context(max_tries=0) | store)
+    (first,) = clients.jobs.descriptions
+    cleared = task_context(try_number=2, max_tries=1) | store
+    cleared["dag_run"].start_date += timedelta(hours=1)
+    defer(task(task_id="t2", retries=0), cleared)
+    assert len(clients.jobs.descriptions) == 2
+    assert clients.jobs.descriptions[first]["TrainingJobStatus"] == "Stopping"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"dag_id": "d2"},
+        {"run_id": "another"},
+        {"task_id": "t9"},
+        {"map_index": 7},
+        {"deployment": "staging"},
+        {"run_started_microseconds": 4 * 10**15},  # of another Airflow, whose run began later
+        {},  # its own
+    ],
+    ids=str,
+)
+def test_a_clear_stops_no_job_of_another_task(task, clients, other):
+    context = task_context(try_number=2, max_tries=1)
+    context["dag_run"].start_date += timedelta(hours=1)
+    key = run_of(context, deployment="").key
+    earlier = replace(key, run_started_microseconds=key.run_started_microseconds - 1) if other else key
+    clients.jobs.create(
+        {
+            "TrainingJobName": "d-t-000000000000",
+            "RoleArn": "arn:aws:iam::123456789012:role/NotebookJobs",
+            "AlgorithmSpecification": {"TrainingInputMode": "File"},
+            "OutputDataConfig": {"S3OutputPath": "s3://bucket/k"},
+            "ResourceConfig": {"VolumeSizeInGB": 1},
+            "StoppingCondition": {},
+            "Environment": {"NBJOBS_OWNER": replace(earlier, **other).owner()},
+        }
+    )
+    defer(task(retries=0), context)
+    assert clients.jobs.count("stop") == 0
+
+
+def test_a_job_of_a_dead_life_that_appears_meanwhile_is_stopped_when_the_task_ends(task, clients):
+    """A worker stood still before its request while the task was failed, cleared and begun anew; then its request arrived."""
+    operator = task(retries=0, outputs=["accuracy"])
+    cleared = task_context(try_number=2, max_tries=1)
+    deferred = defer(operator, cleared)
+    (job_name,) = clients.jobs.descriptions
+    dead = replace(run_of(task_context(), deployment="").key, generation=0)
+    request = clients.jobs.requests[job_name]
+    late = {**request, "TrainingJobName": "d-t-000000000000", "Environment": {"NBJOBS_OWNER": dead.owner()}}
+    clients.jobs.create(late)
+    clients.jobs.set_status(job_name, "Completed")
+    uri = f"s3://bucket/nbjobs/{job_name}/output/output.tar.gz"
+    clients.objects.bodies[uri] = archive({f"{job_name}.ipynb": executed(RAW, {"accuracy": 0.5})})
+    assert operator.execute_complete(cleared, event_of(deferred))["outputs"] == {"accuracy": 0.5}
+    assert clients.jobs.descriptions["d-t-000000000000"]["TrainingJobStatus"] == "Stopping"
 
 
 def test_a_cleared_task_leaves_alone_what_only_has_its_earlier_name(task, clients):

@@ -32,6 +32,7 @@ ARGUMENTS = {
     "turn": {"step": "finish", "attempt": 2},
     "stream_logs": False,
     "log_place": {"floor": 5, "seen": {"a": 6}, "cell": 2},
+    "deferred_at": "2026-11-22T03:00:00+00:00",
 }
 
 
@@ -226,10 +227,13 @@ def killed(trigger, task=TASK):
         ("deferred", "job-1", 0),  # a fail-over to another triggerer, of which Airflow 3.3.0-3.3.2 says "killed"
         ("running", "job-1", 0),  # resumed by its own event
         ("deferred", "job-2", 1),  # cleared, and deferred again already
-        ("running", None, 1),  # cleared, and begun again: its XComs are gone
         ("deferred", None, 0),  # somebody has deleted its XComs; a task that defers again has pushed its own
+        ("deferred", "", 0),  # it waits for its turn, and its next job has no name yet
         ("failed", "job-1", 1),
         ("success", "job-1", 1),
+        ("up_for_retry", "job-1", 0),  # Airflow's own word: the retry adopts the job
+        ("up_for_reschedule", "job-1", 0),
+        ("a state of tomorrow", "job-1", 0),
         (None, "job-1", 1),  # cleared
         (OSError("no API"), "job-1", 0),
     ],
@@ -239,6 +243,84 @@ def test_a_job_is_stopped_only_when_the_task_no_longer_waits_for_it(clients, air
     airflow_says(state, job_name)
     killed(on_fakes(clients))
     assert clients.jobs.count("stop") == stops
+
+
+@pytest.mark.parametrize(
+    "make", [on_fakes, lambda clients: sleeper(60, job_name="job-1")], ids=["watching", "sleeping"]
+)
+@pytest.mark.parametrize(
+    ("then", "stops"),
+    [
+        ([("running", None), ("running", "job-1")], 0),  # a retry, which adopts the job
+        ([("running", None), ("running", "job-2")], 1),  # a clear: a job of its own
+        ([("running", "job-1")], 0),  # back from the triggerer
+        ([("queued", "job-1"), ("up_for_retry", "job-1")], 0),
+        ([("queued", "job-1"), ("failed", None)], 1),
+    ],
+    ids=str,
+)
+def test_a_task_that_waits_for_a_worker_is_asked_for_until_it_shows_whether_it_was_cleared(
+    clients, monkeypatch, make, then, stops
+):
+    """A triggerer that comes back while the task is retried must not stop the healthy job; a cleared task's job must not run on."""
+    monkeypatch.setattr(triggers, "_ASK_PAUSES_SECONDS", (0.001,))
+    answers = [("scheduled", "job-1"), ("queued", "job-1"), *then]
+    asked = []
+
+    def task_state(**_):
+        asked.append(answers[min(len(asked), len(answers) - 1)])
+        return asked[-1][0]
+
+    monkeypatch.setattr(_compat, "task_state", task_state)
+    monkeypatch.setattr(_compat, "job_xcom", lambda *_, **__: asked[-1][1] and {"job_name": asked[-1][1]})
+    trigger = make(clients)
+    trigger._open_stopping_jobs = functools.partial(answering, clients.jobs)
+    killed(trigger)
+    assert clients.jobs.count("stop") == stops
+    assert asked == answers
+
+
+def test_the_event_of_a_job_that_ends_at_once_waits_until_the_scheduler_has_read_the_deferral(clients):
+    """Airflow fails a task that is back before ("finished with state success, but …"), with its job completed."""
+    clients.jobs.set_status("job-1", "Completed")
+
+    async def seconds_taken(age, task=TASK):
+        deferred_at = datetime.now(tz=UTC) - timedelta(seconds=age)
+        trigger = on_fakes(clients, deferred_at=deferred_at.isoformat())
+        trigger.task_instance = task
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        (event,) = [event async for event in trigger.run()]
+        assert event.payload["status"] == "Completed"
+        return loop.time() - began
+
+    async def main():
+        return [await seconds_taken(age) for age in (0, 6, 3600, -3600)], await seconds_taken(0, task=None)
+
+    (at_once, later, long_ago, other_clock), in_dag_test = loops.run(main())
+    assert 9.9 <= at_once <= 12
+    assert 3.9 <= later <= 6
+    assert long_ago < 2
+    assert 9.9 <= other_clock <= 12, "a worker's clock that goes ahead makes nobody wait for an hour"
+    assert in_dag_test < 2, "there is no scheduler"
+
+
+def test_the_first_trigger_of_a_process_asks_airflow_once(clients, monkeypatch):
+    """The first question stops the triggerer's supervisor for a while: better now than when a user takes a task away."""
+    asked = []
+    monkeypatch.setattr(triggers, "_has_asked_airflow", False)
+    monkeypatch.setattr(_compat, "task_state", lambda **identity: asked.append(identity))
+    clients.jobs.set_status("job-1", "Completed")
+
+    async def main():
+        for _ in range(3):
+            trigger = on_fakes(clients)
+            trigger.task_instance = TASK
+            assert [event async for event in trigger.run()]
+        await until(lambda: asked)
+
+    asyncio.run(main())
+    assert asked == [{"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}]
 
 
 def test_a_stop_that_aws_does_not_take_at_once_is_asked_for_again(clients, airflow_says, monkeypatch):

@@ -105,6 +105,7 @@ class Boto3TrainingJobs:
             "CreationTimeAfter": call.created_after,
             "CreationTimeBefore": call.created_before,
             "LastModifiedTimeAfter": call.modified_after,
+            "NameContains": call.name_contains,
             "NextToken": call.next_token,
         }
         with translated("sagemaker:ListTrainingJobs", on="*"):

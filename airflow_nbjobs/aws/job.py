@@ -6,34 +6,26 @@ Called by the operator and by ``nbjobs run``; every AWS call goes through a port
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from airflow_nbjobs.aws import staging
+from airflow_nbjobs.aws import earlier_jobs, staging
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.prepare import INPUT_DIGEST_VARIABLE
 from airflow_nbjobs.aws.translate import ZeroQuotaError, is_throttled
-from airflow_nbjobs.core.attempts import OWNER_VARIABLE, Decision, Step, decide
+from airflow_nbjobs.core.attempts import Decision, Step, decide
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.status import JobState
+from airflow_nbjobs.core.naming import JobLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import Log
     from airflow_nbjobs.aws.prepare import PreparedJob
-    from airflow_nbjobs.core.naming import JobLocation
     from airflow_nbjobs.core.status import JobSnapshot
 
 _MOST_ATTEMPTS = 1000
-
-
-class Log(Protocol):
-    """The part of a logger that is used: a format and its arguments."""
-
-    def info(self, message: str, /, *arguments: object) -> Any: ...
-
-    def warning(self, message: str, /, *arguments: object) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +126,9 @@ def submit(
         staged = begin.staged
         try:
             if not (begin.is_free and attempt == begin.attempt):
-                snapshot = clients.jobs.describe(location.job_name)
+                snapshot = clients.jobs.describe(location.job_name) or earlier_jobs.of_attempt(
+                    job, attempt, clients, log
+                )
                 decision = _decide(snapshot, job, attempt, clients)
             if decision.step is Step.CREATE:
                 staged = _stage(job, attempt, begin.staged, clients, log)
@@ -156,7 +150,13 @@ def submit(
         if decision.step is Step.ADOPT and snapshot is not None:
             log.info("Adopting: %s", decision.reason)
             _warn_of_other_input(snapshot, job, log)
-            return Submission(location=location, attempt=attempt, arn=snapshot.arn, adopted=snapshot, staged=staged)
+            return Submission(
+                location=_location_of(snapshot, location),
+                attempt=attempt,
+                arn=snapshot.arn,
+                adopted=snapshot,
+                staged=staged,
+            )
         log.info(
             "Not adopting: %s; going on to attempt %d",
             decision.reason or f"'{location.job_name}' is taken",
@@ -165,27 +165,6 @@ def submit(
     raise NotebookJobServiceError(
         f"no free training-job name among {_MOST_ATTEMPTS} for '{job.run.label}'", code="ResourceInUse"
     )
-
-
-def stop_abandoned(job: PreparedJob, generations: Iterable[int], clients: AwsClients, *, log: Log) -> None:
-    """
-    Stop the jobs that earlier lives of this task have left running.
-
-    A user has cleared the task since; where no triggerer was there to be told, or a worker had died without a retry, nobody has stopped them.
-
-    :raises NotebookJobServiceError: SageMaker could not be asked, or did not stop one.
-    """
-    for generation in generations:
-        earlier = replace(job, run=replace(job.run, key=replace(job.run.key, generation=generation)))
-        for attempt in range(_MOST_ATTEMPTS):
-            snapshot = clients.jobs.describe(earlier.location(attempt).job_name)
-            if snapshot is None:
-                break
-            if snapshot.state is JobState.RUNNING and snapshot.environment.get(OWNER_VARIABLE) == earlier.owner(
-                attempt
-            ):
-                log.info("Stopping training job '%s': the task was cleared since", snapshot.job_name)
-                clients.jobs.stop(snapshot.job_name)
 
 
 def _create(
@@ -261,9 +240,14 @@ def _decide(snapshot: JobSnapshot | None, job: PreparedJob, attempt: int, client
     is_delivered = (
         snapshot is not None
         and snapshot.state.is_terminal
-        and clients.objects.exists(job.location(attempt).executed_notebook_uri)
+        and clients.objects.exists(_location_of(snapshot, job.location(attempt)).executed_notebook_uri)
     )
     return decide(snapshot, owner=job.owner(attempt), is_delivered=is_delivered)
+
+
+def _location_of(snapshot: JobSnapshot, planned: JobLocation) -> JobLocation:
+    """Return where a job lies that is there: ``notebook_job_name`` and ``s3_root_uri`` may have been others when it was made."""
+    return JobLocation((snapshot.output_root or planned.root).rstrip("/"), snapshot.job_name)
 
 
 def _stage(job: PreparedJob, attempt: int, staged: Staged | None, clients: AwsClients, log: Log) -> Staged:

@@ -13,7 +13,7 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServic
 
 if TYPE_CHECKING:
     from airflow_nbjobs.aws.clients import AwsClients
-    from airflow_nbjobs.aws.job import Log
+    from airflow_nbjobs.aws.ports import Log
 
 _MOST_PAGES = 20  # of one look; a page has up to 10,000 events or 1 MiB
 

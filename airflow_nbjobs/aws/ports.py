@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.status import JobSnapshot
 
 
+class Log(Protocol):
+    """The part of a logger that is used: a format and its arguments."""
+
+    def info(self, message: str, /, *arguments: object) -> Any: ...
+
+    def warning(self, message: str, /, *arguments: object) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """

@@ -28,13 +28,18 @@ _MOST_PAGES_FACTOR = 4
 
 @dataclass(frozen=True, slots=True)
 class ListJobs:
-    """One ListTrainingJobs call for up to 100 summaries, oldest first unless said otherwise; times in whole seconds, exclusive."""
+    """
+    One ListTrainingJobs call for up to 100 summaries, oldest first unless said otherwise; times in whole seconds, exclusive.
+
+    :param name_contains: part of a name, 1-63 of ``[a-zA-Z0-9-]``.
+    """
 
     created_after: datetime | None = None
     created_before: datetime | None = None
     modified_after: datetime | None = None
     is_newest_first: bool = False
     next_token: str | None = None
+    name_contains: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

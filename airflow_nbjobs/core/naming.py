@@ -87,13 +87,23 @@ def training_job_name(readable: str, run_key: RunKey) -> str:
 
     Source: shape ``TrainingJobName``, botocore ``sagemaker/2017-07-24/service-2``.
     """
-    prefix = re.sub(r"[^a-zA-Z0-9]+", "-", readable).strip("-")
+    prefix = name_prefix(readable)
     if not prefix:
         raise NotebookJobConfigError(
             f"notebook_job_name {readable!r} has no letter or digit from which a training-job name could be made; give one that has"
         )
-    digest = hashlib.sha256(run_key.identity().encode()).hexdigest()[:_HASH_LENGTH]
-    return f"{prefix[: NAME_LIMIT - _HASH_LENGTH - 1].rstrip('-')}-{digest}"
+    return f"{prefix}-{name_digest(run_key)}"
+
+
+def name_prefix(readable: str) -> str:
+    """Return what a training job's name begins with, before the hyphen and the hash; empty where there is no letter or digit."""
+    prefix = re.sub(r"[^a-zA-Z0-9]+", "-", readable).strip("-")
+    return prefix[: NAME_LIMIT - _HASH_LENGTH - 1].rstrip("-")
+
+
+def name_digest(run_key: RunKey) -> str:
+    """Return what a training job's name ends in: it tells the attempt whatever the name begins with."""
+    return hashlib.sha256(run_key.identity().encode()).hexdigest()[:_HASH_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)

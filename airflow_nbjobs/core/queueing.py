@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # A service that does not answer for longer than this is no passing trouble: Airflow's own retries go on from there.
 TROUBLE_SECONDS = 600.0
+# A task that is back before the scheduler has read the end of its last leg is failed by it ("finished with state success, but …").
+SHORTEST_DEFERRAL_SECONDS = 10.0
 _LONGEST_DELAY_SECONDS = {"capacity": 300.0, "trouble": 60.0}
 _FIRST_TROUBLE_SECONDS = 5.0
 

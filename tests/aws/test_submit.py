@@ -85,8 +85,49 @@ def test_the_log_says_what_was_staged(job, clients, log):
 
 def test_a_retry_whose_earlier_tries_submitted_nothing_creates(job, clients, log):
     submission = retry(job, clients, log)
-    assert clients.jobs.calls == [("describe", submission.job_name), ("create", submission.job_name)]
+    assert clients.jobs.calls == [("describe", submission.job_name), ("list", "*"), ("create", submission.job_name)]
     assert (submission.attempt, submission.adopted) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("then", "now"), [("report-try-1", "report-try-2"), (None, "report"), ("report", None)], ids=str
+)
+def test_a_job_whose_readable_name_was_another_is_found_by_its_hash(tmp_path, clients, log, then, now):
+    """A name that is edited or rendered anew between two tries must not pay for a second job."""
+    first = submit(
+        prepared(tmp_path, clients, "x = 1", notebook_job_name=then), clients, begin=Begin(is_free=True), log=log
+    )
+    job = prepared(tmp_path, clients, "x = 1", notebook_job_name=now, s3_root_uri="s3://other/root")
+    submission = retry(job, clients, log)
+    assert submission.job_name == first.job_name != job.location(0).job_name
+    assert submission.adopted is not None
+    assert submission.location.output_archive_uri == f"s3://bucket/nbjobs/{first.job_name}/output/output.tar.gz"
+    assert len(clients.jobs.descriptions) == 1
+    clients.jobs.set_status(first.job_name, "Completed")
+    clients.objects.bodies[first.location.executed_notebook_uri] = b"{}"
+    assert retry(job, clients, log).attempt == 1, "its results were handed over"
+
+
+def test_a_name_that_only_ends_in_the_same_hash_is_nobodys(tmp_path, clients, log):
+    submit(prepared(tmp_path, clients, "x = 1", notebook_job_name="then"), clients, begin=Begin(is_free=True), log=log)
+    (description,) = clients.jobs.descriptions.values()
+    description["Environment"] = {}
+    submission = retry(prepared(tmp_path, clients, "x = 1"), clients, log)
+    assert (submission.attempt, submission.adopted) == (0, None)
+
+
+def test_without_the_permission_to_list_the_name_alone_counts(job, clients, log):
+    clients.jobs.errors["list"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
+    submission = retry(job, clients, log)
+    assert (submission.attempt, submission.adopted) == (0, None)
+    assert any("under another notebook_job_name is not found" in line for line in log.infos)
+
+
+def test_a_list_that_passing_trouble_refuses_makes_no_job(job, clients, log):
+    clients.jobs.errors["list"] = [NotebookJobServiceError("no answer", code="ConnectTimeoutError", is_retryable=True)]
+    outcome = retry(job, clients, log)
+    assert isinstance(outcome, Refused)
+    assert clients.jobs.descriptions == {}
 
 
 def test_a_running_job_is_adopted_and_nothing_is_staged(job, clients, log, first):

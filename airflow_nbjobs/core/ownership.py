@@ -1,0 +1,44 @@
+"""
+What becomes of a job whose process no longer speaks for its task: a trigger that was cancelled, a worker whose try is over.
+
+Called by ``triggers.py`` and ``custody.py`` with what Airflow says of the task; pure.
+"""
+
+from __future__ import annotations
+
+import enum
+
+# A person's word: cleared (``restarting`` where it ran), failed, marked, removed. None is a task that was cleared and is not scheduled yet, or a run that is gone.
+TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
+# A retry, a return from the triggerer, or a clear: only the next try tells which.
+_UNDECIDED = frozenset({"scheduled", "queued"})
+_LIVE = frozenset({"running", "deferred"})
+
+
+class Verdict(enum.Enum):
+    """What to do about the job."""
+
+    KEEP = "keep"
+    STOP = "stop"
+    ASK_AGAIN = "ask again"
+
+
+def verdict(state: str | None, *, followed: str | None, job_name: str) -> Verdict:
+    """
+    Decide what becomes of the job.
+
+    :param state: the task instance's state now; None: it has none.
+    :param followed: the job that the task's ``nbjobs_job`` names; None where there is no such record.
+    :param job_name: the job of the process that asks.
+    """
+    if state is None or state in TAKEN_AWAY:
+        return Verdict.STOP
+    if state in _UNDECIDED:
+        return Verdict.ASK_AGAIN
+    if state not in _LIVE:
+        return Verdict.KEEP  # up for retry, or a state of a later Airflow: in doubt a job is kept
+    if followed is None:
+        # A try records its job before it defers: a deferred task without a record has lost it to somebody who deletes XComs. One that runs has begun
+        # and not recorded its job yet, which may be this one.
+        return Verdict.KEEP if state == "deferred" else Verdict.ASK_AGAIN
+    return Verdict.KEEP if followed == job_name else Verdict.STOP
