@@ -106,6 +106,7 @@ SURFACE = {
     "links",
     "log_stream",
     "operators",
+    "parameters",
     "preparation",
     "rendering",
     "sensors",
