@@ -19,6 +19,7 @@ from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
 from airflow_nbjobs.aws.job import Begin, Refused, submit
 from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
+from airflow_nbjobs.core.conversion import Spelled, read_json
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.failure import progress
 from airflow_nbjobs.core.naming import RunKey
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter; JSON is read as such (3, true, [1,2]), all else is a text",
+        help="a parameter, of the type that the notebook's 'parameters' cell gives it; else JSON is read as such (3, true, [1,2])",
     )
     parser.add_argument(
         "--output", action="append", default=[], metavar="NAME", help="a variable of the notebook to print at the end"
@@ -135,9 +136,11 @@ def _parameter(text: str) -> tuple[str, Any]:
     if not equals:
         raise NotebookJobConfigError(f"-p {text!r} is no parameter; write NAME=VALUE")
     try:
-        return name, json.loads(value)
+        read = read_json(value)
     except ValueError:
         return name, value
+    # "12345" may be a zip code: the notebook's own type decides. A JSON string is a text either way.
+    return name, read if isinstance(read, str) else Spelled(read, value, "JSON")
 
 
 def _own_run(notebook: str) -> Run:

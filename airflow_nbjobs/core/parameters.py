@@ -232,7 +232,7 @@ def _depth_problem(value: object, path: str, levels: int) -> str | None:
 def _value_problems(value: object, path: str) -> list[str]:
     """Problems of one value, each with the path to the part that has it."""
     kind = type(value)
-    if kind in {str, int, float, bool, type(None)}:
+    if kind in {str, int, float, bool, type(None), Spelled}:
         return []
     if kind is list or kind is dict:
         assert isinstance(value, list | dict)  # noqa: S101 narrows the exact type for mypy

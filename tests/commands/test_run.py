@@ -61,6 +61,25 @@ def test_the_readmes_example_runs_and_keeps_the_executed_notebook(tmp_path):
 
 
 @pytest.mark.local
+def test_a_parameter_is_of_the_type_that_the_notebook_gives_it(tmp_path):
+    cell = (
+        "zip_code = '00000'\nrows = 10 * 1000\nlr = 0.1\nitems = []\nother = None\nquoted = ''\nlimit: 'int | None' = 5"
+    )
+    (tmp_path / "report.ipynb").write_bytes(
+        notebook(code(cell, "parameters"), "seen = [zip_code, rows, lr, items, other, quoted, limit]")
+    )
+    given = ("zip_code=12345", "rows=7", "lr=1", "items=['a', 1]", 'other={"a": [1]}', 'quoted="00123"', "limit=null")
+    parameters = [part for one in given for part in ("-p", one)]
+    done = run_command("report.ipynb", "--local", "--output", "seen", *parameters, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    seen = json.loads(line.removeprefix("seen = "))
+    assert seen == ["12345", 7, 1.0, ["a", 1], {"a": [1]}, "00123", None]
+    assert type(seen[2]) is float
+    assert "the text '12345' is passed as a text, as its default says" in done.stderr
+
+
+@pytest.mark.local
 def test_a_failed_cell_ends_it_with_1_its_error_and_the_notebook_so_far(tmp_path):
     (tmp_path / "report.ipynb").write_bytes(notebook(code("print('first')"), code("1 / 0")))
     done = run_command("report.ipynb", "--local", folder=tmp_path)
@@ -102,6 +121,7 @@ def test_ctrl_c_stops_the_job(tmp_path):
         (("report.ipynb", "--executed", "."), "that is a folder; name a file"),
         (("missing.ipynb", "--role", "r", "--image-uri", "i", "--s3-root-uri", "s3://b"), "missing.ipynb"),
         (("report.ipynb", "-p", "weeks=3"), "weeks"),
+        (("report.ipynb", "-p", "days=seven"), "the text 'seven' is not exactly an int"),
         (("report.ipynb",), "role"),
         (("report.ipynb",), "credentials"),
     ],

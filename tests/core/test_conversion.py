@@ -249,6 +249,13 @@ def test_a_number_that_never_was_a_text_is_a_warning_for_a_text():
     assert check("x = '0'", Spelled(None, None, NATIVE)).warnings == ()
 
 
+def test_a_wrong_name_is_the_only_problem_of_a_spelled_value():
+    checked = check_parameters(
+        notebook_of("x = 1"), {"a b": Spelled(7, "7", NATIVE)}, kernel_name="python3", unknown="error"
+    )
+    assert checked.problems == ("parameter name 'a b' is not a variable's name",)
+
+
 def test_kernels_other_than_python_get_the_text():
     checked = check_parameters(notebook_of("x <- 1"), {"x": Spelled(7, "7", NATIVE)}, kernel_name="ir", unknown="error")
     assert checked.values == {"x": "7"}
