@@ -164,7 +164,7 @@ def prepare_job(
             problems.append(
                 f"outputs are variables of a Python notebook; kernel {kernel_name!r} runs another language: leave outputs out"
             )
-        checked = _check_parameters(arguments, content.notebook, str(kernel_name), problems)
+        checked = _check_parameters(arguments, content.notebook, str(kernel_name), problems, content.targets)
         content.warn_of_unassigned(declared.types)
         if run.has_interval and is_python:
             content.warn_of_clock()
@@ -212,7 +212,11 @@ def _refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:
 
 
 def _check_parameters(
-    arguments: Mapping[str, Any], notebook: notebooks.NotebookNode, kernel_name: str, problems: list[str]
+    arguments: Mapping[str, Any],
+    notebook: notebooks.NotebookNode,
+    kernel_name: str,
+    problems: list[str],
+    runs: Mapping[str, notebooks.NotebookNode],
 ) -> CheckedParameters | None:
     given = arguments.get("parameters") or {}
     if not isinstance(given, Mapping):
@@ -223,7 +227,7 @@ def _check_parameters(
         problems.append(f"unknown_parameters must be 'error' or 'warn', not {unknown!r}")
         return None
     checked = check_parameters(
-        notebook, given, kernel_name=kernel_name, unknown="warn" if unknown == "warn" else "error"
+        notebook, given, kernel_name=kernel_name, unknown="warn" if unknown == "warn" else "error", runs=runs
     )
     problems += checked.problems
     return checked
@@ -256,7 +260,7 @@ class _Content:
         self.located: Located | None = None
         self.script_name: str | None = None
         self.others: list[StagedFile] = []
-        self._targets: dict[str, notebooks.NotebookNode] = {}
+        self.targets: dict[str, notebooks.NotebookNode] = {}
         self._gather(arguments)
 
     def _gather(self, arguments: Mapping[str, Any]) -> None:
@@ -340,7 +344,7 @@ class _Content:
                 lambda name: name in listed or (_is_inside(name) and located.folder.exists(name)),
             )
             self._problems.extend(targets.problems)
-            self._targets = dict(targets.notebooks)
+            self.targets = dict(targets.notebooks)
             for name in (*targets.notebooks, *targets.files):
                 body = None if name in listed else read(name)
                 if body is not None:
@@ -350,7 +354,7 @@ class _Content:
         if not isinstance(located.folder, LocalFolder):
             return  # each look-up in S3 would be a request
         staged = {file.name for file in self.others} | {PurePosixPath(file.name).parts[0] for file in self.others}
-        for origin, source in ((located.name, notebook), *self._targets.items()):
+        for origin, source in ((located.name, notebook), *self.targets.items()):
             references = notebooks.code_references(source)
             beside = {
                 *(f"{module}.py" for module in references.modules if located.folder.exists(f"{module}.py")),
@@ -364,7 +368,7 @@ class _Content:
 
     def warn_of_unassigned(self, names: Iterable[str]) -> None:
         """Warn of declared outputs that no cell assigns in plain Python; ``%%capture``, ``exec`` and star imports assign as well, so no error."""
-        sources = [source for source in (self.notebook, *self._targets.values()) if source is not None]
+        sources = [source for source in (self.notebook, *self.targets.values()) if source is not None]
         if notebooks.assigns_invisibly(sources):
             return
         assigned = notebooks.assigned_names(sources)
@@ -378,7 +382,7 @@ class _Content:
         """Warn of each cell that reads the clock: run for another day than today, the notebook reports on today all the same."""
         if self.notebook is None or self.located is None:
             return
-        sources = {self.located.name: self.notebook, **self._targets}
+        sources = {self.located.name: self.notebook, **self.targets}
         self.warnings += [
             f"'{name}' reads the clock in cell {read.cell}: {read.call}; this run is about a data interval, and a backfill or a retry would see "
             f"another time than a run on the day itself: take it from a parameter, or from {INTERVAL_VARIABLE} in the notebook's environment"

@@ -7,6 +7,7 @@ Called by ``core.parameters``. Standard library only, pure; nothing of the noteb
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from airflow_nbjobs.core.notebook import mark_of, tagged_index
 from airflow_nbjobs.core.source import code_cells, parse_python, source_of, split_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from nbformat import NotebookNode
 
@@ -50,7 +51,7 @@ class Flow:
     What becomes of the given names.
 
     :param overwritten: names whose value is assigned over before anything has read it.
-    :param reassigned: names whose value is assigned over after it has been read, or by a loop.
+    :param reassigned: names whose value is assigned over after it has been read, by a loop, or by a notebook that is run.
     :param conditional: names whose value may be assigned over before anything has read it.
     :param derived: what is made of a given name's default, before the value given is there.
     """
@@ -61,10 +62,12 @@ class Flow:
     derived: tuple[Place, ...] = ()
 
 
-def follow(nb: NotebookNode, given: Collection[str]) -> Flow:
+def follow(nb: NotebookNode, given: Collection[str], runs: Mapping[str, NotebookNode] | None = None) -> Flow:
     """
     Follow the given names through the cells, as papermill runs them: its own cell comes after ``injected-parameters``, which it
     replaces, else after ``parameters``, else first. Cells that do not parse are passed over.
+
+    :param runs: notebooks that this one executes with ``%run``, by relative name; those that are not here are passed over.
     """
     injected, declared = tagged_index(nb, "injected-parameters"), tagged_index(nb, "parameters")
     after = injected if injected is not None else -1 if declared is None else declared
@@ -85,6 +88,12 @@ def follow(nb: NotebookNode, given: Collection[str]) -> Flow:
             # What a magic or another language's cell mentions, it may read.
             is_python = tree is not None and (bool(tree.body) or split.cell_magic is None)
             later.mention("\n".join(split.magics) if is_python else source)
+            for magic in split.magics:
+                line = next(
+                    (n for n, text in enumerate(source.split("\n"), 1) if magic.startswith(text.strip() or "\n")), 1
+                )
+                for ran in _cells_run(magic, runs or {}, frozenset()):
+                    later.read(replace(ran, run=(position, line, magic)))
             if tree is not None:
                 after_cells.append(_Cell(position, tree, source))
                 later.read(after_cells[-1])
@@ -95,14 +104,41 @@ def follow(nb: NotebookNode, given: Collection[str]) -> Flow:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
+    """
+    One cell that parses.
+
+    :param run: where the author's notebook runs it with ``%run``, if it is another notebook's: cell, line and magic.
+    """
+
     position: int
     tree: ast.Module
     source: str
+    run: tuple[int, int, str] | None = None
 
     def place(self, shown: str, line: int, of: tuple[str, ...] = ()) -> Place:
         lines = self.source.split("\n")
         source = lines[line - 1].strip() if line <= len(lines) else ""
-        return Place(shown, self.position, line, source if len(source) <= 80 else source[:79] + "…", of)
+        source = source if len(source) <= 80 else source[:79] + "…"
+        if self.run is not None:
+            cell, at, magic = self.run
+            return Place(shown, cell, at, f"{magic.strip()}, whose cell {self.position} says {source}", of)
+        return Place(shown, self.position, line, source, of)
+
+
+def _cells_run(magic: str, runs: Mapping[str, NotebookNode], within: frozenset[str]) -> Iterator[_Cell]:
+    """Give the cells of the notebook that a ``%run`` executes, and of what it runs in turn."""
+    found = re.match(r"%run\s+(?:-i\s+)?['\"]?([^'\"]+?\.ipynb)['\"]?\s*$", magic)
+    name = posixpath.normpath(found[1]) if found else ""
+    if name in within or name not in runs:
+        return
+    for position, cell in code_cells(runs[name]):
+        source = source_of(cell)
+        split = split_cell(source)
+        for inner in split.magics:
+            yield from _cells_run(inner, runs, within | {name})
+        tree = parse_python(split.python)
+        if tree is not None:
+            yield _Cell(position, tree, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +180,12 @@ class _Later:
             self._seen |= roots
             for name in step.binds:
                 if name in self._open and name not in roots and not step.reads_all:
-                    self._judge(name, step, cell.place(name, step.line))
+                    self._judge(name, step, cell.place(name, step.line), is_own=cell.run is None)
                 self._made_of[name] = roots if step.is_certain else self._made_of.get(name, frozenset()) | roots
 
-    def _judge(self, name: str, step: _Step, place: Place) -> None:
+    def _judge(self, name: str, step: _Step, place: Place, *, is_own: bool) -> None:
         if step.is_certain:
-            (self.reassigned if name in self._seen else self.overwritten)[name] = place
+            (self.overwritten if is_own and name not in self._seen else self.reassigned)[name] = place
             self._open.discard(name)
         elif name not in self._seen:
             (self.reassigned if step.is_passing else self.conditional).setdefault(name, place)

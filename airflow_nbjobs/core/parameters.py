@@ -70,6 +70,7 @@ def check_parameters(
     *,
     kernel_name: str,
     unknown: Literal["error", "warn"],
+    runs: Mapping[str, NotebookNode] | None = None,
 ) -> CheckedParameters:
     """
     Check parameters against the service's limits and the notebook's own code; collects all problems.
@@ -87,10 +88,11 @@ def check_parameters(
 
     :param unknown: whether a name that the ``parameters`` cell does not define is a problem or a warning. It is a
         warning anyway where that cell is absent or hides what it defines.
+    :param runs: notebooks that it executes with ``%run``, by relative name.
     """
     python = is_python(nb, kernel_name)
     declaration = read_declaration(nb) if python else None
-    found = _Findings(kernel_name, declaration, follow(nb, list(parameters)) if python else Flow(), unknown)
+    found = _Findings(kernel_name, declaration, follow(nb, list(parameters), runs) if python else Flow(), unknown)
     if len(parameters) > PARAMETER_COUNT_LIMIT:
         found.problems.append(f"{len(parameters)} parameters; a notebook job takes at most {PARAMETER_COUNT_LIMIT}")
     for name, value in parameters.items():

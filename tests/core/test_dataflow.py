@@ -158,6 +158,22 @@ def test_the_cell_of_an_earlier_run_is_replaced_and_no_assignment():
     assert check(("x = 1", *TAGGED), ("x = 2", "injected-parameters"), "print(x)", x=7).warnings == ()
 
 
+def test_a_notebook_that_is_run_may_assign_over_what_is_given():
+    runs = {"defaults.ipynb": notebook_of("import os", "%run ./more.ipynb"), "more.ipynb": notebook_of("y = 1\nx = 1")}
+    nb = notebook_of(("x = 1", *TAGGED), "print(1)\n%run ./defaults.ipynb")
+    [warning] = check_parameters(nb, {"x": 5}, kernel_name="python3", unknown="error", runs=runs).warnings
+    assert warning.startswith(
+        "parameter 'x' is assigned anew in cell 2, line 2: %run ./defaults.ipynb, whose cell 1 says x = 1"
+    )
+    harmless = {"defaults.ipynb": notebook_of("x = x or 1\n%run defaults.ipynb")}
+    assert check_parameters(nb, {"x": 5}, kernel_name="python3", unknown="error", runs=harmless).warnings == ()
+    untagged = check_parameters(
+        notebook_of("%run defaults.ipynb"), {"x": 5}, kernel_name="python3", unknown="error", runs=runs
+    )
+    assert untagged.problems == ()
+    assert "is assigned anew in cell 1, line 1" in " ".join(untagged.warnings)
+
+
 # -- made of a default -----------------------------------------------------------------------------------------------------
 
 
