@@ -7,7 +7,6 @@ Called by the operator and by ``nbjobs run`` once a job is in a terminal state. 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -25,10 +24,9 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
     NotebookOutputError,
 )
-from airflow_nbjobs.core.failure import plain_text
 from airflow_nbjobs.core.logtail import readable_tail
 from airflow_nbjobs.core.notebook import NotebookNode, parse_notebook
-from airflow_nbjobs.core.outputs import DeclaredOutputs, OutputRecord, read_outputs
+from airflow_nbjobs.core.outputs import DeclaredOutputs, read_outputs
 from airflow_nbjobs.core.progress import Progress, progress_of
 from airflow_nbjobs.core.reference import executed_notebook_name
 from airflow_nbjobs.core.scraps import read_scraps
@@ -154,7 +152,7 @@ def read_result(
         return replace(read, error=_without_outputs(snapshot, expected, places))
     if executed is None:
         return replace(read, error=_without_notebook(snapshot, location, notebook_name, raw, warnings, places))
-    record = _storable(read_outputs(executed, expected.declared))
+    record = read_outputs(executed, expected.declared)
     wrong = (
         NotebookOutputError(
             f"Notebook job '{snapshot.job_name}' completed, but {'an output is' if len(record.problems) == 1 else f'{len(record.problems)} outputs are'} wrong",
@@ -215,24 +213,6 @@ def _without_notebook(  # noqa: PLR0917 - the parts of one text
     return NotebookOutputError(headline, problems=problems, details=places | saved, job_name=snapshot.job_name)
 
 
-def _storable(record: OutputRecord) -> OutputRecord:
-    """Leave out, as problems, texts that Airflow's API (UTF-8) or its database (no NUL) would refuse: one of them would lose all others."""
-    problems = {
-        name: f"output '{name}' holds {what}, which Airflow cannot store; encode it, or write it to S3 and output its URI"
-        for name, value in record.values.items()
-        if (what := _unstorable(value))
-    }
-    values = {name: value for name, value in record.values.items() if name not in problems}
-    return replace(record, values=values, problems=(*record.problems, *problems.values()))
-
-
-def _unstorable(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    if "\\u0000" in text:
-        return "a NUL character"
-    return "half of a surrogate pair" if plain_text(text) != text else ""
-
-
 def _glued_before(
     executed: NotebookNode | None, declared: DeclaredOutputs, failed: NotebookJobError
 ) -> Mapping[str, object]:
@@ -243,7 +223,7 @@ def _glued_before(
     if executed is not None:
         scraps = read_scraps(executed)
         of_scraps = DeclaredOutputs({name: kind for name, kind in declared.types.items() if name in scraps}, ())
-        glued = _storable(read_outputs(executed, of_scraps)).values
+        glued = read_outputs(executed, of_scraps).values
     unknown = [name for name in declared.types if name not in glued]
     known = f"{', '.join(glued)}: glued before the end, pushed; " if glued else ""
     rest = f"{', '.join(unknown)}: not known, since variables are recorded after the last cell" if unknown else ""
