@@ -30,9 +30,7 @@ LEAVES = st.one_of(
 )
 VALUES = st.recursive(
     LEAVES,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.one_of(KEYS, TEXTS), inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(KEYS, TEXTS), inner, max_size=3)),
     max_leaves=8,
 )
 
@@ -133,7 +131,9 @@ def scrap(name, data):
 def test_a_glued_value_that_is_too_deep_is_a_problem_and_the_others_are_outputs(levels, as_text):
     deep = "[" * levels + "]" * levels
     glued = code("glue()", outputs=[scrap("deep", "DEEP"), scrap("good", 5)])
-    raw = executed(notebook(glued), {"other": 1}).replace(b'"DEEP"', json.dumps(deep).encode() if as_text else deep.encode())
+    raw = executed(notebook(glued), {"other": 1}).replace(
+        b'"DEEP"', json.dumps(deep).encode() if as_text else deep.encode()
+    )
     nb, _ = parse_executed(raw, source="nb")
     record = read_outputs(nb, declare_outputs(["deep", "good", "other"], None))
     assert record.values == {"good": 5, "other": 1}

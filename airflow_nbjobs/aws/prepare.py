@@ -22,6 +22,7 @@ from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core import notebook as notebooks
 from airflow_nbjobs.core.clock import clock_reads
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.foreseen import late_failures
 from airflow_nbjobs.core.init_script import INIT_SCRIPT_NAME, init_script
 from airflow_nbjobs.core.naming import JobLocation, RunKey, training_job_name
 from airflow_nbjobs.core.outputs import DeclaredOutputs, declare_outputs, prepare_outputs
@@ -191,7 +192,12 @@ def prepare_job(
         notebook_origin=content.located.origin,
         notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
         input_sha256=input_digest(files) if not collisions else "",
-        warnings=(*parsed.warnings, *checked.warnings, *content.warnings),
+        warnings=(
+            *parsed.warnings,
+            *checked.warnings,
+            *content.warnings,
+            *late_failures(content.notebook, spec.output_formats),
+        ),
         notes=checked.notes,
     )
     late = [
@@ -394,7 +400,7 @@ class _Content:
         """Return the notebook to stage: the author's own bytes where it needs no cell of ours."""
         if self.notebook is None:
             raise ValueError("there is no notebook to stage")
-        prepared = self.notebook
+        prepared = notebooks.without_saved_widgets(self.notebook)
         if is_python:
             prepared = prepare_parameters(prepared, checked.values)
             if declared.types:

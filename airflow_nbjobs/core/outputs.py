@@ -33,6 +33,7 @@ __all__ = [
     "DeclaredOutputs",
     "OutputRecord",
     "declare_outputs",
+    "has_record",
     "prepare_outputs",
     "read_outputs",
     "read_scraps",
@@ -74,6 +75,12 @@ class OutputRecord:
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     was_recorded: bool  # False: the notebook ended before its last cell
+    unknown: tuple[str, ...] = ()  # neither recorded nor glued, since it did
+
+    @property
+    def known_problems(self) -> tuple[str, ...]:
+        """The problems of outputs that were recorded or glued."""
+        return self.problems[:-1] if self.unknown else self.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +194,13 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
         else:
             values[name] = _for_xcom(value, name, warnings)
     if missing:
-        problems.append(_not_recorded(missing, executed))
-    return OutputRecord(values, tuple(problems), tuple(warnings), recorded is not None)
+        problems.append(_not_recorded(missing, executed))  # last: see `known_problems`
+    return OutputRecord(values, tuple(problems), tuple(warnings), recorded is not None, tuple(missing))
+
+
+def has_record(executed: NotebookNode) -> bool:
+    """Say whether the recording cell, the last one, has run and left what can be read."""
+    return _read_record(executed) is not None
 
 
 def _read_record(executed: NotebookNode) -> dict[str, object] | None:
@@ -351,7 +363,7 @@ def _not_recorded(missing: Sequence[str], executed: NotebookNode) -> str:
         return f"{what}: the recording cell ran, but its message did not arrive; the notebook may have replaced the kernel's own"
     last = last_cell_run(executed)
     where = "before any cell ran" if last is None else f"in cell {last}"
-    return f"{what}: the notebook ended {where}, before its last cell; a cell that calls sys.exit() or exit() ends it"
+    return f"{what}: the notebook ended {where}, before its last cell; a cell that calls sys.exit() ends it"
 
 
 def _clean(text: object) -> str:

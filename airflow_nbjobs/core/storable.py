@@ -65,11 +65,14 @@ def _problem_of(value: object) -> tuple[str, str] | None:
 
 def _problem_of_keys(value: dict[str, object]) -> tuple[str, str] | None:
     reserved = RESERVED_KEYS & value.keys()
-    if RESERVED_PAIR <= value.keys():
+    if value.keys() >= RESERVED_PAIR:
         reserved |= RESERVED_PAIR
     if reserved:
         keys = " and ".join(f"'{key}'" for key in sorted(reserved))
-        return f"a dict with the key{'s' if len(reserved) > 1 else ''} {keys}", "rename the key, or output json.dumps(…)"
+        return (
+            f"a dict with the key{'s' if len(reserved) > 1 else ''} {keys}",
+            "rename the key, or output json.dumps(…)",
+        )
     return next((problem for key in value if (problem := _problem_of_text(key))), None)
 
 
