@@ -45,13 +45,17 @@ _EVALUE_CHARACTERS = 1000
 _NO_KERNEL = re.compile(r"No such kernel named (\S+)")
 _NO_TRANSLATOR = re.compile(r"No parameter translator functions specified for (kernel .+)")
 _DEAD_KERNEL = re.compile(r"DeadKernelError|Kernel died|exit code: 137")
+_QUIT = (
+    "if a cell calls quit() or exit(), remove it: they end the kernel, which the driver asks once more after the last cell; "
+    "to end a notebook early, call sys.exit(0)"
+)
 _NO_ANSWER = re.compile(r"Kernel didn't respond in \d+ seconds|Kernel died before replying")
 _INIT_SCRIPT = re.compile(r"Error with running (?:init|LCC) script")
 # The driver converts nothing of a notebook that has failed before it says so.
 _CONVERTING = re.compile(r"Papermill process complete|Unknown exporter")
 # Of an image without the driver, SageMaker says "Artifact upload failed: … exec: "amazon_sagemaker_scheduler": executable file not found in $PATH".
 _NO_DRIVER = '"amazon_sagemaker_scheduler": executable file not found'
-_OUT_OF_MEMORY = "the kernel was killed, most likely for want of memory: use a larger instance_type; or the cell ended it itself (os._exit, a crash in native code)"
+_OUT_OF_MEMORY = "the kernel was killed, most likely for want of memory: use a larger instance_type; or the notebook ended it itself (quit(), exit(), os._exit, a crash in native code)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,14 +237,15 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
             " before its first cell: its kernel did not start",
             "check that the kernel starts in the image; read the log above",
         )
-    elif remains.has_run_to_its_end:
-        where = " outside its cells: the notebook has run to its end"
     elif _DEAD_KERNEL.search(text):
+        advice = _OUT_OF_MEMORY
         where = f" in cell {last}: its kernel died" if last is not None else where
     elif _INIT_SCRIPT.search(text):
         where, advice = " before its first cell", "read the log above: the initialization_script failed"
-    if _DEAD_KERNEL.search(text) and not _NO_ANSWER.search(text):
-        advice = _OUT_OF_MEMORY
+    if remains.has_run_to_its_end:
+        where = " outside its cells: the notebook has run to its end"
+        if _DEAD_KERNEL.search(text) and "exit code: 137" not in text:
+            where, advice = f"{where}, then its kernel died", _QUIT
     reason = " ".join(readable_lines(remains.snapshot.failure_reason)) or "none given"
     tail = readable_tail(remains.log, limit=_SHOWN_LOG_LINES)
     return NotebookJobError(

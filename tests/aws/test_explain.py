@@ -101,6 +101,16 @@ def test_a_failure_after_the_end_that_no_format_explains_hands_the_outputs_over_
     assert result.outputs == {"x": 1}
 
 
+def test_a_kernel_that_ended_after_the_last_cell_hands_the_outputs_over_and_names_what_ends_it(read):
+    """``quit()`` ends the kernel a moment after its cell: as often as not the driver's last question finds it dead."""
+    result = read(
+        executed(notebook("x = 1", "quit()"), {"x": 1}), log=["nbclient.exceptions.DeadKernelError: Kernel died"]
+    )
+    assert result.error.headline.endswith("the notebook has run to its end, then its kernel died")
+    assert "sys.exit(0)" in result.error.details["next"]
+    assert result.outputs == {"x": 1}
+
+
 @pytest.mark.parametrize(
     ("status", "secondary", "reason", "error_type"),
     [

@@ -1,5 +1,6 @@
 """From arguments to a job that can be submitted: real folders, every problem at once, and nothing written when there is one."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -433,3 +434,29 @@ def test_preparing_changes_no_argument(prepare):
     before = replace(RUN)
     prepare(parameters=parameters, tags=tags)
     assert (parameters, tags, before) == ({}, {"team": "x"}, RUN)
+
+
+# -- what would fail after the notebook has run ------------------------------------------------------------------------
+
+
+def test_what_is_likely_to_fail_after_the_notebook_has_run_is_warned_of(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", code("1 / 0", "raises-exception")))
+    warnings = prepare(output_formats=["html", "pdf"]).warnings
+    assert any(warning.startswith("cell 2 is tagged 'raises-exception'") for warning in warnings)
+    assert any("'pdf' needs TeX" in warning for warning in warnings)
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1"))
+    assert prepare(output_formats=["html"]).warnings == ()
+
+
+@pytest.mark.parametrize("kernel", ["python3", "ir"])
+def test_the_state_that_widgets_saved_in_an_earlier_run_is_not_staged(prepare, tmp_path, kernel):
+    """Colab saves it without the key that nbconvert looks up, and papermill keeps it: every further format would fail."""
+    plain = json.loads(notebook("x = 1", kernel=kernel, language="python" if kernel == "python3" else "R"))
+    widgets = {"application/vnd.jupyter.widget-state+json": {"abc": {"model_name": "HBoxModel"}}}
+    saved = plain | {"metadata": plain["metadata"] | {"widgets": widgets}}
+    (tmp_path / "nb.ipynb").write_text(json.dumps(saved))
+    job = prepare()
+    assert json.loads(staged(job))["metadata"] == plain["metadata"]
+    assert job.notebook_sha256 == hashlib.sha256(json.dumps(saved).encode()).hexdigest(), "of what the author wrote"
+    (tmp_path / "nb.ipynb").write_text(json.dumps(plain))
+    assert staged(prepare()) == json.dumps(plain).encode(), "the author's own bytes"
