@@ -4,14 +4,17 @@ import json
 
 import msgspec
 import pytest
-from fakes import code, executed, notebook
+from fakes import FakeTaskInstance, code, executed, notebook
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue, TypeAdapter
 
+from airflow_nbjobs.aws.results import JobResult
+from airflow_nbjobs.core.errors import NotebookOutputError
 from airflow_nbjobs.core.executed import parse_executed
 from airflow_nbjobs.core.outputs import declare_outputs, read_outputs
 from airflow_nbjobs.core.storable import DEPTH_LIMIT, storage_problem
+from airflow_nbjobs.handover import push_result
 
 JSON = TypeAdapter(JsonValue)
 KEYS = st.sampled_from(
@@ -159,3 +162,13 @@ def test_a_large_whole_number_is_an_output_where_a_float_is_declared():
     nb, _ = parse_executed(executed(notebook("x = 2**70"), {"x": 2**70}), source="nb")
     assert read_outputs(nb, declare_outputs({"x": float}, None)).values == {"x": float(2**70)}
     assert "more than 64 bits" in read_outputs(nb, declare_outputs(["x"], None)).problems[0]
+
+
+def test_what_a_container_wrote_into_the_log_cannot_break_the_push_of_the_end():
+    """A format's failure is quoted from the log, which may hold any byte."""
+    ti = FakeTaskInstance()
+    facts = {"job_name": "j", "status": "Failed"}
+    push_result(ti, JobResult(facts=facts, error=NotebookOutputError("no \0 and \ud800 here")), None)
+    end = ti.xcoms["nbjobs_end"]
+    assert end["error"]["headline"] == "no \N{REPLACEMENT CHARACTER} and ? here"
+    assert pushed_and_pulled(end) == end
