@@ -21,6 +21,12 @@ IMPORT_ERRORS = ("ModuleNotFoundError", "ImportError")
 # The name, of Python 3.8 to 3.14.
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 _NO_LIBRARY = re.compile(r"([\w.+-]+\.so[\w.]*): cannot open shared object file")
+# pandas, transformers and others say so of what they need for one function alone.
+_NO_OPTIONAL = re.compile(
+    r"[Mm]issing optional dependency|\bpip install\b|[Uu]se pip or conda|not found in your environment"
+)
+# A relative path: nothing of the author's has an absolute one in the container.
+_NO_FILE = re.compile(r"No such file or directory: ('(?![/\\])[^']+')")
 _INSTALLS = re.compile(r"\b(?:pip3?|conda|mamba|micromamba|uv|poetry)\b")
 _INSTALL_FAILED = re.compile(r"(?:ERROR|error): |PackagesNotFoundError|ResolvePackageNotFound|UnsatisfiableError")
 # Of pip that has installed what it was asked for.
@@ -37,22 +43,39 @@ _RENDERER = "_render_traceback_"
 def advice_on(cell: FailedCell) -> str | None:
     """Return what to do about the failure of a cell; None where that is the author's to know."""
     before = f"cell {cell.index}" if cell.index is not None else "the one that needs it"
-    module = _NO_MODULE.search(cell.evalue) if cell.ename in IMPORT_ERRORS else None
+    installed = f"in the image, with initialization_script, or with %pip install in a cell before {before}"
+    match cell.ename:
+        case "ModuleNotFoundError" | "ImportError":
+            return _advice_on_import(cell.evalue, installed)
+        case "FileNotFoundError":
+            missing = _NO_FILE.search(cell.evalue)
+            return missing and (
+                f"if {missing[1]} lies beside the notebook, list it in additional_dependencies: the job has no other files; "
+                "data in S3 is read with its s3:// address"
+            )
+        case "UsageError" if "not found" in cell.evalue:
+            return f"load the extension that has the magic in a cell before {before}: %load_ext …; the image must have it installed"
+        case "StdinNotImplementedError":
+            return "nobody can answer in a notebook job: take the value from a parameter"
+        case _:
+            return None
+
+
+def _advice_on_import(evalue: str, installed: str) -> str | None:
+    module = _NO_MODULE.search(evalue)
     if module:
         name = module[1].partition(".")[0]
         return (
-            f"install what gives '{name}' in the image, with initialization_script, or with %pip install in a cell before {before}; "
+            f"install what gives '{name}' {installed}; "
             f"if {name}.py or a folder {name} lies beside the notebook, list it in additional_dependencies"
         )
-    library = _NO_LIBRARY.search(cell.evalue)
+    library = _NO_LIBRARY.search(evalue)
     if library:
         return f"the image lacks the system library {library[1]}: use another image, or install it with initialization_script"
-    if cell.ename == "ImportError":
-        return "another version of the package than the notebook was written for: pin it, in the image, with initialization_script, or with %pip install"
-    if cell.ename == "UsageError" and "not found" in cell.evalue:
-        return f"load the extension that has the magic in a cell before {before}: %load_ext …; the image must have it installed"
-    if cell.ename == "StdinNotImplementedError":
-        return "nobody can answer in a notebook job: take the value from a parameter"
+    if _NO_OPTIONAL.search(evalue):
+        return f"install what the message names {installed}"
+    if "cannot import name" in evalue and "circular import" not in evalue:
+        return f"the package has another version than the notebook was written for: pin it {installed}"
     return None
 
 

@@ -74,7 +74,10 @@ def stopped(*sources, ran):
             "No module named 'a.b'; 'a' is not a package",
             "with %pip install in a cell before cell 1",
         ),
-        ("ImportError", "cannot import name 'f' from 'g' (/x/g.py)", "another version of the package"),
+        ("ImportError", "cannot import name 'f' from 'g' (/x/g.py)", "has another version than the notebook"),
+        ("ImportError", "Missing optional dependency 'openpyxl'.  Use pip or conda", "install what the message names"),
+        ("ImportError", "X requires the sentencepiece library: `pip install sentencepiece`", "what the message names"),
+        ("FileNotFoundError", "[Errno 2] No such file or directory: 'data/a.csv'", "if 'data/a.csv' lies beside"),
         ("ImportError", "libGL.so.1: cannot open shared object file: No such file", "system library libGL.so.1"),
         ("UsageError", "Line magic function `%foo` not found.", "%load_ext"),
         ("StdinNotImplementedError", "raw_input was called", "take the value from a parameter"),
@@ -87,7 +90,17 @@ def test_the_advice_fits_the_failure(ename, evalue, said):
 
 @pytest.mark.parametrize(
     ("ename", "evalue"),
-    [("KeyError", "'No module named'"), ("ValueError", "No module named 'x'"), ("UsageError", "option -z")],
+    [
+        (
+            "ImportError",
+            "cannot import name 'f' from partially initialized module 'g' (most likely due to a circular import)",
+        ),
+        ("ImportError", "attempted relative import with no known parent package"),
+        ("FileNotFoundError", "[Errno 2] No such file or directory: '/mnt/data/a.csv'"),
+        ("KeyError", "'No module named'"),
+        ("ValueError", "No module named 'x'"),
+        ("UsageError", "option -z"),
+    ],
 )
 def test_the_authors_own_errors_get_no_advice_that_would_mislead(ename, evalue):
     _, cell = failing(ename, evalue)
