@@ -187,6 +187,8 @@ def _of_notebook_job(remains: Remains) -> NotebookJobError | None:
     quiet = causes.unrendered_failure(remains.executed, text) if remains.executed is not None else None
     if quiet is not None and remains.executed is not None:
         error = _of_cell(remains, quiet, remains.executed)
+        if isinstance(error, NotebookSkippedError):
+            return error
         error.details["next"] = (
             "the exception's _render_traceback_ returns no list, on which the driver breaks: have it return []; "
             f"to end a notebook early as a success, call sys.exit(0); to have its task skipped, raise a class {causes.SKIP}"

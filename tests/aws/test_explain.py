@@ -234,6 +234,16 @@ def test_a_notebook_that_asks_to_be_skipped_is_no_failure_and_its_glued_outputs_
     assert result.executed_notebook == raw
 
 
+def test_a_skip_that_renders_no_traceback_is_a_skip_all_the_same(read):
+    """Nothing but the notebook's own source names it: nbclient breaks on storing such an exception."""
+    quiet = "class AirflowSkipException(Exception):\n    def _render_traceback_(self):\n        return None"
+    content = json.loads(executed(notebook(quiet, "raise AirflowSkipException('no new rows')", "x = 2")))
+    content["cells"][2]["metadata"]["papermill"] = {"start_time": None, "exception": None, "status": "completed"}
+    log = ["NotebookValidationError: None is not of type 'array'", "On instance['traceback']:", "None"]
+    error = read(json.dumps(content).encode(), log=log).error
+    assert (type(error), error.cell, error.reason) == (NotebookSkippedError, 2, "no new rows")
+
+
 def test_a_notebook_that_ended_itself_as_a_success_is_said(read):
     ran = failed_at(notebook("import sys; sys.exit(0)", "x = 2"), 1, "SystemExit", "0")
     result = read(ran, status="Completed", reason="", outputs=())
