@@ -428,6 +428,14 @@ def test_a_text_for_a_number_is_converted_and_said(prepare, tmp_path):
     assert "epochs = 3" in "".join(json.loads(staged(job))["cells"][1]["source"])
 
 
+@pytest.mark.parametrize("source", ["rows = 5\nlabel = (\n    '%d rows'\n    % rows\n)", "  rows = 5\n", "%time rows = 5"])
+def test_a_parameters_cell_is_read_as_ipython_reads_it(prepare, refused, tmp_path, source):
+    (tmp_path / "nb.ipynb").write_bytes(notebook(code(source, "parameters")))
+    job = prepare(parameters={"rows": "7"})
+    assert "rows = 7" in "".join(json.loads(staged(job))["cells"][1]["source"])
+    assert any("'row' is not defined" in problem for problem in refused(parameters={"row": 7}))
+
+
 def test_preparing_changes_no_argument(prepare):
     parameters, tags = {}, {"team": "x"}
     before = replace(RUN)
