@@ -169,17 +169,22 @@ def prepare_job(
 
     spec = _resolved(parsed.spec, where.clients)
     body = content.staged_body(checked, declared, is_python=notebooks.is_python(content.notebook, spec.kernel_name))
-    script = init_script(content.script_name, live=spec.live_notebook, cell_output=spec.cell_output_in_logs)
+    script = init_script(
+        content.script_name,
+        live=spec.live_notebook,
+        cell_output=spec.cell_output_in_logs,
+        subfolder=content.subfolder,
+    )
     ours = [StagedFile(INIT_SCRIPT_NAME, script.encode(), _ORIGIN_OF_SCRIPT)] if script is not None else []
     files, collisions = merge_files(
-        [StagedFile(content.located.name, body, content.located.origin), *content.others, *ours]
+        [StagedFile(content.staged_name, body, content.located.origin), *content.others, *ours]
     )
     job = PreparedJob(
         run=run,
         spec=spec,
         files=files,
         staged=request_.StagedNames(
-            notebook=content.located.name,
+            notebook=content.staged_name,
             initialization_script=content.script_name if script is None else INIT_SCRIPT_NAME,
             hyperparameters=hyperparameter_strings(checked.values),
         ),

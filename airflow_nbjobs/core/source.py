@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.cell_syntax import CellSource, parse_python, split_cell
 
 __all__ = [
+    "HARMLESS_LINE_MAGICS",
     "CellSource",
-    "References",
     "assigned_names",
     "assigns_dynamically",
     "assigns_invisibly",
     "bound_names",
     "code_cells",
-    "code_references",
     "names_in_order",
     "parse_python",
     "source_of",
@@ -53,7 +51,7 @@ _HARMLESS_CELL_MAGICS = frozenset(
         "!",
     ]
 )
-_HARMLESS_LINE_MAGICS = frozenset(
+HARMLESS_LINE_MAGICS = frozenset(
     (
         *("alias_magic", "autoreload", "autosave", "cat", "cd", "colors", "conda", "config", "env", "load_ext", "ls"),
         *(
@@ -73,15 +71,6 @@ _HARMLESS_LINE_MAGICS = frozenset(
     )
 )
 _SCRIPT_MAGICS = frozenset({"bash", "sh", "script", "perl", "ruby", "python", "python2", "python3", "pypy"})
-_FILE_NAME = re.compile(r"(?:\./)?[\w][\w\-. /]{0,250}\.(?=\w*[A-Za-z])\w{1,8}")
-
-
-@dataclass(frozen=True, slots=True)
-class References:
-    """What the cells name of the world outside the notebook."""
-
-    modules: frozenset[str]  # top-level names of imported modules
-    file_names: frozenset[str]  # literals that look like relative file names
 
 
 def source_of(cell: NotebookNode) -> str:
@@ -173,7 +162,7 @@ def _cell_assigns_invisibly(cell: CellSource) -> bool:
                 return True
     for magic in cell.magics:
         name = re.match(r"%+(\w*)\s*(.*)", magic)
-        if name and (name[1] not in _HARMLESS_LINE_MAGICS or (name[1] == "run" and ".ipynb" not in name[2])):
+        if name and (name[1] not in HARMLESS_LINE_MAGICS or (name[1] == "run" and ".ipynb" not in name[2])):
             return True
     tree = parse_python(cell.python)
     return tree is None or assigns_dynamically(tree)
@@ -190,42 +179,3 @@ def assigns_dynamically(tree: ast.Module) -> bool:
             if name in {"exec", "globals", "locals", "vars", "setattr", "run_line_magic", "run_cell_magic", "run_cell"}:
                 return True
     return False
-
-
-def code_references(nb: NotebookNode) -> References:
-    """
-    Modules and files that the cells name, as far as literals show it.
-
-    Only for a warning about what lies beside the notebook and is not shipped: a name in here need not exist.
-    """
-    modules: set[str] = set()
-    file_names: set[str] = set()
-    for _, cell in code_cells(nb):
-        source = split_cell(source_of(cell))
-        for magic in source.magics:
-            file_names.update(word for word in re.split(r"[\s'\"=;|<>]+", magic[1:]) if _FILE_NAME.fullmatch(word))
-        tree = parse_python(source.python)
-        if tree is not None:
-            _collect_references(tree, modules, file_names)
-    return References(frozenset(modules), frozenset(name.removeprefix("./") for name in file_names))
-
-
-def _collect_references(tree: ast.Module, modules: set[str], file_names: set[str]) -> None:
-    parts_of_fstrings = {
-        id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=aliases):
-                modules.update(alias.name.split(".")[0] for alias in aliases)
-            case ast.ImportFrom(module=str(module), level=0):
-                modules.add(module.split(".")[0])
-            case ast.Call(
-                func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
-                args=[ast.Constant(value=str(module)), *_],
-            ):
-                modules.add(module.split(".")[0])
-            case ast.Constant(value=str(text)) if id(node) not in parts_of_fstrings and _FILE_NAME.fullmatch(text):
-                file_names.add(text)
-            case _:
-                pass
