@@ -301,16 +301,20 @@ class Content:
         ]
 
     def warn_of_clock(self) -> None:
-        """Warn of each cell that reads the clock: run for another day than today, the notebook reports on today all the same."""
+        """Warn of a notebook that reads the clock: run for another day than today, it reports on today all the same."""
         if self.notebook is None or self.located is None:
             return
         sources = self._sources(self.located)
-        self.warnings += [
-            f"'{name}' reads the clock in cell {read.cell}: {read.call}; this run is about a data interval, and a backfill or a retry would see "
-            f"another time than a run on the day itself: take it from a parameter, or from {INTERVAL_VARIABLE} in the notebook's environment"
-            for name, source in sources.items()
-            for read in clock_reads(source, imported_by=sources.values())
-        ]
+        for name, source in sources.items():
+            by_cell: dict[int, list[str]] = {}
+            for read in clock_reads(source, imported_by=sources.values()):
+                by_cell.setdefault(read.cell, []).append(read.call)
+            if by_cell:
+                shown = "; ".join(f"cell {cell}: {', '.join(calls)}" for cell, calls in by_cell.items())
+                self.warnings.append(
+                    f"'{name}' reads the clock ({shown}); this run is about a data interval, and a backfill or a retry would see "
+                    f"another time than a run on the day itself: take it from a parameter, or from {INTERVAL_VARIABLE} in the notebook's environment"
+                )
 
     def staged_body(self, checked: CheckedParameters, declared: DeclaredOutputs, *, is_python: bool) -> bytes:
         """Return the notebook to stage: the author's own bytes where it needs no cell of ours."""
