@@ -24,7 +24,7 @@ from airflow_nbjobs.core.outputs import DeclaredOutputs, prepare_outputs
 from airflow_nbjobs.core.parameters import CheckedParameters, prepare_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from airflow_nbjobs.aws.ports import Objects
 
@@ -249,7 +249,7 @@ class Content:
             *dict.fromkeys(folder for found in references.values() for folder in found.search_folders),
         )
         missed = {
-            name: _beside(found.imports, found.file_names - written, search_folders, located.folder)
+            name: _beside(found.imports, found.file_names, search_folders, located.folder, staged)
             for name, found in references.items()
         }
         for file in self.others:
@@ -260,10 +260,11 @@ class Content:
             ):
                 imports = notebooks.script_imports(_bytes(file).decode(errors="replace"))
                 own = posixpath.dirname(file.name)
-                missed[file.name] = _beside(imports, frozenset(), (*search_folders, own), located.folder)
+                missed[file.name] = _beside(imports, (), (*search_folders, own), located.folder, staged)
+        made = written | {str(parent) for name in written for parent in PurePosixPath(name).parents}
         said: set[str] = set()
         for origin, names in missed.items():
-            new = names - staged - said
+            new = names - staged - made - said
             said |= new
             self._warn_of_missed(origin, {name for name in new if not _is_below(name, new)}, located)
 
@@ -271,18 +272,22 @@ class Content:
         beside = sorted(name for name in names if not name.startswith(".."))
         above = sorted(names - set(beside))
         if beside:
+            # A listed file lands under its own name: what is read from a folder needs the folder.
+            listed = sorted({self._path_to_list(located, PurePosixPath(name).parts[0]) for name in beside})
             self.warnings.append(
                 f"'{origin}' mentions what lies beside the notebook but is not shipped: {_quoted(beside)}; "
-                "list it in additional_dependencies if the job needs it"
+                f"list {_quoted(listed)} in additional_dependencies if the job needs it"
             )
         if above:
-            listed = [self._path_to_list(plain_origin(located.folder.origin(name))) for name in above]
+            listed = [self._path_to_list(located, name) for name in above]
             self.warnings.append(
                 f"'{origin}' mentions what lies above the notebook's folder, which a job has only where it is listed: {_quoted(above)}; "
                 f"list {_quoted(listed)} in additional_dependencies if the job needs it"
             )
 
-    def _path_to_list(self, origin: str) -> str:
+    def _path_to_list(self, located: Located, name: str) -> str:
+        """How ``additional_dependencies`` name it: from the folder of the DAG file, where it lies in there."""
+        origin = plain_origin(located.folder.origin(name))
         for folder in self._folders:
             with suppress(ValueError):
                 return Path(origin).relative_to(os.path.normpath(folder.absolute())).as_posix()
@@ -329,14 +334,20 @@ class Content:
 
 
 def _beside(
-    imports: Iterable[str], file_names: Iterable[str], search_folders: Iterable[str], folder: LocalFolder
+    imports: Iterable[str],
+    file_names: Iterable[str],
+    search_folders: Iterable[str],
+    folder: LocalFolder,
+    staged: Container[str],
 ) -> set[str]:
-    """What is there of the names: files and folders, with the folder of a package once."""
+    """What is there of the names: files and folders, with the folder of a package once. A module that is staged in one place is not looked for in another."""
     found = {name for name in file_names if folder.exists(name)}
     for module in imports:
         top, _, rest = module.partition(".")
-        for place in search_folders:
-            base = posixpath.join(place, top)
+        bases = [posixpath.normpath(posixpath.join(place, top)) for place in search_folders]
+        if any(base in staged or f"{base}.py" in staged for base in bases):
+            continue
+        for base in bases:
             if folder.exists(f"{base}.py"):
                 found.add(f"{base}.py")
             elif folder.exists(f"{base}/__init__.py") or _is_namespace_package(base, top, rest, folder):

@@ -157,7 +157,7 @@ class _Found:
         for statement in tree.body:
             self._visit(statement, "read")
 
-    def _visit(self, node: ast.AST, use: Use) -> None:  # noqa: C901 a case per kind of node
+    def _visit(self, node: ast.AST, use: Use) -> None:  # noqa: C901, PLR0912 a case per kind of node
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if (path := self._constant(value)) is not None:
                 self.constants[name] = path
@@ -175,8 +175,14 @@ class _Found:
                 return
             case ast.Expr(value=ast.Constant()):
                 return  # a docstring
-            case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]) if "/" in text:
-                self.use(text[: text.rindex("/") + 1], use)
+            case ast.JoinedStr():
+                self._are_used(node)
+                beginning, is_whole = self._beginning(node)
+                if is_whole and _looks_like_path(beginning):
+                    self.use(beginning, use)
+                elif "/" in beginning and not is_whole:
+                    self.use(beginning[: beginning.rindex("/") + 1], use)
+                return
             case ast.BinOp() | ast.Constant() if (path := self._constant(node)) is not None:
                 self._are_used(node)
                 if _looks_like_path(path):
@@ -186,6 +192,17 @@ class _Found:
                 pass
         for child in ast.iter_child_nodes(node):
             self._visit(child, use if not isinstance(node, ast.stmt) else "read")
+
+    def _beginning(self, text: ast.JoinedStr) -> tuple[str, bool]:
+        """What is literal at the beginning of an f-string, and whether that is all of it."""
+        beginning = ""
+        for part in text.values:
+            value = part.value if isinstance(part, ast.FormattedValue) and part.format_spec is None else part
+            constant = self._constant(value) if isinstance(value, ast.Constant | ast.Name) else None
+            if constant is None:
+                return beginning, False
+            beginning += constant
+        return beginning, True
 
     def _are_used(self, node: ast.AST) -> None:
         for inner in ast.walk(node):

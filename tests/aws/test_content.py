@@ -1,6 +1,8 @@
 """The files of a job: what it runs and reads beside its notebook and above it, what is missing, and what a person should list."""
 
 import json
+import posixpath
+import re
 
 import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, notebook
@@ -58,6 +60,12 @@ def refused(prepare):
         return list(caught.value.problems)
 
     return run
+
+
+def advised(*warnings):
+    """What the warnings tell the user to list."""
+    lists = [re.search(r"; list (.*) in additional_dependencies", warning)[1] for warning in warnings]
+    return re.findall(r"'([^']*)'", " ".join(lists))
 
 
 def names(job):
@@ -217,7 +225,7 @@ def test_what_lies_beside_and_is_not_shipped_is_named_in_one_line(prepare, write
     (warning,) = prepare().warnings
     assert warning == (
         "'nb.ipynb' mentions what lies beside the notebook but is not shipped: 'data.csv', 'helpers.py'; "
-        "list it in additional_dependencies if the job needs it"
+        "list 'data.csv', 'helpers.py' in additional_dependencies if the job needs it"
     )
     assert prepare(additional_dependencies=["helpers.py", "data.csv"]).warnings == ()
 
@@ -241,6 +249,7 @@ def test_each_way_to_name_a_dependency_is_seen(prepare, write):
         }
     )
     beside, above = prepare(input_notebook="notebooks/nb.ipynb").warnings
+    assert prepare(input_notebook="notebooks/nb.ipynb", additional_dependencies=advised(beside, above)).warnings == ()
     assert "'conf.yaml', 'estimator', 'my_extension.py', 'scripts', 'src', 'train.py';" in beside
     assert "'../shared/data.csv'; list 'shared/data.csv' in additional_dependencies" in above
 
@@ -298,8 +307,50 @@ def test_modules_in_a_folder_that_the_notebook_searches_are_named(prepare, write
     beside, above = prepare(input_notebook="notebooks/nb.ipynb").warnings
     assert "not shipped: 'lib';" in beside
     assert "'../utils.py'; list 'utils.py'" in above
-    job = prepare(input_notebook="notebooks/nb.ipynb", additional_dependencies=["notebooks/lib", "utils.py"])
-    assert [warning for warning in job.warnings if "lib" in warning] == []
+    assert prepare(input_notebook="notebooks/nb.ipynb", additional_dependencies=advised(beside, above)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "read_as"),
+    [
+        ("read('data/in/a.csv')", "data/in/a.csv"),
+        ("import package.module", "package/module.py"),
+        ("import helpers", "helpers.py"),
+        ("!bash scripts/run.sh", "scripts/run.sh"),
+        ("Path('../data') / 'a.csv'", "../data/a.csv"),
+        ("sys.path.append('../lib')\nimport deep", "../lib/deep.py"),
+        ("open('../../top.csv')", "../../top.csv"),
+    ],
+)
+def test_the_advice_puts_a_dependency_where_the_notebook_looks_for_it(prepare, write, source, read_as):
+    files = (
+        "data/in/a.csv",
+        "package/module.py",
+        "helpers.py",
+        "scripts/run.sh",
+        "../data/a.csv",
+        "../lib/deep.py",
+        "../../top.csv",
+    )
+    write({f"a/b/{name}": "" for name in files} | {"a/b/nb.ipynb": notebook(source)})
+    (warning,) = prepare(input_notebook="a/b/nb.ipynb").warnings
+    job = prepare(input_notebook="a/b/nb.ipynb", additional_dependencies=advised(warning))
+    assert job.warnings == ()
+    folder = posixpath.dirname(job.request(0)["Environment"]["SM_INPUT_NOTEBOOK_NAME"])
+    assert posixpath.normpath(posixpath.join(folder, read_as)) in names(job)
+
+
+def test_what_the_notebook_writes_itself_is_no_dependency_though_an_old_copy_lies_there(prepare, write):
+    write(
+        {
+            "nb.ipynb": notebook(
+                "%%writefile tools.py\nx = 1", "import tools", "df.to_csv('out.csv')", "read('out.csv')",
+                "%%writefile lib/a.py\nx = 1", "import lib.a",
+            ),
+            **dict.fromkeys(("tools.py", "out.csv", "lib/a.py"), ""),
+        }
+    )  # fmt: skip
+    assert prepare().warnings == ()
 
 
 def test_a_name_that_no_file_system_can_hold_is_no_file(prepare, write):
