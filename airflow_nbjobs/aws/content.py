@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Objects
 
 INTERVAL_VARIABLE = "NBJOBS_DATA_INTERVAL_START"
+_PLACES_OF_A_JOB = (b"sagemaker_headless_execution", b"SM_EXECUTION_INPUT_PATH", b"/home/sagemaker-user")
 _READ_SCRIPT_BYTES = 1024 * 1024  # of a script that is looked into; a longer one is no one's handwriting
 
 
@@ -209,7 +210,13 @@ class Content:
         ]
 
     def _add_listed_above(self, located: Located) -> None:
-        """What the notebook reads as ``../data.csv`` is put there as well, where it is listed."""
+        """
+        What the notebook reads as ``../data.csv`` is put there as well, where it is listed.
+
+        Not for a notebook that knows the job's folder by name: it finds what is listed at the root of it.
+        """
+        if any(place in self.raw for place in _PLACES_OF_A_JOB):
+            return
         names = {
             name for source in self._sources(located).values() for name in notebooks.code_references(source).file_names
         }
@@ -270,7 +277,10 @@ class Content:
 
     def _warn_of_missed(self, origin: str, names: set[str], located: Located) -> None:
         beside = sorted(name for name in names if not name.startswith(".."))
-        above = sorted(names - set(beside))
+        shipped = {
+            plain_origin(file.origin) for file in self.others
+        }  # under its own name, to a notebook that finds it there
+        above = sorted(name for name in names - set(beside) if plain_origin(located.folder.origin(name)) not in shipped)
         if beside:
             # A listed file lands under its own name: what is read from a folder needs the folder.
             listed = sorted({self._path_to_list(located, PurePosixPath(name).parts[0]) for name in beside})

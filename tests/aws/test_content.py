@@ -200,6 +200,19 @@ def test_data_above_the_notebook_is_named_and_arrives_in_its_place_once_it_is_li
     assert {"common/table.csv", "more/a.csv", "more/sub/b.csv", "notebooks/main.ipynb"} <= set(names(job))
 
 
+def test_a_notebook_that_knows_the_jobs_folder_finds_everything_at_its_root(prepare, write):
+    folder = "/opt/ml/input/data/sagemaker_headless_execution"
+    write(
+        {
+            "notebooks/main.ipynb": notebook(f"open('{folder}/a.csv' if in_job else '../data/a.csv')"),
+            "data/a.csv": "1",
+        }
+    )
+    job = prepare(input_notebook="notebooks/main.ipynb", additional_dependencies=["data/a.csv"])
+    assert names(job) == ["a.csv", "main.ipynb"]
+    assert job.warnings == ()
+
+
 def test_a_notebook_in_s3_takes_from_above_it_what_is_listed(prepare, refused, clients):
     clients.objects.bodies |= {
         "s3://code/nb/main.ipynb": notebook("%run ../common/setup.ipynb"),
