@@ -7,7 +7,7 @@ Called by the operator and by ``nbjobs run``; reads the notebook's files, and as
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -23,6 +23,7 @@ from airflow_nbjobs.core import notebook as notebooks
 from airflow_nbjobs.core.clock import clock_reads
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.init_script import INIT_SCRIPT_NAME, init_script
+from airflow_nbjobs.core.kernels import choose_kernel
 from airflow_nbjobs.core.naming import JobLocation, RunKey, training_job_name
 from airflow_nbjobs.core.outputs import DeclaredOutputs, declare_outputs, prepare_outputs
 from airflow_nbjobs.core.parameters import (
@@ -74,12 +75,14 @@ class Surroundings:
 
     :param folders: where relative paths are looked up, in this order.
     :param region: None where none is configured anywhere.
+    :param kernels: those of the environment that will run the job; None where an image will, which cannot be looked into.
     """
 
     folders: Sequence[Path]
     region: str | None
     has_credentials: bool
     clients: AwsClients
+    kernels: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +150,9 @@ def prepare_job(
     problems += declared.problems
 
     content = _Content(arguments, where, problems)
-    kernel_name = arguments.get("kernel_name") or (content.notebook and notebooks.kernel_name(content.notebook))
+    kernel = choose_kernel(arguments, content.notebook, available=where.kernels)
+    kernel_name = kernel.name
+    problems += kernel.problems
     if content.notebook is not None and not kernel_name:
         problems.append(
             "kernel_name is not set and the notebook's metadata names no kernel; give kernel_name, e.g. 'python3'"
@@ -191,8 +196,8 @@ def prepare_job(
         notebook_origin=content.located.origin,
         notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
         input_sha256=input_digest(files) if not collisions else "",
-        warnings=(*parsed.warnings, *checked.warnings, *content.warnings),
-        notes=checked.notes,
+        warnings=(*parsed.warnings, *kernel.warnings, *checked.warnings, *content.warnings),
+        notes=(*kernel.notes, *checked.notes),
     )
     late = [
         *collisions,

@@ -143,6 +143,30 @@ def test_a_notebook_in_s3_brings_its_run_targets(prepare, clients):
     assert job.notebook_origin == "s3://code/nb/train.ipynb"
 
 
+# -- the kernel --------------------------------------------------------------------------------------------------------
+
+
+def test_the_kernel_that_studio_classic_saved_runs_as_the_kernel_of_the_jobs_image(prepare, tmp_path):
+    classic = (
+        "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:us-east-1:123456789012:image/sagemaker-data-science-310-v1"
+    )
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", kernel=classic))
+    job = prepare()
+    assert job.request(0)["Environment"]["SM_KERNEL_NAME"] == "python3"
+    assert len(job.notes) == 1
+    (tmp_path / "nb.ipynb").write_bytes(PLAIN)
+    assert prepare(kernel_name=classic).request(0)["Environment"]["SM_KERNEL_NAME"] == "python3"
+
+
+def test_a_kernel_that_the_image_hardly_has_is_warned_of_and_asked_for_all_the_same(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", kernel="conda_python3"))
+    job = prepare(image_uri="sagemaker-distribution:4-cpu")
+    assert job.request(0)["Environment"]["SM_KERNEL_NAME"] == "conda_python3"
+    (warning,) = job.warnings
+    assert "set kernel_name='python3'" in warning
+    assert prepare(image_uri="sagemaker-distribution:4-cpu", kernel_name="python3").warnings == ()
+
+
 # -- what is asked of AWS, and what the job is told --------------------------------------------------------------------
 
 
