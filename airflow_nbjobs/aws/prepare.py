@@ -33,6 +33,7 @@ from airflow_nbjobs.core.parameters import (
     prepare_parameters,
 )
 from airflow_nbjobs.core.spec import NotebookJobSpec, parse_spec
+from airflow_nbjobs.core.unattended import name_problem, unattended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,8 +164,10 @@ def prepare_job(
         problems += request_.extra_problems(parse.json_object(arguments.get("extra_request") or {}))
 
     checked: CheckedParameters | None = None
+    waiting: tuple[str, ...] = ()
     if content.notebook is not None and kernel_name:
         is_python = notebooks.is_python(content.notebook, str(kernel_name))
+        waiting = _check_unattended(content, problems, is_python=is_python)
         if declared.types and not is_python:
             problems.append(
                 f"outputs are variables of a Python notebook; kernel {kernel_name!r} runs another language: leave outputs out"
@@ -196,7 +199,7 @@ def prepare_job(
         notebook_origin=content.located.origin,
         notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
         input_sha256=input_digest(files) if not collisions else "",
-        warnings=(*parsed.warnings, *kernel.warnings, *checked.warnings, *content.warnings),
+        warnings=(*parsed.warnings, *kernel.warnings, *waiting, *checked.warnings, *content.warnings),
         notes=(*kernel.notes, *checked.notes),
     )
     late = [
@@ -214,6 +217,19 @@ def _refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:
     return NotebookJobConfigError(
         f"notebook job of '{label}' cannot run: {count} (nothing was uploaded or billed)", problems=problems
     )
+
+
+def _check_unattended(content: _Content, problems: list[str], *, is_python: bool) -> tuple[str, ...]:
+    """Add what can never work where nobody answers; returns what may not."""
+    if content.notebook is None or content.located is None:
+        return ()
+    if unusable := name_problem(content.located.name):
+        problems.append(unusable)
+    if not is_python:
+        return ()
+    found = unattended(content.notebook, content.located.name)
+    problems += found.problems
+    return found.warnings
 
 
 def _check_parameters(
