@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_nbjobs.local.batch_jobs import BatchJob, BatchOutcome
 from airflow_nbjobs.local.container import Failure, start_container
+from airflow_nbjobs.local.image import system_environment
 from airflow_nbjobs.local.jobs import IN_PROGRESS
 from airflow_nbjobs.local.logs import LogStream
 from airflow_nbjobs.local.overlay import activated, make_overlay, python_of
@@ -63,7 +64,7 @@ class Platform:
     def environment(self, work: WorkDir, requested: Mapping[str, str]) -> dict[str, str]:
         """Return all of a container's environment: the image's, the request's over it, the platform's over both."""
         home = self.home(work)
-        of_image = {"PATH": self.image.search_path, "HOME": home, "LANG": "C.UTF-8", "SHELL": "/bin/bash"}
+        of_image = system_environment(self.image.prefix, home)
         of_platform = {
             **self.facts.environment(),
             "AWS_REGION": self.facts.region,

@@ -56,7 +56,7 @@ class Image:
     :param site_folders: the environment's site-packages, in their order.
     :param site_packages: where a virtual environment of this interpreter has its own, relative to its folder.
     :param own_kernels: kernelspecs that name the environment's interpreter by its path, with ``python`` in its place.
-    :param aws_cli: the AWS CLI of this machine, where the search path does not lead to it.
+    :param aws_cli: the AWS CLI of who runs this, where the search path leads to none.
     """
 
     prefix: Path
@@ -124,6 +124,11 @@ def find_aws_cli(prefix: Path) -> Path | None:
     """Return the AWS CLI that a job finds: the image's, the system's, else that of the PATH of who runs this."""
     found = shutil.which("aws", path=_search_path(prefix)) or shutil.which("aws")
     return Path(found).absolute() if found else None
+
+
+def system_environment(prefix: Path, home: str) -> dict[str, str]:
+    """Return the variables that every container has of its image."""
+    return {"PATH": _search_path(prefix), "HOME": home, "LANG": "C.UTF-8", "SHELL": "/bin/bash"}
 
 
 def _search_path(prefix: Path) -> str:

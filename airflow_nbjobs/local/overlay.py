@@ -11,6 +11,7 @@ site-packages come first on ``sys.path``, then the image's, ``.pth`` files inclu
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def make_overlay(image: Image, home: Path) -> None:
         (bin_ / name).write_text(_PIP)
         (bin_ / name).chmod(0o755)
     if image.aws_cli is not None:
-        (bin_ / "aws").symlink_to(image.aws_cli)
+        (bin_ / "aws").write_text(f'#!/bin/sh\nexec {shlex.quote(str(image.aws_cli))} "$@"\n')
+        (bin_ / "aws").chmod(0o755)
     # site.PREFIXES, as documented, is where site looks for further site-packages: without the clear, in the base interpreter's.
     (site_packages / "_job_environment.pth").write_text(
         f"import site; site.PREFIXES.clear(); any(map(site.addsitedir, {list(image.site_folders)!r}))\n"
@@ -74,6 +76,7 @@ def activated(environment: Mapping[str, str], image: Image, home: str) -> dict[s
     jupyter = [environment.get("JUPYTER_PATH"), f"{folder}/share/jupyter", f"{image.prefix}/share/jupyter"]
     configuration = [environment.get("JUPYTER_CONFIG_PATH"), f"{image.prefix}/etc/jupyter"]
     return {
+        "UV_PYTHON": f"{folder}/bin/python",  # for `uv pip install --system`, too
         **environment,
         "PATH": ":".join(search_path),
         "VIRTUAL_ENV": folder,
