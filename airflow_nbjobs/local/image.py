@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ASK = """
-import importlib.util, json, os, site, sys, sysconfig
+import glob, importlib.util, json, os, site, sys, sysconfig
 driver = importlib.util.find_spec("sagemaker_headless_execution_driver")
+# Environments that uv makes have no pip, images have it; the interpreter brings one along.
+ensurepip = None if importlib.util.find_spec("pip") else importlib.util.find_spec("ensurepip")
+wheels = sorted(glob.glob(os.path.join(os.path.dirname(ensurepip.origin), "_bundled", "pip-*.whl"))) if ensurepip else []
 scheme = "venv" if "venv" in sysconfig.get_scheme_names() else "posix_prefix"
 print(json.dumps({
     "paths": [sys.prefix, sys.base_prefix, sys.base_exec_prefix, os.path.realpath(sys.executable), *filter(os.path.isabs, sys.path)],
@@ -30,6 +33,7 @@ print(json.dumps({
     "base_python": getattr(sys, "_base_executable", "") or os.path.realpath(sys.executable),
     "version": ".".join(map(str, sys.version_info[:3])),
     "site_folders": site.getsitepackages(),
+    "pip_wheel": wheels[-1] if wheels else "",
     "site_packages": sysconfig.get_path("purelib", scheme, {"base": "", "platbase": ""}).lstrip("/"),
 }))
 """
@@ -54,6 +58,7 @@ class Image:
     :param base_python: the interpreter that the environment was made of; the environment's own where it is no virtual one.
     :param version: of the interpreter, ``3.12.1``.
     :param site_folders: the environment's site-packages, in their order.
+    :param pip_wheel: the pip that the interpreter brings along, where the environment has none; empty otherwise.
     :param site_packages: where a virtual environment of this interpreter has its own, relative to its folder.
     :param own_kernels: kernelspecs that name the environment's interpreter by its path, with ``python`` in its place.
     :param aws_cli: the AWS CLI of who runs this, where the search path leads to none.
@@ -65,6 +70,7 @@ class Image:
     base_python: Path
     version: str
     site_folders: tuple[str, ...]
+    pip_wheel: str
     site_packages: str
     own_kernels: Mapping[str, Any]
     aws_cli: Path | None
@@ -114,6 +120,7 @@ def inspect_image(prefix: Path) -> Image:
         base_python=Path(found["base_python"]),
         version=found["version"],
         site_folders=tuple(found["site_folders"]),
+        pip_wheel=found["pip_wheel"],
         site_packages=found["site_packages"],
         own_kernels=_own_kernels(prefix),
         aws_cli=aws_cli if aws_cli and not shutil.which("aws", path=_search_path(prefix)) else None,

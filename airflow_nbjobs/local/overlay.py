@@ -52,7 +52,7 @@ def make_overlay(image: Image, home: Path) -> None:
         (bin_ / "aws").chmod(0o755)
     # site.PREFIXES, as documented, is where site looks for further site-packages: without the clear, in the base interpreter's.
     (site_packages / "_job_environment.pth").write_text(
-        f"import site; site.PREFIXES.clear(); any(map(site.addsitedir, {list(image.site_folders)!r}))\n"
+        f"import site; site.PREFIXES.clear(); any(map(site.addsitedir, {list(image.site_folders)!r}))\n{image.pip_wheel}\n"
     )
     for name, spec in image.own_kernels.items():
         kernel = folder / "share" / "jupyter" / "kernels" / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import sysconfig
 import uuid
@@ -18,7 +19,7 @@ from local_jobs import CHANNEL, Jobs, notebook, stream_text
 from wheels import wheel
 
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-from airflow_nbjobs.local.image import inspect_image
+from airflow_nbjobs.local.image import inspect_image, system_environment
 from airflow_nbjobs.local.overlay import FOLDER, activated, make_overlay
 
 if TYPE_CHECKING:
@@ -191,6 +192,23 @@ def test_the_images_files_of_paths_are_read_and_the_base_interpreters_packages_a
     assert len(paths) == 2
     assert FOLDER in paths[0]
     assert base not in paths
+
+
+def test_an_environment_without_pip_installs_with_the_interpreters_own(tmp_path: Path) -> None:
+    """``uv venv`` leaves pip out; images have it."""
+    venv.create(tmp_path / "image", with_pip=False, symlinks=True)
+    image = inspect_image(tmp_path / "image")
+    home = tmp_path / "home"
+    home.mkdir()
+    make_overlay(image, home)
+    (tmp_path / WHEEL).write_bytes(WHEEL_BODY)
+    environment = activated(system_environment(image.prefix, str(home)), image, str(home))
+    script = f"{INSTALL} ./{WHEEL} && {NAME}-cli && python -c 'import {NAME}; print({NAME}.__file__)'"
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[0] == "command 1.0", done.stderr
+    assert FOLDER in done.stdout.splitlines()[1]
 
 
 def test_a_kernel_that_names_the_images_interpreter_runs_in_the_jobs_own(own_jobs: Jobs) -> None:
