@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import time
 import uuid
 from pathlib import Path
@@ -142,9 +143,11 @@ def _parameter(text: str) -> tuple[str, Any]:
 def _own_run(notebook: str) -> Run:
     """Return an identity that no other run has: two runs of the command are two jobs."""
     unique = uuid.uuid4().hex
+    stem = Path(notebook).stem
     return Run(
         label=notebook,
-        readable=Path(notebook).stem,
+        # A job's name has Latin letters and digits only; a notebook's may have none.
+        readable=stem if re.search(r"[a-zA-Z0-9]", stem) else "notebook",
         key=RunKey(
             deployment="nbjobs run",
             dag_id="",

@@ -184,6 +184,14 @@ def test_it_plays_the_region_that_is_asked_for(tmp_path):
 
 
 @pytest.mark.local
+def test_a_name_without_a_latin_letter_runs(tmp_path):
+    (tmp_path / "日本.ipynb").write_bytes(notebook("x = 1"))
+    done = run_command("日本.ipynb", "--local", "--output", "x", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "x = 1\n"), done.stderr
+    assert (tmp_path / "日本.executed.ipynb").exists()
+
+
+@pytest.mark.local
 def test_studio_classics_kernel_runs(tmp_path):
     kernel = "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:us-east-1:123456789012:image/sagemaker-data-science-310-v1"
     (tmp_path / "report.ipynb").write_bytes(notebook("x = 'hello'", kernel=kernel))
