@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink, StudioLink
-from airflow_nbjobs.rendering import explained_dates
+from airflow_nbjobs.rendering import explained_dates, refuse_unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -233,6 +233,10 @@ class SageMakerNotebookJobOperator(BaseOperator):
         if description is not None:
             kwargs.setdefault("doc", description)
         super().__init__(**kwargs)
+        if parameters and not getattr(
+            self, "_BaseOperator__from_mapped", False
+        ):  # Airflow stores a mapped task's as text
+            refuse_unstorable(parameters, self.task_id)
         self.input_notebook = input_notebook
         self.image_uri = image_uri
         self.kernel_name = kernel_name
@@ -300,7 +304,9 @@ class SageMakerNotebookJobOperator(BaseOperator):
 
     def job_arguments(self) -> dict[str, Any]:
         """Return the rendered job arguments by name."""
+        rendered = getattr(self, "_rendered_parameters", None)
         return {name: getattr(self, name) for name in _JOB_ARGUMENTS} | {
+            "parameters": self.parameters if rendered is None else rendered.given(self.parameters),
             "outputs": self.outputs,
             "return_output": self.return_output,
         }
@@ -309,7 +315,20 @@ class SageMakerNotebookJobOperator(BaseOperator):
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
         with explained_dates(content, context):
-            return super().render_template(content, context, jinja_env, seen_oids)
+            render = super().render_template
+            if content is not self.parameters:
+                return render(content, context, jinja_env, seen_oids)
+            from airflow_nbjobs.parameters import render_parameters
+
+            self._rendered_parameters = render_parameters(
+                self,
+                content,
+                context=context,
+                environment=jinja_env or self.get_template_env(),
+                skip=seen_oids or set(),
+                render=lambda part: render(part, context, jinja_env, seen_oids),
+            )
+            return self._rendered_parameters.stored
 
     def execute(self, context: Context) -> dict[str, Any] | Any:
         """

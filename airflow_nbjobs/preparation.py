@@ -12,6 +12,7 @@ from airflow_nbjobs import context as task_context
 from airflow_nbjobs.aws.prepare import PreparedJob, Surroundings, prepare_job
 from airflow_nbjobs.core.arguments import seconds
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.parameters import plain
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> Prepare
     """
     hook = operator.hook
     settings = read_settings(hook.connection_extra)
-    arguments = settings.completed(operator.job_arguments())
+    arguments = settings.completed({name: plain(value) for name, value in operator.job_arguments().items()})
     _bound_runtime(arguments, operator, context)
     job = prepare_job(
         arguments,

@@ -1,11 +1,12 @@
 """
-A template of a date that the run does not have, in words.
+What a DAG file or a template asks for and Airflow cannot give, in words: a date that the run does not have, a number that JSON has not.
 
-Called while a task's fields are rendered; imported while DAGs are parsed: the standard library only at module level.
+Called while DAGs are parsed and while a task's fields are rendered: the standard library only at module level.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+_LEVELS = 60  # of lists and dicts: more than a parameter may have
 # Airflow leaves these out of the context of a run without a logical date.
 _DATES = r"(ds|ds_nodash|ts|ts_nodash|ts_nodash_with_tz|logical_date|data_interval_start|data_interval_end)"
 
@@ -56,3 +58,35 @@ def _missing_date(message: str, content: Any) -> str | None:
     if found is None and message.startswith("'None' has no attribute"):
         found = re.search(rf"\b{_DATES}\b", str(content))
     return found[1] if found else None
+
+
+def refuse_unstorable(parameters: Any, task_id: str) -> None:
+    """
+    Refuse nan and infinity in a DAG file's parameters.
+
+    Airflow writes them into the serialized DAG, which is JSON and has none: PostgreSQL refuses the DAG, and its import shows no error.
+
+    :raises NotebookJobConfigError: names the parameter.
+    """
+    path = _unstorable(parameters, "parameters", _LEVELS)
+    if path is None:
+        return
+    from airflow_nbjobs.core.errors import NotebookJobConfigError
+
+    where, value = path
+    raise NotebookJobConfigError(
+        f"task '{task_id}': {where} is {value}, which Airflow cannot store in a DAG; give the text '{value}': it arrives as a "
+        "float where the default or the annotation in the notebook's 'parameters' cell is a float"
+    )
+
+
+def _unstorable(value: Any, path: str, levels: int) -> tuple[str, float] | None:
+    if isinstance(value, float):
+        return None if math.isfinite(value) else (path, float(value))
+    if levels and isinstance(value, dict | list | tuple):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(item, float | dict | list | tuple):
+                found = _unstorable(item, f"{path}[{key!r}]", levels - 1)
+                if found is not None:
+                    return found
+    return None

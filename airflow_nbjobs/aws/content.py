@@ -55,7 +55,7 @@ class Content:
         self.others: list[StagedFile] = []
         self.staged_name = ""  # of the notebook, in the channel's folder
         self.subfolder = ""  # of the channel's folder, in which the notebook and what lies beside it are
-        self._targets: dict[str, notebooks.NotebookNode] = {}
+        self.targets: dict[str, notebooks.NotebookNode] = {}
         self._script: StagedFile | None = None
         self._read: dict[str, bytes | None] = {}
         self._gather(arguments)
@@ -156,7 +156,7 @@ class Content:
             )
             self._problems.extend(targets.problems)
             self.warnings += targets.warnings
-            self._targets = dict(targets.notebooks)
+            self.targets = dict(targets.notebooks)
             for name in (*targets.notebooks, *targets.files):
                 file = None if name in listed else self._find(name, located, listed)
                 if file is not None:
@@ -232,7 +232,7 @@ class Content:
                         self.others.append(StagedFile(place, file.body, file.origin))
 
     def _sources(self, located: Located) -> dict[str, notebooks.NotebookNode]:
-        return {} if self.notebook is None else {located.name: self.notebook, **self._targets}
+        return {} if self.notebook is None else {located.name: self.notebook, **self.targets}
 
     def _warn_of_machine_paths(self, located: Located) -> None:
         for name, source in self._sources(located).items():
@@ -305,7 +305,7 @@ class Content:
 
     def warn_of_unassigned(self, names: Iterable[str]) -> None:
         """Warn of declared outputs that no cell assigns in plain Python; ``%%capture``, ``exec`` and star imports assign as well, so no error."""
-        sources = [source for source in (self.notebook, *self._targets.values()) if source is not None]
+        sources = [source for source in (self.notebook, *self.targets.values()) if source is not None]
         if notebooks.assigns_invisibly(sources):
             return
         assigned = notebooks.assigned_names(sources)

@@ -7,7 +7,7 @@ Called by the operator and by ``nbjobs run``; reads the notebook's files, and as
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core import notebook as notebooks
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.init_script import INIT_SCRIPT_NAME, init_script
+from airflow_nbjobs.core.kernels import choose_kernel
 from airflow_nbjobs.core.naming import JobLocation, RunKey, training_job_name
 from airflow_nbjobs.core.outputs import DeclaredOutputs, declare_outputs
 from airflow_nbjobs.core.parameters import (
@@ -30,6 +31,7 @@ from airflow_nbjobs.core.parameters import (
     hyperparameter_strings,
 )
 from airflow_nbjobs.core.spec import NotebookJobSpec, parse_spec
+from airflow_nbjobs.core.unattended import name_problem, unattended
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,12 +72,14 @@ class Surroundings:
 
     :param folders: where relative paths are looked up, in this order.
     :param region: None where none is configured anywhere.
+    :param kernels: those of the environment that will run the job; None where an image will, which cannot be looked into.
     """
 
     folders: Sequence[Path]
     region: str | None
     has_credentials: bool
     clients: AwsClients
+    kernels: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +147,9 @@ def prepare_job(
     problems += declared.problems
 
     content = Content(arguments, folders=where.folders, objects=lambda: where.clients.objects, problems=problems)
-    kernel_name = arguments.get("kernel_name") or (content.notebook and notebooks.kernel_name(content.notebook))
+    kernel = choose_kernel(arguments, content.notebook, available=where.kernels)
+    kernel_name = kernel.name
+    problems += kernel.problems
     if content.notebook is not None and not kernel_name:
         problems.append(
             "kernel_name is not set and the notebook's metadata names no kernel; give kernel_name, e.g. 'python3'"
@@ -154,13 +160,15 @@ def prepare_job(
         problems += request_.extra_problems(parse.json_object(arguments.get("extra_request") or {}))
 
     checked: CheckedParameters | None = None
+    waiting: tuple[str, ...] = ()
     if content.notebook is not None and kernel_name:
         is_python = notebooks.is_python(content.notebook, str(kernel_name))
+        waiting = _check_unattended(content, problems, is_python=is_python)
         if declared.types and not is_python:
             problems.append(
                 f"outputs are variables of a Python notebook; kernel {kernel_name!r} runs another language: leave outputs out"
             )
-        checked = _check_parameters(arguments, content.notebook, str(kernel_name), problems)
+        checked = _check_parameters(arguments, content.notebook, str(kernel_name), problems, content.targets)
         content.warn_of_unassigned(declared.types)
         if run.has_interval and is_python:
             content.warn_of_clock()
@@ -192,8 +200,8 @@ def prepare_job(
         notebook_origin=content.located.origin,
         notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
         input_sha256=input_digest(files) if not collisions else "",
-        warnings=(*parsed.warnings, *checked.warnings, *content.warnings),
-        notes=checked.notes,
+        warnings=(*parsed.warnings, *kernel.warnings, *waiting, *checked.warnings, *content.warnings),
+        notes=(*kernel.notes, *checked.notes),
     )
     late = [
         *collisions,
@@ -212,8 +220,25 @@ def _refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:
     )
 
 
+def _check_unattended(content: Content, problems: list[str], *, is_python: bool) -> tuple[str, ...]:
+    """Add what can never work where nobody answers; returns what may not."""
+    if content.notebook is None or content.located is None:
+        return ()
+    if unusable := name_problem(content.located.name):
+        problems.append(unusable)
+    if not is_python:
+        return ()
+    found = unattended(content.notebook, content.located.name)
+    problems += found.problems
+    return found.warnings
+
+
 def _check_parameters(
-    arguments: Mapping[str, Any], notebook: notebooks.NotebookNode, kernel_name: str, problems: list[str]
+    arguments: Mapping[str, Any],
+    notebook: notebooks.NotebookNode,
+    kernel_name: str,
+    problems: list[str],
+    runs: Mapping[str, notebooks.NotebookNode],
 ) -> CheckedParameters | None:
     given = arguments.get("parameters") or {}
     if not isinstance(given, Mapping):
@@ -224,7 +249,7 @@ def _check_parameters(
         problems.append(f"unknown_parameters must be 'error' or 'warn', not {unknown!r}")
         return None
     checked = check_parameters(
-        notebook, given, kernel_name=kernel_name, unknown="warn" if unknown == "warn" else "error"
+        notebook, given, kernel_name=kernel_name, unknown="warn" if unknown == "warn" else "error", runs=runs
     )
     problems += checked.problems
     return checked

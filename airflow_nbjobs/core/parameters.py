@@ -6,7 +6,6 @@ Called by ``core.spec`` and the staging. Must never import airflow or boto3.
 
 from __future__ import annotations
 
-import ast
 import copy
 import difflib
 import json
@@ -16,12 +15,15 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from airflow_nbjobs.core.conversion import Spelled, fit, short
+from airflow_nbjobs.core.dataflow import Flow, Place, follow
+from airflow_nbjobs.core.declaration import Declaration, read_declaration, untagged
 from airflow_nbjobs.core.literals import literal
 from airflow_nbjobs.core.notebook import MARK, code_cell, is_python, mark_of, tagged_index
-from airflow_nbjobs.core.source import assigns_dynamically, bound_names, parse_python, source_of, split_cell
+from airflow_nbjobs.core.source import bound_names, parse_python, source_of, split_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from nbformat import NotebookNode
 
@@ -59,16 +61,7 @@ class CheckedParameters:
     values: dict[str, object]  # only the valid ones
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
-    notes: tuple[str, ...]  # for the task's log: strings that were read as numbers
-
-
-@dataclass(frozen=True, slots=True)
-class _Declaration:
-    """What the ``parameters`` cell says."""
-
-    types: dict[str, type | None]  # None: defined, but of no type that a string is read as
-    is_complete: bool  # False: names may be defined that cannot be seen
-    doubt: str  # why, for the warning
+    notes: tuple[str, ...]  # for the task's log: texts that were converted
 
 
 def check_parameters(
@@ -77,91 +70,183 @@ def check_parameters(
     *,
     kernel_name: str,
     unknown: Literal["error", "warn"],
+    runs: Mapping[str, NotebookNode] | None = None,
 ) -> CheckedParameters:
     """
-    Check parameters against the service's limits and the notebook's ``parameters`` cell; collects all problems.
+    Check parameters against the service's limits and the notebook's own code; collects all problems.
 
     Values are str, int, float (nan and infinity too), bool, None, and lists and dicts (str keys) of them, by exact type: a
-    tuple would arrive as a list and a numpy float64 as a float, so both are errors. A string for a parameter whose
-    annotation or default is int, float or bool is read as one, since Jinja renders to strings: ``"5"`` for an int, ``"0.1"``
-    for a float, ``"true"`` or ``"True"`` for a bool. What is not exactly one, as ``"5.0"`` for an int, is an error.
+    tuple would arrive as a list and a numpy float64 as a float, so both are errors. A text for a parameter of another type, by
+    its annotation or its default, is converted where that is exact, since Jinja renders to texts: ``"5"`` for an int, ``"0.1"``
+    for a float, ``"true"`` or ``"True"`` for a bool, ``"['a']"`` for a list. What is not exact, as ``"5.0"`` for an int, is an
+    error. Of a value that is ``Spelled`` the parameter's type decides whether its text is taken.
+
+    A value that the notebook's own code assigns over before anything reads it is an error where no cell is tagged, and else a
+    warning, as is what the ``parameters`` cell makes of a default.
 
     Kernels other than Python take strings only, which travel as hyperparameters; their cells are not read.
 
     :param unknown: whether a name that the ``parameters`` cell does not define is a problem or a warning. It is a
         warning anyway where that cell is absent or hides what it defines.
+    :param runs: notebooks that it executes with ``%run``, by relative name.
     """
-    values: dict[str, object] = {}
-    problems: list[str] = []
-    warnings: list[str] = []
-    notes: list[str] = []
     python = is_python(nb, kernel_name)
-    declaration = _declaration(nb) if python else _Declaration({}, is_complete=False, doubt="")
+    declaration = read_declaration(nb) if python else None
+    found = _Findings(kernel_name, declaration, follow(nb, list(parameters), runs) if python else Flow(), unknown)
     if len(parameters) > PARAMETER_COUNT_LIMIT:
-        problems.append(f"{len(parameters)} parameters; a notebook job takes at most {PARAMETER_COUNT_LIMIT}")
-    seen: dict[str, str] = {}
+        found.problems.append(f"{len(parameters)} parameters; a notebook job takes at most {PARAMETER_COUNT_LIMIT}")
     for name, value in parameters.items():
-        found = [*_name_problems(name, python=python)]
-        same = seen.setdefault(unicodedata.normalize("NFKC", str(name)), str(name))
+        found.add(name, value)
+    if python:
+        found.tell_flow(nb)
+        found.warnings += _stale_injection(nb, parameters)
+    return CheckedParameters(found.values, tuple(found.problems), tuple(found.warnings), tuple(found.notes))
+
+
+class _Findings:
+    """
+    The parameters checked so far.
+
+    :param declaration: None: the kernel is none of Python's.
+    """
+
+    def __init__(
+        self, kernel_name: str, declaration: Declaration | None, flow: Flow, unknown: Literal["error", "warn"]
+    ) -> None:
+        self.values: dict[str, object] = {}
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+        self._kernel_name = kernel_name
+        self._declaration = declaration
+        self._flow = flow
+        self._unknown = unknown
+        self._seen: dict[str, str] = {}
+
+    def add(self, name: str, value: object) -> None:
+        declaration = self._declaration
+        found = [*_name_problems(name, python=declaration is not None)]
+        same = self._seen.setdefault(unicodedata.normalize("NFKC", str(name)), str(name))
         if same != str(name):
             found.append(f"parameters {same!r} and {name!r} are one and the same name to Python")
-        found += _value_problems(value, f"parameters[{name!r}]", PARAMETER_DEPTH_LIMIT)
+        path = f"parameters[{name!r}]"
+        deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
+        if deep is None and not found:
+            value = self._fitted(name, value, declaration)
+            deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
+        found += [deep] if deep is not None else _value_problems(value, path)
         if found:
-            problems += found
-            continue
-        if python:
-            if name not in declaration.types:
-                text = _unknown_name(name, declaration)
-                (problems if unknown == "error" and declaration.is_complete else warnings).append(text)
-            value, problem, note = _read_string(name, value, declaration.types.get(name))  # noqa: PLW2901 what arrives
-            problems += filter(None, [problem])
-            notes += filter(None, [note])
-        else:
-            problems += _other_language_problems(name, value, kernel_name)
+            self.problems += found
+            return
+        if declaration is None:
+            self.problems += _other_language_problems(name, value, self._kernel_name)
+        elif name not in declaration.kinds and (declaration.has_cell or name not in self._flow.overwritten):
+            is_certain = self._unknown == "error" and declaration.is_complete
+            (self.problems if is_certain else self.warnings).append(_unknown_name(name, declaration))
         if isinstance(value, str) and value != value.strip():
-            warnings.append(
-                f"parameter '{name}': the text {_short(value)} begins or ends with blanks; it is passed as it is"
+            self.warnings.append(
+                f"parameter '{name}': the text {short(value)} begins or ends with blanks; it is passed as it is"
             )
-        values[name] = value
-    if python:
-        warnings += _stale_injection(nb, parameters)
-    return CheckedParameters(values, tuple(problems), tuple(warnings), tuple(notes))
+        self.values[name] = value
+
+    def _fitted(self, name: str, value: object, declaration: Declaration | None) -> object:
+        if declaration is None:  # another kernel, to which all values are texts
+            return value.text if isinstance(value, Spelled) and value.text is not None else value
+        said_by = "annotation" if name in declaration.annotated else "default"
+        fitted = fit(value, declaration.kinds.get(name), said_by=said_by)
+        self.problems += [f"parameter '{name}': {text}" for text in fitted.problems]
+        if name in declaration.kinds or not declaration.is_complete:
+            self.warnings += [f"parameter '{name}': {text}" for text in fitted.warnings]
+        self.notes += [f"parameter '{name}': {text}" for text in fitted.notes]
+        return fitted.value
+
+    def tell_flow(self, nb: NotebookNode) -> None:
+        """Say which values the notebook's own code does not let through."""
+        flow = self._flow
+        anew = dict(flow.reassigned)
+        if self._declaration is None or self._declaration.has_cell:
+            anew = flow.overwritten | anew
+        else:
+            (self.problems if self._unknown == "error" else self.warnings).extend(_lost(nb, flow.overwritten))
+            self.warnings += [
+                f"parameter '{name}' may be assigned over in {place}; {untagged(nb)}"
+                for name, place in flow.conditional.items()
+            ]
+        self.warnings += [
+            f"parameter '{name}' is assigned anew in {place}; from there on the value given is not used"
+            for name, place in anew.items()
+        ]
+        self.warnings += [
+            f"parameter {_names(place.of)}: {place.shown} is made of its default in {place}; that runs before the value given is "
+            f"there, so {place.shown} does not follow it: move that line into a later cell"
+            + (f", or give '{place.shown}' as well" if place.shown.isidentifier() else "")
+            for place in flow.derived
+        ]
+
+
+def _lost(nb: NotebookNode, places: Mapping[str, Place]) -> list[str]:
+    if not places:
+        return []
+    listed = "; ".join(f"'{name}' in {place}" for name, place in places.items())
+    cells = list(dict.fromkeys(place.cell for place in places.values()))
+    advice = f"tag cell {cells[0]} with 'parameters'"
+    if len(cells) > 1:
+        advice += ", and move the other assignments into it"
+    what = "parameter" if len(places) == 1 else "parameters"
+    said = f"{what} {_names(places)} would not reach the notebook, which assigns over what is given: {listed}"
+    return [f"{said}. {_capital(untagged(nb))}; {advice}: in JupyterLab the property inspector, 'Cell Tags'"]
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _name_problems(name: object, *, python: bool) -> list[str]:
     if not isinstance(name, str):
         return [f"parameter name {name!r} is of type {type(name).__name__}, not text"]
     if len(name) > PARAMETER_NAME_LIMIT:
-        return [f"parameter name {_short(name)} has {len(name)} characters; the limit is {PARAMETER_NAME_LIMIT}"]
+        return [f"parameter name {short(name)} has {len(name)} characters; the limit is {PARAMETER_NAME_LIMIT}"]
     if not python:
         is_name = _OTHER_LANGUAGES_NAME.fullmatch(name) is not None
     else:
         # Papermill writes the name into a cell unchecked; "__builtins__ = …" would take down the whole notebook.
         is_name = name.isidentifier() and not keyword.iskeyword(name) and not re.fullmatch(r"__\w*__", name)
-    return [] if is_name else [f"parameter name {_short(name)} is not a variable's name"]
+    return [] if is_name else [f"parameter name {short(name)} is not a variable's name"]
 
 
-def _value_problems(value: object, path: str, depth: int) -> list[str]:
+def _depth_problem(value: object, path: str, levels: int) -> str | None:
+    """Return the first place that is nested too deep: a value may contain itself."""
+    if not isinstance(value, list | dict):
+        return None
+    if levels == 0:
+        return f"{_short_path(path)} is nested more than {PARAMETER_DEPTH_LIMIT} levels deep"
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        found = _depth_problem(item, f"{path}[{short(key)}]", levels - 1)
+        if found is not None:
+            return found
+    return None
+
+
+def _value_problems(value: object, path: str) -> list[str]:
     """Problems of one value, each with the path to the part that has it."""
     kind = type(value)
-    if kind in {str, int, float, bool, type(None)}:
+    if kind in {str, int, float, bool, type(None), Spelled}:
         return []
     if kind is list or kind is dict:
-        if depth == 0:
-            return [f"{_short_path(path)} is nested more than {PARAMETER_DEPTH_LIMIT} levels deep"]
         assert isinstance(value, list | dict)  # noqa: S101 narrows the exact type for mypy
         if isinstance(value, list):
-            return [p for index, item in enumerate(value) for p in _value_problems(item, f"{path}[{index}]", depth - 1)]
+            return [p for index, item in enumerate(value) for p in _value_problems(item, f"{path}[{index}]")]
         keys = [
-            f"{_short_path(path)} has the key {_short(key)} of type {_type_name(key)}; keys must be str"
+            f"{_short_path(path)} has the key {short(key)} of type {_type_name(key)}; keys must be str"
             for key in value
             if type(key) is not str
         ]
         return keys + [
-            p
-            for key, item in value.items()
-            if type(key) is str
-            for p in _value_problems(item, f"{path}[{key!r}]", depth - 1)
+            p for key, item in value.items() if type(key) is str for p in _value_problems(item, f"{path}[{key!r}]")
         ]
     if kind.__module__.split(".")[0] == "numpy" and hasattr(value, "item") and kind.__name__ != "ndarray":
         hint = "give a Python value: .item()"
@@ -179,121 +264,17 @@ def _short_path(path: str) -> str:
     return path if len(path) <= 200 else path[:100] + "…" + path[-100:]
 
 
-def _short(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an int of more than 4,300 digits
-        text = f"a {type(value).__name__} of thousands of digits"
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
-def _declaration(nb: NotebookNode) -> _Declaration:
-    index = tagged_index(nb, "parameters")
-    if index is None or nb.cells[index].get("cell_type") != "code":
-        return _Declaration({}, is_complete=False, doubt="the notebook has no cell tagged 'parameters'")
-    cell = split_cell(source_of(nb.cells[index]))
-    tree = parse_python(cell.python)
-    if tree is None:
-        return _Declaration({}, is_complete=False, doubt="the 'parameters' cell is not plain Python")
-    types: dict[str, type | None] = dict.fromkeys(bound_names(tree))
-    for statement in tree.body:
-        match statement:
-            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=default):
-                types[name] = _annotated_type(annotation)
-                if types[name] is None and default is not None and not _is_str_annotation(annotation):
-                    types[name] = _default_type(default)
-            case ast.Assign(targets=targets, value=default):
-                types.update({target.id: _default_type(default) for target in targets if isinstance(target, ast.Name)})
-            case _:
-                pass
-    is_complete = not assigns_dynamically(tree) and cell.cell_magic is None
-    return _Declaration(
-        types, is_complete, "" if is_complete else "the 'parameters' cell may assign names that cannot be seen"
-    )
-
-
-_READ_AS: dict[str, type] = {"int": int, "float": float, "bool": bool}
-
-
-def _annotated_type(annotation: ast.expr) -> type | None:
-    """int, float or bool, also as text, ``Optional[…]`` and ``… | None``; None for any other annotation."""
-    match annotation:
-        case ast.Name(id=name):
-            return _READ_AS.get(name)
-        case ast.Constant(value=str(text)):
-            tree = parse_python(text)
-            if tree is not None and len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
-                return _annotated_type(tree.body[0].value)
-        case ast.Subscript(value=ast.Name(id="Optional") | ast.Attribute(attr="Optional"), slice=inner):
-            return _annotated_type(inner)
-        case (
-            ast.BinOp(left=inner, op=ast.BitOr(), right=ast.Constant(value=None))
-            | ast.BinOp(left=ast.Constant(value=None), op=ast.BitOr(), right=inner)
-        ):
-            return _annotated_type(inner)
-        case _:
-            pass
-    return None
-
-
-def _is_str_annotation(annotation: ast.expr) -> bool:
-    return any(
-        (isinstance(node, ast.Name) and node.id in {"str", "Any"})
-        or (isinstance(node, ast.Constant) and isinstance(node.value, str) and "str" in node.value)
-        for node in ast.walk(annotation)
-    )
-
-
-def _default_type(default: ast.expr) -> type | None:
-    if isinstance(default, ast.UnaryOp) and isinstance(default.op, ast.USub | ast.UAdd):
-        default = default.operand
-    if not isinstance(default, ast.Constant):
-        return None
-    return _READ_AS.get(type(default.value).__name__)
-
-
-def _unknown_name(name: str, declaration: _Declaration) -> str:
+def _unknown_name(name: str, declaration: Declaration) -> str:
     if declaration.doubt:
         return f"parameter '{name}' is not seen in the notebook: {declaration.doubt}"
-    close = difflib.get_close_matches(name, declaration.types, n=1)
+    close = difflib.get_close_matches(name, declaration.kinds, n=1)
     if close:
         hint = f"did you mean '{close[0]}'?"
-    elif declaration.types:
-        hint = f"it defines: {', '.join(declaration.types)}"
+    elif declaration.kinds:
+        hint = f"it defines: {', '.join(declaration.kinds)}"
     else:
         hint = "it defines none"
     return f"parameter '{name}' is not defined in the notebook's 'parameters' cell; {hint}"
-
-
-def _read_string(name: str, value: object, declared: type | None) -> tuple[object, str | None, str | None]:
-    """The value that the notebook gets, a problem, and a note for the log."""
-    if not isinstance(value, str) or declared is None:
-        return value, None, None
-    result = _exactly(value, declared)
-    if result is None:
-        return (
-            value,
-            f"parameter '{name}': the text {_short(value)} is not exactly {_A[declared]}, as its default says",
-            None,
-        )
-    return (
-        result,
-        None,
-        f"parameter '{name}': the text {_short(value)} is passed as {_A[declared]}, as its default says",
-    )
-
-
-_A = {int: "an int", float: "a float", bool: "a bool"}
-_FLOAT = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|NaN|inf|Infinity)", re.ASCII)
-
-
-def _exactly(text: str, declared: type) -> int | float | bool | None:
-    if declared is bool:
-        return {"true": True, "True": True, "false": False, "False": False}.get(text)
-    if declared is int:
-        # The limit is that of int(): past 4,300 digits it refuses.
-        return int(text) if re.fullmatch(r"[+-]?\d{1,4300}", text, re.ASCII) else None
-    return float(text) if _FLOAT.fullmatch(text) else None
 
 
 def _other_language_problems(name: str, value: object, kernel_name: str) -> list[str]:

@@ -143,6 +143,82 @@ def test_a_notebook_in_s3_brings_its_run_targets(prepare, clients):
     assert job.notebook_origin == "s3://code/nb/train.ipynb"
 
 
+# -- what nobody answers -----------------------------------------------------------------------------------------------
+
+
+def test_a_cell_that_waits_for_an_answer_is_an_error_beside_the_others(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", "name = input('Name? ')"))
+    problems = refused(role=None)
+    assert len(problems) == 2
+    assert any("cell 2 line 1 of 'nb.ipynb' waits for an answer (input())" in problem for problem in problems)
+
+
+def test_one_that_a_job_may_come_to_is_a_warning(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", "if not x:\n    x = input('x? ')"))
+    (warning,) = prepare().warnings
+    assert "cell 2 line 2 of 'nb.ipynb'" in warning
+
+
+def test_another_language_is_not_read_as_python(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = input()", kernel="ir", language="R"))
+    assert prepare().warnings == ()
+
+
+@pytest.mark.parametrize("name", ["-name.ipynb", "--help.ipynb", "-.ipynb", "----.ipynb"])
+def test_a_name_that_papermill_takes_for_its_standard_input_is_an_error(refused, tmp_path, name):
+    (tmp_path / name).write_bytes(PLAIN)
+    (problem,) = refused(input_notebook=f"./{name}")
+    assert problem == (
+        f"input_notebook: '{name}' begins with a hyphen, which the driver's papermill takes for its standard input; rename it"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "it's.ipynb",
+        'a "b".ipynb',
+        " a  b.ipynb",
+        "$HOME.ipynb",
+        "`id`.ipynb",
+        "a\nb.ipynb",
+        "100%.ipynb",
+        "日本.ipynb",
+        "a...ipynb",
+        ".ipynb",
+        "a-.ipynb",
+        "a:b.ipynb",
+    ],
+)
+def test_a_name_that_the_driver_opens_stays_allowed(prepare, tmp_path, name):
+    (tmp_path / name).write_bytes(PLAIN)
+    assert prepare(input_notebook=name).staged.notebook == name
+
+
+# -- the kernel --------------------------------------------------------------------------------------------------------
+
+
+def test_the_kernel_that_studio_classic_saved_runs_as_the_kernel_of_the_jobs_image(prepare, tmp_path):
+    classic = (
+        "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:us-east-1:123456789012:image/sagemaker-data-science-310-v1"
+    )
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", kernel=classic))
+    job = prepare()
+    assert job.request(0)["Environment"]["SM_KERNEL_NAME"] == "python3"
+    assert len(job.notes) == 1
+    (tmp_path / "nb.ipynb").write_bytes(PLAIN)
+    assert prepare(kernel_name=classic).request(0)["Environment"]["SM_KERNEL_NAME"] == "python3"
+
+
+def test_a_kernel_that_the_image_hardly_has_is_warned_of_and_asked_for_all_the_same(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", kernel="conda_python3"))
+    job = prepare(image_uri="sagemaker-distribution:4-cpu")
+    assert job.request(0)["Environment"]["SM_KERNEL_NAME"] == "conda_python3"
+    (warning,) = job.warnings
+    assert "set kernel_name='python3'" in warning
+    assert prepare(image_uri="sagemaker-distribution:4-cpu", kernel_name="python3").warnings == ()
+
+
 # -- what is asked of AWS, and what the job is told --------------------------------------------------------------------
 
 

@@ -73,7 +73,7 @@ def test_rendered_strings_are_read_as_the_default_or_annotation_says(name, text,
             ("shuffle", "yes"),
             ("shuffle", "TRUE"),
             ("shuffle", "1"),
-            ("n", "None"),
+            ("n", "none"),
         ],
     ],
 )
@@ -86,7 +86,7 @@ def test_a_string_that_is_not_exactly_the_declared_type_is_a_problem(name, text)
 def test_strings_for_strings_and_for_unknown_types_stay_strings():
     values = {"day": "5", "limit": "5"}
     assert check(values).values == values
-    nb = notebook_of("a: str = 5\nb: list[int] = None\nc = 1 + 1\nd: Any = 3")
+    nb = notebook_of("a: str = 5\nb: bytes = None\nc = f()\nd: Any = 3")
     values = dict.fromkeys("abcd", "7")
     assert check(values, nb).values == values
 
@@ -147,6 +147,13 @@ def test_two_spellings_of_one_name_are_a_problem():
     assert "one and the same name" in " ".join(check({"ﬁt": 1, "fit": 2}, notebook_of("fit = 0")).problems)
 
 
+def test_a_value_that_contains_itself_many_times_is_judged_at_once():
+    cyclic = []
+    cyclic += [cyclic] * 9
+    [problem] = check({"limit": cyclic}).problems
+    assert "nested more than 50 levels deep" in problem
+
+
 def test_an_unknown_name_is_a_problem_with_the_nearest_known_one():
     assert check({"row": 1}).problems == (
         "parameter 'row' is not defined in the notebook's 'parameters' cell; did you mean 'rows'?",
@@ -166,6 +173,7 @@ def test_an_unknown_name_is_a_warning_where_asked_and_still_passed():
     ("nb", "said"),
     [
         (notebook_of("x = 1", tags=()), "no cell tagged 'parameters'"),
+        (notebook_of("x = 1", tags=("Parameters",)), "cell 1 is tagged 'Parameters', which counts for nothing"),
         (notebook_of("this is no Python"), "not plain Python"),
         (notebook_of("from defaults import *"), "cannot be seen"),
         (notebook_of("%%capture\nx = 1"), "cannot be seen"),

@@ -1,0 +1,249 @@
+"""Values that the notebook's own code does not let through, and what it makes before they are there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_nbjobs.core.declaration import read_declaration
+from airflow_nbjobs.core.notebook import code_cell, parse_notebook
+from airflow_nbjobs.core.parameters import check_parameters
+
+TAGGED = ("parameters",)
+
+
+def notebook_of(*cells):
+    """A notebook of code cells, each a source or (source, tag, …); a dict is a cell as it is."""
+    made = []
+    for cell in cells:
+        source, *tags = (cell,) if isinstance(cell, str) else cell if isinstance(cell, tuple) else ("",)
+        made.append(cell if isinstance(cell, dict) else code_cell(source, {"tags": tags} if tags else {}))
+    metadata = {"kernelspec": {"name": "python3"}}
+    text = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": made})
+    return parse_notebook(text, source="nb.ipynb")
+
+
+def check(*cells, unknown="error", **given):
+    return check_parameters(notebook_of(*cells), given, kernel_name="python3", unknown=unknown)
+
+
+def markdown(text, *tags):
+    return {"cell_type": "markdown", "id": "m", "metadata": {"tags": list(tags)}, "source": text}
+
+
+# -- no cell is tagged --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cells", "place"),
+    [
+        (["x = 1", "answer = x + 1"], "cell 1, line 1: x = 1"),
+        ([markdown("# Title"), "import os", "y = 2\nx, z = 1, 2"], "cell 3, line 2: x, z = 1, 2"),
+        (["with open('f') as f:\n    x = 1"], "cell 1, line 2: x = 1"),
+        (["x: int = 5"], "cell 1, line 1: x: int = 5"),
+        (["(x := 5)"], "cell 1, line 1: (x := 5)"),
+        (["y = x = 5"], "cell 1, line 1"),
+        (["def f():\n    return x", "x = 5"], "cell 2, line 1: x = 5"),
+        (["from config import x"], "cell 1, line 1"),
+        (["%matplotlib inline\nx = 1"], "cell 1, line 2: x = 1"),
+    ],
+)
+def test_an_assignment_that_would_win_is_a_problem_that_says_which_cell_to_tag(cells, place):
+    checked = check(*cells, x=5)
+    [problem] = checked.problems
+    assert "parameter 'x' would not reach the notebook" in problem
+    assert place in problem
+    assert f"tag {place.split(',')[0]} with 'parameters'" in problem
+    assert checked.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "tag", ["Parameters", "PARAMETERS", "parameter", "params", "param", " parameters ", "paramters"]
+)
+def test_a_tag_that_is_none_is_named(tag):
+    [problem] = check("import os", ("x = 1", tag), x=5).problems
+    assert f"cell 2 is tagged {tag!r}, which counts for nothing: the tag is 'parameters'" in problem
+    assert "tag cell 2 with 'parameters'" in problem
+
+
+def test_a_tag_on_another_kind_of_cell_is_named():
+    [problem] = check(markdown("# Parameters", "parameters"), "x = 1", x=5).problems
+    assert "Cell 1, tagged 'parameters', is a markdown cell and no code cell" in problem
+    assert "tag cell 2" in problem
+
+
+def test_all_names_that_would_be_lost_are_one_problem():
+    [problem] = check("x = 1", "y = 'b'", x=5, y="c").problems
+    assert "'x' in cell 1, line 1: x = 1; 'y' in cell 2, line 1: y = 'b'" in problem
+    assert "move the other assignments into it" in problem
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("x = x or 5", "x = int(x)", "x += 1", "x = globals().get('x', 1)", "x = x if 'x' in globals() else 4"),
+        *("try:\n    x\nexcept NameError:\n    x = 1", "if 'x' not in globals():\n    x = 1", "print(x)"),
+        *("def f():\n    x = 5", "[x for x in range(3)]", "class C:\n    x = 1", "f = lambda x: x"),
+    ],
+)
+def test_code_that_reads_what_is_given_is_no_problem(source):
+    checked = check(source, x=5)
+    assert checked.problems == ()
+    assert ["is not seen in the notebook" in warning for warning in checked.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["if prod:\n    x = 1"], "may be assigned over in cell 1, line 2"),
+        (["print(x)", "x = 1"], "is assigned anew in cell 2, line 1"),
+        (["%%bash\necho {x}", "x = 1"], "is assigned anew in cell 2, line 1"),
+        (["for x in range(3):\n    pass"], "is assigned anew in cell 1, line 1"),
+    ],
+)
+def test_an_assignment_that_may_win_is_a_warning(cells, said):
+    checked = check(*cells, x=5)
+    assert checked.problems == ()
+    assert said in " ".join(checked.warnings)
+
+
+def test_a_dictionary_for_many_notebooks_may_hold_what_one_of_them_assigns():
+    checked = check("x = 1", x=5, unknown="warn")
+    assert checked.problems == ()
+    assert "would not reach the notebook" in checked.warnings[0]
+
+
+# -- assigned anew after the tagged cell ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        *[("x = 5", 1), ("import os\nx, y = 1, 2", 2), ("print(x)\nx = 5", 2), ("x: str = 'a'", 1), ("x = y = 3", 1)],
+        *[("with a as b:\n    x = 3", 2), ("for x in y:\n    pass", 1), ("y = 3\nx = y", 2), ("from c import x", 1)],
+    ],
+)
+def test_a_value_that_is_assigned_over_later_is_a_warning_that_names_cell_and_line(source, line):
+    checked = check(("x = 1", *TAGGED), "import os", source, x=7)
+    assert checked.problems == ()
+    [warning] = checked.warnings
+    assert warning.startswith(f"parameter 'x' is assigned anew in cell 3, line {line}: ")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("x = x or 5", "x = int(x)", "x += 1", "if a:\n    x = 5", "y = x * 2\nx = y", "x['a'] = 1", "del x"),
+        *("def f():\n    return x\nx = f()", "x = clean(given=x)", "a = f'{x}'\nx = a.strip()", "x = eval('x')"),
+        *(
+            "x, y = x * 2, 3",
+            "print(x)\nfor x in y:\n    pass",
+            "def f():\n    x = 5",
+            "[x for x in y]",
+            "%run other.ipynb",
+        ),
+        "x = [n for n in x]",
+    ],
+)
+def test_an_assignment_that_reads_the_value_given_is_no_warning(source):
+    assert check(("x = 1", *TAGGED), source, x=7).warnings == ()
+
+
+def test_a_second_cell_with_the_tag_wins_over_what_is_given():
+    checked = check(("x = 1", *TAGGED), ("x = 2", *TAGGED), x=7)
+    assert "is assigned anew in cell 2" in checked.warnings[0]
+
+
+def test_the_cell_of_an_earlier_run_is_replaced_and_no_assignment():
+    assert check(("x = 1", *TAGGED), ("x = 2", "injected-parameters"), "print(x)", x=7).warnings == ()
+
+
+def test_a_notebook_that_is_run_may_assign_over_what_is_given():
+    runs = {"defaults.ipynb": notebook_of("import os", "%run ./more.ipynb"), "more.ipynb": notebook_of("y = 1\nx = 1")}
+    nb = notebook_of(("x = 1", *TAGGED), "print(1)\n%run ./defaults.ipynb")
+    [warning] = check_parameters(nb, {"x": 5}, kernel_name="python3", unknown="error", runs=runs).warnings
+    assert warning.startswith(
+        "parameter 'x' is assigned anew in cell 2, line 2: %run ./defaults.ipynb, whose cell 1 says x = 1"
+    )
+    harmless = {"defaults.ipynb": notebook_of("x = x or 1\n%run defaults.ipynb")}
+    assert check_parameters(nb, {"x": 5}, kernel_name="python3", unknown="error", runs=harmless).warnings == ()
+    untagged = check_parameters(
+        notebook_of("%run defaults.ipynb"), {"x": 5}, kernel_name="python3", unknown="error", runs=runs
+    )
+    assert untagged.problems == ()
+    assert "is assigned anew in cell 1, line 1" in " ".join(untagged.warnings)
+
+
+# -- made of a default -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "line"),
+    [
+        *[("p = f's3://{x}'", "p", 2), ("p = g(x)", "p", 2), ("p = [x for _ in y]", "p", 2), ("p = x.year", "p", 2)],
+        *[("p = {'k': x}", "p", 2), ("p = x['a']", "p", 2), ("p = '%s' % x", "p", 2), ("p: str = str(x)", "p", 2)],
+        *[
+            ("p = y if x else z", "p", 2),
+            ("p = 1\np += x", "p", 3),
+            ("(p := x)", "p", 2),
+            ("def p(a=x):\n    pass", "p", 2),
+        ],
+        *[
+            ("def h():\n    return x\np = h()", "p", 4),
+            ("class C:\n    p = x", "C", 2),
+            ("l = []\nl.append(x)", "l", 3),
+        ],
+        *[("import os\nos.environ['X'] = str(x)", "os.environ['X']", 3), ("c = {}\nc['a'] = x", "c['a']", 3)],
+        *[
+            ("if x > 1:\n    p = 'a'", "p", 3),
+            ("with open(x) as f:\n    p = f.read()", "p", 3),
+            ("a, p = 1, x", "p", 2),
+        ],
+    ],
+)
+def test_what_the_parameters_cell_makes_of_a_default_is_a_warning(source, shown, line):
+    checked = check((f"x = 1\n{source}", *TAGGED), "print(1)", x=7)
+    assert checked.problems == ()
+    [warning] = checked.warnings
+    assert warning.startswith(f"parameter 'x': {shown} is made of its default in cell 1, line {line}: ")
+    assert "move that line into a later cell" in warning
+
+
+def test_what_is_made_of_what_is_made_of_a_default_is_one_warning_each():
+    checked = check(("x = 1\nb = x + 1\np = b * 2", *TAGGED), x=7)
+    assert [warning.split(" is made")[0] for warning in checked.warnings] == ["parameter 'x': b", "parameter 'x': p"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("def p():\n    return x", "p = lambda: x", "p = x\np = 3", "p = 'x'", "print(x)", "assert x", "x = x or 3"),
+        *("def h(x):\n    return x\np = h(3)", "p = [x for x in (1, 2)]", "for i in range(x):\n    pass"),
+    ],
+)
+def test_what_is_not_made_of_the_default_is_no_warning(source):
+    assert check((f"x = 1\n{source}", *TAGGED), x=7).warnings == ()
+
+
+def test_what_is_given_itself_or_made_anew_is_no_warning():
+    cell = ("x = 1\np = f'{x}'", *TAGGED)
+    assert check(cell, x=7, p="s3://b").warnings == ()
+    assert check(cell, "p = f'{x}/{y}'", x=7).warnings == ()
+    assert check(cell, p="s3://b").warnings == ()
+    assert len(check(cell, "p = p + '/x'", x=7).warnings) == 1
+
+
+def test_code_nested_too_deep_to_follow_is_no_crash():
+    assert check(("x = 1", *TAGGED), "y = " + "+".join(["x"] * 3000), x=7).problems == ()
+
+
+def test_the_sample_notebooks_are_without_a_warning():
+    """A warning that is mostly false is worse than none: the package's own notebooks have none."""
+    folder = Path(__file__).parents[2] / "dags" / "notebooks"
+    notebooks = sorted(folder.rglob("*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        nb = parse_notebook(path.read_bytes(), source=path.name)
+        values = read_declaration(nb).kinds
+        checked = check_parameters(nb, dict.fromkeys(values, 1), kernel_name="python3", unknown="error")
+        assert (checked.problems, checked.warnings) == ((), ()), path.name
