@@ -10,15 +10,16 @@ import contextlib
 import json
 import logging
 import os
+import re
 import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
 from airflow_nbjobs.aws.job import Begin, Refused, submit
 from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
+from airflow_nbjobs.commands.target import embedded, own_account
 from airflow_nbjobs.core.conversion import Spelled, read_json
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.failure import progress
@@ -26,13 +27,11 @@ from airflow_nbjobs.core.naming import RunKey
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
+    from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.prepare import PreparedJob
     from airflow_nbjobs.core.status import JobSnapshot
 
-_LOOK_SECONDS = 5.0
-_LOCAL_LOOK_SECONDS = 0.5
 _LOG_LINES = 20
 _JOB_OPTIONS = (
     "image_uri",
@@ -42,6 +41,7 @@ _JOB_OPTIONS = (
     "instance_type",
     "initialization_script",
     "max_runtime_in_seconds",
+    "missing_dependencies",
 )
 
 log = logging.getLogger("nbjobs")
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name in _JOB_OPTIONS:
         parser.add_argument(f"--{name.replace('_', '-')}", default=None)
-    parser.add_argument("--region-name", default=None)
+    parser.add_argument("--region-name", default=None, help="AWS region; with --local the one to play")
     parser.add_argument(
         "--executed",
         default=None,
@@ -90,29 +90,27 @@ def run(args: argparse.Namespace) -> int:
     log.setLevel(logging.INFO)
     arguments, executed_path = _arguments(args), _executed_path(args)
     with contextlib.ExitStack() as stack:
-        defaults: dict[str, Any] = {}
-        region: str | None
-        look_seconds = _LOOK_SECONDS
-        if args.local:
-            defaults, make_client, region = _embedded(stack)
-            look_seconds = _LOCAL_LOOK_SECONDS
-            has_credentials = True
-        else:
-            make_client, region, has_credentials = _machine(args.region_name)
-        clients = AwsClients(make_client)
+        target = embedded(stack, args.region_name) if args.local else own_account(args.region_name)
         job = prepare_job(
-            defaults | arguments,
+            {**target.defaults, **arguments},
             run=_own_run(args.input_notebook),
-            where=Surroundings(folders=[Path.cwd()], region=region, has_credentials=has_credentials, clients=clients),
+            where=Surroundings(
+                folders=[Path.cwd()],
+                region=target.region,
+                has_credentials=target.has_credentials,
+                clients=target.checking,
+                kernels=target.kernels,
+            ),
         )
-        for note in (*job.notes, *job.warnings):
+        for note in (*job.notes, *job.warnings, *target.remarks(job)):
             log.info("%s", note)
+        clients = target.start()
         submission = submit(job, clients, begin=Begin(is_free=True), log=log)
         if isinstance(submission, Refused):
             raise submission.error
         log.info("Notebook job '%s'", submission.job_name)
         try:
-            snapshot = _wait(clients, submission.job_name, look_seconds)
+            snapshot = _wait(clients, submission.job_name, target.look_seconds)
         except KeyboardInterrupt:
             log.info("Stopping notebook job '%s'", submission.job_name)
             clients.jobs.stop(submission.job_name)
@@ -146,9 +144,11 @@ def _parameter(text: str) -> tuple[str, Any]:
 def _own_run(notebook: str) -> Run:
     """Return an identity that no other run has: two runs of the command are two jobs."""
     unique = uuid.uuid4().hex
+    stem = Path(notebook).stem
     return Run(
         label=notebook,
-        readable=Path(notebook).stem,
+        # A job's name has Latin letters and digits only; a notebook's may have none.
+        readable=stem if re.search(r"[a-zA-Z0-9]", stem) else "notebook",
         key=RunKey(
             deployment="nbjobs run",
             dag_id="",
@@ -159,34 +159,6 @@ def _own_run(notebook: str) -> Run:
             generation=0,
         ),
     )
-
-
-def _machine(region_name: str | None) -> tuple[Callable[[str], Any], str | None, bool]:
-    import boto3
-    from botocore.config import Config
-
-    session = boto3.Session(region_name=region_name)
-    config = Config(max_pool_connections=UPLOAD_THREADS)
-    return (
-        lambda service: session.client(service, config=config),
-        session.region_name,
-        session.get_credentials() is not None,
-    )
-
-
-def _embedded(stack: contextlib.ExitStack) -> tuple[dict[str, Any], Callable[[str], Any], str]:
-    from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
-
-    try:
-        embedded = stack.enter_context(EmbeddedSageMaker())
-    except EmbeddedSageMakerError as error:
-        raise NotebookJobConfigError(str(error)) from error
-    defaults = {
-        "role": embedded.facts.role_arn,
-        "s3_root_uri": f"s3://{embedded.facts.default_bucket}/nbjobs",
-        "image_uri": embedded.facts.image_uri,
-    }
-    return defaults, embedded.client, embedded.facts.region
 
 
 def _wait(clients: AwsClients, job_name: str, look_seconds: float) -> JobSnapshot:

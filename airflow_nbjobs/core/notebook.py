@@ -18,13 +18,9 @@ from nbformat import NotebookNode
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.nesting import is_deeper_than
-from airflow_nbjobs.core.run_targets import RunTargets, collect_run_targets, run_targets
-from airflow_nbjobs.core.source import (
-    References,
-    assigned_names,
-    assigns_invisibly,
-    code_references,
-)
+from airflow_nbjobs.core.references import References, code_references, script_imports
+from airflow_nbjobs.core.run_targets import RunTargets, collect_run_targets, machine_paths, run_targets
+from airflow_nbjobs.core.source import assigned_names, assigns_invisibly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,9 +40,11 @@ __all__ = [
     "kernel_name",
     "language",
     "load_json",
+    "machine_paths",
     "mark_of",
     "parse_notebook",
     "run_targets",
+    "script_imports",
     "tagged_index",
     "tags_of",
     "without_saved_widgets",

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_nbjobs.local.batch_jobs import BatchJob, BatchOutcome
 from airflow_nbjobs.local.container import Failure, start_container
+from airflow_nbjobs.local.image import system_environment
 from airflow_nbjobs.local.jobs import IN_PROGRESS
 from airflow_nbjobs.local.logs import LogStream
+from airflow_nbjobs.local.overlay import activated, make_overlay, python_of
 from airflow_nbjobs.local.slots import Run, Slots
 
 if TYPE_CHECKING:
@@ -47,9 +49,13 @@ class Platform:
     image: Image
     clients: ServiceClients
 
-    @property
-    def python(self) -> str:
-        return f"{self.image.prefix}/bin/python"
+    def home(self, work: WorkDir) -> str:
+        """Return the home folder, by the container's path."""
+        return str(work.home) if self.settings.way == "none" else "/home/sagemaker-user"
+
+    def python(self, work: WorkDir) -> str:
+        """Return the job's interpreter, by the container's path."""
+        return python_of(self.home(work))
 
     def container_path(self, path: Path, work: WorkDir) -> str:
         """Return where the container sees a file of its ``/opt/ml``; without namespaces that is where it is."""
@@ -57,16 +63,15 @@ class Platform:
 
     def environment(self, work: WorkDir, requested: Mapping[str, str]) -> dict[str, str]:
         """Return all of a container's environment: the image's, the request's over it, the platform's over both."""
-        is_bare = self.settings.way == "none"
-        home = str(work.home) if is_bare else "/home/sagemaker-user"
-        of_image = {"PATH": self.image.search_path, "HOME": home, "LANG": "C.UTF-8", "SHELL": "/bin/bash"}
+        home = self.home(work)
+        of_image = system_environment(self.image.prefix, home)
         of_platform = {
             **self.facts.environment(),
             "AWS_REGION": self.facts.region,
             "AWS_EC2_METADATA_DISABLED": "true",
-            **({"TMPDIR": str(work.tmp)} if is_bare else {}),
+            **({"TMPDIR": str(work.tmp)} if self.settings.way == "none" else {}),
         }
-        return {**of_image, **requested, **of_platform}
+        return activated({**of_image, **requested, **of_platform}, self.image, home)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,7 @@ class BatchRunner:
         if run.stop.is_set():
             return BatchOutcome()
         work.make()
+        make_overlay(self._platform.image, work.home)
         launch = run.work.prepare(work)
         if run.stop.is_set():
             return BatchOutcome()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.image import system_environment
 from airflow_nbjobs.local.jobs import selected_instance_type
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def build_environment(
     request: Mapping[str, Any], *, job_arn: str, facts: ServerFacts, image: Image, home: str
 ) -> dict[str, str]:
     """Return all of a container's environment: the image's, the request's over it, the platform's over both. Nothing of the server's own."""
-    of_image = {"PATH": image.search_path, "HOME": home, "LANG": "C.UTF-8", "SHELL": "/bin/bash"}
+    of_image = system_environment(image.prefix, home)
     of_platform = {
         **facts.environment(),
         "AWS_REGION": facts.region,

@@ -32,7 +32,7 @@ DESCRIPTIONS = {
     "that the server has to itself. Transform and processing jobs run as in the way none",
     "none": "no namespaces: the driver runs as a copy rewritten to each job's folders; notebooks that name /opt/ml themselves do not work",
 }
-NOT_ISOLATED = "not isolated: the network, the other files that you may read or write, the Python environment (pip install changes it), CPU and memory"
+NOT_ISOLATED = "not isolated: the network, the other files that you may read or write, CPU and memory; what a job installs with pip is its own"
 
 
 class IsolationError(Exception):

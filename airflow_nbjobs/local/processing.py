@@ -162,7 +162,7 @@ class ProcessingWork:
             environment = {name: value.replace("/opt/ml", root) for name, value in environment.items()}
         message = self.platform.container_path(_message(work), work)
         return Launch(
-            argv=(self.platform.python, "-u", "-m", "analyzer", message),
+            argv=(self.platform.python(work), "-u", "-m", "analyzer", message),
             environment=self.platform.environment(work, environment),
             has_network=not self.request.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
         )

@@ -29,6 +29,7 @@ from airflow_nbjobs.local.jobs import (
     conclude,
 )
 from airflow_nbjobs.local.logs import LogStream
+from airflow_nbjobs.local.overlay import activated, make_overlay
 from airflow_nbjobs.local.slots import Run, Slots
 
 if TYPE_CHECKING:
@@ -190,7 +191,12 @@ class Runner:
     def _start(self, job: TrainingJob, work: WorkDir) -> Container:
         is_bare = self._settings.way == "none"
         home = str(work.home) if is_bare else "/home/sagemaker-user"
-        environment = build_environment(job.request, job_arn=job.arn, facts=self._facts, image=self._image, home=home)
+        make_overlay(self._image, work.home)
+        environment = activated(
+            build_environment(job.request, job_arn=job.arn, facts=self._facts, image=self._image, home=home),
+            self._image,
+            home,
+        )
         if is_bare:
             if self._image.driver_script:
                 install_copy(self._image.driver_script, work)

@@ -132,7 +132,7 @@ class TransformWork:
         plan_file.write_text(json.dumps(asdict(self._plan(work, code_dir, program))))
         paths = (self.platform.container_path(path, work) for path in (worker, plan_file))
         return Launch(
-            argv=(self.platform.python, "-u", *paths),
+            argv=(self.platform.python(work), "-u", *paths),
             environment=self.platform.environment(work, {**environment, **self._batch_variables()}),
             has_network=not self.model.request.get("EnableNetworkIsolation", False),
         )

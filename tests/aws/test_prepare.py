@@ -144,6 +144,82 @@ def test_a_notebook_in_s3_brings_its_run_targets(prepare, clients):
     assert job.notebook_origin == "s3://code/nb/train.ipynb"
 
 
+# -- what nobody answers -----------------------------------------------------------------------------------------------
+
+
+def test_a_cell_that_waits_for_an_answer_is_an_error_beside_the_others(refused, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", "name = input('Name? ')"))
+    problems = refused(role=None)
+    assert len(problems) == 2
+    assert any("cell 2 line 1 of 'nb.ipynb' waits for an answer (input())" in problem for problem in problems)
+
+
+def test_one_that_a_job_may_come_to_is_a_warning(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", "if not x:\n    x = input('x? ')"))
+    (warning,) = prepare().warnings
+    assert "cell 2 line 2 of 'nb.ipynb'" in warning
+
+
+def test_another_language_is_not_read_as_python(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = input()", kernel="ir", language="R"))
+    assert prepare().warnings == ()
+
+
+@pytest.mark.parametrize("name", ["-name.ipynb", "--help.ipynb", "-.ipynb", "----.ipynb"])
+def test_a_name_that_papermill_takes_for_its_standard_input_is_an_error(refused, tmp_path, name):
+    (tmp_path / name).write_bytes(PLAIN)
+    (problem,) = refused(input_notebook=f"./{name}")
+    assert problem == (
+        f"input_notebook: '{name}' begins with a hyphen, which the driver's papermill takes for its standard input; rename it"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "it's.ipynb",
+        'a "b".ipynb',
+        " a  b.ipynb",
+        "$HOME.ipynb",
+        "`id`.ipynb",
+        "a\nb.ipynb",
+        "100%.ipynb",
+        "日本.ipynb",
+        "a...ipynb",
+        ".ipynb",
+        "a-.ipynb",
+        "a:b.ipynb",
+    ],
+)
+def test_a_name_that_the_driver_opens_stays_allowed(prepare, tmp_path, name):
+    (tmp_path / name).write_bytes(PLAIN)
+    assert prepare(input_notebook=name).staged.notebook == name
+
+
+# -- the kernel --------------------------------------------------------------------------------------------------------
+
+
+def test_the_kernel_that_studio_classic_saved_runs_as_the_kernel_of_the_jobs_image(prepare, tmp_path):
+    classic = (
+        "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:us-east-1:123456789012:image/sagemaker-data-science-310-v1"
+    )
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", kernel=classic))
+    job = prepare()
+    assert job.request(0)["Environment"]["SM_KERNEL_NAME"] == "python3"
+    assert len(job.notes) == 1
+    (tmp_path / "nb.ipynb").write_bytes(PLAIN)
+    assert prepare(kernel_name=classic).request(0)["Environment"]["SM_KERNEL_NAME"] == "python3"
+
+
+def test_a_kernel_that_the_image_hardly_has_is_warned_of_and_asked_for_all_the_same(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", kernel="conda_python3"))
+    job = prepare(image_uri="sagemaker-distribution:4-cpu")
+    assert job.request(0)["Environment"]["SM_KERNEL_NAME"] == "conda_python3"
+    (warning,) = job.warnings
+    assert "set kernel_name='python3'" in warning
+    assert prepare(image_uri="sagemaker-distribution:4-cpu", kernel_name="python3").warnings == ()
+
+
 # -- what is asked of AWS, and what the job is told --------------------------------------------------------------------
 
 
@@ -277,15 +353,6 @@ def test_a_run_target_that_is_no_notebook_is_refused(refused, tmp_path):
     assert "a.ipynb' is not a notebook: not JSON" in problem
 
 
-def test_nothing_above_the_notebooks_folder_is_read(refused, tmp_path):
-    """A notebook from somewhere must not make the worker upload the worker's own files."""
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "secret.ipynb").write_bytes(PLAIN)
-    (tmp_path / "inner" / "nb.ipynb").write_bytes(notebook(f"%run ../secret.ipynb\n%run {tmp_path}/secret.ipynb"))
-    problems = refused(input_notebook="inner/nb.ipynb")
-    assert any("secret.ipynb" in problem for problem in problems)
-
-
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -293,6 +360,7 @@ def test_nothing_above_the_notebooks_folder_is_read(refused, tmp_path):
         ({"additional_dependencies": "x.py"}, "additional_dependencies must be a list of paths"),
         ({"initialization_script": "none.sh"}, "initialization_script: there is no 'none.sh'"),
         ({"parameters": "a=1"}, "parameters must be a dictionary, not str"),
+        ({"missing_dependencies": "ignore"}, "missing_dependencies must be 'error' or 'warn', not 'ignore'"),
         ({"unknown_parameters": "ignore"}, "unknown_parameters must be 'error' or 'warn', not 'ignore'"),
         ({"outputs": ["return_value"]}, "output 'return_value' has a name that is reserved"),
         ({"outputs": ["nbjobs_x"]}, "reserved"),
@@ -395,15 +463,6 @@ def test_problems_of_every_kind_are_reported_together(refused, tmp_path):
 # -- warnings ----------------------------------------------------------------------------------------------------------
 
 
-def test_local_modules_and_files_that_are_not_shipped_are_a_warning(prepare, tmp_path):
-    (tmp_path / "nb.ipynb").write_bytes(notebook("import helpers\nimport os\nopen('data.csv')\nopen('none.csv')"))
-    (tmp_path / "helpers.py").write_text("")
-    (tmp_path / "data.csv").write_text("")
-    warnings = prepare().warnings
-    assert ["'helpers.py'" in text or "'data.csv'" in text for text in warnings] == [True, True]
-    assert prepare(additional_dependencies=["helpers.py", "data.csv"]).warnings == ()
-
-
 def test_an_output_that_no_cell_assigns_is_a_warning(prepare):
     (warning,) = prepare(outputs=["x", "y"]).warnings
     assert "output 'y' is assigned by no cell" in warning
@@ -427,6 +486,16 @@ def test_a_text_for_a_number_is_converted_and_said(prepare, tmp_path):
     job = prepare(parameters={"epochs": "3"})
     assert any("epochs" in note for note in job.notes)
     assert "epochs = 3" in "".join(json.loads(staged(job))["cells"][1]["source"])
+
+
+@pytest.mark.parametrize(
+    "source", ["rows = 5\nlabel = (\n    '%d rows'\n    % rows\n)", "  rows = 5\n", "%time rows = 5"]
+)
+def test_a_parameters_cell_is_read_as_ipython_reads_it(prepare, refused, tmp_path, source):
+    (tmp_path / "nb.ipynb").write_bytes(notebook(code(source, "parameters")))
+    job = prepare(parameters={"rows": "7"})
+    assert "rows = 7" in "".join(json.loads(staged(job))["cells"][1]["source"])
+    assert any("'row' is not defined" in problem for problem in refused(parameters={"row": 7}))
 
 
 def test_preparing_changes_no_argument(prepare):

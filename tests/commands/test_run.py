@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import nbformat
@@ -16,6 +18,7 @@ import pytest
 from fakes import code, notebook
 
 from airflow_nbjobs import cli
+from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -111,6 +114,168 @@ def test_ctrl_c_stops_the_job(tmp_path):
     assert "Stopping notebook job 'report-" in rest
     assert process.returncode == 130
     assert "Traceback" not in rest
+
+
+# -- on the embedded SageMaker: before it starts -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Run a notebook that must be refused without a server; returns what is said."""
+
+    def run(*cells, name="report.ipynb", arguments=(), **metadata):
+        (tmp_path / name).write_bytes(notebook(*cells, **metadata))
+        monkeypatch.chdir(tmp_path)
+        assert cli.main(["run", f"./{name}", "--local", *arguments]) == 1
+        return capsys.readouterr().err
+
+    monkeypatch.setattr(EmbeddedSageMaker, "start", lambda _: pytest.fail("the server was started"))
+    return run
+
+
+@pytest.mark.usefixtures("no_account")
+def test_a_wrong_notebook_is_refused_without_a_server(refused):
+    said = refused(code("days = 7", "parameters"), "input()", arguments=("-p", "weeks=3"))
+    assert "2 problems" in said
+    assert "weeks" in said
+    assert "cell 2 line 1 of 'report.ipynb' waits for an answer" in said
+
+
+def test_a_name_that_papermill_cannot_open_is_refused_without_a_server(refused):
+    assert "begins with a hyphen" in refused("1", name="-report.ipynb")
+
+
+@pytest.mark.parametrize("kernel", ["conda_python3", ".venv", "no-such-kernel"])
+def test_a_kernel_that_is_not_there_is_refused_with_those_that_are(refused, kernel):
+    said = refused("1", kernel=kernel)
+    assert f"kernel '{kernel}' (from the notebook's metadata) is not in the environment" in said
+    assert "'python3'" in said
+    assert "set kernel_name='python3'" in said
+
+
+def test_a_kernel_that_is_given_and_not_there_is_refused_too(refused):
+    said = refused("1", arguments=("--kernel-name", "julia-1.11"))
+    assert "kernel 'julia-1.11' (from kernel_name) is not in the environment" in said
+
+
+def test_a_region_that_it_does_not_play_is_refused(refused):
+    said = refused("1", arguments=("--region-name", "eu-nowhere-1"))
+    assert "--region-name eu-nowhere-1" in said
+    assert "eu-west-1" in said
+
+
+@pytest.mark.local
+@pytest.mark.usefixtures("no_account")
+def test_what_is_in_its_s3_is_looked_for_there(tmp_path):
+    """Preparing the job asks the server, which is started for it."""
+    done = run_command("s3://nowhere/report.ipynb", "--local", folder=tmp_path)
+    assert done.returncode == 1
+    assert "there is no object 's3://nowhere/report.ipynb'" in done.stderr
+
+
+@pytest.mark.local
+@pytest.mark.usefixtures("no_account")
+def test_it_plays_the_region_that_is_asked_for(tmp_path):
+    cell = code("import os\nregion = os.environ['AWS_REGION']")
+    (tmp_path / "report.ipynb").write_bytes(notebook(cell))
+    arguments = ("--local", "--region-name", "us-east-2", "--output", "region", "--role", "NotebookJobs")
+    done = run_command("report.ipynb", *arguments, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, 'region = "us-east-2"\n'), done.stderr
+
+
+@pytest.mark.local
+def test_a_name_without_a_latin_letter_runs(tmp_path):
+    (tmp_path / "日本.ipynb").write_bytes(notebook("x = 1"))
+    done = run_command("日本.ipynb", "--local", "--output", "x", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "x = 1\n"), done.stderr
+    assert (tmp_path / "日本.executed.ipynb").exists()
+
+
+@pytest.mark.local
+def test_studio_classics_kernel_runs(tmp_path):
+    kernel = "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:us-east-1:123456789012:image/sagemaker-data-science-310-v1"
+    (tmp_path / "report.ipynb").write_bytes(notebook("x = 'hello'", kernel=kernel))
+    done = run_command("report.ipynb", "--local", "--output", "x", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, 'x = "hello"\n'), done.stderr
+    assert "kernel 'python3'" in done.stderr
+
+
+# -- the AWS CLI in a notebook -------------------------------------------------------------------------------------------
+
+CALLS_AWS = "!aws s3 cp report.ipynb s3://bucket/report.ipynb"
+
+
+@pytest.fixture
+def path_without_aws(monkeypatch, tmp_path):
+    """A PATH of this machine on which no AWS CLI lies; returns its first folder."""
+    if any((Path(folder) / "aws").exists() for folder in (Path(sys.prefix) / "bin", "/usr/local/bin", "/usr/bin")):
+        pytest.skip("every job of this machine finds an AWS CLI")
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    return tmp_path / "bin"
+
+
+def remarks_of(cells, tmp_path, monkeypatch):
+    (tmp_path / "report.ipynb").write_bytes(notebook(*cells))
+    monkeypatch.chdir(tmp_path)
+    said = []
+    monkeypatch.setattr(EmbeddedSageMaker, "start", lambda _: (_ for _ in ()).throw(EmbeddedSageMakerError("enough")))
+    monkeypatch.setattr(logging.getLogger("nbjobs"), "info", lambda text, *args: said.append(text % args))
+    assert cli.main(["run", "report.ipynb", "--local"]) == 1
+    return said
+
+
+@pytest.mark.usefixtures("path_without_aws")
+def test_a_notebook_that_calls_aws_where_there_is_none_is_told_so_before_it_runs(tmp_path, monkeypatch):
+    (remark,) = remarks_of(["1", CALLS_AWS], tmp_path, monkeypatch)
+    assert remark.startswith("cell 2 of 'report.ipynb' calls the AWS CLI, and this machine has no 'aws' on its PATH")
+    assert "pipx install awscli" in remark
+
+
+def test_one_that_does_not_run_is_named(tmp_path, monkeypatch, path_without_aws):
+    (path_without_aws / "aws").write_text("#!/bin/sh\necho no version is set >&2\nexit 3\n")
+    (path_without_aws / "aws").chmod(0o755)
+    (remark,) = remarks_of([CALLS_AWS], tmp_path, monkeypatch)
+    assert f"'{path_without_aws / 'aws'}' does not run: no version is set" in remark
+
+
+def test_one_that_runs_needs_no_word(tmp_path, monkeypatch, path_without_aws):
+    (path_without_aws / "aws").write_text("#!/bin/sh\necho aws-cli/2\n")
+    (path_without_aws / "aws").chmod(0o755)
+    assert remarks_of([CALLS_AWS], tmp_path, monkeypatch) == []
+
+
+@pytest.mark.usefixtures("path_without_aws")
+@pytest.mark.parametrize("cells", [["print('aws s3')"], ["%pip install awscli", CALLS_AWS]])
+def test_a_notebook_that_does_not_call_it_or_brings_it_needs_no_word(tmp_path, monkeypatch, cells):
+    assert remarks_of(cells, tmp_path, monkeypatch) == []
+
+
+@pytest.mark.local
+@pytest.mark.slow  # installs the AWS CLI from the package index
+@pytest.mark.usefixtures("no_account")
+def test_a_notebooks_aws_commands_reach_the_embedded_s3(tmp_path, monkeypatch, path_without_aws):
+    venv.create(tmp_path / "cli", with_pip=True)
+    pip = [tmp_path / "cli" / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "awscli"]
+    subprocess.run(pip, check=True, capture_output=True)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'cli' / 'bin'}:/usr/bin:/bin")
+    cells = [
+        "bucket = 's3://sagemaker-eu-west-1-123456789012/post'",
+        "open('rows.csv', 'w').write('a,b')",
+        "!aws s3 cp rows.csv {bucket}/rows.csv",
+        "listing = !aws s3 ls {bucket}/",
+        "copied = !aws s3 cp {bucket}/rows.csv -",
+        "import boto3\nbody = boto3.client('s3').get_object(Bucket='sagemaker-eu-west-1-123456789012', Key='post/rows.csv')['Body'].read().decode()",
+        "listing, copied = list(listing), list(copied)",
+    ]
+    (tmp_path / "report.ipynb").write_bytes(notebook(*cells))
+    outputs = ("--output", "listing", "--output", "copied", "--output", "body")
+    done = run_command("report.ipynb", "--local", *outputs, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split(" = ", 1) for line in done.stdout.splitlines())
+    assert json.loads(found["listing"])[0].endswith(" 3 rows.csv")
+    assert (json.loads(found["copied"]), json.loads(found["body"])) == (["a,b"], "a,b")
+    assert "AWS CLI" not in done.stderr
 
 
 @pytest.mark.parametrize(

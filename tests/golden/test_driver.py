@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import tarfile
 import time
 import uuid
@@ -205,6 +206,8 @@ _VARIABLE = (
     (r"0x[0-9a-f]+", "0x"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:\+00:00|Z)?", "TIME"),
     (r"('!' -z |papermill_process=|wait |kill -SIGTERM |headless_execution\.sh: line \d+: +)\d+", r"\1PID"),
+    # Each of our jobs has a Python environment of its own over the one that a bare run has.
+    (rf"(?:/home/sagemaker-user/\.job-environment|{re.escape(sys.prefix)})/bin/", "ENVIRONMENT/bin/"),
     # Bash starts the two sides of a pipe at once, and either may be traced first.
     (r"(\+\+ sed '[^']*')\s+(\+\+ echo \S+)", r"\2 \1"),
 )

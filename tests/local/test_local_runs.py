@@ -62,6 +62,7 @@ def test_nothing_of_the_servers_environment_is_in_the_container(jobs: Jobs) -> N
         "AWS_SECRET_ACCESS_KEY",
     }
     image = {"PATH", "HOME", "LANG", "SHELL", "AWS_EC2_METADATA_DISABLED"}
+    image |= {"VIRTUAL_ENV", "UV_PYTHON", "JUPYTER_PATH", "JUPYTER_CONFIG_PATH"}  # of the job's own Python environment
     assert names - shell == platform | image | set(jobs.environment(name))
     assert "HOME=/home/sagemaker-user" in lines
 

@@ -1,0 +1,169 @@
+"""
+Where ``nbjobs run`` runs a job: in the machine's own AWS account, or on an embedded SageMaker that starts only when it is needed.
+
+Called by ``run.py``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.core.shell_calls import cells_calling
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from airflow_nbjobs.aws.prepare import PreparedJob
+
+_LOOK_SECONDS = 5.0
+_LOCAL_LOOK_SECONDS = 0.5
+_AWS_SECONDS = 30.0
+_AWS = "aws"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """
+    Where a job runs.
+
+    :param defaults: job arguments where none are given.
+    :param checking: clients for preparing the job.
+    :param start: returns the clients for running it; call it once.
+    :param kernels: those that are there; None where they cannot be known.
+    :param remarks: what is worth saying of a prepared job before it runs here.
+    """
+
+    region: str | None
+    has_credentials: bool
+    checking: AwsClients
+    start: Callable[[], AwsClients]
+    look_seconds: float = _LOOK_SECONDS
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    kernels: Collection[str] | None = None
+    remarks: Callable[[PreparedJob], Iterator[str]] = lambda _: iter(())
+
+
+def own_account(region_name: str | None) -> Target:
+    """Return the AWS account of this machine's credentials."""
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.Session(region_name=region_name)
+    config = Config(max_pool_connections=UPLOAD_THREADS)
+    clients = AwsClients(lambda service: session.client(service, config=config))
+    return Target(
+        region=session.region_name,
+        has_credentials=session.get_credentials() is not None,
+        checking=clients,
+        start=lambda: clients,
+    )
+
+
+def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
+    """
+    Return an embedded SageMaker of the caller's own: a notebook that is wrong is refused without starting it.
+
+    It starts while the job is prepared only if preparing asks it something (a notebook in its S3, a role by its name, an image by its short name).
+
+    :param stack: stops it.
+    :raises NotebookJobConfigError: the region is none that it plays.
+    """
+    from airflow_nbjobs.local.command import DEFAULT_REGION
+    from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError, make_client
+    from airflow_nbjobs.local.facts import DISTRIBUTION_ACCOUNTS, build_facts
+    from airflow_nbjobs.local.kernels import kernels_here
+
+    region = region_name or DEFAULT_REGION
+    if region not in DISTRIBUTION_ACCOUNTS:
+        known = ", ".join(DISTRIBUTION_ACCOUNTS)
+        raise NotebookJobConfigError(
+            f"--region-name {region}: the embedded SageMaker plays these regions only: {known}"
+        )
+    # What it will be called is known before it starts, but for its port and its key.
+    no_key = {"access_key_id": "none", "secret_access_key": "none"}
+    facts = build_facts(port=0, region=region, isolation="", **no_key)
+    server = EmbeddedSageMaker(region=region)
+    started: list[AwsClients] = []
+
+    def start() -> AwsClients:
+        if not started:
+            try:
+                stack.enter_context(server)
+            except EmbeddedSageMakerError as error:
+                raise NotebookJobConfigError(str(error)) from error
+            started.append(AwsClients(server.client))
+        return started[0]
+
+    def checking_client(service: str) -> Any:
+        if service == "sagemaker":  # preparing reads botocore's description of the request off it, and calls nothing
+            return make_client(facts, service)
+        start()
+        return server.client(service)
+
+    return Target(
+        region=region,
+        has_credentials=True,
+        checking=AwsClients(checking_client),
+        start=start,
+        look_seconds=_LOCAL_LOOK_SECONDS,
+        defaults={
+            "role": facts.role_arn,
+            "s3_root_uri": f"s3://{facts.default_bucket}/nbjobs",
+            "image_uri": facts.image_uri,
+        },
+        kernels=kernels_here(Path(sys.prefix)),
+        remarks=_aws_remarks,
+    )
+
+
+def _aws_remarks(job: PreparedJob) -> Iterator[str]:
+    """Say that a notebook calls the AWS CLI where a job finds none that runs; images have one."""
+    places: list[str] = []
+    for file in job.files:
+        if not file.name.endswith(".ipynb"):
+            continue
+        body = file.body if isinstance(file.body, bytes) else file.body.read_bytes()
+        try:
+            cells = cells_calling(parse_notebook(body, source=file.origin), _AWS)
+        except NotebookJobConfigError:  # a file that is shipped and never run
+            continue
+        if b"awscli" not in body:  # it installs its own
+            places += [f"cell {cell} of '{file.name}'" for cell in cells]
+    if places and (problem := _aws_problem()):
+        yield (
+            f"{', '.join(places)} calls the AWS CLI, and {problem}; the command fails in the job, which goes on. SageMaker's images have it; here, "
+            "install it on its own (pipx install awscli, or AWS CLI 2), so that 'aws' is on your PATH: a job's calls go to the embedded SageMaker"
+        )
+
+
+def _aws_problem() -> str | None:
+    from airflow_nbjobs.local.image import find_aws_cli, system_environment
+
+    path = find_aws_cli(Path(sys.prefix))
+    if path is None:
+        return "this machine has no 'aws' on its PATH"
+    with tempfile.TemporaryDirectory(prefix="nbjobs-") as home:
+        environment = system_environment(Path(sys.prefix), home)
+        try:
+            done = subprocess.run(
+                [path, "--version"],
+                env=environment,
+                cwd=home,
+                capture_output=True,
+                text=True,
+                timeout=_AWS_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"'{path}' does not run: {error}"
+    words = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
+    return f"'{path}' does not run: {words[-1]}" if done.returncode else None
