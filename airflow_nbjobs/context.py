@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from airflow_nbjobs.aws.prepare import Run
 from airflow_nbjobs.core.naming import RunKey
@@ -26,7 +27,7 @@ def run_of(context: Context, *, deployment: str) -> Run:
     """
     Return whose job a task instance's try would submit.
 
-    Variables and tags of a run without a data interval (triggered by hand, or by an asset) leave the interval out.
+    Variables and tags of a run without a data interval (triggered by hand, or by an asset) leave the interval out, those of a task in no loop the region.
     """
     ti: Any = context["ti"]
     dag_run: Any = context["dag_run"]
@@ -38,6 +39,9 @@ def run_of(context: Context, *, deployment: str) -> Run:
         "map_index": str(ti.map_index),
         "try_number": str(ti.try_number),
     }
+    region_id, region_index = _iteration(ti)
+    if region_id:
+        facts |= {"region_id": region_id, "region_index": str(region_index)}
     for name in ("data_interval_start", "data_interval_end"):
         moment = getattr(dag_run, name, None)
         if moment is not None:
@@ -53,10 +57,36 @@ def run_of(context: Context, *, deployment: str) -> Run:
             task_id=ti.task_id,
             map_index=ti.map_index,
             generation=generation(ti),
+            region_id=region_id,
+            region_index=region_index,
         ),
         variables={f"NBJOBS_{name.upper()}": value for name, value in facts.items()},
         tags={f"airflow:{name}": value for name, value in facts.items()},
     )
+
+
+def _iteration(ti: Any) -> tuple[str, int]:
+    """
+    Return the region that tells a task in a loop from its other iterations, and the place in it; an empty text outside loops.
+
+    Airflow 3.4 gives mapped tasks a region as well, with the map index as their place. Outside a loop it adds nothing to the map index, and left in the
+    name it would orphan the jobs of an Airflow that is upgraded while they run.
+    """
+    region_id, region_index = getattr(ti, "region_id", None), getattr(ti, "region_index", None)
+    if region_id is None or region_index is None or UUID(str(region_id)).int == 0:
+        return "", -1
+    # A task directly in a loop has the iteration as its place, and no map index.
+    is_in_loop = region_index != ti.map_index or _has_loop_around(getattr(ti, "task", None))
+    return (str(region_id), int(region_index)) if is_in_loop else ("", -1)
+
+
+def _has_loop_around(task: Any) -> bool:
+    group = getattr(task, "task_group", None)
+    while group is not None:
+        if getattr(group, "max_iterations", None) is not None:  # the class is Airflow's own business
+            return True
+        group = getattr(group, "parent_group", None)
+    return False
 
 
 def generation(ti: Any) -> int:

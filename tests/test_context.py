@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from airflow.sdk.log import mask_secret
@@ -46,6 +47,62 @@ def test_a_run_without_a_start_counts_from_when_it_was_due():
     context = task_context()
     context["dag_run"].start_date = None
     assert run_of(context, deployment="").key.run_started_microseconds == 1_795_316_400_000_000
+
+
+LOOP, MAPPED = UUID("0199c2f0-0000-7000-8000-000000000001"), UUID("0199c2f0-0000-7000-8000-000000000002")
+NOWHERE = UUID(int=0)
+
+
+def in_region(region_id, region_index, *, map_index=-1, groups=()):
+    """Return a context as Airflow 3.4 gives it; groups from the inside out."""
+    context = task_context(map_index=map_index)
+    group = None
+    for fields in reversed(groups):
+        group = SimpleNamespace(parent_group=group, **fields)
+    vars(context["ti"]).update(region_id=region_id, region_index=region_index, task=SimpleNamespace(task_group=group))
+    return context
+
+
+A_LOOP = {"group_id": "l", "max_iterations": 5}
+
+
+def test_iterations_of_a_loop_are_different_runs():
+    """They share dag, run, task, map index (-1) and generation."""
+    contexts = [in_region(LOOP, iteration, groups=[A_LOOP]) for iteration in (0, 1, 2)]
+    keys = [run_of(context, deployment="").key for context in contexts]
+    assert [(key.region_id, key.region_index, key.map_index) for key in keys] == [
+        (str(LOOP), 0, -1),
+        (str(LOOP), 1, -1),
+        (str(LOOP), 2, -1),
+    ]
+    assert len({key.identity() for key in keys}) == 3
+
+
+def test_a_task_mapped_within_an_iteration_is_another_in_the_next():
+    """Its place in its region is the map index, so only the region tells the iterations apart."""
+    first, second = (
+        in_region(region, 0, map_index=0, groups=[{"group_id": "inner"}, A_LOOP]) for region in (LOOP, MAPPED)
+    )
+    keys = [run_of(context, deployment="").key for context in (first, second)]
+    assert [(key.region_id, key.region_index) for key in keys] == [(str(LOOP), 0), (str(MAPPED), 0)]
+
+
+@pytest.mark.parametrize(
+    ("region_id", "region_index", "map_index"),
+    [(NOWHERE, -1, -1), (str(NOWHERE), -1, -1), (None, None, -1), (NOWHERE, 7, 7), (MAPPED, 7, 7)],
+    ids=["plain", "plain as text", "older API", "mapped before the upgrade", "mapped"],
+)
+def test_a_task_in_no_loop_is_the_run_that_it_was_before_airflow_had_any(region_id, region_index, map_index):
+    """Airflow 3.4 gives mapped tasks a region too; a job submitted before the upgrade must still be found after it."""
+    there = run_of(in_region(region_id, region_index, map_index=map_index, groups=[{"group_id": "g"}]), deployment="")
+    before = run_of(task_context(map_index=map_index), deployment="")
+    assert there == before
+
+
+def test_the_notebook_is_told_its_iteration():
+    run = run_of(in_region(LOOP, 3, groups=[A_LOOP]), deployment="")
+    assert (run.variables["NBJOBS_REGION_ID"], run.variables["NBJOBS_REGION_INDEX"]) == (str(LOOP), "3")
+    assert (run.tags["airflow:region_id"], run.tags["airflow:region_index"]) == (str(LOOP), "3")
 
 
 def test_variables_and_tags_tell_where_the_job_runs():

@@ -30,6 +30,9 @@ class RunKey:
         a run that was deleted and one made again under the same run id; it is stable over retries.
     :param generation: ``ti.max_tries``: Airflow changes it with every clear that it records, and with nothing else.
     :param attempt: k-th job of the generation, from 0.
+    :param region_id: of a task in a loop (Airflow >= 3.4): iterations share every field above. Empty outside loops, where names are what they were
+        before there were any.
+    :param region_index: with ``region_id``: the iteration, or the map index of a task that is mapped within one.
     """
 
     deployment: str
@@ -40,6 +43,8 @@ class RunKey:
     map_index: int
     generation: int
     attempt: int = 0
+    region_id: str = ""
+    region_index: int = -1
 
     def with_attempt(self, attempt: int) -> RunKey:
         return replace(self, attempt=attempt)
@@ -56,6 +61,7 @@ class RunKey:
                 self.map_index,
                 self.generation,
                 self.attempt,
+                *([self.region_id, self.region_index] if self.region_id else []),
             ],
             separators=(",", ":"),
             ensure_ascii=False,

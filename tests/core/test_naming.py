@@ -28,7 +28,10 @@ OTHER_VALUES = {
     "map_index": 0,
     "generation": 1,
     "attempt": 1,
+    "region_id": "0199c2f0-0000-7000-8000-000000000001",
+    "region_index": 3,
 }
+LOOPED = replace(KEY, region_id="0199c2f0-0000-7000-8000-000000000000", region_index=2)
 # Shape ``TrainingJobName`` of botocore's sagemaker model.
 PATTERN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
@@ -43,6 +46,8 @@ keys = st.builds(
     map_index=st.integers(-1, 2000),
     generation=st.integers(0, 100),
     attempt=st.integers(0, 1000),
+    region_id=st.uuids().map(str) | st.just(""),
+    region_index=st.integers(-1, 2000),
 )
 
 
@@ -54,9 +59,17 @@ def test_equal_keys_give_equal_names_in_every_process():
 
 @pytest.mark.parametrize("field", [field.name for field in fields(RunKey)])
 def test_every_field_of_the_key_changes_name_and_owner(field):
-    other = replace(KEY, **{field: OTHER_VALUES[field]})
-    assert training_job_name("nightly", other) != training_job_name("nightly", KEY)
-    assert other.owner() != KEY.owner()
+    for key in (LOOPED, KEY)[: 1 if field == "region_index" else 2]:
+        other = replace(key, **{field: OTHER_VALUES[field]})
+        assert training_job_name("nightly", other) != training_job_name("nightly", key)
+        assert other.owner() != key.owner()
+
+
+def test_outside_loops_the_identity_is_what_it_was_before_there_were_any():
+    """Spelled out: names and owners of jobs are stored, at AWS."""
+    expected = '["","nightly","manual__2026-11-22T00:00:00+00:00",1700000000000001,"train",-1,0,0]'
+    assert KEY.identity() == KEY.owner() == expected
+    assert LOOPED.identity() == expected[:-1] + ',"0199c2f0-0000-7000-8000-000000000000",2]'
 
 
 def test_fields_cannot_run_into_each_other():
