@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import nbformat
 import pytest
@@ -90,12 +91,13 @@ def test_boto3_finds_the_server_by_itself(nbjobs_sagemaker):
 """
 
 
-def test_a_dag_author_tests_a_dag_of_their_own(tmp_path):
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["airflow_nbjobs.testing"]\n')
-    (tmp_path / "test_nightly.py").write_text(TESTS)
-    dags = tmp_path / "dags"
+def pytest_of(folder, *, dag, tests):
+    """Run the tests of a project of its own, with a notebook beside the DAG."""
+    (folder / "conftest.py").write_text('pytest_plugins = ["airflow_nbjobs.testing"]\n')
+    (folder / "test_nightly.py").write_text(tests)
+    dags = folder / "dags"
     dags.mkdir()
-    (dags / "nightly.py").write_text(DAG)
+    (dags / "nightly.py").write_text(dag)
     cells = [
         new_code_cell('day = "sunday"', metadata={"tags": ["parameters"]}),
         new_code_cell('revenue = {"monday": 12.5}[day]'),
@@ -103,16 +105,117 @@ def test_a_dag_author_tests_a_dag_of_their_own(tmp_path):
     kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernelspec}), dags / "report.ipynb")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "-rA", str(tmp_path)],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "-rA", str(folder)],
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
         timeout=540,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    assert "5 passed" in done.stdout
+    return done.stdout
+
+
+def test_a_dag_author_tests_a_dag_of_their_own(tmp_path):
+    assert "5 passed" in pytest_of(tmp_path, dag=DAG, tests=TESTS)
+
+
+TWICE_DAG = """
+from datetime import datetime
+from airflow.sdk import DAG, task
+
+with DAG("twice", schedule=None, start_date=datetime(2026, 1, 1)):
+
+    @task
+    def days(params):
+        return [params["first"], 2.5, None]
+
+    @task
+    def shown(day):
+        return {"day": day}
+
+    shown.expand(day=days())
+"""
+TWICE_TESTS = """
+from pathlib import Path
+
+DAG_FILE = Path(__file__).parent / "dags" / "nightly.py"
+
+
+def test_a_date_that_has_been_run_is_run_again(run_dag):
+    for first in ("monday", 12):
+        run = run_dag(DAG_FILE, "twice", logical_date="2026-01-05", conf={"first": first})
+        assert run.state == "success", run.log
+        assert run.tasks == {"days": "success", **{f"shown[{index}]": "success" for index in range(3)}}
+        shown = [run.xcoms[f"shown[{index}]", "return_value"] for index in range(3)]
+        assert shown == [{"day": first}, {"day": 2.5}, {"day": None}]
+        assert run.xcoms["days", "return_value"] == [first, 2.5, None]
+"""
+
+
+def test_one_date_can_be_run_twice_in_one_session(tmp_path):
+    """Airflow takes the earlier run away, and gives the new one its name."""
+    assert "1 passed" in pytest_of(tmp_path, dag=TWICE_DAG, tests=TWICE_TESTS)
+
+
+LOOP_DAG = """
+from datetime import datetime
+from airflow.sdk import DAG, task_group
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+
+with DAG("looped", schedule=None, start_date=datetime(2026, 1, 1)):
+
+    @task_group
+    def body():
+        first = SageMakerNotebookJobOperator(
+            task_id="first", input_notebook="report.ipynb", outputs=["revenue"], waiter_delay=1
+        )
+        many = SageMakerNotebookJobOperator.partial(
+            task_id="many", input_notebook="report.ipynb", outputs=["revenue"], waiter_delay=1
+        ).expand(parameters=[{"day": "monday"}, {"day": "tuesday"}])
+        first >> many
+
+    body.loop(max_iterations=2)
+    SageMakerNotebookJobOperator.partial(
+        task_id="outside", input_notebook="report.ipynb", outputs=["revenue"], waiter_delay=1
+    ).expand(parameters=[{"day": "monday"}])
+"""
+LOOP_TESTS = """
+import json
+from pathlib import Path
+
+from airflow_nbjobs.testing import JOB_NAME
+
+DAG_FILE = Path(__file__).parent / "dags" / "nightly.py"
+
+
+def test_each_iteration_of_a_loop_has_a_job_of_its_own(run_dag, nbjobs_sagemaker):
+    nbjobs_sagemaker.faults.script_jobs(outputs={"revenue": JOB_NAME})
+    run = run_dag(DAG_FILE, "looped")
+    assert run.state == "success", run.log
+    environments = [job["Environment"] for job in nbjobs_sagemaker.jobs()]
+    told = [
+        (one["NBJOBS_TASK_ID"], one["NBJOBS_MAP_INDEX"], one.get("NBJOBS_REGION_INDEX")) for one in environments
+    ]
+    assert sorted(told, key=str) == [
+        ("body.first", "-1", "0"),
+        ("body.first", "-1", "1"),
+        *[("body.many", "0", "0")] * 2,
+        *[("body.many", "1", "1")] * 2,
+        ("outside", "0", None),
+    ]
+    assert len({one["NBJOBS_OWNER"] for one in environments}) == 7
+    (outside,) = [json.loads(one["NBJOBS_OWNER"]) for one in environments if one["NBJOBS_TASK_ID"] == "outside"]
+    assert len(outside) == 8  # as every Airflow before loops has it
+    revenues = [run.xcoms[f"body.first[{iteration}]", "revenue"] for iteration in range(2)]
+    assert len({*revenues}) == 2
+"""
+
+
+@pytest.mark.skipif(find_spec("airflow.sdk.definitions.loop") is None, reason="loops came with Airflow 3.4")
+def test_each_iteration_of_a_loop_has_a_job_of_its_own(tmp_path):
+    assert "1 passed" in pytest_of(tmp_path, dag=LOOP_DAG, tests=LOOP_TESTS)
 
 
 def test_everything_that_the_plugin_exports_is_there():

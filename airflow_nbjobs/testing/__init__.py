@@ -20,6 +20,7 @@ import json
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ import pytest
 
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.testing.faults import JOB_NAME, Call, Fault, FaultError, Faults, HeldJob, Script
-from airflow_nbjobs.testing.runs import DagRun, RunDag, airflow, read_run, runs_of
+from airflow_nbjobs.testing.runs import DagRun, RunDag, airflow, read_newest_run
 
 if TYPE_CHECKING:
     import os
@@ -161,12 +162,11 @@ def run_dag(nbjobs_sagemaker: LocalSageMaker, _nbjobs_airflow_home: Path) -> Run
             "AIRFLOW__CORE__DAGS_FOLDER": str(Path(dag_file).absolute().parent),
             **(env or {}),
         }
-        before = runs_of(home, dag_id)
+        began = datetime.now(tz=UTC)
         done = airflow(arguments, home=home, env=environment)
-        made = {run_id: state for run_id, state in runs_of(home, dag_id).items() if run_id not in before}
-        if len(made) != 1:
+        made = read_newest_run(home, dag_id, since=began, env=environment, log=done.stdout)
+        if made is None:
             raise FaultError(f"'{dag_id}' of {dag_file} was not run:\n{done.stdout[-5000:]}")
-        ((run_id, state),) = made.items()
-        return read_run(home, dag_id, run_id, state, done.stdout)
+        return made
 
     return run

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from datetime import datetime
 
 RUN_SECONDS = 600.0
 
@@ -28,7 +28,7 @@ class DagRun:
     What a run left in Airflow's database.
 
     :param state: ``"success"`` or ``"failed"``.
-    :param tasks: states by task; mapped tasks are ``"train[0]"``.
+    :param tasks: states by task; mapped tasks are ``"train[0]"``, and so are the iterations of a loop (of a task mapped within one: the last iteration's).
     :param xcoms: values by (task, key).
     :param log: everything that the run printed.
     """
@@ -55,6 +55,10 @@ class RunDag(Protocol):
 
 
 def airflow(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return python(["-m", "airflow", *arguments], home=home, env=env)
+
+
+def python(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     foreign = ("AIRFLOW", "AWS_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "AIRFLOW_HOME": str(home),
@@ -63,7 +67,7 @@ def airflow(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> 
         **env,
     }
     return subprocess.run(
-        [sys.executable, "-m", "airflow", *arguments],
+        [sys.executable, *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -73,34 +77,29 @@ def airflow(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> 
     )
 
 
-def _query(home: Path, sql: str, *values: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(home / "airflow.db")) as connection:
-        return connection.execute(sql, values).fetchall()
+def read_newest_run(home: Path, dag_id: str, *, since: datetime, env: Mapping[str, str], log: str) -> DagRun | None:
+    """
+    Return the DAG's run that was changed last; None if none has been since then.
 
-
-def runs_of(home: Path, dag_id: str) -> dict[str, str]:
-    return dict(_query(home, "SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id))
-
-
-def read_run(home: Path, dag_id: str, run_id: str, state: str, log: str) -> DagRun:
-    instances = _query(
-        home, "SELECT task_id, map_index, state FROM task_instance WHERE dag_id = ? AND run_id = ?", dag_id, run_id
-    )
-    values = _query(
-        home, "SELECT task_id, map_index, key, value FROM xcom WHERE dag_id = ? AND run_id = ?", dag_id, run_id
-    )
+    :raises RuntimeError: Airflow's database cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "run.json"
+        done = python(
+            ["-m", "airflow_nbjobs.testing.records", dag_id, since.isoformat(), str(file)], home=home, env=env
+        )
+        if done.returncode:
+            raise RuntimeError(f"what the run of '{dag_id}' has left cannot be read:\n{done.stdout[-5000:]}")
+        found = json.loads(file.read_text())
+    if found is None:
+        return None
     return DagRun(
-        state=state,
-        tasks={_label(task_id, index): state for task_id, index, state in instances},
-        xcoms={(_label(task_id, index), key): _value(value) for task_id, index, key, value in values},
+        state=found["state"],
+        tasks={_label(task_id, index): state for task_id, index, state in found["tasks"]},
+        xcoms={(_label(task_id, index), key): value for task_id, index, key, value in found["xcoms"]},
         log=log,
     )
 
 
 def _label(task_id: str, map_index: int) -> str:
     return task_id if map_index < 0 else f"{task_id}[{map_index}]"
-
-
-def _value(value: Any) -> Any:
-    # SQLite keeps the text of a bare number as a number.
-    return json.loads(value) if isinstance(value, str) else value
