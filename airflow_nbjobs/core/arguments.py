@@ -1,17 +1,18 @@
 """
 Parsers of single job arguments: rendered value in, typed value out, or a ValueError that says what is wrong and what to do.
 
-Called by ``spec.parse_spec``, which puts the argument's name in front; pure. Strings are taken for numbers and booleans, since Jinja renders to strings.
+Called by ``spec.parse_spec``, which puts the argument's name in front; pure. Strings are taken for what they say (``core/texts.py``), since Jinja renders
+to strings, and a configuration file holds nothing else.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
+from airflow_nbjobs.core import texts
 from airflow_nbjobs.core.naming import parse_s3_uri
 
 # Shapes of botocore ``sagemaker/2017-07-24/service-2``; \p{L}\p{Z}\p{N} has no equivalent in `re`: \w are the letters and digits and _, and blanks are
@@ -32,14 +33,21 @@ _IMAGE = re.compile(r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9._/-]+(?::[\w.-]{1,128
 _SHORT_IMAGE = re.compile(r"sagemaker-distribution:(?P<tag>[\w.-]+)")
 _DOMAIN_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9-]+:\d{12}:domain/\S+")
 
-_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+_TRUE, _FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
+_NATIVE = "with render_template_as_native_obj=True, Jinja makes values of texts that look like them"
 _LONGEST_SECONDS = 366 * 86_400
 _ROOT_LIMIT = 900  # of shape ``S3Uri``'s 1024 characters; job name, folder and file name follow
 
 
+def is_absent(value: object) -> bool:
+    """Say whether a value stands for none: None, an empty text, or what Jinja and JSON write for None."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", "None", "null"))
+
+
 def text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"must be a text that is not empty, not {value!r}")
+        why = f" ({_NATIVE})" if isinstance(value, int | float) else ""
+        raise ValueError(f"must be a text that is not empty, not {value!r}{why}")
     return value.strip()
 
 
@@ -54,34 +62,56 @@ def boolean(value: object) -> bool:
     raise ValueError(f"must be True or False, not {value!r}")
 
 
+def verify(value: object) -> bool | str | None:
+    """Read what botocore takes to verify certificates by: True, False, or the path of a file or folder of CA certificates; None where nothing is said."""
+    if is_absent(value):
+        return None
+    try:
+        return boolean(value)
+    except ValueError:
+        if isinstance(value, str):
+            return value.strip()
+    raise ValueError(f"must be True, False or the path of a file of CA certificates, not {value!r}")
+
+
 def whole_number(*, minimum: int, maximum: int) -> Callable[[object], int]:
-    """Return a parser of whole numbers within both limits, given as int or as digits."""
+    """Return a parser of whole numbers within both limits, given as a number or as its text."""
 
     def parse(value: object) -> int:
-        try:
-            if isinstance(value, bool) or not isinstance(value, int | str):
-                raise TypeError
-            number = int(value)
-        except (TypeError, ValueError):
-            raise ValueError(f"must be a whole number from {minimum} to {maximum}, not {value!r}") from None
+        number = texts.number(value)
+        if number is None or number != int(number):
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}, not {value!r}")
         if not minimum <= number <= maximum:
-            raise ValueError(f"must be from {minimum} to {maximum}, not {number}")
-        return number
+            raise ValueError(f"must be from {minimum} to {maximum}, not {int(number)}")
+        return int(number)
+
+    return parse
+
+
+def whole_seconds(*, minimum: int, maximum: int) -> Callable[[object], int]:
+    """Return a parser of durations in whole seconds within both limits, in the forms that ``texts.seconds`` reads."""
+
+    def parse(value: object) -> int:
+        number = texts.seconds(value)
+        if number is None or number != int(number):
+            raise ValueError(
+                f"must be a whole number of seconds from {minimum} to {maximum}, or a timedelta, not {value!r}"
+            )
+        if not minimum <= number <= maximum:
+            raise ValueError(f"must be from {minimum} to {maximum} seconds, not {int(number)}")
+        return int(number)
 
     return parse
 
 
 def seconds(value: object) -> float:
-    """Read a duration of 0 or more: a timedelta, or a number of seconds, also as text."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = value.total_seconds() if isinstance(value, timedelta) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError(f"must be a number of seconds or a timedelta, not {value!r}") from None
+    """Read a duration of 0 or more, in the forms that ``texts.seconds`` reads."""
+    number = texts.seconds(value)
+    if number is None:
+        raise ValueError(f"must be a number of seconds or a timedelta, not {value!r}")
     if not 0 <= number <= _LONGEST_SECONDS:
         raise ValueError(f"must be from 0 to {_LONGEST_SECONDS} seconds (a year), not {value!r}")
-    return number
+    return float(number)
 
 
 def image_uri(value: object) -> str:
@@ -165,8 +195,8 @@ def instance_type(value: object) -> str:
 
 
 def instance_types(value: object) -> tuple[str, ...]:
-    """Read one instance type, or several in order of preference: a list, or one comma-separated text."""
-    given = tuple(instance_type(entry) for entry in _strings(value))
+    """Read one instance type, or several in order of preference: a list, or its text."""
+    given = tuple(instance_type(entry) for entry in texts.words(value))
     if not given:
         raise ValueError("is empty; give an instance type such as 'ml.m5.large', or several in order of preference")
     twice = sorted({entry for entry in given if given.count(entry) > 1})
@@ -176,11 +206,11 @@ def instance_types(value: object) -> tuple[str, ...]:
 
 
 def identifiers(*, most: int, prefix: str) -> Callable[[object], tuple[str, ...]]:
-    """Return a parser of lists of EC2 ids, given as a list or as one comma-separated text."""
+    """Return a parser of lists of EC2 ids, given as a list or as its text."""
     pattern = re.compile(rf"{re.escape(prefix)}[0-9a-zA-Z-]{{1,{32 - len(prefix)}}}")
 
     def parse(value: object) -> tuple[str, ...]:
-        given = _strings(value)
+        given = texts.words(value)
         if len(given) > most:
             raise ValueError(f"has {len(given)} entries; at most {most} are allowed")
         wrong = [entry for entry in given if not pattern.fullmatch(entry)]
@@ -192,7 +222,7 @@ def identifiers(*, most: int, prefix: str) -> Callable[[object], tuple[str, ...]
 
 
 def output_formats(value: object) -> tuple[str, ...]:
-    given = _strings(value)
+    given = texts.words(value)
     wrong = [entry for entry in given if not re.fullmatch(r"[a-zA-Z0-9_.]+", entry)]
     if wrong:
         raise ValueError(f"{', '.join(map(repr, wrong))} is no name of an nbconvert format such as 'html'")
@@ -201,33 +231,36 @@ def output_formats(value: object) -> tuple[str, ...]:
     return given
 
 
-def _strings(value: object) -> tuple[str, ...]:
-    """Read a list of texts, or one comma-separated text, as the Airflow configuration holds it."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    if isinstance(value, Sequence) and all(isinstance(entry, str) for entry in value):
-        return tuple(value)
-    raise ValueError(f"must be a list of texts, not {value!r}")
+def paths(value: object) -> tuple[str, ...]:
+    """
+    Read a list of paths, or its text; nothing where none is given.
+
+    Paths may hold blanks; a comma or a line end in a text parts two of them.
+    """
+    if is_absent(value):
+        return ()
+    if hasattr(value, "__fspath__"):  # a pathlib.Path says what it is without being imported
+        return (str(value),)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return texts.lines([str(entry) if hasattr(entry, "__fspath__") else entry for entry in value])
+    return texts.lines(value)
 
 
 def json_object(value: object) -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, str):
-        try:
-            loaded = json.loads(value)
-        except ValueError:
-            loaded = None
-        if isinstance(loaded, dict):
-            return loaded
+    """Read a mapping, or its text: JSON, or what Jinja makes of a dict."""
+    read = texts.structure(value) if isinstance(value, str) else value
+    if isinstance(read, Mapping):
+        return dict(read)
     raise ValueError(f"must be a dictionary (or a JSON object as text), not {value!r}")
 
 
 def environment_variables(value: object) -> dict[str, str]:
+    """Read variables; numbers and booleans become the text that Python, and so Jinja, writes for them."""
     # Imported here, not above: spec imports this module.
     from airflow_nbjobs.core.spec import RESERVED_VARIABLE_PREFIX, RESERVED_VARIABLES
 
     given: dict[Any, Any] = json_object(value)
+    read: dict[str, str] = {}
     wrong: list[str] = []
     for name, content in given.items():
         if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
@@ -236,38 +269,66 @@ def environment_variables(value: object) -> dict[str, str]:
             argument = RESERVED_VARIABLES.get(name)
             instead = f", as {argument} says" if argument else ""
             wrong.append(f"{name!r} is set by the operator for the driver{instead}; remove it")
-        elif not isinstance(content, str):
-            wrong.append(f"the value of {name!r} must be a text, not {type(content).__name__}")
-        elif len(content) > 512:
-            wrong.append(f"the value of {name!r} has {len(content)} characters; at most 512 are allowed")
+        elif (written := plain_text(content)) is None:
+            wrong.append(f"the value of {name!r} must be a text or a number, not {_shown(content)}")
+        elif len(written) > 512:
+            wrong.append(f"the value of {name!r} has {len(written)} characters; at most 512 are allowed")
+        else:
+            read[name] = written
     if wrong:
         raise ValueError("; ".join(wrong))
-    return given
+    return read
+
+
+def plain_text(value: object) -> str | None:
+    """Return a text as it is, and the text of a number or a boolean; None for anything else."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float | Decimal) else None
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "None: give an empty text, or leave it out"
+    return f"{type(value).__name__} ({_NATIVE})"
 
 
 def tags(value: object) -> dict[str, str]:
-    """Read tags, as a mapping or in the SDK's form ``[{"Key": …, "Value": …}]``; of equal keys the last counts."""
-    if isinstance(value, str | Mapping):
-        pairs: list[tuple[Any, Any]] = list(json_object(value).items())
-    elif isinstance(value, Sequence) and all(
-        isinstance(tag, Mapping) and {"Key", "Value"} <= set(tag) for tag in value
+    """
+    Read tags: a mapping, the SDK's form ``[{"Key": …, "Value": …}]``, or the text of either; of equal keys the last counts.
+
+    Numbers and booleans become the text that Python writes for them.
+    """
+    given = texts.structure(value) if isinstance(value, str) else value
+    if isinstance(given, Mapping):
+        pairs: list[tuple[Any, Any]] = list(given.items())
+    elif (
+        isinstance(given, Sequence)
+        and not isinstance(given, str)
+        and all(isinstance(tag, Mapping) and {"Key", "Value"} <= set(tag) for tag in given)
     ):
-        pairs = [(tag["Key"], tag["Value"]) for tag in value]
+        pairs = [(tag["Key"], tag["Value"]) for tag in given]
     else:
         raise ValueError(f"must be a dictionary or a list of {{'Key': …, 'Value': …}}, not {value!r}")
+    read: dict[str, str] = {}
     wrong: list[str] = []
     for key, content in pairs:
-        if not isinstance(key, str) or not isinstance(content, str):
-            wrong.append(f"{key!r}: key and value must be texts")
-        elif not 1 <= len(key) <= 128 or len(content) > 256:
+        written = plain_text(content)
+        if not isinstance(key, str):
+            wrong.append(f"{key!r}: the key must be a text")
+        elif written is None:
+            wrong.append(f"{key!r}: the value must be a text or a number, not {_shown(content)}")
+        elif not 1 <= len(key) <= 128 or len(written) > 256:
             wrong.append(f"{key!r}: a key has 1-128 characters, a value at most 256")
-        elif not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(content):
-            wrong.append(f"{key!r}: {content!r} may hold letters, digits, blanks and _ . : / = + - @ only")
+        elif not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(written):
+            wrong.append(f"{key!r}: {written!r} may hold letters, digits, blanks and _ . : / = + - @ only")
         elif key.lower().startswith("aws:"):
             wrong.append(f"{key!r}: the prefix 'aws:' is AWS's own")
+        else:
+            read[key] = written
     if wrong:
         raise ValueError("; ".join(wrong))
-    return dict(pairs)
+    return read
 
 
 def tag_text(value: str) -> str:

@@ -1,5 +1,9 @@
 """Parsers of single arguments: what they take, what they refuse, and in which words."""
 
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
 import pytest
 
 from airflow_nbjobs.core import arguments as parse
@@ -7,12 +11,12 @@ from airflow_nbjobs.core import arguments as parse
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/nb:1"
 
 
-@pytest.mark.parametrize("value", ["true", "True", " yes ", "1", True])
+@pytest.mark.parametrize("value", ["true", "True", " yes ", "1", "on", "ON", "t", 1, True])
 def test_texts_that_jinja_renders_for_true_are_true(value):
     assert parse.boolean(value) is True
 
 
-@pytest.mark.parametrize("value", ["false", "False", "no", "0", False])
+@pytest.mark.parametrize("value", ["false", "False", "no", "0", "off", " Off", "f", 0, False])
 def test_texts_that_jinja_renders_for_false_are_false(value):
     assert parse.boolean(value) is False
 
@@ -23,12 +27,14 @@ def test_anything_else_is_no_boolean(value):
         parse.boolean(value)
 
 
-@pytest.mark.parametrize(("value", "number"), [(5, 5), ("5", 5), (" 5 ", 5), ("0", 0)])
+@pytest.mark.parametrize(
+    ("value", "number"), [(5, 5), ("5", 5), (" 5 ", 5), ("0", 0), (5.0, 5), ("5.0", 5), ("1e1", 10)]
+)
 def test_numbers_may_be_texts(value, number):
     assert parse.whole_number(minimum=0, maximum=10)(value) == number
 
 
-@pytest.mark.parametrize("value", ["five", "", "5.0", 5.0, True, None, "None"])
+@pytest.mark.parametrize("value", ["five", "", "5.5", 5.5, "nan", float("inf"), "1e400", True, None, "None", [5]])
 def test_what_is_no_whole_number_is_refused_with_the_limits(value):
     with pytest.raises(ValueError, match="must be a whole number from 0 to 10"):
         parse.whole_number(minimum=0, maximum=10)(value)
@@ -149,6 +155,215 @@ def test_a_malformed_kms_key_is_refused():
         parse.kms_key("my key!")
 
 
+NUMBERS = {"WHOLE": 5, "BROKEN": 1.5, "YES": True, "TEXT": "007", "EXACT": Decimal("1.10"), "EMPTY": ""}
+NUMBERS_AS_TEXTS = {"WHOLE": "5", "BROKEN": "1.5", "YES": "True", "TEXT": "007", "EXACT": "1.10", "EMPTY": ""}
+
+
+def test_numbers_in_environment_variables_and_tags_are_their_texts():
+    """As Jinja would have written them without native rendering."""
+    assert parse.environment_variables(NUMBERS) == NUMBERS_AS_TEXTS
+    assert parse.tags(NUMBERS) == NUMBERS_AS_TEXTS
+    assert parse.tags([{"Key": name, "Value": value} for name, value in NUMBERS.items()]) == NUMBERS_AS_TEXTS
+
+
+@pytest.mark.parametrize("text", ['{"A": "x", "B": 5}', "{'A': 'x', 'B': 5}", ' \n{"A": "x",\n "B": "5"}\n'])
+def test_mappings_may_be_the_texts_that_json_and_jinja_make_of_them(text):
+    assert parse.environment_variables(text) == parse.tags(text) == {"A": "x", "B": "5"}
+    assert parse.json_object(text)["A"] == "x"
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"Key": "a", "Value": "1"}]', "[{'Key': 'a', 'Value': 1}]", '"[{\\"Key\\": \\"a\\", \\"Value\\": 1}]"']
+)
+def test_a_list_of_tags_may_be_its_text(text):
+    assert parse.tags(text) == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (None, None),
+        ("", None),
+        ("None", None),
+        (True, True),
+        ("true", True),
+        (" True ", True),
+        (False, False),
+        ("false", False),
+        ("False", False),
+        ("0", False),
+        ("/etc/ssl/ca.pem", "/etc/ssl/ca.pem"),
+        (" /etc/ssl/ca.pem ", "/etc/ssl/ca.pem"),
+    ],
+)
+def test_what_certificates_are_verified_by_may_be_a_text(value, read):
+    """botocore takes the text 'false' for the path of a file, which is not there."""
+    assert parse.verify(value) is read or parse.verify(value) == read
+
+
+def test_a_verify_that_is_neither_is_refused():
+    with pytest.raises(ValueError, match=r"must be True, False or the path of a file of CA certificates, not \['x'\]"):
+        parse.verify(["x"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        7200,
+        7200.0,
+        "7200",
+        " 7200.0 ",
+        timedelta(hours=2),
+        "2:00:00",
+        "PT2H",
+        "PT1H60M",
+        "0 days, 2:00:00",
+        Decimal(7200),
+    ],
+)
+def test_a_duration_is_taken_in_every_form_that_airflow_and_jinja_give_it(value):
+    """``str(timedelta(hours=2))`` is what a template of one gives."""
+    assert parse.whole_seconds(minimum=1, maximum=10_000)(value) == parse.seconds(value) == 7200
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("1 day, 0:00:00", timedelta(days=1)),
+        ("2 days, 3:04:05", timedelta(days=2, hours=3, minutes=4, seconds=5)),
+        ("P1DT12H", timedelta(hours=36)),
+        ("48:00:00", timedelta(days=2)),
+    ],
+)
+def test_a_duration_of_days_is_read_from_its_text(text, length):
+    assert parse.seconds(text) == length.total_seconds()
+
+
+@pytest.mark.parametrize("value", [True, None, "", "soon", "2:00", "2h", "nan", "inf", "1e400", "P1M", "P", "PT", [5]])
+def test_what_is_no_duration_is_refused_with_the_value(value):
+    with pytest.raises(ValueError, match="must be a whole number of seconds from 1 to 9") as caught:
+        parse.whole_seconds(minimum=1, maximum=9)(value)
+    assert repr(value) in str(caught.value)
+    with pytest.raises(ValueError, match="must be a number of seconds or a timedelta"):
+        parse.seconds(value)
+
+
+def test_half_a_second_is_no_whole_number_of_them():
+    with pytest.raises(ValueError, match=r"must be a whole number of seconds .* not '0:00:01.500000'"):
+        parse.whole_seconds(minimum=1, maximum=9)(str(timedelta(seconds=1.5)))
+    assert parse.seconds(timedelta(seconds=1.5)) == 1.5
+
+
+@pytest.mark.parametrize(
+    "value", [-1, "-1", timedelta(seconds=-1), str(timedelta(seconds=-1)), 10**400, "9" * 4000, 10]
+)
+def test_a_duration_beyond_its_limits_is_refused(value):
+    with pytest.raises(ValueError, match="must be from 0 to 9 seconds"):
+        parse.whole_seconds(minimum=0, maximum=9)(value)
+
+
+TWO = ("sg-1", "sg-2")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["sg-1", "sg-2"],
+        ("sg-1", "sg-2"),
+        "['sg-1', 'sg-2']",
+        '["sg-1", "sg-2"]',
+        '"[\\"sg-1\\", \\"sg-2\\"]"',
+        "('sg-1', 'sg-2')",
+        "[sg-1, sg-2]",
+        "sg-1,sg-2",
+        " sg-1 , sg-2, ",
+        "\nsg-1\nsg-2\n",
+        "'sg-1', \"sg-2\"",
+        ["sg-1,sg-2"],
+        ["['sg-1', 'sg-2']"],
+        ["sg-1 ", " 'sg-2'"],
+    ],
+)
+def test_a_list_may_be_its_text_in_every_form_that_jinja_and_configuration_give_it(value):
+    assert parse.identifiers(most=5, prefix="sg-")(value) == TWO
+
+
+@pytest.mark.parametrize("value", ["sg-1", "'sg-1'", "['sg-1']", "('sg-1',)", ["sg-1"], '["sg-1"]'])
+def test_a_list_of_one_may_be_its_text(value):
+    assert parse.identifiers(most=5, prefix="sg-")(value) == ("sg-1",)
+
+
+@pytest.mark.parametrize("value", ["", "[]", "()", " , ", [], ()])
+def test_a_list_of_none_may_be_its_text(value):
+    assert parse.identifiers(most=5, prefix="sg-")(value) == ()
+
+
+def test_instance_types_and_formats_are_read_from_texts_too():
+    expected = ("ml.g5.xlarge", "ml.m5.large")
+    for value in ("['ml.g5.xlarge', 'ml.m5.large']", '["ml.g5.xlarge","ml.m5.large"]', "\nml.g5.xlarge\nml.m5.large"):
+        assert parse.instance_types(value) == expected
+    assert parse.instance_types(" 'ml.m5.large' ") == ("ml.m5.large",)
+    assert parse.output_formats("['html', 'pdf']") == parse.output_formats("html,pdf") == ("html", "pdf")
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (None, ()),
+        ("", ()),
+        ("None", ()),
+        ([], ()),
+        ("[]", ()),
+        ("lib", ("lib",)),
+        (Path("lib"), ("lib",)),
+        ([Path("lib"), "a b.csv"], ("lib", "a b.csv")),
+        ("a.csv, b c.csv", ("a.csv", "b c.csv")),
+        ("a.csv\nb.csv", ("a.csv", "b.csv")),
+        ("['a.csv', 'b,c.csv']", ("a.csv", "b,c.csv")),
+        ('["a.csv", "s3://b/k"]', ("a.csv", "s3://b/k")),
+        ("('a.csv',)", ("a.csv",)),
+        (["b,c.csv", "['d.csv', 'e.csv']"], ("b,c.csv", "d.csv", "e.csv")),
+    ],
+)
+def test_paths_are_taken_as_a_list_or_as_its_text(value, read):
+    """A list's entry keeps its commas: file names may hold some."""
+    assert parse.paths(value) == read
+
+
+@pytest.mark.parametrize("value", ["LazyXComSequence([3 items])", "LazyXComSequence(<unevaluated length>)"])
+def test_the_text_of_a_mapped_tasks_results_is_refused_with_what_to_write(value):
+    for read in (parse.identifiers(most=5, prefix="sg-"), parse.instance_types, parse.output_formats, parse.paths):
+        with pytest.raises(ValueError, match=r"end the template in '\| list'"):
+            read(value)
+
+
+@pytest.mark.parametrize("value", [5, {"a": 1}, b"sg-1", ["a", 5], ["a", ["b"]], "['a', 5]"])
+def test_what_is_no_list_of_texts_is_refused(value):
+    for read in (parse.output_formats, parse.paths):
+        with pytest.raises(ValueError, match="must be a list of texts"):
+            read(value)
+
+
+@pytest.mark.parametrize("value", [["sg-1", ""], ["  "], "['sg-1', '']"])
+def test_an_empty_entry_of_a_list_is_refused(value):
+    """A template that gave nothing: a group that is left out in silence is a door that stays open, or shut."""
+    with pytest.raises(ValueError, match="has an empty entry"):
+        parse.identifiers(most=5, prefix="sg-")(value)
+
+
+def test_a_number_for_a_text_names_native_rendering():
+    with pytest.raises(ValueError, match=r"not 20261122 .*render_template_as_native_obj=True"):
+        parse.text(20261122)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_absent"),
+    [(None, True), ("", True), (" ", True), ("None", True), ("null", True), (0, False), (False, False), ([], False)],
+)
+def test_what_templates_and_json_write_for_nothing_is_absent(value, is_absent):
+    assert parse.is_absent(value) is is_absent
+
+
 def test_ids_are_taken_as_a_list_or_as_one_text():
     """The Airflow configuration holds texts only."""
     read = parse.identifiers(most=5, prefix="sg-")
@@ -178,7 +393,8 @@ def test_malformed_ids_are_refused(value, text):
         ({"A-B": "v"}, "'A-B' is not a variable name"),
         ({1: "v"}, "1 is not a variable name"),
         ({"X" * 513: "v"}, "at most 512"),
-        ({"X": 5}, "the value of 'X' must be a text, not int"),
+        ({"X": [5]}, "the value of 'X' must be a text or a number, not list.*render_template_as_native_obj"),
+        ({"X": None}, "the value of 'X' must be a text or a number, not None: give an empty text, or leave it out"),
         ({"X": "v" * 513}, "has 513 characters; at most 512"),
         ({"SM_KERNEL_NAME": "x"}, "'SM_KERNEL_NAME' is set by the operator"),
         ({"AWS_DEFAULT_REGION": "x"}, "set by the operator"),
@@ -194,7 +410,7 @@ def test_a_wrong_environment_is_refused_by_the_variables_name(value, text):
 
 def test_every_wrong_variable_is_named_at_once():
     with pytest.raises(ValueError, match=r"'1A'.*'B'.*'NBJOBS_X'"):
-        parse.environment_variables({"1A": "v", "B": 5, "NBJOBS_X": "v"})
+        parse.environment_variables({"1A": "v", "B": [], "NBJOBS_X": "v"})
 
 
 def test_the_callers_environment_is_copied():
@@ -221,7 +437,11 @@ def test_of_two_tags_with_one_key_the_last_counts():
         ({"": "v"}, "1-128 characters"),
         ({"k" * 129: "v"}, "1-128 characters"),
         ({"k": "v" * 257}, "at most 256"),
-        ({"k": 5}, "must be texts"),
+        ({"k": None}, "'k': the value must be a text or a number, not None"),
+        ({"k": ["a"]}, "'k': the value must be a text or a number, not list.*render_template_as_native_obj"),
+        ({5: "v"}, "5: the key must be a text"),
+        ("[1]", "must be a dictionary or a list of"),
+        (["k"], "must be a dictionary or a list of"),
         ({"aws:x": "v"}, "'aws:' is AWS's own"),
         ({"AWS:x": "v"}, "'aws:' is AWS's own"),
         ({"k": "a;b"}, "may hold letters, digits"),

@@ -1,6 +1,7 @@
 """The spec: every problem of a job's arguments, all at once, each naming its argument and the remedy."""
 
 import dataclasses
+from datetime import timedelta
 
 import pytest
 
@@ -27,6 +28,31 @@ def test_a_minimal_job_has_notebookjobsteps_defaults():
     assert parsed.spec.max_runtime_in_seconds == 172_800
     assert parsed.spec.max_retry_attempts == 1
     assert parsed.spec.encrypt_inter_container_traffic is True
+
+
+def test_what_a_run_may_vary_is_taken_as_jinja_writes_it():
+    spec = parse_spec(
+        RIGHT
+        | {
+            "instance_type": "['ml.g5.xlarge', 'ml.m5.large']",
+            "subnets": '["subnet-1", "subnet-2"]',
+            "security_group_ids": "sg-1",
+            "volume_size": "30.0",
+            "max_runtime_in_seconds": str(timedelta(days=1, hours=2)),
+            "enable_managed_spot_training": "on",
+            "max_wait_time_in_seconds": timedelta(days=2),
+            "keep_alive_period_in_seconds": "0:00:00",
+            "environment_variables": "{'A': 1}",
+            "tags": [{"Key": "cost", "Value": 7}],
+            "output_formats": "html",
+        }
+    ).spec
+    assert spec is not None
+    assert spec.instance_type == ("ml.g5.xlarge", "ml.m5.large")
+    assert (spec.subnets, spec.security_group_ids) == (("subnet-1", "subnet-2"), ("sg-1",))
+    assert (spec.volume_size, spec.max_runtime_in_seconds, spec.max_wait_time_in_seconds) == (30, 93_600, 172_800)
+    assert spec.keep_alive_period_in_seconds == 0
+    assert (spec.environment_variables, spec.tags, spec.output_formats) == ({"A": "1"}, {"cost": "7"}, ("html",))
 
 
 def test_none_means_the_default():
@@ -66,7 +92,7 @@ BAD = [
     ({"max_retry_attempts": 31}, "max_retry_attempts", "from 0 to 30"),
     ({"keep_alive_period_in_seconds": 3601}, "keep_alive_period_in_seconds", "from 0 to 3600"),
     ({"tags": {"aws:x": "1"}}, "tags", "AWS's own"),
-    ({"environment_variables": {"A": 1}}, "environment_variables", "must be a text"),
+    ({"environment_variables": {"A": None}}, "environment_variables", "must be a text"),
     ({"notebook_job_name": "1"}, "notebook_job_name", "must begin with a letter"),
     ({"s3_kms_key": "a b"}, "s3_kms_key", "is not a KMS key"),
     ({"volume_kms_key": ""}, "volume_kms_key", "not empty"),
