@@ -39,43 +39,86 @@ class Settings:
 
     :param job_defaults: job arguments by name, used where the task gives none.
     :param deployment: goes into every job's identity; set it where two Airflow deployments share an account, a bucket prefix and DAG ids.
+    :param places: where each default was found, in words.
     """
 
     job_defaults: Mapping[str, Any] = field(default_factory=dict)
     deployment: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def completed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the task's arguments with the defaults filled in; tags are merged key by key, the task's winning."""
-        merged = dict(self.job_defaults) | {name: value for name, value in arguments.items() if value is not None}
-        if self.job_defaults.get("tags") and arguments.get("tags"):
-            try:
-                merged["tags"] = parse.tags(self.job_defaults["tags"]) | parse.tags(arguments["tags"])
-            except ValueError as error:
-                raise NotebookJobConfigError(f"tags: {error}") from error
+        """
+        Return the task's arguments with the defaults filled in; tags are merged key by key, the task's winning.
+
+        An empty text of the task, and what Jinja writes for None, hides no default. Tags that cannot be read stay as they are, for ``parse_spec`` to say so
+        with all that is wrong.
+        """
+        merged = dict(self.job_defaults) | {
+            name: value
+            for name, value in arguments.items()
+            if value is not None and not (name in self.job_defaults and parse.is_absent(value))
+        }
+        ours, theirs = self.job_defaults.get("tags"), arguments.get("tags")
+        if ours and not parse.is_absent(theirs):
+            for given in (ours, theirs):
+                try:
+                    parse.tags(given)
+                except ValueError:
+                    return merged | {"tags": given}
+            merged["tags"] = parse.tags(ours) | parse.tags(theirs)
         return merged
+
+    def place(self, name: str, arguments: Mapping[str, Any]) -> str | None:
+        """Return where the value of an argument comes from, if it is a default's."""
+        is_default = parse.is_absent(arguments.get(name)) or (
+            name == "tags" and not _are_tags(self.job_defaults.get(name))
+        )
+        return self.places.get(name) if is_default else None
 
 
 def read_settings(connection_extra: Mapping[str, Any]) -> Settings:
     """
     Read the defaults.
 
-    :param connection_extra: the AWS connection's extra; its key ``nbjobs`` holds a mapping of job arguments.
+    :param connection_extra: the AWS connection's extra; its key ``nbjobs`` holds a mapping of job arguments, or its JSON text, as a connection URI has it.
+        An empty value hides nothing of the configuration.
     :raises NotebookJobConfigError: the extra's ``nbjobs`` is no mapping, or names what is no default.
     """
     from airflow.configuration import conf
 
-    configured = {name: value for name in JOB_DEFAULTS if (value := conf.get(SECTION, name, fallback=""))}
-    extra = connection_extra.get(SECTION) or {}
-    if not isinstance(extra, dict):
+    configured = _given({name: conf.get(SECTION, name, fallback="") for name in JOB_DEFAULTS})
+    extra = connection_extra.get(SECTION)
+    try:
+        extra = {} if parse.is_absent(extra) else parse.json_object(extra)
+    except ValueError:
+        # Not the value: an extra holds secrets.
         raise NotebookJobConfigError(
-            "the AWS connection's extra has a key 'nbjobs' that is no mapping; give {'role': …, 's3_root_uri': …}"
-        )
-    unknown = sorted(set(extra) - set(JOB_DEFAULTS))
+            "the AWS connection's extra has a key 'nbjobs' that is no mapping; give {'role': …, 's3_root_uri': …}, or the JSON text of it"
+        ) from None
+    unknown = sorted(map(str, set(extra) - set(JOB_DEFAULTS)))
     if unknown:
         raise NotebookJobConfigError(
             f"the AWS connection's extra has unknown keys under 'nbjobs': {', '.join(unknown)}; known are {', '.join(JOB_DEFAULTS)}"
         )
-    return Settings(job_defaults=configured | extra, deployment=conf.get(SECTION, "deployment", fallback=""))
+    connected = _given(extra)
+    return Settings(
+        job_defaults=configured | connected,
+        deployment=conf.get(SECTION, "deployment", fallback=""),
+        places={name: f"[{SECTION}] {name}" for name in configured}
+        | dict.fromkeys(connected, "'nbjobs' in the AWS connection's extra"),
+    )
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if not parse.is_absent(value)}
+
+
+def _are_tags(value: object) -> bool:
+    try:
+        parse.tags(value)
+    except ValueError:
+        return False
+    return True
 
 
 def wants_log_stream(argument: object, settings: Settings) -> bool:
@@ -84,7 +127,7 @@ def wants_log_stream(argument: object, settings: Settings) -> bool:
 
     :raises NotebookJobConfigError: it is neither True nor False.
     """
-    value = argument if argument is not None else settings.job_defaults.get("stream_logs", True)
+    value = settings.job_defaults.get("stream_logs", True) if parse.is_absent(argument) else argument
     try:
         return parse.boolean(value)
     except ValueError as error:

@@ -1,12 +1,14 @@
 """Organisation-wide defaults: argument over connection over Airflow's configuration."""
 
 import json
+from urllib.parse import urlencode
 
 import pytest
+from airflow.models.connection import Connection
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.polling import Pace
-from airflow_nbjobs.settings import JOB_DEFAULTS, Settings, read_pace, read_settings
+from airflow_nbjobs.settings import JOB_DEFAULTS, Settings, read_pace, read_settings, wants_log_stream
 
 
 @pytest.fixture
@@ -48,10 +50,73 @@ def test_tags_are_merged_key_by_key_in_all_their_forms(configured):
     assert read_settings({}).completed({"tags": None})["tags"] == '{"team": "a", "cost": "1"}'
 
 
-def test_tags_that_cannot_be_read_are_said(configured):
+def test_tags_that_cannot_be_read_are_left_to_be_reported_with_all_that_is_wrong(configured):
     configured(tags="team=a")
-    with pytest.raises(NotebookJobConfigError, match="tags: must be a dictionary"):
-        read_settings({}).completed({"tags": {"cost": "1"}})
+    settings = read_settings({})
+    assert settings.completed({"tags": {"cost": "1"}})["tags"] == "team=a"
+    assert settings.place("tags", {"tags": {"cost": "1"}}) == "[nbjobs] tags"
+    configured(tags='{"team": "a"}')
+    settings = read_settings({})
+    assert settings.completed({"tags": "cost=1"})["tags"] == "cost=1"
+    assert settings.place("tags", {"tags": "cost=1"}) is None
+
+
+def test_each_default_knows_its_place(configured):
+    configured(role="Jobs", image_uri="config.example/x")
+    settings = read_settings({"nbjobs": {"role": "FromConnection"}})
+    assert (
+        settings.place("role", {}) == settings.place("role", {"role": ""}) == "'nbjobs' in the AWS connection's extra"
+    )
+    assert settings.place("image_uri", {"image_uri": None}) == "[nbjobs] image_uri"
+    assert settings.place("role", {"role": "Mine"}) is None
+    assert settings.place("subnets", {}) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"role": "Jobs", "subnets": ["subnet-1"]}',
+        "{'role': 'Jobs', 'subnets': ['subnet-1']}",
+        '"{\\"role\\": \\"Jobs\\", \\"subnets\\": [\\"subnet-1\\"]}"',
+    ],
+)
+def test_the_connections_defaults_may_be_a_text(text):
+    """The query of a connection's URI holds nothing else."""
+    assert read_settings({"nbjobs": text}).job_defaults == {"role": "Jobs", "subnets": ["subnet-1"]}
+
+
+def test_the_uri_of_a_connection_holds_defaults():
+    query = urlencode({"region_name": "eu-west-1", "nbjobs": json.dumps({"role": "Jobs", "live_notebook": True})})
+    connection = Connection(conn_id="c", uri=f"aws://?{query}")
+    assert read_settings(connection.extra_dejson).job_defaults == {"role": "Jobs", "live_notebook": True}
+
+
+@pytest.mark.parametrize("empty", [None, "", " ", "null", "None"])
+def test_an_empty_value_hides_nothing_beneath_it(configured, empty):
+    configured(role="FromConfig", s3_root_uri="s3://config/x", image_uri="", subnets="None")
+    settings = read_settings({"nbjobs": {"role": empty, "image_uri": "connection.example/x", "tags": empty}})
+    assert settings.job_defaults == {
+        "role": "FromConfig",
+        "s3_root_uri": "s3://config/x",
+        "image_uri": "connection.example/x",
+    }
+    completed = settings.completed({"role": empty, "image_uri": empty, "s3_root_uri": "s3://task/x", "name": empty})
+    assert completed["role"] == "FromConfig"
+    assert completed["image_uri"] == "connection.example/x"
+    assert completed["s3_root_uri"] == "s3://task/x"
+    assert read_settings({"nbjobs": empty}).job_defaults["role"] == "FromConfig"
+
+
+def test_what_is_no_empty_value_hides_what_is_beneath_it(configured):
+    configured(live_notebook="True", subnets="subnet-1")
+    settings = read_settings({"nbjobs": {"live_notebook": False, "subnets": []}})
+    assert settings.job_defaults == {"live_notebook": False, "subnets": []}
+
+
+@pytest.mark.parametrize(("argument", "expected"), [("", False), ("None", False), (None, False), ("on", True)])
+def test_the_log_streams_as_the_defaults_say_where_the_argument_is_empty(argument, expected):
+    settings = read_settings({"nbjobs": {"stream_logs": "off"}})
+    assert wants_log_stream(argument, settings) is expected
 
 
 def test_a_misspelt_key_of_the_connection_is_an_error_that_names_the_known_ones():
@@ -61,8 +126,10 @@ def test_a_misspelt_key_of_the_connection_is_an_error_that_names_the_known_ones(
 
 
 def test_a_value_that_is_no_mapping_is_an_error():
-    with pytest.raises(NotebookJobConfigError, match="key 'nbjobs' that is no mapping"):
-        read_settings({"nbjobs": "role=x"})
+    for value in ("role=hunter2", ["hunter2"], 5, '["hunter2"]'):
+        with pytest.raises(NotebookJobConfigError, match="key 'nbjobs' that is no mapping") as caught:
+            read_settings({"nbjobs": value})
+        assert "hunter2" not in str(caught.value)
 
 
 def test_the_callers_arguments_are_not_changed(configured):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import posixpath
 import sys
-from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_nbjobs.aws.sources import LocalFolder, Located, StagedFile, dependency_files, locate, plain_origin
+from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core import notebook as notebooks
 from airflow_nbjobs.core.clock import clock_reads
@@ -24,7 +24,7 @@ from airflow_nbjobs.core.outputs import DeclaredOutputs, prepare_outputs
 from airflow_nbjobs.core.parameters import CheckedParameters, prepare_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from airflow_nbjobs.aws.ports import Objects
 
@@ -89,12 +89,11 @@ class Content:
             self._problems.extend(error.problems or [str(error)])
 
     def _dependencies(self, value: object) -> Iterable[str]:
-        if not value:
+        try:
+            return parse.paths(value)
+        except ValueError as error:
+            self._problems.append(f"additional_dependencies: {error}")
             return ()
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            self._problems.append(f"additional_dependencies must be a list of paths, not {value!r}")
-            return ()
-        return [str(entry) for entry in value]
 
     def _read_notebook(self, path: object) -> None:
         if not path:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws import request as request_
 from airflow_nbjobs.aws.content import INTERVAL_VARIABLE, Content
+from airflow_nbjobs.aws.extra import fitted
 from airflow_nbjobs.aws.sources import StagedFile
 from airflow_nbjobs.aws.staging import input_digest, key_problems, merge_files
 from airflow_nbjobs.aws.translate import NO_CREDENTIALS, NO_REGION
@@ -31,7 +31,7 @@ from airflow_nbjobs.core.parameters import (
     check_parameters,
     hyperparameter_strings,
 )
-from airflow_nbjobs.core.spec import NotebookJobSpec, parse_spec
+from airflow_nbjobs.core.spec import NotebookJobSpec, given_arguments, parse_spec
 from airflow_nbjobs.core.unattended import name_problem, unattended
 
 if TYPE_CHECKING:
@@ -139,7 +139,9 @@ def prepare_job(
     :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
     :raises NotebookJobServiceError: AWS could not be asked for a role or an image.
     """
-    problems = list(problems)
+    given = given_arguments(arguments)
+    arguments = given.values
+    problems = [*problems, *given.problems]
     if not where.region:
         problems.append(f"no AWS region is configured; {NO_REGION}")
     if not where.has_credentials:
@@ -155,10 +157,9 @@ def prepare_job(
         problems.append(
             "kernel_name is not set and the notebook's metadata names no kernel; give kernel_name, e.g. 'python3'"
         )
-    parsed = parse_spec({**arguments, "kernel_name": kernel_name, "region": where.region})
+    extra = _extra_request(arguments.get("extra_request"), where, problems)
+    parsed = parse_spec({**arguments, "kernel_name": kernel_name, "region": where.region, "extra_request": extra})
     problems += parsed.problems
-    with suppress(ValueError):  # what is no mapping at all is among the spec's problems
-        problems += request_.extra_problems(parse.json_object(arguments.get("extra_request") or {}))
 
     checked: CheckedParameters | None = None
     waiting: tuple[str, ...] = ()
@@ -202,6 +203,7 @@ def prepare_job(
         notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
         input_sha256=input_digest(files) if not collisions else "",
         warnings=(
+            *given.warnings,
             *parsed.warnings,
             *kernel.warnings,
             *waiting,
@@ -219,6 +221,19 @@ def prepare_job(
     if late:
         raise _refusal(run.label, late)
     return job
+
+
+def _extra_request(given: object, where: Surroundings, problems: list[str]) -> object:
+    try:
+        extra = parse.json_object(given or {})
+    except ValueError:
+        return given  # what is no mapping at all is among the spec's problems
+    if extra and where.region:  # without a region there is no client, and so no model
+        fit = fitted(extra, where.clients.jobs.request_shape)
+        extra = dict(fit.values)
+        problems += fit.problems
+    problems += request_.extra_problems(extra)
+    return extra
 
 
 def _refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:

@@ -123,6 +123,11 @@ class ParsedSpec:
 # Arguments without which there is no job; each may come from the places that `_missing` names.
 _REQUIRED = ("image_uri", "role", "s3_root_uri")
 
+# Without them a job is less protected than its author meant: an empty text is no way to say so.
+_PROTECTING = frozenset({"s3_kms_key", "volume_kms_key", "enable_network_isolation"})
+# What is no argument of a single value; each is checked, and reported, by who reads it.
+_NOT_OURS = frozenset({"input_notebook", "parameters", "outputs", "return_output"})
+
 _PARSERS: dict[str, Callable[[object], Any]] = {
     "image_uri": parse.image_uri,
     "kernel_name": parse.text,
@@ -157,18 +162,53 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class GivenArguments:
+    """Arguments without those that stand for no value, and what is to be said of these."""
+
+    values: Mapping[str, Any]
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def given_arguments(arguments: Mapping[str, Any]) -> GivenArguments:
+    """
+    Take an empty text, and the ``None`` or ``null`` that a template writes for a value that is not there, for no argument at all.
+
+    :return: the others; a warning for each that is left out, or a problem where the job would be less protected without it. Those without which there is
+        no job are left to ``parse_spec``.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    warnings: list[str] = []
+    for name, value in arguments.items():
+        if name in _NOT_OURS or not parse.is_absent(value):
+            values[name] = value
+        elif value is None or name in _REQUIRED:
+            continue
+        elif name in _PROTECTING:
+            problems.append(
+                f"{name} is {value!r}, as a template writes it for a value that is not there; leave the argument out (None) if the job is to run without"
+            )
+        else:
+            warnings.append(
+                f"{name} is {value!r}, as a template writes it for a value that is not there: it counts as not given"
+            )
+    return GivenArguments(values, tuple(problems), tuple(warnings))
+
+
 def parse_spec(arguments: Mapping[str, object]) -> ParsedSpec:
     """
     Build a spec from rendered arguments, collecting every problem.
 
-    :param arguments: values by field name; None and missing mean the default. Numbers and booleans may be strings, as Jinja renders them.
+    :param arguments: values by field name; None and missing mean the default. Each may be a text that says its value, as Jinja renders it.
     :return: the spec, or all problems, each beginning with the argument's name and saying what to do.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
     for spec_field in fields(NotebookJobSpec):
         raw = arguments.get(spec_field.name)
-        if raw is None or (raw == "" and spec_field.name in _REQUIRED):
+        if raw is None or (parse.is_absent(raw) and spec_field.name in _REQUIRED):
             if spec_field.name in _REQUIRED:
                 problems.append(_missing(spec_field.name))
             continue

@@ -95,6 +95,37 @@ def test_outputs_get_a_cell_at_the_end(prepare):
     assert "remove-cell" in cells[-1]["metadata"]["tags"]
 
 
+def test_what_templates_wrote_in_extra_request_goes_out_as_numbers(prepare):
+    request = prepare(
+        extra_request={
+            "ResourceConfig": {"VolumeSizeInGB": "77", "InstanceCount": "1.0"},
+            "EnableInterContainerTrafficEncryption": "False",
+        }
+    ).request(0)
+    assert (request["ResourceConfig"]["VolumeSizeInGB"], request["ResourceConfig"]["InstanceCount"]) == (77, 1)
+    assert request["EnableInterContainerTrafficEncryption"] is False
+
+
+def test_dependencies_may_be_the_text_of_their_list(prepare, tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("1")
+    for text in ("['a.csv', 'b.csv']", '["a.csv", "b.csv"]', "a.csv, b.csv", "a.csv\nb.csv"):
+        names = sorted(file.name for file in prepare(additional_dependencies=text).files)
+        assert names == ["a.csv", "b.csv", "nb.ipynb"]
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "None", "null"])
+def test_what_a_template_writes_for_nothing_is_not_given_and_said(prepare, empty):
+    names = ("kernel_name", "name", "notebook_job_name", "initialization_script", "live_notebook", "volume_size")
+    names += ("instance_type", "subnets", "security_group_ids", "tags", "additional_dependencies", "extra_request")
+    job = prepare(**dict.fromkeys(names, empty))
+    assert job.request(0) == prepare().request(0)
+    assert job.warnings == tuple(
+        f"{name} is {empty!r}, as a template writes it for a value that is not there: it counts as not given"
+        for name in names
+    )
+
+
 def test_the_authors_file_is_never_changed(prepare, tmp_path):
     (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
     prepare(parameters={"epochs": 3}, outputs=["score"])
@@ -357,7 +388,7 @@ def test_a_run_target_that_is_no_notebook_is_refused(refused, tmp_path):
     ("arguments", "text"),
     [
         ({"additional_dependencies": ["none.py"]}, "additional_dependencies: there is no 'none.py'"),
-        ({"additional_dependencies": "x.py"}, "additional_dependencies must be a list of paths"),
+        ({"additional_dependencies": 5}, "additional_dependencies: must be a list of texts, not 5"),
         ({"initialization_script": "none.sh"}, "initialization_script: there is no 'none.sh'"),
         ({"parameters": "a=1"}, "parameters must be a dictionary, not str"),
         ({"missing_dependencies": "ignore"}, "missing_dependencies must be 'error' or 'warn', not 'ignore'"),
@@ -369,6 +400,13 @@ def test_a_run_target_that_is_no_notebook_is_refused(refused, tmp_path):
         ({"extra_request": {"TrainingJobName": "x"}}, "extra_request: TrainingJobName"),
         ({"region": None}, "no AWS region is configured; set region_name"),
         ({"has_credentials": False}, "no AWS credentials were found; give the AWS connection"),
+        (
+            {"extra_request": {"ResourceConfig": {"VolumeSizeInGB": "big"}}},
+            "extra_request: ResourceConfig.VolumeSizeInGB must be a whole number, not 'big'",
+        ),
+        ({"s3_kms_key": ""}, "s3_kms_key is '', as a template writes it for a value that is not there; leave the"),
+        ({"volume_kms_key": "None"}, "volume_kms_key is 'None', as a template writes it"),
+        ({"enable_network_isolation": "None"}, "enable_network_isolation is 'None', as a template writes it"),
         ({"extra_request": {"NoSuchField": 1}}, "CreateTrainingJob request: Unknown parameter"),
         ({"environment_variables": {f"V{n}": "" for n in range(95)}}, "Environment has 1"),
         ({"tags": {f"t{n}": "" for n in range(48)}}, "Tags has 5"),

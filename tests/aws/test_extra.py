@@ -1,0 +1,94 @@
+"""What templates make of ``extra_request``, held against botocore's own model of CreateTrainingJob."""
+
+import pytest
+from fakes import request_shape
+
+from airflow_nbjobs.aws.extra import fitted
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ({"ResourceConfig": {"VolumeSizeInGB": "30"}}, {"ResourceConfig": {"VolumeSizeInGB": 30}}),
+        ({"ResourceConfig": {"VolumeSizeInGB": " 30.0 "}}, {"ResourceConfig": {"VolumeSizeInGB": 30}}),
+        ({"ResourceConfig": {"VolumeSizeInGB": 30.0}}, {"ResourceConfig": {"VolumeSizeInGB": 30}}),
+        ({"ResourceConfig": '{"InstanceCount": "2"}'}, {"ResourceConfig": {"InstanceCount": 2}}),
+        ({"ResourceConfig": "{'InstanceCount': 2}"}, {"ResourceConfig": {"InstanceCount": 2}}),
+        ({"EnableNetworkIsolation": "True"}, {"EnableNetworkIsolation": True}),
+        ({"EnableNetworkIsolation": "false"}, {"EnableNetworkIsolation": False}),
+        ({"EnableNetworkIsolation": False}, {"EnableNetworkIsolation": False}),
+        (
+            {"AlgorithmSpecification": {"MetricDefinitions": "[{'Name': 'a', 'Regex': 'b'}]"}},
+            {"AlgorithmSpecification": {"MetricDefinitions": [{"Name": "a", "Regex": "b"}]}},
+        ),
+        (
+            {"InputDataConfig": [{"ChannelName": "c", "ShuffleConfig": {"Seed": "7"}}]},
+            {"InputDataConfig": [{"ChannelName": "c", "ShuffleConfig": {"Seed": 7}}]},
+        ),
+        ({"HyperParameters": {"rows": 7, "share": 0.5}}, {"HyperParameters": {"rows": "7", "share": "0.5"}}),
+        ({"Environment": {"ROWS": 7, "DEBUG": True}}, {"Environment": {"ROWS": "7", "DEBUG": "True"}}),
+        ({"Tags": [{"Key": "cost", "Value": 7}]}, {"Tags": [{"Key": "cost", "Value": "7"}]}),
+        ({"VpcConfig": {"Subnets": "['subnet-1']"}}, {"VpcConfig": {"Subnets": ["subnet-1"]}}),
+    ],
+    ids=str,
+)
+def test_what_a_template_wrote_becomes_what_botocore_takes(extra, expected):
+    fit = fitted(extra, request_shape())
+    assert (fit.values, fit.problems) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("extra", "problem"),
+    [
+        (
+            {"ResourceConfig": {"VolumeSizeInGB": "30 GiB"}},
+            "extra_request: ResourceConfig.VolumeSizeInGB must be a whole number, not '30 GiB'",
+        ),
+        (
+            {"ResourceConfig": {"VolumeSizeInGB": ""}},
+            "extra_request: ResourceConfig.VolumeSizeInGB must be a whole number, not ''",
+        ),
+        (
+            {"ResourceConfig": {"VolumeSizeInGB": 30.5}},
+            "extra_request: ResourceConfig.VolumeSizeInGB must be a whole number, not 30.5",
+        ),
+        (
+            {"InputDataConfig": [{}, {"ShuffleConfig": {"Seed": "1e400"}}]},
+            "extra_request: InputDataConfig[1].ShuffleConfig.Seed must be a whole number, not '1e400'",
+        ),
+        (
+            {"EnableNetworkIsolation": "perhaps"},
+            "extra_request: EnableNetworkIsolation must be True or False, not 'perhaps'",
+        ),
+        ({"ResourceConfig": "x"}, "extra_request: ResourceConfig must be a dict, or the JSON text of one, not 'x'"),
+        ({"Tags": "a=1"}, "extra_request: Tags must be a list, or the JSON text of one, not 'a=1'"),
+    ],
+    ids=str,
+)
+def test_a_text_that_says_no_such_value_is_a_problem_with_its_path(extra, problem):
+    fit = fitted(extra, request_shape())
+    assert fit.problems == (problem,)
+    assert fit.values == extra
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"NoSuchField": "1"},
+        {"ResourceConfig": {"NoSuchField": {"a": "1"}}},
+        {"ResourceConfig": None},
+        {"ResourceConfig": ["x"]},
+        {"HyperParameters": {"flag": True}},
+        {"Tags": [None]},
+    ],
+    ids=str,
+)
+def test_what_the_model_does_not_know_is_left_to_its_own_check(extra):
+    fit = fitted(extra, request_shape())
+    assert (fit.values, fit.problems) == (extra, ())
+
+
+def test_the_callers_mapping_is_not_changed():
+    extra = {"ResourceConfig": {"VolumeSizeInGB": "30"}}
+    fitted(extra, request_shape())
+    assert extra == {"ResourceConfig": {"VolumeSizeInGB": "30"}}
