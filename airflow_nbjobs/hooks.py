@@ -6,6 +6,7 @@ import gc
 import threading
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -13,6 +14,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients, Boto3ContainerLogs, Boto3TrainingJobs
 from airflow_nbjobs.aws.slim import only_operations
 from airflow_nbjobs.aws.translate import translated
+from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
@@ -33,6 +35,8 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["client_type"] = "sagemaker"
+        # An empty text, as of a template, hides nothing that the connection says.
+        kwargs |= {name: None for name in ("region_name", "verify") if parse.is_absent(kwargs.get(name))}
         super().__init__(*args, **kwargs)
 
     @cached_property
@@ -44,6 +48,8 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
             raise NotebookJobConfigError(
                 f"there is no Airflow connection '{self.aws_conn_id}'; create it, or set aws_conn_id to one that exists (None: the machine's own credentials)"
             )
+        config.region_name = None if parse.is_absent(config.region_name) else str(config.region_name).strip()
+        config.verify = _certificates(config.verify)
         return config
 
     @cached_property
@@ -119,6 +125,23 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
                 config=config or self.client_config,
                 verify=self.verify,
             )
+
+
+def _certificates(given: object) -> bool | str | None:
+    """
+    Return what botocore verifies certificates by: it takes the text 'false' of a template or of a connection's URI for the path of a file.
+
+    :raises NotebookJobConfigError: it says neither yes nor no, and there is no such file.
+    """
+    try:
+        verify = parse.verify(given)
+    except ValueError as error:
+        raise NotebookJobConfigError(f"verify: {error}") from error
+    if isinstance(verify, str) and not Path(verify).exists():
+        raise NotebookJobConfigError(
+            f"verify is {verify!r}, which is neither True nor False nor a file or folder of CA certificates on this machine"
+        )
+    return verify
 
 
 @contextmanager

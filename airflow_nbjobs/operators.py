@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_nbjobs.execution import Execution
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 # What goes to the job as it stands; everything else in the signature is about waiting, or about Airflow.
@@ -127,14 +128,14 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param role: ARN or name of the job's execution role.
     :param s3_root_uri: ``s3://bucket/prefix`` under which each job has a folder.
     :param parameters: JSON-like values by name; the notebook gets values of the same types.
-    :param environment_variables: readable by everyone who may describe the job: no secrets.
+    :param environment_variables: readable by everyone who may describe the job: no secrets. Numbers and booleans become their texts, ``True`` is ``"True"``.
     :param additional_dependencies: files or folders to put beside the notebook; ``%run`` targets beside it are found without being listed.
     :param outputs: variables of the notebook to push as XComs, as names, or as names with types (``{"accuracy": float}``). At most 48 KiB each.
     :param return_output: push this output as ``return_value`` (to map over it); the job's facts then lie under ``nbjobs_result``.
     :param instance_type: one, or several in order of preference: the next is taken where one has no capacity, or none of its quota is left.
     :param volume_size: GiB.
     :param max_retry_attempts: 0-30 restarts by the platform after an InternalServerError; they are no retries of the task.
-    :param max_runtime_in_seconds: 1 s to 28 days; bounded by what is left of ``execution_timeout``.
+    :param max_runtime_in_seconds: 1 s to 28 days, also as a timedelta; bounded by what is left of ``execution_timeout``.
     :param keep_alive_period_in_seconds: warm pool, 0-3600 s.
     :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
     :param install_driver: install the notebook-job driver in an image that lacks it; needs a network.
@@ -154,7 +155,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         5 minutes. ``execution_timeout`` counts through it.
     :param wait_for_completion: False: succeed once the job is submitted; outputs are not read.
     :param deferrable: wait in the triggerer, holding no worker slot; False waits in the worker.
-    :param waiter_delay: longest seconds between two looks at the job.
+    :param waiter_delay: longest time between two looks at the job: seconds, or a timedelta.
     :param aws_conn_id: Airflow connection; None uses the machine's own credentials.
     """
 
@@ -178,26 +179,26 @@ class SageMakerNotebookJobOperator(BaseOperator):
         role: str | None = None,
         s3_root_uri: str | None = None,
         parameters: Mapping[str, Any] | None = None,
-        environment_variables: Mapping[str, str] | None = None,
+        environment_variables: Mapping[str, str | float] | None = None,
         initialization_script: str | None = None,
         s3_kms_key: str | None = None,
         instance_type: str | Sequence[str] = defaults.INSTANCE_TYPE,
         volume_size: int | str = defaults.VOLUME_SIZE,
         volume_kms_key: str | None = None,
         encrypt_inter_container_traffic: bool | str = defaults.ENCRYPT_INTER_CONTAINER_TRAFFIC,
-        security_group_ids: Sequence[str] | None = None,
-        subnets: Sequence[str] | None = None,
+        security_group_ids: str | Sequence[str] | None = None,
+        subnets: str | Sequence[str] | None = None,
         max_retry_attempts: int | str = defaults.MAX_RETRY_ATTEMPTS,
-        max_runtime_in_seconds: int | str = defaults.MAX_RUNTIME_IN_SECONDS,
-        tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
-        additional_dependencies: Sequence[str] | None = None,
+        max_runtime_in_seconds: timedelta | float | str = defaults.MAX_RUNTIME_IN_SECONDS,
+        tags: Mapping[str, str | float] | Sequence[Mapping[str, str | float]] | None = None,
+        additional_dependencies: str | Sequence[str] | None = None,
         outputs: Sequence[str] | Mapping[str, type | str] | None = None,
         return_output: str | None = None,
-        keep_alive_period_in_seconds: int | str | None = None,
+        keep_alive_period_in_seconds: timedelta | float | str | None = None,
         enable_managed_spot_training: bool | str = False,
-        max_wait_time_in_seconds: int | str | None = None,
+        max_wait_time_in_seconds: timedelta | float | str | None = None,
         enable_network_isolation: bool | str = False,
-        output_formats: Sequence[str] | None = None,
+        output_formats: str | Sequence[str] | None = None,
         studio_domain_arn: str | None = None,
         studio_user_profile: str | None = None,
         studio_space: str | None = None,
@@ -213,7 +214,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         capacity_timeout: timedelta | float | str = defaults.CAPACITY_TIMEOUT,
         wait_for_completion: bool = True,
         deferrable: bool = True,
-        waiter_delay: int = defaults.WAITER_DELAY,
+        waiter_delay: timedelta | float | str = defaults.WAITER_DELAY,
         aws_conn_id: str | None = defaults.AWS_CONN_ID,
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -222,12 +223,14 @@ class SageMakerNotebookJobOperator(BaseOperator):
         depends_on: object = None,
         **kwargs: Any,
     ) -> None:
-        if retry_policies is not None:
-            raise TypeError(
-                "retry_policies are SageMaker Pipelines'; in Airflow use the task's retries, retry_delay and retry_exponential_backoff"
+        if retry_policies is not None or depends_on is not None:
+            name, instead = (
+                ("retry_policies", "use the task's retries, retry_delay and retry_exponential_backoff")
+                if retry_policies is not None
+                else ("depends_on", "write upstream_task >> this_task")
             )
-        if depends_on is not None:
-            raise TypeError("depends_on is SageMaker Pipelines'; in Airflow write upstream_task >> this_task")
+            where = " (from default_args)" if name in (kwargs.get("default_args") or {}) else ""
+            raise TypeError(f"{name}{where} is an argument of SageMaker Pipelines' steps; in Airflow {instead}")
         if display_name is not None:
             kwargs.setdefault("task_display_name", display_name)
         if description is not None:
@@ -280,7 +283,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         self.capacity_timeout = capacity_timeout
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.waiter_delay = waiter_delay
+        self.waiter_delay: Any = waiter_delay  # seconds, once the task runs
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -337,23 +340,24 @@ class SageMakerNotebookJobOperator(BaseOperator):
         :return: the job's facts and ``outputs``; with ``return_output`` that output.
         :raises NotebookJobError: see ``core/errors.py``; what a retry cannot help is an ``AirflowFailException`` as well.
         """
-        from airflow_nbjobs.execution import Execution
-
-        return Execution(self, context).start()
+        return self._execution_in(context).start()
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any] | Any:
         """Finish after the trigger's event; everything needed is in the event, since ``dag.test`` drops other arguments."""
-        from airflow_nbjobs.execution import Execution
-
-        return Execution(self, context).resume(event or {})
+        return self._execution_in(context).resume(event or {})
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; a trigger that timed out or crashed comes back here and not to ``execute_complete``."""
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)
-        from airflow_nbjobs.execution import Execution
+        return self._execution_in(context).resume_after_trigger_failure(next_kwargs or {})
 
-        return Execution(self, context).resume_after_trigger_failure(next_kwargs or {})
+    def _execution_in(self, context: Context) -> Execution:
+        from airflow_nbjobs.execution import Execution
+        from airflow_nbjobs.given import settle
+
+        settle(self)  # what is wrong is reported with everything else, before the job is submitted
+        return Execution(self, context)
 
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""

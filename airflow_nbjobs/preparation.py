@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
 from airflow_nbjobs.aws.prepare import PreparedJob, Surroundings, prepare_job
-from airflow_nbjobs.core.arguments import seconds
-from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core.arguments import is_absent, seconds
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
+from airflow_nbjobs.given import settle, tell_places
 from airflow_nbjobs.parameters import plain
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 
@@ -33,17 +35,21 @@ def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> Prepare
     settings = read_settings(hook.connection_extra)
     arguments = settings.completed({name: plain(value) for name, value in operator.job_arguments().items()})
     _bound_runtime(arguments, operator, context)
-    job = prepare_job(
-        arguments,
-        run=task_context.run_of(context, deployment=settings.deployment),
-        where=Surroundings(
-            folders=task_context.search_folders(operator, context),
-            region=hook.region,
-            has_credentials=hook.has_credentials,
-            clients=hook.clients,
-        ),
-        problems=_problems(operator, settings),
-    )
+    try:
+        job = prepare_job(
+            arguments,
+            run=task_context.run_of(context, deployment=settings.deployment),
+            where=Surroundings(
+                folders=task_context.search_folders(operator, context),
+                region=hook.region,
+                has_credentials=hook.has_credentials,
+                clients=hook.clients,
+            ),
+            problems=_problems(operator, settings),
+        )
+    except NotebookJobError as error:
+        tell_places(error, operator, settings)
+        raise
     for note in job.notes:
         operator.log.info("%s", note)
     for warning in job.warnings:
@@ -52,7 +58,7 @@ def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> Prepare
 
 
 def _problems(operator: SageMakerNotebookJobOperator, settings: Settings) -> list[str]:
-    problems: list[str] = []
+    problems = settle(operator)
     try:
         seconds(operator.capacity_timeout)
     except ValueError as error:
@@ -67,9 +73,10 @@ def _problems(operator: SageMakerNotebookJobOperator, settings: Settings) -> lis
 def _bound_runtime(arguments: dict[str, Any], operator: SageMakerNotebookJobOperator, context: Context) -> None:
     """Let SageMaker end the job when the task's own time is over, even if no Airflow is left to stop it."""
     left = task_context.seconds_left(operator, context)
+    given = arguments.get("max_runtime_in_seconds")
     try:
-        asked = int(arguments["max_runtime_in_seconds"])
-    except (KeyError, TypeError, ValueError):
+        asked = seconds(defaults.MAX_RUNTIME_IN_SECONDS if is_absent(given) else given)
+    except ValueError:
         return  # reported with all other problems
     if left is not None and left < asked:
         arguments["max_runtime_in_seconds"] = max(1, int(left))

@@ -2,7 +2,10 @@
 
 import gc
 import json
+from pathlib import Path
+from urllib.parse import urlencode
 
+import certifi
 import pytest
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
@@ -30,6 +33,52 @@ def test_key_region_and_endpoint_come_from_the_connection(connection):
     assert (hook.region, hook.has_credentials) == ("eu-west-1", True)
     assert client.meta.endpoint_url == "http://127.0.0.1:9"
     assert client.meta.region_name == "eu-west-1"
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    path = tmp_path / "ca.pem"
+    path.write_bytes(Path(certifi.where()).read_bytes())
+    return str(path)
+
+
+def verified_by(hook):
+    return hook.clients.jobs._client._endpoint.http_session._verify
+
+
+@pytest.mark.parametrize(("text", "verify"), [("false", False), ("False", False), (" true ", True), ("off", False)])
+def test_a_text_says_whether_certificates_are_verified(monkeypatch, connection, text, verify):
+    """botocore takes 'false' for the path of a file. A template gives texts, and so does the query of a connection's URI."""
+    connection(extra={"region_name": "eu-west-1"})
+    assert verified_by(SageMakerNotebookJobHook(aws_conn_id="aws_test", verify=text)) is verify
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_URI", f"aws://?{urlencode({'region_name': 'eu-west-1', 'verify': text})}")
+    assert verified_by(SageMakerNotebookJobHook(aws_conn_id="aws_uri")) is verify
+
+
+def test_certificates_may_be_a_path(connection, certificates):
+    connection(extra={"region_name": "eu-west-1"})
+    assert verified_by(SageMakerNotebookJobHook(aws_conn_id="aws_test", verify=f" {certificates}\n")) == certificates
+
+
+@pytest.mark.parametrize("empty", [None, "", " ", "None"])
+def test_an_empty_verify_or_region_hides_nothing_that_the_connection_says(connection, empty):
+    connection(extra={"region_name": " eu-west-1 ", "verify": False})
+    hook = SageMakerNotebookJobHook(aws_conn_id="aws_test", verify=empty, region_name=empty)
+    assert (verified_by(hook), hook.region) == (False, "eu-west-1")
+
+
+def test_blanks_around_a_region_are_none_of_it(connection):
+    connection(extra={"region_name": "us-east-1"})
+    assert SageMakerNotebookJobHook(aws_conn_id="aws_test", region_name=" eu-west-1\n").region == "eu-west-1"
+
+
+@pytest.mark.parametrize("verify", ["flase", "/no/such/ca.pem"])
+def test_a_verify_that_is_neither_is_an_error_that_names_it(connection, verify):
+    connection(extra={"region_name": "eu-west-1"})
+    with pytest.raises(
+        NotebookJobConfigError, match=f"verify is '{verify}', which is neither True nor False nor a file"
+    ):
+        SageMakerNotebookJobHook(aws_conn_id="aws_test", verify=verify).client("sagemaker")
 
 
 def test_no_collection_runs_while_a_service_is_read(connection):

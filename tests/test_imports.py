@@ -101,6 +101,7 @@ SURFACE = {
     "deferral",
     "execution",
     "failures",
+    "given",
     "handover",
     "hooks",
     "links",

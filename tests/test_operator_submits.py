@@ -100,6 +100,17 @@ def test_a_shorter_runtime_of_the_users_stays(task, clients):
     assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == 60
 
 
+@pytest.mark.parametrize(
+    "asked", [timedelta(hours=3), "3:00:00", 10_800.0, "10800.0", "PT3H", None, "", "None"], ids=repr
+)
+def test_what_is_left_of_execution_timeout_bounds_a_runtime_in_every_form(task, clients, asked):
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    defer(task(execution_timeout=timedelta(minutes=30), max_runtime_in_seconds=asked), context)
+    (request,) = clients.jobs.requests.values()
+    assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
+
+
 def test_without_waiting_it_returns_the_job(task, clients):
     context = task_context()
     value = task(wait_for_completion=False).execute(context)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from airflow_nbjobs.core.arguments import is_absent
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
 LIVE_VARIABLE = "NBJOBS_LIVE_NOTEBOOK"
@@ -42,6 +43,7 @@ def parse_job_reference(value: object, *, region_name: str | None) -> JobReferen
 
     Source: shapes ``TrainingJobName`` and ``TrainingJobArn``, botocore ``sagemaker/2017-07-24/service-2``.
     """
+    region_name = None if region_name is None or is_absent(region_name) else region_name.strip()
     if isinstance(value, Mapping):
         value = value.get("job_arn") or value.get("job_name")
     text = value.strip() if isinstance(value, str) else ""

@@ -1,0 +1,178 @@
+"""What a task was given, in forms that no template renders, or by ``default_args`` that meant another operator."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import TaskGroup
+from fakes import ACCOUNT_ID, REGION, task_context
+from operator_tasks import Tasks, defer
+
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+
+
+@pytest.fixture
+def task(tmp_path):
+    return Tasks(tmp_path)
+
+
+@pytest.fixture
+def problems(task):
+    """What is wrong with a task of these arguments."""
+
+    def refused(operator):
+        operator._hook = task.hook
+        with pytest.raises(NotebookJobConfigError) as caught:
+            operator.execute(task_context())
+        assert task.clients.wrote_nothing
+        return list(caught.value.problems)
+
+    return refused
+
+
+@pytest.mark.parametrize("delay", [7, 7.0, "7", "7.0", timedelta(seconds=7), "0:00:07", "PT7S"])
+def test_the_delay_between_two_looks_may_be_a_timedelta_or_a_text(task, delay):
+    deferred = defer(task(waiter_delay=delay), task_context())
+    assert deferred.trigger.waiter_delay == 7
+    assert isinstance(deferred.trigger.waiter_delay, float)
+
+
+def test_a_flag_may_be_a_text(task):
+    """YAML and configuration hold texts, and the text 'False' is true to Python."""
+    assert task(wait_for_completion="False").execute(task_context())["status"] == "InProgress"
+
+
+def test_a_flag_is_a_text_in_the_leg_that_resumes_too(task):
+    operator = task(stop_on_kill="off", retry_on_cell_error="no", waiter_delay="PT7S")
+    with pytest.raises(Exception, match="x"):
+        operator.execute_complete(task_context(), {})
+    assert (operator.stop_on_kill, operator.retry_on_cell_error, operator.waiter_delay) == (False, False, 7)
+
+
+def test_all_that_is_wrong_is_said_at_once(task, problems):
+    operator = task(
+        waiter_delay="soon",
+        stop_on_kill="perhaps",
+        deferrable="never",
+        capacity_timeout="a while",
+        instance_type="big",
+        stream_logs="x",
+    )
+    assert sorted(problem.partition(":")[0] for problem in problems(operator)) == [
+        "capacity_timeout",
+        "deferrable",
+        "instance_type",
+        "stop_on_kill",
+        "stream_logs",
+        "waiter_delay",
+    ]
+
+
+IMAGE = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/nb:1"
+WRONG = {"tags": ["etl"], "role": "arn:aws:iam::1:user/x", "name": 5, "parameters": {"compnay": 1}}
+
+
+def begins(problems):
+    return sorted(problem.partition(": ")[0] for problem in problems)
+
+
+def test_a_wrong_value_of_the_dags_default_args_is_told_from_there(task, problems):
+    task.dag.default_args.update(WRONG)
+    operator = SageMakerNotebookJobOperator(
+        task_id="t",
+        dag=task.dag,
+        input_notebook="nb.ipynb",
+        image_uri="nb",
+        s3_root_uri="s3://bucket/x",
+    )
+    found = problems(operator)
+    where = "(from default_args of DAG 'd')"
+    assert {text for text in begins(found) if where in text} == {f"{name} {where}" for name in ("name", "role", "tags")}
+    assert [text for text in found if text.startswith("image_uri")] == [
+        text for text in found if text.startswith("image_uri: ")
+    ]
+    (unknown,) = [text for text in found if "compnay" in text]
+    assert unknown.endswith("(parameters come from default_args of DAG 'd')")
+
+
+def test_what_the_task_was_given_itself_is_told_from_nowhere(task, problems):
+    task.dag.default_args.update(WRONG)
+    found = problems(task(tags=["other"], role="a/b", name=6, parameters={"other": 1}))
+    assert len(found) == 4
+    assert not [text for text in found if "default_args" in text]
+
+
+def test_the_group_is_named_whose_default_args_count(task, problems):
+    task.dag.default_args.update(tags=["of the DAG"], role="a/b", name=5)
+    with (
+        task.dag,
+        TaskGroup("outer", default_args={"tags": ["etl"], "name": 6}),
+        TaskGroup("inner", default_args={"name": 7}),
+    ):
+        operator = SageMakerNotebookJobOperator(
+            task_id="t", input_notebook="nb.ipynb", image_uri=IMAGE, s3_root_uri="s3://bucket/x"
+        )
+    assert begins(problems(operator)) == [
+        "name (from default_args of task group 'outer.inner')",
+        "role (from default_args of DAG 'd')",
+        "tags (from default_args of task group 'outer')",
+    ]
+
+
+def test_a_template_in_default_args_is_known_again_after_it_is_rendered(task, problems):
+    task.dag.default_args["instance_type"] = "{{ size }}"
+    given = {"image_uri": IMAGE, "role": "Jobs", "s3_root_uri": "s3://bucket/x"}
+    made = SageMakerNotebookJobOperator(task_id="u", dag=task.dag, input_notebook="nb.ipynb", **given)
+    running = made.prepare_for_execution()
+    running.render_template_fields({"size": "big"}, task.dag.get_template_env())
+    (problem,) = problems(running)
+    assert problem.startswith("instance_type (from default_args of DAG 'd'): 'big' is not an instance type")
+
+
+def test_a_mapped_task_takes_default_args_as_well(task, problems):
+    task.dag.default_args["tags"] = ["etl"]
+    given = {"image_uri": IMAGE, "role": "Jobs", "s3_root_uri": "s3://bucket/x"}
+    mapped = SageMakerNotebookJobOperator.partial(task_id="m", dag=task.dag, input_notebook="nb.ipynb", **given).expand(
+        instance_type=["ml.m5.large"]
+    )
+    running = mapped.unmap({"instance_type": "ml.m5.large"})
+    (problem,) = problems(running)
+    assert problem.startswith("tags (from default_args of DAG 'd'): must be a dictionary")
+
+
+def test_a_wrong_default_of_the_organisation_is_told_from_there(task, problems, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__NBJOBS__IMAGE_URI", "nb")
+    task.hook.connection_extra = {"nbjobs": {"role": "a/b", "tags": ["etl"]}}
+    found = problems(task(image_uri=None, role=None, tags={"a": "b"}))
+    connection = "'nbjobs' in the AWS connection's extra"
+    assert begins(found) == [
+        "image_uri (from [nbjobs] image_uri)",
+        f"role (from {connection})",
+        f"tags (from {connection})",
+    ]
+
+
+def test_a_role_that_aws_does_not_know_is_told_from_where_it_comes(task):
+    """``role`` of a database operator is a name that a role of AWS may have."""
+    task.dag.default_args["role"] = "db_reader"
+    operator = SageMakerNotebookJobOperator(
+        task_id="t", dag=task.dag, input_notebook="nb.ipynb", image_uri=IMAGE, s3_root_uri="s3://bucket/x"
+    )
+    operator._hook = task.hook
+
+    def unknown(name):
+        raise NotebookJobServiceError(f"NoSuchEntity on iam:GetRole for '{name}'", code="NoSuchEntity")
+
+    task.clients.account.role_arn = unknown
+    with pytest.raises(NotebookJobServiceError) as caught:
+        operator.execute(task_context())
+    assert caught.value.details["given"] == "role comes from default_args of DAG 'd'"
+
+
+@pytest.mark.parametrize("argument", ["retry_policies", "depends_on"])
+def test_what_only_pipelines_have_is_told_from_default_args_too(task, argument):
+    task.dag.default_args[argument] = ["x"]
+    with pytest.raises(TypeError, match=rf"{argument} \(from default_args\) is an argument of SageMaker Pipelines'"):
+        SageMakerNotebookJobOperator(task_id="t", dag=task.dag, input_notebook="nb.ipynb")
