@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink, StudioLink
-from airflow_nbjobs.rendering import explained_dates, refuse_unstorable
+from airflow_nbjobs.rendering import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -319,19 +319,25 @@ class SageMakerNotebookJobOperator(BaseOperator):
     ) -> Any:
         with explained_dates(content, context):
             render = super().render_template
-            if content is not self.parameters:
-                return render(content, context, jinja_env, seen_oids)
-            from airflow_nbjobs.parameters import render_parameters
+            is_text_only = content is self.environment_variables or content is self.tags
+            if content is self.parameters:
+                from airflow_nbjobs.parameters import render_parameters
 
-            self._rendered_parameters = render_parameters(
-                self,
-                content,
-                context=context,
-                environment=jinja_env or self.get_template_env(),
-                skip=seen_oids or set(),
-                render=lambda part: render(part, context, jinja_env, seen_oids),
-            )
-            return self._rendered_parameters.stored
+                self._rendered_parameters = render_parameters(
+                    self,
+                    content,
+                    context=context,
+                    environment=jinja_env or self.get_template_env(),
+                    skip=seen_oids or set(),
+                    render=lambda part: render(part, context, jinja_env, seen_oids),
+                )
+                return self._rendered_parameters.stored
+            if is_text_only and isinstance(content, dict | list):
+                environment = jinja_env or self.get_template_env()
+                return rendered_texts(
+                    content, context, environment, lambda part: render(part, context, environment, seen_oids)
+                )
+            return render(content, context, jinja_env, seen_oids)
 
     def execute(self, context: Context) -> dict[str, Any] | Any:
         """

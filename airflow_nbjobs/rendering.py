@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow.sdk import Context
 
@@ -50,6 +50,28 @@ def explained_dates(content: Any, context: Context) -> Iterator[None]:
                 "{{ (dag_run.data_interval_start or dag_run.run_after).strftime('%Y-%m-%d') }}",
             },
         ) from error
+
+
+def rendered_texts(content: Any, context: Context, jinja_env: Any, render: Callable[[Any], Any]) -> Any:
+    """
+    Return a mapping or list with each text in it rendered to a text, also in a DAG with ``render_template_as_native_obj=True``.
+
+    Native rendering makes 1.1 of '1.10', and 1000 of '1_000': of a variable or a tag, which are texts, it would lose what was written.
+
+    :param render: Airflow's own way, for what is no text.
+    """
+    if isinstance(content, str):
+        from jinja2 import Template
+        from jinja2.compiler import CodeGenerator
+
+        texts = jinja_env.overlay()
+        texts.code_generator_class, texts.template_class, texts.concat = CodeGenerator, Template, "".join
+        return texts.from_string(content).render(context)
+    if isinstance(content, dict):
+        return {name: rendered_texts(value, context, jinja_env, render) for name, value in content.items()}
+    if isinstance(content, list):
+        return [rendered_texts(value, context, jinja_env, render) for value in content]
+    return render(content)
 
 
 def _missing_date(message: str, content: Any) -> str | None:

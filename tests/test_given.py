@@ -176,3 +176,62 @@ def test_what_only_pipelines_have_is_told_from_default_args_too(task, argument):
     task.dag.default_args[argument] = ["x"]
     with pytest.raises(TypeError, match=rf"{argument} \(from default_args\) is an argument of SageMaker Pipelines'"):
         SageMakerNotebookJobOperator(task_id="t", dag=task.dag, input_notebook="nb.ipynb")
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+def test_variables_and_tags_are_rendered_to_the_texts_that_were_written(task, is_native):
+    """Native rendering makes 1.1 of '1.10', and nothing at the service would say so."""
+    task.dag.render_template_as_native_obj = is_native
+    written = {"VERSION": "1.10", "GROUPED": "1_000", "ZIP": "01234", "DAY": "20261122", "FLAG": "True", "NONE": "None"}
+    templates = {name: f"{{{{ params.{name} }}}}" for name in written}
+    operator = task(
+        environment_variables=templates | {"ROWS": 5, "LINK": "a/{{ params.ZIP }}"},
+        tags=[{"Key": name, "Value": template} for name, template in templates.items()],
+        extra_request={"ResourceConfig": {"VolumeSizeInGB": "{{ params.DAY[:2] }}"}},
+    )
+    operator.render_template_fields({"params": written}, task.dag.get_template_env())
+    defer(operator, task_context())
+    (request,) = task.clients.jobs.requests.values()
+    environment, tags = request["Environment"], {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    assert {name: environment[name] for name in written} == {name: tags[name] for name in written} == written
+    assert (environment["ROWS"], environment["LINK"]) == ("5", "a/01234")
+    assert request["ResourceConfig"]["VolumeSizeInGB"] == 20
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+def test_whole_arguments_may_be_templates(task, is_native):
+    task.dag.render_template_as_native_obj = is_native
+    operator = task(
+        environment_variables="{{ params.variables }}",
+        tags="{{ params.tags }}",
+        instance_type="{{ params.types }}",
+        subnets="{{ params.subnets }}",
+        security_group_ids=["{{ params.groups }}"],
+        max_runtime_in_seconds="{{ params.runtime }}",
+        extra_request="{{ params.extra }}",
+    )
+    params = {
+        "variables": {"ROWS": 5, "NAME": "x"},
+        "tags": [{"Key": "cost", "Value": "7"}],
+        "types": ["ml.g5.xlarge", "ml.m5.large"],
+        "subnets": ("subnet-1", "subnet-2"),
+        "groups": "sg-1,sg-2",
+        "runtime": timedelta(hours=30),
+        "extra": {"ResourceConfig": {"VolumeSizeInGB": "20"}},
+    }
+    operator.render_template_fields({"params": params}, task.dag.get_template_env())
+    defer(operator, task_context())
+    (request,) = task.clients.jobs.requests.values()
+    assert (request["Environment"]["ROWS"], request["Environment"]["NAME"]) == ("5", "x")
+    assert {"Key": "cost", "Value": "7"} in request["Tags"]
+    assert request["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1", "sg-2"]}
+    assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == 30 * 3600
+    resources = request["ResourceConfig"]
+    assert resources["VolumeSizeInGB"] == 20
+    assert [one["InstanceType"] for one in resources["InstancePreferences"]] == params["types"]
+
+
+def test_a_template_of_a_missing_date_in_a_variable_says_what_to_write_instead(task):
+    operator = task(environment_variables={"DAY": "{{ ds }}"})
+    with pytest.raises(NotebookJobConfigError, match="'ds' does not exist"):
+        operator.render_template_fields({"logical_date": None}, task.dag.get_template_env())
