@@ -10,21 +10,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core import arguments as parse
+from airflow_nbjobs.core import defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
     from airflow_nbjobs.settings import Settings
 
-_PARSERS: Mapping[str, Callable[[object], Any]] = {
-    "waiter_delay": parse.seconds,
-    "stop_on_kill": parse.boolean,
-    "retry_on_cell_error": parse.boolean,
-    "wait_for_completion": parse.boolean,
-    "deferrable": parse.boolean,
-}
+_FLAGS = ("stop_on_kill", "retry_on_cell_error", "wait_for_completion", "deferrable")
+_DURATIONS = {"waiter_delay": defaults.WAITER_DELAY, "capacity_timeout": defaults.CAPACITY_TIMEOUT}
 # A problem begins with the argument's name, but for these.
 _SPOKEN = {"parameter": "parameters", "output": "outputs"}
 _FIRST_WORD = re.compile(r"[a-z][a-z0-9_]*(?=[: ])")
@@ -34,14 +30,24 @@ def settle(operator: SageMakerNotebookJobOperator) -> list[str]:
     """
     Put a value in the place of each text or timedelta, as YAML and configuration give them; a text 'False' would count as true.
 
+    An empty text, as of a template, counts as not given.
+
     :return: what is wrong with those that say no value; they stay as they are.
     """
     problems: list[str] = []
-    for name, read in _PARSERS.items():
+    for name in (*_FLAGS, *_DURATIONS):
+        given = getattr(operator, name)
+        if name in _FLAGS and given is None:
+            continue  # no flag is set by None, here as everywhere in Python
         try:
-            setattr(operator, name, read(getattr(operator, name)))
+            if isinstance(given, str) and parse.is_absent(given):
+                value: Any = _DURATIONS.get(name, True)
+            else:
+                value = parse.boolean(given) if name in _FLAGS else parse.seconds(given)
         except ValueError as error:
             problems.append(f"{name}: {error}")
+        else:
+            setattr(operator, name, value)
     return problems
 
 

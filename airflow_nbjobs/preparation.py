@@ -60,10 +60,6 @@ def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> Prepare
 def _problems(operator: SageMakerNotebookJobOperator, settings: Settings) -> list[str]:
     problems = settle(operator)
     try:
-        seconds(operator.capacity_timeout)
-    except ValueError as error:
-        problems.append(f"capacity_timeout: {error}")
-    try:
         wants_log_stream(operator.stream_logs, settings)
     except NotebookJobConfigError as error:
         problems.append(str(error))

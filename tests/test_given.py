@@ -9,6 +9,7 @@ from airflow.sdk import TaskGroup
 from fakes import ACCOUNT_ID, REGION, task_context
 from operator_tasks import Tasks, defer
 
+from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
@@ -49,6 +50,17 @@ def test_a_flag_is_a_text_in_the_leg_that_resumes_too(task):
     with pytest.raises(Exception, match="x"):
         operator.execute_complete(task_context(), {})
     assert (operator.stop_on_kill, operator.retry_on_cell_error, operator.waiter_delay) == (False, False, 7)
+
+
+@pytest.mark.parametrize("empty", ["", " ", "None"])
+def test_an_empty_text_leaves_the_default(task, empty):
+    operator = task(waiter_delay=empty, capacity_timeout=empty, stop_on_kill=empty, deferrable=empty)
+    assert defer(operator, task_context()).trigger.waiter_delay == defaults.WAITER_DELAY
+    assert (operator.capacity_timeout, operator.stop_on_kill) == (defaults.CAPACITY_TIMEOUT, True)
+
+
+def test_none_sets_no_flag(task):
+    assert task(wait_for_completion=None).execute(task_context())["status"] == "InProgress"
 
 
 def test_all_that_is_wrong_is_said_at_once(task, problems):
