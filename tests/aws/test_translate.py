@@ -1,10 +1,15 @@
 """Botocore's exceptions in this package's words: what to do, and whether a retry can help."""
 
+import json
+import re
+from pathlib import Path
+
 import botocore.exceptions
 import pytest
 from botocore.exceptions import ClientError
+from botocore.retries import standard
 
-from airflow_nbjobs.aws.translate import is_throttled, translated
+from airflow_nbjobs.aws.translate import has_refused_credentials, is_throttled, needs_reopening, translated
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobConfigError,
@@ -60,17 +65,49 @@ def test_a_denied_read_mentions_that_s3_denies_what_is_not_there():
     assert "s3:ListBucket on its bucket" in remedy
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "Throttling", "SlowDown", "TooManyRequestsException"])
+@pytest.mark.parametrize(
+    "code", [*standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES, "KMS.ThrottlingException", "429"]
+)
 def test_throttling_is_worth_a_retry_and_known_as_such(code):
     error = translation(client_error(code))
     assert (type(error), error.is_retryable, error.job_name) == (NotebookJobServiceError, True, "job-1")
     assert is_throttled(error)
 
 
+@pytest.mark.parametrize("status", [429, 509])
+def test_a_code_of_next_year_with_a_status_of_throttling_is_throttling(status):
+    error = translation(client_error("TooFast", status=status))
+    assert error.is_retryable
+    assert is_throttled(error)
+    assert "TooFast" in str(error)
+
+
+def legacy_transients():
+    """Every code that botocore's older retry mode repeats, for whatever service."""
+    retries = json.loads((Path(botocore.__file__).parent / "data" / "_retry.json").read_text())
+    texts = json.dumps(retries)
+    codes = set(re.findall(r'"service_error_code": "([^"]+)"', texts))
+    assert len(codes) > 10
+    return sorted(codes)
+
+
+@pytest.mark.parametrize(
+    "code", [*standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES, *legacy_transients(), "IDPCommunicationError"]
+)
+def test_whatever_botocore_repeats_is_worth_a_retry(code):
+    error = translation(client_error(code))
+    assert (type(error), error.is_retryable) == (NotebookJobServiceError, True)
+    assert not has_refused_credentials(error)
+
+
 @pytest.mark.parametrize(
     "raised",
     [
         client_error("InternalFailure"),
+        client_error("RequestTimeout", "Your socket connection to the server was not read from or written to", 400),
+        client_error("408", status=408),
+        client_error("NoSuchUpload"),
+        botocore.exceptions.FlexibleChecksumError(error_msg="x"),
         client_error("ServiceUnavailable"),
         client_error("SomethingNew", status=503),
         botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"),
@@ -98,19 +135,81 @@ def test_an_endpoint_that_cannot_be_reached_says_what_to_check():
 @pytest.mark.parametrize(
     "raised",
     [
-        botocore.exceptions.NoCredentialsError(),
         botocore.exceptions.PartialCredentialsError(provider="env", cred_var="x"),
         botocore.exceptions.ProfileNotFound(profile="x"),
-        client_error("ExpiredToken"),
-        client_error("UnrecognizedClientException"),
-        client_error("InvalidAccessKeyId"),
     ],
     ids=lambda error: str(error)[:40],
 )
-def test_missing_or_wrong_credentials_are_a_configuration_error_that_says_where_to_give_them(raised):
+def test_half_a_key_or_a_missing_profile_is_a_configuration_error_that_says_where_to_give_it(raised):
     error = translation(raised)
     assert type(error) is NotebookJobConfigError
     assert "give the AWS connection a key or a role" in error.details["next"]
+
+
+REFUSED = [
+    client_error("ExpiredToken"),
+    client_error("ExpiredTokenException", "The security token included in the request is expired"),
+    client_error("UnrecognizedClientException", "The security token included in the request is invalid."),
+    client_error("AccessDeniedException", "The security token included in the request is expired"),
+    client_error("InvalidClientTokenId"),
+    client_error("InvalidAccessKeyId"),
+    client_error("InvalidToken"),
+    client_error("TokenRefreshRequired"),
+    client_error("SignatureDoesNotMatch", "The request signature we calculated does not match", 403),
+    client_error("InvalidSignatureException", "The request signature we calculated does not match"),
+    client_error("InvalidIdentityToken"),
+    botocore.exceptions.NoCredentialsError(),
+    botocore.exceptions.UnauthorizedSSOTokenError(),
+    botocore.exceptions.SSOTokenLoadError(error_msg="x"),
+]
+LATE = [
+    botocore.exceptions.CredentialRetrievalError(provider="iam-role", error_msg="x"),
+    botocore.exceptions.MetadataRetrievalError(error_msg="timed out"),
+    botocore.exceptions.TokenRetrievalError(provider="sso", error_msg="x"),
+    RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+]
+
+
+@pytest.mark.parametrize("raised", REFUSED, ids=lambda error: str(error)[:60])
+def test_refused_credentials_are_worth_a_retry_with_a_connection_that_is_read_anew(raised):
+    """A key may have been rotated; a configuration error would skip the user's retries, and fail every waiter of the connection."""
+    error = translation(raised)
+    assert (type(error), error.is_retryable, error.job_name) == (NotebookJobServiceError, True, "job-1")
+    assert has_refused_credentials(error)
+    assert needs_reopening(error)
+    assert "sagemaker:CreateTrainingJob on 'job-1'" in str(error)
+    assert "give the AWS connection a key or a role" in error.details["next"]
+
+
+@pytest.mark.parametrize("raised", LATE, ids=lambda error: str(error)[:60])
+def test_credentials_that_cannot_be_had_now_are_worth_a_retry(raised):
+    error = translation(raised)
+    assert (type(error), error.is_retryable) == (NotebookJobServiceError, True)
+    assert needs_reopening(error)
+    assert not has_refused_credentials(error)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        client_error("RequestTimeTooSkewed", status=403),
+        client_error("RequestExpired"),
+        client_error("RequestInTheFuture"),
+        client_error("SignatureDoesNotMatch", "Signature expired: 20261122T030000Z is now earlier than 2026…", 403),
+        client_error("InvalidSignatureException", "Signature not yet current: 20261122T030000Z is still later than …"),
+    ],
+    ids=lambda error: str(error)[:60],
+)
+def test_a_skewed_clock_passes_and_no_other_key_would_help(raised):
+    error = translation(raised)
+    assert (type(error), error.is_retryable) == (NotebookJobServiceError, True)
+    assert not has_refused_credentials(error)
+    assert error.details["next"] == "set the clock of this machine (NTP)"
+
+
+def test_another_runtime_error_is_no_matter_of_credentials():
+    with pytest.raises(RuntimeError, match="something else"), translated("s3:GetObject", on="x"):
+        raise RuntimeError("something else")
 
 
 def test_a_missing_region_says_where_to_set_it():
