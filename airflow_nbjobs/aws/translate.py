@@ -16,6 +16,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobError,
     NotebookJobServiceError,
 )
+from airflow_nbjobs.core.quotas import parse_quota
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,7 @@ _MENDABLE = "the AWS connection is read again at each try, so that a rotated key
 
 
 class ZeroQuotaError(NotebookJobConfigError):
-    """The account's quota for one instance type is zero: with another type the same job may run."""
+    """The account's quota for one instance type never allows the job, most often since it is zero: with another type the same job may run."""
 
 
 def is_throttled(error: NotebookJobError) -> bool:
@@ -285,15 +286,19 @@ def _missing_permission(message: str, permission: str, on: str) -> str:
 
 
 def _from_quota(message: str, job_name: str | None) -> NotebookJobError:
-    # "The account-level service limit 'ml.m5.2xlarge for training job usage' is 0 Instances, …": at zero, waiting cannot help.
-    if " is 0 Instances" in message:
-        return ZeroQuotaError(
-            f"the account's quota for this instance type is zero: {message}",
-            details={"next": "ask for the named quota in the Service Quotas console, or use another instance_type"},
+    quota = parse_quota(message)
+    if quota is None or not quota.never_fits:
+        what = "quota for this instance type" if quota is not None and quota.is_of_instance_type else "quota"
+        return NotebookJobCapacityError(
+            f"the account's {what} is in use: {message}",
+            details={"next": "retry when other jobs have ended, or raise the quota"},
             job_name=job_name,
         )
-    return NotebookJobCapacityError(
-        f"the account's quota for this instance type is in use: {message}",
-        details={"next": "retry when other jobs have ended, or raise the quota"},
+    kind = ZeroQuotaError if quota.is_of_instance_type else NotebookJobConfigError
+    return kind(
+        f"the account's quota '{quota.name}' never allows this job: {message}",
+        details={
+            "next": f"{quota.remedy}{', or ' if quota.remedy else ''}ask for more of the named quota in the Service Quotas console"
+        },
         job_name=job_name,
     )

@@ -9,7 +9,13 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.retries import standard
 
-from airflow_nbjobs.aws.translate import has_refused_credentials, is_throttled, needs_reopening, translated
+from airflow_nbjobs.aws.translate import (
+    ZeroQuotaError,
+    has_refused_credentials,
+    is_throttled,
+    needs_reopening,
+    translated,
+)
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobConfigError,
@@ -231,21 +237,109 @@ def test_a_malformed_request_is_a_configuration_error():
 
 QUOTA = (
     "The account-level service limit 'ml.m5.2xlarge for training job usage' is {} Instances, with current utilization of {} "
-    "Instances and a request delta of 1 Instances."
+    "Instances and a request delta of {} Instances. Please use AWS Service Quotas to request an increase for this quota."
 )
 
 
-def test_a_quota_of_zero_is_the_users_to_raise():
-    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(0, 0)))
-    assert isinstance(error, NotebookJobConfigError)
-    assert "ml.m5.2xlarge for training job usage" in str(error)
-    assert "Service Quotas" in error.details["next"]
+@pytest.mark.parametrize(("limit", "used", "asked"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), ("1.0", "0.0", "2.0")])
+def test_a_quota_of_an_instance_type_that_never_fits_leaves_the_next_type(limit, used, asked):
+    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(limit, used, asked)))
+    assert type(error) is ZeroQuotaError
+    assert "quota 'ml.m5.2xlarge for training job usage' never allows this job" in error.headline
+    assert f"is {limit} Instances" in error.headline
+    assert error.details["next"].startswith("use another instance_type, or ask for more of the named quota")
 
 
-@pytest.mark.parametrize("limit", [1, 10, 20])
-def test_a_quota_in_use_is_worth_a_retry(limit):
-    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(limit, limit)))
+@pytest.mark.parametrize(
+    ("limit", "used", "asked"), [(1, 1, 1), (10, 10, 1), (20, 20, 1), (2, 3, 1), (4, 3, 2), (2, 1, 2)]
+)
+def test_a_quota_in_use_is_worth_a_retry(limit, used, asked):
+    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(limit, used, asked)))
     assert type(error) is NotebookJobCapacityError
+
+
+@pytest.mark.parametrize(
+    ("message", "name", "remedy"),
+    [
+        (
+            (
+                "The account-level service limit 'Longest run time for a training job' is 432000 Seconds, with current utilization of 0 Seconds and a request "
+                "delta of 604800 Seconds."
+            ),
+            "Longest run time for a training job",
+            "lower max_runtime_in_seconds",
+        ),
+        (
+            "The account-level service limit 'Longest run time for a training job' is 5 Days, with a request delta of 604,800 Seconds.",
+            "Longest run time for a training job",
+            "lower max_runtime_in_seconds",
+        ),
+        (
+            (
+                "The account-level service limit 'Size of EBS volume for a training job instance' is 1,024 GB, with current utilization of 0 GB and a request delta "
+                "of 16384 GB."
+            ),
+            "Size of EBS volume for a training job instance",
+            "lower volume_size",
+        ),
+        (
+            "The account-level service limit 'Size of EBS volume for a training job instance' is 1 TiB, with a request delta of 2048.5 GiB",
+            "Size of EBS volume for a training job instance",
+            "lower volume_size",
+        ),
+        (
+            "The account-level service limit 'Total EBS volume size across all training jobs' is 0 GiB",
+            "Total EBS volume size across all training jobs",
+            "lower volume_size",
+        ),
+        (
+            (
+                "The account-level service limit 'Number of instances across all training jobs' is 4 Instances, with current utilization of 0 Instances and a "
+                "request delta of 11 Instances."
+            ),
+            "Number of instances across all training jobs",
+            "ask for fewer instances",
+        ),
+        (
+            "The account-level service limit 'Number of training jobs per account' is 0, with current utilization of 0",
+            "Number of training jobs per account",
+            "",
+        ),
+    ],
+)
+def test_a_quota_that_never_fits_is_named_with_what_to_change(message, name, remedy):
+    """The task would wait for six hours, and be refused as at first."""
+    error = translation(client_error("ResourceLimitExceeded", message))
+    assert type(error) is NotebookJobConfigError
+    assert f"quota '{name}' never allows this job" in error.headline
+    assert message in error.headline
+    either = f"{remedy}, or " if remedy else ""
+    assert error.details["next"] == f"{either}ask for more of the named quota in the Service Quotas console"
+
+
+def test_an_older_wording_of_a_quota_of_zero_is_known():
+    message = "The account-level service limit for training-job/ml.p2.xlarge is 0 Instances, with current utilization of 0 Instances and a request delta of 2 Instances."
+    error = translation(client_error("ResourceLimitExceeded", message))
+    assert type(error) is ZeroQuotaError
+    assert "quota 'training-job/ml.p2.xlarge'" in error.headline
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "You have reached the limit",
+        "A resource can have at most 50 tags; these would make 60.",
+        "The account-level service limit 'ml.m5.xlarge for training job usage' is 4 Instances. Current utilization is 4 Instances.",
+        (
+            "The account-level service limit 'Total EBS volume size across all training jobs' is 1000 GiB, with current utilization of 900 GiB and a request delta of 200 "
+            "GiB."
+        ),
+        "The account-level service limit 'ml.m5.large for training job usage' is many Instances",
+        "",
+    ],
+)
+def test_a_quota_that_others_use_or_of_unknown_wording_is_worth_a_retry(message):
+    assert type(translation(client_error("ResourceLimitExceeded", message))) is NotebookJobCapacityError
 
 
 def test_a_missing_bucket_is_a_configuration_error():
