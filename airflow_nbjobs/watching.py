@@ -6,11 +6,13 @@ Called by the sensor, inside ``execute`` and its successors only; writes nothing
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
 from airflow_nbjobs.aws.results import Expectation, read_result
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
+from airflow_nbjobs.core.doubts import UNKNOWN_SECONDS, Doubts
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
@@ -39,9 +41,11 @@ class Watch:
 
     def __init__(self, sensor: SageMakerNotebookJobSensor, context: Context) -> None:
         self._sensor = sensor
+        self._context = context
         self._ti: Any = context["ti"]
         self._seen = 0
         self._is_announced = False
+        self._doubts = Doubts()
         with surfaced():
             self._reference = parse_job_reference(sensor.job_name, region_name=sensor.region_name)
             self._declared = declare_outputs(sensor.outputs, sensor.return_output)
@@ -57,11 +61,14 @@ class Watch:
             config=sensor.botocore_config,
         )
 
-    def look(self) -> JobSnapshot | None:
+    def look(self, *, was_looked_for: bool = False) -> JobSnapshot | None:
         """
-        Return what SageMaker says of the job; None while it runs, and while SageMaker cannot be asked for a reason that passes.
+        Return what SageMaker says of the job; None while it runs, while SageMaker cannot be asked for a reason that passes, and in the first minute of the task's
+        try while SageMaker does not know the job: whoever started it may have done so a moment ago.
 
-        :raises NotebookJobError: fatal: there is no such job, or it may not be seen.
+        :param was_looked_for: the triggerer has looked for a minute already.
+        :raises NotebookJobServiceError: there is no such job; worth a retry, which looks for it again.
+        :raises NotebookJobError: fatal: the job may not be seen, or is another account's.
         """
         with surfaced():
             try:
@@ -72,25 +79,45 @@ class Watch:
                 self._sensor.log.warning("%s; going on waiting", error.headline)
                 return None
             if snapshot is None:
+                if not (was_looked_for or self._has_been_unknown_for_a_minute()):
+                    self._sensor.log.info(
+                        "SageMaker does not know training job '%s' yet; asking again", self._reference.job_name
+                    )
+                    return None
                 raise self._unknown()
+            self._doubts.clear(snapshot.job_name)
             self._check_account(snapshot)
         self._seen = log_transitions(self._sensor.log, snapshot, self._seen)
         self._announce(snapshot)
         return snapshot if snapshot.state.is_terminal else None
 
-    def _unknown(self) -> NotebookJobConfigError:
+    def _has_been_unknown_for_a_minute(self) -> bool:
+        now = datetime.now(tz=UTC)
+        began = self._began()
+        if not self._is_announced and began is not None:
+            return (now - began).total_seconds() >= UNKNOWN_SECONDS
+        # A job that was seen, or a try that does not say since when it runs.
+        return self._doubts.has_lasted(self._reference.job_name, UNKNOWN_SECONDS, now=now.timestamp())
+
+    def _began(self) -> datetime | None:
+        """Return when the wait began: rescheduled, a sensor's task instance begins anew with each poke."""
+        began: datetime | None = self._ti.start_date
+        if getattr(self._sensor, "reschedule", False):
+            began = self._ti.get_first_reschedule_date(self._context) or began
+        return began
+
+    def _unknown(self) -> NotebookJobServiceError:
         name = self._reference.job_name
         if self._is_announced:
-            return NotebookJobConfigError(
-                f"training job '{name}' was deleted while the task waited for it", job_name=name
-            )
-        return NotebookJobConfigError(
-            f"SageMaker knows no training job '{name}' in region '{self.hook.region}'",
-            details={
-                "next": f"check the name, the region and the account of connection '{self._sensor.aws_conn_id}'; "
+            text, remedy = f"training job '{name}' was deleted while the task waited for it", "run its task again"
+        else:
+            text = f"SageMaker knows no training job '{name}' in region '{self.hook.region}'"
+            remedy = (
+                f"check the name, the region and the account of connection '{self._sensor.aws_conn_id}'; "
                 "if the job was there when the task began, it has been deleted since"
-            },
-            job_name=name,
+            )
+        return NotebookJobServiceError(
+            text, code="ResourceNotFound", is_retryable=True, details={"next": remedy}, job_name=name
         )
 
     def _check_account(self, snapshot: JobSnapshot) -> None:

@@ -11,6 +11,7 @@ import uuid
 
 import pytest
 
+from airflow_nbjobs.aws import reopening
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.testing import local_sagemaker
 from airflow_nbjobs.triggers import NotebookJobTrigger
@@ -164,6 +165,7 @@ def test_a_refused_call_is_sent_once(sagemaker, names):
 
 
 def test_missing_credentials_reach_every_task(sagemaker, names, monkeypatch):
+    monkeypatch.setattr(reopening, "REFUSED_SECONDS", 0.0)
     extra = {"endpoint_url": sagemaker.facts.endpoint_url, "region_name": sagemaker.facts.region}
     for name in list(os.environ):
         if name.startswith("AWS_") and "KEY" in name:
