@@ -6,13 +6,15 @@ Called by the sensor, inside ``execute`` and its successors only; writes nothing
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
-from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
+from airflow_nbjobs.aws.translate import is_denied
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
-from airflow_nbjobs.core.doubts import UNKNOWN_SECONDS, Doubts
+from airflow_nbjobs.core.doubts import DENIED_SECONDS, UNKNOWN_SECONDS, Doubts
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 
 _JOB_VERSION = 1
+_DENIED = "denied"
+# Between the tries to read an ended job's results: some ten minutes, as the operator waits through trouble.
+_READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
 
 
 class Watch:
@@ -74,7 +79,7 @@ class Watch:
             try:
                 snapshot = self.hook.clients.jobs.describe(self._reference.job_name)
             except NotebookJobServiceError as error:
-                if not error.is_retryable:
+                if not error.is_retryable and not self._may_pass(error):
                     raise
                 self._sensor.log.warning("%s; going on waiting", error.headline)
                 return None
@@ -86,10 +91,17 @@ class Watch:
                     return None
                 raise self._unknown()
             self._doubts.clear(snapshot.job_name)
+            self._doubts.clear(_DENIED)
             self._check_account(snapshot)
         self._seen = log_transitions(self._sensor.log, snapshot, self._seen)
         self._announce(snapshot)
         return snapshot if snapshot.state.is_terminal else None
+
+    def _may_pass(self, error: NotebookJobServiceError) -> bool:
+        """Say whether this is a denial of a job that was seen before: a policy that was just changed takes minutes to reach everywhere."""
+        now = datetime.now(tz=UTC).timestamp()
+        is_new = is_denied(error) and self._is_announced
+        return is_new and not self._doubts.has_lasted(_DENIED, DENIED_SECONDS, now=now)
 
     def _has_been_unknown_for_a_minute(self) -> bool:
         now = datetime.now(tz=UTC)
@@ -156,6 +168,8 @@ class Watch:
         """
         Push what the ended job returned; return what becomes ``return_value``.
 
+        Trouble in reading it is waited through for ten minutes.
+
         :raises NotebookJobError: fatal, if the job did not complete; else only if S3 could not be read.
         """
         sensor = self._sensor
@@ -165,22 +179,36 @@ class Watch:
                 "Training job '%s' is no notebook job (its environment has no SM_OUTPUT_NOTEBOOK_NAME): its result has no outputs",
                 snapshot.job_name,
             )
-        location = _location(snapshot)
         with surfaced():
-            expected = Expectation(
-                label=f"{self._ti.dag_id}.{self._ti.task_id}",
-                input_notebook=_input_notebook(snapshot),
-                declared=self._declared,
-                parameters_text=task_context.parameters_text(snapshot.hyperparameters),
-                executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
-                is_notebook_job=is_notebook,
-            )
-            result = read_result(snapshot, location, expected, self.hook.clients)
+            result = self._read(snapshot, is_notebook=is_notebook)
         log_result(sensor.log, result)
         value = push_result(self._ti, result, sensor.return_output)
         if result.error is not None:
             raise of_ended_job(result.error) from result.error
         return value
+
+    def _read(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
+        location = _location(snapshot)
+        for pause_seconds in _READ_PAUSES_SECONDS:
+            try:
+                return self._read_once(snapshot, location, is_notebook=is_notebook)
+            except NotebookJobServiceError as error:
+                if not error.is_retryable:
+                    raise
+                self._sensor.log.warning("%s; reading again in %.0f s", error.headline, pause_seconds)
+            time.sleep(pause_seconds)
+        return self._read_once(snapshot, location, is_notebook=is_notebook)
+
+    def _read_once(self, snapshot: JobSnapshot, location: JobLocation, *, is_notebook: bool) -> JobResult:
+        expected = Expectation(
+            label=f"{self._ti.dag_id}.{self._ti.task_id}",
+            input_notebook=_input_notebook(snapshot),
+            declared=self._declared,
+            parameters_text=task_context.parameters_text(snapshot.hyperparameters),
+            executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
+            is_notebook_job=is_notebook,
+        )
+        return read_result(snapshot, location, expected, self.hook.clients)
 
     def _executed_notebook_uri(self, snapshot: JobSnapshot, location: JobLocation) -> str:
         """Return the copy that the submitting task wrote, if it did; writing it is not a sensor's: it means *delivered to that task*."""

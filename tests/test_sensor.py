@@ -191,6 +191,54 @@ def test_a_denied_describe_fails_at_once(clients):
     assert isinstance(caught.value, AirflowFailException)
 
 
+def test_a_denial_of_a_job_that_was_seen_is_no_end_of_the_wait_for_five_minutes(clients, monkeypatch):
+    """A policy that was just changed takes minutes to reach everywhere."""
+    start(clients)
+    task, context = sensor(deferrable=False), task_context()
+    assert not task.poke(context)
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDenied") for _ in range(3)]
+    assert not task.poke(context)
+    assert not task.poke(context)
+    monkeypatch.setattr(watching, "DENIED_SECONDS", 0.0)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        task.poke(context)
+    assert isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
+def test_trouble_in_reading_results_is_waited_through(clients, monkeypatch, arguments):
+    """The job has been paid for; a task without retries would lose what it left behind."""
+    start(clients)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    slept, reading = [], clients.objects.open
+    monkeypatch.setattr(watching.time, "sleep", slept.append)
+
+    def troubled(uri):
+        if len(slept) < 3:
+            raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+        return reading(uri)
+
+    monkeypatch.setattr(clients.objects, "open", troubled)
+    assert sensor(outputs=["accuracy"], **arguments).execute(task_context())["outputs"] == {"accuracy": 0.5}
+    assert slept == [5.0, 10.0, 20.0]
+
+
+def test_trouble_in_reading_results_that_lasts_is_left_to_retries(clients, monkeypatch):
+    start(clients)
+    end(clients, ran=executed(RAW))
+    slept = []
+    monkeypatch.setattr(watching.time, "sleep", slept.append)
+
+    def troubled(_):
+        raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+
+    monkeypatch.setattr(clients.objects, "open", troubled)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        sensor().execute(task_context())
+    assert not isinstance(caught.value, AirflowFailException)
+    assert 500 < sum(slept) < 700
+
+
 def test_a_trigger_that_cannot_watch_makes_the_task_try_again(clients):
     start(clients)
     with pytest.raises(NotebookJobServiceError, match="cannot watch training job 'job': no connection") as caught:
@@ -476,6 +524,7 @@ def test_a_job_that_did_not_complete_is_fatal_since_it_cannot_change(clients, en
 
 
 def test_results_that_cannot_be_read_now_are_worth_a_retry(clients, monkeypatch):
+    monkeypatch.setattr(watching, "_READ_PAUSES_SECONDS", ())
     start(clients)
     end(clients)
 
