@@ -228,7 +228,8 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         limits = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
         self.defer(
             trigger=NotebookJobSensorTrigger(
-                **self._trigger_arguments() | {"job_name": reference.job_name, "region_name": reference.region}
+                **self._trigger_arguments() | {"job_name": reference.job_name, "region_name": reference.region},
+                deferred_at=datetime.now(tz=UTC).isoformat(),
             ),
             method_name="execute_complete",
             # Airflow 3 does not enforce execution_timeout on a deferred task by itself.
