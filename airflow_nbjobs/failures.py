@@ -1,5 +1,5 @@
 """
-Which errors a retry cannot help, and their form at Airflow's surface: our type *and* an ``AirflowFailException``.
+Which errors a retry cannot help, and their form at Airflow's surface: our type *and* an ``AirflowFailException``, or an ``AirflowSkipException``.
 
 Called by the operator as errors leave it; imported inside functions only.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs._compat import AirflowFailException
+from airflow_nbjobs._compat import AirflowFailException, AirflowSkipException
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobCapacityError,
@@ -19,6 +19,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobStoppedError,
     NotebookJobTimeoutError,
     NotebookOutputError,
+    NotebookSkippedError,
 )
 
 if TYPE_CHECKING:
@@ -59,12 +60,17 @@ class FatalNotebookJobError(NotebookJobError, AirflowFailException):
     """A ``NotebookJobError`` of a job that the task only waited for."""
 
 
+class SkippedNotebookJobError(NotebookSkippedError, AirflowSkipException):
+    """A ``NotebookSkippedError``: Airflow marks the task as skipped, whatever its ``retries``."""
+
+
 _FATAL: dict[type[NotebookJobError], type[NotebookJobError]] = {
     NotebookJobConfigError: FatalNotebookJobConfigError,
     NotebookCellError: FatalNotebookCellError,
     NotebookJobStoppedError: FatalNotebookJobStoppedError,
     NotebookJobServiceError: FatalNotebookJobServiceError,
     NotebookOutputError: FatalNotebookOutputError,
+    NotebookSkippedError: SkippedNotebookJobError,
 }
 _FATAL_WHEN_ENDED: dict[type[NotebookJobError], type[NotebookJobError]] = _FATAL | {
     NotebookJobTimeoutError: FatalNotebookJobTimeoutError,
@@ -84,7 +90,7 @@ def at_surface(error: NotebookJobError, *, retry_on_cell_error: bool, was_adopte
         case NotebookJobServiceError():
             is_fatal = not error.is_retryable
         case NotebookCellError():
-            is_fatal = not retry_on_cell_error
+            is_fatal = not (retry_on_cell_error and error.is_retryable)
         case NotebookJobStoppedError():
             is_fatal = not was_adopted
         case _:
@@ -122,7 +128,8 @@ def surfaced(
         yield
     except NotebookJobError as error:
         raised = at_surface(error, retry_on_cell_error=retry_on_cell_error, was_adopted=was_adopted)
-        if raised is error or wants_retry(error):
+        # A skip is no failure: nobody is asked whether to retry it.
+        if raised is error or (not isinstance(error, NotebookSkippedError) and wants_retry(error)):
             raise
         raise raised from error
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.context import shortened
-from airflow_nbjobs.core.errors import NotebookCellError
+from airflow_nbjobs.core.errors import NotebookCellError, NotebookSkippedError
+from airflow_nbjobs.core.failure import plain_text
 from airflow_nbjobs.core.progress import progress_facts
 from airflow_nbjobs.links import END_KEY
 
@@ -68,6 +69,7 @@ def _end_of(result: JobResult) -> dict[str, Any]:
         end["progress"] = progress_facts(str(end["job_name"]), result.progress.done, result.progress.total)
     if error is not None:
         # The headline quotes the exception's text, which may be long; XComs are no place for the rest of the error.
-        cell = error.cell if isinstance(error, NotebookCellError) else None
-        end["error"] = {"type": type(error).__name__, "headline": error.headline[:_HEADLINE_CHARACTERS], "cell": cell}
+        cell = error.cell if isinstance(error, NotebookCellError | NotebookSkippedError) else None
+        headline = plain_text(error.headline[:_HEADLINE_CHARACTERS])
+        end["error"] = {"type": type(error).__name__, "headline": headline, "cell": cell}
     return end

@@ -55,6 +55,7 @@ _JOB_ARGUMENTS = (
     "studio_space",
     "install_driver",
     "unknown_parameters",
+    "missing_dependencies",
     "live_notebook",
     "cell_output_in_logs",
     "extra_request",
@@ -72,6 +73,7 @@ _DEFAULT_VALUES = {
     "enable_network_isolation": False,
     "install_driver": False,
     "unknown_parameters": defaults.UNKNOWN_PARAMETERS,
+    "missing_dependencies": defaults.MISSING_DEPENDENCIES,
     "capacity_timeout": defaults.CAPACITY_TIMEOUT,
 }
 # Kept in every serialized task: the API server knows a notebook task by them, and reads there which connection and which place in S3 are its own.
@@ -137,6 +139,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
     :param install_driver: install the notebook-job driver in an image that lacks it; needs a network.
     :param unknown_parameters: what to do about a parameter that the ``parameters`` cell does not define: ``"error"`` or ``"warn"``.
+    :param missing_dependencies: what to do about a ``%run`` target that is not there: ``"error"`` or ``"warn"``. It is a warning anyway where an earlier cell
+        may make the file.
     :param stop_on_kill: stop the job when a user clears, fails or marks the task while it runs. ``execution_timeout`` stops it in any case.
     :param retry_on_cell_error: whether a failed cell follows the task's ``retries``; False fails the task at once.
     :param live_notebook: have the notebook copied to S3 as it runs, so that the task's tab follows it; None: what the connection or ``[nbjobs]`` says, else no.
@@ -199,6 +203,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         studio_space: str | None = None,
         install_driver: bool | str = False,
         unknown_parameters: str = defaults.UNKNOWN_PARAMETERS,
+        missing_dependencies: str = defaults.MISSING_DEPENDENCIES,
         stop_on_kill: bool = True,
         retry_on_cell_error: bool = True,
         live_notebook: bool | str | None = None,
@@ -265,6 +270,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         self.studio_space = studio_space
         self.install_driver = install_driver
         self.unknown_parameters = unknown_parameters
+        self.missing_dependencies = missing_dependencies
         self.stop_on_kill = stop_on_kill
         self.retry_on_cell_error = retry_on_cell_error
         self.live_notebook = live_notebook

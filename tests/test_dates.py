@@ -119,14 +119,21 @@ def warnings_of(tmp_path, *, variables):
     return [text for text in prepare_job(arguments, run=run, where=where).warnings if "clock" in text]
 
 
-def test_a_scheduled_notebook_that_reads_the_clock_is_named_with_its_cell_and_call(tmp_path):
+def test_a_scheduled_notebook_that_reads_the_clock_is_named_once_with_its_cells_and_calls(tmp_path):
     (tmp_path / "nb.ipynb").write_bytes(
-        notebook(code("import pandas as pd"), "%run lib.ipynb", "day = pd.Timestamp.now()")
+        notebook(
+            code("import pandas as pd, time\nstart = time.time()"),
+            "%run lib.ipynb",
+            "day = pd.Timestamp.now()\nnext_day = pd.Timestamp('today') + pd.Timedelta(days=1)",
+            "rows = load(pd.Timestamp.today())",
+            "print(time.time() - start)",
+        )
     )
     (tmp_path / "lib.ipynb").write_bytes(notebook("from datetime import date", "today = date.today()"))
     first, second = warnings_of(tmp_path, variables={"NBJOBS_DATA_INTERVAL_START": "2026-01-01T00:00:00+00:00"})
-    assert "'nb.ipynb' reads the clock in cell 3: pd.Timestamp.now()" in first
-    assert "'lib.ipynb' reads the clock in cell 2: date.today()" in second
+    calls = "cell 3: pd.Timestamp.now(), pd.Timestamp('today'); cell 4: pd.Timestamp.today()"
+    assert f"'nb.ipynb' reads the clock ({calls}); this run is about a data interval" in first
+    assert "'lib.ipynb' reads the clock (cell 2: date.today())" in second
     assert "NBJOBS_DATA_INTERVAL_START" in first
 
 

@@ -1,7 +1,7 @@
 """Which errors a retry cannot help, and their form at Airflow's surface."""
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -12,6 +12,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobStoppedError,
     NotebookJobTimeoutError,
     NotebookOutputError,
+    NotebookSkippedError,
 )
 from airflow_nbjobs.failures import at_surface, of_ended_job, surfaced
 
@@ -22,6 +23,7 @@ TABLE = [
     # error, fatal, fatal with retry_on_cell_error=False, fatal where the job was adopted
     (NotebookJobConfigError("x"), True, True, True),
     (NotebookCellError("x", cell=1), False, True, False),
+    (NotebookCellError("x", cell=1, is_retryable=False), True, True, True),
     (NotebookJobStoppedError("x"), True, True, False),
     (NotebookJobTimeoutError("x"), False, False, False),
     (NotebookJobCapacityError("x"), False, False, False),
@@ -73,3 +75,23 @@ def test_other_errors_leave_the_block_as_they_are():
         with pytest.raises(type(error)) as caught, surfaced():
             raise error
         assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "turned", [lambda error: at_surface(error, retry_on_cell_error=False, was_adopted=True), of_ended_job]
+)
+def test_a_notebook_that_asks_to_be_skipped_is_airflows_skip_and_no_failure(turned):
+    error = NotebookSkippedError("x", cell=2, reason="no new rows")
+    surface = turned(error)
+    assert isinstance(surface, NotebookSkippedError)
+    assert isinstance(surface, AirflowSkipException)
+    assert not isinstance(surface, AirflowFailException)
+    assert vars(surface) == vars(error)
+
+
+def test_no_policy_is_asked_whether_a_skip_is_to_be_retried():
+    with pytest.raises(AirflowSkipException), surfaced(wants_retry=lambda _error: True):
+        raise NotebookSkippedError("x")
+    with pytest.raises(NotebookOutputError) as caught, surfaced(wants_retry=lambda _error: True):
+        raise NotebookOutputError("x")
+    assert not isinstance(caught.value, AirflowFailException)

@@ -7,43 +7,40 @@ Called by the operator and by ``nbjobs run``; reads the notebook's files, and as
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws import request as request_
-from airflow_nbjobs.aws.sources import LocalFolder, Located, StagedFile, dependency_files, locate
+from airflow_nbjobs.aws.content import INTERVAL_VARIABLE, Content
+from airflow_nbjobs.aws.sources import StagedFile
 from airflow_nbjobs.aws.staging import input_digest, key_problems, merge_files
 from airflow_nbjobs.aws.translate import NO_CREDENTIALS, NO_REGION
 from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core import notebook as notebooks
-from airflow_nbjobs.core.clock import clock_reads
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.foreseen import late_failures
 from airflow_nbjobs.core.init_script import INIT_SCRIPT_NAME, init_script
 from airflow_nbjobs.core.kernels import choose_kernel
 from airflow_nbjobs.core.naming import JobLocation, RunKey, training_job_name
-from airflow_nbjobs.core.outputs import DeclaredOutputs, declare_outputs, prepare_outputs
+from airflow_nbjobs.core.outputs import DeclaredOutputs, declare_outputs
 from airflow_nbjobs.core.parameters import (
     CheckedParameters,
     check_parameters,
     hyperparameter_strings,
-    prepare_parameters,
 )
 from airflow_nbjobs.core.spec import NotebookJobSpec, parse_spec
 from airflow_nbjobs.core.unattended import name_problem, unattended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_nbjobs.aws.clients import AwsClients
 
 INPUT_DIGEST_VARIABLE = "NBJOBS_INPUT_SHA256"
 NOTEBOOK_DIGEST_VARIABLE = "NBJOBS_NOTEBOOK_SHA256"
-INTERVAL_VARIABLE = "NBJOBS_DATA_INTERVAL_START"
 _ORIGIN_OF_SCRIPT = "the operator's own init script (live_notebook, cell_output_in_logs)"
 
 
@@ -150,7 +147,7 @@ def prepare_job(
     declared = declare_outputs(arguments.get("outputs"), arguments.get("return_output"))
     problems += declared.problems
 
-    content = _Content(arguments, where, problems)
+    content = Content(arguments, folders=where.folders, objects=lambda: where.clients.objects, problems=problems)
     kernel = choose_kernel(arguments, content.notebook, available=where.kernels)
     kernel_name = kernel.name
     problems += kernel.problems
@@ -181,17 +178,22 @@ def prepare_job(
 
     spec = _resolved(parsed.spec, where.clients)
     body = content.staged_body(checked, declared, is_python=notebooks.is_python(content.notebook, spec.kernel_name))
-    script = init_script(content.script_name, live=spec.live_notebook, cell_output=spec.cell_output_in_logs)
+    script = init_script(
+        content.script_name,
+        live=spec.live_notebook,
+        cell_output=spec.cell_output_in_logs,
+        subfolder=content.subfolder,
+    )
     ours = [StagedFile(INIT_SCRIPT_NAME, script.encode(), _ORIGIN_OF_SCRIPT)] if script is not None else []
     files, collisions = merge_files(
-        [StagedFile(content.located.name, body, content.located.origin), *content.others, *ours]
+        [StagedFile(content.staged_name, body, content.located.origin), *content.others, *ours]
     )
     job = PreparedJob(
         run=run,
         spec=spec,
         files=files,
         staged=request_.StagedNames(
-            notebook=content.located.name,
+            notebook=content.staged_name,
             initialization_script=content.script_name if script is None else INIT_SCRIPT_NAME,
             hyperparameters=hyperparameter_strings(checked.values),
         ),
@@ -199,7 +201,14 @@ def prepare_job(
         notebook_origin=content.located.origin,
         notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
         input_sha256=input_digest(files) if not collisions else "",
-        warnings=(*parsed.warnings, *kernel.warnings, *waiting, *checked.warnings, *content.warnings),
+        warnings=(
+            *parsed.warnings,
+            *kernel.warnings,
+            *waiting,
+            *checked.warnings,
+            *content.warnings,
+            *late_failures(content.notebook, spec.output_formats),
+        ),
         notes=(*kernel.notes, *checked.notes),
     )
     late = [
@@ -219,7 +228,7 @@ def _refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:
     )
 
 
-def _check_unattended(content: _Content, problems: list[str], *, is_python: bool) -> tuple[str, ...]:
+def _check_unattended(content: Content, problems: list[str], *, is_python: bool) -> tuple[str, ...]:
     """Add what can never work where nobody answers; returns what may not."""
     if content.notebook is None or content.located is None:
         return ()
@@ -267,162 +276,3 @@ def _resolved(spec: NotebookJobSpec, clients: AwsClients) -> NotebookJobSpec:
             image_uri=f"{account_id}.dkr.ecr.{spec.region}.amazonaws.com{suffix}/sagemaker-distribution-prod:{tag}",
         )
     return spec
-
-
-class _Content:
-    """The files of one job: what was found, what is missing (into the caller's list of problems), what deserves a warning."""
-
-    def __init__(self, arguments: Mapping[str, Any], where: Surroundings, problems: list[str]) -> None:
-        self._where = where
-        self._problems = problems
-        self.warnings: list[str] = []
-        self.raw = b""
-        self.notebook: notebooks.NotebookNode | None = None
-        self.located: Located | None = None
-        self.script_name: str | None = None
-        self.others: list[StagedFile] = []
-        self.targets: dict[str, notebooks.NotebookNode] = {}
-        self._gather(arguments)
-
-    def _gather(self, arguments: Mapping[str, Any]) -> None:
-        with self._collected():
-            self._read_notebook(arguments.get("input_notebook"))
-        for entry in self._dependencies(arguments.get("additional_dependencies")):
-            with self._collected():
-                self.others += dependency_files(entry, self._where.folders, lambda: self._where.clients.objects)
-        if arguments.get("initialization_script"):
-            with self._collected():
-                self._read_script(arguments["initialization_script"])
-        if self.notebook is not None and self.located is not None:
-            self._follow_runs(self.notebook, self.located)
-            self._warn_of_unshipped(self.notebook, self.located)
-
-    @contextmanager
-    def _collected(self) -> Iterator[None]:
-        try:
-            yield
-        except NotebookJobConfigError as error:
-            self._problems.extend(error.problems or [str(error)])
-
-    def _dependencies(self, value: object) -> Iterable[str]:
-        if not value:
-            return ()
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            self._problems.append(f"additional_dependencies must be a list of paths, not {value!r}")
-            return ()
-        return [str(entry) for entry in value]
-
-    def _read_notebook(self, path: object) -> None:
-        if not path:
-            raise NotebookJobConfigError(
-                "input_notebook is not set; give the path of a notebook, beside the DAG file or absolute, or an s3:// URI"
-            )
-        located = locate("input_notebook", path, self._where.folders, lambda: self._where.clients.objects)
-        if "{" in located.name or "}" in located.name:
-            # papermill formats the path with the parameters before it opens the file.
-            raise NotebookJobConfigError(
-                f"input_notebook: '{located.name}' has a brace in its name, which the driver's papermill cannot open; rename it"
-            )
-        if not located.name.endswith(".ipynb"):
-            raise NotebookJobConfigError(f"input_notebook: '{located.name}' is no Jupyter notebook (.ipynb)")
-        raw = located.folder.read(located.name)
-        if raw is None:
-            raise NotebookJobConfigError(f"input_notebook: '{located.origin}' has gone away while it was read")
-        self.notebook = notebooks.parse_notebook(raw, source=located.origin)
-        self.raw, self.located = raw, located
-
-    def _read_script(self, path: object) -> None:
-        located = locate("initialization_script", path, self._where.folders, lambda: self._where.clients.objects)
-        body = located.folder.read(located.name)
-        if body is None:
-            raise NotebookJobConfigError(f"initialization_script: '{located.origin}' has gone away while it was read")
-        if b"\r\n" in body:
-            self.warnings.append(
-                f"initialization_script '{located.origin}' has Windows line endings, with which the driver's bash fails"
-            )
-        self.script_name = located.name
-        self.others.append(StagedFile(located.name, body, located.origin))
-
-    def _follow_runs(self, notebook: notebooks.NotebookNode, located: Located) -> None:
-        """Ship what ``%run`` needs without being listed; a target that is missing is a problem now, not in five minutes."""
-        listed = {file.name: file for file in self.others}
-
-        def read(name: str) -> bytes | None:
-            if name in listed:
-                body = listed[name].body
-                return body if isinstance(body, bytes) else body.read_bytes()
-            return located.folder.read(name) if _is_inside(name) else None
-
-        def load(name: str) -> notebooks.NotebookNode | None:
-            body = read(name)
-            return None if body is None else notebooks.parse_notebook(body, source=located.folder.origin(name))
-
-        with self._collected():
-            targets = notebooks.collect_run_targets(
-                located.name,
-                notebook,
-                load,
-                lambda name: name in listed or (_is_inside(name) and located.folder.exists(name)),
-            )
-            self._problems.extend(targets.problems)
-            self.targets = dict(targets.notebooks)
-            for name in (*targets.notebooks, *targets.files):
-                body = None if name in listed else read(name)
-                if body is not None:
-                    self.others.append(StagedFile(name, body, located.folder.origin(name)))
-
-    def _warn_of_unshipped(self, notebook: notebooks.NotebookNode, located: Located) -> None:
-        if not isinstance(located.folder, LocalFolder):
-            return  # each look-up in S3 would be a request
-        staged = {file.name for file in self.others} | {PurePosixPath(file.name).parts[0] for file in self.others}
-        for origin, source in ((located.name, notebook), *self.targets.items()):
-            references = notebooks.code_references(source)
-            beside = {
-                *(f"{module}.py" for module in references.modules if located.folder.exists(f"{module}.py")),
-                *(module for module in references.modules if located.folder.exists(f"{module}/__init__.py")),
-                *(name for name in references.file_names if _is_inside(name) and located.folder.exists(name)),
-            }
-            self.warnings += [
-                f"'{origin}' mentions '{name}', which lies beside it but is not shipped; list it in additional_dependencies if the job needs it"
-                for name in sorted(beside - staged - {located.name})
-            ]
-
-    def warn_of_unassigned(self, names: Iterable[str]) -> None:
-        """Warn of declared outputs that no cell assigns in plain Python; ``%%capture``, ``exec`` and star imports assign as well, so no error."""
-        sources = [source for source in (self.notebook, *self.targets.values()) if source is not None]
-        if notebooks.assigns_invisibly(sources):
-            return
-        assigned = notebooks.assigned_names(sources)
-        self.warnings += [
-            f"output '{name}' is assigned by no cell of the notebook or of what it %runs; the task will fail if it does not exist at the end"
-            for name in names
-            if name not in assigned
-        ]
-
-    def warn_of_clock(self) -> None:
-        """Warn of each cell that reads the clock: run for another day than today, the notebook reports on today all the same."""
-        if self.notebook is None or self.located is None:
-            return
-        sources = {self.located.name: self.notebook, **self.targets}
-        self.warnings += [
-            f"'{name}' reads the clock in cell {read.cell}: {read.call}; this run is about a data interval, and a backfill or a retry would see "
-            f"another time than a run on the day itself: take it from a parameter, or from {INTERVAL_VARIABLE} in the notebook's environment"
-            for name, source in sources.items()
-            for read in clock_reads(source, imported_by=sources.values())
-        ]
-
-    def staged_body(self, checked: CheckedParameters, declared: DeclaredOutputs, *, is_python: bool) -> bytes:
-        """Return the notebook to stage: the author's own bytes where it needs no cell of ours."""
-        if self.notebook is None:
-            raise ValueError("there is no notebook to stage")
-        prepared = self.notebook
-        if is_python:
-            prepared = prepare_parameters(prepared, checked.values)
-            if declared.types:
-                prepared = prepare_outputs(prepared, tuple(declared.types), python=True)
-        return self.raw if prepared is self.notebook else notebooks.dumps(prepared)
-
-
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts

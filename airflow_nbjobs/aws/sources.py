@@ -7,6 +7,7 @@ Called by ``prepare.py``; reads, never writes.
 from __future__ import annotations
 
 import os
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -56,14 +57,20 @@ class LocalFolder:
     path: Path
 
     def read(self, name: str) -> bytes | None:
-        file = self.path / name
-        return file.read_bytes() if file.is_file() else None
+        return (self.path / name).read_bytes() if self.exists(name) and (self.path / name).is_file() else None
 
     def exists(self, name: str) -> bool:
-        return (self.path / name).exists()
+        try:
+            return (self.path / name).exists()
+        except (OSError, ValueError):  # no name that a file system can hold
+            return False
 
     def origin(self, name: str) -> str:
         return str(self.path / name)
+
+    def has_python(self, name: str) -> bool:
+        """Whether a folder of that name has a Python file directly in it."""
+        return self.exists(name) and next((self.path / name).glob("*.py"), None) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,13 @@ class S3Folder:
 
     def origin(self, name: str) -> str:
         return f"{self.uri}/{name}"
+
+
+def plain_origin(origin: str) -> str:
+    """Return the path or URI without ``..``: equal for two ways to the same file, links not followed."""
+    if origin.startswith("s3://"):
+        return f"s3://{posixpath.normpath(origin.removeprefix('s3://'))}"
+    return os.path.normpath(Path(origin).absolute())
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ _JOB_OPTIONS = (
     "instance_type",
     "initialization_script",
     "max_runtime_in_seconds",
+    "missing_dependencies",
 )
 
 log = logging.getLogger("nbjobs")

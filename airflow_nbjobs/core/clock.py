@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.source import code_cells, parse_python, source_of, split_cell
+from airflow_nbjobs.core.stopwatch import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ _READS = frozenset(
         *(f"arrow.{name}" for name in ("now", "utcnow")),
     }
 )
+_NUMBERS = frozenset({"time.time", "time.time_ns"})
 # These read the clock only where they are given no time: the position of that argument.
 _READS_WITHOUT_TIME = {"time.localtime": 0, "time.gmtime": 0, "time.ctime": 0, "time.asctime": 0, "time.strftime": 1}
 # And these only where they are given one of these words for it.
@@ -51,19 +53,36 @@ class ClockRead:
 
 def clock_reads(nb: NotebookNode, *, imported_by: Iterable[NotebookNode] = ()) -> tuple[ClockRead, ...]:
     """
-    Return the calls that read the clock, each once a cell, in the notebook's order.
+    Return the calls that read the clock for what the notebook reports, each once a cell, in the notebook's order.
 
-    Names are followed through imports, not through assignments: ``now = datetime.now`` hides the clock, and a variable named like an import is
-    taken for it. Cells that do not parse have none.
+    What only measures how long something takes, is only printed or logged, names a log file or seeds a generator is left out. Names are followed through
+    imports, not through assignments: ``now = datetime.now`` hides the clock, and a variable named like an import is taken for it. Cells that do not parse
+    have none.
 
-    :param imported_by: further notebooks whose imports count, since they run in the same namespace (``%run``).
+    :param imported_by: further notebooks whose code counts, since they run in the same namespace (``%run``).
     """
     cells = list(_parsed_cells(nb))
+    others = [tree for other in imported_by if other is not nb for _, tree in _parsed_cells(other)]
+    trees = [*others, *(tree for _, tree in cells)]
     names: dict[str, str] = {}
-    for tree in (*(tree for other in imported_by for _, tree in _parsed_cells(other)), *(tree for _, tree in cells)):
+    for tree in trees:
         names.update(_imported_names(tree))
-    found = [ClockRead(cell, call) for cell, tree in cells for call in _calls(tree, names)]
+    calls = {id(tree): list(_calls(tree, names)) for tree in trees}
+    flow = Flow(trees, (call.node for found in calls.values() for call in found))
+    found = [
+        ClockRead(cell, call.shown)
+        for cell, tree in cells
+        for call in calls[id(tree)]
+        if not flow.makes_no_difference(call.node, is_number=call.is_number)
+    ]
     return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    node: ast.Call
+    shown: str
+    is_number: bool
 
 
 def _parsed_cells(nb: NotebookNode) -> Iterator[tuple[int, ast.Module]]:
@@ -86,18 +105,18 @@ def _imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 pass
 
 
-def _calls(tree: ast.Module, names: Mapping[str, str]) -> Iterator[str]:
+def _calls(tree: ast.Module, names: Mapping[str, str]) -> Iterator[_Call]:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
         called = _dotted(node.func)
         head, _, rest = called.partition(".")
         meant = f"{names.get(head, '')}.{rest}".rstrip(".")
         if meant in _READS or _reads_without_time(node, meant):
-            yield f"{called}()"
+            yield _Call(node, f"{called}()", meant in _NUMBERS)
         elif meant in _READS_OF_WORD and node.args and isinstance(node.args[0], ast.Constant):
             word = node.args[0].value
             if word in _WORDS:
-                yield f"{called}({word!r})"
+                yield _Call(node, f"{called}({word!r})", is_number=False)
 
 
 def _reads_without_time(node: ast.Call, meant: str) -> bool:

@@ -15,3 +15,4 @@ CAPACITY_TIMEOUT = 21_600  # seconds to wait for an instance or for quota: 6 hou
 WAITER_DELAY = 30  # seconds between two looks at a running job
 AWS_CONN_ID = "aws_default"
 UNKNOWN_PARAMETERS = "error"
+MISSING_DEPENDENCIES = "error"

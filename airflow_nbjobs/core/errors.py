@@ -7,11 +7,12 @@ Raised everywhere; imports nothing beyond the standard library.
 NotebookJobError (RuntimeError)
 ├── NotebookJobConfigError     an argument, the notebook or the account's settings are wrong; lists all problems
 ├── NotebookCellError          a cell of the notebook raised
+├── NotebookSkippedError       a cell raised an AirflowSkipException: the notebook wants its task skipped
 ├── NotebookJobStoppedError    somebody stopped the training job
 ├── NotebookJobTimeoutError    the job ran (or waited) longer than it was allowed to
 ├── NotebookJobCapacityError   AWS has no capacity, or the account's quota is used up, for now
 ├── NotebookJobServiceError    an AWS call or the platform failed
-└── NotebookOutputError        the job completed, but what it should have returned is missing or wrong
+└── NotebookOutputError        the notebook has run to its end, but what the job should have returned is missing or wrong
 ```
 """
 
@@ -80,6 +81,7 @@ class NotebookCellError(NotebookJobError):
         (a ``%run`` target's error is reported at the cell that runs it).
     :param ename: class name of the exception, as the kernel sent it.
     :param evalue: text of the exception.
+    :param is_retryable: False where another try would meet the same for certain: the cell's tag says that it raises.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class NotebookCellError(NotebookJobError):
         cell: int | None = None,
         ename: str = "",
         evalue: str = "",
+        is_retryable: bool = True,
         details: Mapping[str, str] | None = None,
         job_name: str | None = None,
     ) -> None:
@@ -96,6 +99,29 @@ class NotebookCellError(NotebookJobError):
         self.cell = cell
         self.ename = ename
         self.evalue = evalue
+        self.is_retryable = is_retryable
+
+
+class NotebookSkippedError(NotebookJobError):
+    """
+    A cell raised an exception of a class named ``AirflowSkipException``, Airflow's own or any other: no failure, the task ends as skipped.
+
+    :param cell: position of the cell in the author's own file, counted from 1; None if it is not a cell of that file.
+    :param reason: text of the exception.
+    """
+
+    def __init__(
+        self,
+        headline: str,
+        *,
+        cell: int | None = None,
+        reason: str = "",
+        details: Mapping[str, str] | None = None,
+        job_name: str | None = None,
+    ) -> None:
+        super().__init__(headline, details=details, job_name=job_name)
+        self.cell = cell
+        self.reason = reason
 
 
 class NotebookJobStoppedError(NotebookJobError):
@@ -134,7 +160,7 @@ class NotebookJobServiceError(NotebookJobError):
 
 class NotebookOutputError(NotebookJobError):
     """
-    The job completed, but its executed notebook or a declared output is missing or wrong.
+    The notebook has run to its end, but the executed notebook, a declared output or a further output format is missing or wrong.
 
     :param problems: one text per wrong output or artefact: its name, what was found, what to do.
     """

@@ -23,6 +23,9 @@ _ERROR_MARKER_TAG = "papermill-error-cell-tag"
 _TRACEBACK_LINES = 10
 # CSI and OSC sequences, then the other two-character escapes.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_USAGE_ERROR = "UsageError:"
+# The last line of a traceback that IPython could not format, and so printed.
+_PRINTED_ERROR = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*))?")
 _PROGRESS = re.compile(r"(\d{1,6})/(\d{1,6}) \[")
 
 
@@ -37,6 +40,7 @@ class FailedCell:
     ename: str
     evalue: str
     traceback: str  # the last lines, without ANSI sequences
+    stderr: str = ""  # what the cell has printed there, without ANSI sequences
 
 
 def find_failing_cell(executed: NotebookNode) -> FailedCell | None:
@@ -52,23 +56,50 @@ def find_failing_cell(executed: NotebookNode) -> FailedCell | None:
         is_marked = _papermill_of(cell).get("exception") is True
         if _is_clean_exit(error) or (error is None and not is_marked):
             continue
-        failed = _failed_cell(index, cell, error or {})
+        failed = failed_cell(index, cell, error or _printed_error(cell))
         if is_marked:
             return failed
         found = failed
     return found
 
 
+def clean_exit(executed: NotebookNode) -> int | None:
+    """Position, in the author's file, of the cell that ended the notebook with ``sys.exit()``; None where none did, and where it was the last one."""
+    author = [(index, cell) for index, cell in numbered_cells(executed) if index is not None]
+    for place, (index, cell) in enumerate(author):
+        if _is_clean_exit(_error_of(cell)):
+            rest = [later for _, later in author[place + 1 :] if later.get("cell_type") == "code"]
+            return index if rest and not any(was_started(later) for later in rest) else None
+    return None
+
+
 def last_cell_run(executed: NotebookNode) -> int | None:
     """Position from 1, in the author's file, of the last code cell that was started; None where none was."""
     last = None
     for index, cell in numbered_cells(executed):
-        was_started = isinstance(_papermill_of(cell).get("start_time"), str) or (
-            "papermill" not in _metadata_of(cell) and isinstance(cell.get("execution_count"), int)
-        )
-        if index is not None and cell.get("cell_type") == "code" and was_started:
+        if index is not None and was_started(cell):
             last = index
     return last
+
+
+def was_started(cell: NotebookNode) -> bool:
+    """Say whether this is a cell of code that the kernel was given; where the driver breaks, papermill calls the rest ``completed`` too."""
+    return cell.get("cell_type") == "code" and (
+        isinstance(_papermill_of(cell).get("start_time"), str)
+        or ("papermill" not in _metadata_of(cell) and isinstance(cell.get("execution_count"), int))
+    )
+
+
+def printed(cell: NotebookNode, *streams: str) -> str:
+    """Return what a cell has printed, without ANSI sequences; of these streams only, where any are named."""
+    outputs = cell.get("outputs")
+    texts: list[str] = []
+    for output in outputs if isinstance(outputs, list) else ():
+        if isinstance(output, dict) and (not streams or output.get("name") in streams):
+            text = output.get("text") if output.get("output_type") == "stream" else None
+            lines = text if isinstance(text, list) else [text]
+            texts += [line for line in lines if isinstance(line, str)]
+    return plain_text(strip_ansi("".join(texts)))
 
 
 def plain_text(text: str) -> str:
@@ -134,7 +165,27 @@ def _is_clean_exit(error: dict[str, Any] | None) -> bool:
     return error is not None and error.get("ename") == "SystemExit" and error.get("evalue") in {"", "0"}
 
 
-def _failed_cell(index: int | None, cell: NotebookNode, error: dict[str, Any]) -> FailedCell:
+def _printed_error(cell: NotebookNode) -> dict[str, Any]:
+    """Return the error that IPython only printed: a magic's UsageError, or one that it failed to format."""
+    lines = printed(cell, "stderr").rstrip().split("\n")
+    usage = max((number for number, line in enumerate(lines) if line.startswith(_USAGE_ERROR)), default=None)
+    if usage is not None:
+        text = " ".join(line.strip() for line in lines[usage:])
+        return {"ename": _USAGE_ERROR.rstrip(":"), "evalue": text.removeprefix(_USAGE_ERROR).strip()}
+    # Of a chain, the first is the cell's own; the rest is what went wrong in showing it.
+    ends = [line for line in lines[1:] if line[:1] not in ("", " ")] if lines[0].startswith("Traceback") else lines[-1:]
+    found = _PRINTED_ERROR.fullmatch(ends[0]) if ends else None
+    if found is None:
+        return {}
+    return {
+        "ename": found[1].rpartition(".")[2],
+        "evalue": found[2] or "",
+        "traceback": lines[: lines.index(ends[0]) + 1] if len(ends) > 1 else lines,
+    }
+
+
+def failed_cell(index: int | None, cell: NotebookNode, error: dict[str, Any]) -> FailedCell:
+    """Return what an ``error`` output, or what is known in its place, says of the cell that failed."""
     count = cell.get("execution_count")
     traceback = error.get("traceback")
     lines = [line for line in traceback if isinstance(line, str)] if isinstance(traceback, list) else []
@@ -147,6 +198,7 @@ def _failed_cell(index: int | None, cell: NotebookNode, error: dict[str, Any]) -
         ename=_text(error.get("ename")) or "CellExecutionError",
         evalue=strip_ansi(_text(error.get("evalue"))),
         traceback=plain_text("\n".join(text[-_TRACEBACK_LINES:])),
+        stderr=printed(cell, "stderr"),
     )
 
 

@@ -54,15 +54,16 @@ fi
 """
 
 
-def init_script(user_script: str | None, *, live: bool, cell_output: bool) -> str | None:
+def init_script(user_script: str | None, *, live: bool, cell_output: bool, subfolder: str = "") -> str | None:
     """
     Return the text of the script to stage, or None where none is needed: the user's own is then the job's.
 
     :param user_script: name of the user's script in the channel's folder; sourced last, so that its status and its variables are the job's as without ours.
     :param live: copy the notebook to ``CHECKPOINT_FOLDER`` as it runs.
     :param cell_output: let what cells print reach the container's log.
+    :param subfolder: of the channel's folder, in which the notebook lies; the user's script runs there, beside the notebook, as it would without one.
     """
-    if not live and not cell_output:
+    if not live and not cell_output and not (subfolder and user_script):
         return None
     parts = ["# Written by airflow-nbjobs.\n"]
     if live:
@@ -70,5 +71,7 @@ def init_script(user_script: str | None, *, live: bool, cell_output: bool) -> st
     if cell_output:
         parts.append(_CELL_OUTPUT)
     if user_script is not None:
+        if subfolder:
+            parts.append(f'cd "$SM_EXECUTION_INPUT_PATH"/{shlex.quote(subfolder)}\n')
         parts.append(f'. "$SM_EXECUTION_INPUT_PATH"/{shlex.quote(user_script)}\n')
     return "\n".join(parts)

@@ -7,6 +7,7 @@ Called by staging, parameters, outputs and results; the questions about cells' c
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -16,13 +17,10 @@ import nbformat
 from nbformat import NotebookNode
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.run_targets import RunTargets, collect_run_targets, run_targets
-from airflow_nbjobs.core.source import (
-    References,
-    assigned_names,
-    assigns_invisibly,
-    code_references,
-)
+from airflow_nbjobs.core.nesting import is_deeper_than
+from airflow_nbjobs.core.references import References, code_references, script_imports
+from airflow_nbjobs.core.run_targets import RunTargets, collect_run_targets, machine_paths, run_targets
+from airflow_nbjobs.core.source import assigned_names, assigns_invisibly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,11 +39,15 @@ __all__ = [
     "is_python",
     "kernel_name",
     "language",
+    "load_json",
+    "machine_paths",
     "mark_of",
     "parse_notebook",
     "run_targets",
+    "script_imports",
     "tagged_index",
     "tags_of",
+    "without_saved_widgets",
 ]
 
 # Metadata key of the cells that we add to the staged copy; its value says which one it is.
@@ -53,6 +55,8 @@ MARK = "airflow_nbjobs"
 _NBFORMAT = 4
 _NBFORMAT_MINOR_WITH_CELL_IDS = 5
 _CELL_TYPES = ("code", "markdown", "raw")
+# Copying and writing a notebook take Python several calls a level, the driver as well as us. What people plot has some 20 levels.
+NESTING_LIMIT = 150
 # Kernels whose cells run on a Spark cluster, not in the kernel's own Python: what we add to a notebook cannot work there.
 _REMOTE_KERNEL = re.compile(r"spark|glue", re.IGNORECASE)
 _PYTHON_KERNEL = re.compile(r"(?:i|x)?python\d*", re.IGNORECASE)
@@ -69,12 +73,9 @@ def parse_notebook(text: str | bytes, *, source: str) -> NotebookNode:
     :param source: where the text comes from, named first in every error.
     :raises NotebookJobConfigError: not JSON, not nbformat 4, not of a notebook's structure, or without a code cell.
 
-    Source: nbformat's ``v4/nbformat.v4.schema.json``.
+    Source: nbformat's ``v4/nbformat.v4.schema.json``, and what its reader, which the driver calls, raises on.
     """
-    raw = _load_json(text, source)
-    version = raw.get("nbformat")
-    if version != _NBFORMAT or isinstance(version, bool):
-        raise NotebookJobConfigError(_wrong_version(version, source))
+    raw = load_json(text, source)
     problem = _structure_problem(raw)
     if problem:
         raise NotebookJobConfigError(f"'{source}' is not a valid notebook: {problem}")
@@ -88,7 +89,12 @@ def parse_notebook(text: str | bytes, *, source: str) -> NotebookNode:
     return nb
 
 
-def _load_json(text: str | bytes, source: str) -> dict[str, Any]:
+def load_json(text: str | bytes, source: str) -> dict[str, Any]:
+    """
+    Return the JSON object of a notebook in nbformat 4, nothing of it checked but that.
+
+    :raises NotebookJobConfigError: not JSON, no object, or of another nbformat.
+    """
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8-sig")
@@ -107,6 +113,9 @@ def _load_json(text: str | bytes, source: str) -> dict[str, Any]:
         raise NotebookJobConfigError(f"'{source}' is not a notebook: {exc}") from exc
     if not isinstance(raw, dict):
         raise NotebookJobConfigError(f"'{source}' is not a notebook: a JSON {type(raw).__name__}, not an object")
+    version = raw.get("nbformat")
+    if version != _NBFORMAT or isinstance(version, bool):
+        raise NotebookJobConfigError(_wrong_version(version, source))
     return raw
 
 
@@ -124,8 +133,11 @@ def _wrong_version(version: object, source: str) -> str:
 def _structure_problem(raw: dict[str, Any]) -> str | None:
     if not isinstance(raw.setdefault("nbformat_minor", 0), int):
         return "'nbformat_minor' is not a number"
-    if not isinstance(raw.setdefault("metadata", {}), dict):
+    metadata = raw.setdefault("metadata", {})
+    if not isinstance(metadata, dict):
         return "'metadata' is not an object"
+    if not isinstance(metadata.get("papermill", {}), dict):
+        return "'metadata.papermill' is not an object; remove it"
     cells = raw.get("cells")
     if not isinstance(cells, list):
         return "'cells' is missing" if cells is None else "'cells' is not a list"
@@ -133,7 +145,7 @@ def _structure_problem(raw: dict[str, Any]) -> str | None:
         problem = _cell_problem(cell)
         if problem:
             return f"cell {position}: {problem}"
-    return None
+    return f"it is nested more than {NESTING_LIMIT} levels deep" if is_deeper_than(raw, NESTING_LIMIT) else None
 
 
 def _cell_problem(cell: object) -> str | None:
@@ -150,14 +162,30 @@ def _cell_problem(cell: object) -> str | None:
     tags = metadata.get("tags", [])
     if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
         return "'metadata.tags' is not a list of texts"
+    if not isinstance(metadata.get("papermill", {}), dict):
+        return "'metadata.papermill' is not an object; remove it"
+    attachments = cell.get("attachments", {})
+    if not (isinstance(attachments, dict) and all(isinstance(bundle, dict) for bundle in attachments.values())):
+        return "'attachments' is not an object of objects"
     if cell["cell_type"] != "code":
         return None
     cell.setdefault("execution_count", None)
     outputs = cell.setdefault("outputs", [])
     if not (isinstance(outputs, list) and all(isinstance(output, dict) for output in outputs)):
         return "'outputs' is not a list of objects"
-    if not all(isinstance(output.get("data", {}), dict) for output in outputs):
+    return next((problem for output in outputs if (problem := _output_problem(output))), None)
+
+
+def _output_problem(output: dict[str, Any]) -> str | None:
+    # One without an output_type is Jupyter's business: the driver drops it before it runs the notebook.
+    output_type = output.get("output_type", "")
+    if not isinstance(output_type, str):
+        return f"the 'output_type' of an output is {output_type!r:.40}, not text"
+    if not isinstance(output.get("data", {}), dict):
         return "the 'data' of an output is not an object"
+    text = output.get("text", "")
+    if isinstance(text, list) and not all(isinstance(line, str) for line in text):
+        return "the 'text' of an output is a list that does not hold texts alone"
     return None
 
 
@@ -228,9 +256,26 @@ def _cell_id(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def without_saved_widgets(nb: NotebookNode) -> NotebookNode:
+    """
+    Return the notebook without the widgets' state of an earlier run; itself where it has none.
+
+    The widgets' outputs go when the notebook runs, the state would stay: nbconvert then fails on the one that Colab saves (it has no ``state``).
+    """
+    if "widgets" not in nb.metadata:
+        return nb
+    nb = copy.deepcopy(nb)
+    del nb.metadata["widgets"]
+    return nb
+
+
 def dumps(nb: NotebookNode) -> bytes:
     """The notebook as a file's bytes: equal notebooks give equal bytes."""
-    text: str = nbformat.v4.writes_json(nb)
+    text: str
+    try:
+        text = nbformat.v4.writes_json(nb)
+    except (AttributeError, TypeError):  # an output of another shape than nbformat's: texts then stay in one piece
+        text = nbformat.v4.writes_json(nb, split_lines=False)
     # nbformat writes lone surrogates raw, which no UTF-8 file can hold; JSON can escape them.
     text = re.sub(r"[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
     return (text if text.endswith("\n") else text + "\n").encode()

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.failure import last_cell_run
+from airflow_nbjobs.core.nesting import is_deeper_than
 from airflow_nbjobs.core.notebook import mark_of
 from airflow_nbjobs.core.recording import OUTPUT_LIMIT_BYTES, OUTPUTS, RECORD_MIME_TYPE, RECORD_VERSION, recording_cell
-from airflow_nbjobs.core.scraps import read_scraps
+from airflow_nbjobs.core.scraps import TOO_DEEP, read_scraps
 from airflow_nbjobs.core.source import names_in_order
+from airflow_nbjobs.core.storable import DEPTH_LIMIT, RESERVED_KEYS, RESERVED_PAIR, storage_problem
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -31,6 +33,7 @@ __all__ = [
     "DeclaredOutputs",
     "OutputRecord",
     "declare_outputs",
+    "has_record",
     "prepare_outputs",
     "read_outputs",
     "read_scraps",
@@ -38,7 +41,7 @@ __all__ = [
 
 _OUTPUT_TYPES: dict[str, type] = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
 # XCom keys that the operator, its links and Airflow itself use.
-_RESERVED_NAMES = frozenset({"return_value", "skipmixin_key"})
+_RESERVED_NAMES = frozenset({"return_value", "skipmixin_key"}) | RESERVED_KEYS
 _RESERVED_PREFIXES = ("nbjobs_", "_link_")
 _NAMES_SHOWN = 12
 _ADVICE = {
@@ -72,6 +75,12 @@ class OutputRecord:
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
     was_recorded: bool  # False: the notebook ended before its last cell
+    unknown: tuple[str, ...] = ()  # neither recorded nor glued, since it did
+
+    @property
+    def known_problems(self) -> tuple[str, ...]:
+        """The problems of outputs that were recorded or glued."""
+        return self.problems[:-1] if self.unknown else self.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,8 @@ def declare_outputs(
             problems.append(problem)
         else:
             types[str(name)] = found
+    if types.keys() >= RESERVED_PAIR:
+        problems.append("outputs '__type' and '__var' cannot be stored together, Airflow reserves the pair; rename one")
     if return_output is not None and return_output not in {name for name, _ in items}:
         problems.append(f"return_output '{return_output}' is not one of the outputs; add it to outputs")
     return DeclaredOutputs(types, tuple(problems))
@@ -157,7 +168,9 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
 
     An output that no variable gives may come from scrapbook's ``glue``. Dates are ISO texts, Decimals, paths and UUIDs
     texts, time spans seconds; nan and infinity become ``'NaN'``, ``'Infinity'`` and ``'-Infinity'`` with a warning, since
-    XCom cannot hold them.
+    XCom cannot hold them. What Airflow could not store, or would give back as something else, is a problem: ``core.storable``.
+
+    Of a job that failed as well: outputs that were recorded or glued before it did are among the values.
     """
     recorded = _read_record(executed)
     scraps = read_scraps(executed)
@@ -175,17 +188,19 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
         if found.is_missing:
             problems.append(f"output '{name}' is not a variable of the notebook; {_what_it_defines(name, executed)}")
             continue
-        value, problem = (None, found.problem) if found.problem else _as_declared(name, found, kind)
+        value, problem = _checked(name, found, kind)
         if problem is not None:
             problems.append(problem)
-            continue
-        try:
+        else:
             values[name] = _for_xcom(value, name, warnings)
-        except RecursionError:
-            problems.append(f"output '{name}' is nested too deep; output a part of it")
     if missing:
-        problems.append(_not_recorded(missing, executed))
-    return OutputRecord(values, tuple(problems), tuple(warnings), recorded is not None)
+        problems.append(_not_recorded(missing, executed))  # last: see `known_problems`
+    return OutputRecord(values, tuple(problems), tuple(warnings), recorded is not None, tuple(missing))
+
+
+def has_record(executed: NotebookNode) -> bool:
+    """Say whether the recording cell, the last one, has run and left what can be read."""
+    return _read_record(executed) is not None
 
 
 def _read_record(executed: NotebookNode) -> dict[str, object] | None:
@@ -258,6 +273,8 @@ def _recording_problem(name: str, entry: dict[str, object]) -> str:
 
 
 def _from_scrap(name: str, value: object) -> _Found:
+    if value is TOO_DEEP:
+        return _Found(problem=f"output '{name}' is nested too deep; output a part of it")
     try:
         size = len(json.dumps(value, separators=(",", ":")))
     except (ValueError, TypeError, RecursionError):
@@ -271,6 +288,16 @@ def _too_large(name: str, kind: str) -> str:
         f"output '{name}'{of_kind} is larger than {OUTPUT_LIMIT_BYTES // 1024} KiB as JSON; "
         "write it to S3 and output its URI"
     )
+
+
+def _checked(name: str, found: _Found, declared: type | None) -> tuple[object, str | None]:
+    """The value as it is to be pushed, nan and infinity aside, or a problem."""
+    if found.problem is not None:
+        return None, found.problem
+    if is_deeper_than(found.value, DEPTH_LIMIT):  # before anything that calls itself at each level
+        return None, storage_problem(name, found.value)
+    value, problem = _as_declared(name, found, declared)
+    return value, problem or storage_problem(name, value)
 
 
 def _as_declared(name: str, found: _Found, declared: type | None) -> tuple[object, str | None]:
@@ -336,7 +363,7 @@ def _not_recorded(missing: Sequence[str], executed: NotebookNode) -> str:
         return f"{what}: the recording cell ran, but its message did not arrive; the notebook may have replaced the kernel's own"
     last = last_cell_run(executed)
     where = "before any cell ran" if last is None else f"in cell {last}"
-    return f"{what}: the notebook ended {where}, before its last cell; a cell that calls sys.exit() or exit() ends it"
+    return f"{what}: the notebook ended {where}, before its last cell; a cell that calls sys.exit() ends it"
 
 
 def _clean(text: object) -> str:

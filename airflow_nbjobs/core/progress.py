@@ -61,4 +61,9 @@ def progress_of(notebook: NotebookNode) -> Progress:
 def _status(cell: NotebookNode) -> object:
     metadata = cell.get("metadata")
     papermill = metadata.get("papermill") if isinstance(metadata, dict) else None
-    return papermill.get("status") if isinstance(papermill, dict) else None
+    if not isinstance(papermill, dict):
+        return None
+    if papermill.get("exception") is True:
+        return "failed"
+    # Where the driver breaks, papermill calls every cell that it has not come to 'completed'.
+    return papermill.get("status") if papermill.get("start_time", "") is not None else None

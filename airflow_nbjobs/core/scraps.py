@@ -7,13 +7,15 @@ Called by ``core.outputs``. Untrusted input: malformed records are skipped. Pure
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _SCRAP = "application/scrapbook.scrap."
 _RECORD = "application/papermill.record+json"
+# In place of a value whose JSON has more levels than Python's parser takes.
+TOO_DEEP: Final = object()
 
 
 def read_scraps(executed: NotebookNode) -> dict[str, object]:
@@ -50,8 +52,10 @@ def _scraps_of(mime_type: str, payload: dict[str, object]) -> dict[str, object]:
             if isinstance(value, str):  # scrapbook reads text that is JSON as JSON, and keeps other text
                 try:
                     value = json.loads(value)
-                except (ValueError, RecursionError):
+                except ValueError:
                     return {name: value}
+                except RecursionError:
+                    return {name: TOO_DEEP}
             return {name: value}
         case _:
             return {}

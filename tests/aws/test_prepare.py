@@ -1,5 +1,6 @@
 """From arguments to a job that can be submitted: real folders, every problem at once, and nothing written when there is one."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -352,15 +353,6 @@ def test_a_run_target_that_is_no_notebook_is_refused(refused, tmp_path):
     assert "a.ipynb' is not a notebook: not JSON" in problem
 
 
-def test_nothing_above_the_notebooks_folder_is_read(refused, tmp_path):
-    """A notebook from somewhere must not make the worker upload the worker's own files."""
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "secret.ipynb").write_bytes(PLAIN)
-    (tmp_path / "inner" / "nb.ipynb").write_bytes(notebook(f"%run ../secret.ipynb\n%run {tmp_path}/secret.ipynb"))
-    problems = refused(input_notebook="inner/nb.ipynb")
-    assert any("secret.ipynb" in problem for problem in problems)
-
-
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -368,6 +360,7 @@ def test_nothing_above_the_notebooks_folder_is_read(refused, tmp_path):
         ({"additional_dependencies": "x.py"}, "additional_dependencies must be a list of paths"),
         ({"initialization_script": "none.sh"}, "initialization_script: there is no 'none.sh'"),
         ({"parameters": "a=1"}, "parameters must be a dictionary, not str"),
+        ({"missing_dependencies": "ignore"}, "missing_dependencies must be 'error' or 'warn', not 'ignore'"),
         ({"unknown_parameters": "ignore"}, "unknown_parameters must be 'error' or 'warn', not 'ignore'"),
         ({"outputs": ["return_value"]}, "output 'return_value' has a name that is reserved"),
         ({"outputs": ["nbjobs_x"]}, "reserved"),
@@ -470,15 +463,6 @@ def test_problems_of_every_kind_are_reported_together(refused, tmp_path):
 # -- warnings ----------------------------------------------------------------------------------------------------------
 
 
-def test_local_modules_and_files_that_are_not_shipped_are_a_warning(prepare, tmp_path):
-    (tmp_path / "nb.ipynb").write_bytes(notebook("import helpers\nimport os\nopen('data.csv')\nopen('none.csv')"))
-    (tmp_path / "helpers.py").write_text("")
-    (tmp_path / "data.csv").write_text("")
-    warnings = prepare().warnings
-    assert ["'helpers.py'" in text or "'data.csv'" in text for text in warnings] == [True, True]
-    assert prepare(additional_dependencies=["helpers.py", "data.csv"]).warnings == ()
-
-
 def test_an_output_that_no_cell_assigns_is_a_warning(prepare):
     (warning,) = prepare(outputs=["x", "y"]).warnings
     assert "output 'y' is assigned by no cell" in warning
@@ -504,8 +488,44 @@ def test_a_text_for_a_number_is_converted_and_said(prepare, tmp_path):
     assert "epochs = 3" in "".join(json.loads(staged(job))["cells"][1]["source"])
 
 
+@pytest.mark.parametrize(
+    "source", ["rows = 5\nlabel = (\n    '%d rows'\n    % rows\n)", "  rows = 5\n", "%time rows = 5"]
+)
+def test_a_parameters_cell_is_read_as_ipython_reads_it(prepare, refused, tmp_path, source):
+    (tmp_path / "nb.ipynb").write_bytes(notebook(code(source, "parameters")))
+    job = prepare(parameters={"rows": "7"})
+    assert "rows = 7" in "".join(json.loads(staged(job))["cells"][1]["source"])
+    assert any("'row' is not defined" in problem for problem in refused(parameters={"row": 7}))
+
+
 def test_preparing_changes_no_argument(prepare):
     parameters, tags = {}, {"team": "x"}
     before = replace(RUN)
     prepare(parameters=parameters, tags=tags)
     assert (parameters, tags, before) == ({}, {"team": "x"}, RUN)
+
+
+# -- what would fail after the notebook has run ------------------------------------------------------------------------
+
+
+def test_what_is_likely_to_fail_after_the_notebook_has_run_is_warned_of(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1", code("1 / 0", "raises-exception")))
+    warnings = prepare(output_formats=["html", "pdf"]).warnings
+    assert any(warning.startswith("cell 2 is tagged 'raises-exception'") for warning in warnings)
+    assert any("'pdf' needs TeX" in warning for warning in warnings)
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1"))
+    assert prepare(output_formats=["html"]).warnings == ()
+
+
+@pytest.mark.parametrize("kernel", ["python3", "ir"])
+def test_the_state_that_widgets_saved_in_an_earlier_run_is_not_staged(prepare, tmp_path, kernel):
+    """Colab saves it without the key that nbconvert looks up, and papermill keeps it: every further format would fail."""
+    plain = json.loads(notebook("x = 1", kernel=kernel, language="python" if kernel == "python3" else "R"))
+    widgets = {"application/vnd.jupyter.widget-state+json": {"abc": {"model_name": "HBoxModel"}}}
+    saved = plain | {"metadata": plain["metadata"] | {"widgets": widgets}}
+    (tmp_path / "nb.ipynb").write_text(json.dumps(saved))
+    job = prepare()
+    assert json.loads(staged(job))["metadata"] == plain["metadata"]
+    assert job.notebook_sha256 == hashlib.sha256(json.dumps(saved).encode()).hexdigest(), "of what the author wrote"
+    (tmp_path / "nb.ipynb").write_text(json.dumps(plain))
+    assert staged(prepare()) == json.dumps(plain).encode(), "the author's own bytes"

@@ -111,3 +111,49 @@ def test_a_failed_cell_is_found_in_the_authors_own_count(prepare, clients, tmp_p
     assert (result.error.cell, result.error.ename) == (3, "ZeroDivisionError")
     assert "1 / day" in str(result.error)
     assert result.executed_notebook is not None
+
+
+def test_a_notebook_runs_what_its_own_cell_has_written(prepare, clients, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("%%writefile prep.py\nanswer = 42", "%run prep.py", "print(answer)"))
+    job = prepare("writes", outputs=["answer"])
+    result = result_of(job, clients, submit(job, clients, begin=Begin(is_free=True), log=LogLines()))
+    assert result.error is None, result.error
+    assert result.outputs == {"answer": 42}
+
+
+def test_a_notebook_runs_and_reads_what_lies_above_its_folder(prepare, clients, tmp_path):
+    """The driver changes to the folder of the notebook that it is given: a subfolder of the channel here, as on the author's machine."""
+    files = {
+        "notebooks/main.ipynb": notebook(
+            "%run ../common/setup.ipynb\nprint(shared)",
+            "text = open('../common/table.csv').read()",
+            "import beside\nhere = open('beside.txt').read()",
+            "1 / divisor",
+        ),
+        "notebooks/beside.py": b"",
+        "common/setup.ipynb": notebook("%run ../common/more.py", "shared = more + 1\ndivisor = 1"),
+        "common/more.py": b"more = 1",
+        "common/table.csv": b"a,b",
+        "init.sh": b"cp beside.txt.in beside.txt",
+        "notebooks/beside.txt.in": b"made",
+    }
+    for name, body in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(body)
+    arguments = {
+        "input_notebook": "notebooks/main.ipynb",
+        "initialization_script": "init.sh",
+        "additional_dependencies": ["common/table.csv", "notebooks/beside.py", "notebooks/beside.txt.in"],
+        "outputs": ["shared", "text", "here"],
+    }
+    job = prepare("above", **arguments)
+    result = result_of(job, clients, submit(job, clients, begin=Begin(is_free=True), log=LogLines()))
+    assert result.error is None, result.error
+    assert result.outputs == {"shared": 2, "text": "a,b", "here": "made"}
+
+    (tmp_path / "common" / "setup.ipynb").write_bytes(notebook("divisor = 0"))
+    job = prepare("above_fails", **arguments | {"outputs": []})
+    result = result_of(job, clients, submit(job, clients, begin=Begin(is_free=True), log=LogLines()))
+    assert type(result.error) is NotebookCellError
+    assert (result.error.cell, result.error.ename) == (1, "NameError")
+    assert "notebooks/main.ipynb" in str(result.error)

@@ -27,8 +27,8 @@ def reads(*sources: str) -> list[tuple[int, str]]:
         ("from pandas import Timestamp\nday = Timestamp('now')", "Timestamp('now')"),
         ("import pandas as pd\nday = pd.to_datetime('today')", "pd.to_datetime('today')"),
         ("import numpy as np\nday = np.datetime64('today')", "np.datetime64('today')"),
-        ("import time\nstarted = time.time()", "time.time()"),
-        ("from time import time\nstarted = time()", "time()"),
+        ("import time\nnew = rows[rows.at > time.time()]", "time.time()"),
+        ("from time import time\nnew = rows[rows.at > time()]", "time()"),
         ("import time\nday = time.strftime('%Y-%m-%d')", "time.strftime()"),
         ("import time\nday = time.localtime()", "time.localtime()"),
         ("import pendulum\nday = pendulum.yesterday()", "pendulum.yesterday()"),
@@ -70,6 +70,87 @@ def test_cells_are_counted_as_in_the_file_and_imports_hold_for_later_cells():
 
 def test_imports_of_a_notebook_that_is_run_count():
     target = new_notebook(cells=[new_code_cell("import pandas as pd")])
-    notebook = new_notebook(cells=[new_code_cell("%run target.ipynb"), new_code_cell("pd.Timestamp.now()")])
+    notebook = new_notebook(cells=[new_code_cell("%run target.ipynb"), new_code_cell("day = pd.Timestamp.now()")])
     assert clock_reads(notebook) == ()
     assert clock_reads(notebook, imported_by=[target]) == (ClockRead(2, "pd.Timestamp.now()"),)
+
+
+STOPWATCHES = [
+    "start = time.time()\nfit()\nprint('took', time.time() - start)",
+    "start = time.time()\nfit()\nend = time.time()\nelapsed = end - start\nresults['seconds'] = elapsed",
+    "start = datetime.now()\nfit()\nprint(datetime.now() - start)",
+    "t0 = datetime.datetime.now()\nfit()\nduration = (datetime.datetime.now() - t0).total_seconds()\nsave(duration)",
+    "print('started', datetime.now())",
+    "print(f'[{datetime.now():%H:%M:%S}] done')",
+    "print(time.strftime('%H:%M:%S'), 'done')",
+    "log.info('now %s', datetime.now().isoformat())",
+    "now = datetime.now().strftime('%H:%M')\nprint('it is ' + now)",
+    "def elapsed(start):\n    return time.time() - start",
+    "class Timer:\n    def __enter__(self):\n        self.start = time.time()\n    def __exit__(self, *a):\n        self.took = time.time() - self.start",
+    "deadline = time.time() + 60\nwhile time.time() < deadline:\n    poll()",
+    "start = time.time()\nwhile time.time() - start < 60:\n    poll()",
+    "times = []\ntimes.append(time.time())\ntimes.append(time.time())\nprint(times[-1] - times[0])",
+    "times = {}\ntimes['start'] = time.time()\nfit()\nsave(time.time() - times['start'])",
+    "np.random.seed(int(time.time()))",
+    "seed = int(time.time() * 1000) % 2**32\nmodel = Forest(random_state=seed)",
+    "logging.basicConfig(filename=f'run_{datetime.now():%Y%m%d}.log')",
+    "log_dir = 'logs/fit/' + datetime.now().strftime('%Y%m%d-%H%M%S')\ncallback = TensorBoard(log_dir=log_dir)",
+    "stamp = time.strftime('%Y-%m-%d-%H-%M-%S', time.gmtime())\njob_name = 'train-' + stamp\nestimator.fit(data, job_name=job_name)",
+    "start = time.time()",
+    "datetime.now()",
+    "start, end = time.time(), None\nfit()\nend = time.time()\nprint('%.1f s' % (end - start))",
+    "started = round(time.time(), 2)\nfit()\nprint('{:.2f}'.format(time.time() - started))",
+    "start = time.time()\nprint(time.time() - start)\nstart = 5\nrows = rows[start:]",
+    "tic = pd.Timestamp.now()\nfit()\nprint((pd.Timestamp.now() - tic).seconds)",
+    "start = time.time()\nfor i in x:\n    print(i, time.time() - start)\n    start = time.time()",
+    "def timed(f):\n    def inner(*a):\n        t1 = time.time()\n        r = f(*a)\n        t2 = time.time()\n        print(t2 - t1)\n        return r\n    return inner",
+]
+READS = [
+    "day = date.today()\nrows = load(day)",
+    "day = datetime.now().strftime('%Y-%m-%d')\npath = f's3://lake/{day}/rows.parquet'\nread(path)",
+    "yesterday = date.today() - timedelta(days=1)\nrows = rows[rows.day == yesterday]",
+    "delta = timedelta(days=1)\nday = datetime.now() - delta\nrows = load(day)",
+    "rows = rows[rows.day < datetime.now()]",
+    "rows['age'] = (datetime.now() - rows['birth']).dt.days",
+    "rows['run_at'] = datetime.now()",
+    "query = f\"select * from t where day = '{date.today()}'\"",
+    "rows.to_csv(f'out/{datetime.now():%Y%m%d}.csv')",
+    "out = 'out/' + time.strftime('%Y%m%d') + '.csv'\nrows.to_csv(out)",
+    "year = datetime.now().year\nrows = rows[rows.year == year]",
+    "now = time.time()\nrecent = rows[rows.at > now - 86400]",
+    "now = datetime.now()\nprint('it is', now)\nrows = load(now.date())",
+    "def load(day=date.today()):\n    return read(day)",
+    "def today():\n    return date.today()\nrows = load(today())",
+    "start = datetime.now() - timedelta(days=7)\nend = datetime.now()\nrows = load(start, end)",
+    "birth = datetime(1990, 1, 1)\nage = (datetime.now() - birth).days\nrows['age'] = age",
+    "report_date = date.today()",
+    "if datetime.now().weekday() == 0:\n    rows = load('weekly')",
+    "rows.to_sql(name=f'sales_{date.today():%Y}', con=con)",
+    "dates = pd.date_range(end=pd.Timestamp.today(), periods=30)",
+    "params = {'day': str(date.today())}\nrequests.get(url, params=params)",
+]
+IMPORTS = "import logging, time\nimport datetime as dt\nfrom datetime import date, datetime, timedelta\nimport numpy as np, pandas as pd"
+
+
+@pytest.mark.parametrize("source", STOPWATCHES)
+def test_a_stopwatch_is_no_read_nor_is_what_is_only_shown_or_seeds(source):
+    imports = (
+        IMPORTS.replace("from datetime import date, datetime, timedelta", "import datetime")
+        if "datetime.datetime" in source
+        else IMPORTS
+    )
+    assert reads(imports, source) == []
+    assert reads(imports, *source.split("\n\n")) == []
+
+
+@pytest.mark.parametrize("source", READS)
+def test_what_goes_into_a_date_a_path_a_filter_or_a_column_is_a_read(source):
+    assert {cell for cell, _ in reads(IMPORTS, source)} == {2}
+
+
+def test_a_stopwatch_may_go_from_cell_to_cell_and_from_notebook_to_notebook():
+    assert reads("import time", "start = time.time()", "fit()", "print(time.time() - start)") == []
+    target = new_notebook(cells=[new_code_cell("import time\nstart = time.time()")])
+    notebook = new_notebook(cells=[new_code_cell("%run target.ipynb"), new_code_cell("rows = load(start)")])
+    assert clock_reads(target, imported_by=[notebook, target]) == (ClockRead(1, "time.time()"),)
+    assert clock_reads(target) == ()

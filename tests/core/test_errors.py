@@ -22,6 +22,7 @@ FIELDS = {
     "cell": 7,
     "ename": "ZeroDivisionError",
     "evalue": "division by zero",
+    "reason": "no new rows",
     "code": "AccessDenied",
     "is_retryable": True,
 }

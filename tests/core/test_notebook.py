@@ -9,14 +9,11 @@ from airflow_nbjobs.core.notebook import (
     assigned_names,
     assigns_invisibly,
     code_cell,
-    code_references,
-    collect_run_targets,
     dumps,
     is_python,
     kernel_name,
     language,
     parse_notebook,
-    run_targets,
 )
 
 
@@ -124,66 +121,6 @@ def test_only_ipython_kernels_count_as_python(kernel, written_in, expected):
     assert is_python(notebook_of("x", metadata={"language_info": {"name": written_in}}), kernel) is expected
 
 
-def test_run_targets_are_found_as_ipython_reads_them():
-    nb = notebook_of(
-        "%run 'prepare test.ipynb'\n%run ./b.ipynb -n 5\nif True:\n    %run -i c.ipynb",
-        "run d.ipynb\n%run e.py arg\n%run tools\n%run -t -N 3 f.ipynb # comment\n%run b.ipynb",
-        "%%time\n%run ../shared/g.ipynb",
-    )
-    assert run_targets(nb) == (
-        *("prepare test.ipynb", "b.ipynb", "c.ipynb", "e.py", "tools.py", "f.ipynb", "d.ipynb"),
-        "../shared/g.ipynb",
-    )
-
-
-def test_what_is_not_literally_run_is_no_run_target():
-    nb = notebook_of(
-        "text = '''\n%run in-a-string.ipynb\n'''\n# %run comment.ipynb",
-        "%run {name}.ipynb\n%run $name.ipynb\n%run -m module\n%run /opt/ml/x.ipynb\n%run ~/x.ipynb\n%run 's3://b/x.ipynb'\n%run",
-        "%%writefile x.py\n%run written.ipynb",
-        "%%bash\nrun y.ipynb",
-        "%run 'unclosed.ipynb",
-    )
-    assert run_targets(nb) == ()
-
-
-def test_run_targets_are_followed_from_notebook_to_notebook():
-    files = {
-        "a.ipynb": notebook_of("%run sub/b.ipynb\n%run x.py"),
-        "sub/b.ipynb": notebook_of("%run c.ipynb"),
-        "c.ipynb": notebook_of("1"),
-    }
-    found = collect_run_targets(
-        "nb.ipynb", notebook_of("%run ./a.ipynb\n%run c.ipynb"), files.get, {"x.py"}.__contains__
-    )
-    assert found.notebooks == files
-    assert found.files == ("x.py",)
-    assert found.problems == ()
-
-
-def test_missing_run_targets_are_named_with_notebook_and_cell():
-    def load(name):
-        if name == "bad.ipynb":
-            raise NotebookJobConfigError("'bad.ipynb' is empty")
-        return {"a.ipynb": notebook_of("1", "%run gone.ipynb")}.get(name)
-
-    nb = notebook_of("x", "%run a.ipynb\n%run gone.py\n%run bad.ipynb")
-    problems = collect_run_targets("nb.ipynb", nb, load, lambda _: False).problems
-    assert len(problems) == 3
-    assert "'gone.ipynb' is missing: cell 2 of 'a.ipynb' runs it" in problems[0]
-    assert "'gone.py' is missing: cell 2 of 'nb.ipynb' runs it" in problems[1]
-    assert problems[2] == "'bad.ipynb' is empty (cell 2 of 'nb.ipynb' runs it)"
-
-
-def test_a_run_cycle_is_named_with_its_path():
-    files = {"a.ipynb": notebook_of("%run b.ipynb"), "b.ipynb": notebook_of("%run nb.ipynb\n%run b.ipynb")}
-    problems = collect_run_targets("nb.ipynb", notebook_of("%run a.ipynb"), files.get, lambda _: False).problems
-    assert problems == (
-        "%run goes in a circle: 'nb.ipynb' → 'a.ipynb' → 'b.ipynb' → 'nb.ipynb' (cell 1 of 'b.ipynb')",
-        "%run goes in a circle: 'b.ipynb' → 'b.ipynb' (cell 1 of 'b.ipynb')",
-    )
-
-
 def test_names_assigned_at_module_level_are_seen_in_every_statement():
     nb = notebook_of(
         "a = b, (c, *d) = 1, (2, 3)\ne += 1\nf: int = 1\ng: int\nimport os.path, numpy as np\nfrom x import y as z",
@@ -243,16 +180,3 @@ def test_assignments_that_cannot_be_seen_are_suspected(source):
 )
 def test_ordinary_cells_are_not_suspected(source):
     assert not assigns_invisibly([notebook_of(source)])
-
-
-def test_references_name_modules_and_files_that_literals_show():
-    nb = notebook_of(
-        "import toolbox, numpy as np\nfrom package.sub import f\nimport importlib\nimportlib.import_module('plugin.x')",
-        "open('data/train.csv')\npd.read_csv('./test.csv')\nopen('/abs/x.csv'); open('s3://b/y.csv'); print('Done. ok')",
-        "f'{x}.parquet'\nversion = '1.2.3'\n!pip install -r requirements.txt\n!aws s3 cp in.txt s3://b/in.txt",
-        "def f():\n    import lazy\n    from . import relative",
-    )
-    found = code_references(nb)
-    assert found.modules == {"toolbox", "numpy", "package", "importlib", "plugin", "lazy"}
-    assert found.file_names >= {"data/train.csv", "test.csv", "requirements.txt", "in.txt"}
-    assert not {name for name in found.file_names if name.startswith(("/", "s3:", "1."))}

@@ -1,0 +1,260 @@
+"""The error of a job that did not complete, from what it left behind; what was recorded or glued before is handed over."""
+
+import copy
+import json
+
+import pytest
+from fakes import ACCOUNT_ID, FakeClients, archive, code, executed, failed_at, notebook
+
+from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+    NotebookSkippedError,
+)
+from airflow_nbjobs.core.naming import JobLocation
+from airflow_nbjobs.core.outputs import declare_outputs
+from airflow_nbjobs.failures import at_surface
+
+JOB = "d-t-0123456789ab"
+PLACE = JobLocation("s3://bucket/nbjobs", JOB)
+SM_111 = "AlgorithmError: [SM-111] Error with executing notebook"
+XELATEX = "OSError: xelatex not found on PATH, if you have not installed xelatex you may need to do so."
+TRACEBACK = ["Traceback (most recent call last):", *(f'  File "x.py", line {n}, in f' for n in range(60))]
+NO_PDF = ["Execution complete", "Converting output notebook to pdf", *TRACEBACK, XELATEX]
+
+
+@pytest.fixture
+def read():
+    """Read a failed job that left this executed notebook and this log."""
+
+    def run(raw, *, log=(), reason=SM_111, status="Failed", secondary=None, outputs=("x",), environment=()):
+        clients = FakeClients()
+        clients.jobs.create(
+            {
+                "TrainingJobName": JOB,
+                "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
+                "AlgorithmSpecification": {"TrainingInputMode": "File"},
+                "OutputDataConfig": {"S3OutputPath": PLACE.root},
+                "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+                "Environment": dict(environment),
+            }
+        )
+        clients.jobs.set_status(JOB, status, secondary, reason)
+        clients.logs.lines[JOB] = list(log)
+        if raw is not None:
+            clients.objects.put(PLACE.output_archive_uri, archive({f"{JOB}.ipynb": raw}), kms_key=None)
+        expected = Expectation(label="d.t", input_notebook="nb.ipynb", declared=declare_outputs(outputs, None))
+        result = read_result(clients.jobs.describe(JOB), PLACE, expected, clients)
+        assert str(copy.copy(result.error)) == str(result.error), "as pickle does it"
+        return result
+
+    return run
+
+
+def is_retried(error):
+    return at_surface(error, retry_on_cell_error=True, was_adopted=False) is error
+
+
+RAN = executed(notebook("x = 1"), {"x": 1})
+
+
+def test_a_format_that_could_not_be_written_is_named_and_the_outputs_are_handed_over(read):
+    """The log's stack alone is longer than what is shown of a log."""
+    result = read(RAN, log=NO_PDF, environment={"SM_OUTPUT_FORMATS": "html,pdf,markdown"})
+    error = result.error
+    assert type(error) is NotebookOutputError
+    assert error.headline == (
+        f"Notebook job '{JOB}' failed after its notebook: the notebook has run to its end; format 'pdf' could not be written: {XELATEX}"
+    )
+    assert result.outputs == {"x": 1}
+    assert result.executed_notebook == RAN
+    assert error.details["outputs"] == "x: recorded after the last cell, pushed"
+    assert error.details["not tried"] == "formats markdown"
+    assert "lacks TeX" in error.details["next"]
+    assert error.details["executed"] == PLACE.executed_notebook_uri
+    assert "not known" not in str(error)
+    assert "Traceback" not in str(error)
+    assert not is_retried(error), "the notebook would be paid for again, and end in the same way"
+
+
+def test_a_wrong_output_of_a_job_that_failed_after_its_notebook_is_a_problem_beside_the_right_ones(read):
+    raw = executed(notebook("x = 1"), {"x": 1, "y": "text", "z": {"type": "None", "error": "missing"}})
+    result = read(raw, log=NO_PDF, outputs={"x": int, "y": int, "z": int})
+    assert result.outputs == {"x": 1}
+    said = result.error.details["outputs"]
+    assert "x: recorded after the last cell, pushed" in said
+    assert "output 'y' is a str" in said
+    assert "output 'z' is not a variable of the notebook" in said
+
+
+def test_a_failure_after_the_end_that_no_format_explains_hands_the_outputs_over_too(read):
+    result = read(RAN, log=["boom"], reason="AlgorithmError: , exit code: 1")
+    assert type(result.error) is NotebookJobError
+    assert result.error.headline == f"Notebook job '{JOB}' failed outside its cells: the notebook has run to its end"
+    assert result.outputs == {"x": 1}
+
+
+def test_a_kernel_that_ended_after_the_last_cell_hands_the_outputs_over_and_names_what_ends_it(read):
+    """``quit()`` ends the kernel a moment after its cell: as often as not the driver's last question finds it dead."""
+    result = read(
+        executed(notebook("x = 1", "quit()"), {"x": 1}), log=["nbclient.exceptions.DeadKernelError: Kernel died"]
+    )
+    assert result.error.headline.endswith("the notebook has run to its end, then its kernel died")
+    assert "sys.exit(0)" in result.error.details["next"]
+    assert result.outputs == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "secondary", "reason", "error_type"),
+    [
+        ("Stopped", "Stopped", "", NotebookJobStoppedError),
+        ("Stopped", "MaxRuntimeExceeded", "", NotebookJobTimeoutError),
+        ("Failed", None, "InternalServerError: sorry", NotebookJobServiceError),
+        ("Failed", None, "ClientError: Artifact upload failed", NotebookJobConfigError),
+    ],
+)
+def test_however_a_job_ends_what_was_recorded_is_handed_over(read, status, secondary, reason, error_type):
+    result = read(RAN, status=status, secondary=secondary, reason=reason)
+    assert type(result.error) is error_type
+    assert result.outputs == {"x": 1}
+    assert "not known" not in str(result.error)
+
+
+def shows_an_error(position, *cells, tagged):
+    """Return a notebook that has run to its end though a cell shows an error."""
+    content = json.loads(executed(notebook(*cells), {"x": 1}))
+    cell = content["cells"][position - 1]
+    cell["metadata"]["tags"] = ["raises-exception"] if tagged else []
+    cell["outputs"] = [{"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": ["ValueError: no"]}]
+    return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_cell_that_shows_an_error_though_the_notebook_ran_on_is_named_and_the_outputs_are_handed_over(read, tagged):
+    """The tag says that it raises each time; a script that ``%run`` ran may do better the next time."""
+    result = read(shows_an_error(2, "x = 1", "%run s.py", "x = 2", tagged=tagged))
+    error = result.error
+    assert type(error) is NotebookCellError
+    assert error.headline == f"Notebook job '{JOB}' has run to its end, but cell 2 shows an error: ValueError: no"
+    assert (error.cell, error.ename) == (2, "ValueError")
+    assert result.outputs == {"x": 1}
+    assert is_retried(error) is not tagged
+    assert ("try/except" in error.details["next"]) is tagged
+
+
+@pytest.mark.parametrize(
+    ("reason", "log", "environment", "said"),
+    [
+        (
+            f"{SM_111} Exception during processing notebook: No such kernel named conda_python3",
+            [],
+            {"SM_KERNEL_NAME": "conda_python3"},
+            "the image has no kernel 'conda_python3'",
+        ),
+        (SM_111, ["jupyter_client.kernelspec.NoSuchKernel: No such kernel named x"], {}, "the image has no kernel 'x'"),
+        (
+            SM_111,
+            ["PapermillException: No parameter translator functions specified for kernel 'a' or language 'b'"],
+            {},
+            "papermill cannot pass parameters to kernel 'a' or language 'b'",
+        ),
+    ],
+)
+def test_a_kernel_that_is_not_there_is_said_in_one_line_and_not_tried_again(read, reason, log, environment, said):
+    error = read(None, reason=reason, log=[*TRACEBACK, *log], environment=environment).error
+    assert type(error) is NotebookJobConfigError
+    assert error.headline == f"Notebook job '{JOB}' could not start: {said}"
+    assert "Traceback" not in str(error)
+    assert not is_retried(error)
+
+
+def test_a_kernel_that_a_cell_asked_for_is_not_the_notebooks(read):
+    raw = failed_at(notebook("x = 1", "papermill()"), 2, "NoSuchKernel", "No such kernel named y")
+    error = read(raw, log=["NoSuchKernel: No such kernel named y"]).error
+    assert (type(error), error.cell) == (NotebookCellError, 2)
+
+
+def test_a_dead_kernel_is_said_of_the_cell_that_ran(read):
+    content = json.loads(executed(notebook("x = 1", "import os; os._exit(1)", "x = 2")))
+    content["cells"][2]["metadata"]["papermill"] = {"start_time": None, "exception": None, "status": "completed"}
+    error = read(json.dumps(content).encode(), log=["nbclient.exceptions.DeadKernelError: Kernel died"]).error
+    assert error.headline == f"Notebook job '{JOB}' failed in cell 2: its kernel died"
+    assert "larger instance_type" in error.details["next"]
+    assert "os._exit" in error.details["next"]
+    assert is_retried(error)
+
+
+def test_a_missing_module_is_explained_and_an_install_that_failed_is_quoted(read):
+    install = code(
+        "%pip install prep", outputs=[{"output_type": "stream", "name": "stdout", "text": "ERROR: No matching\n"}]
+    )
+    raw = failed_at(notebook(install, "import prep"), 2, "ModuleNotFoundError", "No module named 'prep'")
+    error = read(raw).error
+    assert error.headline == f"Notebook job '{JOB}' failed in cell 2: ModuleNotFoundError: No module named 'prep'"
+    assert error.details["not installed"] == "cell 1: ERROR: No matching"
+    assert "list it in additional_dependencies" in error.details["next"]
+
+
+def test_a_script_cell_shows_what_the_script_wrote_to_stderr_and_a_short_headline(read):
+    evalue = "Command 'b'" + "echo x\\n" * 1000 + "'' returned non-zero exit status 3."
+    content = json.loads(failed_at(notebook("%%bash"), 1, "CalledProcessError", evalue))
+    content["cells"][1]["outputs"].insert(0, {"output_type": "stream", "name": "stderr", "text": "no such table\n"})
+    error = read(json.dumps(content).encode()).error
+    assert len(error.headline) < 1200
+    assert error.headline.endswith("returned non-zero exit status 3.")
+    assert error.details["stderr"].strip() == "no such table"
+
+
+def test_a_notebook_that_asks_to_be_skipped_is_no_failure_and_its_glued_outputs_are_handed_over(read):
+    scrap = {"name": "rows", "data": 0, "encoder": "json", "version": 1}
+    glued = {
+        "output_type": "display_data",
+        "metadata": {},
+        "data": {"application/scrapbook.scrap.json+json": scrap},
+    }
+    raw = failed_at(
+        notebook(code("glue('rows', 0)", outputs=[glued]), "raise AirflowSkipException('no new rows')"),
+        2,
+        "AirflowSkipException",
+        "no new rows",
+    )
+    result = read(raw, outputs=("rows", "model"))
+    error = result.error
+    assert type(error) is NotebookSkippedError
+    assert (error.cell, error.reason) == (2, "no new rows")
+    assert error.headline == f"Notebook job '{JOB}' asks in cell 2 to be skipped: no new rows"
+    assert result.outputs == {"rows": 0}
+    assert result.executed_notebook == raw
+
+
+def test_a_skip_that_renders_no_traceback_is_a_skip_all_the_same(read):
+    """Nothing but the notebook's own source names it: nbclient breaks on storing such an exception."""
+    quiet = "class AirflowSkipException(Exception):\n    def _render_traceback_(self):\n        return None"
+    content = json.loads(executed(notebook(quiet, "raise AirflowSkipException('no new rows')", "x = 2")))
+    content["cells"][2]["metadata"]["papermill"] = {"start_time": None, "exception": None, "status": "completed"}
+    log = ["NotebookValidationError: None is not of type 'array'", "On instance['traceback']:", "None"]
+    error = read(json.dumps(content).encode(), log=log).error
+    assert (type(error), error.cell, error.reason) == (NotebookSkippedError, 2, "no new rows")
+
+
+def test_a_notebook_that_ended_itself_as_a_success_is_said(read):
+    ran = failed_at(notebook("import sys; sys.exit(0)", "x = 2"), 1, "SystemExit", "0")
+    result = read(ran, status="Completed", reason="", outputs=())
+    assert result.error is None
+    assert any("ended itself in cell 1" in warning for warning in result.warnings)
+
+
+def test_a_malformed_executed_notebook_still_shows_its_failed_cell(read):
+    content = json.loads(failed_at(notebook("x = 1", "1 / 0"), 2, "ZeroDivisionError", "division by zero"))
+    content["cells"][1]["attachments"] = []
+    content["cells"][1]["outputs"] = [{"output_type": ["a"]}, {"output_type": "stream", "text": ["a", 1]}]
+    result = read(json.dumps(content).encode())
+    assert (type(result.error), result.error.cell) == (NotebookCellError, 2)
+    assert "malformed" in result.warnings[0]

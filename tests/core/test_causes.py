@@ -1,0 +1,191 @@
+"""What stands behind a failed cell, by what the kernel and papermill leave in the notebook and in the log."""
+
+import json
+
+import pytest
+from fakes import code, executed, failed_at, notebook
+
+from airflow_nbjobs.core.causes import advice_on, failed_installs, unrendered_failure
+from airflow_nbjobs.core.executed import parse_executed
+from airflow_nbjobs.core.failure import clean_exit, find_failing_cell
+
+# As nbformat words it, in the driver's log.
+UNRENDERED = """\
+Exception during processing notebook: None is not of type 'array'
+nbformat.validator.NotebookValidationError: None is not of type 'array'
+Failed validating 'type' in notebook['properties']['traceback']:
+On instance['traceback']:
+None"""
+
+
+# As IPython prints an exception whose own _render_traceback_ raises.
+CHAINED = """\
+Traceback (most recent call last):
+  File x
+    raise StopExecution('no')
+StopExecution: no
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File y
+ValueError: 3
+"""
+
+
+def parsed(raw):
+    return parse_executed(raw, source="nb")[0]
+
+
+def failing(ename, evalue, *, before=()):
+    cells = [*before, "x = 1"]
+    nb = parsed(failed_at(notebook(*cells), len(cells), ename, evalue))
+    return nb, find_failing_cell(nb)
+
+
+def printing(source, text, *, stream="stdout"):
+    return code(source, outputs=[{"output_type": "stream", "name": stream, "text": text}])
+
+
+def without_error(raw, *outputs):
+    """Return the notebook whose last failed cell shows these outputs and no error, as a magic's UsageError leaves it."""
+    content = json.loads(raw)
+    (cell,) = [cell for cell in content["cells"] if cell["metadata"].get("papermill", {}).get("exception")]
+    cell["outputs"] = list(outputs)
+    return json.dumps(content)
+
+
+def stopped(*sources, ran):
+    """Return the notebook as papermill leaves it when its client breaks in cell ``ran``: what comes after is called completed."""
+    content = json.loads(executed(notebook(*sources)))
+    for cell in content["cells"][ran:]:
+        cell["metadata"]["papermill"] = {"start_time": None, "exception": None, "status": "completed"}
+    return parsed(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("ename", "evalue", "said"),
+    [
+        ("ModuleNotFoundError", "No module named 'prep'", "if prep.py or a folder prep lies beside the notebook"),
+        ("ModuleNotFoundError", "No module named 'sklearn.cluster'", "install what gives 'sklearn' in the image"),
+        ("ModuleNotFoundError", "No module named x", "install what gives 'x' in the image"),
+        (
+            "ModuleNotFoundError",
+            "No module named 'a.b'; 'a' is not a package",
+            "with %pip install in a cell before cell 1",
+        ),
+        ("ImportError", "cannot import name 'f' from 'g' (/x/g.py)", "has another version than the notebook"),
+        ("ImportError", "Missing optional dependency 'openpyxl'.  Use pip or conda", "install what the message names"),
+        ("ImportError", "X requires the sentencepiece library: `pip install sentencepiece`", "what the message names"),
+        ("FileNotFoundError", "[Errno 2] No such file or directory: 'data/a.csv'", "if 'data/a.csv' lies beside"),
+        ("ImportError", "libGL.so.1: cannot open shared object file: No such file", "system library libGL.so.1"),
+        ("UsageError", "Line magic function `%foo` not found.", "%load_ext"),
+        ("StdinNotImplementedError", "raw_input was called", "take the value from a parameter"),
+    ],
+)
+def test_the_advice_fits_the_failure(ename, evalue, said):
+    _, cell = failing(ename, evalue)
+    assert said in advice_on(cell)
+
+
+@pytest.mark.parametrize(
+    ("ename", "evalue"),
+    [
+        (
+            "ImportError",
+            "cannot import name 'f' from partially initialized module 'g' (most likely due to a circular import)",
+        ),
+        ("ImportError", "attempted relative import with no known parent package"),
+        ("FileNotFoundError", "[Errno 2] No such file or directory: '/mnt/data/a.csv'"),
+        ("KeyError", "'No module named'"),
+        ("ValueError", "No module named 'x'"),
+        ("UsageError", "option -z"),
+    ],
+)
+def test_the_authors_own_errors_get_no_advice_that_would_mislead(ename, evalue):
+    _, cell = failing(ename, evalue)
+    assert advice_on(cell) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "said"),
+    [
+        (
+            "%pip install prophet",
+            "Collecting prophet\n\x1b[31mERROR: No matching distribution found for prophet\x1b[0m\x1b[31m\r\n\x1b[0m",
+            "cell 2: ERROR: No matching distribution found for prophet",
+        ),
+        ("!conda install -y x", "PackagesNotFoundError: The following packages are not available", "cell 2: Packages"),
+        ("!uv pip install x", "error: Failed to fetch", "cell 2: error: Failed to fetch"),
+        ("%pip install x", "Successfully installed x", None),
+        ("%pip install x", "ERROR: pip's dependency resolver does not currently take into account", None),
+        ("print('ERROR: no')", "ERROR: no", None),
+    ],
+)
+def test_an_install_that_failed_before_is_quoted(source, text, said):
+    nb, cell = failing("ModuleNotFoundError", "No module named 'x'", before=("y = 1", printing(source, text)))
+    found = failed_installs(nb, cell)
+    assert found == said if said is None else found.startswith(said)
+
+
+def test_only_what_ran_before_the_failed_cell_is_looked_at():
+    raw = failed_at(notebook("import x", printing("%pip install x", "ERROR: no")), 1, "ModuleNotFoundError", "no")
+    nb = parsed(raw)
+    assert failed_installs(nb, find_failing_cell(nb)) is None
+
+
+@pytest.mark.parametrize(
+    ("printed", "ename", "evalue"),
+    [
+        ("UsageError: Line magic function `%foo` not found.\n", "UsageError", "Line magic function `%foo` not found."),
+        ("note\n\x1b[31mUsageError: \x1b[0moption -z\nnot recognized\n", "UsageError", "option -z not recognized"),
+        (
+            CHAINED,
+            "StopExecution",
+            "no",
+        ),
+        ("Traceback (most recent call last):\n  File x\npkg.errors.Stop\n", "Stop", ""),
+        ("nothing of use\n", "CellExecutionError", ""),
+        ("", "CellExecutionError", ""),
+    ],
+)
+def test_an_error_that_was_only_printed_is_the_cells(printed, ename, evalue):
+    raw = failed_at(notebook("x = 1", "%foo"), 2, "X", "y")
+    shown = {"output_type": "stream", "name": "stderr", "text": printed}
+    cell = find_failing_cell(parsed(without_error(raw, shown)))
+    assert (cell.index, cell.ename, cell.evalue) == (2, ename, evalue)
+
+
+QUIET = "class StopExecution(Exception):\n    def _render_traceback_(self):\n        return None"
+
+
+@pytest.mark.parametrize(
+    ("sources", "ran", "ename", "evalue"),
+    [
+        (["x = 1", f"{QUIET}\nraise StopExecution('nothing to do')", "y = 2"], 2, "StopExecution", "nothing to do"),
+        ([QUIET, "if not rows:\n    raise StopExecution", "y = 2"], 2, "StopExecution", ""),
+        ([QUIET, "%matplotlib inline\nraise StopExecution(f'{x}')", "y"], 2, "StopExecution", ""),
+        ([f"{QUIET}\ndef stop():\n    raise StopExecution()", "stop()", "y"], 2, "StopExecution", ""),
+        (["from tools import Quiet", "raise Quiet('enough')", "y"], 2, "Quiet", "enough"),
+        (["import tools", "raise tools.Quiet('enough')", "y"], 2, "Quiet", "enough"),
+        (["from tools import stop", "stop()", "y"], 2, "an exception without a traceback", ""),
+        (["x = 1", "not python at all ?!", "y"], 2, "an exception without a traceback", ""),
+    ],
+)
+def test_an_exception_that_renders_no_traceback_is_named_where_the_notebook_tells(sources, ran, ename, evalue):
+    """Its name reaches neither the notebook nor the log: nbclient breaks on storing it."""
+    cell = unrendered_failure(stopped(*sources, ran=ran), UNRENDERED)
+    assert (cell.index, cell.ename, cell.evalue) == (ran, ename, evalue)
+
+
+def test_another_failure_is_not_taken_for_one_without_a_traceback():
+    assert unrendered_failure(stopped(QUIET, "y", ran=1), "nbclient.exceptions.DeadKernelError: Kernel died") is None
+
+
+def test_a_notebook_that_ended_itself_is_told_from_one_that_ran_on_or_ended_in_its_last_cell():
+    def ended(position, *sources):
+        return clean_exit(parsed(failed_at(notebook(*sources), position, "SystemExit", "0")))
+
+    assert ended(1, "import sys; sys.exit(0)", "x = 2") == 1
+    assert ended(2, "x = 2", "import sys; sys.exit(0)") is None
+    assert clean_exit(parsed(executed(notebook("x = 2")))) is None

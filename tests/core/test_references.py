@@ -1,0 +1,135 @@
+"""What a notebook names of the world beside it, as far as literals show it."""
+
+import pytest
+from cells import notebook_of
+
+from airflow_nbjobs.core.notebook import code_references, script_imports
+
+
+def test_references_name_modules_and_files_that_literals_show():
+    nb = notebook_of(
+        "import toolbox, numpy as np\nfrom package.sub import f\nimport importlib\nimportlib.import_module('plugin.x')",
+        "open('data/train.csv')\npd.read_csv('./test.csv')\nopen('/abs/x.csv'); open('s3://b/y.csv'); print('Done. ok')",
+        "f'{x}.parquet'\nversion = '1.2.3'\n!pip install -r requirements.txt\n!aws s3 cp in.txt s3://b/in.txt",
+        "def f():\n    import lazy\n    from . import relative",
+    )
+    found = code_references(nb)
+    assert found.modules == {"toolbox", "numpy", "package", "importlib", "plugin", "lazy"}
+    assert found.file_names >= {"data/train.csv", "test.csv", "requirements.txt", "in.txt"}
+    assert not {name for name in found.file_names if name.startswith(("/", "s3:", "1."))}
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("run(source_dir='./scripts', entry_point='scripts/fit.py')", {"scripts", "scripts/fit.py"}),
+        ("open('../shared/data.csv')", {"../shared/data.csv"}),
+        ("os.listdir('data/')", {"data"}),
+        ("os.listdir('data')", {"data"}),
+        ("fit(source_dir='src')", {"src"}),
+        ("glob('data/*.csv')", {"data"}),
+        ("Path('data') / 'train.csv'", {"data/train.csv"}),
+        ("DATA = Path('data')\nread(DATA / 'a' / 'b.csv')", {"data/a/b.csv"}),
+        ("os.path.join('data', 'train.csv')", {"data/train.csv"}),
+        ("DATA_DIR = 'data'\nread(os.path.join(DATA_DIR, 'a.csv'))", {"data/a.csv"}),
+        ("DATA_DIR = 'data'\nread(DATA_DIR)", {"data"}),
+        ("DATA_DIR = 'data'", {"data"}),
+        ("name = 'data'", set()),
+        ("read(f'data/{day}.csv')", {"data"}),
+        ("FOLDER = 'data'\nread(f'{FOLDER}/a.csv')", {"data/a.csv"}),
+        ("FOLDER = 'data'\nread(f'{FOLDER}/{day}.csv')", {"data"}),
+        ("print(f'{a}/{b}')", set()),
+        ("%pip install ./package", {"package"}),
+        ("read('data/' + 'a.csv')", {"data/a.csv"}),
+        ("%%bash\npython train.py --config conf.yaml --out=x", {"train.py", "conf.yaml"}),
+        ("%%bash\n# python old.py\n./run.sh data/", {"run.sh", "data"}),
+        ("%%sh\nbash lib/run.sh", {"lib/run.sh"}),
+        ("!python train.py \\\n  --data in.csv", {"train.py", "in.csv"}),
+        ("files = !cat names.txt", {"names.txt"}),
+        ("%pip install -r requirements.txt", {"requirements.txt"}),
+        ("%run a.py data.csv", {"a.py", "data.csv"}),
+        ("sys.path.append('lib')", {"lib"}),
+        ("sys.path.insert(0, os.path.abspath('./lib'))", {"lib"}),
+        ("x = {'data': 1}['data']\nprint('see report.html')\n'data/x.csv'", set()),
+        ("Image('logo.png')", {"logo.png"}),
+    ],
+)
+def test_files_and_folders_are_named_where_a_literal_shows_them(source, names):
+    assert code_references(notebook_of(source)).file_names == names
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *(
+            "df.to_csv('x.csv')",
+            "open('x.csv', 'w')",
+            "%%writefile x.csv\n1",
+            "plt.savefig('x.csv')",
+            "Path('x.csv').write_text('')",
+        ),
+        *(
+            "!echo 1 > x.csv",
+            "!cp a x.csv",
+            "!wget -O x.csv https://y",
+            "!touch x.csv",
+            "s3.download_file('b', 'k', 'x.csv')",
+        ),
+        *(
+            "with Path('x.csv').open('w') as f:\n    pass",
+            "np.save('x.csv', a)",
+            "joblib.dump(model, 'x.csv')",
+            "df.to_csv(path_or_buf='x.csv')",
+        ),
+        *(
+            "OUT = 'x.csv'\ndf.to_csv(OUT)",
+            "%%bash\nmake > x.csv",
+            "logging.FileHandler('x.csv')",
+            "df.to_csv(Path('.') / 'x.csv')",
+        ),
+        *(
+            "if os.path.exists('x.csv'):\n    os.remove('x.csv')\ndf.to_csv('x.csv')",
+            "shutil.copy('/a', 'x.csv')",
+            "with open('x.csv', mode='w') as f:\n    f.write('')",
+        ),
+    ],
+)
+def test_what_the_notebook_writes_before_it_reads_it_is_no_reference(source):
+    found = code_references(notebook_of(source, "pd.read_csv('x.csv')"))
+    assert "x.csv" not in found.file_names
+    assert "x.csv" in found.written
+
+
+@pytest.mark.parametrize(
+    "source", ["df = read('x.csv')\ndf.to_csv('x.csv')", "open('x.csv', 'r')", "!cp x.csv y.csv", "open('x.csv')"]
+)
+def test_what_it_reads_first_is_one(source):
+    assert "x.csv" in code_references(notebook_of(source, "df.to_csv('x.csv')")).file_names
+
+
+def test_modules_are_named_by_imports_extensions_and_m():
+    found = code_references(
+        notebook_of(
+            "import src.text\nfrom lib import a as b\n%load_ext my_extension\n!python -m tool.main\n%run -m other",
+            "%timeit __import__('timed')\nfrom .x import y",
+        )
+    )
+    assert found.imports == {"src.text", "lib", "lib.a", "my_extension", "tool.main", "other", "timed"}
+    assert found.modules == {"src", "lib", "my_extension", "tool", "other", "timed"}
+
+
+def test_folders_that_are_searched_for_modules_are_named():
+    found = code_references(
+        notebook_of("import sys, os\nsys.path.append('..')\nsys.path += ['x']\nsys.path.insert(0, './lib')")
+    )
+    assert found.search_folders == ("..", "lib")
+
+
+def test_a_script_names_its_absolute_imports():
+    assert script_imports("import a.b\nfrom . import c\nfrom d import e\nif x:\n    import f") == {
+        "a.b",
+        "d",
+        "d.e",
+        "f",
+    }
+    assert script_imports("no Python at all") == frozenset()
