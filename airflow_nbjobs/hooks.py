@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +17,22 @@ from airflow_nbjobs.aws.slim import only_operations
 from airflow_nbjobs.aws.translate import translated
 from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core import defaults
-from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _client_lock = threading.Lock()
+# An instance's metadata service, which botocore asks once and for a second, is late where a machine has just started or many tasks ask it.
+_CREDENTIAL_PAUSES_SECONDS = (0.5, 1.0)
 
 
 class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's package is not followed by mypy
     """
     Talk to SageMaker, S3 and CloudWatch Logs with one Airflow connection.
 
-    Takes amazon's arguments: ``aws_conn_id, region_name, verify, config``. The connection is read once, all clients share one session.
+    Takes amazon's arguments: ``aws_conn_id, region_name, verify, config``. All clients share one session. The connection is read once, and again where AWS refuses
+    its credentials.
 
     :raises NotebookJobConfigError: there is no connection of that id (``aws_default`` may be absent: then boto3's own chain of credentials is used).
     """
@@ -38,10 +42,12 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         # An empty text, as of a template, hides nothing that the connection says.
         kwargs |= {name: None for name in ("region_name", "verify") if parse.is_absent(kwargs.get(name))}
         super().__init__(*args, **kwargs)
+        self._was_read_by_main_thread = False
 
     @cached_property
     def conn_config(self) -> Any:
         config = super().conn_config
+        self._was_read_by_main_thread = threading.current_thread() is threading.main_thread()
         # Amazon's hook goes on with an empty connection where the named one does not exist, only the log says so; the job would then run
         # in whatever account the machine's own credentials belong to.
         if self.aws_conn_id and self.aws_conn_id != defaults.AWS_CONN_ID and not config:
@@ -62,24 +68,57 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
     def connection_extra(self) -> Mapping[str, Any]:
         return self.conn_config.extra_config or {}
 
+    def reopen(self) -> None:
+        """Read the connection again, and make all clients from now on with what it says."""
+        fresh = type(self)(
+            aws_conn_id=self.aws_conn_id, region_name=self._region_name, verify=self._verify, config=self._config
+        )
+        read = {"conn_config": fresh.conn_config, "session": fresh.session, "client_config": fresh.client_config}
+        with _client_lock:
+            self.__dict__.update(read)
+
     @property
     def region(self) -> str | None:
         """Where the job runs: argument, connection, then boto3's own configuration (AWS_DEFAULT_REGION, profile)."""
-        name = self.region_name or self.session.region_name
+        name = self.region_name or self._region_of_session()
         return str(name) if name else None
+
+    def _region_of_session(self) -> str | None:
+        try:
+            return self.session.region_name  # type: ignore[no-any-return]
+        except NotebookJobServiceError as error:
+            if error.code != "NoCredentialsError":
+                raise
+        # A role for which there are no credentials yet: `has_credentials` says so.
+        import boto3
+
+        return boto3.session.Session().region_name  # type: ignore[no-any-return]
 
     @property
     def has_credentials(self) -> bool:
-        from botocore.exceptions import BotoCoreError
+        """
+        Say whether there are any: looked for three times before the answer is no.
 
-        try:
-            return self.session.get_credentials() is not None
-        except BotoCoreError:  # a broken credential process
-            return False
+        :raises NotebookJobServiceError: their source could not be asked.
+        """
+        for pause_seconds in (*_CREDENTIAL_PAUSES_SECONDS, None):
+            try:
+                with translated("credentials", on=f"connection {self.aws_conn_id}"):
+                    if self.session.get_credentials() is not None:
+                        return True
+            except NotebookJobServiceError as error:
+                if error.code != "NoCredentialsError":
+                    raise
+            if pause_seconds is not None:
+                time.sleep(pause_seconds)
+        return False
 
     @cached_property
     def clients(self) -> AwsClients:
-        return AwsClients(self.client)
+        _ = self.conn_config
+        # In a triggerer, only the event loop's own thread may ask Airflow for a connection: on 3.0 and 3.1 any other would break the stream of messages between it and
+        # its supervisor. There a poller opens another hook instead.
+        return AwsClients(self.client, self.reopen if self._was_read_by_main_thread else None)
 
     def _get_caller(self, *_: Any, **__: Any) -> str:
         # Amazon's hook, for its user agent, looks for an operator in the source files of the whole call stack: 30 to 80 ms of a submission.

@@ -47,8 +47,9 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
             )
             report(trained.output["accuracy"])
 
-    A job that failed fails the task with the operator's own error, at once: it stays failed, whatever ``retries`` says. The sensor never stops
-    the job, and reads its results without marking them as handed over. A training job that is no notebook job gives a result without outputs.
+    A job that failed fails the task with the operator's own error, at once: it stays failed, whatever ``retries`` says. A job that SageMaker does not know for a
+    minute fails the try, and ``retries`` look for it again. The sensor never stops the job, and reads its results without marking them as handed over. A training
+    job that is no notebook job gives a result without outputs.
 
     Deferrable, it holds no worker slot; from Airflow 3.3 on it does not even begin on a worker, if ``job_name`` is a text whose template, if any,
     takes only values of the run (``params``, ``dag_run``, ``run_id``, dates), and the task is not mapped. Its links then appear
@@ -165,6 +166,9 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look at the job once; when it has ended, hand over its results."""
+        return self._look(context)
+
+    def _look(self, context: Context, *, was_looked_for: bool = False) -> PokeReturnValue:
         from airflow.sdk import PokeReturnValue
 
         from airflow_nbjobs.watching import Watch
@@ -172,20 +176,22 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         watch: Watch | None = getattr(self, "_watch", None)
         if watch is None:
             watch = self._watch = Watch(self, context)
-        snapshot = watch.look()
+        with self._skipping_unknown():
+            snapshot = watch.look(was_looked_for=was_looked_for)
         return PokeReturnValue(snapshot is not None, watch.finish(snapshot) if snapshot is not None else None)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> Any:
         """Finish after the trigger's event; events may be stale or doubled, so SageMaker's own word counts."""
+        error = event.get("error") if event else None
         with self._skipping():
-            outcome = self.poke(context)
+            outcome = self._look(context, was_looked_for=bool(error))
             if outcome:
                 return outcome.xcom_value
-            if event and event.get("error"):
+            if event and error:
                 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
                 raise NotebookJobServiceError(
-                    f"The triggerer cannot watch training job '{event['job_name']}': {event['error']}",
+                    f"The triggerer cannot watch training job '{event['job_name']}': {error}",
                     code="WatchFailed",
                     is_retryable=True,
                     details={"next": "the job goes on; a retry of this task waits for it again"},
@@ -222,7 +228,8 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         limits = [timedelta(seconds=self.timeout), *([self.execution_timeout] if self.execution_timeout else [])]
         self.defer(
             trigger=NotebookJobSensorTrigger(
-                **self._trigger_arguments() | {"job_name": reference.job_name, "region_name": reference.region}
+                **self._trigger_arguments() | {"job_name": reference.job_name, "region_name": reference.region},
+                deferred_at=datetime.now(tz=UTC).isoformat(),
             ),
             method_name="execute_complete",
             # Airflow 3 does not enforce execution_timeout on a deferred task by itself.
@@ -237,6 +244,19 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         if self.execution_timeout is not None and self.execution_timeout < timedelta(seconds=self.timeout):
             return AirflowTaskTimeout(f"execution_timeout ({self.execution_timeout}) has passed: {still}")
         return AirflowSensorTimeout(f"timeout ({self.timeout:.0f} s) has passed: {still}")
+
+    @contextmanager
+    def _skipping_unknown(self) -> Iterator[None]:
+        """Apply ``soft_fail`` to a job that is not there: a retry may find it, and so its error is no ``AirflowFailException``, which Airflow would skip."""
+        from airflow_nbjobs._compat import AirflowSkipException
+        from airflow_nbjobs.core.errors import NotebookJobServiceError
+
+        try:
+            yield
+        except NotebookJobServiceError as error:
+            if self.soft_fail and error.code == "ResourceNotFound":
+                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
+            raise
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:

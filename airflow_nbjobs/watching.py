@@ -6,11 +6,15 @@ Called by the sensor, inside ``execute`` and its successors only; writes nothing
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
-from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
+from airflow_nbjobs.aws.translate import is_denied
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
+from airflow_nbjobs.core.doubts import DENIED_SECONDS, UNKNOWN_SECONDS, Doubts
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
     from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 
 _JOB_VERSION = 1
+_DENIED = "denied"
+# Between the tries to read an ended job's results: some ten minutes, as the operator waits through trouble.
+_READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
 
 
 class Watch:
@@ -39,9 +46,11 @@ class Watch:
 
     def __init__(self, sensor: SageMakerNotebookJobSensor, context: Context) -> None:
         self._sensor = sensor
+        self._context = context
         self._ti: Any = context["ti"]
         self._seen = 0
         self._is_announced = False
+        self._doubts = Doubts()
         with surfaced():
             self._reference = parse_job_reference(sensor.job_name, region_name=sensor.region_name)
             self._declared = declare_outputs(sensor.outputs, sensor.return_output)
@@ -57,40 +66,70 @@ class Watch:
             config=sensor.botocore_config,
         )
 
-    def look(self) -> JobSnapshot | None:
+    def look(self, *, was_looked_for: bool = False) -> JobSnapshot | None:
         """
-        Return what SageMaker says of the job; None while it runs, and while SageMaker cannot be asked for a reason that passes.
+        Return what SageMaker says of the job; None while it runs, while SageMaker cannot be asked for a reason that passes, and in the first minute of the task's
+        try while SageMaker does not know the job: whoever started it may have done so a moment ago.
 
-        :raises NotebookJobError: fatal: there is no such job, or it may not be seen.
+        :param was_looked_for: the triggerer has looked for a minute already.
+        :raises NotebookJobServiceError: there is no such job; worth a retry, which looks for it again.
+        :raises NotebookJobError: fatal: the job may not be seen, or is another account's.
         """
         with surfaced():
             try:
                 snapshot = self.hook.clients.jobs.describe(self._reference.job_name)
             except NotebookJobServiceError as error:
-                if not error.is_retryable:
+                if not error.is_retryable and not self._may_pass(error):
                     raise
                 self._sensor.log.warning("%s; going on waiting", error.headline)
                 return None
             if snapshot is None:
+                if not (was_looked_for or self._has_been_unknown_for_a_minute()):
+                    self._sensor.log.info(
+                        "SageMaker does not know training job '%s' yet; asking again", self._reference.job_name
+                    )
+                    return None
                 raise self._unknown()
+            self._doubts.clear(snapshot.job_name)
+            self._doubts.clear(_DENIED)
             self._check_account(snapshot)
         self._seen = log_transitions(self._sensor.log, snapshot, self._seen)
         self._announce(snapshot)
         return snapshot if snapshot.state.is_terminal else None
 
-    def _unknown(self) -> NotebookJobConfigError:
+    def _may_pass(self, error: NotebookJobServiceError) -> bool:
+        """Say whether this is a denial of a job that was seen before: a policy that was just changed takes minutes to reach everywhere."""
+        now = datetime.now(tz=UTC).timestamp()
+        is_new = is_denied(error) and self._is_announced
+        return is_new and not self._doubts.has_lasted(_DENIED, DENIED_SECONDS, now=now)
+
+    def _has_been_unknown_for_a_minute(self) -> bool:
+        now = datetime.now(tz=UTC)
+        began = self._began()
+        if not self._is_announced and began is not None:
+            return (now - began).total_seconds() >= UNKNOWN_SECONDS
+        # A job that was seen, or a try that does not say since when it runs.
+        return self._doubts.has_lasted(self._reference.job_name, UNKNOWN_SECONDS, now=now.timestamp())
+
+    def _began(self) -> datetime | None:
+        """Return when the wait began: rescheduled, a sensor's task instance begins anew with each poke."""
+        began: datetime | None = self._ti.start_date
+        if getattr(self._sensor, "reschedule", False):
+            began = self._ti.get_first_reschedule_date(self._context) or began
+        return began
+
+    def _unknown(self) -> NotebookJobServiceError:
         name = self._reference.job_name
         if self._is_announced:
-            return NotebookJobConfigError(
-                f"training job '{name}' was deleted while the task waited for it", job_name=name
-            )
-        return NotebookJobConfigError(
-            f"SageMaker knows no training job '{name}' in region '{self.hook.region}'",
-            details={
-                "next": f"check the name, the region and the account of connection '{self._sensor.aws_conn_id}'; "
+            text, remedy = f"training job '{name}' was deleted while the task waited for it", "run its task again"
+        else:
+            text = f"SageMaker knows no training job '{name}' in region '{self.hook.region}'"
+            remedy = (
+                f"check the name, the region and the account of connection '{self._sensor.aws_conn_id}'; "
                 "if the job was there when the task began, it has been deleted since"
-            },
-            job_name=name,
+            )
+        return NotebookJobServiceError(
+            text, code="ResourceNotFound", is_retryable=True, details={"next": remedy}, job_name=name
         )
 
     def _check_account(self, snapshot: JobSnapshot) -> None:
@@ -129,6 +168,8 @@ class Watch:
         """
         Push what the ended job returned; return what becomes ``return_value``.
 
+        Trouble in reading it is waited through for ten minutes.
+
         :raises NotebookJobError: fatal, if the job did not complete; else only if S3 could not be read.
         """
         sensor = self._sensor
@@ -138,22 +179,36 @@ class Watch:
                 "Training job '%s' is no notebook job (its environment has no SM_OUTPUT_NOTEBOOK_NAME): its result has no outputs",
                 snapshot.job_name,
             )
-        location = _location(snapshot)
         with surfaced():
-            expected = Expectation(
-                label=f"{self._ti.dag_id}.{self._ti.task_id}",
-                input_notebook=_input_notebook(snapshot),
-                declared=self._declared,
-                parameters_text=task_context.parameters_text(snapshot.hyperparameters),
-                executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
-                is_notebook_job=is_notebook,
-            )
-            result = read_result(snapshot, location, expected, self.hook.clients)
+            result = self._read(snapshot, is_notebook=is_notebook)
         log_result(sensor.log, result)
         value = push_result(self._ti, result, sensor.return_output)
         if result.error is not None:
             raise of_ended_job(result.error) from result.error
         return value
+
+    def _read(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
+        location = _location(snapshot)
+        for pause_seconds in _READ_PAUSES_SECONDS:
+            try:
+                return self._read_once(snapshot, location, is_notebook=is_notebook)
+            except NotebookJobServiceError as error:
+                if not error.is_retryable:
+                    raise
+                self._sensor.log.warning("%s; reading again in %.0f s", error.headline, pause_seconds)
+            time.sleep(pause_seconds)
+        return self._read_once(snapshot, location, is_notebook=is_notebook)
+
+    def _read_once(self, snapshot: JobSnapshot, location: JobLocation, *, is_notebook: bool) -> JobResult:
+        expected = Expectation(
+            label=f"{self._ti.dag_id}.{self._ti.task_id}",
+            input_notebook=_input_notebook(snapshot),
+            declared=self._declared,
+            parameters_text=task_context.parameters_text(snapshot.hyperparameters),
+            executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
+            is_notebook_job=is_notebook,
+        )
+        return read_result(snapshot, location, expected, self.hook.clients)
 
     def _executed_notebook_uri(self, snapshot: JobSnapshot, location: JobLocation) -> str:
         """Return the copy that the submitting task wrote, if it did; writing it is not a sensor's: it means *delivered to that task*."""

@@ -2,15 +2,19 @@
 
 import gc
 import json
+import threading
 from pathlib import Path
 from urllib.parse import urlencode
 
 import certifi
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, CredentialRetrievalError, NoCredentialsError
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
-from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs import hooks
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 
@@ -131,7 +135,7 @@ def test_the_environment_gives_the_region_where_nothing_else_does(monkeypatch):
 
 
 @pytest.mark.parametrize("conn_id", [None, "aws_default"])
-def test_without_a_connection_the_machines_own_credentials_count(conn_id):
+def test_without_a_connection_the_machines_own_credentials_count(conn_id, no_pauses):
     """There are none on this one: said in the task's words by ``prepare_job``, not raised here."""
     hook = SageMakerNotebookJobHook(aws_conn_id=conn_id)
     assert (hook.region, hook.has_credentials, dict(hook.connection_extra)) == (None, False, {})
@@ -193,18 +197,54 @@ def described(shape, depth=0):
     return shape.name, shape.type_name, getattr(shape, "required_members", []), inner
 
 
-@pytest.mark.parametrize(
-    ("extra", "text"),
-    [
-        ({"profile_name": "nobody"}, "profile .nobody. could not be found"),
-        ({"role_arn": "arn:aws:iam::123456789012:role/x"}, "Unable to locate credentials"),
-    ],
-)
 @pytest.mark.parametrize("asked", ["region", "has_credentials", "session"])
-def test_a_profile_or_role_that_cannot_be_taken_is_said_in_our_words(connection, extra, text, asked):
-    hook = connection(extra=extra)
-    with pytest.raises(NotebookJobConfigError, match=f"no AWS credentials for .*'connection aws_test': .*{text}"):
+def test_a_profile_that_is_not_there_is_said_in_our_words(connection, asked):
+    hook = connection(extra={"profile_name": "nobody"})
+    text = "no AWS credentials for .*'connection aws_test': .*profile .nobody. could not be found"
+    with pytest.raises(NotebookJobConfigError, match=text):
         getattr(hook, asked)
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(hooks, "_CREDENTIAL_PAUSES_SECONDS", (0.0, 0.0))
+
+
+def test_a_role_without_credentials_to_take_it_with_may_have_them_later(connection, no_pauses, monkeypatch):
+    """An instance profile is late where a machine has just started; that there are none at all, ``prepare_job`` says before anything is submitted."""
+    hook = connection(extra={"role_arn": "arn:aws:iam::123456789012:role/x"})
+    with pytest.raises(NotebookJobServiceError, match="Unable to locate credentials") as caught:
+        _ = hook.session
+    assert caught.value.is_retryable
+    assert hook.has_credentials is False
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    assert hook.region == "eu-central-1"
+
+
+def test_credentials_that_come_late_are_found(no_pauses, monkeypatch):
+    hook = SageMakerNotebookJobHook(aws_conn_id=None)
+    looks = []
+
+    def get_credentials():
+        looks.append(1)
+        if len(looks) == 1:
+            raise NoCredentialsError
+        return object() if len(looks) == 3 else None
+
+    monkeypatch.setattr(hook.session, "get_credentials", get_credentials)
+    assert hook.has_credentials is True
+
+
+def test_a_source_of_credentials_that_does_not_answer_is_no_answer(no_pauses, monkeypatch):
+    hook = SageMakerNotebookJobHook(aws_conn_id=None)
+
+    def get_credentials():
+        raise CredentialRetrievalError(provider="custom-process", error_msg="timed out")
+
+    monkeypatch.setattr(hook.session, "get_credentials", get_credentials)
+    with pytest.raises(NotebookJobServiceError, match=r"no AWS credentials for .*timed out") as caught:
+        _ = hook.has_credentials
+    assert caught.value.is_retryable
 
 
 @mock_aws(config={"core": {"mock_credentials": False}})
@@ -212,8 +252,87 @@ def test_a_profile_or_role_that_cannot_be_taken_is_said_in_our_words(connection,
 def test_a_refused_key_names_the_permission_that_its_role_needs(connection):
     extra = {"region_name": "eu-west-1", "role_arn": "arn:aws:iam::123456789012:role/x"}
     hook = connection(login="AKIAUNKNOWN", password="secret", extra=extra)
-    with pytest.raises(NotebookJobConfigError, match=r"does not accept the credentials .*sts:AssumeRole"):
+    with pytest.raises(NotebookJobServiceError, match=r"does not accept the credentials .*sts:AssumeRole") as caught:
         _ = hook.session
+    assert caught.value.is_retryable
+
+
+JOB = {
+    "TrainingJobName": "job",
+    "TrainingJobArn": "arn:aws:sagemaker:eu-west-1:1:training-job/job",
+    "TrainingJobStatus": "InProgress",
+}
+
+
+@pytest.fixture
+def sagemaker(monkeypatch):
+    """SageMaker and STS behind every client, which take one key alone; what each call was signed with."""
+    calls, accepted = [], {"new"}
+
+    def answer(self, operation, arguments):
+        key = self._request_signer._credentials.access_key
+        calls.append((operation, key))
+        if key not in accepted:
+            refusal = {"Error": {"Code": "UnrecognizedClientException", "Message": "The security token is invalid."}}
+            raise ClientError(refusal, operation)
+        return JOB
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    return calls
+
+
+def test_a_key_that_was_rotated_is_read_again_before_anybody_is_told(connection, sagemaker):
+    hook = connection(login="old", password="s", extra={"region_name": "eu-west-1"})
+    jobs = hook.clients.jobs
+    assert hook.session.get_credentials().access_key == "old"
+    connection(login="new", password="s", extra={"region_name": "eu-west-1", "nbjobs": {"role": "Jobs"}})
+    assert jobs.describe("job").status == "InProgress"
+    assert sagemaker == [("DescribeTrainingJob", "old"), ("DescribeTrainingJob", "new")]
+    assert hook.connection_extra["nbjobs"] == {"role": "Jobs"}
+    assert hook.session.get_credentials().access_key == "new"
+    assert hook.clients.jobs.describe("job").status == "InProgress"
+    assert [key for _, key in sagemaker] == ["old", "new", "new"]
+
+
+def test_a_fresh_connection_that_is_refused_as_well_is_an_error_that_is_worth_a_retry(connection, sagemaker):
+    jobs = connection(login="old", password="s", extra={"region_name": "eu-west-1"}).clients.jobs
+    connection(login="wrong", password="s", extra={"region_name": "eu-west-1"})
+    with pytest.raises(NotebookJobServiceError, match="does not accept the credentials") as caught:
+        jobs.describe("job")
+    assert caught.value.is_retryable
+    assert [key for _, key in sagemaker] == ["old", "wrong"]
+
+
+def test_a_connection_that_is_gone_when_it_is_read_again_leaves_the_refusal(connection, sagemaker, monkeypatch, caplog):
+    """It may be there again in a moment: a key is rotated by deleting the connection and making it anew."""
+    jobs = connection(login="old", password="s", extra={"region_name": "eu-west-1"}).clients.jobs
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_TEST")
+    with pytest.raises(NotebookJobServiceError, match="does not accept the credentials") as caught:
+        jobs.describe("job")
+    assert caught.value.is_retryable
+    connection(login="new", password="s", extra={"region_name": "eu-west-1"})
+    assert jobs.describe("job").status == "InProgress"
+
+
+def test_a_pollers_ports_leave_the_connection_to_the_poller(connection, sagemaker):
+    hook = connection(login="old", password="s", extra={"region_name": "eu-west-1"})
+    assert hook.session
+    connection(login="new", password="s", extra={"region_name": "eu-west-1"})
+    with pytest.raises(NotebookJobServiceError, match="does not accept the credentials"):
+        hook.polled_jobs.describe("job")
+    assert [key for _, key in sagemaker] == ["old"]
+
+
+def test_in_a_triggerer_no_plain_thread_asks_airflow_for_the_connection(connection, sagemaker):
+    """Its stream of messages with the supervisor would break on Airflow 3.0 and 3.1."""
+    hook = connection(login="old", password="s", extra={"region_name": "eu-west-1"})
+    reading = threading.Thread(target=lambda: hook.conn_config)
+    reading.start()
+    reading.join()
+    connection(login="new", password="s", extra={"region_name": "eu-west-1"})
+    with pytest.raises(NotebookJobServiceError, match="does not accept the credentials"):
+        hook.clients.jobs.describe("job")
+    assert [key for _, key in sagemaker] == ["old"]
 
 
 def test_the_user_agent_names_the_hook_without_a_walk_of_the_call_stack(connection, monkeypatch):

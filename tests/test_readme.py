@@ -36,12 +36,15 @@ def test_there_is_a_python_block():
 
 
 def permissions_in_code():
-    """Return every IAM action that a call is translated with."""
+    """Return every IAM action that a call is made or translated with."""
     found = set()
     for file in (ROOT / "airflow_nbjobs" / "aws").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "translated":
-                found.add(node.args[0].value)
+            if isinstance(node, ast.Call) and {getattr(node.func, name, "") for name in ("id", "attr")} & {
+                "translated",
+                "ask",
+            }:
+                found |= {argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)}
     return found
 
 

@@ -114,7 +114,10 @@ def test_a_running_job_defers_after_one_describe_and_the_event_finishes_it(clien
     assert timedelta(seconds=90) < deferred.timeout <= timedelta(seconds=100)
     path, arguments = deferred.trigger.serialize()
     assert path == "airflow_nbjobs.triggers.NotebookJobSensorTrigger"
-    assert arguments == {
+    age = datetime.now(tz=UTC) - datetime.fromisoformat(arguments["deferred_at"])
+    assert timedelta() <= age < timedelta(seconds=60), "its event waits until the scheduler has read of the deferral"
+    assert arguments | {"deferred_at": None} == {
+        "deferred_at": None,
         "job_name": "job",
         "aws_conn_id": "aws_default",
         "region_name": None,
@@ -189,6 +192,54 @@ def test_a_denied_describe_fails_at_once(clients):
     with pytest.raises(NotebookJobServiceError) as caught:
         sensor().execute(task_context())
     assert isinstance(caught.value, AirflowFailException)
+
+
+def test_a_denial_of_a_job_that_was_seen_is_no_end_of_the_wait_for_five_minutes(clients, monkeypatch):
+    """A policy that was just changed takes minutes to reach everywhere."""
+    start(clients)
+    task, context = sensor(deferrable=False), task_context()
+    assert not task.poke(context)
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDenied") for _ in range(3)]
+    assert not task.poke(context)
+    assert not task.poke(context)
+    monkeypatch.setattr(watching, "DENIED_SECONDS", 0.0)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        task.poke(context)
+    assert isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
+def test_trouble_in_reading_results_is_waited_through(clients, monkeypatch, arguments):
+    """The job has been paid for; a task without retries would lose what it left behind."""
+    start(clients)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    slept, reading = [], clients.objects.open
+    monkeypatch.setattr(watching.time, "sleep", slept.append)
+
+    def troubled(uri):
+        if len(slept) < 3:
+            raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+        return reading(uri)
+
+    monkeypatch.setattr(clients.objects, "open", troubled)
+    assert sensor(outputs=["accuracy"], **arguments).execute(task_context())["outputs"] == {"accuracy": 0.5}
+    assert slept == [5.0, 10.0, 20.0]
+
+
+def test_trouble_in_reading_results_that_lasts_is_left_to_retries(clients, monkeypatch):
+    start(clients)
+    end(clients, ran=executed(RAW))
+    slept = []
+    monkeypatch.setattr(watching.time, "sleep", slept.append)
+
+    def troubled(_):
+        raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+
+    monkeypatch.setattr(clients.objects, "open", troubled)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        sensor().execute(task_context())
+    assert not isinstance(caught.value, AirflowFailException)
+    assert 500 < sum(slept) < 700
 
 
 def test_a_trigger_that_cannot_watch_makes_the_task_try_again(clients):
@@ -279,27 +330,98 @@ def test_what_names_no_job_is_a_fatal_error(hook, job_name):
     assert isinstance(caught.value, AirflowFailException)
 
 
-def test_an_unknown_job_is_a_fatal_error_at_once(hook):
-    with pytest.raises(NotebookJobConfigError, match=f"knows no training job 'job' in region '{REGION}'") as caught:
-        sensor().execute(task_context())
-    assert isinstance(caught.value, AirflowFailException)
-    assert "aws_default" in str(caught.value)
+def begun(seconds, **arguments):
+    """A context of a try that began so many seconds ago."""
+    context = task_context(**arguments)
+    context["ti"].start_date = datetime.now(tz=UTC) - timedelta(seconds=seconds)
+    return context
 
 
-def test_a_job_that_is_deleted_while_poked_is_said_to_be(clients):
+def test_a_job_that_was_started_a_moment_ago_and_is_not_known_yet_is_waited_for(clients):
+    """Describe lags behind CreateTrainingJob; the task before may just have started it."""
+    context = task_context()
+    defer(sensor(), context)
     start(clients)
+    end(clients, ran=executed(RAW))
+    assert sensor().execute_complete(context, {"job_name": "job", "error": None})["status"] == "Completed"
+
+
+def test_poked_a_job_that_is_not_known_yet_is_poked_again(clients):
     task, context = sensor(deferrable=False), task_context()
+    assert not task.poke(context)
+    start(clients)
+    assert not task.poke(context)
+    end(clients, ran=executed(RAW))
+    assert task.poke(context).xcom_value["status"] == "Completed"
+
+
+@pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
+def test_a_job_that_is_unknown_for_a_minute_is_an_error_that_says_what_to_check(hook, arguments):
+    with pytest.raises(NotebookJobServiceError, match=f"knows no training job 'job' in region '{REGION}'") as caught:
+        sensor(**arguments).execute(begun(61))
+    assert (caught.value.code, caught.value.is_retryable) == ("ResourceNotFound", True)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "check the name, the region and the account of connection 'aws_default'" in str(caught.value)
+
+
+def test_rescheduled_the_minute_counts_from_the_first_poke(hook):
+    """Each poke is a process of its own, with a start of its own: a mistyped name would be poked for until the sensor's timeout, a week."""
+    context = task_context()
+    context["ti"].get_first_reschedule_date = lambda _: datetime.now(tz=UTC) - timedelta(seconds=61)
+    with pytest.raises(NotebookJobServiceError, match="knows no training job 'job'"):
+        sensor(deferrable=False, mode="reschedule", poke_interval=60).execute(context)
+    context["ti"].get_first_reschedule_date = lambda _: None
+    with pytest.raises(AirflowRescheduleException):
+        sensor(deferrable=False, mode="reschedule", poke_interval=60).execute(context)
+
+
+@pytest.mark.parametrize("arguments", [{"soft_fail": True}, {"never_fail": True}])
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_job_that_is_unknown_for_a_minute_is_skipped_if_asked(hook, arguments, deferrable):
+    with pytest.raises(AirflowSkipException, match=r"knows no training job 'job'|due to never_fail"):
+        sensor(deferrable=deferrable, **arguments).execute(begun(61))
+
+
+@pytest.mark.parametrize("began", [None, "now"])
+def test_an_unknown_job_that_the_triggerer_has_looked_for_is_an_error_whenever_the_try_began(hook, began):
+    """A sensor that began in the triggerer has its first moment in a worker then."""
+    event = {"job_name": "job", "error": "SageMaker knows no training job 'job' (asked for 60 s)"}
+    context = task_context()
+    context["ti"].start_date = began and context["ti"].start_date
+    with pytest.raises(NotebookJobServiceError, match=f"knows no training job 'job' in region '{REGION}'") as caught:
+        sensor().execute_complete(context, event)
+    assert caught.value.is_retryable
+    with pytest.raises(AirflowSkipException, match="knows no training job 'job'"):
+        sensor(soft_fail=True).execute_complete(context, event)
+
+
+def test_a_job_that_is_deleted_while_poked_is_said_to_be_after_a_minute(clients, monkeypatch):
+    start(clients)
+    task, context = sensor(deferrable=False), begun(3600)
     task.poke(context)
     clients.jobs.descriptions.clear()
-    with pytest.raises(NotebookJobConfigError, match="was deleted while the task waited"):
+    assert not task.poke(context)
+    monkeypatch.setattr(watching, "UNKNOWN_SECONDS", 0.0)
+    with pytest.raises(NotebookJobServiceError, match="was deleted while the task waited"):
         task.poke(context)
 
 
+def test_a_job_that_is_not_shown_for_one_poke_is_waited_for(clients):
+    start(clients)
+    task, context = sensor(deferrable=False), begun(3600)
+    task.poke(context)
+    hidden = dict(clients.jobs.descriptions)
+    clients.jobs.descriptions.clear()
+    assert not task.poke(context)
+    clients.jobs.descriptions.update(hidden)
+    end(clients, ran=executed(RAW))
+    assert task.poke(context).xcom_value["status"] == "Completed"
+
+
 def test_a_job_that_is_deleted_while_deferred_is_said_to_be_gone(hook):
-    event = {"job_name": "job", "error": "SageMaker knows no training job 'job' any more"}
-    with pytest.raises(NotebookJobConfigError, match="it has been deleted since") as caught:
-        sensor().execute_complete(task_context(), event)
-    assert isinstance(caught.value, AirflowFailException)
+    event = {"job_name": "job", "error": "SageMaker knows no training job 'job' any more: it has been deleted"}
+    with pytest.raises(NotebookJobServiceError, match="it has been deleted since"):
+        sensor().execute_complete(begun(3600), event)
 
 
 # -- what comes back ---------------------------------------------------------------------------------------------------
@@ -405,6 +527,7 @@ def test_a_job_that_did_not_complete_is_fatal_since_it_cannot_change(clients, en
 
 
 def test_results_that_cannot_be_read_now_are_worth_a_retry(clients, monkeypatch):
+    monkeypatch.setattr(watching, "_READ_PAUSES_SECONDS", ())
     start(clients)
     end(clients)
 
@@ -457,7 +580,9 @@ def test_it_starts_in_the_triggerer_with_its_templates_unrendered(dag):
     assert arguments.trigger_cls == "airflow_nbjobs.triggers.NotebookJobSensorTrigger"
     assert arguments.next_method == "execute_complete"
     assert arguments.timeout == timedelta(seconds=60)
-    assert set(NotebookJobSensorTrigger(job_name="j").serialize()[1]) == set(task.start_trigger_args.trigger_kwargs)
+    # No worker has let go of the task: there is no deferral to be old enough.
+    kwargs = set(NotebookJobSensorTrigger(job_name="j").serialize()[1]) - {"deferred_at"}
+    assert kwargs == set(task.start_trigger_args.trigger_kwargs)
     assert set(again.template_fields) >= {"job_name", "aws_conn_id", "region_name"}
 
 

@@ -9,7 +9,8 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from fakes import notebook, task_context
 
-from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobConfigError
+from airflow_nbjobs import watching
+from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceError
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 
@@ -122,8 +123,11 @@ def test_a_training_job_of_another_kind_gives_a_result_without_outputs_and_that_
     assert "Training job 'plain-job' is no notebook job" in caplog.text + capsys.readouterr().out
 
 
-def test_an_unknown_job_is_an_error_at_once(sagemaker, wait):
-    with pytest.raises(NotebookJobConfigError, match=f"no training job 'nowhere' in region '{sagemaker.facts.region}'"):
+def test_a_job_that_stays_unknown_is_an_error(sagemaker, wait, monkeypatch):
+    monkeypatch.setattr(watching, "UNKNOWN_SECONDS", 1.0)
+    with pytest.raises(
+        NotebookJobServiceError, match=f"no training job 'nowhere' in region '{sagemaker.facts.region}'"
+    ):
         wait("nowhere")
 
 
@@ -151,6 +155,8 @@ def stop_and_delete(sagemaker: EmbeddedSageMaker, name: str, meanwhile: Callable
 
 @pytest.fixture
 def connection(sagemaker, monkeypatch):
+    """A connection, and no minute in which an unknown job may become known."""
+    monkeypatch.setattr(watching, "UNKNOWN_SECONDS", 0.0)
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", sagemaker.facts.airflow_connection())
 
 
@@ -160,7 +166,7 @@ def test_a_job_that_is_deleted_between_two_pokes_is_said_to_be(sagemaker):
     task, context = SageMakerNotebookJobSensor(task_id="t", job_name="deleted-poked"), task_context()
     assert not task.poke(context)
     stop_and_delete(sagemaker, "deleted-poked")
-    with pytest.raises(NotebookJobConfigError, match="'deleted-poked' was deleted while the task waited for it"):
+    with pytest.raises(NotebookJobServiceError, match="'deleted-poked' was deleted while the task waited for it"):
         task.poke(context)
 
 
@@ -173,5 +179,5 @@ def test_a_job_that_is_deleted_while_the_task_is_deferred_is_said_to_be_gone(sag
     event = stop_and_delete(sagemaker, "deleted-deferred", lambda: asyncio.run(anext(deferred.value.trigger.run())))
     assert (event.payload["status"], event.payload["error"]) == ("Stopped", None)
     resumed = SageMakerNotebookJobSensor(task_id="t", job_name="deleted-deferred")  # a worker of its own, in truth
-    with pytest.raises(NotebookJobConfigError, match=r"'deleted-deferred' in region [^$]+ has been deleted since"):
+    with pytest.raises(NotebookJobServiceError, match=r"'deleted-deferred' in region [^$]+ has been deleted since"):
         resumed.execute_complete(task_context(), event.payload)

@@ -16,6 +16,7 @@ from fakes import FakeClients
 from moto import mock_aws
 
 from airflow_nbjobs import _compat, triggers
+from airflow_nbjobs.aws import poller
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 
@@ -115,7 +116,8 @@ def test_a_job_that_has_ended_is_one_event_with_all_that_the_task_needs(aws):
     json.dumps(event.payload)
 
 
-def test_a_job_that_is_unknown_is_an_event_that_says_so(aws):
+def test_a_job_that_stays_unknown_is_an_event_that_says_so(aws, monkeypatch):
+    monkeypatch.setattr(poller, "UNKNOWN_SECONDS", 0.0)
     (event,) = events_of(NotebookJobTrigger(**ARGUMENTS | {"job_name": "job-2"}))
     assert event.payload["status"] is None
     assert "job-2" in event.payload["error"]
@@ -174,7 +176,8 @@ def test_a_crash_of_the_poller_is_an_event_and_no_endless_wait(clients):
     assert event.payload["error"] == "the triggerer's poller has crashed: ZeroDivisionError: a bug"
 
 
-def test_a_denied_look_is_an_event_that_names_the_permission(clients):
+def test_a_look_that_stays_denied_is_an_event_that_names_the_permission(clients, monkeypatch):
+    monkeypatch.setattr(poller, "DENIED_SECONDS", 0.0)
     clients.jobs.errors["describe"] = [
         NotebookJobServiceError("denied", code="AccessDenied", details={"next": "needs sagemaker:DescribeTrainingJob"})
     ]

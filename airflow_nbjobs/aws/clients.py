@@ -12,9 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from airflow_nbjobs.aws.connection import Port
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
 from airflow_nbjobs.aws.translate import error_code, error_message, translated
 from airflow_nbjobs.core.containerlog import LogEvent, LogPage
+from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
 from airflow_nbjobs.core.naming import parse_s3_uri
 from airflow_nbjobs.core.status import JobSnapshot, parse_description, parse_summary
@@ -31,6 +33,7 @@ _DISTRIBUTION_PARAMETER = "/aws/service/sagemaker-distribution/ecr-account-id"
 # From this size on, boto3's managed transfer uploads in parts; below it one PutObject is one request.
 _MULTIPART_BYTES = 8 * 1024 * 1024
 
+_NO_OBJECT = ("NoSuchKey", "NotFound", "404")
 _UNKNOWN_JOB = "Requested resource not found"
 _NOT_STOPPABLE = "The request was rejected because the training job is in status"
 _distribution_accounts: dict[str, str] = {}
@@ -41,33 +44,44 @@ class AwsClients:
     """
     One boto3 client per service, made when first asked for, and the ports on them.
 
-    :param make_client: service name -> boto3 client; called once a service, from any thread.
+    :param make_client: service name -> boto3 client; called once a service, from any thread, and again after ``reopen``.
+    :param reopen: reads the connection anew, so that ``make_client`` makes clients with what it says now; called where AWS refuses the credentials. None: they are
+        the same for ever.
     """
 
-    def __init__(self, make_client: Callable[[str], Any]) -> None:
+    def __init__(self, make_client: Callable[[str], Any], reopen: Callable[[], object] | None = None) -> None:
         self._make_client = make_client
+        self._reopen = reopen
 
     @cached_property
     def jobs(self) -> Boto3TrainingJobs:
-        return Boto3TrainingJobs(self._make_client("sagemaker"))
+        return Boto3TrainingJobs(self._make_client("sagemaker"), self._renewal("sagemaker"))
 
     @cached_property
     def objects(self) -> Boto3Objects:
-        return Boto3Objects(self._make_client("s3"))
+        return Boto3Objects(self._make_client("s3"), self._renewal("s3"))
 
     @cached_property
     def logs(self) -> Boto3ContainerLogs:
-        return Boto3ContainerLogs(self._make_client("logs"))
+        return Boto3ContainerLogs(self._make_client("logs"), self._renewal("logs"))
 
     @cached_property
     def account(self) -> Boto3Account:
-        return Boto3Account(self._make_client)
+        return Boto3Account(lambda service: Port(self._make_client(service), self._renewal(service)))
+
+    def _renewal(self, service_name: str) -> Callable[[], Any] | None:
+        reopen = self._reopen
+        if reopen is None:
+            return None
+
+        def renew() -> Any:
+            reopen()
+            return self._make_client(service_name)
+
+        return renew
 
 
-class Boto3TrainingJobs:
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
+class Boto3TrainingJobs(Port):
     @property
     def request_shape(self) -> Any:
         """Return botocore's own description of a CreateTrainingJob request."""
@@ -77,25 +91,30 @@ class Boto3TrainingJobs:
         from botocore.exceptions import ClientError
 
         name = request["TrainingJobName"]
-        with translated("sagemaker:CreateTrainingJob", on=name, job_name=name):
+
+        def create(client: Any) -> str:
             try:
-                return str(self._client.create_training_job(**request)["TrainingJobArn"])
+                return str(client.create_training_job(**request)["TrainingJobArn"])
             except ClientError as error:
                 if error_code(error) == "ResourceInUse":
                     raise NameTakenError(error_message(error)) from error
                 raise
 
+        return self.ask("sagemaker:CreateTrainingJob", create, on=name, job_name=name)
+
     def describe(self, job_name: str) -> JobSnapshot | None:
         from botocore.exceptions import ClientError
 
-        with translated("sagemaker:DescribeTrainingJob", on=job_name, job_name=job_name):
+        def describe(client: Any) -> JobSnapshot | None:
             try:
-                return parse_description(self._client.describe_training_job(TrainingJobName=job_name))
+                return parse_description(client.describe_training_job(TrainingJobName=job_name))
             except ClientError as error:
                 # The service answers ValidationException for an unknown job, not the modelled ResourceNotFound.
                 if error_code(error) == "ResourceNotFound" or error_message(error).startswith(_UNKNOWN_JOB):
                     return None
                 raise
+
+        return self.ask("sagemaker:DescribeTrainingJob", describe, on=job_name, job_name=job_name)
 
     def list_page(self, call: ListJobs) -> Page:
         request: dict[str, Any] = {
@@ -108,10 +127,8 @@ class Boto3TrainingJobs:
             "NameContains": call.name_contains,
             "NextToken": call.next_token,
         }
-        with translated("sagemaker:ListTrainingJobs", on="*"):
-            response = self._client.list_training_jobs(
-                **{name: value for name, value in request.items() if value is not None}
-            )
+        given = {name: value for name, value in request.items() if value is not None}
+        response = self.ask("sagemaker:ListTrainingJobs", lambda client: client.list_training_jobs(**given), on="*")
         return Page(
             summaries=tuple(parse_summary(summary) for summary in response["TrainingJobSummaries"]),
             next_token=response.get("NextToken") or None,
@@ -121,12 +138,14 @@ class Boto3TrainingJobs:
     def stop(self, job_name: str) -> None:
         from botocore.exceptions import ClientError
 
-        with translated("sagemaker:StopTrainingJob", on=job_name, job_name=job_name):
+        def stop(client: Any) -> None:
             try:
-                self._client.stop_training_job(TrainingJobName=job_name)
+                client.stop_training_job(TrainingJobName=job_name)
             except ClientError as error:
                 if not error_message(error).startswith((_NOT_STOPPABLE, _UNKNOWN_JOB)):
                     raise
+
+        self.ask("sagemaker:StopTrainingJob", stop, on=job_name, job_name=job_name)
 
 
 def _server_time(response: Mapping[str, Any]) -> datetime | None:
@@ -136,70 +155,118 @@ def _server_time(response: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-class Boto3Objects:
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
+class Boto3Objects(Port):
     def put(self, uri: str, body: bytes | Path, *, kms_key: str | None) -> None:
         bucket, key = parse_s3_uri(uri)
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
-        with translated("s3:PutObject", on=uri):
+
+        def put(client: Any) -> None:
             if isinstance(body, Path) and body.stat().st_size >= _MULTIPART_BYTES:
-                self._client.upload_file(str(body), bucket, key, ExtraArgs=encryption)
+                _upload_file(client, body, bucket, key, encryption)
             else:
                 content = body if isinstance(body, bytes) else body.read_bytes()
-                self._client.put_object(Bucket=bucket, Key=key, Body=content, **encryption)
+                client.put_object(Bucket=bucket, Key=key, Body=content, **encryption)
+
+        try:
+            self.ask("s3:PutObject", put, on=uri)
+        except OSError as error:  # botocore's own, some of which are OSErrors, are translated by now
+            raise NotebookJobServiceError(
+                f"the file that becomes {uri} could not be read to its end: {error}",
+                code=type(error).__name__,
+                is_retryable=True,
+                details={"next": "the file was there when the job was prepared; a retry looks for it again"},
+            ) from error
 
     def open(self, uri: str) -> BinaryIO | None:
         from botocore.exceptions import ClientError
 
         bucket, key = parse_s3_uri(uri)
-        with translated("s3:GetObject", on=uri):
+
+        def get(client: Any) -> Any:
             try:
-                body = self._client.get_object(Bucket=bucket, Key=key)["Body"]
+                return client.get_object(Bucket=bucket, Key=key)["Body"]
             except ClientError as error:
                 if error_code(error) in ("NoSuchKey", "404"):
                     return None
                 raise
-            return cast("BinaryIO", _Body(body, uri))
+
+        body = self.ask("s3:GetObject", get, on=uri)
+        return None if body is None else cast("BinaryIO", _Body(body, uri))
 
     def exists(self, uri: str) -> bool:
-        from botocore.exceptions import ClientError
-
-        bucket, key = parse_s3_uri(uri)
-        with translated("s3:GetObject", on=uri):
-            try:
-                self._client.head_object(Bucket=bucket, Key=key)
-            except ClientError as error:
-                if error_code(error) in ("NoSuchKey", "NotFound", "404"):
-                    return False
-                raise
-            return True
+        return self._head(uri) is not None
 
     def stat(self, uri: str) -> StoredObject | None:
+        answer = self._head(uri)
+        return (
+            None if answer is None else StoredObject(etag=str(answer["ETag"]), size_bytes=int(answer["ContentLength"]))
+        )
+
+    def _head(self, uri: str) -> Mapping[str, Any] | None:
         from botocore.exceptions import ClientError
 
         bucket, key = parse_s3_uri(uri)
-        with translated("s3:GetObject", on=uri):
+
+        def head(client: Any) -> Mapping[str, Any] | None:
             try:
-                answer = self._client.head_object(Bucket=bucket, Key=key)
+                return cast("Mapping[str, Any]", client.head_object(Bucket=bucket, Key=key))
             except ClientError as error:
-                if error_code(error) in ("NoSuchKey", "NotFound", "404"):
+                if error_code(error) in _NO_OBJECT:
+                    return None
+                if error_code(error) not in ("400", "403"):
+                    raise
+            # An answer to HEAD has no body that tells a denial from an expired token; GET's has one.
+            try:
+                answer: Mapping[str, Any] = client.get_object(Bucket=bucket, Key=key)
+            except ClientError as error:
+                if error_code(error) in _NO_OBJECT:
                     return None
                 raise
-            return StoredObject(etag=str(answer["ETag"]), size_bytes=int(answer["ContentLength"]))
+            answer["Body"].close()
+            return answer
+
+        return self.ask("s3:GetObject", head, on=uri)
 
     def names_below(self, uri: str) -> list[str]:
         bucket, key = parse_s3_uri(uri)
         prefix = f"{key.rstrip('/')}/" if key else ""
-        with translated("s3:ListBucket", on=uri):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+
+        def names(client: Any) -> list[str]:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             return [
                 entry["Key"][len(prefix) :]
                 for page in pages
                 for entry in page.get("Contents", [])
                 if not entry["Key"].endswith("/")
             ]
+
+        return self.ask("s3:ListBucket", names, on=uri)
+
+
+def _upload_file(client: Any, path: Path, bucket: str, key: str, encryption: Mapping[str, str]) -> None:
+    """
+    Upload in parts.
+
+    :raises ClientError: S3 has refused a part.
+    :raises OSError: the file cannot be read, or has changed meanwhile: its parts may be of two versions.
+    """
+    from boto3.exceptions import S3UploadFailedError
+    from boto3.s3.transfer import TransferConfig
+    from botocore.exceptions import ClientError
+
+    before = path.stat()
+    try:
+        # "classic": the CRT's transfer, which boto3 takes on some machines, has errors of its own.
+        config = TransferConfig(multipart_threshold=_MULTIPART_BYTES, preferred_transfer_client="classic")
+        client.upload_file(str(path), bucket, key, ExtraArgs=dict(encryption), Config=config)
+    except S3UploadFailedError as error:
+        refusal = error.__cause__ or error.__context__
+        if isinstance(refusal, ClientError):
+            raise refusal from error
+        raise OSError(str(error)) from error
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise OSError(f"'{path}' has changed while it was uploaded")
 
 
 class _Body:
@@ -214,8 +281,14 @@ class _Body:
         self._uri = uri
 
     def read(self, size: int = -1) -> bytes:
+        from botocore.exceptions import ResponseStreamingError
+        from urllib3.exceptions import HTTPError
+
         with translated("s3:GetObject", on=self._uri):
-            return bytes(self._body.read(None if size < 0 else size))
+            try:
+                return bytes(self._body.read(None if size < 0 else size))
+            except (HTTPError, OSError) as error:  # what botocore does not wrap, such as a broken TLS record
+                raise ResponseStreamingError(error=error) from error
 
     def close(self) -> None:
         self._body.close()
@@ -227,23 +300,20 @@ class _Body:
         self.close()
 
 
-class Boto3ContainerLogs:
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
+class Boto3ContainerLogs(Port):
     def tail(self, job_name: str, *, limit: int) -> list[str] | None:
         from botocore.exceptions import ClientError
 
-        with translated("logs:GetLogEvents", on=f"{LOG_GROUP} {job_name}/", job_name=job_name):
+        def read(client: Any) -> list[str] | None:
             try:
-                streams = self._client.describe_log_streams(
-                    logGroupName=LOG_GROUP, logStreamNamePrefix=f"{job_name}/"
-                ).get("logStreams", [])
+                streams = client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{job_name}/").get(
+                    "logStreams", []
+                )
                 if not streams:
                     return None
                 # A restart by the platform opens another stream, whose name ends in a later time; only the last attempt's tail matters.
                 newest = max(stream["logStreamName"] for stream in streams)
-                events = self._client.get_log_events(
+                events = client.get_log_events(
                     logGroupName=LOG_GROUP, logStreamName=newest, limit=limit, startFromHead=False
                 )["events"]
             except ClientError as error:
@@ -251,6 +321,8 @@ class Boto3ContainerLogs:
                     return None
                 raise
             return [event["message"] for event in events]
+
+        return self.ask("logs:GetLogEvents", read, on=f"{LOG_GROUP} {job_name}/", job_name=job_name)
 
     def events(
         self,
@@ -271,15 +343,19 @@ class Boto3ContainerLogs:
             "filterPattern": f'"{phrase}"' if phrase else None,
             "nextToken": next_token,
         }
-        with translated("logs:FilterLogEvents", on=f"{LOG_GROUP} {prefix or '*'}"):
+        given = {name: value for name, value in request.items() if value is not None}
+
+        def read(client: Any) -> Mapping[str, Any] | None:
             try:
-                answer = self._client.filter_log_events(
-                    **{name: value for name, value in request.items() if value is not None}
-                )
+                return cast("Mapping[str, Any]", client.filter_log_events(**given))
             except ClientError as error:
                 if error_code(error) == "ResourceNotFoundException":
-                    return LogPage(())
+                    return None
                 raise
+
+        answer = self.ask("logs:FilterLogEvents", read, on=f"{LOG_GROUP} {prefix or '*'}")
+        if answer is None:
+            return LogPage(())
         events = tuple(
             LogEvent(
                 id=event["eventId"], stream=event["logStreamName"], at=event["timestamp"], message=event["message"]
@@ -291,19 +367,25 @@ class Boto3ContainerLogs:
 
 
 class Boto3Account:
-    def __init__(self, make_client: Callable[[str], Any]) -> None:
-        self._make_client = make_client
+    """:param open_port: service name -> a port of its client."""
+
+    def __init__(self, open_port: Callable[[str], Port]) -> None:
+        self._open_port = open_port
 
     def role_arn(self, role_name: str) -> str:
-        with translated("iam:GetRole", on=role_name):
-            return str(self._make_client("iam").get_role(RoleName=role_name)["Role"]["Arn"])
+        port = self._open_port("iam")
+        return port.ask(
+            "iam:GetRole", lambda client: str(client.get_role(RoleName=role_name)["Role"]["Arn"]), on=role_name
+        )
 
     def distribution_account_id(self) -> str:
-        client = self._make_client("ssm")
-        region = client.meta.region_name
-        with _lock, translated("ssm:GetParameter", on=_DISTRIBUTION_PARAMETER):
+        port = self._open_port("ssm")
+        region = port.region
+        with _lock:
             if region not in _distribution_accounts:
-                _distribution_accounts[region] = client.get_parameter(Name=_DISTRIBUTION_PARAMETER)["Parameter"][
-                    "Value"
-                ]
+                _distribution_accounts[region] = port.ask(
+                    "ssm:GetParameter",
+                    lambda client: str(client.get_parameter(Name=_DISTRIBUTION_PARAMETER)["Parameter"]["Value"]),
+                    on=_DISTRIBUTION_PARAMETER,
+                )
             return _distribution_accounts[region]

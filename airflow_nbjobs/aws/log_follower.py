@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.aws.translate import needs_reopening
 from airflow_nbjobs.core.containerlog import LATE_MILLISECONDS, LogEvent, LogPlace
 from airflow_nbjobs.core.errors import NotebookJobError
 
@@ -27,6 +28,7 @@ STREAMS_PER_CALL = 100  # Source: FilterLogEvents, logStreamNames
 SECONDS_PER_CALL = 5.0  # 12 calls a minute, however many jobs there are
 SHORTEST_CYCLE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
+REFUSED_SECONDS = 900.0  # after a denial: a policy may be corrected, or only have been on its way
 # What the driver's trace says first, in each notebook job's log and in no other: one search finds the streams of all jobs.
 _FIRST_WORDS = "SM_EXECUTION_INPUT_PATH"
 _MOST_PAGES = 5  # of one search in a cycle
@@ -43,7 +45,7 @@ class Followed:
     One job's log.
 
     :ivar place: how far it has been read.
-    :ivar problem: why it is not followed any more.
+    :ivar problem: why it is not followed now.
     """
 
     job_name: str
@@ -73,14 +75,16 @@ class Followed:
         if lines:
             self._lines.put_nowait(lines)
 
-    def end(self, problem: str) -> None:
-        self.problem = problem
-        self._lines.put_nowait([problem])
+    def pause(self, problem: str) -> None:
+        """Say, once, why no more lines come for now."""
+        if self.problem is None:
+            self.problem = problem
+            self._lines.put_nowait([problem])
 
 
 class LogFollower:
     """
-    :param open_logs: gives the port, once.
+    :param open_logs: reads the connection and gives a port on it; again where its credentials are refused.
     :param on_idle: called when the last job has gone.
     :param now: milliseconds since the epoch.
     :ivar turn_to_report: held by the one job of all that tells how far it has come (``log_stream.py``).
@@ -100,6 +104,7 @@ class LogFollower:
         self._task: asyncio.Task[None] | None = None
         self._searched_until = 0
         self._calls = 0  # of this cycle
+        self._problem: str | None = None
         self.turn_to_report = asyncio.Lock()
 
     @property
@@ -109,6 +114,8 @@ class LogFollower:
     def follow(self, job_name: str, place: LogPlace) -> Followed:
         followed = Followed(job_name, place, since=asyncio.get_running_loop().time())
         self._followed.add(followed)
+        if self._problem is not None:
+            followed.pause(self._problem)
         back = self._now() - _SEARCHED_BACK_MILLISECONDS
         self._searched_until = min(self._searched_until or back, back)
         if self._task is None:
@@ -130,20 +137,32 @@ class LogFollower:
             await asyncio.sleep(pause)
             self._calls = 0
             try:
-                if logs is None:
-                    logs = await self._open_logs()
+                logs = logs or await self._open_logs()
                 await self._cycle(logs)
             except NotebookJobError as error:
-                if not getattr(error, "is_retryable", False):
-                    for followed in list(self._followed):
-                        followed.end(f"The container's log is not followed: {error.headline}")
-                    return
-                pause = min(max(pause, SHORTEST_CYCLE_SECONDS) * 2, LONGEST_PAUSE_SECONDS)
-                continue
+                pause = self._pause_after(error, pause)
+                if needs_reopening(error):
+                    logs = None
             except Exception:
-                log.exception("Container logs are not followed any more")
-                return
-            pause = max(SHORTEST_CYCLE_SECONDS, self._calls * SECONDS_PER_CALL)
+                log.exception("Container logs could not be read")
+                pause, logs = LONGEST_PAUSE_SECONDS, None
+            else:
+                self._resume()
+                pause = max(SHORTEST_CYCLE_SECONDS, self._calls * SECONDS_PER_CALL)
+
+    def _pause_after(self, error: NotebookJobError, pause_seconds: float) -> float:
+        if getattr(error, "is_retryable", False):
+            return min(max(pause_seconds, SHORTEST_CYCLE_SECONDS) * 2, LONGEST_PAUSE_SECONDS)
+        self._problem = f"The container's log is not followed: {error.headline}"
+        for followed in self._followed:
+            followed.pause(self._problem)
+        return REFUSED_SECONDS
+
+    def _resume(self) -> None:
+        if self._problem is not None:
+            self._problem = None
+            for followed in self._followed:
+                followed.problem = None
 
     async def _cycle(self, logs: ContainerLogs) -> None:
         await self._find_streams(logs)

@@ -6,26 +6,36 @@ Called by ``execution.py``.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.containerlog import LATE_MILLISECONDS, LogPlace
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.ports import Log
 
 _MOST_PAGES = 20  # of one look; a page has up to 10,000 events or 1 MiB
+_REFUSED_SECONDS = 900.0  # after a denial: a policy may be corrected, or only have been on its way
 
 
 class LogReader:
-    """:param place: how far the log has been read."""
+    """
+    :param place: how far the log has been read.
+    :param clock: seconds.
+    """
 
-    def __init__(self, clients: AwsClients, log: Log, place: LogPlace | None = None) -> None:
+    def __init__(
+        self, clients: AwsClients, log: Log, place: LogPlace | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clients = clients
         self._log = log
         self._place = place or LogPlace()
-        self._is_refused = False
+        self._clock = clock
+        self._refused_until = float("-inf")
 
     @property
     def place(self) -> LogPlace:
@@ -33,7 +43,7 @@ class LogReader:
 
     def show(self, job_name: str) -> bool:
         """Write what is new into the log; say whether CloudWatch could be read and has anything of this job."""
-        if self._is_refused:
+        if self._clock() < self._refused_until:
             return False
         token: str | None = None
         latest = 0
@@ -48,7 +58,8 @@ class LogReader:
                     break
         except (NotebookJobServiceError, NotebookJobConfigError) as error:
             # The log is a comfort: what it holds is in output.tar.gz as well.
-            self._is_refused = not getattr(error, "is_retryable", False)
+            if not getattr(error, "is_retryable", False):
+                self._refused_until = self._clock() + _REFUSED_SECONDS
             self._log.warning("CloudWatch log not read: %s", error.headline)
             return False
         self._place.forget_before(latest - LATE_MILLISECONDS)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_nbjobs.aws.translate import is_denied, is_throttled
+from airflow_nbjobs.aws.reopening import ReopenedJobs
+from airflow_nbjobs.aws.translate import is_denied, is_throttled, needs_reopening
 from airflow_nbjobs.core import looks, polling
+from airflow_nbjobs.core.doubts import DENIED_SECONDS, UNKNOWN_SECONDS, Doubts
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError, NotebookJobServiceError
 from airflow_nbjobs.core.looks import Coverage, DescribeJob, ListJobs, LostPlaceError, Page
+from airflow_nbjobs.core.memory import Memory
 from airflow_nbjobs.core.polling import Pace
 
 if TYPE_CHECKING:
@@ -29,9 +32,6 @@ Result = TypeVar("Result")
 
 # Triggers that start together are taken up by one look.
 _JOIN_GRACE_SECONDS = 0.2
-# A triggerer hands its triggers over 50 a second: those whose jobs were on a page of the last minute need no look of their own.
-_REMEMBERED_SECONDS = 60.0
-_MOST_REMEMBERED = 20_000
 
 
 @dataclass(slots=True)
@@ -47,24 +47,6 @@ class Turns:
         return begins
 
 
-@dataclass(slots=True)
-class _Memory:
-    """What the last minute's pages said of jobs that nobody waited for then."""
-
-    _entries: dict[str, tuple[JobSummary, float]] = field(default_factory=dict)
-
-    def add(self, summary: JobSummary, now: float) -> None:
-        if len(self._entries) < _MOST_REMEMBERED or summary.job_name in self._entries:
-            self._entries[summary.job_name] = (summary, now)
-
-    def take(self, job_name: str, now: float) -> JobSummary | None:
-        summary, at = self._entries.pop(job_name, (None, 0.0))
-        return summary if now - at <= _REMEMBERED_SECONDS else None
-
-    def forget_old(self, now: float) -> None:
-        self._entries = {name: entry for name, entry in self._entries.items() if now - entry[1] <= _REMEMBERED_SECONDS}
-
-
 class _DeniedError(Exception):
     """ListTrainingJobs is not allowed to this identity."""
 
@@ -73,7 +55,8 @@ class JobPoller:
     """
     Look at every waiting job in turn until each has ended.
 
-    :param open_jobs: gives the port, once; runs in the loop and may take its time. Its client must not retry by itself: this paces its calls, and asks again.
+    :param open_jobs: reads the connection and gives a port on it, again where its credentials are refused; runs in the loop and may take its time. Its client must not
+        retry by itself: this paces its calls, and asks again.
     :param turns: the process's budget.
     :param on_idle: called when the last waiter has left.
     """
@@ -98,7 +81,9 @@ class JobPoller:
         self._new: dict[str, None] = {}
         self._created: dict[str, datetime] = {}
         self._joined = asyncio.Event()
-        self._memory = _Memory()
+        self._memory = Memory()
+        self._doubts = Doubts()
+        self._seen: set[str] = set()
 
         self._coverage: Coverage | None = None
         self._swept_at = 0.0
@@ -122,7 +107,8 @@ class JobPoller:
         Return what the service says of the job once it is in a terminal state.
 
         :param waiter_delay_seconds: the longest time between two looks at this job, as far as the budget allows.
-        :raises NotebookJobError: the job cannot be watched (no credentials, access denied, no such job).
+        :raises NotebookJobError: the job cannot be watched: it has been unknown for a minute, or the access to it denied or the credentials of every connection that was
+            read have been refused for five. Whatever else passes is never told.
         :raises Exception: the poller has crashed.
         """
         loop = asyncio.get_running_loop()
@@ -163,6 +149,8 @@ class JobPoller:
     def _forget(self, job_name: str) -> None:
         for state in (self._waiters, self._delays, self._new, self._created):
             state.pop(job_name, None)
+        self._doubts.clear(job_name)
+        self._seen.discard(job_name)
 
     def _settle(self, job_name: str, outcome: JobSummary | Exception) -> None:
         futures = self._waiters.get(job_name, set()).copy()
@@ -188,6 +176,8 @@ class JobPoller:
                 self._settle(name, summary)
             else:
                 self._new.pop(name, None)
+                self._seen.add(name)
+                self._doubts.clear(name)
                 if summary.created is not None:
                     self._created[name] = summary.created
 
@@ -195,7 +185,8 @@ class JobPoller:
 
     async def _run(self) -> None:
         try:
-            jobs = await self._opened()
+            jobs = ReopenedJobs(self._open_jobs, self._note_failure)
+            await jobs.open()
             while self._waiters:
                 began = asyncio.get_running_loop().time()
                 calls = await self._look(jobs)
@@ -213,23 +204,14 @@ class JobPoller:
             for job_name in list(self._waiters):
                 self._settle(job_name, error)
 
-    async def _opened(self) -> TrainingJobs:
-        while True:
-            try:
-                return await self._open_jobs()
-            except NotebookJobServiceError as error:  # the connection's role or profile cannot be had now
-                if not error.is_retryable:
-                    raise
-                await asyncio.sleep(self._note_failure(error))
-
-    async def _look(self, jobs: TrainingJobs) -> int:
+    async def _look(self, jobs: ReopenedJobs) -> int:
         """Look at every waiting job; return the calls that it took, without those that joiners took."""
         known = set(self._created)
+        # Those of which the service has not said when they were created, or nothing at all yet, are looked for as joiners are.
+        self._new.update(dict.fromkeys(sorted(self._waiters.keys() - self._created.keys() - self._new.keys())))
         await self._discover(jobs)
         loop = asyncio.get_running_loop()
         sweep = _Sweep(joiners=self._discover)
-        undated = self._waiters.keys() - self._created.keys() - self._new.keys()
-        await self._perform(jobs, looks.describe_each(sorted(undated)), sweep)
         # Those who have just been looked at as joiners have their turn in the next look.
         created = {name: at for name, at in self._created.items() if name in known}
         try:
@@ -262,7 +244,7 @@ class JobPoller:
         if sweep.started is not None:
             self._cursor = polling.next_cursor(self._latest_modified, sweep.started)
 
-    async def _discover(self, jobs: TrainingJobs) -> None:
+    async def _discover(self, jobs: ReopenedJobs) -> None:
         """Look at those who have joined."""
         while self._new:
             self._joined.clear()
@@ -275,7 +257,7 @@ class JobPoller:
             for name in names:
                 self._new.pop(name, None)
 
-    async def _perform(self, jobs: TrainingJobs, look: looks.Look[Result], sweep: _Sweep) -> Result:
+    async def _perform(self, jobs: ReopenedJobs, look: looks.Look[Result], sweep: _Sweep) -> Result:
         answer: looks.Answer = None
         while True:
             try:
@@ -286,7 +268,7 @@ class JobPoller:
             await sweep.joiners(jobs)
             answer = await self._answer(jobs, call, sweep)
 
-    async def _answer(self, jobs: TrainingJobs, call: looks.Call, sweep: _Sweep) -> looks.Answer:
+    async def _answer(self, jobs: ReopenedJobs, call: looks.Call, sweep: _Sweep) -> looks.Answer:
         """Ask until there is an answer, and take up what it says."""
         while True:
             if isinstance(call, DescribeJob) and call.job_name not in self._waiters:
@@ -306,30 +288,40 @@ class JobPoller:
                     raise
                 if is_throttled(error):
                     self._slow_down(call)
+                elif needs_reopening(error):
+                    await jobs.reopen(error)
                 else:
                     await asyncio.sleep(self._note_failure(error))
                 continue
             self._seconds_per_call = polling.faster(self._seconds_per_call, self._pace)
             self._failures = 0
+            jobs.note_success()
             return answer
 
-    async def _describe(self, jobs: TrainingJobs, job_name: str) -> JobSummary | None:
+    async def _describe(self, jobs: ReopenedJobs, job_name: str) -> JobSummary | None:
         try:
             snapshot = await asyncio.to_thread(jobs.describe, job_name)
         except NotebookJobError as error:
             if isinstance(error, NotebookJobServiceError) and error.is_retryable:
                 raise
-            self._settle(job_name, error)  # a policy may allow some jobs and deny others
+            # A policy may allow some jobs and deny others, and one that was just changed passes on its way.
+            self._settle_if_lasting(job_name, error, DENIED_SECONDS if is_denied(error) else 0.0)
             return None
         if snapshot is None:
-            gone = NotebookJobConfigError(f"SageMaker knows no training job '{job_name}' any more", job_name=job_name)
-            self._settle(job_name, gone)
+            self._settle_if_lasting(job_name, _unknown(job_name, was_seen=job_name in self._seen), UNKNOWN_SECONDS)
             return None
         self._new.pop(job_name, None)
         self.take((snapshot.summary,))
         return snapshot.summary
 
-    async def _list(self, jobs: TrainingJobs, call: ListJobs) -> Page:
+    def _settle_if_lasting(self, job_name: str, error: NotebookJobError, seconds: float) -> None:
+        """Let the waiters have an error once it has been the answer for so long; until then, the job is described at each look."""
+        if self._doubts.has_lasted(job_name, seconds, now=asyncio.get_running_loop().time()):
+            self._settle(job_name, error)
+        else:
+            self._created.pop(job_name, None)
+
+    async def _list(self, jobs: ReopenedJobs, call: ListJobs) -> Page:
         try:
             page = await asyncio.to_thread(jobs.list_page, call)
         except NotebookJobServiceError as error:
@@ -348,13 +340,16 @@ class JobPoller:
         self.take(page.summaries)
         return page
 
-    def _note_failure(self, error: NotebookJobServiceError) -> float:
+    def _note_failure(self, error: Exception) -> float:
         self._failures += 1
         now = asyncio.get_running_loop().time()
         # One lost connection is nothing to tell, and an endpoint that comes and goes is told of now and then.
         if self._failures > 1 and now - self._told_at >= polling.TELLING_SECONDS:
             self._told_at = now
-            log.warning("SageMaker cannot be asked for notebook jobs; going on trying: %s", error.headline)
+            log.warning(
+                "SageMaker cannot be asked for notebook jobs; going on trying: %s",
+                getattr(error, "headline", repr(error)),
+            )
         return polling.retry_delay_seconds(self._failures)
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -373,7 +368,7 @@ class JobPoller:
         now = asyncio.get_running_loop().time()
         self._own_turn = max(self._own_turn, now + _weight(call) * self._seconds_per_call)
 
-    async def _rest(self, jobs: TrainingJobs, *, until: float) -> None:
+    async def _rest(self, jobs: ReopenedJobs, *, until: float) -> None:
         """Sleep; joiners are looked at meanwhile, after a short grace for others."""
         loop = asyncio.get_running_loop()
         while (seconds := until - loop.time()) > 0:
@@ -394,9 +389,22 @@ async def _nobody(_: Any) -> None:
 class _Sweep:
     """What one look has come to: its calls, and the service's time at its first page."""
 
-    joiners: Callable[[TrainingJobs], Awaitable[None]] = _nobody
+    joiners: Callable[[ReopenedJobs], Awaitable[None]] = _nobody
     calls: int = 0
     started: datetime | None = None
+
+
+def _unknown(job_name: str, *, was_seen: bool) -> NotebookJobServiceError:
+    since = "any more: it has been deleted" if was_seen else f"(asked for {UNKNOWN_SECONDS:.0f} s)"
+    return NotebookJobServiceError(
+        f"SageMaker knows no training job '{job_name}' {since}",
+        code="ResourceNotFound",
+        is_retryable=True,
+        details={
+            "next": "look for the job in the SageMaker console, in the region and account of the task's connection; a retry looks for it again"
+        },
+        job_name=job_name,
+    )
 
 
 def _weight(call: looks.Call) -> float:

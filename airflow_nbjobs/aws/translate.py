@@ -16,53 +16,107 @@ from airflow_nbjobs.core.errors import (
     NotebookJobError,
     NotebookJobServiceError,
 )
+from airflow_nbjobs.core.quotas import parse_quota
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
-# Code sets: protocol look-ups of botocore.retries.standard, and the codes AWS documents as common errors.
+# Source: botocore.retries.standard (ThrottledRetryableChecker, TransientRetryableChecker), botocore.retries.special, botocore's _retry.json, and the codes that AWS
+# documents as common errors. Statuses stand for codes where an answer has no body.
 _THROTTLES = frozenset(
     {
-        "ThrottlingException",
         "Throttling",
+        "ThrottlingException",
         "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
         "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
         "RequestLimitExceeded",
-        "SlowDown",
+        "BandwidthLimitExceeded",
         "LimitExceededException",
+        "SlowDown",
+        "PriorRequestNotComplete",
+        "EC2ThrottledException",
+        "429",
+        "509",
     }
 )
-_DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
-_NOT_AUTHORIZED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
-_CREDENTIALS = frozenset(
+_TROUBLES = frozenset(
     {
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "ExpiredToken",
-        "ExpiredTokenException",
-    }
-)
-_INTERNAL = frozenset(
-    {
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "IDPCommunicationError",
+        "BadDigest",
+        "IncompleteBody",
+        "NoSuchUpload",
+        "OperationAborted",
+        "ReplicatedWriteConflictException",
         "InternalFailure",
         "InternalServerError",
+        "InternalServerException",
         "InternalError",
+        "KMSInternalException",
         "ServiceUnavailable",
-        "RequestTimeout",
+        "ServiceUnavailableException",
+        "408",
         "500",
         "502",
         "503",
         "504",
     }
 )
+_THROTTLING_STATUSES = (429, 509)
+_DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+_NOT_AUTHORIZED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
+# This machine's clock, or the service's: no other credentials would help.
+_SKEWS = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired"})
+_SKEW = re.compile(r"signature (has )?expired|not yet (current|valid)|request time .* too skewed", re.IGNORECASE)
+# A key that was rotated or has expired since the connection was read.
+_REFUSED_CREDENTIALS = frozenset(
+    {
+        "UnrecognizedClientException",
+        "UnrecognizedClient",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "TokenRefreshRequired",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "AuthFailure",
+        "InvalidIdentityToken",
+        "InvalidIdentityTokenException",
+        # What botocore raises where somebody has to sign in anew, or nothing at all was found.
+        "NoCredentialsError",
+        "NoAuthTokenError",
+        "SSOError",
+        "SSOTokenLoadError",
+        "UnauthorizedSSOTokenError",
+        "LoginError",
+        "LoginRefreshRequired",
+        "LoginTokenLoadError",
+    }
+)
+_SECURITY_TOKEN = re.compile(r"security token included in the request (is|has) (expired|invalid)", re.IGNORECASE)
+# The source of credentials could not be asked now, or gave old ones ("RequestExpired" of EC2).
+_LATE_CREDENTIALS = frozenset(
+    {"CredentialRetrievalError", "MetadataRetrievalError", "TokenRetrievalError", "RequestExpired"}
+)
+_STILL_EXPIRED = "refreshed credentials are still expired"  # a RuntimeError of botocore's
+_MENDABLE = "the AWS connection is read again at each try, so that a rotated key is taken up; otherwise "
 
 
 class ZeroQuotaError(NotebookJobConfigError):
-    """The account's quota for one instance type is zero: with another type the same job may run."""
+    """The account's quota for one instance type never allows the job, most often since it is zero: with another type the same job may run."""
 
 
 def is_throttled(error: NotebookJobError) -> bool:
@@ -73,6 +127,18 @@ def is_throttled(error: NotebookJobError) -> bool:
 def is_denied(error: NotebookJobError) -> bool:
     """Say whether the identity lacks the permission."""
     return isinstance(error, NotebookJobServiceError) and error.code in _DENIALS
+
+
+def has_refused_credentials(error: NotebookJobError) -> bool:
+    """Say whether AWS does not accept the credentials, or there are none now: a connection that is read anew may have others."""
+    return isinstance(error, NotebookJobServiceError) and error.code in _REFUSED_CREDENTIALS
+
+
+def needs_reopening(error: NotebookJobError) -> bool:
+    """Say whether the call may succeed at once with a connection that is read anew."""
+    return has_refused_credentials(error) or (
+        isinstance(error, NotebookJobServiceError) and error.code in _LATE_CREDENTIALS
+    )
 
 
 def error_code(error: ClientError) -> str:
@@ -90,61 +156,106 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
 
     :param permission: the IAM action that the call needs, ``"s3:PutObject"``; it also names the call in the text.
     :param on: what the call was about: a URI or a job's name.
-    :raises NotebookJobConfigError: the service says that the request is wrong, or there are no credentials or no region.
+    :raises NotebookJobConfigError: the service says that the request is wrong, or no region, a half of a key or a profile that is not there is configured.
     :raises NotebookJobCapacityError: a quota above zero is in use.
-    :raises NotebookJobServiceError: everything else; ``is_retryable`` says whether later may be better.
+    :raises NotebookJobServiceError: everything else; ``is_retryable`` says whether later may be better. Refused or missing credentials may be: a key is rotated, an
+        instance's metadata service answers late.
     """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _from_client_error(error, permission, on, job_name) from error
+    except BotoCoreError as error:
+        raise _from_botocore_error(error, permission, on, job_name) from error
+    except RuntimeError as error:
+        if isinstance(error, NotebookJobError) or _STILL_EXPIRED not in str(error):
+            raise
+        raise _no_credentials("CredentialRetrievalError", error, permission, on, job_name) from error
+
+
+NO_REGION = "set region_name on the task, region_name in the AWS connection's extra, or AWS_DEFAULT_REGION"
+NO_CREDENTIALS = "give the AWS connection a key or a role, or let this machine have one (instance profile, environment, shared credentials file)"
+
+
+def _from_botocore_error(error: BotoCoreError, permission: str, on: str, job_name: str | None) -> NotebookJobError:
     from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
+        ChecksumError,
         ConnectionError,  # noqa: A004 - botocore's own, the parent of "could not connect"
+        FlexibleChecksumError,
         HTTPClientError,
         IncompleteReadError,
-        NoCredentialsError,
         NoRegionError,
         ParamValidationError,
         PartialCredentialsError,
         ProfileNotFound,
     )
 
-    try:
-        yield
-    except ClientError as error:
-        raise _from_client_error(error, permission, on, job_name) from error
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        raise NotebookJobConfigError(
-            f"no AWS credentials for {permission} on '{on}': {error}", details=_CREDENTIALS_DETAILS
-        ) from error
-    except NoRegionError as error:
-        raise NotebookJobConfigError(
-            f"no AWS region for {permission} on '{on}'", details={"next": NO_REGION}
-        ) from error
-    except ParamValidationError as error:
-        raise NotebookJobConfigError(f"the request for {permission} on '{on}' is malformed: {error}") from error
-    except (ConnectionError, HTTPClientError, IncompleteReadError) as error:  # refused, timed out, TLS, closed half-way
-        raise NotebookJobServiceError(
-            f"{permission} on '{on}' got no answer: {error}",
-            code=type(error).__name__,
-            is_retryable=True,
-            details={
-                "next": "check that the endpoint can be reached from this machine (network, VPC endpoint, endpoint_url of the connection)"
-            },
-            job_name=job_name,
-        ) from error
-    except BotoCoreError as error:
-        raise NotebookJobServiceError(
-            f"{permission} on '{on}' failed: {error}", code=type(error).__name__, job_name=job_name
-        ) from error
+    code = type(error).__name__
+    if code in _REFUSED_CREDENTIALS or code in _LATE_CREDENTIALS:
+        return _no_credentials(code, error, permission, on, job_name)
+    match error:
+        case PartialCredentialsError() | ProfileNotFound():
+            return NotebookJobConfigError(
+                f"no AWS credentials for {permission} on '{on}': {error}", details={"next": NO_CREDENTIALS}
+            )
+        case NoRegionError():
+            return NotebookJobConfigError(f"no AWS region for {permission} on '{on}'", details={"next": NO_REGION})
+        case ParamValidationError():
+            return NotebookJobConfigError(f"the request for {permission} on '{on}' is malformed: {error}")
+        # Refused, timed out, TLS, closed half-way, damaged on the way.
+        case ConnectionError() | HTTPClientError() | IncompleteReadError() | ChecksumError() | FlexibleChecksumError():
+            return NotebookJobServiceError(
+                f"{permission} on '{on}' got no answer: {error}",
+                code=code,
+                is_retryable=True,
+                details={
+                    "next": "check that the endpoint can be reached from this machine (network, VPC endpoint, endpoint_url of the connection)"
+                },
+                job_name=job_name,
+            )
+    return NotebookJobServiceError(f"{permission} on '{on}' failed: {error}", code=code, job_name=job_name)
 
 
-NO_REGION = "set region_name on the task, region_name in the AWS connection's extra, or AWS_DEFAULT_REGION"
-NO_CREDENTIALS = "give the AWS connection a key or a role, or let this machine have one (instance profile, environment, shared credentials file)"
-_CREDENTIALS_DETAILS = {"next": NO_CREDENTIALS}
+def _no_credentials(
+    code: str, error: Exception, permission: str, on: str, job_name: str | None
+) -> NotebookJobServiceError:
+    return NotebookJobServiceError(
+        f"no AWS credentials for {permission} on '{on}': {error}",
+        code=code,
+        is_retryable=True,
+        details={"next": _MENDABLE + NO_CREDENTIALS},
+        job_name=job_name,
+    )
 
 
 def _from_client_error(error: ClientError, permission: str, on: str, job_name: str | None) -> NotebookJobError:
     code, message = error_code(error), error_message(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    kind = code.rpartition(".")[2]  # S3 says "KMS.ThrottlingException"
+    if kind in _SKEWS or (kind in _REFUSED_CREDENTIALS and _SKEW.search(message)):
+        return NotebookJobServiceError(
+            f"AWS takes the time of {permission} on '{on}' for wrong ({code}): {message}",
+            code=kind if kind in _SKEWS else "RequestTimeTooSkewed",
+            is_retryable=True,
+            details={"next": "set the clock of this machine (NTP)"},
+            job_name=job_name,
+        )
+    if kind in _REFUSED_CREDENTIALS or _SECURITY_TOKEN.search(message):
+        return NotebookJobServiceError(
+            f"AWS does not accept the credentials ({code}) for {permission} on '{on}': {message}",
+            code=kind if kind in _REFUSED_CREDENTIALS else "ExpiredToken",
+            is_retryable=True,
+            details={"next": _MENDABLE + NO_CREDENTIALS},
+            job_name=job_name,
+        )
+    if status in _THROTTLING_STATUSES and kind not in _THROTTLES:
+        kind = str(status)
+    if kind in _THROTTLES or kind in _TROUBLES or status >= 500 or status == 408:
+        return NotebookJobServiceError(
+            f"{permission} on '{on}' failed: {code}: {message}", code=kind, is_retryable=True, job_name=job_name
+        )
     if code in _DENIALS:
         return NotebookJobServiceError(
             f"{code} on {permission} for '{on}': {message}",
@@ -152,17 +263,8 @@ def _from_client_error(error: ClientError, permission: str, on: str, job_name: s
             details={"next": f"the identity that Airflow uses needs {_missing_permission(message, permission, on)}"},
             job_name=job_name,
         )
-    if code in _CREDENTIALS:
-        return NotebookJobConfigError(
-            f"AWS does not accept the credentials ({code}) for {permission} on '{on}': {message}",
-            details=_CREDENTIALS_DETAILS,
-        )
     if code == "ResourceLimitExceeded":
         return _from_quota(message, job_name)
-    if code in _THROTTLES or code in _INTERNAL or status >= 500:
-        return NotebookJobServiceError(
-            f"{permission} on '{on}' failed: {code}: {message}", code=code, is_retryable=True, job_name=job_name
-        )
     if code == "ValidationException":
         return NotebookJobConfigError(f"SageMaker refused the request for '{on}': {message}", job_name=job_name)
     if code in ("NoSuchBucket", "404") and permission.startswith("s3:"):
@@ -184,15 +286,19 @@ def _missing_permission(message: str, permission: str, on: str) -> str:
 
 
 def _from_quota(message: str, job_name: str | None) -> NotebookJobError:
-    # "The account-level service limit 'ml.m5.2xlarge for training job usage' is 0 Instances, …": at zero, waiting cannot help.
-    if " is 0 Instances" in message:
-        return ZeroQuotaError(
-            f"the account's quota for this instance type is zero: {message}",
-            details={"next": "ask for the named quota in the Service Quotas console, or use another instance_type"},
+    quota = parse_quota(message)
+    if quota is None or not quota.never_fits:
+        what = "quota for this instance type" if quota is not None and quota.is_of_instance_type else "quota"
+        return NotebookJobCapacityError(
+            f"the account's {what} is in use: {message}",
+            details={"next": "retry when other jobs have ended, or raise the quota"},
             job_name=job_name,
         )
-    return NotebookJobCapacityError(
-        f"the account's quota for this instance type is in use: {message}",
-        details={"next": "retry when other jobs have ended, or raise the quota"},
+    kind = ZeroQuotaError if quota.is_of_instance_type else NotebookJobConfigError
+    return kind(
+        f"the account's quota '{quota.name}' never allows this job: {message}",
+        details={
+            "next": f"{quota.remedy}{', or ' if quota.remedy else ''}ask for more of the named quota in the Service Quotas console"
+        },
         job_name=job_name,
     )

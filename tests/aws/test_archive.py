@@ -20,6 +20,15 @@ def read(body, *wanted):
     return read_archive(io.BytesIO(body), wanted or (NB,))
 
 
+class Counting(io.BytesIO):
+    count = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
 def special(name, kind, target=""):
     info = tarfile.TarInfo(name)
     info.type = kind
@@ -122,6 +131,13 @@ def test_what_was_read_before_the_damage_is_kept():
     assert "damaged or cut off" in content.problems[0]
 
 
+def test_a_notebook_right_before_the_place_where_the_archive_is_cut_off_is_kept():
+    noise = random.Random(1).randbytes(9000)
+    body = archive({"job.ipynb": b"{}", "job.log": noise})
+    content = read(body[:3000], NB, Wanted("job.log", 100_000))
+    assert content.members == {"job.ipynb": b"{}"}
+
+
 def test_more_members_than_the_limit_are_not_read(monkeypatch):
     monkeypatch.setattr(archive_, "MOST_MEMBERS", 10)
     content = read(archive({f"f{n}": b"" for n in range(11)} | {"job.ipynb": b"{}"}))
@@ -144,24 +160,142 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
     assert "unpacks to more than 500 times its size" in content.problems[0]
 
 
+def test_a_bomb_is_stopped_long_before_its_end(monkeypatch):
+    monkeypatch.setattr(archive_, "_RATIO_COUNTS_FROM_BYTES", 1024**2)
+    stream = Counting(archive({"zeros": bytes(100_000_000), "job.ipynb": b"{}"}))
+    content = read_archive(stream, (NB,))
+    assert (content.members, len(content.problems)) == ({}, 1)
+    assert stream.count < 20_000 < len(stream.getvalue())
+
+
+def test_a_bomb_of_many_small_members_is_stopped_as_well(monkeypatch):
+    monkeypatch.setattr(archive_, "_RATIO_COUNTS_FROM_BYTES", 1024**2)
+    content = read(archive({f"f{n}": bytes(100_000) for n in range(40)} | {"job.ipynb": b"{}"}))
+    assert content.members == {}
+    assert "unpacks to more than 500 times its size" in content.problems[0]
+
+
 def test_a_header_that_claims_petabytes_costs_nothing():
     info = special("claimed", tarfile.REGTYPE)
     info.size = 2**50
+    stream = Counting(archive({"claimed": info}))
+    content = read_archive(stream, (NB,))
+    assert content.problems == (f"output.tar.gz unpacks to more than {2**36} bytes; the rest was not read",)
+
+
+def test_a_tiny_archive_that_declares_much_is_cut_off_and_no_bomb():
+    info = special("claimed", tarfile.REGTYPE)
+    info.size = 60 * 1024**3
     content = read(archive({"claimed": info}))
-    assert "unpacks to more than" in content.problems[0]
+    assert content.members == {}
+    assert "output.tar.gz is damaged or cut off after" in content.problems[0]
+
+
+def packed_by(write, level=1):
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=level) as packed:
+        write(packed)
+        packed.write(bytes(2 * tarfile.BLOCKSIZE))
+    return buffer.getvalue()
+
+
+def add_member(packed, name, chunk, times=1):
+    info = tarfile.TarInfo(name)
+    info.size = len(chunk) * times
+    packed.write(info.tobuf())
+    for _ in range(times):
+        packed.write(chunk)
+    packed.write(bytes(-info.size % tarfile.BLOCKSIZE))
+
+
+MODEL_CHUNK = random.Random(3).randbytes(1024**2)
+HONEST = {
+    "a model of 1.1 GiB": lambda packed: add_member(packed, "model.bin", MODEL_CHUNK, 1127),
+    "1.1 GiB of zeros": lambda packed: add_member(packed, "untrained.bin", bytes(1024**2), 1127),
+    "text of 1.1 GiB": lambda packed: add_member(packed, "big.csv", b"0,1,2,3\n" * 131_072, 1127),
+}
+
+
+@pytest.mark.parametrize(
+    "kind", [name if "model" in name else pytest.param(name, marks=pytest.mark.slow) for name in HONEST]
+)
+def test_a_notebook_behind_a_large_member_is_handed_over(kind):
+    """Its size is declared before a byte of it was read: held against what was read so far, it made a paid job fail for good."""
+
+    def write(packed):
+        HONEST[kind](packed)
+        add_member(packed, "job.ipynb", b"{}")
+
+    content = read(packed_by(write, level=0 if kind == "a model of 1.1 GiB" else 6))
+    assert (content.members, content.problems) == ({"job.ipynb": b"{}"}, ())
+
+
+def test_a_notebook_before_a_large_member_costs_nothing_of_that():
+    stream = Counting(
+        packed_by(lambda packed: (add_member(packed, "job.ipynb", b"{}"), add_member(packed, "m", MODEL_CHUNK, 40)))
+    )
+    assert read_archive(stream, (NB,)).members == {"job.ipynb": b"{}"}
+    assert stream.count < 300_000
+
+
+def test_the_notebook_is_kept_where_the_log_behind_it_is_not_reached(monkeypatch):
+    monkeypatch.setattr(archive_, "_RATIO_COUNTS_FROM_BYTES", 1024**2)
+    content = read(archive({"job.ipynb": b"{}", "zeros": bytes(50_000_000), "job.log": b"log"}), NB, LOG)
+    assert content.members == {"job.ipynb": b"{}"}
+    assert "unpacks to more than 500 times its size" in content.problems[0]
+
+
+def sparse(kind, name, size, data):
+    """A file of ``size`` bytes that holds ``data`` at its end and a hole before it, as GNU tar writes it."""
+    info = tarfile.TarInfo(name)
+    entry = f"{size - len(data):011o}\0{len(data):011o}\0".encode()
+    if kind == "old GNU":
+        info.type, info.size = tarfile.GNUTYPE_SPARSE, len(data)
+        header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+        header[386:410] = entry
+        header[483:495] = f"{size:011o}\0".encode()
+        header[148:156] = b" " * 8
+        header[148:156] = f"{sum(header):06o}\0 ".encode()
+        body = data
+    else:
+        table = f"1\n{size - len(data)}\n{len(data)}\n".encode()
+        body = table.ljust(512, b"\0") + data
+        info.size = len(body)
+        info.pax_headers = {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": name,
+            "GNU.sparse.realsize": str(size),
+        }
+        header = info.tobuf(tarfile.PAX_FORMAT)
+    return bytes(header) + body + bytes(-len(body) % tarfile.BLOCKSIZE)
+
+
+@pytest.mark.parametrize("size", [3 * 1024**3, 7 * 1024**3])
+@pytest.mark.parametrize("kind", ["old GNU", "PAX 1.0"])
+def test_the_holes_of_a_sparse_file_are_not_in_the_archive_and_count_nothing(kind, size, monkeypatch):
+    monkeypatch.setattr(archive_, "MOST_UNPACKED_BYTES", 1024**3)
+
+    def write(packed):
+        packed.write(sparse(kind, "disk.img", size, b"end"))
+        add_member(packed, "job.ipynb", b"{}")
+
+    content = read(packed_by(write))
+    assert (content.members, content.problems) == ({"job.ipynb": b"{}"}, ())
+
+
+def test_a_notebook_behind_a_hundred_thousand_files_is_handed_over():
+    """A data set that was unpacked beside the notebook."""
+
+    def write(packed):
+        packed.write(tarfile.TarInfo("x").tobuf() * 110_000)
+        add_member(packed, "job.ipynb", b"{}")
+
+    assert read(packed_by(write)).members == {"job.ipynb": b"{}"}
 
 
 def test_reading_stops_when_all_is_there():
     """The rest may be gigabytes of checkpoints."""
-
-    class Counting(io.BytesIO):
-        count = 0
-
-        def read(self, size=-1):
-            data = super().read(size)
-            self.count += len(data)
-            return data
-
     stream = Counting(archive({"job.ipynb": b"{}", "rest": random.Random(1).randbytes(3_000_000)}))
     assert read_archive(stream, (NB,)).members == {"job.ipynb": b"{}"}
     assert stream.count < 200_000

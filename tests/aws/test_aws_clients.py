@@ -5,11 +5,14 @@ SageMaker's own part runs against the embedded server, which is another process:
 """
 
 import io
+import re
 import time
 
 import boto3
 import pytest
 import urllib3.exceptions
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from fakes import FakeClients, archive
 from moto import mock_aws
@@ -94,6 +97,139 @@ def test_a_missing_bucket_is_a_configuration_error(session):
         AwsClients(session.client).objects.put("s3://none/a", b"", kms_key=None)
 
 
+# -- a large file, HEAD ----------------------------------------------------------------------------------------------
+
+
+class RefusingUploads:
+    """S3 that answers each PutObject, CreateMultipartUpload and UploadPart with one error, so many times."""
+
+    def __init__(self, client, code, status, *, times=1000, operation="UploadPart"):
+        self.times = times
+        self.asked = 0
+        client.meta.events.register(f"before-call.s3.{operation}", self._refuse)
+        self._answer = (
+            AWSResponse("https://x", status, {}, None),
+            {
+                "Error": {"Code": code, "Message": "the message"},
+                "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}},
+            },
+        )
+
+    def _refuse(self, **_):
+        self.asked += 1
+        return self._answer if self.asked <= self.times else None
+
+
+@pytest.fixture
+def large(tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(bytes(9 * 1024 * 1024))
+    return path
+
+
+@pytest.fixture
+def s3(session):
+    client = session.client("s3")
+    client.create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": REGION})
+    return client
+
+
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
+@pytest.mark.parametrize(
+    ("refusal", "outcome"),
+    [
+        (("AccessDenied", 403), (False, "the identity that Airflow uses needs s3:PutObject on 's3://bkt/large'")),
+        (("SlowDown", 503), (True, "s3:PutObject on 's3://bkt/large' failed: SlowDown")),
+        (("InternalError", 500), (True, "s3:PutObject on 's3://bkt/large' failed: InternalError")),
+        (("RequestTimeout", 400), (True, "s3:PutObject on 's3://bkt/large' failed: RequestTimeout")),
+        (("ExpiredToken", 400), (True, "does not accept the credentials (ExpiredToken) for s3:PutObject")),
+    ],
+)
+def test_what_s3_says_of_a_large_file_is_said_as_of_a_small_one(s3, large, refusal, outcome, operation):
+    """boto3's managed transfer wraps it in an error of its own, which came out raw and was not waited through."""
+    RefusingUploads(s3, *refusal, operation=operation)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        AwsClients(lambda _: s3).objects.put("s3://bkt/large", large, kms_key=None)
+    is_retryable, text = outcome
+    assert caught.value.is_retryable is is_retryable
+    assert text in str(caught.value)
+    assert isinstance(caught.value.__cause__, ClientError)
+
+
+def test_a_missing_bucket_is_a_configuration_error_for_a_large_file_too(session, large):
+    with pytest.raises(NotebookJobConfigError, match="the bucket of 's3://none/a' does not exist"):
+        AwsClients(session.client).objects.put("s3://none/a", large, kms_key=None)
+
+
+def test_a_large_file_goes_up_with_fresh_credentials_where_the_old_ones_are_refused(session, s3, large):
+    refusing = session.client("s3")
+    RefusingUploads(refusing, "ExpiredToken", 400)
+    made = iter([refusing, s3])
+    AwsClients(lambda _: next(made), lambda: None).objects.put("s3://bkt/large", large, kms_key=None)
+    assert s3.head_object(Bucket="bkt", Key="large")["ContentLength"] == 9 * 1024 * 1024
+
+
+@pytest.mark.parametrize("size", [10, 9 * 1024 * 1024])
+def test_a_file_that_is_gone_is_said_to_be_and_looked_for_again(s3, tmp_path, size):
+    path = tmp_path / "gone"
+    path.write_bytes(bytes(size))
+
+    class Vanishing(type(path)):
+        def stat(self, **_):
+            found = path.stat()
+            path.unlink()
+            return found
+
+    with pytest.raises(NotebookJobServiceError, match="the file that becomes s3://bkt/a could not be read") as caught:
+        AwsClients(lambda _: s3).objects.put("s3://bkt/a", Vanishing(path), kms_key=None)
+    assert (caught.value.code, caught.value.is_retryable) == ("FileNotFoundError", True)
+    assert str(path) in str(caught.value)
+
+
+def test_a_large_file_that_changes_while_it_is_uploaded_is_no_input(s3, large):
+    """Its parts would be of two versions."""
+
+    def change(**_):
+        with large.open("ab") as stream:
+            stream.write(b"more")
+
+    s3.meta.events.register("before-call.s3.CompleteMultipartUpload", change)
+    with pytest.raises(NotebookJobServiceError, match=r"large\.bin' has changed while it was uploaded") as caught:
+        AwsClients(lambda _: s3).objects.put("s3://bkt/large", large, kms_key=None)
+    assert caught.value.is_retryable
+
+
+@pytest.mark.parametrize(
+    ("head", "get", "outcome"),
+    [
+        (("400", 400), ("ExpiredToken", 400), "does not accept the credentials"),
+        (("403", 403), ("InvalidAccessKeyId", 403), "does not accept the credentials"),
+        (("403", 403), ("RequestTimeTooSkewed", 403), "takes the time"),
+        (("403", 403), ("AccessDenied", 403), "AccessDenied on s3:GetObject"),
+        (("403", 403), ("NoSuchKey", 404), None),
+        (("503", 503), None, "503"),
+    ],
+)
+@pytest.mark.parametrize("question", ["exists", "stat"])
+def test_what_head_cannot_say_get_does(s3, head, get, outcome, question):
+    """An answer to HEAD has no body: an expired token is "400 Bad Request", a rotated key "403 Forbidden"."""
+    RefusingUploads(s3, *head, operation="HeadObject")
+    if get is not None:
+        RefusingUploads(s3, *get, operation="GetObject")
+    objects = AwsClients(lambda _: s3).objects
+    if outcome is None:
+        assert not getattr(objects, question)("s3://bkt/a")
+        return
+    with pytest.raises(NotebookJobServiceError, match=re.escape(outcome)):
+        getattr(objects, question)("s3://bkt/a")
+
+
+def test_an_object_that_get_finds_is_there(s3):
+    s3.put_object(Bucket="bkt", Key="a", Body=b"four")
+    RefusingUploads(s3, "400", 400, operation="HeadObject")
+    assert AwsClients(lambda _: s3).objects.stat("s3://bkt/a").size_bytes == 4
+
+
 class _Cut(io.RawIOBase):
     """urllib3's response, whose connection is lost after some bytes."""
 
@@ -123,6 +259,9 @@ class _S3:
     [
         urllib3.exceptions.ReadTimeoutError(None, None, "Read timed out."),
         urllib3.exceptions.ProtocolError("Connection broken"),
+        urllib3.exceptions.SSLError("bad record mac"),
+        ConnectionResetError("reset by peer"),
+        TimeoutError("timed out"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -206,10 +206,13 @@ def test_long_logs_are_read_page_by_page_and_one_job_does_not_flood():
     assert other == ["b is heard"]
 
 
-def test_a_denial_is_said_once_in_each_log_and_nobody_asks_again():
+DENIED = NotebookJobServiceError("logs:FilterLogEvents is denied", code="AccessDeniedException")
+
+
+def test_a_denial_is_said_once_in_each_log_and_nobody_asks_again_for_a_quarter_of_an_hour():
     async def main():
         logs = Logs()
-        logs.errors = [NotebookJobServiceError("logs:FilterLogEvents is denied", code="AccessDeniedException")]
+        logs.errors = [DENIED]
         readers = Readers(logs)
         followed = [readers.follow("a"), readers.follow("b")]
         await asyncio.sleep(600)
@@ -220,6 +223,81 @@ def test_a_denial_is_said_once_in_each_log_and_nobody_asks_again():
     assert lines == {"a": said, "b": said}
     assert calls == 1
     assert problems == said * 2
+
+
+def test_a_denial_that_passes_loses_no_line():
+    async def main():
+        logs = Logs()
+        logs.errors = [DENIED] * 2
+        readers = Readers(logs)
+        followed = readers.follow("a")
+        logs.write("a/algo-1-7", MARK, "begins")
+        await asyncio.sleep(1700)
+        assert followed.problem is not None
+        await asyncio.sleep(300)
+        logs.write("a/algo-1-7", "goes on")
+        await asyncio.sleep(60)
+        return readers.lines["a"], followed.problem
+
+    lines, problem = loops.run(main())
+    assert lines == ["The container's log is not followed: logs:FilterLogEvents is denied", "begins", "goes on"]
+    assert problem is None
+
+
+def test_who_joins_while_the_access_is_denied_is_told_so():
+    async def main():
+        logs = Logs()
+        logs.errors = [DENIED]
+        readers = Readers(logs)
+        readers.follow("a")
+        await asyncio.sleep(60)
+        readers.follow("b")
+        await asyncio.sleep(60)
+        before = list(readers.lines["b"])
+        logs.write("b/algo-1-7", MARK, "begins")
+        await asyncio.sleep(900)
+        return before, readers.lines["b"]
+
+    before, after = loops.run(main())
+    assert before == ["The container's log is not followed: logs:FilterLogEvents is denied"]
+    assert after == [*before, "begins"]
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "CredentialRetrievalError"])
+def test_a_key_that_was_rotated_is_read_again_and_no_line_is_lost(code):
+    async def main():
+        logs, opened = Logs(), []
+        readers = Readers(logs)
+        open_logs = readers.follower._open_logs
+
+        async def opening():
+            opened.append(logs.now())
+            return await open_logs()
+
+        readers.follower._open_logs = opening
+        readers.follow("a")
+        logs.write("a/algo-1-7", MARK, "begins")
+        await asyncio.sleep(30)
+        logs.errors = [NotebookJobServiceError("refused", code=code, is_retryable=True)]
+        logs.write("a/algo-1-7", "goes on")
+        await asyncio.sleep(100)
+        return readers.lines["a"], len(opened)
+
+    assert loops.run(main()) == (["begins", "goes on"], 2)
+
+
+def test_a_crash_is_logged_and_the_next_cycle_reads_on(caplog):
+    async def main():
+        logs = Logs()
+        readers = Readers(logs)
+        readers.follow("a")
+        logs.write("a/algo-1-7", MARK, "begins")
+        logs.errors = [ZeroDivisionError("a bug"), OSError("Airflow does not answer")]
+        await asyncio.sleep(700)
+        return readers.lines["a"]
+
+    assert loops.run(main()) == ["begins"]
+    assert sum("could not be read" in record.message for record in caplog.records) == 2
 
 
 def test_a_throttle_makes_it_slower_and_loses_nothing():

@@ -1,6 +1,7 @@
 """One look-out for all waiting jobs; on a loop whose clock jumps, so that hours of waiting take no time and no luck."""
 
 import asyncio
+import copy
 import gc
 import itertools
 import math
@@ -54,6 +55,7 @@ class Port:
         self.refused = []
         self.opened = 0
         self.open_errors = []
+        self._opened_at = 0.0
 
     def add(self, *names, created=-60.0, ends=NEVER, status="Completed"):
         self.account.add(ScriptedJob(name, created, ends, status) for name in names)
@@ -463,8 +465,58 @@ def test_a_job_that_is_deleted_while_its_task_waits_is_an_error_that_says_so(job
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     outcomes = loops.run(main())
-    assert f"knows no training job '{names[7]}' any more" in str(outcomes.pop(7))
+    gone = outcomes.pop(7)
+    assert (type(gone), gone.code, gone.is_retryable) == (NotebookJobServiceError, "ResourceNotFound", True)
+    assert f"knows no training job '{names[7]}' any more: it has been deleted" in str(gone)
     assert {outcome.status for outcome in outcomes} == {"Completed"}
+
+
+@pytest.mark.parametrize("count", [1, 5, 150])
+def test_a_job_that_is_not_known_within_a_minute_of_its_creation_is_asked_for_again(jobs, count):
+    """Describe and List lag behind CreateTrainingJob; a job that runs would go on unread."""
+    names = [f"job-{number:03}" for number in range(count)]
+    ended = wait_for_all(jobs.add(*names, created=55.0, ends=90.0), *names)
+    assert {summary.status for summary, _ in ended} == {"Completed"}
+    assert max(at for _, at in ended) < 110
+
+
+def test_a_job_that_is_unknown_for_a_moment_and_known_again_is_waited_for(jobs):
+    jobs.add("a", "b", created=-60.0, ends=300.0)
+    describe = jobs.describe
+    jobs.describe = lambda name: None if name == "a" and 30 <= now() % 100 < 80 else describe(name)
+    ended = wait_for_all(jobs, "a", "b")
+    assert [summary.status for summary, _ in ended] == ["Completed"] * 2
+
+
+def test_a_job_that_nobody_knows_is_told_after_a_minute_with_what_to_do(jobs):
+    jobs.add("other", ends=400)
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        other = asyncio.create_task(poller.wait("other", waiter_delay_seconds=30))
+        with pytest.raises(NotebookJobServiceError) as caught:
+            await poller.wait("none", waiter_delay_seconds=30)
+        return caught.value, now(), (await other).status
+
+    error, at, status = loops.run(main())
+    assert 60 <= at < 75
+    assert (error.code, error.is_retryable, error.job_name) == ("ResourceNotFound", True, "none")
+    assert error.headline == "SageMaker knows no training job 'none' (asked for 60 s)"
+    assert "region and account of the task's connection" in error.details["next"]
+    assert status == "Completed"
+    assert 6 <= len(jobs.looks_at("none")) <= 20
+
+
+def test_who_waits_again_for_an_unknown_job_has_a_minute_again(jobs):
+    async def main():
+        poller = JobPoller(jobs.open)
+        for _ in range(2):
+            began = now()
+            with pytest.raises(NotebookJobServiceError):
+                await poller.wait("none", waiter_delay_seconds=30)
+            assert now() - began >= 60
+
+    loops.run(main())
 
 
 # -- leaving -----------------------------------------------------------------------------------------------------------
@@ -601,9 +653,7 @@ def test_a_crash_reaches_every_waiter(jobs, error, after):
     assert outcomes(jobs, *names) == [error] * 250
 
 
-@pytest.mark.parametrize(
-    "error", [DENIED, NotebookJobConfigError("no credentials"), ZeroDivisionError("a bug")], ids=str
-)
+@pytest.mark.parametrize("error", [NotebookJobConfigError("no credentials"), ZeroDivisionError("a bug")], ids=str)
 def test_an_error_of_describe_reaches_the_waiter(jobs, error):
     jobs.add("a").errors["describe"] = [error]
     assert outcomes(jobs, "a") == [error]
@@ -628,20 +678,181 @@ def test_after_a_crash_the_next_waiter_gets_a_fresh_start(jobs):
     assert jobs.opened == 2
 
 
-def test_a_job_that_the_service_does_not_know_fails_its_waiter_only(jobs):
-    jobs.add("a", ends=20)
-    gone, summary = outcomes(jobs, "none", "a")
-    assert isinstance(gone, NotebookJobConfigError)
-    assert "knows no training job 'none'" in str(gone)
-    assert summary.status == "Completed"
-
-
 def test_a_job_that_may_not_be_described_fails_its_waiter_only(jobs):
     """A policy may allow jobs by name or tag."""
-    jobs.add("a", "b", ends=20).errors["describe"] = [DENIED]
+    jobs.add("a", "b", ends=400)
+    describe = jobs.describe
+
+    def denying(name):
+        if name == "a":
+            jobs.refused.append((now(), name))
+            raise DENIED
+        return describe(name)
+
+    jobs.describe = denying
     denied, summary = outcomes(jobs, "a", "b")
     assert denied is DENIED
     assert summary.status == "Completed"
+    assert 300 <= max(jobs.refused)[0] < 330
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_denial_that_passes_is_never_told(jobs, count):
+    """A policy that was just changed takes minutes to reach everywhere."""
+    names = [f"job-{number}" for number in range(count)]
+    jobs.add(*names, ends=500)
+    describe = jobs.describe
+
+    def denying(name):
+        if 50 < now() < 330:
+            raise DENIED
+        return describe(name)
+
+    jobs.describe = denying
+    assert [summary.status for summary, _ in wait_for_all(jobs, *names)] == ["Completed"] * count
+
+
+# -- credentials -------------------------------------------------------------------------------------------------------
+
+
+def refused(code):
+    return NotebookJobServiceError(f"AWS does not accept the credentials ({code})", code=code, is_retryable=True)
+
+
+CREDENTIALS = [
+    "ExpiredToken",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "CredentialRetrievalError",
+    "MetadataRetrievalError",
+    "NoCredentialsError",
+    "RequestExpired",
+]
+
+
+class Rotated(Port):
+    """
+    An account whose key has been rotated, at ``at``: a port that was opened before is refused from then on.
+
+    :param until: fresh ports are refused as well until then.
+    """
+
+    def __init__(self, code, *, at=0.0, until=0.0):
+        super().__init__()
+        self.code, self.at, self.until = code, at, until
+        self.opened_at = []
+
+    async def open(self):
+        await super().open()
+        self.opened_at.append(now())
+        port = copy.copy(self)
+        port._opened_at = now()
+        return port
+
+    def _refuse(self, operation):
+        is_stale = self._opened_at < self.at and self.code != "RequestTimeTooSkewed"
+        if now() >= self.at and (is_stale or now() < self.until):
+            self.refused.append((now(), operation))
+            raise refused(self.code)
+
+
+@pytest.mark.parametrize("code", CREDENTIALS)
+def test_a_key_that_is_rotated_while_two_hundred_wait_is_told_to_none_of_them(code, caplog):
+    jobs = Rotated(code, at=50.0)
+    names = jobs.add_burst("job", 200, ends=120)
+    ended = wait_for_all(jobs, *names)
+    assert [summary.status for summary, _ in ended] == ["Completed"] * 200
+    assert max(at for _, at in ended) < 130
+    assert len(jobs.refused) == 1
+    assert len(jobs.opened_at) == 2
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("code", CREDENTIALS)
+@pytest.mark.parametrize("count", [1, 200])
+def test_fresh_connections_that_are_refused_for_some_minutes_are_told_to_nobody_either(code, count):
+    jobs = Rotated(code, at=50.0, until=300.0)
+    names = jobs.add_burst("job", count, ends=120)
+    ended = wait_for_all(jobs, *names)
+    assert [summary.status for summary, _ in ended] == ["Completed"] * count
+    assert max(at for _, at in ended) < 350
+    assert 5 < len(jobs.opened_at) < 20
+
+
+def test_a_connection_that_stays_refused_is_told_and_is_worth_a_retry():
+    jobs = Rotated("ExpiredToken", at=50.0, until=NEVER)
+    names = jobs.add_burst("job", 200, ends=120)
+    told = outcomes(jobs, *names)
+    assert {(type(error), error.code, error.is_retryable) for error in told} == {
+        (NotebookJobServiceError, "ExpiredToken", True)
+    }
+    assert 350 <= jobs.refused[-1][0] < 400
+
+
+@pytest.mark.parametrize("code", ["CredentialRetrievalError", "MetadataRetrievalError", "RequestTimeTooSkewed"])
+def test_a_source_of_credentials_or_a_clock_that_is_out_for_an_hour_is_never_told(code, caplog):
+    jobs = Rotated(code, at=50.0, until=3650.0)
+    (ended,) = wait_for_all(jobs.add("a", ends=120), "a")
+    assert ended[0].status == "Completed"
+    assert ended[1] < 3700
+    assert 3 <= sum("going on trying" in record.message for record in caplog.records) <= 8
+
+
+def test_a_credential_that_is_refused_once_an_hour_is_never_told():
+    """What counts is that nothing succeeds in between."""
+    jobs = Port()
+    jobs.add("a", ends=20_000)
+    describe = jobs.describe
+    turn = itertools.count(1)
+
+    def refusing(name):
+        if next(turn) % 60 == 0:
+            raise refused("ExpiredToken")
+        return describe(name)
+
+    jobs.describe = refusing
+    ((summary, _),) = wait_for_all(jobs, "a")
+    assert summary.status == "Completed"
+
+
+@pytest.mark.parametrize(
+    "error", [NotebookJobConfigError("there is no Airflow connection 'x'"), OSError("the API server is away")], ids=str
+)
+def test_a_connection_that_cannot_be_read_again_for_a_moment_is_told_to_nobody(jobs, error):
+    """A key may be rotated by deleting the connection and making it anew."""
+    jobs.add("a", ends=100)
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waiting = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
+        await asyncio.sleep(20)
+        jobs.errors["describe"] = [refused("ExpiredToken")] * 3
+        jobs.open_errors = [error] * 2
+        return await waiting
+
+    assert loops.run(main()).status == "Completed"
+
+
+def test_an_airflow_that_cannot_be_asked_for_the_connection_yet_is_asked_again(jobs):
+    """The API server is restarted together with the triggerer."""
+    jobs.add("a", ends=0).open_errors = [OSError("connection refused")] * 6
+    ((summary, at),) = wait_for_all(jobs, "a")
+    assert summary.status == "Completed"
+    assert at < 120
+
+
+def test_an_airflow_that_is_away_for_good_is_told(jobs):
+    jobs.add("a").open_errors = [OSError("connection refused")] * 1000
+    (error,) = outcomes(jobs, "a")
+    assert isinstance(error, OSError)
+
+
+def test_a_role_that_is_refused_when_the_connection_is_opened_is_tried_for_some_minutes(jobs):
+    jobs.add("a", ends=0).open_errors = [refused("NoCredentialsError")] * 8
+    assert [summary.status for summary, _ in wait_for_all(jobs, "a")] == ["Completed"]
+    jobs.open_errors = [refused("NoCredentialsError")] * 1000
+    (error,) = outcomes(jobs, "a")
+    assert (error.code, error.is_retryable) == ("NoCredentialsError", True)
 
 
 @pytest.mark.parametrize("after", [0, 100], ids=["from the beginning", "later"])

@@ -1,10 +1,21 @@
 """Botocore's exceptions in this package's words: what to do, and whether a retry can help."""
 
+import json
+import re
+from pathlib import Path
+
 import botocore.exceptions
 import pytest
 from botocore.exceptions import ClientError
+from botocore.retries import standard
 
-from airflow_nbjobs.aws.translate import is_throttled, translated
+from airflow_nbjobs.aws.translate import (
+    ZeroQuotaError,
+    has_refused_credentials,
+    is_throttled,
+    needs_reopening,
+    translated,
+)
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobConfigError,
@@ -60,17 +71,49 @@ def test_a_denied_read_mentions_that_s3_denies_what_is_not_there():
     assert "s3:ListBucket on its bucket" in remedy
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "Throttling", "SlowDown", "TooManyRequestsException"])
+@pytest.mark.parametrize(
+    "code", [*standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES, "KMS.ThrottlingException", "429"]
+)
 def test_throttling_is_worth_a_retry_and_known_as_such(code):
     error = translation(client_error(code))
     assert (type(error), error.is_retryable, error.job_name) == (NotebookJobServiceError, True, "job-1")
     assert is_throttled(error)
 
 
+@pytest.mark.parametrize("status", [429, 509])
+def test_a_code_of_next_year_with_a_status_of_throttling_is_throttling(status):
+    error = translation(client_error("TooFast", status=status))
+    assert error.is_retryable
+    assert is_throttled(error)
+    assert "TooFast" in str(error)
+
+
+def legacy_transients():
+    """Every code that botocore's older retry mode repeats, for whatever service."""
+    retries = json.loads((Path(botocore.__file__).parent / "data" / "_retry.json").read_text())
+    texts = json.dumps(retries)
+    codes = set(re.findall(r'"service_error_code": "([^"]+)"', texts))
+    assert len(codes) > 10
+    return sorted(codes)
+
+
+@pytest.mark.parametrize(
+    "code", [*standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES, *legacy_transients(), "IDPCommunicationError"]
+)
+def test_whatever_botocore_repeats_is_worth_a_retry(code):
+    error = translation(client_error(code))
+    assert (type(error), error.is_retryable) == (NotebookJobServiceError, True)
+    assert not has_refused_credentials(error)
+
+
 @pytest.mark.parametrize(
     "raised",
     [
         client_error("InternalFailure"),
+        client_error("RequestTimeout", "Your socket connection to the server was not read from or written to", 400),
+        client_error("408", status=408),
+        client_error("NoSuchUpload"),
+        botocore.exceptions.FlexibleChecksumError(error_msg="x"),
         client_error("ServiceUnavailable"),
         client_error("SomethingNew", status=503),
         botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"),
@@ -98,19 +141,81 @@ def test_an_endpoint_that_cannot_be_reached_says_what_to_check():
 @pytest.mark.parametrize(
     "raised",
     [
-        botocore.exceptions.NoCredentialsError(),
         botocore.exceptions.PartialCredentialsError(provider="env", cred_var="x"),
         botocore.exceptions.ProfileNotFound(profile="x"),
-        client_error("ExpiredToken"),
-        client_error("UnrecognizedClientException"),
-        client_error("InvalidAccessKeyId"),
     ],
     ids=lambda error: str(error)[:40],
 )
-def test_missing_or_wrong_credentials_are_a_configuration_error_that_says_where_to_give_them(raised):
+def test_half_a_key_or_a_missing_profile_is_a_configuration_error_that_says_where_to_give_it(raised):
     error = translation(raised)
     assert type(error) is NotebookJobConfigError
     assert "give the AWS connection a key or a role" in error.details["next"]
+
+
+REFUSED = [
+    client_error("ExpiredToken"),
+    client_error("ExpiredTokenException", "The security token included in the request is expired"),
+    client_error("UnrecognizedClientException", "The security token included in the request is invalid."),
+    client_error("AccessDeniedException", "The security token included in the request is expired"),
+    client_error("InvalidClientTokenId"),
+    client_error("InvalidAccessKeyId"),
+    client_error("InvalidToken"),
+    client_error("TokenRefreshRequired"),
+    client_error("SignatureDoesNotMatch", "The request signature we calculated does not match", 403),
+    client_error("InvalidSignatureException", "The request signature we calculated does not match"),
+    client_error("InvalidIdentityToken"),
+    botocore.exceptions.NoCredentialsError(),
+    botocore.exceptions.UnauthorizedSSOTokenError(),
+    botocore.exceptions.SSOTokenLoadError(error_msg="x"),
+]
+LATE = [
+    botocore.exceptions.CredentialRetrievalError(provider="iam-role", error_msg="x"),
+    botocore.exceptions.MetadataRetrievalError(error_msg="timed out"),
+    botocore.exceptions.TokenRetrievalError(provider="sso", error_msg="x"),
+    RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+]
+
+
+@pytest.mark.parametrize("raised", REFUSED, ids=lambda error: str(error)[:60])
+def test_refused_credentials_are_worth_a_retry_with_a_connection_that_is_read_anew(raised):
+    """A key may have been rotated; a configuration error would skip the user's retries, and fail every waiter of the connection."""
+    error = translation(raised)
+    assert (type(error), error.is_retryable, error.job_name) == (NotebookJobServiceError, True, "job-1")
+    assert has_refused_credentials(error)
+    assert needs_reopening(error)
+    assert "sagemaker:CreateTrainingJob on 'job-1'" in str(error)
+    assert "give the AWS connection a key or a role" in error.details["next"]
+
+
+@pytest.mark.parametrize("raised", LATE, ids=lambda error: str(error)[:60])
+def test_credentials_that_cannot_be_had_now_are_worth_a_retry(raised):
+    error = translation(raised)
+    assert (type(error), error.is_retryable) == (NotebookJobServiceError, True)
+    assert needs_reopening(error)
+    assert not has_refused_credentials(error)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        client_error("RequestTimeTooSkewed", status=403),
+        client_error("RequestExpired"),
+        client_error("RequestInTheFuture"),
+        client_error("SignatureDoesNotMatch", "Signature expired: 20261122T030000Z is now earlier than 2026…", 403),
+        client_error("InvalidSignatureException", "Signature not yet current: 20261122T030000Z is still later than …"),
+    ],
+    ids=lambda error: str(error)[:60],
+)
+def test_a_skewed_clock_passes_and_no_other_key_would_help(raised):
+    error = translation(raised)
+    assert (type(error), error.is_retryable) == (NotebookJobServiceError, True)
+    assert not has_refused_credentials(error)
+    assert error.details["next"] == "set the clock of this machine (NTP)"
+
+
+def test_another_runtime_error_is_no_matter_of_credentials():
+    with pytest.raises(RuntimeError, match="something else"), translated("s3:GetObject", on="x"):
+        raise RuntimeError("something else")
 
 
 def test_a_missing_region_says_where_to_set_it():
@@ -132,21 +237,109 @@ def test_a_malformed_request_is_a_configuration_error():
 
 QUOTA = (
     "The account-level service limit 'ml.m5.2xlarge for training job usage' is {} Instances, with current utilization of {} "
-    "Instances and a request delta of 1 Instances."
+    "Instances and a request delta of {} Instances. Please use AWS Service Quotas to request an increase for this quota."
 )
 
 
-def test_a_quota_of_zero_is_the_users_to_raise():
-    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(0, 0)))
-    assert isinstance(error, NotebookJobConfigError)
-    assert "ml.m5.2xlarge for training job usage" in str(error)
-    assert "Service Quotas" in error.details["next"]
+@pytest.mark.parametrize(("limit", "used", "asked"), [(0, 0, 1), (1, 0, 2), (2, 0, 4), ("1.0", "0.0", "2.0")])
+def test_a_quota_of_an_instance_type_that_never_fits_leaves_the_next_type(limit, used, asked):
+    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(limit, used, asked)))
+    assert type(error) is ZeroQuotaError
+    assert "quota 'ml.m5.2xlarge for training job usage' never allows this job" in error.headline
+    assert f"is {limit} Instances" in error.headline
+    assert error.details["next"].startswith("use another instance_type, or ask for more of the named quota")
 
 
-@pytest.mark.parametrize("limit", [1, 10, 20])
-def test_a_quota_in_use_is_worth_a_retry(limit):
-    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(limit, limit)))
+@pytest.mark.parametrize(
+    ("limit", "used", "asked"), [(1, 1, 1), (10, 10, 1), (20, 20, 1), (2, 3, 1), (4, 3, 2), (2, 1, 2)]
+)
+def test_a_quota_in_use_is_worth_a_retry(limit, used, asked):
+    error = translation(client_error("ResourceLimitExceeded", QUOTA.format(limit, used, asked)))
     assert type(error) is NotebookJobCapacityError
+
+
+@pytest.mark.parametrize(
+    ("message", "name", "remedy"),
+    [
+        (
+            (
+                "The account-level service limit 'Longest run time for a training job' is 432000 Seconds, with current utilization of 0 Seconds and a request "
+                "delta of 604800 Seconds."
+            ),
+            "Longest run time for a training job",
+            "lower max_runtime_in_seconds",
+        ),
+        (
+            "The account-level service limit 'Longest run time for a training job' is 5 Days, with a request delta of 604,800 Seconds.",
+            "Longest run time for a training job",
+            "lower max_runtime_in_seconds",
+        ),
+        (
+            (
+                "The account-level service limit 'Size of EBS volume for a training job instance' is 1,024 GB, with current utilization of 0 GB and a request delta "
+                "of 16384 GB."
+            ),
+            "Size of EBS volume for a training job instance",
+            "lower volume_size",
+        ),
+        (
+            "The account-level service limit 'Size of EBS volume for a training job instance' is 1 TiB, with a request delta of 2048.5 GiB",
+            "Size of EBS volume for a training job instance",
+            "lower volume_size",
+        ),
+        (
+            "The account-level service limit 'Total EBS volume size across all training jobs' is 0 GiB",
+            "Total EBS volume size across all training jobs",
+            "lower volume_size",
+        ),
+        (
+            (
+                "The account-level service limit 'Number of instances across all training jobs' is 4 Instances, with current utilization of 0 Instances and a "
+                "request delta of 11 Instances."
+            ),
+            "Number of instances across all training jobs",
+            "ask for fewer instances",
+        ),
+        (
+            "The account-level service limit 'Number of training jobs per account' is 0, with current utilization of 0",
+            "Number of training jobs per account",
+            "",
+        ),
+    ],
+)
+def test_a_quota_that_never_fits_is_named_with_what_to_change(message, name, remedy):
+    """The task would wait for six hours, and be refused as at first."""
+    error = translation(client_error("ResourceLimitExceeded", message))
+    assert type(error) is NotebookJobConfigError
+    assert f"quota '{name}' never allows this job" in error.headline
+    assert message in error.headline
+    either = f"{remedy}, or " if remedy else ""
+    assert error.details["next"] == f"{either}ask for more of the named quota in the Service Quotas console"
+
+
+def test_an_older_wording_of_a_quota_of_zero_is_known():
+    message = "The account-level service limit for training-job/ml.p2.xlarge is 0 Instances, with current utilization of 0 Instances and a request delta of 2 Instances."
+    error = translation(client_error("ResourceLimitExceeded", message))
+    assert type(error) is ZeroQuotaError
+    assert "quota 'training-job/ml.p2.xlarge'" in error.headline
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "You have reached the limit",
+        "A resource can have at most 50 tags; these would make 60.",
+        "The account-level service limit 'ml.m5.xlarge for training job usage' is 4 Instances. Current utilization is 4 Instances.",
+        (
+            "The account-level service limit 'Total EBS volume size across all training jobs' is 1000 GiB, with current utilization of 900 GiB and a request delta of 200 "
+            "GiB."
+        ),
+        "The account-level service limit 'ml.m5.large for training job usage' is many Instances",
+        "",
+    ],
+)
+def test_a_quota_that_others_use_or_of_unknown_wording_is_worth_a_retry(message):
+    assert type(translation(client_error("ResourceLimitExceeded", message))) is NotebookJobCapacityError
 
 
 def test_a_missing_bucket_is_a_configuration_error():

@@ -11,6 +11,7 @@ import uuid
 
 import pytest
 
+from airflow_nbjobs.aws import poller, reopening
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.testing import local_sagemaker
 from airflow_nbjobs.triggers import NotebookJobTrigger
@@ -123,7 +124,8 @@ def test_without_the_permission_to_list_the_jobs_are_described(sagemaker, names,
     assert "needs sagemaker:ListTrainingJobs on '*'" in said
 
 
-def test_a_denied_description_of_one_job_is_that_tasks_error(sagemaker, names):
+def test_a_denied_description_of_one_job_is_that_tasks_error(sagemaker, names, monkeypatch):
+    monkeypatch.setattr(poller, "DENIED_SECONDS", 1.0)
     sagemaker.faults.deny("*TrainingJobs")
     sagemaker.faults.deny("DescribeTrainingJob", resource=names[0])
 
@@ -164,6 +166,7 @@ def test_a_refused_call_is_sent_once(sagemaker, names):
 
 
 def test_missing_credentials_reach_every_task(sagemaker, names, monkeypatch):
+    monkeypatch.setattr(reopening, "REFUSED_SECONDS", 0.0)
     extra = {"endpoint_url": sagemaker.facts.endpoint_url, "region_name": sagemaker.facts.region}
     for name in list(os.environ):
         if name.startswith("AWS_") and "KEY" in name:
