@@ -31,6 +31,7 @@ from airflow_nbjobs.core.parameters import (
     check_parameters,
     hyperparameter_strings,
 )
+from airflow_nbjobs.core.source import reading_cells_once
 from airflow_nbjobs.core.spec import NotebookJobSpec, given_arguments, parse_spec
 from airflow_nbjobs.core.unattended import name_problem, unattended
 
@@ -128,6 +129,7 @@ class PreparedJob:
         )
 
 
+@reading_cells_once()
 def prepare_job(
     arguments: Mapping[str, Any], *, run: Run, where: Surroundings, problems: Sequence[str] = ()
 ) -> PreparedJob:

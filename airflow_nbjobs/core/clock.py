@@ -10,7 +10,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.source import code_cells, parse_python, source_of, split_cell
+from airflow_nbjobs.core.source import code_cells, parse_anew, parse_python, source_of, split_cell, walk
 from airflow_nbjobs.core.stopwatch import Flow
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def clock_reads(nb: NotebookNode, *, imported_by: Iterable[NotebookNode] = ()) -
 
     :param imported_by: further notebooks whose code counts, since they run in the same namespace (``%run``).
     """
-    cells = list(_parsed_cells(nb))
-    others = [tree for other in imported_by if other is not nb for _, tree in _parsed_cells(other)]
+    seen: set[int] = set()
+    cells = list(_parsed_cells(nb, seen))
+    others = [tree for other in imported_by if other is not nb for _, tree in _parsed_cells(other, seen)]
     trees = [*others, *(tree for _, tree in cells)]
     names: dict[str, str] = {}
     for tree in trees:
@@ -85,16 +86,21 @@ class _Call:
     is_number: bool
 
 
-def _parsed_cells(nb: NotebookNode) -> Iterator[tuple[int, ast.Module]]:
+def _parsed_cells(nb: NotebookNode, seen: set[int]) -> Iterator[tuple[int, ast.Module]]:
+    """The cells with a tree for each: of two cells with the same text, the flow must tell which node is whose."""
     for position, cell in code_cells(nb):
-        tree = parse_python(split_cell(source_of(cell)).python)
+        python = split_cell(source_of(cell)).python
+        tree = parse_python(python)
+        if id(tree) in seen:
+            tree = parse_anew(python)
         if tree is not None:
+            seen.add(id(tree))
             yield position, tree
 
 
 def _imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """Names as the notebook has them, with what they stand for: ``pd`` -> ``pandas``."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         match node:
             case ast.Import(names=aliases):
                 for alias in aliases:
@@ -106,7 +112,7 @@ def _imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _calls(tree: ast.Module, names: Mapping[str, str]) -> Iterator[_Call]:
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [node for node in walk(tree) if isinstance(node, ast.Call)]
     for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
         called = _dotted(node.func)
         head, _, rest = called.partition(".")

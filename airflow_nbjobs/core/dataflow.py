@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.notebook import mark_of, tagged_index
-from airflow_nbjobs.core.source import code_cells, parse_python, source_of, split_cell
+from airflow_nbjobs.core.source import code_cells, parse_python, source_of, split_cell, walk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -278,7 +278,7 @@ class _Steps:
                 yield step([subject])
                 for case in cases:
                     captured = [
-                        n.name for n in ast.walk(case.pattern) if isinstance(n, ast.MatchAs | ast.MatchStar) and n.name
+                        n.name for n in walk(case.pattern) if isinstance(n, ast.MatchAs | ast.MatchStar) and n.name
                     ]
                     yield replace(step([subject, case.guard], captured), is_certain=False)
                     yield from self._block(case.body, control, is_certain=False)
@@ -314,7 +314,7 @@ class _Steps:
 
     def _tested(self, test: ast.expr) -> frozenset[str]:
         """Names that a test reads; ``"x" in globals()`` reads x."""
-        texts = {one.value for one in ast.walk(test) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+        texts = {one.value for one in walk(test) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
         return self._reads(test) | texts
 
     def _free_names(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> frozenset[str]:
@@ -329,10 +329,10 @@ class _Steps:
         ]
         own = {argument.arg for argument in arguments if argument is not None}
         for inner in function.body:
-            for one in ast.walk(inner):
+            for one in walk(inner):
                 if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
                     own.add(one.id)
-        shared = {name for one in ast.walk(function) if isinstance(one, ast.Global) for name in one.names}
+        shared = {name for one in walk(function) if isinstance(one, ast.Global) for name in one.names}
         return frozenset().union(*(self._reads(inner) for inner in function.body)) - (own - shared)
 
 
@@ -350,7 +350,7 @@ def _eager(node: ast.AST) -> Iterator[ast.AST]:
                 pending += [(part, local) for part in parts if part]
                 continue
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                bound = {n.id for part in one.generators for n in ast.walk(part.target) if isinstance(n, ast.Name)}
+                bound = {n.id for part in one.generators for n in walk(part.target) if isinstance(n, ast.Name)}
                 # The first iterable is evaluated outside.
                 pending.append((one.generators[0].iter, local))
                 local |= bound
@@ -363,11 +363,11 @@ def _eager(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _calls(node: ast.AST) -> set[str]:
-    return {one.func.id for one in ast.walk(node) if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
+    return {one.func.id for one in walk(node) if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
 
 
 def _walrus(node: ast.AST) -> Iterator[str]:
-    for one in ast.walk(node):
+    for one in walk(node):
         if isinstance(one, ast.NamedExpr) and isinstance(one.target, ast.Name):
             yield one.target.id
 
@@ -380,7 +380,7 @@ def _bound(targets: Iterable[ast.expr]) -> tuple[list[str]]:
     names = [
         one.id
         for target in targets
-        for one in ast.walk(target)
+        for one in walk(target)
         if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
     ]
     return (names,)

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.source import HARMLESS_LINE_MAGICS, parse_python
+from airflow_nbjobs.core.source import HARMLESS_LINE_MAGICS, parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +181,7 @@ def _is_harmless(command: str) -> bool:
 
 
 def _effects_of_python(tree: ast.Module) -> Iterator[FileEffect]:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         as_magic = _as_magic(node)
         if as_magic is not None:
             effect = _effect_of_magic(as_magic, getattr(node, "lineno", 1))
@@ -235,7 +235,7 @@ def _may_write(call: ast.Call, *, mode: int) -> bool:
 
 def _effect_of_call(name: str, call: ast.Call) -> FileEffect:
     shown = _shown(ast.unparse(call))
-    texts = [node.value for node in ast.walk(call) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    texts = [node.value for node in walk(call) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     if _ALWAYS.fullmatch(name) or name in {"run", "call"}:
         enters = (
             texts[0]

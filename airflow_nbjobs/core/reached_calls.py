@@ -10,7 +10,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.source import assigns_dynamically, bound_names
+from airflow_nbjobs.core.source import assigns_dynamically, bound_names, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,7 +107,7 @@ class ReachedCalls:
 
     def _learn(self, tree: ast.Module, cell: int) -> None:
         imported: dict[str, str] = {}
-        for node in ast.walk(tree):
+        for node in walk(tree):
             match node:
                 case ast.Import(names=aliases):
                     imported |= {
@@ -261,20 +261,20 @@ def _may_exit(function: ast.AST) -> bool:
     """Say whether the function names a way out, by whatever name ``sys`` and ``os`` have."""
     names = {
         node.attr if isinstance(node, ast.Attribute) else node.id
-        for node in ast.walk(function)
+        for node in walk(function)
         if isinstance(node, (ast.Attribute, ast.Name))
     }
     return bool(names & {name.rpartition(".")[2] for name in _EXITS})
 
 
 def _is_generator(function: ast.FunctionDef) -> bool:
-    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(function))
+    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in walk(function))
 
 
 def _may_jump(statement: ast.stmt) -> bool:
     is_own_scope = isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
     jumps = (ast.Return, ast.Break, ast.Continue)
-    return not is_own_scope and any(isinstance(node, jumps) for node in ast.walk(statement))
+    return not is_own_scope and any(isinstance(node, jumps) for node in walk(statement))
 
 
 def _truth(test: ast.expr) -> bool | None:

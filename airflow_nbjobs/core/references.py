@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from airflow_nbjobs.core.source import CellSource, code_cells, parse_python, source_of, split_cell
+from airflow_nbjobs.core.source import CellSource, code_cells, parse_python, source_of, split_cell, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -205,7 +205,7 @@ class _Found:
         return beginning, True
 
     def _are_used(self, node: ast.AST) -> None:
-        for inner in ast.walk(node):
+        for inner in walk(node):
             if isinstance(inner, ast.Name):
                 self.unused.pop(inner.id, None)
 
@@ -244,9 +244,7 @@ class _Found:
             for inner in node.elts if isinstance(node, ast.List | ast.Tuple) else [node]:
                 self._are_used(inner)
                 # The text may lie deeper, in abspath() or str(); the first one is the folder.
-                texts = [
-                    text for part in ast.walk(inner) if isinstance(part, ast.expr) and (text := self._constant(part))
-                ]
+                texts = [text for part in walk(inner) if isinstance(part, ast.expr) and (text := self._constant(part))]
                 if texts:
                     self.use(texts[0], "read")
                     if for_imports and not texts[0].startswith(("/", "~")):
@@ -310,7 +308,7 @@ def _opens_for_writing(call: ast.Call, position: int) -> bool:
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         match node:
             case ast.Import(names=aliases):
                 yield from (alias.name for alias in aliases)

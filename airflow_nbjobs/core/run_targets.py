@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.file_effects import FileEffect, file_effects
-from airflow_nbjobs.core.source import CellSource, code_cells, parse_python, source_of, split_cell
+from airflow_nbjobs.core.source import CellSource, code_cells, parse_python, source_of, split_cell, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,7 +138,7 @@ def _conditional_lines(source: CellSource) -> frozenset[int]:
     tree = parse_python(source.python)
     if tree is None:
         return frozenset()
-    nodes = [node for node in ast.walk(tree) if isinstance(node, _CONDITIONAL)]
+    nodes = [node for node in walk(tree) if isinstance(node, _CONDITIONAL)]
     return frozenset(line for node in nodes for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
 
 
@@ -155,7 +155,7 @@ def _run_arguments(source: CellSource) -> Iterator[tuple[int, str]]:
                 (number, found[1]) for number, line in enumerate(lines, 1) if (found := _BARE_RUN.fullmatch(line))
             )
             continue
-        for node in ast.walk(tree):
+        for node in walk(tree):
             match node:
                 case ast.Call(
                     func=ast.Attribute(attr="run_line_magic" | "magic"),

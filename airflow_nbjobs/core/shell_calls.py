@@ -10,7 +10,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.source import code_cells, parse_python, source_of, split_cell
+from airflow_nbjobs.core.source import code_cells, parse_python, source_of, split_cell, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def _shell_texts(source: str) -> Iterator[str]:
         if found := _SHELL_LINE.match(magic):
             yield found[1]
     tree = parse_python(cell.python)
-    for node in ast.walk(tree) if tree is not None else ():
+    for node in walk(tree) if tree is not None else ():
         if not isinstance(node, ast.Call) or not node.args or _last_name(node.func) not in _RUNNING_FUNCTIONS:
             continue
         match node.args[0]:

@@ -11,7 +11,14 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.cell_syntax import CellSource, parse_python, split_cell
+from airflow_nbjobs.core.cell_syntax import (
+    CellSource,
+    parse_anew,
+    parse_python,
+    reading_cells_once,
+    split_cell,
+    walk,
+)
 
 __all__ = [
     "HARMLESS_LINE_MAGICS",
@@ -22,9 +29,12 @@ __all__ = [
     "bound_names",
     "code_cells",
     "names_in_order",
+    "parse_anew",
     "parse_python",
+    "reading_cells_once",
     "source_of",
     "split_cell",
+    "walk",
 ]
 
 if TYPE_CHECKING:
@@ -121,7 +131,7 @@ def bound_names(tree: ast.Module, *, with_definitions: bool = True) -> Iterator[
                 if with_definitions:
                     yield name
                 # "global x" makes a function's assignment one of the module, once somebody calls it.
-                yield from (n for inner in ast.walk(node) if isinstance(inner, ast.Global) for n in inner.names)
+                yield from (n for inner in walk(node) if isinstance(inner, ast.Global) for n in inner.names)
                 continue
             case ast.Lambda():
                 continue
@@ -131,7 +141,7 @@ def bound_names(tree: ast.Module, *, with_definitions: bool = True) -> Iterator[
                 continue
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 # The loop variables stay inside; a walrus does not.
-                for inner in ast.walk(node):
+                for inner in walk(node):
                     if isinstance(inner, ast.NamedExpr) and isinstance(inner.target, ast.Name):
                         yield inner.target.id
                 continue
@@ -170,7 +180,7 @@ def _cell_assigns_invisibly(cell: CellSource) -> bool:
 
 def assigns_dynamically(tree: ast.Module) -> bool:
     """Whether the code star-imports, or calls something that can assign by a name built at run time."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return True
         if isinstance(node, ast.Call):

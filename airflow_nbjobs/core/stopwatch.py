@@ -10,6 +10,8 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.source import walk
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -140,7 +142,7 @@ class Flow:
         self._tree_of: dict[ast.AST, int] = {}
         self._entries: list[tuple[str, ast.expr]] = []
         for number, tree in enumerate(trees):
-            for node in ast.walk(tree):
+            for node in walk(tree):
                 self._tree_of[node] = number
                 self._note(node)
         # A dict or a list holds what is put into it; a table's column is another thing.
@@ -335,7 +337,7 @@ class Flow:
         if not before or key in self._containers:
             return True
         last = max(before, key=self._end)
-        return last is value or any(self._is_clock(part) for part in ast.walk(last) if isinstance(part, ast.expr))
+        return last is value or any(self._is_clock(part) for part in walk(last) if isinstance(part, ast.expr))
 
     def _position(self, node: ast.expr) -> tuple[int, int, int]:
         return (self._tree_of[node], node.lineno, node.col_offset)

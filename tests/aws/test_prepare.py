@@ -1,8 +1,10 @@
 """From arguments to a job that can be submitted: real folders, every problem at once, and nothing written when there is one."""
 
+import ast
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -567,3 +569,33 @@ def test_the_state_that_widgets_saved_in_an_earlier_run_is_not_staged(prepare, t
     assert job.notebook_sha256 == hashlib.sha256(json.dumps(saved).encode()).hexdigest(), "of what the author wrote"
     (tmp_path / "nb.ipynb").write_text(json.dumps(plain))
     assert staged(prepare()) == json.dumps(plain).encode(), "the author's own bytes"
+
+
+# -- how long it takes -------------------------------------------------------------------------------------------------
+
+
+def test_each_cell_is_read_once_however_many_checks_look_at_it(prepare, tmp_path, monkeypatch):
+    """A cell of 150 kB was taken apart 19 times and parsed 16 times: a minute on a busy worker."""
+    parsed = Counter()
+    parse = ast.parse
+
+    def counting(source, *args, **kwargs):
+        parsed[source] += 1
+        return parse(source, *args, **kwargs)
+
+    monkeypatch.setattr("airflow_nbjobs.core.cell_syntax.ast.parse", counting)
+    (tmp_path / "nb.ipynb").write_bytes(
+        notebook(code("epochs = 1", "parameters"), "%matplotlib inline\nscore = epochs")
+    )
+    prepare(parameters={"epochs": 2}, outputs=["score"])
+    assert parsed["epochs = 1\n"] == 1
+    assert parsed["pass\nscore = epochs\n"] == 1
+
+
+def test_cells_of_the_same_text_keep_their_own_place_in_the_flow(prepare, tmp_path):
+    """The second stopwatch is not the first one: each time is taken from the reading before it."""
+    watch = "import time\nstart = time.time()\nrows = load()\nseconds = time.time() - start"
+    (tmp_path / "nb.ipynb").write_bytes(notebook(watch, "start = read_start()\nreport(start)", watch))
+    clocked = replace(RUN, variables={"NBJOBS_DATA_INTERVAL_START": "2026-01-01T00:00:00+00:00"})
+    where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=FakeClients())
+    assert prepare_job(ARGUMENTS, run=clocked, where=where).warnings == ()
