@@ -78,6 +78,10 @@ def short(value: object) -> str:
         text = repr(value)
     except ValueError:  # an int of more than 4,300 digits
         text = f"a {type(value).__name__} of thousands of digits"
+    return short_text(text)
+
+
+def short_text(text: str) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
@@ -117,12 +121,12 @@ class _Fitting:
         value, text, by = spelled.value, spelled.text, spelled.by
         if text is None:
             if kind.only(str) and type(value) in {int, float, bool, list, dict}:
-                said = f"{_at(path)}{by} gives {_name(value)}, {short(value)}, where the {self._said_by} is a text"
-                return Fitted(value, warnings=(f"{said}; it is passed as {_name(value)}",))
+                said = f"{_at(path)}{by} gives {kind_name(value)}, {short(value)}, where the {self._said_by} is a text"
+                return Fitted(value, warnings=(f"{said}; it is passed as {kind_name(value)}",))
             return self.fit(value, kind, path, levels)
         if str in kind.types and not (value is None and NoneType in kind.types):
             note = f"{_at(path)}the text {short(text)} is passed as a text, as its {self._said_by} says"
-            return Fitted(text, notes=(f"{note}; {by} has made {_name(value)} of it",))
+            return Fitted(text, notes=(f"{note}; {by} has made {kind_name(value)} of it",))
         if _wanted(kind):
             fitted = self._text(text, kind, path)
             if not fitted.problems:
@@ -136,7 +140,7 @@ class _Fitting:
                 (f"{_at(path)}the text {short(text)} is beyond what a float holds, so {by} has made {value} of it",),
             )
         if type(value) not in {str, int, float, bool, NoneType, list, dict}:
-            said = f"{_at(path)}{by} has made {_name(value)} of the text {short(text)}"
+            said = f"{_at(path)}{by} has made {kind_name(value)} of the text {short(text)}"
             return Fitted(
                 text, (f"{said}; annotate it in the 'parameters' cell as str to get the text, or give a list",)
             )
@@ -211,7 +215,7 @@ def _listed(choices: tuple[object, ...]) -> str:
     return ", ".join(map(repr, choices))
 
 
-def _name(value: object) -> str:
+def kind_name(value: object) -> str:
     return _NAMES.get(type(value), f"a {type(value).__name__}")
 
 

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.kinds import UNKNOWN, Kind, annotated_kind, kind_of, of
 from airflow_nbjobs.core.notebook import tagged_index, tags_of
-from airflow_nbjobs.core.source import assigns_dynamically, bound_names, parse_python, source_of, split_cell
+from airflow_nbjobs.core.objects import defined_classes, imported_names, is_used_as_object, makes_object
+from airflow_nbjobs.core.source import (
+    assigns_dynamically,
+    bound_names,
+    code_cells,
+    parse_python,
+    source_of,
+    split_cell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +43,8 @@ class Declaration:
     :param is_complete: False: names may be defined that cannot be seen.
     :param doubt: why, for a warning.
     :param has_cell: whether a code cell has the tag.
+    :param objects: names whose default is an object that no parameter can be and that later cells use as one, each with that default as it is written.
+    :param further: positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind.
     """
 
     kinds: Mapping[str, Kind] = field(default_factory=dict)
@@ -42,6 +52,8 @@ class Declaration:
     is_complete: bool = False
     doubt: str = ""
     has_cell: bool = False
+    objects: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_declaration(nb: NotebookNode) -> Declaration:
@@ -50,7 +62,7 @@ def read_declaration(nb: NotebookNode) -> Declaration:
     if index is None or nb.cells[index].get("cell_type") != "code":
         return Declaration(doubt=untagged(nb))
     cell = split_cell(source_of(nb.cells[index]))
-    tree = parse_python(cell.python)
+    tree = _with_type_comments(cell.python)
     if tree is None:
         return Declaration(doubt="the 'parameters' cell is not plain Python", has_cell=True)
     bindings = _Bindings()
@@ -58,14 +70,51 @@ def read_declaration(nb: NotebookNode) -> Declaration:
         bindings.read(tree.body, is_certain=True)
     except RecursionError:
         bindings = _Bindings()
-    is_complete = not assigns_dynamically(tree) and cell.cell_magic is None
+    # These run the cell's Python as it is.
+    is_plain = all(magic.split()[:1] in (["time"], ["prun"]) for magic in cell.cell_magics)
+    is_complete = not assigns_dynamically(tree) and is_plain
     return Declaration(
         kinds={name: bindings.kinds.get(name, UNKNOWN) for name in (*bound_names(tree), *bindings.kinds)},
         annotated=frozenset(bindings.annotated),
         is_complete=is_complete,
         doubt="" if is_complete else "the 'parameters' cell may assign names that cannot be seen",
         has_cell=True,
+        objects=_objects(nb, index, tree, bindings),
+        further=_further(nb, index),
     )
+
+
+def _with_type_comments(python: str) -> ast.Module | None:
+    """The tree with "# type: int" as papermill reads it too; without these comments where one of them is no type."""
+    tree = parse_python(python)
+    if tree is None or "type:" not in python:
+        return tree
+    try:
+        return ast.parse(python, type_comments=True)
+    except SyntaxError:
+        return tree
+
+
+def _objects(nb: NotebookNode, index: int, tree: ast.Module, bindings: _Bindings) -> dict[str, str]:
+    imports, classes = imported_names(nb), defined_classes(tree)
+    return {
+        name: ast.unparse(value)
+        for name, value in bindings.values.items()
+        if makes_object(value, imports, classes)
+        and is_used_as_object(name, (cell for _, cell in code_cells({"cells": nb.cells[index + 1 :]})))
+    }
+
+
+def _further(nb: NotebookNode, index: int) -> dict[str, int]:
+    """Names that further cells with the tag bind: papermill takes the first one alone."""
+    found: dict[str, int] = {}
+    for position, cell in code_cells(nb):
+        tree = (
+            parse_python(split_cell(source_of(cell)).python) if position > index + 1 and TAG in tags_of(cell) else None
+        )
+        for name in bound_names(tree) if tree is not None else ():
+            found.setdefault(name, position)
+    return found
 
 
 def untagged(nb: NotebookNode) -> str:
@@ -89,14 +138,22 @@ class _Bindings:
     def __init__(self) -> None:
         self.kinds: dict[str, Kind] = {}
         self.annotated: set[str] = set()
+        self.values: dict[str, ast.expr] = {}  # of names that one statement binds alone, for certain
 
     def read(self, statements: Iterable[ast.stmt], *, is_certain: bool) -> None:
         for statement in statements:
             self._read_walrus(statement, is_certain=is_certain)
             self._read_statement(statement, is_certain=is_certain)
+            if is_certain and isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                self.values |= {target.id: statement.value for target in targets if isinstance(target, ast.Name)}
 
     def _read_statement(self, statement: ast.stmt, *, is_certain: bool) -> None:  # noqa: C901, PLR0912 a case per statement
         match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value, type_comment=str(comment)):
+                self._annotate(
+                    name, ast.Constant(value=comment.partition("#")[0].strip()), value, is_certain=is_certain
+                )
             case ast.Assign(targets=targets, value=value):
                 kind = self._kind(value)
                 for target in targets:
@@ -186,6 +243,7 @@ class _Bindings:
         return kind_of(expression, self.kinds)
 
     def _set(self, name: str, kind: Kind, *, is_certain: bool) -> None:
+        self.values.pop(name, None)
         if name in self.annotated:
             return
         self.kinds[name] = kind if is_certain or name not in self.kinds else self.kinds[name] | kind

@@ -224,6 +224,11 @@ class _Reader:
                 return (arguments[0].items or UNKNOWN) if arguments else UNKNOWN
             case ast.Name(id="pow") if len(arguments) == 2:
                 return self._binary(arguments[0], ast.Pow(), arguments[1], call.args[1])
+            case ast.Name(id="dict") if not call.args:
+                keys: list[ast.expr | None] = [
+                    ast.Constant(value=one.arg) if one.arg else None for one in call.keywords
+                ]
+                return self._dict(keys, [one.value for one in call.keywords])
             case ast.Name(id=name):
                 return _BUILTINS.get(name, UNKNOWN)
             case ast.Attribute(value=receiver, attr=method):
@@ -256,6 +261,9 @@ def _result(left: type, operator: ast.operator, right: type, exponent: ast.expr)
         if isinstance(operator, ast.BitAnd | ast.BitOr | ast.BitXor) and both == {bool}:
             return frozenset({bool})
         return None if isinstance(operator, ast.MatMult) else frozenset({int})
+    if complex in both and both <= _NUMBERS | {complex}:
+        is_simple = isinstance(operator, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.Pow)
+        return frozenset({complex}) if is_simple else None
     if both <= _NUMBERS:
         is_arithmetic = isinstance(operator, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.FloorDiv | ast.Mod | ast.Pow)
         return frozenset({float}) if is_arithmetic else None

@@ -15,7 +15,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from airflow_nbjobs.core.conversion import Spelled, fit, short
+from airflow_nbjobs.core.conversion import Spelled, fit, kind_name, short, short_text
 from airflow_nbjobs.core.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.declaration import Declaration, read_declaration, untagged
 from airflow_nbjobs.core.literals import literal
@@ -34,6 +34,7 @@ PARAMETER_NAME_LIMIT = 256  # characters
 PARAMETER_TEXT_LIMIT = 2_500  # characters
 # Levels of lists and dicts. Python 3.8's parser, still found in images, stops at about 90 open brackets.
 PARAMETER_DEPTH_LIMIT = 50
+_SHOWN_DERIVED = 10  # warnings of one kind; what more there is shares one
 # Characters that the pattern ".*" of a hyperparameter's value does not match.
 _LINE_ENDS = re.compile(r"[\n\r\x85\u2028\u2029]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -158,6 +159,12 @@ class _Findings:
         if name in declaration.kinds or not declaration.is_complete:
             self.warnings += [f"parameter '{name}': {text}" for text in fitted.warnings]
         self.notes += [f"parameter '{name}': {text}" for text in fitted.notes]
+        default = declaration.objects.get(name)
+        if default is not None and fitted.value is not None and not fitted.warnings:
+            self.warnings.append(
+                f"parameter '{name}': its default is {short_text(default)}, an object that no parameter can be; {short(fitted.value)} arrives as "
+                f"{kind_name(fitted.value)}: make the object of it in a later cell"
+            )
         return fitted.value
 
     def tell_flow(self, nb: NotebookNode) -> None:
@@ -176,12 +183,20 @@ class _Findings:
             f"parameter '{name}' is assigned anew in {place}; from there on the value given is not used"
             for name, place in anew.items()
         ]
+        derived = flow.derived[:_SHOWN_DERIVED]
         self.warnings += [
             f"parameter {_names(place.of)}: {place.shown} is made of its default in {place}; that runs before the value given is "
             f"there, so {place.shown} does not follow it: move that line into a later cell"
             + (f", or give '{place.shown}' as well" if place.shown.isidentifier() else "")
-            for place in flow.derived
+            for place in derived
         ]
+        if more := flow.derived[_SHOWN_DERIVED:]:
+            shown = ", ".join(place.shown for place in more[:_SHOWN_DERIVED]) + (
+                "" if len(more) <= _SHOWN_DERIVED else ", …"
+            )
+            self.warnings.append(
+                f"{len(more)} more are made of defaults that way, and do not follow the values given: {shown}"
+            )
 
 
 def _lost(nb: NotebookNode, places: Mapping[str, Place]) -> list[str]:
@@ -267,6 +282,11 @@ def _short_path(path: str) -> str:
 def _unknown_name(name: str, declaration: Declaration) -> str:
     if declaration.doubt:
         return f"parameter '{name}' is not seen in the notebook: {declaration.doubt}"
+    if name in declaration.further:
+        return (
+            f"parameter '{name}' is not defined in the notebook's first 'parameters' cell; cell {declaration.further[name]}, which defines it, is tagged "
+            "'parameters' as well, but only the first such cell counts: move the line there"
+        )
     close = difflib.get_close_matches(name, declaration.kinds, n=1)
     if close:
         hint = f"did you mean '{close[0]}'?"

@@ -153,6 +153,12 @@ class ReachedCalls:
     def _block(self, body: Sequence[ast.stmt], place: _Place, *, certain: bool) -> Iterator[Call]:
         for statement in body:
             yield from self._statement(statement, place, certain=certain)
+            match statement:
+                case ast.Raise(exc=ast.Name(id="SystemExit")) if place.depth == 0:
+                    self._has_ended |= certain
+                    self._is_doubtful |= not certain
+                case _:
+                    pass
             if self._has_ended or isinstance(statement, (ast.Raise, ast.Return, ast.Break, ast.Continue)):
                 return
             # What comes after a statement that may jump away is reached perhaps.

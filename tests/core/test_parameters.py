@@ -285,3 +285,99 @@ def test_the_cell_has_an_id_only_where_the_format_has_one():
     old = notebook_of("rows = 1", minor=4)
     assert "id" not in prepare_parameters(old, {"rows": 5}).cells[1]
     assert "id" in prepare_parameters(NB, {"rows": 5}).cells[1]
+
+
+IMPORTS = (
+    "import enum, pathlib\nimport pandas as pd\nfrom datetime import date, timedelta\nfrom decimal import Decimal as D"
+)
+
+
+@pytest.mark.parametrize(
+    ("default", "later", "value", "said"),
+    [
+        (
+            "date(2024, 1, 1)",
+            "before = x - timedelta(days=1)",
+            "2024-02-03",
+            "its default is date(2024, 1, 1), an object",
+        ),
+        ("date.today() - timedelta(days=1)", "print(f'{x:%Y}')", "2024-02-03", "'2024-02-03' arrives as a text"),
+        ("pathlib.Path('a') / 'b'", "print(x.name)", "c", "'c' arrives as a text"),
+        ("pd.Timestamp('2024-01-01')", "print(x.year)", "2024-02-03", "arrives as a text"),
+        ("D('1.1')", "print(D('2') * x)", 2.5, "2.5 arrives as a float"),
+    ],
+)
+def test_a_value_for_an_object_that_later_cells_use_as_one_is_a_warning(default, later, value, said):
+    """Such a text arrived without a word, and the notebook failed minutes later at an attribute that a text has not."""
+    checked = check({"x": value}, notebook_of(f"x = {default}", IMPORTS, later))
+    assert checked.values == {"x": value}
+    assert len(checked.warnings) == 1
+    assert said in checked.warnings[0]
+    assert "make the object of it in a later cell" in checked.warnings[0]
+
+
+def test_a_member_of_an_enumeration_and_an_object_of_the_cells_own_class_are_objects():
+    cell = "from enum import Enum\nclass Mode(Enum):\n    FAST = 'fast'\nclass Config:\n    lr = 1\nmode = Mode.FAST\nconfig = Config()"
+    checked = check({"mode": "fast", "config": {"lr": 2}}, notebook_of(cell, "print(mode.value, config.lr)"))
+    assert [text.partition(",")[0] for text in checked.warnings] == [
+        "parameter 'mode': its default is Mode.FAST",
+        "parameter 'config': its default is Config()",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("default", "later"),
+    [
+        ("date(2024, 1, 1)", "x = date.fromisoformat(str(x))\nprint(x.year)"),
+        ("date(2024, 1, 1)", "print(x, f'{x}', pd.Timestamp(x))"),
+        ("pathlib.Path('a')", "open(x)"),
+        ("pathlib.Path('a')", "def name(x):\n    return x.name"),
+        ("pathlib.Path('a')", "names = [x.name for x in files]"),
+        ("pathlib.Path('a')", "print('data/%s' % x)"),
+        ("str(date(2024, 1, 1))", "print(x.upper())"),
+        ("date(2024, 1, 1).isoformat()", "print(x.upper())"),
+        ("load()", "print(x.name)"),
+    ],
+)
+def test_a_text_that_does_as_well_as_the_default_is_no_warning(default, later):
+    assert check({"x": "a"}, notebook_of(f"x = {default}", IMPORTS, later)).warnings == ()
+
+
+def test_type_comments_say_types_as_annotations_do():
+    """Papermill reads them too, and nothing else says what a default of None is."""
+    nb = notebook_of(
+        "n = None  # type: int  # of rows\nzip_code = 0  # type: str\nm = []  # type: ignore\nk = 1  # type: what is it"
+    )
+    assert check({"n": "4"}, nb).values == {"n": 4}
+    plain = notebook_of("n = None  # type: int\nzip_code = 0  # type: str\nm = []  # type: ignore")
+    checked = check({"n": "4", "zip_code": "07", "m": "[1]"}, plain)
+    assert checked.values == {"n": 4, "zip_code": "07", "m": [1]}
+    assert checked.warnings == ()
+
+
+def test_a_second_cell_with_the_tag_is_named_where_a_name_is_only_there():
+    nb = notebook_of("a = 1", "b = 2")
+    nb.cells[1].metadata["tags"] = ["parameters"]
+    (problem,) = check({"b": 3}, nb).problems
+    assert "cell 2, which defines it, is tagged 'parameters' as well, but only the first such cell counts" in problem
+
+
+@pytest.mark.parametrize("magic", ["%%time", "%%prun -s cumulative"])
+def test_a_cell_that_is_timed_hides_no_name(magic):
+    (problem,) = check({"epoch": 3}, notebook_of(f"{magic}\nepochs = 1")).problems
+    assert "did you mean 'epochs'?" in problem
+
+
+def test_the_values_of_dict_with_keywords_have_their_types():
+    checked = check({"config": {"lr": "0.2", "n": "x"}}, notebook_of("config = dict(lr=0.1, n='a')"))
+    assert checked.values == {"config": {"lr": 0.2, "n": "x"}}
+
+
+def test_many_defaults_made_of_a_given_one_share_a_warning():
+    """A generated cell gave 7,000 warnings of 1.5 MB."""
+    cell = "a = 1\n" + "\n".join(f"b{n} = a + {n}" for n in range(500))
+    warnings = check({"a": 2}, notebook_of(cell)).warnings
+    assert len(warnings) == 11
+    assert warnings[-1].startswith(
+        "490 more are made of defaults that way, and do not follow the values given: b10, b11, "
+    )

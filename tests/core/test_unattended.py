@@ -236,3 +236,9 @@ def test_a_command_that_asks_before_it_acts_is_warned_of(line):
     assert found.problems == ()
     assert "add -y" in found.warnings[0]
     assert "max_runtime_in_seconds" in found.warnings[0]
+
+
+def test_what_comes_after_a_cell_that_raises_system_exit_is_not_reached():
+    assert look("raise SystemExit", "input()").problems == ()
+    assert look("if x:\n    raise SystemExit", "input()").problems == ()
+    assert look("def stop():\n    raise SystemExit", "input()").problems != ()
