@@ -90,6 +90,7 @@ _ALWAYS = re.compile(
 _NAMED = re.compile(
     r"(?:open|write_\w+|touch|rename|replace|link|symlink|symlink_to|hardlink_to|copy\w*|move|urlretrieve|\w*get_file|\w*export\w*|\w*save\w*)"
 )
+_LOOKS_ONLY = frozenset({"print", "join", "exists", "isfile", "info", "warning", "format"})
 _MODULES_OF_COMMON_NAMES = {"run": "subprocess", "call": "subprocess", "replace": "os", "write": "nbformat", "save": ""}
 _FILE_NAME = re.compile(r"[^\s*?<>|]+\.\w{1,8}")
 _CODE_SUFFIXES = (".py", ".ipynb", ".ipy")
@@ -192,6 +193,15 @@ def _effects_of_python(tree: ast.Module) -> Iterator[FileEffect]:
             base = node.func.value if isinstance(node.func, ast.Attribute) else None
             if _may_have_effect(name, base, node):
                 yield _effect_of_call(name, node)
+            elif name not in _LOOKS_ONLY and (targets := _code_among(node.args)):
+                # fs.get("s3://b/helper.py", "helper.py"): whatever is given the name may make it.
+                yield FileEffect(node.lineno, _shown(ast.unparse(node)), targets)
+
+
+def _code_among(arguments: list[ast.expr]) -> frozenset[str]:
+    """Base names of code that is named after another argument: what is fetched has a place that it comes from."""
+    texts = [one.value for one in arguments[1:] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return frozenset(posixpath.basename(text) for text in texts if text.endswith(_CODE_SUFFIXES))
 
 
 def _as_magic(node: ast.AST) -> str | None:

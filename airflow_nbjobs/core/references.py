@@ -7,6 +7,7 @@ Called by the staging of a notebook's dependencies (through ``core.notebook``). 
 from __future__ import annotations
 
 import ast
+import itertools
 import posixpath
 import re
 from dataclasses import dataclass, field
@@ -93,6 +94,8 @@ class _Found:
     constants: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
     search_folders: dict[str, None] = field(default_factory=dict)
+    paths: set[str] = field(default_factory=set)  # names of variables that hold a Path
+    filled: set[str] = field(default_factory=set)  # folders that a command has filled
 
     def references(self) -> References:
         for path in self.unused.values():
@@ -107,9 +110,11 @@ class _Found:
 
     def use(self, path: str, use: Use) -> None:
         if use != "neither" and (name := _relative(path)):
+            if self.filled and any(folder in (".", name) or name.startswith(f"{folder}/") for folder in self.filled):
+                use = "write"
             self.first_use.setdefault(name, use)
 
-    def add_cell(self, cell: CellSource) -> None:  # noqa: C901 a case per kind of magic
+    def add_cell(self, cell: CellSource) -> None:  # noqa: C901, PLR0912 a case per kind of magic
         for magic in cell.cell_magics:
             name, _, rest = magic.partition(" ")
             if name in {"writefile", "file"}:
@@ -125,6 +130,9 @@ class _Found:
                 found := re.match(r"%run\s+(?:-\w+\s+)*?-m\s+([\w.]+)", magic)
             ):
                 self.imports.add(found[1])
+            elif found := re.match(r"%(?:cd|pushd)\s+(?:-q\s+)?[\"']?([\w. /-]+?)[\"']?$", magic):
+                if found[1].strip("./ ") and not found[1].startswith("-"):
+                    self.use(found[1], "read")  # what lies in there is looked for under other names
             elif not re.match(r"%(?:cd|pushd|timeit|time|prun)\b", magic):
                 for word in _words(magic[1:]):
                     self.use(word, "read")
@@ -143,6 +151,7 @@ class _Found:
         written = re.findall(
             r"(?:>>?|\btee\b(?: -a)?|\s-O|\s--output-document|\s-o|\btouch|\bmkdir(?: -p)?)[ =]*([^\s;|&>]+)", command
         )
+        written += self._fetched(command)
         copied = re.search(r"\b(?:cp|mv|ln)\b[^;|&]*\s([^\s;|&]+)\s*$", command)
         written += [copied[1]] if copied else []
         bare = {_relative(word.strip("'\"")) for word in written}
@@ -151,6 +160,27 @@ class _Found:
                 self.use(word, "read")
         for word in written:
             self.use(word.strip("'\""), "write")
+
+    def _fetched(self, command: str) -> list[str]:
+        """The files that it brings from elsewhere, by name; the folders that it fills are remembered."""
+        fetched: list[str] = []
+        for match in re.finditer(r"\baws\s+s3\s+(cp|mv|sync)\s([^;|&\n]*)", command):
+            words = [word.strip("'\"") for word in match[2].split()]
+            source, target = next((pair for pair in itertools.pairwise(words) if pair[0].startswith("s3://")), ("", ""))
+            if not target or target.startswith(("s3://", "-")):
+                continue
+            if match[1] == "sync" or "--recursive" in words:
+                self.filled.add(posixpath.normpath(target))
+            elif target.endswith("/") or target.rpartition("/")[2] in {".", ".."}:
+                fetched.append(posixpath.join(target, posixpath.basename(source)))
+        for match in re.finditer(
+            r"\bgit\s+clone\s+(?:-\S+\s+(?:\d+\s+)?)*\S*?([^/\s]+?)(?:\.git)?/?(?:\s+([\w./-]+))?\s*(?=$|[;|&])",
+            command,
+        ):
+            self.filled.add(posixpath.normpath(match[2] or match[1]))
+        for match in re.finditer(r"\b(?:unzip\b[^;|&]*\s-d|tar\b[^;|&]*\s-C)\s*([\w./-]+)", command):
+            self.filled.add(posixpath.normpath(match[1]))
+        return fetched
 
     def add_python(self, tree: ast.Module) -> None:
         """Walk the statements in their order, each expression with the use that its call makes of it."""
@@ -161,7 +191,10 @@ class _Found:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if (path := self._constant(value)) is not None:
                 self.constants[name] = path
-                if _looks_like_path(path) or _FOLDER_VARIABLE.fullmatch(name):
+                self.paths.discard(name)
+                if _is_made_path(value):
+                    self.paths.add(name)
+                if name in self.paths or _looks_like_path(path) or _FOLDER_VARIABLE.fullmatch(name):
                     self.unused[name] = path
                 return
             case ast.Name(id=name, ctx=context) if name in self.constants:
@@ -212,7 +245,7 @@ class _Found:
     def _use_constant(self, name: str, use: Use) -> None:
         self.unused.pop(name, None)
         path = self.constants[name]
-        if _looks_like_path(path) or _FOLDER_VARIABLE.fullmatch(name):
+        if name in self.paths or _looks_like_path(path) or _FOLDER_VARIABLE.fullmatch(name):
             self.use(path, use)
 
     def _visit_call(self, call: ast.Call, use: Use) -> None:
@@ -280,9 +313,22 @@ def _uses_of_arguments(name: str, call: ast.Call) -> list[Use]:
         return ["write" if _opens_for_writing(call, 1) else "read"] * count
     if _WRITES.fullmatch(name):
         return ["write"] * count
+    if name.startswith("download") and count > 1:
+        return [*["neither"] * (count - 1), "write"]  # type: ignore[list-item] # a bucket and a key, or a URL
     if _LAST_IS_WRITTEN.fullmatch(name) and count > 1:
         return [*["read"] * (count - 1), "write"]  # type: ignore[list-item] # mypy takes the list for one of str
     return ["read"] * count
+
+
+def _is_made_path(node: ast.expr) -> bool:
+    """Whether it is ``Path("data")``, which a bare word is in no doubt."""
+    match node:
+        case ast.Call(func=ast.Name(id="Path") | ast.Attribute(attr="Path")):
+            return True
+        case ast.BinOp(left=left, op=ast.Div()):
+            return _is_made_path(left)
+        case _:
+            return False
 
 
 def _use_of_keywords(name: str) -> Use:

@@ -133,3 +133,46 @@ def test_a_script_names_its_absolute_imports():
         "f",
     }
     assert script_imports("no Python at all") == frozenset()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "s3.download_file('bucket', 'a.csv', 'a.csv')\nread('a.csv')",
+        "!aws s3 cp s3://bucket/a.csv .\nread('a.csv')",
+        "!aws s3 cp s3://bucket/x/a.csv ./data/ --quiet\nread('data/a.csv')",
+        "!aws s3 cp --recursive s3://bucket/x data\nread('data/a.csv')",
+        "!aws s3 sync s3://bucket/data data/ --delete\nread('data/a.csv')",
+        "!git clone --depth 1 https://example.com/team/repo.git\nread('repo/a.csv')",
+        "!git clone https://example.com/team/repo.git mine && ls\nread('mine/a.csv')",
+        "!unzip -q /tmp/x.zip -d data\nread('data/a.csv')",
+        "!tar xzf /tmp/x.tgz -C data\nread('data/a.csv')",
+    ],
+)
+def test_what_is_brought_from_elsewhere_need_not_be_shipped(source):
+    """Such a file often lies beside the notebook as well, from the last run on its author's machine."""
+    assert {name for name in code_references(notebook_of(source)).file_names if name.endswith("a.csv")} == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("!aws s3 sync data s3://bucket/data\nread('data/a.csv')", {"data/a.csv"}),
+        ("!git clone https://example.com/repo.git\nread('repository/a.csv')", {"repository/a.csv"}),
+        ("s3.upload_file('a.csv', 'bucket', 'b.csv')", {"a.csv"}),
+        ("P = Path('data')\nfor name in P.glob('*.csv'):\n    read(name)", {"data"}),
+        ("P = pathlib.Path('data') / 'raw'\nlist(P.iterdir())", {"data/raw"}),
+        ("%cd sub\nread('a.csv')", {"sub"}),
+    ],
+)
+def test_what_is_only_here_is_named_all_the_same(source, names):
+    assert code_references(notebook_of(source)).file_names >= names
+
+
+def test_what_is_read_before_it_is_brought_is_needed():
+    found = code_references(notebook_of("read('data/a.csv')", "!aws s3 sync s3://bucket/data data"))
+    assert "data/a.csv" in found.file_names
+
+
+def test_changing_back_names_no_folder():
+    assert code_references(notebook_of("%cd ..", "%cd -", "%cd", "%cd /tmp")).file_names == frozenset()

@@ -270,3 +270,11 @@ def test_paths_of_a_persons_machine_are_told_from_those_of_a_job():
         "%run /home/{me}.py",
     )
     assert list(machine_paths(nb)) == [(1, "/home/me/x.ipynb"), (1, "~/y.py"), (2, r"C:\me\x.py")]
+
+
+def test_whatever_is_given_the_name_of_the_target_may_make_it():
+    """Each store has functions of its own that fetch a file; only where it is fetched to is common to all."""
+    found = missing("fs.get('s3://bucket/code/prep.py', 'prep.py')", "%run prep.py")
+    assert found.problems == ()
+    assert "may make it (fs.get('s3://bucket/code/prep.py', 'prep.py'))" in found.warnings[0]
+    assert missing("print('next is', 'prep.py')", "%run prep.py").problems != ()
