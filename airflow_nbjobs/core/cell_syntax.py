@@ -177,7 +177,10 @@ def _split(source: str) -> CellSource:
     # Not splitlines(): it also splits at \f and \u2028, inside strings.
     lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     reader = _Reader()
-    reader.read_cell(lines, at=0)
+    try:
+        reader.read_cell(lines, at=0)
+    except RecursionError:  # hundreds of %time before one another: no one's handwriting, and no Python
+        return CellSource(source, (), (), (), "", "")
     return CellSource(
         python=_text(reader.python, len(lines)),
         magics=tuple(text for _, text in reader.magics),

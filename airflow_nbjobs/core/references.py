@@ -285,6 +285,13 @@ class _Found:
 
     def _constant(self, node: ast.expr) -> str | None:
         """The text of a literal, or of a path that is put together from literals."""
+        first = node
+        while isinstance(first, ast.BinOp):  # of a sum of a thousand names, one look says that it is none
+            if not isinstance(first.right, ast.BinOp) and self._constant(first.right) is None:
+                return None
+            first = first.left
+        if first is not node and self._constant(first) is None:
+            return None
         match node:
             case ast.Constant(value=str(text)):
                 return text

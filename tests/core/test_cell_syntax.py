@@ -339,3 +339,7 @@ def test_generated_cells_are_read_as_ipython_reads_them(source):
 @given(st.text(alphabet="ab=%!?#'\"\\\n \t()[]{}:>.", max_size=60))
 def test_generated_texts_are_read_as_ipython_reads_them(source):
     hold_against_ipython(source)
+
+
+def test_magics_within_magics_without_end_are_no_python_and_no_crash():
+    assert parse_python(split_cell("%time " * 3000 + "x = 1").python) is None

@@ -1,9 +1,12 @@
 """What a notebook names of the world beside it, as far as literals show it."""
 
+from collections import Counter
+
 import pytest
 from cells import notebook_of
 
 from airflow_nbjobs.core.notebook import code_references, script_imports
+from airflow_nbjobs.core.references import _Found
 
 
 def test_references_name_modules_and_files_that_literals_show():
@@ -176,3 +179,17 @@ def test_what_is_read_before_it_is_brought_is_needed():
 
 def test_changing_back_names_no_folder():
     assert code_references(notebook_of("%cd ..", "%cd -", "%cd", "%cd /tmp")).file_names == frozenset()
+
+
+def test_a_long_sum_is_read_in_no_time(monkeypatch):
+    """900 names in one sum took 1.6 million looks."""
+    looks = Counter()
+    constant = _Found._constant
+
+    def counting(self, node):
+        looks["all"] += 1
+        return constant(self, node)
+
+    monkeypatch.setattr(_Found, "_constant", counting)
+    code_references(notebook_of("total = " + " + ".join(f"a{n}" for n in range(300))))
+    assert 0 < looks["all"] < 3000
