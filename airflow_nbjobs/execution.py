@@ -26,6 +26,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobError,
     NotebookJobServiceError,
+    NotebookJobStoppedError,
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.naming import JobLocation
@@ -95,11 +96,12 @@ class Execution:
     def _submit_and_follow(self, turn: Turn) -> Any:
         with self._surfaced():
             job, submission = self._submit(turn)
-        self._custody.hold(submission.job_name)
+        self._custody.hold(submission.job_name, is_recorded=False)
         # Asked before the job is announced: a process that stood still must not overwrite what the task follows now. A task that was taken away learns so
         # with its next heartbeat only; its deferral would be refused, and its job would run on.
         self._custody.end_if_over()
         self._announcement.of_job(job, submission)
+        self._custody.hold(submission.job_name, is_recorded=True)
         if not self._operator.wait_for_completion:
             return {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
         staged, adopted = submission.staged, submission.adopted
@@ -185,7 +187,10 @@ class Execution:
                 log=operator.log,
                 remembered=self._announcement.remembered(),
                 generations=task_context.earlier_generations(self._ti, retries),
+                before_stop=self._custody.end_if_superseded,
             )
+        except NotebookJobStoppedError:
+            raise
         except NotebookJobError as error:
             operator.log.warning("Jobs from before the task was cleared may still run: %s", error.headline)
 
@@ -317,7 +322,7 @@ class Execution:
             return self.start(turn)
         job_name = str(event["job_name"])
         self._log_place = event.get("log_place")
-        self._custody.hold(job_name)
+        self._custody.hold(job_name, is_recorded=True)
         if event.get("error"):
             self._raise_unless_ended(job_name, str(event["error"]))
         again = self._finish(job_name, was_adopted=bool(event.get("was_adopted")), turn=turn)
@@ -343,7 +348,7 @@ class Execution:
         event = self._recorded_job(f"The trigger failed ({failure.get('error')})")
         job_name = event.get("job_name")
         if job_name:
-            self._custody.hold(str(job_name))
+            self._custody.hold(str(job_name), is_recorded=True)
         if failure.get("error") == TRIGGER_TIMEOUT:
             self._end_at_timeout(event)
         elif failure.get("traceback"):
@@ -365,8 +370,8 @@ class Execution:
         try:
             if self._described(str(job_name)).state is JobState.SUCCEEDED:
                 return
-        except NotebookJobError as error:
-            operator.log.warning("Whether the job has completed in time is not known: %s", error.headline)
+        except Exception as error:  # noqa: BLE001 - nothing hides a timeout, nor does a connection that cannot be read
+            operator.log.warning("Whether the job has completed in time is not known: %s", error)
         self._custody.stop_at_timeout(_TIMEOUT_PASSED)
         raise NotebookJobTimeoutError(
             f"Notebook job '{job_name}' was stopped: {timeout} has passed",
@@ -424,7 +429,11 @@ class Execution:
                     again = self._after_capacity_failure(ended, turn)
                     if again is not None:
                         return again
-                    handed_over = self._hand_over(ended, seen) if ended.state.is_terminal else None
+                    handed_over = None
+                    if ended.state.is_terminal:
+                        # Before the mark: a worker that dies after it runs the notebook once more, so little is done then.
+                        self._stop_abandoned()
+                        handed_over = self._hand_over(ended, seen)
             except NotebookJobServiceError as error:
                 # A denial is no verdict on a job that exists: policies are mended, keys are rotated.
                 kept = of_kept_job(error, job_name)
@@ -436,7 +445,6 @@ class Execution:
                 # Events may be stale or doubled; SageMaker's word counts.
                 return self._wait_on(job_name, was_adopted=was_adopted, turn=replace(turn, trouble_since=None))
             result, value = handed_over
-            self._stop_abandoned()
             with self._surfaced(was_adopted=was_adopted):
                 if result.error is not None:
                     raise result.error

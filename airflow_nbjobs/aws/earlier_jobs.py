@@ -18,7 +18,7 @@ from airflow_nbjobs.core.naming import name_digest, name_prefix, training_job_na
 from airflow_nbjobs.core.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.ports import Log
@@ -76,6 +76,7 @@ def stop_abandoned(
     log: Log,
     generations: Iterable[int],
     remembered: Sequence[str] | None = None,
+    before_stop: Callable[[], object] = lambda: None,
 ) -> None:
     """
     Stop the jobs that earlier lives of a task have left running.
@@ -88,6 +89,7 @@ def stop_abandoned(
     :param generations: lives of the same start of the run, by which names are computed where jobs may not be listed.
     :param remembered: the names of the task's jobs as Airflow has kept them, oldest first; None: it has not, and those that run under its readable name
         are looked at.
+    :param before_stop: called right before each stop; raises if ``key`` is no longer the task's life, since lives of one start of the run have no order.
     :raises NotebookJobServiceError: SageMaker could not be asked, or did not stop one.
     """
     if remembered:
@@ -100,6 +102,7 @@ def stop_abandoned(
             and snapshot.state is JobState.RUNNING
             and is_of_earlier_life(snapshot.environment.get(OWNER_VARIABLE, ""), own=key.identity())
         ):
+            before_stop()
             log.info("Stopping training job '%s': the task was cleared since", snapshot.job_name)
             clients.jobs.stop(snapshot.job_name)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 
-# A person's word: cleared (``restarting`` where it ran), failed, marked, removed. None is a task that was cleared and is not scheduled yet, or a run that is gone.
-TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
+# A person's word: cleared (``restarting`` where it ran), failed, marked, removed; ``deleted`` (our word) with its run. None is a deferred task that was cleared
+# and is not scheduled yet.
+TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting", "deleted"})
 # A retry, a return from the triggerer, or a clear: only the next try tells which.
 _UNDECIDED = frozenset({"scheduled", "queued"})
 _LIVE = frozenset({"running", "deferred"})
@@ -27,7 +28,7 @@ def verdict(state: str | None, *, followed: str | None, job_name: str) -> Verdic
     """
     Decide what becomes of the job.
 
-    :param state: the task instance's state now; None: it has none.
+    :param state: the task instance's state now, ``deleted`` where there is none such; None: it has no state.
     :param followed: the job that the task's ``nbjobs_job`` names; None where there is no such record.
     :param job_name: the job of the process that asks.
     """
