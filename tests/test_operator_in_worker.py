@@ -93,7 +93,7 @@ def test_not_deferrable_a_denial_that_passes_is_waited_through(task, clients):
 
 
 def test_not_deferrable_a_denial_that_lasts_follows_retries_and_says_what_a_clear_costs(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.core.trouble.TROUBLE_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_nbjobs.core.trouble.DENIED_SECONDS", 0.0)
     clients.jobs.errors["describe"] = [denied()]
     with pytest.raises(NotebookJobServiceError, match="AccessDenied") as caught:
         task(deferrable=False).execute(task_context())
@@ -119,7 +119,7 @@ def test_not_deferrable_a_job_that_is_not_shown_yet_is_waited_for(task, clients)
 
 
 def test_not_deferrable_a_job_that_stays_unknown_is_retried(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.core.trouble.NOT_FOUND_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_nbjobs.core.trouble.UNKNOWN_SECONDS", 0.0)
     clients.jobs.describe = lambda _: None
     with pytest.raises(NotebookJobServiceError, match="does not know training job") as caught:
         task(deferrable=False).execute(task_context())
