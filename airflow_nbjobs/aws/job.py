@@ -132,10 +132,9 @@ def submit(
                 decision = _decide(snapshot, job, attempt, clients)
             if decision.step is Step.CREATE:
                 staged = _stage(job, attempt, begin.staged, clients, log)
-                expect(location.job_name, job.owner(attempt))
                 try:
                     choice, arn = _create(
-                        job, attempt, first_choice=begin.choice, staged=staged, clients=clients, log=log
+                        job, attempt, first_choice=begin.choice, staged=staged, clients=clients, log=log, expect=expect
                     )
                     return Submission(location=location, attempt=attempt, arn=arn, choice=choice, staged=staged)
                 except (NameTakenError, NotebookJobServiceError) as error:
@@ -168,7 +167,14 @@ def submit(
 
 
 def _create(
-    job: PreparedJob, attempt: int, *, first_choice: int, staged: Staged, clients: AwsClients, log: Log
+    job: PreparedJob,
+    attempt: int,
+    *,
+    first_choice: int,
+    staged: Staged,
+    clients: AwsClients,
+    log: Log,
+    expect: Callable[[str, str], object],
 ) -> tuple[int, str]:
     """
     Ask for each choice of instances in turn until one is given; return which, and the job's ARN.
@@ -187,6 +193,7 @@ def _create(
             request = job.request(
                 attempt, instance_types=choices[choice], input_uri=job.location(staged.attempt).input_uri
             )
+            expect(job.location(attempt).job_name, job.owner(attempt))
             return choice, clients.jobs.create(request)
         except ZeroQuotaError as error:
             zeros.append(error)

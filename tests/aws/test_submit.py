@@ -411,3 +411,18 @@ def test_the_name_is_noted_before_each_request(job, clients, log):
     clients.jobs.create = lambda request: (order.append("create"), create(request))[1]
     submit(job, clients, begin=Begin(is_free=True), log=log, expect=lambda *noted: order.append(noted))
     assert order == [(job.location(0).job_name, job.owner(0)), "create"]
+
+
+def test_each_of_several_requests_is_asked_for_before_it_is_made(of_two, clients, log):
+    """The worker may stand still between two of them, and lose its task meanwhile."""
+    clients.jobs.errors["create"] = [FULL]
+    noted = []
+
+    def refuse_the_second(*job):
+        if noted:
+            raise RuntimeError("the try is over")
+        noted.append(job)
+
+    with pytest.raises(RuntimeError, match="the try is over"):
+        submit(of_two, clients, begin=Begin(is_free=True), log=log, expect=refuse_the_second)
+    assert clients.jobs.count("create") == 1
