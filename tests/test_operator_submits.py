@@ -94,6 +94,14 @@ def test_what_is_left_of_execution_timeout_bounds_the_wait_and_the_job(task, cli
     assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
 
 
+def test_a_timeout_that_is_almost_over_waits_until_the_scheduler_has_read_the_deferral(task):
+    """Airflow fails a task that is back before, and nobody would stop its job."""
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    deferred = defer(task(execution_timeout=timedelta(minutes=10, seconds=2)), context)
+    assert deferred.timeout == timedelta(seconds=10)
+
+
 def test_a_shorter_runtime_of_the_users_stays(task, clients):
     defer(task(execution_timeout=timedelta(hours=5), max_runtime_in_seconds="60"), task_context())
     (request,) = clients.jobs.requests.values()
