@@ -21,7 +21,7 @@ from airflow_nbjobs.aws.pollers import PollerKey, shared_follower, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import NotebookJobError
-from airflow_nbjobs.core.ownership import Verdict, verdict
+from airflow_nbjobs.core.ownership import LIVE, Verdict, verdict
 from airflow_nbjobs.core.progress import progress_facts
 from airflow_nbjobs.core.queueing import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.core.reference import parse_job_reference
@@ -39,8 +39,9 @@ EVENT_VERSION = 1
 _SLICE_SECONDS = 60.0
 # Between the tries of a stop that AWS has not taken: nobody comes back to it later.
 _STOP_PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-# Between two questions about a task of which Airflow itself does not know yet whether it is retried or was cleared; the last one repeats.
-_ASK_PAUSES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+# Between two questions about a task of which Airflow itself does not know yet whether it is retried or was cleared; the last one repeats. A thousand cleared tasks
+# may wait in one pool, and one thread asks for all: a minute leaves it time for others.
+_ASK_PAUSES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 log = logging.getLogger(__name__)
 # Strong references: the event loop keeps weak ones, and a stop must outlive its trigger.
@@ -325,7 +326,7 @@ class NotebookJobTrigger(BaseTrigger):
             return Verdict.KEEP, None
         identity = self._identity(ti)
         state = task_state(**identity)
-        job = job_xcom(JOB_KEY, **identity)
+        job = job_xcom(JOB_KEY, **identity) if state in LIVE else None
         followed = (str(job.get("job_name") or "") or None) if isinstance(job, dict) else None
         return verdict(state, followed=followed, job_name=self.job_name), state
 

@@ -283,6 +283,14 @@ def test_a_task_that_waits_for_a_worker_is_asked_for_until_it_shows_whether_it_w
     assert asked == answers
 
 
+def test_a_task_that_waits_for_a_worker_is_not_asked_which_job_it_follows(clients, airflow_says, monkeypatch):
+    """A thousand of them may wait in a pool, and one thread of the triggerer asks for all."""
+    airflow_says("failed")
+    monkeypatch.setattr(_compat, "job_xcom", lambda *_, **__: pytest.fail("the state decides"))
+    killed(on_fakes(clients))
+    assert clients.jobs.count("stop") == 1
+
+
 def test_the_event_of_a_job_that_ends_at_once_waits_until_the_scheduler_has_read_the_deferral(clients):
     """Airflow fails a task that is back before ("finished with state success, but …"), with its job completed."""
     clients.jobs.set_status("job-1", "Completed")

@@ -13,7 +13,8 @@ import enum
 TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting", "deleted"})
 # A retry, a return from the triggerer, or a clear: only the next try tells which.
 _UNDECIDED = frozenset({"scheduled", "queued"})
-_LIVE = frozenset({"running", "deferred"})
+# Of these alone it matters which job the task follows.
+LIVE = frozenset({"running", "deferred"})
 
 
 class Verdict(enum.Enum):
@@ -36,7 +37,7 @@ def verdict(state: str | None, *, followed: str | None, job_name: str) -> Verdic
         return Verdict.STOP
     if state in _UNDECIDED:
         return Verdict.ASK_AGAIN
-    if state not in _LIVE:
+    if state not in LIVE:
         return Verdict.KEEP  # up for retry, or a state of a later Airflow: in doubt a job is kept
     if followed is None:
         # A try records its job before it defers: a deferred task without a record has lost it to somebody who deletes XComs. One that runs has begun
