@@ -6,6 +6,7 @@ Called by ``execution.py``, from the worker's main thread and from inside its si
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from airflow_nbjobs.core.ownership import TAKEN_AWAY, Verdict, verdict
 from airflow_nbjobs.links import JOB_KEY
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 # Airflow's supervisor kills a process 5 s after it has told it to end.
@@ -28,6 +31,16 @@ _QUESTION_PAUSE_SECONDS = 1.0
 # What an on_kill keeps the job for, beside the states of a task that is this try's own. None: a scheduler that takes over sets it for a moment, as a clear of an
 # ended task does; the next try tells which, and stops the job of a cleared one. Source: ``adopt_or_reset_orphaned_tasks`` of Airflow's scheduler.
 _AIRFLOWS_OWN = frozenset({"up_for_retry", "up_for_reschedule", "scheduled", "queued", None})
+
+
+def _is_in_a_question() -> bool:
+    """Say whether the signal has interrupted a question to Airflow: another one then has no answer, or on Airflow 3.0 takes that of the first."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the only way to the stack without inspect's reading of source files
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "airflow.sdk.execution_time.comms":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class TryOverError(NotebookJobStoppedError):
@@ -54,6 +67,7 @@ class Custody:
         self._try_id: Any = getattr(ti, "id", None)
         self._owner: str | None = None
         self._is_recorded = False
+        self._has_ended = False
         self.job_name: str | None = None
         self.stop_reason: str | None = None
         self.was_told_to_end = False
@@ -86,6 +100,11 @@ class Custody:
         :param is_recorded: the task's ``nbjobs_job`` names it; until then that may name a job that this try has followed before.
         """
         self.job_name, self._owner, self._is_recorded = job_name, None, is_recorded
+        self._has_ended = False
+
+    def note_end(self) -> None:
+        """Note that the job is in a terminal state: there is nothing to stop any more."""
+        self._has_ended = True
 
     def stop_if_taken_away(self) -> None:
         """
@@ -95,8 +114,8 @@ class Custody:
         reentrant. Before there is a job it leaves a reason, and none is created.
         """
         self.was_told_to_end = True
-        if self.stop_reason is not None or not self._operator.stop_on_kill:
-            return
+        if self.stop_reason is not None or not self._operator.stop_on_kill or _is_in_a_question():
+            return  # where it has interrupted a question to Airflow, this thread asks again, or ends, as soon as that is answered
         answers: list[str | None] = []
         answered, is_too_late = threading.Event(), threading.Event()
 
@@ -226,7 +245,7 @@ class Custody:
         """Stop the job, if there is one and it is ours; from now on this process must not begin another."""
         self.stop_reason = reason
         job_name = self.job_name
-        if job_name is None:
+        if job_name is None or self._has_ended:
             return
         jobs = self._operator.hook.clients.jobs
         if self._owner is not None:
@@ -269,6 +288,10 @@ class Custody:
 
     def stopped_by_us(self, reason: str) -> NotebookJobStoppedError:
         """Return the error with which a try ends that was told to."""
+        if self._has_ended:
+            return NotebookJobStoppedError(
+                f"The results of notebook job '{self.job_name}' were not handed over: {reason}", job_name=self.job_name
+            )
         return NotebookJobStoppedError(
             f"Notebook job '{self.job_name}' was stopped by this task: {reason}"
             if self.job_name

@@ -26,6 +26,7 @@ class Deferral:
     def __init__(self, operator: SageMakerNotebookJobOperator, context: Context) -> None:
         self._operator = operator
         self._context = context
+        self._ti: Any = context["ti"]
 
     def until_ended(
         self, job_name: str, *, was_adopted: bool, turn: Turn, stream_logs: bool, log_place: dict[str, Any] | None
@@ -66,4 +67,5 @@ class Deferral:
             "waiter_delay": operator.waiter_delay,
             "stop_on_kill": operator.stop_on_kill,
             "turn": turn.to_json(),
+            "try_number": int(self._ti.try_number),
         }

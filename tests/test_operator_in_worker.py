@@ -568,6 +568,32 @@ def test_a_leftover_process_stops_the_job_that_the_task_no_longer_follows(task, 
         assert clients.jobs.count("stop") == stops
 
 
+def test_a_signal_that_interrupts_a_question_to_airflow_asks_no_other(task, clients, monkeypatch):
+    """Airflow 3.0 would give it the answer of the first; later ones none, before the process is killed."""
+    asked = []
+    monkeypatch.setattr(
+        "airflow_nbjobs.custody.task_state", lambda **_: asked.append(answers["state"]) or answers["state"]
+    )
+    answers = {"state": "running"}
+    operator = task(deferrable=False)
+    comms = {"__name__": "airflow.sdk.execution_time.comms", "handler": operator.on_kill}
+    exec("def send():\n    handler()", comms)  # noqa: S102 - a frame of that module, as the signal finds it
+    describe = clients.jobs.describe
+
+    def describing(job_name):
+        if not operator._execution._custody.was_told_to_end:
+            asked.clear()
+            answers["state"] = "failed"
+            comms["send"]()
+            assert asked == []
+        return describe(job_name)
+
+    clients.jobs.describe = describing
+    with pytest.raises(NotebookJobStoppedError, match="was stopped by this task: the task is now 'failed'"):
+        operator.execute(task_context())
+    assert clients.jobs.count("stop") == 1
+
+
 def test_no_answer_in_time_keeps_the_job(task, clients, monkeypatch):
     """The handler may have interrupted the very call whose lock the question needs."""
     operator, may_answer = task(), threading.Event()

@@ -43,3 +43,17 @@ def of_kept_job(error: NotebookJobServiceError, job_name: str) -> NotebookJobSer
     return NotebookJobServiceError(
         error.headline, code=error.code, is_retryable=True, details={**error.details, "job": then}, job_name=job_name
     )
+
+
+def of_possible_job(error: NotebookJobServiceError, job_name: str) -> NotebookJobServiceError:
+    """Return the error as one that follows the task's ``retries``: an earlier try, or a request without an answer, may have made the job that it is about."""
+    return NotebookJobServiceError(
+        error.headline,
+        code=error.code,
+        is_retryable=True,
+        details={
+            **error.details,
+            "job": f"whether '{job_name}' exists is not known; a retry asks again before it starts another",
+        },
+        job_name=job_name,
+    )
