@@ -213,7 +213,7 @@ def test_a_task_that_a_user_took_away_while_it_submitted_stops_its_job_and_does_
     assert clients.jobs.count("stop") == 1
 
 
-@pytest.mark.parametrize("state", ["running", "up_for_retry", None])
+@pytest.mark.parametrize("state", ["running", "up_for_retry", None, "deleted"])
 def test_a_task_of_which_airflow_says_nothing_else_defers(task, clients, monkeypatch, state):
     monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: state)
     defer(task(), task_context())

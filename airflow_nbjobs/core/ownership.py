@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import enum
 
-# A person's word: cleared (``restarting`` where it ran), failed, marked, removed; ``deleted`` (our word) with its run. None is a deferred task that was cleared
-# and is not scheduled yet.
-TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting", "deleted"})
+# A person's word: cleared (``restarting`` where it ran), failed, marked, removed. None is a deferred task that was cleared and is not scheduled yet.
+TAKEN_AWAY = frozenset({"failed", "success", "skipped", "removed", "upstream_failed", "restarting"})
+# Our word: Airflow's API shows no such task instance. Its run was deleted; of a process whose try goes on it says nothing.
+DELETED = "deleted"
 # A retry, a return from the triggerer, or a clear: only the next try tells which.
 _UNDECIDED = frozenset({"scheduled", "queued"})
 # Of these alone it matters which job the task follows.
@@ -33,7 +34,7 @@ def verdict(state: str | None, *, followed: str | None, job_name: str) -> Verdic
     :param followed: the job that the task's ``nbjobs_job`` names; None where there is no such record.
     :param job_name: the job of the process that asks.
     """
-    if state is None or state in TAKEN_AWAY:
+    if state in (None, DELETED) or state in TAKEN_AWAY:
         return Verdict.STOP
     if state in _UNDECIDED:
         return Verdict.ASK_AGAIN
