@@ -1,0 +1,236 @@
+"""Workers and triggerers that stand still and come back late, when Airflow has given their work to somebody else or a user has taken it away."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from typing import TYPE_CHECKING
+
+from case import Case, Event
+from component_events import freeze_each_triggerer
+from stand import HEARTBEAT_SECONDS, PATIENCE
+from worker_events import CREATED, RESULT_READ, STAGED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SYNC = {"deferrable": False}
+# What comes back must come back before the next try begins.
+UP_FOR_RETRY_SECONDS = 40.0 * PATIENCE
+QUESTION = ("DescribeTrainingJob", "")
+POOL = "late"
+
+# -- workers that have a result in hand ----------------------------------------------------------------------------
+
+
+def frozen_while_results_are_read(case: Case) -> None:
+    """Airflow fails the try; its process wakes up with the archive before the next try begins."""
+    case.start()
+    case.job()
+    with case.held(*RESULT_READ) as hold:
+        hold.reached(by_ending_jobs=True)
+        worker = case.freeze_worker()
+        case.await_state("up_for_retry")
+    worker.thaw()
+
+
+def frozen_until_the_retry_has_begun(case: Case) -> None:
+    """The next try is about to ask for the job's state and its delivery when the former one wakes up with the archive."""
+    case.start()
+    case.job()
+    with contextlib.ExitStack() as reading:
+        reading.enter_context(case.held(*RESULT_READ)).reached(by_ending_jobs=True)
+        worker = case.freeze_worker()
+        with case.held(*QUESTION) as question:
+            question.reached()
+            reading.close()
+            worker.thaw()
+
+
+def frozen_before_the_delivery(case: Case) -> None:
+    """All XComs are pushed, and the executed notebook's copy, which says *delivered*, comes next."""
+    pause = case.folder / f"{case.dag_id}.pause"
+    pause.touch()
+    case.edit_options(pause_file=str(pause), pause_after="nbjobs_end")
+    case.start()
+    case.job()
+
+    def is_reached() -> bool:
+        case.end_jobs()
+        return pause.with_suffix(".reached").exists()
+
+    case.until(is_reached, "the task does not push its results")
+    worker = case.freeze_worker()
+    case.await_state("up_for_retry")
+    pause.unlink()
+    worker.thaw()
+
+
+# -- workers that are about to make a job --------------------------------------------------------------------------
+
+
+def frozen_marked_and_cleared(call: tuple[str, str], *, when: str = "before") -> Callable[[Case], None]:
+    """Airflow and the user have gone on: the task has another life with a job of its own when the worker of the former life wakes up."""
+
+    def drive(case: Case) -> None:
+        with case.held(*call, when=when) as hold:
+            case.start()
+            hold.reached()
+            worker = case.freeze_worker()
+            made_by_now = len(case.jobs())
+            case.mark("failed")
+            case.until(lambda: case.stand.api.run(case.dag_id, "r1")["state"] == "failed", "the run does not fail")
+            case.clear()
+            case.job(made_by_now + 1)
+            case.await_state("deferred")
+            case.await_trigger()
+        worker.thaw()
+
+    return drive
+
+
+def frozen_marked_and_cleared_then_failover(case: Case) -> None:
+    frozen_marked_and_cleared(STAGED)(case)
+    freeze_each_triggerer(case)
+
+
+def frozen_and_cleared(case: Case) -> None:
+    """A clear of a running task whose worker stands still until Airflow has given it up."""
+    case.start()
+    case.job()
+    worker = case.freeze_worker()
+    case.clear()
+    case.pause(HEARTBEAT_SECONDS)
+    case.until(lambda: case.instance()["state"] == "running" and case.instance()["try_number"] > 1, "no second try")
+    worker.thaw()
+
+
+# -- triggerers ----------------------------------------------------------------------------------------------------
+
+
+def frozen_triggerer(act: Callable[[Case], None]) -> Callable[[Case], None]:
+    """Freeze the triggerer that has the trigger, let the other take it over, act, let the former come back."""
+
+    def drive(case: Case) -> None:
+        first, second = case.stand.triggerers
+        case.stand.terminate(second)  # so that the first one has the trigger
+        case.start()
+        case.job()
+        case.await_state("deferred")
+        case.await_trigger()
+        come_back_late(case, first, second, act)
+
+    return drive
+
+
+def come_back_late(case: Case, first: str, second: str, act: Callable[[Case], None]) -> None:
+    former = case.triggerer_id()
+    case.stand.signal(first, signal.SIGSTOP, with_children=True)
+    case.stand.launch(second)
+    case.await_takeover(former)
+    act(case)
+    case.stand.signal(first, signal.SIGCONT, with_children=True)
+    case.pause(15 * PATIENCE)  # its first question to Airflow takes long
+
+
+def fail_the_try(case: Case) -> None:
+    case.let_time_run_out()
+    case.await_state("up_for_retry")
+
+
+def fail_the_try_and_let_it_wait_for_a_slot(case: Case) -> None:
+    fail_the_try(case)
+    case.stand.api.set_pool(POOL, 0)
+    case.await_state("scheduled")
+
+
+def waits_for_a_slot(case: Case) -> None:
+    case.stand.api.set_pool(POOL, 1)
+    frozen_triggerer(fail_the_try_and_let_it_wait_for_a_slot)(case)
+    case.stand.api.set_pool(POOL, 1)
+
+
+def waits_for_its_turn(case: Case) -> None:
+    """The triggerer stands still while the task waits for a full quota; the job is made meanwhile, and its worker dies."""
+    instance_type = str(case.event.options["instance_type"])
+    first, second = case.stand.triggerers
+    case.stand.terminate(second)
+    case.faults.quota(instance_type, 1)
+    other = case.add_other(instance_type=instance_type)
+    case.start()
+    case.await_state("deferred")
+    case.triggerer_id()
+    case.pause(3)
+
+    with case.held(*CREATED, when="after") as hold:
+        case.end_other(other)
+
+        def act(case: Case) -> None:
+            hold.reached()
+            case.kill_worker()
+            case.await_state("up_for_retry")
+
+        come_back_late(case, first, second, act)
+
+
+def clear_while_it_stands_still(case: Case) -> None:
+    case.clear()
+    case.job(2)
+    case.await_state("deferred")
+    case.await_trigger()
+
+
+EVENTS = [
+    Event(
+        name="frozen reading results",
+        drive=frozen_while_results_are_read,
+        options={"retry_delay": UP_FOR_RETRY_SECONDS},
+    ),
+    Event(name="frozen until the retry", drive=frozen_until_the_retry_has_begun),
+    Event(
+        name="frozen before delivery",
+        drive=frozen_before_the_delivery,
+        options={"retry_delay": UP_FOR_RETRY_SECONDS},
+    ),
+    Event(name="frozen, then cleared", drive=frozen_marked_and_cleared(STAGED)),
+    Event(name="frozen in create, then cleared", drive=frozen_marked_and_cleared(CREATED), stops=(1, 1)),
+    Event(
+        name="frozen after create, then cleared",
+        drive=frozen_marked_and_cleared(CREATED, when="after"),
+        stops=(1, 1),
+    ),
+    Event(name="frozen running, cleared", drive=frozen_and_cleared, options=SYNC, stops=(0, 1), since=(3, 1)),
+    Event(
+        name="frozen, cleared, fail-over",
+        drive=frozen_marked_and_cleared_then_failover,
+        disturbs=True,
+    ),
+    Event(
+        name="triggerer late, up_for_retry",
+        drive=frozen_triggerer(fail_the_try),
+        options={"fails_on_resume": True, "retry_delay": UP_FOR_RETRY_SECONDS},
+        disturbs=True,
+    ),
+    Event(
+        name="triggerer late, scheduled",
+        drive=waits_for_a_slot,
+        options={"fails_on_resume": True, "retry_delay": 5 * PATIENCE, "pool": POOL},
+        disturbs=True,
+    ),
+    Event(
+        name="triggerer late, waiting its turn",
+        drive=waits_for_its_turn,
+        options={
+            "instance_type": "ml.c5.2xlarge",
+            "waiter_delay": 20 * PATIENCE,
+            "retry_delay": UP_FOR_RETRY_SECONDS,
+        },
+        disturbs=True,
+    ),
+    Event(
+        name="triggerer late, cleared",
+        drive=frozen_triggerer(clear_while_it_stands_still),
+        stops=(1, 1),
+        disturbs=True,
+    ),
+]
