@@ -106,6 +106,25 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A place in the task's own process where it waits."""
+
+    case: Case
+    file: Path
+
+    def reached(self, *, by_ending_jobs: bool = False) -> None:
+        def is_reached() -> bool:
+            if by_ending_jobs:
+                self.case.end_jobs()
+            return self.file.with_suffix(".reached").exists()
+
+        self.case.until(is_reached, "the task does not come to its pause")
+
+    def end(self) -> None:
+        self.file.unlink()
+
+
+@dataclass(frozen=True, slots=True)
 class FrozenWorker:
     """A worker and its task's process that stand still."""
 
@@ -451,6 +470,13 @@ class Case:
         assert worker is not None
         assert worker.pid != self.stand.pid("scheduler")
         return worker
+
+    def pause_at(self, place: str) -> Pause:
+        """Let the task wait at a place of its next try (``PausingOperator``) until it is told to go on."""
+        pause = Pause(self, self.folder / f"{self.dag_id}.pause")
+        pause.file.touch()
+        self.edit_options(pause_file=str(pause.file), pause_at=place)
+        return pause
 
     def kill_worker(self) -> None:
         """The machine goes: worker and task at once, so that nobody reports it."""

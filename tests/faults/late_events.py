@@ -49,20 +49,13 @@ def frozen_until_the_retry_has_begun(case: Case) -> None:
 
 def frozen_before_the_delivery(case: Case) -> None:
     """All XComs are pushed, and the executed notebook's copy, which says *delivered*, comes next."""
-    pause = case.folder / f"{case.dag_id}.pause"
-    pause.touch()
-    case.edit_options(pause_file=str(pause), pause_after="nbjobs_end")
+    pause = case.pause_at("nbjobs_end")
     case.start()
     case.job()
-
-    def is_reached() -> bool:
-        case.end_jobs()
-        return pause.with_suffix(".reached").exists()
-
-    case.until(is_reached, "the task does not push its results")
+    pause.reached(by_ending_jobs=True)
     worker = case.freeze_worker()
     case.await_state("up_for_retry")
-    pause.unlink()
+    pause.end()
     worker.thaw()
 
 

@@ -161,15 +161,24 @@ def ends_within_seconds(case: Case) -> None:
     case.start()
 
 
-def denied(*operations: str, resource: str = "*", seconds: float = 15.0) -> Callable[[Case], None]:
-    """A permission is missing for a while, as a policy is edited, when the job's end is looked at; the job itself is made and paid."""
+def denied(*operations: str, resource: str = "*", at: str = "", seconds: float = 15.0) -> Callable[[Case], None]:
+    """
+    A permission is missing for a while, as a policy is edited, when the job's end is looked at; the job itself is made and paid.
+
+    :param at: the place in the task's second leg where it goes missing; none: while the triggerer looks.
+    """
 
     def drive(case: Case) -> None:
+        pause = case.pause_at(at) if at else None
         case.start()
         job = case.job()
         case.await_state("deferred")
         case.await_trigger()
+        if pause:
+            pause.reached(by_ending_jobs=True)
         with case.faults.deny(*operations, resource=f"*{job.name}{resource}") as denial:
+            if pause:
+                pause.end()
 
             def is_met() -> int:
                 case.end_jobs()
@@ -287,10 +296,15 @@ EVENTS = [
     Event(name="throttling", drive=trouble("throttle"), options={"retries": 15}),
     Event(name="5xx", drive=trouble("internal_error"), options={"retries": 15}),
     Event(name="connections reset", drive=trouble("reset"), options={"retries": 15}),
-    Event(name="Describe denied a while", drive=denied("DescribeTrainingJob"), options={"retries": 15}),
     Event(
-        name="results denied a while",
-        drive=denied("s3:GetObject", resource="/output/*"),
+        name="Describe denied to triggerer",
+        drive=denied("DescribeTrainingJob"),
+        options={"retries": 15},
+    ),
+    Event(name="Describe denied to worker", drive=denied("DescribeTrainingJob", at="resume"), options={"retries": 15}),
+    Event(
+        name="results denied",
+        drive=denied("s3:GetObject", resource="/output/*", at="resume"),
         options={"retries": 15},
     ),
     Event(name="ends within seconds", drive=ends_within_seconds, options={"tasks": 8, "retries": 0}, jobs=(8, 8)),

@@ -21,32 +21,32 @@ class PausingOperator(SageMakerNotebookJobOperator):
     """
     The operator, which waits at one place for as long as a file is there, so that a worker can be killed or frozen right then.
 
-    :ivar pause_after: the XCom that has just been pushed; without one it pauses between the submission and the deferral.
+    :ivar pause_at: ``defer``: between the submission and the deferral; ``resume``: when its second leg begins; the key of an XCom: when that leg has
+        pushed it.
     """
 
     pause_file = None
-    pause_after = None
+    pause_at = "defer"
 
     def defer(self, **arguments):
-        if not self.pause_after:
-            self.pause()
+        self.pause("defer")
         super().defer(**arguments)
 
     def resume_execution(self, next_method, next_kwargs, context):
+        self.pause("resume")
         kind = type(context["ti"])
         push = kind.xcom_push
 
         def push_and_pause(ti, key, value, *arguments, **named):
             push(ti, key, value, *arguments, **named)
-            if key == self.pause_after:
-                self.pause()
+            self.pause(key)
 
         kind.xcom_push = push_and_pause  # of this process alone
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def pause(self):
+    def pause(self, place):
         pause = Path(self.pause_file)
-        if pause.exists():
+        if place == self.pause_at and pause.exists():
             pause.with_suffix(".reached").touch()
             while pause.exists():
                 time.sleep(0.1)
@@ -76,8 +76,8 @@ def make_dag(dag_id, options):
     }
     operator = SageMakerNotebookJobOperator
     if "pause_file" in arguments:
-        operator = type("Pausing", (PausingOperator,), {"pause_file": arguments.pop("pause_file")})
-        operator.pause_after = arguments.pop("pause_after", None)
+        members = {"pause_file": arguments.pop("pause_file"), "pause_at": arguments.pop("pause_at", "defer")}
+        operator = type("Pausing", (PausingOperator,), members)
     if arguments.pop("fails_on_resume", False):
         operator = FailingOperator
     is_removed = arguments.pop("is_removed", False)
