@@ -6,7 +6,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
-from case import Case, Event
+from case import QUIET_SECONDS, RUN, Case, Event
 from component_events import freeze_each_triggerer
 from stand import HEARTBEAT_SECONDS, PATIENCE
 from worker_events import CREATED, RESULT_READ, STAGED
@@ -59,6 +59,25 @@ def frozen_before_the_delivery(case: Case) -> None:
     worker.thaw()
 
 
+def mark_failed_and_clear(case: Case) -> None:
+    case.mark("failed")
+    case.until(lambda: case.stand.api.run(case.dag_id, RUN)["state"] == "failed", "the run does not fail")
+    case.clear()
+
+
+def frozen_until_the_next_life_has_ended(case: Case) -> None:
+    """The archive in its hand is that of a job before the clear, and the task has succeeded with a later one."""
+    case.start()
+    case.job()
+    with case.held(*RESULT_READ) as hold:
+        hold.reached(by_ending_jobs=True)
+        worker = case.freeze_worker()
+        mark_failed_and_clear(case)
+        case.job(2)
+        case.finish_as("success")
+    worker.thaw()
+
+
 # -- workers that are about to make a job --------------------------------------------------------------------------
 
 
@@ -71,9 +90,7 @@ def frozen_marked_and_cleared(call: tuple[str, str], *, when: str = "before") ->
             hold.reached()
             worker = case.freeze_worker()
             made_by_now = len(case.jobs())
-            case.mark("failed")
-            case.until(lambda: case.stand.api.run(case.dag_id, "r1")["state"] == "failed", "the run does not fail")
-            case.clear()
+            mark_failed_and_clear(case)
             case.job(made_by_now + 1)
             case.await_state("deferred")
             case.await_trigger()
@@ -85,6 +102,28 @@ def frozen_marked_and_cleared(call: tuple[str, str], *, when: str = "before") ->
 def frozen_marked_and_cleared_then_failover(case: Case) -> None:
     frozen_marked_and_cleared(STAGED)(case)
     freeze_each_triggerer(case)
+
+
+def frozen_until_the_retry_has_made_the_job(case: Case) -> None:
+    with case.held(*STAGED) as hold:
+        case.start()
+        hold.reached()
+        worker = case.freeze_worker()
+        case.job()
+        case.await_state("deferred")
+        case.await_trigger()
+    worker.thaw()
+
+
+def frozen_waiting_marked_and_cleared(case: Case) -> None:
+    """In sync mode: the job of the former life runs, and its worker is not there to stop it."""
+    case.start()
+    case.job()
+    worker = case.freeze_worker()
+    mark_failed_and_clear(case)
+    case.job(2)
+    case.pause(QUIET_SECONDS)
+    worker.thaw()
 
 
 def frozen_and_cleared(case: Case) -> None:
@@ -185,6 +224,8 @@ EVENTS = [
         drive=frozen_before_the_delivery,
         options={"retry_delay": UP_FOR_RETRY_SECONDS},
     ),
+    Event(name="frozen results, cleared, done", drive=frozen_until_the_next_life_has_ended, jobs=(2, 2)),
+    Event(name="frozen before create, retried", drive=frozen_until_the_retry_has_made_the_job),
     Event(name="frozen, then cleared", drive=frozen_marked_and_cleared(STAGED)),
     Event(name="frozen in create, then cleared", drive=frozen_marked_and_cleared(CREATED), stops=(1, 1)),
     Event(
@@ -192,6 +233,7 @@ EVENTS = [
         drive=frozen_marked_and_cleared(CREATED, when="after"),
         stops=(1, 1),
     ),
+    Event(name="frozen running, then cleared", drive=frozen_waiting_marked_and_cleared, options=SYNC, stops=(1, 1)),
     Event(name="frozen running, cleared", drive=frozen_and_cleared, options=SYNC, stops=(0, 1), since=(3, 1)),
     Event(
         name="frozen, cleared, fail-over",
