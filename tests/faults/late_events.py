@@ -12,7 +12,7 @@ from stand import HEARTBEAT_SECONDS, PATIENCE
 from worker_events import CREATED, RESULT_READ, STAGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SYNC = {"deferrable": False}
 # What comes back must come back before the next try begins.
@@ -140,29 +140,39 @@ def frozen_and_cleared(case: Case) -> None:
 # -- triggerers ----------------------------------------------------------------------------------------------------
 
 
-def frozen_triggerer(act: Callable[[Case], None]) -> Callable[[Case], None]:
+@contextlib.contextmanager
+def one_triggerer(case: Case) -> Iterator[str]:
+    """One of the two is away, so that the other takes the trigger; at the end of the block both are there and well."""
+    first, second = case.stand.triggerers
+    case.stand.terminate(second)
+    try:
+        yield first
+    finally:
+        case.stand.signal(first, signal.SIGCONT, with_children=True)
+        case.stand.revive()
+
+
+def come_back_late(case: Case, first: str, act: Callable[[Case], None]) -> None:
     """Freeze the triggerer that has the trigger, let the other take it over, act, let the former come back."""
-
-    def drive(case: Case) -> None:
-        first, second = case.stand.triggerers
-        case.stand.terminate(second)  # so that the first one has the trigger
-        case.start()
-        case.job()
-        case.await_state("deferred")
-        case.await_trigger()
-        come_back_late(case, first, second, act)
-
-    return drive
-
-
-def come_back_late(case: Case, first: str, second: str, act: Callable[[Case], None]) -> None:
     former = case.triggerer_id()
     case.stand.signal(first, signal.SIGSTOP, with_children=True)
-    case.stand.launch(second)
+    case.stand.revive()
     case.await_takeover(former)
     act(case)
     case.stand.signal(first, signal.SIGCONT, with_children=True)
     case.pause(15 * PATIENCE)  # its first question to Airflow takes long
+
+
+def late_triggerer(act: Callable[[Case], None]) -> Callable[[Case], None]:
+    def drive(case: Case) -> None:
+        with one_triggerer(case) as first:
+            case.start()
+            case.job()
+            case.await_state("deferred")
+            case.await_trigger()
+            come_back_late(case, first, act)
+
+    return drive
 
 
 def fail_the_try(case: Case) -> None:
@@ -178,31 +188,29 @@ def fail_the_try_and_let_it_wait_for_a_slot(case: Case) -> None:
 
 def waits_for_a_slot(case: Case) -> None:
     case.stand.api.set_pool(POOL, 1)
-    frozen_triggerer(fail_the_try_and_let_it_wait_for_a_slot)(case)
+    late_triggerer(fail_the_try_and_let_it_wait_for_a_slot)(case)
     case.stand.api.set_pool(POOL, 1)
 
 
 def waits_for_its_turn(case: Case) -> None:
     """The triggerer stands still while the task waits for a full quota; the job is made meanwhile, and its worker dies."""
     instance_type = str(case.event.options["instance_type"])
-    first, second = case.stand.triggerers
-    case.stand.terminate(second)
     case.faults.quota(instance_type, 1)
     other = case.add_other(instance_type=instance_type)
-    case.start()
-    case.await_state("deferred")
-    case.triggerer_id()
-    case.pause(3)
 
-    with case.held(*CREATED, when="after") as hold:
-        case.end_other(other)
+    def make_the_job_and_fail_the_try(case: Case) -> None:
+        made.reached()
+        case.kill_worker()
+        case.await_state("up_for_retry")
 
-        def act(case: Case) -> None:
-            hold.reached()
-            case.kill_worker()
-            case.await_state("up_for_retry")
-
-        come_back_late(case, first, second, act)
+    with one_triggerer(case) as first:
+        case.start()
+        case.await_state("deferred")
+        case.triggerer_id()
+        case.pause(3)
+        with case.held(*CREATED, when="after") as made:
+            case.end_other(other)
+            come_back_late(case, first, make_the_job_and_fail_the_try)
 
 
 def clear_while_it_stands_still(case: Case) -> None:
@@ -242,14 +250,14 @@ EVENTS = [
     ),
     Event(
         name="triggerer late, up_for_retry",
-        drive=frozen_triggerer(fail_the_try),
+        drive=late_triggerer(fail_the_try),
         options={"fails_on_resume": True, "retry_delay": UP_FOR_RETRY_SECONDS},
         disturbs=True,
     ),
     Event(
         name="triggerer late, scheduled",
         drive=waits_for_a_slot,
-        options={"fails_on_resume": True, "retry_delay": 5 * PATIENCE, "pool": POOL},
+        options={"fails_on_resume": True, "retry_delay": UP_FOR_RETRY_SECONDS / 2, "pool": POOL},
         disturbs=True,
     ),
     Event(
@@ -264,7 +272,7 @@ EVENTS = [
     ),
     Event(
         name="triggerer late, cleared",
-        drive=frozen_triggerer(clear_while_it_stands_still),
+        drive=late_triggerer(clear_while_it_stands_still),
         stops=(1, 1),
         disturbs=True,
     ),
