@@ -124,7 +124,8 @@ class Api(AirflowApi):
         except ApiRefusedError as error:
             if error.status != http.client.CONFLICT:
                 raise
-            self._call("PATCH", f"/api/v2/pools/{quote(name)}?update_mask=slots", {"pool": name, "slots": slots})
+            changed = {"pool": name, "slots": slots, "include_deferred": False}
+            self._call("PATCH", f"/api/v2/pools/{quote(name)}?update_mask=slots", changed)
 
     def has_dags(self, dag_ids: Iterable[str]) -> bool:
         return all(self.has_dag(dag_id) for dag_id in dag_ids)
