@@ -235,9 +235,9 @@ EVENTS = [
     Event(name="frozen results, cleared, done", drive=frozen_until_the_next_life_has_ended, jobs=(2, 2)),
     Event(name="frozen before create, retried", drive=frozen_until_the_retry_has_made_the_job),
     Event(name="frozen, then cleared", drive=frozen_marked_and_cleared(STAGED)),
-    Event(name="frozen in create, then cleared", drive=frozen_marked_and_cleared(CREATED), stops=(1, 1)),
+    Event(name="frozen in create, cleared", drive=frozen_marked_and_cleared(CREATED), stops=(1, 1)),
     Event(
-        name="frozen after create, then cleared",
+        name="frozen after create, cleared",
         drive=frozen_marked_and_cleared(CREATED, when="after"),
         stops=(1, 1),
     ),
