@@ -234,6 +234,11 @@ class Case:
     def finish_as(self, state: str) -> None:
         self.finish()
         assert {one["state"] for one in self.instances()} == {state}
+        self.await_run(state)
+
+    def await_run(self, state: str) -> None:
+        """Wait until the run has ended as its task has; a clear in between may be lost on Airflow, which ends the run all the same."""
+        self.until(lambda: self.stand.api.run(self.dag_id, RUN)["state"] == state, f"the run does not end as {state}")
 
     def has_run(self) -> bool:
         try:

@@ -6,7 +6,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
-from case import QUIET_SECONDS, RUN, Case, Event
+from case import QUIET_SECONDS, Case, Event
 from component_events import freeze_each_triggerer
 from stand import HEARTBEAT_SECONDS, PATIENCE
 from worker_events import CREATED, RESULT_READ, STAGED
@@ -63,7 +63,7 @@ def frozen_before_the_delivery(case: Case) -> None:
 
 def mark_failed_and_clear(case: Case) -> None:
     case.mark("failed")
-    case.until(lambda: case.stand.api.run(case.dag_id, RUN)["state"] == "failed", "the run does not fail")
+    case.await_run("failed")
     case.clear()
 
 

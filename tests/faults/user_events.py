@@ -64,7 +64,7 @@ def clear_failed_whose_job_runs(case: Case) -> None:
     case.job()
     case.kill_worker()
     case.await_state("failed")
-    case.until(lambda: case.stand.api.run(case.dag_id, RUN)["state"] == "failed", "the run does not fail")
+    case.await_run("failed")
     case.clear()
     case.job(2)
 
