@@ -292,7 +292,11 @@ EVENTS = [
         is_marked=True,
     ),
     Event(name="DAG deleted", drive=waiting(delete_dag_and_make_it_again, "deferred"), stops=(1, 1)),
-    Event(name="job deleted", drive=waiting(delete_job, "deferred"), state="failed", jobs=(0, 0)),
+    Event(
+        name="job deleted",
+        drive=waiting(delete_job, "deferred"),
+        says="does not know training job|knows no training job",
+    ),
     Event(name="throttling", drive=trouble("throttle"), options={"retries": 15}),
     Event(name="5xx", drive=trouble("internal_error"), options={"retries": 15}),
     Event(name="connections reset", drive=trouble("reset"), options={"retries": 15}),
