@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from airflow_nbjobs.aws.log_reader import LogReader
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
 from airflow_nbjobs.core.arguments import seconds
 from airflow_nbjobs.core.containerlog import LogPlace
+from airflow_nbjobs.core.doubts import UNKNOWN_SECONDS
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobError,
@@ -335,6 +336,9 @@ class Execution:
         self._custody.hold(job_name, is_recorded=True)
         was_adopted = bool(event.get("was_adopted"))
         if event.get("error"):
+            if event.get("error_code") == NOT_FOUND and turn.trouble_since is None:
+                # The poller has asked for a minute.
+                turn = replace(turn, trouble_since=datetime.now(tz=UTC) - timedelta(seconds=UNKNOWN_SECONDS))
             again = self._finish_unwatched(job_name, str(event["error"]), was_adopted=was_adopted, turn=turn)
         else:
             again = self._finish(job_name, was_adopted=was_adopted, turn=turn)

@@ -55,7 +55,7 @@ class NotebookJobTrigger(BaseTrigger):
     Yield one event when the training job is in a terminal state, or when it cannot be watched.
 
     Event: ``{"version": 1, "job_name", "attempt", "was_adopted", "status", "secondary_status", "error", "turn", "log_place", "try_number"}``; ``error`` is None, or why
-    the job cannot be watched.
+    the job cannot be watched, beside an ``error_code`` then.
     Whoever reads it ignores keys that it does not know, so that another source of news than the poller may say more.
 
     :param attempt: k-th job of the task's generation; comes back in the event.
@@ -147,7 +147,7 @@ class NotebookJobTrigger(BaseTrigger):
                     self.job_name, waiter_delay_seconds=self.waiter_delay
                 )
         except NotebookJobError as error:
-            return {"error": str(error)}
+            return {"error": str(error), "error_code": getattr(error, "code", None)}
         except Exception as error:  # noqa: BLE001 - a crash of the poller reaches the task as an event that says so
             return {"error": f"the triggerer's poller has crashed: {type(error).__name__}: {error}"}
         return {"status": summary.status, "secondary_status": summary.secondary_status}

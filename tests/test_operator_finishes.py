@@ -170,6 +170,14 @@ def test_a_job_that_cannot_be_watched_is_watched_again_and_then_left_to_a_retry(
     assert value["status"] == "Completed", "one that has ended needs no watching"
 
 
+def test_a_job_that_the_poller_has_missed_for_a_minute_is_asked_for_once_more_only(task, clients):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    clients.jobs.descriptions.clear()
+    with pytest.raises(NotebookJobServiceError, match="does not know training job"):
+        operator.execute_complete(context, event_of(deferred, error="unknown", error_code="ResourceNotFound"))
+
+
 def test_a_watch_that_works_again_ends_the_trouble(task, clients):
     operator, context = task(), task_context()
     deferred = defer(operator, context)
