@@ -252,6 +252,16 @@ def test_a_job_of_a_dead_life_that_appears_meanwhile_is_stopped_when_the_task_en
     assert clients.jobs.descriptions["d-t-000000000000"]["TrainingJobStatus"] == "Stopping"
 
 
+def test_a_clear_says_so_if_there_are_more_jobs_than_it_looks_through(task, monkeypatch, capsys):
+    monkeypatch.setattr("airflow_nbjobs.aws.earlier_jobs._MOST_PAGES", 1)
+    monkeypatch.setattr("fakes.PAGE_SIZE", 1)
+    for number in (1, 2):
+        defer(task(task_id=f"t{number}", notebook_job_name="report"), task_context(map_index=number))
+    defer(task(retries=0, notebook_job_name="report"), task_context(try_number=2, max_tries=1))
+    said = capsys.readouterr().out
+    assert "Only the newest pages (1) of the jobs with 'report-' in their names were looked through" in said
+
+
 def test_a_cleared_task_leaves_alone_what_only_has_its_earlier_name(task, clients):
     defer(task(retries=2), task_context(max_tries=2))
     (description,) = clients.jobs.descriptions.values()

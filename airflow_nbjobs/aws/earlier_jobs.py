@@ -49,7 +49,7 @@ def of_attempt(job: PreparedJob, attempt: int, clients: AwsClients, log: Log) ->
     key = job.run.key.with_attempt(attempt)
     location = job.location(attempt)
     try:
-        for summary in _listed(f"-{name_digest(key)}", _run_started(key), clients):
+        for summary in _listed(f"-{name_digest(key)}", _run_started(key), clients, log):
             if summary.job_name != location.job_name:
                 snapshot = clients.jobs.describe(summary.job_name)
                 if snapshot is not None and snapshot.environment.get(OWNER_VARIABLE) == job.owner(attempt):
@@ -114,7 +114,7 @@ def _running_under_the_name(
     try:
         names = [
             summary.job_name
-            for summary in _listed(f"{prefix}-", _run_started(key) - _LONGEST_RUN, clients)
+            for summary in _listed(f"{prefix}-", _run_started(key) - _LONGEST_RUN, clients, log)
             if summary.state is JobState.RUNNING
         ]
     except NotebookJobServiceError as error:
@@ -147,8 +147,12 @@ def _of_generations(
             yield snapshot
 
 
-def _listed(name_contains: str, created_after: datetime, clients: AwsClients) -> Iterator[JobSummary]:
-    """Yield the jobs whose names contain the text, newest first; filters count after paging, so a page without any says nothing of the next."""
+def _listed(name_contains: str, created_after: datetime, clients: AwsClients, log: Log) -> Iterator[JobSummary]:
+    """
+    Yield the jobs whose names contain the text, newest first; filters count after paging, so a page without any says nothing of the next.
+
+    More than 50 pages are not read, and the log says so.
+    """
     token: str | None = None
     for _ in range(_MOST_PAGES):
         page = clients.jobs.list_page(
@@ -158,6 +162,11 @@ def _listed(name_contains: str, created_after: datetime, clients: AwsClients) ->
         token = page.next_token
         if token is None:
             return
+    log.warning(
+        "Only the newest pages (%d) of the jobs with '%s' in their names were looked through for one of this task's; an older one is not found",
+        _MOST_PAGES,
+        name_contains,
+    )
 
 
 def _run_started(key: RunKey) -> datetime:
