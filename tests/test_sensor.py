@@ -242,6 +242,34 @@ def test_trouble_in_reading_results_that_lasts_is_left_to_retries(clients, monke
     assert 500 < sum(slept) < 700
 
 
+@pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
+def test_an_archive_that_is_not_in_s3_yet_is_waited_for(clients, monkeypatch, arguments):
+    """SageMaker says *Completed* as soon as the container has ended; a large archive may be a moment behind."""
+    start(clients)
+    end(clients)
+    clients.jobs.descriptions["job"]["TrainingEndTime"] = datetime.now(tz=UTC) - timedelta(seconds=5)
+    slept = []
+
+    def upload(seconds):
+        slept.append(seconds)
+        if len(slept) == 2:
+            end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+
+    monkeypatch.setattr(watching.time, "sleep", upload)
+    assert sensor(outputs=["accuracy"], **arguments).execute(task_context())["outputs"] == {"accuracy": 0.5}
+    assert slept == [5.0, 10.0]
+
+
+def test_an_archive_that_is_not_there_after_a_minute_is_missing(clients, monkeypatch):
+    start(clients)
+    end(clients)
+    clients.jobs.descriptions["job"]["TrainingEndTime"] = datetime.now(tz=UTC) - timedelta(seconds=61)
+    monkeypatch.setattr(watching.time, "sleep", lambda _: pytest.fail("waited"))
+    with pytest.raises(NotebookOutputError, match="completed without an executed notebook") as caught:
+        sensor().execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+
+
 def test_a_trigger_that_cannot_watch_makes_the_task_try_again(clients):
     start(clients)
     with pytest.raises(NotebookJobServiceError, match="cannot watch training job 'job': no connection") as caught:
