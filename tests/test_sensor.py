@@ -644,6 +644,30 @@ def test_it_starts_on_a_worker_as_asked(dag, arguments):
     assert not sensor("job", **arguments).start_from_trigger
 
 
+@pytest.mark.parametrize("text", ["False", " false ", "no", "0"])
+def test_a_text_says_that_it_does_not_defer(clients, text):
+    """YAML and configuration hold texts, and the text 'False' is true to Python."""
+    assert not sensor(deferrable=text).start_from_trigger
+    start(clients)
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(deferrable=text, timeout=0, poke_interval=0).execute(task_context())
+
+
+@pytest.mark.parametrize("text", ["True", "yes", "", "None"])
+def test_a_text_or_an_empty_one_says_that_it_defers(clients, text):
+    assert sensor(deferrable=text).start_from_trigger
+    start(clients)
+    defer(sensor(deferrable=text), task_context())
+
+
+def test_a_text_that_says_neither_is_an_error_when_it_runs():
+    task = sensor(deferrable="perhaps")
+    assert not task.start_from_trigger
+    with pytest.raises(NotebookJobConfigError, match="deferrable: must be True or False, not 'perhaps'") as caught:
+        task.execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+
+
 def test_a_mapped_sensor_starts_on_a_worker(dag):
     mapped = SageMakerNotebookJobSensor.partial(task_id="m").expand(job_name=["a", "b"])
     assert mapped.start_from_trigger is False
