@@ -119,6 +119,56 @@ def test_what_is_left_of_execution_timeout_bounds_a_runtime_in_every_form(task, 
     assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"StoppingCondition": {"MaxRuntimeInSeconds": 86_400}},
+        {"StoppingCondition": {"MaxRuntimeInSeconds": "86400"}, "Environment": {"A": "1"}},
+        '{"StoppingCondition": {"MaxRuntimeInSeconds": 86400}}',
+        {"StoppingCondition": '{"MaxRuntimeInSeconds": "86400"}'},
+    ],
+    ids=repr,
+)
+def test_what_is_left_of_execution_timeout_bounds_a_runtime_of_the_extra_request(task, clients, extra):
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    defer(task(execution_timeout=timedelta(minutes=30), extra_request=extra), context)
+    (request,) = clients.jobs.requests.values()
+    assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
+    assert request["Environment"].get("A") == ("1" if "Environment" in extra else None)
+
+
+def test_a_shorter_runtime_of_the_extra_request_stays(task, clients):
+    extra = {"StoppingCondition": {"MaxRuntimeInSeconds": 60}}
+    defer(task(execution_timeout=timedelta(hours=5), extra_request=extra), task_context())
+    (request,) = clients.jobs.requests.values()
+    assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == 60
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"enable_managed_spot_training": True, "max_wait_time_in_seconds": timedelta(days=3)},
+        {
+            "extra_request": {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 86_400, "MaxWaitTimeInSeconds": 3 * 86_400},
+            }
+        },
+    ],
+    ids=["argument", "extra"],
+)
+def test_a_spot_job_waits_no_longer_than_its_task(task, clients, asked):
+    """Its time to wait counts the run as well: with Airflow gone, the job would run on after its task's time."""
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    defer(task(execution_timeout=timedelta(minutes=30), **asked), context)
+    (request,) = clients.jobs.requests.values()
+    condition = request["StoppingCondition"]
+    assert condition["MaxRuntimeInSeconds"] == condition["MaxWaitTimeInSeconds"]
+    assert 19 * 60 < condition["MaxWaitTimeInSeconds"] <= 20 * 60
+
+
 def test_without_waiting_it_returns_the_job(task, clients):
     context = task_context()
     value = task(wait_for_completion=False).execute(context)
