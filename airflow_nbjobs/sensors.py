@@ -98,11 +98,12 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
 
     def _wants_to_defer(self) -> bool:
         """:raises ValueError: ``deferrable`` is a text that says neither yes nor no."""
-        if not isinstance(self.deferrable, str):
-            return bool(self.deferrable)
+        given: Any = self.deferrable
+        if not isinstance(given, str):
+            return bool(given)
         from airflow_nbjobs.core import arguments
 
-        return arguments.is_absent(self.deferrable) or arguments.boolean(self.deferrable)
+        return arguments.is_absent(given) or arguments.boolean(given)
 
     def _is_renderable_by_triggerer(self) -> bool:
         """
