@@ -662,3 +662,32 @@ def test_a_completed_job_whose_live_copy_is_not_whole_fails_and_hands_over_what_
     assert any(PLACE.live_notebook_uri in problem for problem in result.error.problems)
     assert "rows: not known" in result.error.details["outputs"]
     assert "sys.exit" not in str(result.error)
+
+
+# -- a cell that shows an error and has not ended the notebook ----------------------------------------------------------
+
+SHOWN_ERROR = [{"output_type": "error", "ename": "ValueError", "evalue": "expected", "traceback": []}]
+
+
+@pytest.mark.parametrize("tags", [("raises-exception",), ()], ids=["tagged", "showtraceback"])
+def test_a_cell_that_shows_an_error_is_not_what_ended_a_notebook_that_ran_on(read, tags):
+    ran = running(notebook(code("check()", *tags, outputs=SHOWN_ERROR), "x = 1", "train()"))
+    members = notebook_member(ran)
+    result = read("Failed", reason="AlgorithmError: DeadKernelError: Kernel died, exit code: 137", members=members)
+    assert "failed in cell 3: its kernel died" in result.error.headline
+    assert not isinstance(result.error, NotebookCellError)
+
+
+def test_a_cell_that_shows_an_error_is_told_where_it_was_the_last_that_ran(read):
+    content = json.loads(running(notebook("x = 1", code("check()", outputs=SHOWN_ERROR), "y = 2")))
+    content["cells"][2]["metadata"]["papermill"] = {"status": "completed", "start_time": None}
+    result = read("Failed", reason="AlgorithmError: x", members=notebook_member(json.dumps(content).encode()))
+    assert (result.error.cell, result.error.ename) == (2, "ValueError")
+
+
+def test_a_cell_that_shows_an_error_is_told_where_the_notebook_ran_to_its_end(read):
+    ran = running(
+        notebook("x = 1", code("check()", "raises-exception", outputs=SHOWN_ERROR), "y = 2"), last="completed"
+    )
+    result = read("Failed", reason="AlgorithmError: x", members=notebook_member(ran))
+    assert (result.error.cell, result.error.is_retryable) == (2, False)
