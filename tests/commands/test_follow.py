@@ -53,7 +53,7 @@ def clock(monkeypatch, clients):
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, clients, clock, capsys, caplog):
+def command(tmp_path, monkeypatch, clients, clock, capsys, caplog):  # noqa: PLR0917 - fixtures; the clock is asked for first
     """Run the notebook in the fakes' account; returns the exit code and what is printed and logged."""
     (tmp_path / "report.ipynb").write_bytes(RAW)
     monkeypatch.chdir(tmp_path)
