@@ -224,6 +224,12 @@ def test_none_in_a_text_is_told(prepared):
     ]
 
 
+def test_none_for_a_number_is_told_where_it_comes_from(problems):
+    assert problems(parameters={"epochs": "{{ none }}"}) == [
+        "parameter 'epochs': the text 'None' is not exactly an int, as its default says; a template writes 'None' for a value that is not there"
+    ]
+
+
 def test_a_parameter_of_a_foreign_type_is_told_by_its_type_alone(problems):
     """Its comparison may do anything: numpy's gives no truth."""
 

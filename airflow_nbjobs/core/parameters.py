@@ -160,7 +160,10 @@ class _Findings:
         path = f"parameters[{name!r}]"
         deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
         if deep is None and not found:
+            told = len(self.problems), len(self.warnings)
             value = self._fitted(name, value, declaration)
+            if isinstance(value, str) and value == "None":
+                self._tell_none(name, told)
             deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
         found += [deep] if deep is not None else _value_problems(value, path)
         if found:
@@ -188,9 +191,15 @@ class _Findings:
         if name in declaration.kinds or not declaration.is_complete:
             self.warnings += [f"parameter '{name}': {text}" for text in fitted.warnings]
         self.notes += [f"parameter '{name}': {text}" for text in fitted.notes]
-        if isinstance(fitted.value, str) and fitted.value == "None" and not fitted.warnings and not fitted.problems:
-            self.warnings.append(f"parameter '{name}' is 'None', as a template writes it for a value that is not there")
         return fitted.value
+
+    def _tell_none(self, name: str, told: tuple[int, int]) -> None:
+        """Say where the text probably comes from, once: in the problem that it makes, else in a warning of its own."""
+        problems, warnings = told
+        if len(self.problems) > problems:
+            self.problems[-1] += "; a template writes 'None' for a value that is not there"
+        elif len(self.warnings) == warnings and self._declaration is not None:
+            self.warnings.append(f"parameter '{name}' is 'None', as a template writes it for a value that is not there")
 
     def tell_flow(self, nb: NotebookNode) -> None:
         """Say which values the notebook's own code does not let through."""
