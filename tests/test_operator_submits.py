@@ -94,6 +94,14 @@ def test_what_is_left_of_execution_timeout_bounds_the_wait_and_the_job(task, cli
     assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
 
 
+def test_a_timeout_that_is_almost_over_waits_until_the_scheduler_has_read_the_deferral(task):
+    """Airflow fails a task that is back before, and nobody would stop its job."""
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    deferred = defer(task(execution_timeout=timedelta(minutes=10, seconds=2)), context)
+    assert deferred.timeout == timedelta(seconds=10)
+
+
 def test_a_shorter_runtime_of_the_users_stays(task, clients):
     defer(task(execution_timeout=timedelta(hours=5), max_runtime_in_seconds="60"), task_context())
     (request,) = clients.jobs.requests.values()
@@ -242,6 +250,16 @@ def test_a_job_of_a_dead_life_that_appears_meanwhile_is_stopped_when_the_task_en
     clients.objects.bodies[uri] = archive({f"{job_name}.ipynb": executed(RAW, {"accuracy": 0.5})})
     assert operator.execute_complete(cleared, event_of(deferred))["outputs"] == {"accuracy": 0.5}
     assert clients.jobs.descriptions["d-t-000000000000"]["TrainingJobStatus"] == "Stopping"
+
+
+def test_a_clear_says_so_if_there_are_more_jobs_than_it_looks_through(task, monkeypatch, capsys):
+    monkeypatch.setattr("airflow_nbjobs.aws.earlier_jobs._MOST_PAGES", 1)
+    monkeypatch.setattr("fakes.PAGE_SIZE", 1)
+    for number in (1, 2):
+        defer(task(task_id=f"t{number}", notebook_job_name="report"), task_context(map_index=number))
+    defer(task(retries=0, notebook_job_name="report"), task_context(try_number=2, max_tries=1))
+    said = capsys.readouterr().out
+    assert "Only the newest pages (1) of the jobs with 'report-' in their names were looked through" in said
 
 
 def test_a_cleared_task_leaves_alone_what_only_has_its_earlier_name(task, clients):
