@@ -82,7 +82,11 @@ def push_job_xcom(key: str, value: Any, *, dag_id: str, run_id: str, task_id: st
 
 
 def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
-    """Return a task instance's state as Airflow's API has it now, None where it has none; works in workers and in the triggerer (from a thread)."""
+    """
+    Return a task instance's state as Airflow's API has it now, None where it has none, ``deleted`` where there is no such task instance.
+
+    Works in workers and in the triggerer (from a thread).
+    """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     runs: Mapping[str, Mapping[str, Any]] = RuntimeTaskInstance.get_task_states(
@@ -90,7 +94,9 @@ def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str
     )
     # A mapped task's key carries its index ("train_1"), so the only entry is taken whatever it is called.
     states = [state for states_of_run in runs.values() for state in states_of_run.values()]
-    return None if not states or states[0] is None else str(getattr(states[0], "value", states[0]))
+    if not states:
+        return "deleted"
+    return None if states[0] is None else str(getattr(states[0], "value", states[0]))
 
 
 def has_try(ti_id: object) -> bool:
@@ -104,19 +110,25 @@ def has_try(ti_id: object) -> bool:
 
     Source: ``prepare_db_for_next_try`` in ``airflow/models/taskinstance.py``; ``validate-inlets-and-outlets`` of the execution API, 3.0.6 to 3.3.2.
     """
-    from airflow.sdk.exceptions import AirflowRuntimeError
-    from airflow.sdk.execution_time.comms import ErrorResponse, ValidateInletsAndOutlets
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse, InactiveAssetsResult, ValidateInletsAndOutlets
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
     try:
         answer: Any = SUPERVISOR_COMMS.send(ValidateInletsAndOutlets(ti_id=ti_id))  # type: ignore[arg-type]
     except AirflowRuntimeError as error:
-        detail: Any = error.error.detail
-        if isinstance(detail, dict) and detail.get("status_code") in {404, 409, 410}:
+        said, detail = error.error.error, error.error.detail
+        if (
+            said is ErrorType.API_SERVER_ERROR
+            and isinstance(detail, dict)
+            and detail.get("status_code") in {404, 409, 410}
+        ):
             return False
         raise
     if isinstance(answer, ErrorResponse):
         raise AirflowRuntimeError(answer)
+    if not isinstance(answer, InactiveAssetsResult):  # of another question, whose asking a signal has cut short
+        raise TypeError(f"Airflow answers with {type(answer).__name__}")
     return True
 
 

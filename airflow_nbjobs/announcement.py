@@ -54,7 +54,7 @@ class Announcement:
                 studio_domain_arn=job.spec.studio_domain_arn,
             ),
         }
-        self._ti.xcom_push(key=JOB_KEY, value=facts)
+        self._ti.xcom_push(key=JOB_KEY, value=facts | {"try_number": int(self._ti.try_number)})
         self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"])
 
     def of_wait(self, sleep: Sleep, what: str, error: NotebookJobError, job: PreparedJob | None) -> None:
@@ -69,7 +69,10 @@ class Announcement:
             "until": str(sleep.until),
             "reason": error.headline[:_REASON_CHARACTERS],
         }
-        self._ti.xcom_push(key=JOB_KEY, value=facts | {"waiting": waiting, "turn": turn.to_json()})
+        self._ti.xcom_push(
+            key=JOB_KEY,
+            value=facts | {"waiting": waiting, "turn": turn.to_json(), "try_number": int(self._ti.try_number)},
+        )
 
     def of_progress(self, job_name: str, place: LogPlace) -> None:
         """Say how far the notebook has come, if another cell has run; a page's comfort, so whatever goes wrong with it ends no wait."""

@@ -6,17 +6,20 @@ Called by ``execution.py``, from the worker's main thread and from inside its si
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs._compat import has_try, job_xcom, task_state
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
-from airflow_nbjobs.core.errors import NotebookJobError, NotebookJobStoppedError
+from airflow_nbjobs.core.errors import NotebookJobStoppedError
 from airflow_nbjobs.core.ownership import TAKEN_AWAY, Verdict, verdict
 from airflow_nbjobs.links import JOB_KEY
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 # Airflow's supervisor kills a process 5 s after it has told it to end.
@@ -25,8 +28,19 @@ _STOP_SECONDS = 10.0
 # How often a process whose try is over asks what the next try does with the job; its supervisor kills it sooner, as a rule.
 _QUESTIONS = 30
 _QUESTION_PAUSE_SECONDS = 1.0
-# What an on_kill keeps the job for, beside the states of a task that is this try's own. None is a run that was deleted.
-_AIRFLOWS_OWN = frozenset({"up_for_retry", "up_for_reschedule", "scheduled", "queued"})
+# What an on_kill keeps the job for, beside the states of a task that is this try's own. None: a scheduler that takes over sets it for a moment, as a clear of an
+# ended task does; the next try tells which, and stops the job of a cleared one. Source: ``adopt_or_reset_orphaned_tasks`` of Airflow's scheduler.
+_AIRFLOWS_OWN = frozenset({"up_for_retry", "up_for_reschedule", "scheduled", "queued", None})
+
+
+def _is_in_a_question() -> bool:
+    """Say whether the signal has interrupted a question to Airflow: another one then has no answer, or on Airflow 3.0 takes that of the first."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the only way to the stack without inspect's reading of source files
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "airflow.sdk.execution_time.comms":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class TryOverError(NotebookJobStoppedError):
@@ -52,6 +66,8 @@ class Custody:
         }
         self._try_id: Any = getattr(ti, "id", None)
         self._owner: str | None = None
+        self._is_recorded = False
+        self._has_ended = False
         self.job_name: str | None = None
         self.stop_reason: str | None = None
         self.was_told_to_end = False
@@ -67,7 +83,7 @@ class Custody:
         """
         if self.stop_reason is not None:
             raise self.stopped_by_us(self.stop_reason)
-        self.job_name = None  # one of before, if any, has ended or was never made
+        self.job_name, self._is_recorded = None, False  # one of before, if any, has ended or was never made
         if self.was_told_to_end:
             raise self._over("Airflow told this try to end")
         if self._is_over():
@@ -77,9 +93,18 @@ class Custody:
             raise self.stopped_by_us(reason)
         self.job_name, self._owner = job_name, owner
 
-    def hold(self, job_name: str) -> None:
-        """Note a job that is known to be this task's."""
-        self.job_name, self._owner = job_name, None
+    def hold(self, job_name: str, *, is_recorded: bool) -> None:
+        """
+        Note a job that is known to be this task's.
+
+        :param is_recorded: the task's ``nbjobs_job`` names it; until then that may name a job that this try has followed before.
+        """
+        self.job_name, self._owner, self._is_recorded = job_name, None, is_recorded
+        self._has_ended = False
+
+    def note_end(self) -> None:
+        """Note that the job is in a terminal state: there is nothing to stop any more."""
+        self._has_ended = True
 
     def stop_if_taken_away(self) -> None:
         """
@@ -89,8 +114,8 @@ class Custody:
         reentrant. Before there is a job it leaves a reason, and none is created.
         """
         self.was_told_to_end = True
-        if self.stop_reason is not None or not self._operator.stop_on_kill:
-            return
+        if self.stop_reason is not None or not self._operator.stop_on_kill or _is_in_a_question():
+            return  # where it has interrupted a question to Airflow, this thread asks again, or ends, as soon as that is answered
         answers: list[str | None] = []
         answered, is_too_late = threading.Event(), threading.Event()
 
@@ -125,25 +150,29 @@ class Custody:
 
         :raises NotebookJobStoppedError: with the job stopped where a user took the task away, else kept for the next try.
         """
-        reason = self.check()
-        if reason is not None and self._operator.stop_on_kill:
-            raise self.stopped_by_us(reason)
-        if self._is_over():
-            self._settle_job()
-            raise self._over("Airflow has ended this try")
-        if self.was_told_to_end:
-            raise self._over("Airflow told this try to end")
-
-    def check(self) -> str | None:
-        """Return why the task is no longer this try's, having stopped its job; None where it is, and where Airflow gives no answer."""
         if self.stop_reason is not None:
             if not self._is_stopped:  # it was not there yet when the signal came
                 self.stop(self.stop_reason)
         else:
+            # First: what the task's state is says nothing of a try that is over, since it is another's.
+            self.end_if_superseded()
             reason = self._asked(TAKEN_AWAY)
             if reason is not None and self._operator.stop_on_kill:
                 self.stop(reason)
-        return self.stop_reason
+        if self.stop_reason is not None and self._operator.stop_on_kill:
+            raise self.stopped_by_us(self.stop_reason)
+        if self.was_told_to_end:
+            raise self._over("Airflow told this try to end")
+
+    def end_if_superseded(self) -> None:
+        """
+        End this try if Airflow has gone on to another.
+
+        :raises NotebookJobStoppedError: with the job stopped where the task goes on without it, else kept for the next try.
+        """
+        if self._is_over():
+            self._settle_job()
+            raise self._over("Airflow has ended this try")
 
     def _asked(self, states: frozenset[str]) -> str | None:
         try:
@@ -172,13 +201,17 @@ class Custody:
         is_running = state in ("running", "deferred")
         is_taken = not is_running and state not in _AIRFLOWS_OWN if states is None else state in states
         if is_taken:
-            return f"the task is now '{state}'"
-        if is_running and self.job_name is not None and self._owner is None:
+            return None if self._is_left_running(state) else f"the task is now '{state}'"
+        if is_running and self._is_recorded:
             # Cleared, and begun again: this process is a leftover. A try that has not pushed its job yet may be about to adopt this one.
             followed = self._followed()
             if followed not in (None, self.job_name):
                 return f"the task now follows job '{followed}'"
         return None
+
+    def _is_left_running(self, state: str | None) -> bool:
+        """Say whether the task has succeeded with another try, which has adopted the job and left it running as it was asked to."""
+        return state == "success" and not self._operator.wait_for_completion and self._is_over()
 
     def _followed(self) -> str | None:
         job = job_xcom(JOB_KEY, **self._identity)
@@ -189,10 +222,15 @@ class Custody:
         job_name = self.job_name
         if job_name is None or not self._operator.stop_on_kill:
             return
-        for _ in range(_QUESTIONS):
+        for left in reversed(range(_QUESTIONS)):
             try:
                 state = task_state(**self._identity)
                 found = verdict(state, followed=self._followed(), job_name=job_name)
+                # None: it lasts a moment where a scheduler takes over; a cleared task may wait for others.
+                if state is None and left:
+                    found = Verdict.ASK_AGAIN
+                elif self._is_left_running(state):
+                    found = Verdict.KEEP
             except Exception as error:  # noqa: BLE001 - in doubt the job is kept
                 self._operator.log.debug("Airflow does not say what became of this task: %s", error)
                 return
@@ -207,7 +245,7 @@ class Custody:
         """Stop the job, if there is one and it is ours; from now on this process must not begin another."""
         self.stop_reason = reason
         job_name = self.job_name
-        if job_name is None:
+        if job_name is None or self._has_ended:
             return
         jobs = self._operator.hook.clients.jobs
         if self._owner is not None:
@@ -219,10 +257,15 @@ class Custody:
         self._is_stopped = True
 
     def stop_at_timeout(self, reason: str) -> None:
-        """Stop the job because the task's time is over; a stop that fails is told in the log and hides no timeout."""
+        """
+        Stop the job because the task's time is over; a stop that fails is told in the log and hides no timeout.
+
+        :raises NotebookJobStoppedError: the time is over of a try that is over itself; the job is the next one's.
+        """
+        self.end_if_superseded()
         try:
             self.stop(reason)
-        except NotebookJobError as error:
+        except Exception as error:  # noqa: BLE001 - also a connection that cannot be read
             self._operator.log.warning(
                 "Notebook job '%s' could not be stopped and runs on, at most until its max_runtime_in_seconds: %s",
                 self.job_name,
@@ -245,6 +288,10 @@ class Custody:
 
     def stopped_by_us(self, reason: str) -> NotebookJobStoppedError:
         """Return the error with which a try ends that was told to."""
+        if self._has_ended:
+            return NotebookJobStoppedError(
+                f"The results of notebook job '{self.job_name}' were not handed over: {reason}", job_name=self.job_name
+            )
         return NotebookJobStoppedError(
             f"Notebook job '{self.job_name}' was stopped by this task: {reason}"
             if self.job_name

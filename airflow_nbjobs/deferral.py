@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_nbjobs import context as task_context
+from airflow_nbjobs.core.queueing import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Deferral:
     def __init__(self, operator: SageMakerNotebookJobOperator, context: Context) -> None:
         self._operator = operator
         self._context = context
+        self._ti: Any = context["ti"]
 
     def until_ended(
         self, job_name: str, *, was_adopted: bool, turn: Turn, stream_logs: bool, log_place: dict[str, Any] | None
@@ -49,7 +51,7 @@ class Deferral:
             trigger=trigger,
             method_name="execute_complete",
             # Airflow 3 does not enforce execution_timeout on a deferred task by itself.
-            timeout=timedelta(seconds=max(left, 1.0)) if left is not None else None,
+            timeout=timedelta(seconds=max(left, SHORTEST_DEFERRAL_SECONDS)) if left is not None else None,
         )
 
     def _arguments(self, job_name: str, was_adopted: bool, turn: Turn) -> dict[str, Any]:
@@ -65,4 +67,5 @@ class Deferral:
             "waiter_delay": operator.waiter_delay,
             "stop_on_kill": operator.stop_on_kill,
             "turn": turn.to_json(),
+            "try_number": int(self._ti.try_number),
         }

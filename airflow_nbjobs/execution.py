@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -22,15 +22,25 @@ from airflow_nbjobs.aws.log_reader import LogReader
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
 from airflow_nbjobs.core.arguments import seconds
 from airflow_nbjobs.core.containerlog import LogPlace
+from airflow_nbjobs.core.doubts import UNKNOWN_SECONDS
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobError,
     NotebookJobServiceError,
+    NotebookJobStoppedError,
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
-from airflow_nbjobs.core.queueing import SHORTEST_DEFERRAL_SECONDS, Cause, Sleep, Step, Turn, next_turn
+from airflow_nbjobs.core.queueing import (
+    SHORTEST_DEFERRAL_SECONDS,
+    TROUBLE_SECONDS,
+    Cause,
+    Sleep,
+    Step,
+    Turn,
+    next_turn,
+)
 from airflow_nbjobs.core.status import FailureKind, JobState
 from airflow_nbjobs.core.trouble import NOT_FOUND, is_over, of_kept_job
 from airflow_nbjobs.custody import Custody
@@ -95,11 +105,12 @@ class Execution:
     def _submit_and_follow(self, turn: Turn) -> Any:
         with self._surfaced():
             job, submission = self._submit(turn)
-        self._custody.hold(submission.job_name)
+        self._custody.hold(submission.job_name, is_recorded=False)
         # Asked before the job is announced: a process that stood still must not overwrite what the task follows now. A task that was taken away learns so
         # with its next heartbeat only; its deferral would be refused, and its job would run on.
         self._custody.end_if_over()
         self._announcement.of_job(job, submission)
+        self._custody.hold(submission.job_name, is_recorded=True)
         if not self._operator.wait_for_completion:
             return {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
         staged, adopted = submission.staged, submission.adopted
@@ -185,7 +196,10 @@ class Execution:
                 log=operator.log,
                 remembered=self._announcement.remembered(),
                 generations=task_context.earlier_generations(self._ti, retries),
+                before_stop=self._custody.end_if_superseded,
             )
+        except NotebookJobStoppedError:
+            raise
         except NotebookJobError as error:
             operator.log.warning("Jobs from before the task was cleared may still run: %s", error.headline)
 
@@ -312,38 +326,72 @@ class Execution:
         """
         if not event.get("job_name") and not event.get("turn"):
             event = self._recorded_job("The trigger's event says nothing")
+        if self._is_of_another_try(event):
+            return self.start()
         turn = _turn_of(event)
         if turn.step is Step.SUBMIT:
             return self.start(turn)
         job_name = str(event["job_name"])
         self._log_place = event.get("log_place")
-        self._custody.hold(job_name)
+        self._custody.hold(job_name, is_recorded=True)
+        was_adopted = bool(event.get("was_adopted"))
         if event.get("error"):
-            self._raise_unless_ended(job_name, str(event["error"]))
-        again = self._finish(job_name, was_adopted=bool(event.get("was_adopted")), turn=turn)
+            if event.get("error_code") == NOT_FOUND and turn.trouble_since is None:
+                # The poller has asked for a minute.
+                turn = replace(turn, trouble_since=datetime.now(tz=UTC) - timedelta(seconds=UNKNOWN_SECONDS))
+            again = self._finish_unwatched(job_name, str(event["error"]), was_adopted=was_adopted, turn=turn)
+        else:
+            again = self._finish(job_name, was_adopted=was_adopted, turn=turn)
         return self.start(again) if isinstance(again, Turn) else again
 
-    def _raise_unless_ended(self, job_name: str, reason: str) -> None:
+    def _is_of_another_try(self, event: dict[str, Any]) -> bool:
+        """
+        Say whether an event, or the record of a job, is of a try before this one: Airflow 3.0 resumes a retry with it, as if the retry had waited.
+
+        Source: ``ti_update_state`` of the execution API, which keeps ``next_method`` there.
+        """
+        try_number = event.get("try_number")
+        if try_number is None or int(try_number) == int(self._ti.try_number):
+            return False
+        self._operator.log.info("What Airflow resumes this try with is of try %s: beginning anew", try_number)
+        return True
+
+    def _finish_unwatched(self, job_name: str, reason: str, *, was_adopted: bool, turn: Turn) -> Any:
+        """
+        Finish a job that the triggerer could not watch, or have it watched again: what kept it from that may have passed.
+
+        :raises NotebookJobServiceError: it has lasted for 10 minutes; worth a retry, which adopts the job.
+        """
+        now = datetime.now(tz=UTC)
+        since = turn.trouble_since or now
         failed = of_kept_job(
             NotebookJobServiceError(
                 f"The triggerer cannot watch notebook job '{job_name}': {reason}", code="WatchFailed", job_name=job_name
             ),
             job_name,
         )
-        try:
-            with self._surfaced():
-                snapshot = self._described(job_name)
-        except NotebookJobServiceError as error:
-            raise (of_kept_job(error, job_name) if error.code == NOT_FOUND else failed) from error
-        if not snapshot.state.is_terminal:
+        if (now - since).total_seconds() < TROUBLE_SECONDS:
+            self._operator.log.warning("%s; having it watched again", failed.headline)
+        elif not self._has_ended(job_name):
             raise failed
+        turn = replace(turn, cause=Cause.TROUBLE, trouble_since=since)
+        return self._finish(job_name, was_adopted=was_adopted, turn=turn, is_watched=False)
+
+    def _has_ended(self, job_name: str) -> bool:
+        try:
+            return self._described(job_name).state.is_terminal
+        except NotebookJobError as error:
+            self._operator.log.warning("%s", error.headline)
+            return False
 
     def resume_after_trigger_failure(self, failure: dict[str, Any]) -> Any:
         """Stop the job if its time was over; a trigger that crashed says nothing about the job, so look, and wait on."""
         event = self._recorded_job(f"The trigger failed ({failure.get('error')})")
+        if self._is_of_another_try(event):
+            return self.start()
         job_name = event.get("job_name")
         if job_name:
-            self._custody.hold(str(job_name))
+            self._custody.hold(str(job_name), is_recorded=True)
         if failure.get("error") == TRIGGER_TIMEOUT:
             self._end_at_timeout(event)
         elif failure.get("traceback"):
@@ -365,8 +413,8 @@ class Execution:
         try:
             if self._described(str(job_name)).state is JobState.SUCCEEDED:
                 return
-        except NotebookJobError as error:
-            operator.log.warning("Whether the job has completed in time is not known: %s", error.headline)
+        except Exception as error:  # noqa: BLE001 - nothing hides a timeout, nor does a connection that cannot be read
+            operator.log.warning("Whether the job has completed in time is not known: %s", error)
         self._custody.stop_at_timeout(_TIMEOUT_PASSED)
         raise NotebookJobTimeoutError(
             f"Notebook job '{job_name}' was stopped: {timeout} has passed",
@@ -410,7 +458,14 @@ class Execution:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _finish(
-        self, job_name: str, *, was_adopted: bool, turn: Turn, snapshot: JobSnapshot | None = None, seen: int = 0
+        self,
+        job_name: str,
+        *,
+        was_adopted: bool,
+        turn: Turn,
+        snapshot: JobSnapshot | None = None,
+        seen: int = 0,
+        is_watched: bool = True,
     ) -> Any:
         """
         Hand over what an ended job left behind; a ``Turn`` where it ended for want of capacity, and another is to be submitted.
@@ -424,7 +479,11 @@ class Execution:
                     again = self._after_capacity_failure(ended, turn)
                     if again is not None:
                         return again
-                    handed_over = self._hand_over(ended, seen) if ended.state.is_terminal else None
+                    handed_over = None
+                    if ended.state.is_terminal:
+                        # Before the mark: a worker that dies after it runs the notebook once more, so little is done then.
+                        self._stop_abandoned()
+                        handed_over = self._hand_over(ended, seen)
             except NotebookJobServiceError as error:
                 # A denial is no verdict on a job that exists: policies are mended, keys are rotated.
                 kept = of_kept_job(error, job_name)
@@ -434,9 +493,9 @@ class Execution:
                 continue
             if handed_over is None:
                 # Events may be stale or doubled; SageMaker's word counts.
-                return self._wait_on(job_name, was_adopted=was_adopted, turn=replace(turn, trouble_since=None))
+                following = replace(turn, trouble_since=None) if is_watched else turn
+                return self._wait_on(job_name, was_adopted=was_adopted, turn=following)
             result, value = handed_over
-            self._stop_abandoned()
             with self._surfaced(was_adopted=was_adopted):
                 if result.error is not None:
                     raise result.error
@@ -474,6 +533,7 @@ class Execution:
         result = read_result(snapshot, location, self._expectation(), operator.hook.clients, now=datetime.now(tz=UTC))
         log_result(operator.log, result, with_tail=not is_streamed)
         # What a try hands over that is over, the next one takes for delivered, and runs the notebook again.
+        self._custody.note_end()
         self._custody.end_if_over()
         value = push_result(self._ti, result, operator.return_output)
         self._custody.end_if_over()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.arguments import json_object
 from airflow_nbjobs.core.conversion import Spelled
 
 if TYPE_CHECKING:
@@ -68,6 +70,9 @@ def render_parameters(
     else:
         given = render(content)
     given = plain(given)
+    if isinstance(given, str):
+        with suppress(ValueError):  # a text that says no mapping is refused with all that is wrong
+            given = json_object(given)
     stored = _stored(given, _LEVELS)
     if not isinstance(given, dict):
         return RenderedParameters(stored, {})

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
 from airflow_nbjobs.aws.prepare import PreparedJob, Surroundings, prepare_job
-from airflow_nbjobs.core import defaults
-from airflow_nbjobs.core.arguments import is_absent, seconds
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
+from airflow_nbjobs.core.runtime import bounded
 from airflow_nbjobs.given import settle, tell_places
 from airflow_nbjobs.parameters import plain
 from airflow_nbjobs.settings import read_settings, wants_log_stream
@@ -69,13 +68,9 @@ def _problems(operator: SageMakerNotebookJobOperator, settings: Settings) -> lis
 def _bound_runtime(arguments: dict[str, Any], operator: SageMakerNotebookJobOperator, context: Context) -> None:
     """Let SageMaker end the job when the task's own time is over, even if no Airflow is left to stop it."""
     left = task_context.seconds_left(operator, context)
-    given = arguments.get("max_runtime_in_seconds")
-    try:
-        asked = seconds(defaults.MAX_RUNTIME_IN_SECONDS if is_absent(given) else given)
-    except ValueError:
-        return  # reported with all other problems
-    if left is not None and left < asked:
-        arguments["max_runtime_in_seconds"] = max(1, int(left))
-        operator.log.info(
-            "max_runtime_in_seconds is %s: what is left of execution_timeout", arguments["max_runtime_in_seconds"]
-        )
+    if left is None:
+        return
+    for name, value in bounded(arguments, left).items():
+        arguments[name] = value
+        of_extra = f": {value['StoppingCondition']}" if name == "extra_request" else f" is {value}"
+        operator.log.info("%s%s: what is left of execution_timeout", name, of_extra)

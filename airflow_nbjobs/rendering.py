@@ -20,6 +20,8 @@ _LEVELS = 60  # of lists and dicts: more than a parameter may have
 # Airflow leaves these out of the context of a run without a logical date.
 _DATES = r"(ds|ds_nodash|ts|ts_nodash|ts_nodash_with_tz|logical_date|data_interval_start|data_interval_end)"
 
+_DATES_OF_AIRFLOW_2 = r"((?:next_|prev_|)execution_date(?:_success)?|(?:next|prev|yesterday|tomorrow)_ds(?:_nodash)?)"
+
 
 @contextmanager
 def explained_dates(content: Any, context: Context) -> Iterator[None]:
@@ -35,17 +37,17 @@ def explained_dates(content: Any, context: Context) -> Iterator[None]:
         from jinja2 import UndefinedError
 
         values: Any = context
-        if not isinstance(error, UndefinedError) or values.get("logical_date") is not None:
+        if not isinstance(error, UndefinedError):
             raise
-        name = _missing_date(str(error), content)
-        if name is None:
+        why = _why_missing(str(error), content, has_date=values.get("logical_date") is not None)
+        if why is None:
             raise
         from airflow_nbjobs.failures import FatalNotebookJobConfigError
 
         raise FatalNotebookJobConfigError(
             f"{content!r} cannot be rendered: {error}",
             details={
-                "why": f"this run has no logical date (it was triggered by hand or by an asset), so '{name}' does not exist",
+                "why": why,
                 "next": "take the time at which the run became due, which every run has: "
                 "{{ (dag_run.data_interval_start or dag_run.run_after).strftime('%Y-%m-%d') }}",
             },
@@ -72,6 +74,16 @@ def rendered_texts(content: Any, context: Context, jinja_env: Any, render: Calla
     if isinstance(content, list):
         return [rendered_texts(value, context, jinja_env, render) for value in content]
     return render(content)
+
+
+def _why_missing(message: str, content: Any, *, has_date: bool) -> str | None:
+    gone = re.match(rf"'{_DATES_OF_AIRFLOW_2}' is undefined", message)
+    if gone is not None:
+        return f"Airflow 3 has no '{gone[1]}' any more"
+    name = None if has_date else _missing_date(message, content)
+    if name is None:
+        return None
+    return f"this run has no logical date (it was triggered by hand or by an asset), so '{name}' does not exist"
 
 
 def _missing_date(message: str, content: Any) -> str | None:

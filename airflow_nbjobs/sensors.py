@@ -6,7 +6,7 @@ Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +92,18 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
-        if deferrable and isinstance(job_name, str) and self._is_renderable_by_triggerer():
-            self._start_from_trigger()
+        with suppress(ValueError):  # `execute` says what is wrong
+            if self._wants_to_defer() and isinstance(job_name, str) and self._is_renderable_by_triggerer():
+                self._start_from_trigger()
+
+    def _wants_to_defer(self) -> bool:
+        """:raises ValueError: ``deferrable`` is a text that says neither yes nor no."""
+        given: Any = self.deferrable
+        if not isinstance(given, str):
+            return bool(given)
+        from airflow_nbjobs.core import arguments
+
+        return arguments.is_absent(given) or arguments.boolean(given)
 
     def _is_renderable_by_triggerer(self) -> bool:
         """
@@ -158,11 +168,27 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         :raises NotebookJobError: see ``core/errors.py``; what a retry cannot help is an ``AirflowFailException`` as well.
         :raises AirflowSensorTimeout: ``timeout`` has passed; the job goes on.
         """
-        if not self.deferrable:
+        with self._skipping():
+            defers = self._settled(context)
+        if not defers:
             return super().execute(context)
         with self._skipping():
             outcome = self.poke(context)
             return outcome.xcom_value if outcome else self._defer(context)
+
+    def _settled(self, context: Context) -> bool:
+        """Return whether to defer; a text 'False' would count as true."""
+        from airflow_nbjobs.core.errors import NotebookJobConfigError
+        from airflow_nbjobs.failures import surfaced
+
+        try:
+            return self._wants_to_defer()
+        except ValueError as error:
+            ti: Any = context["ti"]
+            with surfaced():
+                raise NotebookJobConfigError(
+                    f"sensor '{ti.dag_id}.{ti.task_id}' cannot wait as asked", problems=[f"deferrable: {error}"]
+                ) from error
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look at the job once; when it has ended, hand over its results."""

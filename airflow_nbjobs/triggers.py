@@ -12,7 +12,7 @@ import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -21,7 +21,7 @@ from airflow_nbjobs.aws.pollers import PollerKey, shared_follower, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import NotebookJobError
-from airflow_nbjobs.core.ownership import Verdict, verdict
+from airflow_nbjobs.core.ownership import LIVE, Verdict, verdict
 from airflow_nbjobs.core.progress import progress_facts
 from airflow_nbjobs.core.queueing import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.core.reference import parse_job_reference
@@ -29,7 +29,7 @@ from airflow_nbjobs.log_stream import log_stream
 from airflow_nbjobs.settings import read_pace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from airflow_nbjobs.aws.clients import Boto3ContainerLogs, Boto3TrainingJobs
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
@@ -39,12 +39,14 @@ EVENT_VERSION = 1
 _SLICE_SECONDS = 60.0
 # Between the tries of a stop that AWS has not taken: nobody comes back to it later.
 _STOP_PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-# Between two questions about a task of which Airflow itself does not know yet whether it is retried or was cleared; the last one repeats.
-_ASK_PAUSES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+# Between two questions about a task of which Airflow itself does not know yet whether it is retried or was cleared; the last one repeats. A thousand cleared tasks
+# may wait in one pool, and one thread asks for all: a minute leaves it time for others.
+_ASK_PAUSES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 # Strong references: the event loop keeps weak ones, and a stop must outlive its trigger.
-_detached: set[asyncio.Task[None]] = set()
+_detached: set[asyncio.Task[Any]] = set()
 _has_asked_airflow = False
 
 
@@ -52,8 +54,8 @@ class NotebookJobTrigger(BaseTrigger):
     """
     Yield one event when the training job is in a terminal state, or when it cannot be watched.
 
-    Event: ``{"version": 1, "job_name", "attempt", "was_adopted", "status", "secondary_status", "error", "turn", "log_place"}``; ``error`` is None, or why
-    the job cannot be watched.
+    Event: ``{"version": 1, "job_name", "attempt", "was_adopted", "status", "secondary_status", "error", "turn", "log_place", "try_number"}``; ``error`` is None, or why
+    the job cannot be watched, beside an ``error_code`` then.
     Whoever reads it ignores keys that it does not know, so that another source of news than the poller may say more.
 
     :param attempt: k-th job of the task's generation; comes back in the event.
@@ -65,6 +67,7 @@ class NotebookJobTrigger(BaseTrigger):
     :param log_place: how much of that log an earlier leg has written (``core/containerlog.py``); in the event, how much has been written by then.
     :param deferred_at: ISO 8601 with an offset: when the task left its worker. The event waits until that is 10 s ago: a task that is back before the
         scheduler has read the end of its last leg is failed by it ("finished with state success, but …"). None: it left none.
+    :param try_number: of the task's try that waits; comes back in the event, since Airflow 3.0 hands a try's last event to its retry as well.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class NotebookJobTrigger(BaseTrigger):
         stream_logs: bool = False,
         log_place: dict[str, Any] | None = None,
         deferred_at: str | None = None,
+        try_number: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.job_name = job_name
@@ -98,6 +102,7 @@ class NotebookJobTrigger(BaseTrigger):
         self.stream_logs = stream_logs
         self.log_place = log_place
         self.deferred_at = deferred_at
+        self.try_number = try_number
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -116,6 +121,7 @@ class NotebookJobTrigger(BaseTrigger):
                 "stream_logs": self.stream_logs,
                 "log_place": self.log_place,
                 "deferred_at": self.deferred_at,
+                "try_number": self.try_number,
             },
         )
 
@@ -141,7 +147,7 @@ class NotebookJobTrigger(BaseTrigger):
                     self.job_name, waiter_delay_seconds=self.waiter_delay
                 )
         except NotebookJobError as error:
-            return {"error": str(error)}
+            return {"error": str(error), "error_code": getattr(error, "code", None)}
         except Exception as error:  # noqa: BLE001 - a crash of the poller reaches the task as an event that says so
             return {"error": f"the triggerer's poller has crashed: {type(error).__name__}: {error}"}
         return {"status": summary.status, "secondary_status": summary.secondary_status}
@@ -176,7 +182,7 @@ class NotebookJobTrigger(BaseTrigger):
             log.debug("Airflow does not answer yet: %s", error)
 
     @staticmethod
-    def _detach(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _detach(work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
         task = asyncio.get_running_loop().create_task(work)
         _detached.add(task)
         task.add_done_callback(_detached.discard)
@@ -193,6 +199,7 @@ class NotebookJobTrigger(BaseTrigger):
             "error": None,
             "turn": self.turn,
             "log_place": self.log_place,
+            "try_number": self.try_number,
         }
 
     @asynccontextmanager
@@ -218,7 +225,7 @@ class NotebookJobTrigger(BaseTrigger):
         from airflow_nbjobs.links import PROGRESS_KEY
 
         value = progress_facts(self.job_name, place.cell, place.cells)
-        await sync_to_async(push_job_xcom)(PROGRESS_KEY, value, **self._identity(self.task_instance))
+        await self._asked(lambda: push_job_xcom(PROGRESS_KEY, value, **self._identity(self.task_instance)))
 
     async def _open_logs(self) -> Boto3ContainerLogs:
         hook = await self._open_hook()
@@ -249,7 +256,21 @@ class NotebookJobTrigger(BaseTrigger):
             return hook
 
         # Airflow 3.0 and 3.1 answer a trigger's question for a connection only on asgiref's thread, not on any other.
-        return await sync_to_async(read_connection)()
+        return await self._asked(read_connection)
+
+    @classmethod
+    async def _asked(cls, question: Callable[[], Answer]) -> Answer:
+        """
+        Return the answer to what asks Airflow.
+
+        Who waits for it may be cancelled, the question goes on to its end: Airflow 3.0 takes an answer that nobody has read for that of its next question, and
+        the whole triggerer dies of it.
+        """
+
+        async def ask() -> Answer:
+            return await sync_to_async(question)()
+
+        return await asyncio.shield(cls._detach(ask()))
 
     async def on_kill(self) -> None:
         """
@@ -325,7 +346,7 @@ class NotebookJobTrigger(BaseTrigger):
             return Verdict.KEEP, None
         identity = self._identity(ti)
         state = task_state(**identity)
-        job = job_xcom(JOB_KEY, **identity)
+        job = job_xcom(JOB_KEY, **identity) if state in LIVE else None
         followed = (str(job.get("job_name") or "") or None) if isinstance(job, dict) else None
         return verdict(state, followed=followed, job_name=self.job_name), state
 
@@ -398,7 +419,7 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
         return path, {
             name: value
             for name, value in arguments.items()
-            if name not in ("attempt", "was_adopted", "stop_on_kill", "turn", "stream_logs", "log_place")
+            if name not in ("attempt", "was_adopted", "stop_on_kill", "turn", "stream_logs", "log_place", "try_number")
         }
 
     def get_template_env(self, dag: Any = None) -> Any:

@@ -168,7 +168,7 @@ class Watch:
         """
         Push what the ended job returned; return what becomes ``return_value``.
 
-        Trouble in reading it is waited through for ten minutes.
+        Trouble in reading it is waited through for ten minutes, an archive that is not in S3 yet until a minute after the job's end.
 
         :raises NotebookJobError: fatal, if the job did not complete; else only if S3 could not be read.
         """
@@ -208,7 +208,7 @@ class Watch:
             executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
             is_notebook_job=is_notebook,
         )
-        return read_result(snapshot, location, expected, self.hook.clients)
+        return read_result(snapshot, location, expected, self.hook.clients, now=datetime.now(tz=UTC))
 
     def _executed_notebook_uri(self, snapshot: JobSnapshot, location: JobLocation) -> str:
         """Return the copy that the submitting task wrote, if it did; writing it is not a sensor's: it means *delivered to that task*."""

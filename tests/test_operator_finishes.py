@@ -14,6 +14,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
     NotebookOutputError,
 )
+from airflow_nbjobs.triggers import NotebookJobTrigger
 
 
 @pytest.fixture
@@ -151,13 +152,66 @@ def test_a_stale_event_defers_again(task, clients):
     assert again.value.trigger.serialize()[1]["was_adopted"] is True
 
 
-def test_a_job_that_cannot_be_watched_is_an_error_that_a_retry_helps(task, clients):
+def test_a_job_that_cannot_be_watched_is_watched_again_and_then_left_to_a_retry(task, clients):
     operator, context = task(), task_context()
     deferred = defer(operator, context)
-    with pytest.raises(NotebookJobServiceError, match=r"cannot watch notebook job .*AccessDenied") as caught:
+    with pytest.raises(TaskDeferred) as again:
         operator.execute_complete(context, event_of(deferred, error="AccessDenied"))
+    assert isinstance(again.value.trigger, NotebookJobTrigger)
+    since = datetime.fromisoformat(again.value.trigger.turn["trouble_since"])
+    assert timedelta() <= datetime.now(tz=UTC) - since < timedelta(minutes=1)
+    long_ago = again.value.trigger.turn | {"trouble_since": (since - timedelta(minutes=11)).isoformat()}
+    with pytest.raises(NotebookJobServiceError, match=r"cannot watch notebook job .*AccessDenied") as caught:
+        operator.execute_complete(context, event_of(deferred, error="AccessDenied", turn=long_ago))
     assert not isinstance(caught.value, AirflowFailException)
     assert "a retry of this task adopts it" in str(caught.value)
+    end(clients, ran=executed(RAW))
+    value = operator.execute_complete(context, event_of(deferred, error="AccessDenied", turn=long_ago))
+    assert value["status"] == "Completed", "one that has ended needs no watching"
+
+
+def test_a_job_that_the_poller_has_missed_for_a_minute_is_asked_for_once_more_only(task, clients):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    clients.jobs.descriptions.clear()
+    with pytest.raises(NotebookJobServiceError, match="does not know training job"):
+        operator.execute_complete(context, event_of(deferred, error="unknown", error_code="ResourceNotFound"))
+
+
+def test_a_watch_that_works_again_ends_the_trouble(task, clients):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    with pytest.raises(TaskDeferred) as again:
+        operator.execute_complete(context, event_of(deferred, error="AccessDenied"))
+    with pytest.raises(TaskDeferred) as later:
+        operator.execute_complete(context, event_of(again.value))
+    assert later.value.trigger.turn["trouble_since"] is None
+
+
+def test_a_retry_that_is_resumed_with_the_event_of_the_try_before_begins_anew(task, clients):
+    """Airflow 3.0 keeps the deferral of a try that failed: a failed cell would be reported again by each retry, and never be run again."""
+    operator = task(retries=2)
+    deferred = defer(operator, task_context(max_tries=2))
+    first = end(clients, "Failed", reason="AlgorithmError: x", ran=failed_at(RAW, 2, "ValueError", "no bread left"))
+    event = deferred.trigger._event() | {"status": "Failed"}
+    with pytest.raises(NotebookCellError):
+        operator.execute_complete(task_context(max_tries=2), event)
+    with pytest.raises(TaskDeferred) as again:
+        operator.execute_complete(task_context(try_number=2, max_tries=2), event)
+    assert again.value.trigger.job_name != first
+    assert again.value.trigger.serialize()[1]["try_number"] == 2
+    assert len(clients.jobs.descriptions) == 2
+
+
+def test_a_retry_that_is_resumed_with_the_time_out_of_the_try_before_begins_anew(task, clients, job_known_to_airflow):
+    operator = task(retries=2, execution_timeout=timedelta(minutes=10))
+    context = task_context(max_tries=2)
+    defer(operator, context)
+    job_known_to_airflow(context)
+    end(clients, "Stopped")
+    with pytest.raises(TaskDeferred):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, task_context(try_number=2, max_tries=2))
+    assert len(clients.jobs.descriptions) == 2
 
 
 def test_a_job_that_is_not_there_is_asked_for_again_and_then_left_to_a_retry(task, clients):

@@ -1,9 +1,10 @@
 """A notebook task that waits in its worker, and what stops its job."""
 
 import threading
+from datetime import timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from fakes import executed, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
@@ -92,7 +93,7 @@ def test_not_deferrable_a_denial_that_passes_is_waited_through(task, clients):
 
 
 def test_not_deferrable_a_denial_that_lasts_follows_retries_and_says_what_a_clear_costs(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.core.trouble.TROUBLE_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_nbjobs.core.trouble.DENIED_SECONDS", 0.0)
     clients.jobs.errors["describe"] = [denied()]
     with pytest.raises(NotebookJobServiceError, match="AccessDenied") as caught:
         task(deferrable=False).execute(task_context())
@@ -118,7 +119,7 @@ def test_not_deferrable_a_job_that_is_not_shown_yet_is_waited_for(task, clients)
 
 
 def test_not_deferrable_a_job_that_stays_unknown_is_retried(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.core.trouble.NOT_FOUND_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_nbjobs.core.trouble.UNKNOWN_SECONDS", 0.0)
     clients.jobs.describe = lambda _: None
     with pytest.raises(NotebookJobServiceError, match="does not know training job") as caught:
         task(deferrable=False).execute(task_context())
@@ -143,7 +144,8 @@ def test_not_deferrable_an_execution_timeout_stops_the_job(task, clients):
         ("failed", 1),
         ("success", 1),
         ("restarting", 1),
-        (None, 1),
+        ("deleted", 1),
+        (None, 0),  # set by a scheduler that takes over for one that died; a cleared task's next try stops the job
         ("up_for_retry", 0),
         ("scheduled", 0),
         ("queued", 0),
@@ -211,7 +213,7 @@ def test_a_task_that_a_user_took_away_while_it_submitted_stops_its_job_and_does_
     assert clients.jobs.count("stop") == 1
 
 
-@pytest.mark.parametrize("state", ["running", "up_for_retry", None])
+@pytest.mark.parametrize("state", ["running", "up_for_retry", None, "deleted"])
 def test_a_task_of_which_airflow_says_nothing_else_defers(task, clients, monkeypatch, state):
     monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: state)
     defer(task(), task_context())
@@ -309,7 +311,8 @@ def test_every_leg_of_a_wait_asks_before_it_makes_a_job(task, clients, airflow_g
     [
         ("running", {"job_name": "another"}, 1),  # cleared, and begun again
         ("deferred", {"job_name": "another"}, 1),
-        (None, None, 1),  # cleared
+        (None, None, 1),  # cleared, and waiting for other tasks
+        ("deleted", None, 1),
         ("up_for_retry", None, 0),  # the retry finds the job by its name
         ("running", None, 0),  # in doubt
         ("queued", None, 0),
@@ -325,6 +328,83 @@ def test_a_try_that_is_over_when_its_job_is_made_leaves_it_to_a_retry_only(  # n
         task().execute(context)
     assert clients.jobs.count("stop") == stops
     assert "nbjobs_job" not in context["ti"].xcoms, "what the task follows now must not be overwritten"
+
+
+def test_a_task_that_a_new_scheduler_has_taken_over_keeps_its_job(task, clients, airflow_goes_on, monkeypatch):
+    """A scheduler that takes over for a dead one takes the state away from a task whose worker it does not know, for a moment."""
+    airflow_goes_on(lambda: clients.jobs.count("create"))
+    states = iter([None, None, "queued"])
+    monkeypatch.setattr(
+        "airflow_nbjobs.custody.task_state", lambda **_: next(states) if clients.jobs.count("create") else "running"
+    )
+    with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
+        task().execute(try_context())
+    assert clients.jobs.count("stop") == 0
+    assert list(states) == []
+
+
+def test_a_job_that_follows_one_without_an_instance_is_not_taken_for_a_leftover(task, clients, monkeypatch):
+    """Until it is announced, the task's record names the job before."""
+    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "running")
+    spot = {"enable_managed_spot_training": True, "max_wait_time_in_seconds": 172_800}
+    operator, context = task(instance_type=["ml.m5.large", "ml.m5.xlarge"], **spot), try_context()
+    monkeypatch.setattr("airflow_nbjobs.custody.job_xcom", lambda key, **_: context["ti"].xcoms.get(key))
+    deferred = defer(operator, context)
+    end(clients, "Failed", reason="CapacityError: Unable to provision requested ML compute capacity.")
+    with pytest.raises(TaskDeferred) as following:
+        operator.execute_complete(context, event_of(deferred, status="Failed"))
+    assert (
+        following.value.trigger.job_name == context["ti"].xcoms["nbjobs_job"]["job_name"] != deferred.trigger.job_name
+    )
+    assert clients.jobs.count("stop") == 0
+
+
+def test_a_task_that_does_not_wait_leaves_the_job_of_its_successful_next_try_running(task, clients, airflow_goes_on):
+    """It stood still between its request and the announcement; the retry has adopted the job, and succeeded at once."""
+    airflow_goes_on(
+        lambda: clients.jobs.count("create"), "success", lambda: {"job_name": next(iter(clients.jobs.descriptions))}
+    )
+    operator = task(wait_for_completion=False)
+    with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
+        operator.execute(try_context())
+    operator.on_kill()
+    assert clients.jobs.count("stop") == 0
+
+
+def test_a_timeout_that_passes_while_the_worker_stands_still_leaves_the_job_to_the_next_try(
+    task, clients, airflow_goes_on
+):
+    """The alarm's clock goes on while the process stands still; the retry that has adopted the job has all its time."""
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+
+    clients.jobs.errors["describe"] = [AirflowTaskTimeout("timeout")]
+    airflow_goes_on(lambda: not clients.jobs.errors["describe"], "up_for_retry")
+    with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
+        task(deferrable=False).execute(try_context())
+    assert clients.jobs.count("stop") == 0
+
+
+def test_a_leg_after_a_timeout_that_comes_too_late_leaves_the_next_lifes_job_alone(
+    task, clients, airflow_goes_on, monkeypatch
+):
+    """Failed and cleared while it stood still: the task's record names the job of another life by then."""
+    operator = task(execution_timeout=timedelta(hours=1))
+    defer(operator, try_context())
+    record = {"job_name": next(iter(clients.jobs.descriptions))}
+    monkeypatch.setattr("airflow_nbjobs.execution.job_xcom", lambda *_, **__: record)
+    airflow_goes_on(lambda: True, "deferred", record)
+    with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, try_context())
+    assert clients.jobs.count("stop") == 0
+
+
+def test_a_cleared_task_that_is_over_again_stops_no_job_of_the_life_after(task, clients, airflow_goes_on):
+    """It stood still before it looked for jobs of the lives before; of the run's one start, no life is the earlier one by its number."""
+    defer(task(retries=0), task_context(try_number=3, max_tries=2))
+    airflow_goes_on(lambda: True)
+    with pytest.raises(NotebookJobStoppedError, match="No notebook job was started"):
+        task(task_id="t2", retries=0).execute(try_context(try_number=2, max_tries=1))
+    assert clients.jobs.count("stop") == 0
 
 
 def test_stop_on_kill_false_keeps_the_job_of_a_try_that_is_over_and_does_not_announce_it(
@@ -416,11 +496,12 @@ def test_airflow_that_does_not_answer_ends_no_try(task, clients, monkeypatch):
     assert len(clients.jobs.descriptions) == 1
 
 
-def test_a_stop_that_fails_does_not_hide_the_timeout(task, clients):
+@pytest.mark.parametrize("error", [denied(), OSError("no API server: the connection cannot be read")], ids=repr)
+def test_a_stop_that_fails_does_not_hide_the_timeout(task, clients, error):
     from airflow.sdk.exceptions import AirflowTaskTimeout
 
     clients.jobs.errors["describe"] = [AirflowTaskTimeout("timeout")]
-    clients.jobs.errors["stop"] = [NotebookJobServiceError("denied", code="AccessDenied")]
+    clients.jobs.errors["stop"] = [error]
     with pytest.raises(AirflowTaskTimeout):
         task(deferrable=False).execute(task_context())
 
@@ -485,6 +566,32 @@ def test_a_leftover_process_stops_the_job_that_the_task_no_longer_follows(task, 
         monkeypatch.setattr("airflow_nbjobs.custody.job_xcom", lambda *_, follows=follows, **__: follows)
         operator.on_kill()
         assert clients.jobs.count("stop") == stops
+
+
+def test_a_signal_that_interrupts_a_question_to_airflow_asks_no_other(task, clients, monkeypatch):
+    """Airflow 3.0 would give it the answer of the first; later ones none, before the process is killed."""
+    asked = []
+    monkeypatch.setattr(
+        "airflow_nbjobs.custody.task_state", lambda **_: asked.append(answers["state"]) or answers["state"]
+    )
+    answers = {"state": "running"}
+    operator = task(deferrable=False)
+    comms = {"__name__": "airflow.sdk.execution_time.comms", "handler": operator.on_kill}
+    exec("def send():\n    handler()", comms)  # noqa: S102 - a frame of that module, as the signal finds it
+    describe = clients.jobs.describe
+
+    def describing(job_name):
+        if not operator._execution._custody.was_told_to_end:
+            asked.clear()
+            answers["state"] = "failed"
+            comms["send"]()
+            assert asked == []
+        return describe(job_name)
+
+    clients.jobs.describe = describing
+    with pytest.raises(NotebookJobStoppedError, match="was stopped by this task: the task is now 'failed'"):
+        operator.execute(task_context())
+    assert clients.jobs.count("stop") == 1
 
 
 def test_no_answer_in_time_keeps_the_job(task, clients, monkeypatch):

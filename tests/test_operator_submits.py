@@ -94,6 +94,14 @@ def test_what_is_left_of_execution_timeout_bounds_the_wait_and_the_job(task, cli
     assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
 
 
+def test_a_timeout_that_is_almost_over_waits_until_the_scheduler_has_read_the_deferral(task):
+    """Airflow fails a task that is back before, and nobody would stop its job."""
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    deferred = defer(task(execution_timeout=timedelta(minutes=10, seconds=2)), context)
+    assert deferred.timeout == timedelta(seconds=10)
+
+
 def test_a_shorter_runtime_of_the_users_stays(task, clients):
     defer(task(execution_timeout=timedelta(hours=5), max_runtime_in_seconds="60"), task_context())
     (request,) = clients.jobs.requests.values()
@@ -109,6 +117,56 @@ def test_what_is_left_of_execution_timeout_bounds_a_runtime_in_every_form(task, 
     defer(task(execution_timeout=timedelta(minutes=30), max_runtime_in_seconds=asked), context)
     (request,) = clients.jobs.requests.values()
     assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"StoppingCondition": {"MaxRuntimeInSeconds": 86_400}},
+        {"StoppingCondition": {"MaxRuntimeInSeconds": "86400"}, "Environment": {"A": "1"}},
+        '{"StoppingCondition": {"MaxRuntimeInSeconds": 86400}}',
+        {"StoppingCondition": '{"MaxRuntimeInSeconds": "86400"}'},
+    ],
+    ids=repr,
+)
+def test_what_is_left_of_execution_timeout_bounds_a_runtime_of_the_extra_request(task, clients, extra):
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    defer(task(execution_timeout=timedelta(minutes=30), extra_request=extra), context)
+    (request,) = clients.jobs.requests.values()
+    assert 19 * 60 < request["StoppingCondition"]["MaxRuntimeInSeconds"] <= 20 * 60
+    assert request["Environment"].get("A") == ("1" if "Environment" in extra else None)
+
+
+def test_a_shorter_runtime_of_the_extra_request_stays(task, clients):
+    extra = {"StoppingCondition": {"MaxRuntimeInSeconds": 60}}
+    defer(task(execution_timeout=timedelta(hours=5), extra_request=extra), task_context())
+    (request,) = clients.jobs.requests.values()
+    assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == 60
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"enable_managed_spot_training": True, "max_wait_time_in_seconds": timedelta(days=3)},
+        {
+            "extra_request": {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 86_400, "MaxWaitTimeInSeconds": 3 * 86_400},
+            }
+        },
+    ],
+    ids=["argument", "extra"],
+)
+def test_a_spot_job_waits_no_longer_than_its_task(task, clients, asked):
+    """Its time to wait counts the run as well: with Airflow gone, the job would run on after its task's time."""
+    context = task_context()
+    context["ti"].start_date -= timedelta(minutes=10)
+    defer(task(execution_timeout=timedelta(minutes=30), **asked), context)
+    (request,) = clients.jobs.requests.values()
+    condition = request["StoppingCondition"]
+    assert condition["MaxRuntimeInSeconds"] == condition["MaxWaitTimeInSeconds"]
+    assert 19 * 60 < condition["MaxWaitTimeInSeconds"] <= 20 * 60
 
 
 def test_without_waiting_it_returns_the_job(task, clients):
@@ -242,6 +300,16 @@ def test_a_job_of_a_dead_life_that_appears_meanwhile_is_stopped_when_the_task_en
     clients.objects.bodies[uri] = archive({f"{job_name}.ipynb": executed(RAW, {"accuracy": 0.5})})
     assert operator.execute_complete(cleared, event_of(deferred))["outputs"] == {"accuracy": 0.5}
     assert clients.jobs.descriptions["d-t-000000000000"]["TrainingJobStatus"] == "Stopping"
+
+
+def test_a_clear_says_so_if_there_are_more_jobs_than_it_looks_through(task, monkeypatch, capsys):
+    monkeypatch.setattr("airflow_nbjobs.aws.earlier_jobs._MOST_PAGES", 1)
+    monkeypatch.setattr("fakes.PAGE_SIZE", 1)
+    for number in (1, 2):
+        defer(task(task_id=f"t{number}", notebook_job_name="report"), task_context(map_index=number))
+    defer(task(retries=0, notebook_job_name="report"), task_context(try_number=2, max_tries=1))
+    said = capsys.readouterr().out
+    assert "Only the newest pages (1) of the jobs with 'report-' in their names were looked through" in said
 
 
 def test_a_cleared_task_leaves_alone_what_only_has_its_earlier_name(task, clients):

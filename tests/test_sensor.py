@@ -242,6 +242,34 @@ def test_trouble_in_reading_results_that_lasts_is_left_to_retries(clients, monke
     assert 500 < sum(slept) < 700
 
 
+@pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
+def test_an_archive_that_is_not_in_s3_yet_is_waited_for(clients, monkeypatch, arguments):
+    """SageMaker says *Completed* as soon as the container has ended; a large archive may be a moment behind."""
+    start(clients)
+    end(clients)
+    clients.jobs.descriptions["job"]["TrainingEndTime"] = datetime.now(tz=UTC) - timedelta(seconds=5)
+    slept = []
+
+    def upload(seconds):
+        slept.append(seconds)
+        if len(slept) == 2:
+            end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+
+    monkeypatch.setattr(watching.time, "sleep", upload)
+    assert sensor(outputs=["accuracy"], **arguments).execute(task_context())["outputs"] == {"accuracy": 0.5}
+    assert slept == [5.0, 10.0]
+
+
+def test_an_archive_that_is_not_there_after_a_minute_is_missing(clients, monkeypatch):
+    start(clients)
+    end(clients)
+    clients.jobs.descriptions["job"]["TrainingEndTime"] = datetime.now(tz=UTC) - timedelta(seconds=61)
+    monkeypatch.setattr(watching.time, "sleep", lambda _: pytest.fail("waited"))
+    with pytest.raises(NotebookOutputError, match="completed without an executed notebook") as caught:
+        sensor().execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+
+
 def test_a_trigger_that_cannot_watch_makes_the_task_try_again(clients):
     start(clients)
     with pytest.raises(NotebookJobServiceError, match="cannot watch training job 'job': no connection") as caught:
@@ -614,6 +642,30 @@ def test_it_starts_on_a_worker_where_the_triggerer_could_not_render_the_job_name
 @pytest.mark.parametrize("arguments", [{"deferrable": False}, {"region_name": "{{ var.value.region }}"}])
 def test_it_starts_on_a_worker_as_asked(dag, arguments):
     assert not sensor("job", **arguments).start_from_trigger
+
+
+@pytest.mark.parametrize("text", ["False", " false ", "no", "0"])
+def test_a_text_says_that_it_does_not_defer(clients, text):
+    """YAML and configuration hold texts, and the text 'False' is true to Python."""
+    assert not sensor(deferrable=text).start_from_trigger
+    start(clients)
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(deferrable=text, timeout=0, poke_interval=0).execute(task_context())
+
+
+@pytest.mark.parametrize("text", ["True", "yes", "", "None"])
+def test_a_text_or_an_empty_one_says_that_it_defers(clients, text):
+    assert sensor(deferrable=text).start_from_trigger
+    start(clients)
+    defer(sensor(deferrable=text), task_context())
+
+
+def test_a_text_that_says_neither_is_an_error_when_it_runs():
+    task = sensor(deferrable="perhaps")
+    assert not task.start_from_trigger
+    with pytest.raises(NotebookJobConfigError, match="deferrable: must be True or False, not 'perhaps'") as caught:
+        task.execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
 
 
 def test_a_mapped_sensor_starts_on_a_worker(dag):

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import importlib
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -34,6 +35,7 @@ ARGUMENTS = {
     "stream_logs": False,
     "log_place": {"floor": 5, "seen": {"a": 6}, "cell": 2},
     "deferred_at": "2026-11-22T03:00:00+00:00",
+    "try_number": 3,
 }
 
 
@@ -111,6 +113,7 @@ def test_a_job_that_has_ended_is_one_event_with_all_that_the_task_needs(aws):
             "error": None,
             "turn": {"step": "finish", "attempt": 2},
             "log_place": {"floor": 5, "seen": {"a": 6}, "cell": 2},
+            "try_number": 3,
         }
     )
     json.dumps(event.payload)
@@ -283,6 +286,14 @@ def test_a_task_that_waits_for_a_worker_is_asked_for_until_it_shows_whether_it_w
     assert asked == answers
 
 
+def test_a_task_that_waits_for_a_worker_is_not_asked_which_job_it_follows(clients, airflow_says, monkeypatch):
+    """A thousand of them may wait in a pool, and one thread of the triggerer asks for all."""
+    airflow_says("failed")
+    monkeypatch.setattr(_compat, "job_xcom", lambda *_, **__: pytest.fail("the state decides"))
+    killed(on_fakes(clients))
+    assert clients.jobs.count("stop") == 1
+
+
 def test_the_event_of_a_job_that_ends_at_once_waits_until_the_scheduler_has_read_the_deferral(clients):
     """Airflow fails a task that is back before ("finished with state success, but …"), with its job completed."""
     clients.jobs.set_status("job-1", "Completed")
@@ -381,6 +392,33 @@ def test_the_stop_outlives_the_trigger(clients, airflow_says):
 
     asyncio.run(main())
     assert not triggers._detached
+
+
+def test_a_question_to_airflow_goes_on_though_nobody_waits_for_it(monkeypatch):
+    """Airflow 3.0 takes an answer that nobody has read for that of its next question, and the triggerer dies of it."""
+    asked, may_answer = [], threading.Event()
+
+    def answer(*_, **__):
+        asked.append("begun")
+        may_answer.wait(10)
+        asked.append("answered")
+
+    monkeypatch.setattr(_compat, "push_job_xcom", answer)
+    trigger = NotebookJobTrigger(job_name="job-1")
+    trigger.task_instance = TASK
+
+    async def main():
+        telling = asyncio.create_task(trigger._report(SimpleNamespace(cell=1, cells=2)))
+        await until(lambda: asked)
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+        assert telling.cancelled()
+        assert asked == ["begun"]
+        may_answer.set()
+        await until(lambda: not triggers._detached)
+        assert asked == ["begun", "answered"]
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

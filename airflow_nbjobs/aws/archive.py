@@ -13,7 +13,7 @@ import tarfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,10 +139,13 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
     cut: set[str] = set()
     problems: list[str] = []
     by_name = {item.name: item for item in wanted}
+    noting, ends = _noting_ends()
     counted = _Counted(stream)
     contents = _Unpacked(gzip.GzipFile(fileobj=cast("BinaryIO", counted), mode="rb"), counted)
     try:
-        with tarfile.open(fileobj=cast("BinaryIO", contents), mode="r|", bufsize=_BLOCK_BYTES) as archive:
+        with tarfile.open(
+            fileobj=cast("BinaryIO", contents), mode="r|", bufsize=_BLOCK_BYTES, tarinfo=noting
+        ) as archive:
             for number, member in enumerate(archive, start=1):
                 archive.members = []  # type: ignore[attr-defined] # it keeps every one
                 if number > MOST_MEMBERS:
@@ -163,13 +166,37 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
                     cut.add(item.name)
                 if len(found) == len(wanted):
                     break
+        problems += [_damage(counted, end) for end in ends[: len(wanted) - len(found)]]
     except _TooMuchError as error:
         problems.append(f"output.tar.gz {error}; the rest was not read")
     except _DAMAGE as error:
-        problems.append(
-            f"output.tar.gz is damaged or cut off after {counted.count} bytes ({type(error).__name__}: {error})"
-        )
+        problems.append(_damage(counted, error))
     return ArchiveContent(found, tuple(problems), frozenset(cut))
+
+
+def _damage(counted: _Counted, error: Exception) -> str:
+    return f"output.tar.gz is damaged or cut off after {counted.count} bytes ({type(error).__name__}: {error})"
+
+
+def _noting_ends() -> tuple[type[tarfile.TarInfo], list[Exception]]:
+    """
+    Return a class of headers, and the list of what was found where a header should be.
+
+    Behind its first member, `tarfile` takes whatever is no header for the archive's end, and says nothing.
+    """
+    ends: list[Exception] = []
+
+    class Noting(tarfile.TarInfo):
+        @classmethod
+        def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+            try:
+                return super().fromtarfile(archive)
+            except tarfile.HeaderError as error:
+                if type(error).__name__ != "EOFHeaderError":  # the end mark; the class is no public name
+                    ends.append(error)
+                raise
+
+    return Noting, ends
 
 
 def _refusal(member: tarfile.TarInfo, item: Wanted) -> str:

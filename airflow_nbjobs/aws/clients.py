@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from airflow_nbjobs.aws.connection import Port
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
-from airflow_nbjobs.aws.translate import error_code, error_message, translated
+from airflow_nbjobs.aws.translate import error_code, error_message, no_answer_of_aws, translated
 from airflow_nbjobs.core.containerlog import LogEvent, LogPage
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
@@ -94,11 +94,14 @@ class Boto3TrainingJobs(Port):
 
         def create(client: Any) -> str:
             try:
-                return str(client.create_training_job(**request)["TrainingJobArn"])
+                answer = client.create_training_job(**request)
             except ClientError as error:
                 if error_code(error) == "ResourceInUse":
                     raise NameTakenError(error_message(error)) from error
                 raise
+            if "TrainingJobArn" not in answer:
+                raise no_answer_of_aws("sagemaker:CreateTrainingJob", name, name)
+            return str(answer["TrainingJobArn"])
 
         return self.ask("sagemaker:CreateTrainingJob", create, on=name, job_name=name)
 
@@ -107,12 +110,15 @@ class Boto3TrainingJobs(Port):
 
         def describe(client: Any) -> JobSnapshot | None:
             try:
-                return parse_description(client.describe_training_job(TrainingJobName=job_name))
+                description = client.describe_training_job(TrainingJobName=job_name)
             except ClientError as error:
                 # The service answers ValidationException for an unknown job, not the modelled ResourceNotFound.
                 if error_code(error) == "ResourceNotFound" or error_message(error).startswith(_UNKNOWN_JOB):
                     return None
                 raise
+            if "TrainingJobStatus" not in description:
+                raise no_answer_of_aws("sagemaker:DescribeTrainingJob", job_name, job_name)
+            return parse_description(description)
 
         return self.ask("sagemaker:DescribeTrainingJob", describe, on=job_name, job_name=job_name)
 
@@ -129,6 +135,8 @@ class Boto3TrainingJobs(Port):
         }
         given = {name: value for name, value in request.items() if value is not None}
         response = self.ask("sagemaker:ListTrainingJobs", lambda client: client.list_training_jobs(**given), on="*")
+        if "TrainingJobSummaries" not in response:
+            raise no_answer_of_aws("sagemaker:ListTrainingJobs", "*")
         return Page(
             summaries=tuple(parse_summary(summary) for summary in response["TrainingJobSummaries"]),
             next_token=response.get("NextToken") or None,
@@ -315,7 +323,7 @@ class Boto3ContainerLogs(Port):
                 newest = max(stream["logStreamName"] for stream in streams)
                 events = client.get_log_events(
                     logGroupName=LOG_GROUP, logStreamName=newest, limit=limit, startFromHead=False
-                )["events"]
+                ).get("events", ())
             except ClientError as error:
                 if error_code(error) == "ResourceNotFoundException":
                     return None
@@ -360,7 +368,7 @@ class Boto3ContainerLogs(Port):
             LogEvent(
                 id=event["eventId"], stream=event["logStreamName"], at=event["timestamp"], message=event["message"]
             )
-            for event in answer["events"]
+            for event in answer.get("events", ())
             if event["logStreamName"].startswith(prefix)  # moto, and so the embedded SageMaker, looks at no prefix
         )
         return LogPage(events, answer.get("nextToken") or None)
@@ -373,19 +381,24 @@ class Boto3Account:
         self._open_port = open_port
 
     def role_arn(self, role_name: str) -> str:
-        port = self._open_port("iam")
-        return port.ask(
-            "iam:GetRole", lambda client: str(client.get_role(RoleName=role_name)["Role"]["Arn"]), on=role_name
-        )
+        def arn(client: Any) -> str:
+            try:
+                return str(client.get_role(RoleName=role_name)["Role"]["Arn"])
+            except KeyError as error:
+                raise no_answer_of_aws("iam:GetRole", role_name) from error
+
+        return self._open_port("iam").ask("iam:GetRole", arn, on=role_name)
 
     def distribution_account_id(self) -> str:
+        def account_id(client: Any) -> str:
+            try:
+                return str(client.get_parameter(Name=_DISTRIBUTION_PARAMETER)["Parameter"]["Value"])
+            except KeyError as error:
+                raise no_answer_of_aws("ssm:GetParameter", _DISTRIBUTION_PARAMETER) from error
+
         port = self._open_port("ssm")
         region = port.region
         with _lock:
             if region not in _distribution_accounts:
-                _distribution_accounts[region] = port.ask(
-                    "ssm:GetParameter",
-                    lambda client: str(client.get_parameter(Name=_DISTRIBUTION_PARAMETER)["Parameter"]["Value"]),
-                    on=_DISTRIBUTION_PARAMETER,
-                )
+                _distribution_accounts[region] = port.ask("ssm:GetParameter", account_id, on=_DISTRIBUTION_PARAMETER)
             return _distribution_accounts[region]

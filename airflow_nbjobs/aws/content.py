@@ -77,9 +77,10 @@ class Content:
             self._place(self.located)
 
     def _missing(self, value: object) -> Literal["error", "warn"]:
-        if value and value not in ("error", "warn"):
+        wanted = defaults.MISSING_DEPENDENCIES if value is None else value
+        if wanted not in ("error", "warn"):
             self._problems.append(f"missing_dependencies must be 'error' or 'warn', not {value!r}")
-        return "warn" if (value or defaults.MISSING_DEPENDENCIES) == "warn" else "error"
+        return "warn" if wanted == "warn" else "error"
 
     @contextmanager
     def _collected(self) -> Iterator[None]:
@@ -96,9 +97,10 @@ class Content:
             return ()
 
     def _read_notebook(self, path: object) -> None:
-        if not path:
+        if parse.is_absent(path):
+            why = "" if not path else f": it is {path!r}, as a template writes it for a value that is not there"
             raise NotebookJobConfigError(
-                "input_notebook is not set; give the path of a notebook, beside the DAG file or absolute, or an s3:// URI"
+                f"input_notebook is not set{why}; give the path of a notebook, beside the DAG file or absolute, or an s3:// URI"
             )
         located = locate("input_notebook", path, self._folders, self._objects)
         if "{" in located.name or "}" in located.name:
@@ -115,6 +117,11 @@ class Content:
         self.raw, self.located = raw, located
 
     def _read_script(self, path: object) -> None:
+        if isinstance(path, str) and "\n" in path.strip():
+            first = path.strip().partition("\n")[0]
+            raise NotebookJobConfigError(
+                f"initialization_script: must be the path of a script, not its text ('{first[:100]} …'); write it into a file beside the DAG file"
+            )
         located = locate("initialization_script", path, self._folders, self._objects)
         body = located.folder.read(located.name)
         if body is None:

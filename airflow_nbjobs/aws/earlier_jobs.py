@@ -18,7 +18,7 @@ from airflow_nbjobs.core.naming import name_digest, name_prefix, training_job_na
 from airflow_nbjobs.core.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.ports import Log
@@ -49,7 +49,7 @@ def of_attempt(job: PreparedJob, attempt: int, clients: AwsClients, log: Log) ->
     key = job.run.key.with_attempt(attempt)
     location = job.location(attempt)
     try:
-        for summary in _listed(f"-{name_digest(key)}", _run_started(key), clients):
+        for summary in _listed(f"-{name_digest(key)}", _run_started(key), clients, log):
             if summary.job_name != location.job_name:
                 snapshot = clients.jobs.describe(summary.job_name)
                 if snapshot is not None and snapshot.environment.get(OWNER_VARIABLE) == job.owner(attempt):
@@ -76,6 +76,7 @@ def stop_abandoned(
     log: Log,
     generations: Iterable[int],
     remembered: Sequence[str] | None = None,
+    before_stop: Callable[[], object] = lambda: None,
 ) -> None:
     """
     Stop the jobs that earlier lives of a task have left running.
@@ -88,6 +89,7 @@ def stop_abandoned(
     :param generations: lives of the same start of the run, by which names are computed where jobs may not be listed.
     :param remembered: the names of the task's jobs as Airflow has kept them, oldest first; None: it has not, and those that run under its readable name
         are looked at.
+    :param before_stop: called right before each stop; raises if ``key`` is no longer the task's life, since lives of one start of the run have no order.
     :raises NotebookJobServiceError: SageMaker could not be asked, or did not stop one.
     """
     if remembered:
@@ -100,6 +102,7 @@ def stop_abandoned(
             and snapshot.state is JobState.RUNNING
             and is_of_earlier_life(snapshot.environment.get(OWNER_VARIABLE, ""), own=key.identity())
         ):
+            before_stop()
             log.info("Stopping training job '%s': the task was cleared since", snapshot.job_name)
             clients.jobs.stop(snapshot.job_name)
 
@@ -111,7 +114,7 @@ def _running_under_the_name(
     try:
         names = [
             summary.job_name
-            for summary in _listed(f"{prefix}-", _run_started(key) - _LONGEST_RUN, clients)
+            for summary in _listed(f"{prefix}-", _run_started(key) - _LONGEST_RUN, clients, log)
             if summary.state is JobState.RUNNING
         ]
     except NotebookJobServiceError as error:
@@ -144,8 +147,12 @@ def _of_generations(
             yield snapshot
 
 
-def _listed(name_contains: str, created_after: datetime, clients: AwsClients) -> Iterator[JobSummary]:
-    """Yield the jobs whose names contain the text, newest first; filters count after paging, so a page without any says nothing of the next."""
+def _listed(name_contains: str, created_after: datetime, clients: AwsClients, log: Log) -> Iterator[JobSummary]:
+    """
+    Yield the jobs whose names contain the text, newest first; filters count after paging, so a page without any says nothing of the next.
+
+    More than 50 pages are not read, and the log says so.
+    """
     token: str | None = None
     for _ in range(_MOST_PAGES):
         page = clients.jobs.list_page(
@@ -155,6 +162,11 @@ def _listed(name_contains: str, created_after: datetime, clients: AwsClients) ->
         token = page.next_token
         if token is None:
             return
+    log.warning(
+        "Only the newest pages (%d) of the jobs with '%s' in their names were looked through for one of this task's; an older one is not found",
+        _MOST_PAGES,
+        name_contains,
+    )
 
 
 def _run_started(key: RunKey) -> datetime:

@@ -116,7 +116,7 @@ def explain(remains: Remains) -> NotebookJobError:
             of_service.details["notebook ran"] = "the notebook itself has run to its end"
         return of_service
     if remains.executed is not None:
-        cell = failure.find_failing_cell(remains.executed)
+        cell = failure.find_failing_cell(remains.executed, has_run_to_its_end=remains.has_run_to_its_end)
         if cell is not None:
             return _of_cell(remains, cell, remains.executed)
     if remains.snapshot.failure_kind is not FailureKind.ALGORITHM:

@@ -6,19 +6,21 @@ Called by the operator and by ``nbjobs run``; every AWS call goes through a port
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws import earlier_jobs, staging
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.prepare import INPUT_DIGEST_VARIABLE
-from airflow_nbjobs.aws.translate import ZeroQuotaError, is_throttled
+from airflow_nbjobs.aws.translate import ZeroQuotaError, is_denied, is_throttled
 from airflow_nbjobs.core.attempts import Decision, Step, decide
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.naming import JobLocation
+from airflow_nbjobs.core.trouble import of_possible_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.ports import Log
@@ -126,21 +128,22 @@ def submit(
         staged = begin.staged
         try:
             if not (begin.is_free and attempt == begin.attempt):
-                snapshot = clients.jobs.describe(location.job_name) or earlier_jobs.of_attempt(
-                    job, attempt, clients, log
-                )
-                decision = _decide(snapshot, job, attempt, clients)
+                with _undecided(location.job_name):
+                    snapshot = clients.jobs.describe(location.job_name) or earlier_jobs.of_attempt(
+                        job, attempt, clients, log
+                    )
+                    decision = _decide(snapshot, job, attempt, clients)
             if decision.step is Step.CREATE:
                 staged = _stage(job, attempt, begin.staged, clients, log)
-                expect(location.job_name, job.owner(attempt))
                 try:
                     choice, arn = _create(
-                        job, attempt, first_choice=begin.choice, staged=staged, clients=clients, log=log
+                        job, attempt, first_choice=begin.choice, staged=staged, clients=clients, log=log, expect=expect
                     )
                     return Submission(location=location, attempt=attempt, arn=arn, choice=choice, staged=staged)
                 except (NameTakenError, NotebookJobServiceError) as error:
                     snapshot = _after_refusal(error, location.job_name, clients)
-                    decision = _decide(snapshot, job, attempt, clients)
+                    with _undecided(location.job_name):
+                        decision = _decide(snapshot, job, attempt, clients)
         except NotebookJobCapacityError as error:
             return Refused(error=error, attempt=attempt, staged=staged, may_exist=False)
         except NotebookJobServiceError as error:
@@ -168,7 +171,14 @@ def submit(
 
 
 def _create(
-    job: PreparedJob, attempt: int, *, first_choice: int, staged: Staged, clients: AwsClients, log: Log
+    job: PreparedJob,
+    attempt: int,
+    *,
+    first_choice: int,
+    staged: Staged,
+    clients: AwsClients,
+    log: Log,
+    expect: Callable[[str, str], object],
 ) -> tuple[int, str]:
     """
     Ask for each choice of instances in turn until one is given; return which, and the job's ARN.
@@ -187,6 +197,7 @@ def _create(
             request = job.request(
                 attempt, instance_types=choices[choice], input_uri=job.location(staged.attempt).input_uri
             )
+            expect(job.location(attempt).job_name, job.owner(attempt))
             return choice, clients.jobs.create(request)
         except ZeroQuotaError as error:
             zeros.append(error)
@@ -222,7 +233,8 @@ def _after_refusal(error: NameTakenError | NotebookJobServiceError, job_name: st
     """
     if isinstance(error, NotebookJobServiceError) and (not error.is_retryable or error.job_name != job_name):
         raise error  # a clear refusal, or of the upload, before any job could exist
-    snapshot = clients.jobs.describe(job_name)
+    with _undecided(job_name):
+        snapshot = clients.jobs.describe(job_name)
     if snapshot is not None:
         return snapshot
     if isinstance(error, NotebookJobServiceError):
@@ -234,6 +246,17 @@ def _after_refusal(error: NameTakenError | NotebookJobServiceError, job_name: st
         details={"next": "a retry of the task finds out whose job it is, and adopts it if it is this task's"},
         job_name=job_name,
     ) from error
+
+
+@contextmanager
+def _undecided(job_name: str) -> Iterator[None]:
+    """Let a denial leave the block as trouble: whether the task has a job already is not known then, and a job that runs must not be lost to it."""
+    try:
+        yield
+    except NotebookJobServiceError as error:
+        if not is_denied(error):
+            raise
+        raise of_possible_job(error, job_name) from error
 
 
 def _decide(snapshot: JobSnapshot | None, job: PreparedJob, attempt: int, clients: AwsClients) -> Decision:

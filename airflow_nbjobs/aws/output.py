@@ -6,11 +6,12 @@ Called by ``results.py``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.core.executed import parse_executed
 from airflow_nbjobs.core.progress import progress_of
 from airflow_nbjobs.core.reference import is_live
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.core.naming import JobLocation
+    from airflow_nbjobs.core.notebook import NotebookNode
     from airflow_nbjobs.core.status import JobSnapshot
 
 LOG_NAME = "sagemaker_job_execution.log"
@@ -74,12 +76,61 @@ def _complete_live_notebook(snapshot: JobSnapshot, location: JobLocation, client
         stored = clients.objects.stat(location.live_notebook_uri)
         if stored is None or stored.size_bytes > min(archive.size_bytes, _NOTEBOOK_LIMIT_BYTES):
             return None
-        stream = clients.objects.open(location.live_notebook_uri)
-        if stream is None:
-            return None
-        with stream:
-            raw = stream.read()
-        notebook = parse_notebook(raw, source=location.live_notebook_uri)
-    except (NotebookJobServiceError, NotebookJobConfigError, RecursionError):
+        copy = _live_copy(location, clients)
+    except (NotebookJobServiceError, NotebookJobConfigError):
         return None  # it is the archive that counts
-    return raw if progress_of(notebook).is_complete else None
+    return copy.raw if copy is not None and not copy.notes and progress_of(copy.notebook).is_complete else None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCopy:
+    """
+    The notebook as far as a job with ``live_notebook`` has copied it.
+
+    :param notes: what is malformed in it, in words.
+    """
+
+    raw: bytes
+    notebook: NotebookNode
+    notes: tuple[str, ...] = ()
+
+
+def read_live_copy(
+    snapshot: JobSnapshot, location: JobLocation, clients: AwsClients, warnings: list[str]
+) -> LiveCopy | None:
+    """
+    Return the copy of a job whose archive gave no notebook; None where the job made none, or none can be read, which is in ``warnings``.
+
+    :raises NotebookJobServiceError: S3 cannot be read now.
+    """
+    if not is_live(snapshot.environment):
+        return None
+    uri = location.live_notebook_uri
+    try:
+        copy = _live_copy(location, clients)
+    except NotebookJobServiceError as error:
+        if error.is_retryable:
+            raise
+        warnings.append(f"the copy that the job made as it ran was not read: {error.headline}")
+        return None
+    except NotebookJobConfigError as error:
+        warnings.append(f"the copy that the job made as it ran, {uri}, cannot be read: {error}")
+        return None
+    if copy is not None:
+        warnings.append(
+            f"the notebook shown is {uri}, the copy that the job made as it ran, as far as it had come; the archive has none that can be read"
+        )
+        warnings += copy.notes
+    return copy
+
+
+def _live_copy(location: JobLocation, clients: AwsClients) -> LiveCopy | None:
+    """:raises NotebookJobConfigError: it is larger than is read, or no notebook."""
+    stream = clients.objects.open(location.live_notebook_uri)
+    if stream is None:
+        return None
+    with stream:
+        raw = stream.read(_NOTEBOOK_LIMIT_BYTES + 1)
+    if len(raw) > _NOTEBOOK_LIMIT_BYTES:
+        raise NotebookJobConfigError(f"it has more than {_NOTEBOOK_LIMIT_BYTES} bytes")
+    return LiveCopy(raw, *parse_executed(raw, source=location.live_notebook_uri))

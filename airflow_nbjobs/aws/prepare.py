@@ -7,7 +7,6 @@ Called by the operator and by ``nbjobs run``; reads the notebook's files, and as
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,18 +29,21 @@ from airflow_nbjobs.core.parameters import (
     CheckedParameters,
     check_parameters,
     hyperparameter_strings,
+    value_problems,
 )
 from airflow_nbjobs.core.source import reading_cells_once
 from airflow_nbjobs.core.spec import NotebookJobSpec, given_arguments, parse_spec
 from airflow_nbjobs.core.unattended import name_problem, unattended
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from airflow_nbjobs.aws.clients import AwsClients
 
 INPUT_DIGEST_VARIABLE = "NBJOBS_INPUT_SHA256"
 NOTEBOOK_DIGEST_VARIABLE = "NBJOBS_NOTEBOOK_SHA256"
+UNKNOWN_KERNEL = "unknown"  # of a notebook that names none: its language is then what it says, or Python
 _ORIGIN_OF_SCRIPT = "the operator's own init script (live_notebook, cell_output_in_logs)"
 
 
@@ -163,7 +165,6 @@ def prepare_job(
     parsed = parse_spec({**arguments, "kernel_name": kernel_name, "region": where.region, "extra_request": extra})
     problems += parsed.problems
 
-    checked: CheckedParameters | None = None
     waiting: tuple[str, ...] = ()
     if content.notebook is not None and kernel_name:
         is_python = notebooks.is_python(content.notebook, str(kernel_name))
@@ -172,10 +173,10 @@ def prepare_job(
             problems.append(
                 f"outputs are variables of a Python notebook; kernel {kernel_name!r} runs another language: leave outputs out"
             )
-        checked = _check_parameters(arguments, content.notebook, str(kernel_name), problems, content.targets)
         content.warn_of_unassigned(declared.types)
         if run.has_interval and is_python:
             content.warn_of_clock()
+    checked = _check_parameters(arguments, content, kernel_name, problems)
     if problems or parsed.spec is None or checked is None or content.notebook is None or content.located is None:
         raise _refusal(run.label, problems)
 
@@ -259,22 +260,27 @@ def _check_unattended(content: Content, problems: list[str], *, is_python: bool)
 
 
 def _check_parameters(
-    arguments: Mapping[str, Any],
-    notebook: notebooks.NotebookNode,
-    kernel_name: str,
-    problems: list[str],
-    runs: Mapping[str, notebooks.NotebookNode],
+    arguments: Mapping[str, Any], content: Content, kernel_name: object, problems: list[str]
 ) -> CheckedParameters | None:
-    given = arguments.get("parameters") or {}
-    if not isinstance(given, Mapping):
-        problems.append(f"parameters must be a dictionary, not {type(given).__name__}")
-        return None
-    unknown = arguments.get("unknown_parameters") or defaults.UNKNOWN_PARAMETERS
+    """Check against the notebook; where there is none, what is wrong with the values anyway, so that all is said at once."""
+    unknown = arguments.get("unknown_parameters")
+    unknown = defaults.UNKNOWN_PARAMETERS if unknown is None else unknown
     if unknown not in ("error", "warn"):
         problems.append(f"unknown_parameters must be 'error' or 'warn', not {unknown!r}")
+    try:
+        given = parse.json_object(arguments.get("parameters") or {})
+    except ValueError as error:
+        problems.append(f"parameters {error}")
+        return None
+    if content.notebook is None:
+        problems += value_problems(given)
         return None
     checked = check_parameters(
-        notebook, given, kernel_name=kernel_name, unknown="warn" if unknown == "warn" else "error", runs=runs
+        content.notebook,
+        given,
+        kernel_name=str(kernel_name or UNKNOWN_KERNEL),
+        unknown="warn" if unknown == "warn" else "error",
+        runs=content.targets,
     )
     problems += checked.problems
     return checked

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.explain import Expectation, Remains, explain
-from airflow_nbjobs.aws.output import LOG_NAME, read_members
+from airflow_nbjobs.aws.output import LOG_NAME, read_live_copy, read_members
 from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core import failure
 from airflow_nbjobs.core.errors import (
@@ -95,8 +95,13 @@ def read_result(
             job_name=snapshot.job_name,
         )
     lines = _log_lines(streamed, members.get(LOG_NAME), warnings)
-    raw = members.get(notebook_name)
+    archived = raw = members.get(notebook_name)
     executed = _parsed(raw, notebook_name, warnings)
+    live = (
+        read_live_copy(snapshot, location, clients, warnings) if executed is None and expected.is_notebook_job else None
+    )
+    if live is not None:
+        raw, executed = live.raw, live.notebook
 
     read = JobResult(
         facts=_facts(snapshot, location, expected, has_notebook=raw is not None),
@@ -112,8 +117,15 @@ def read_result(
         return replace(read, outputs=record.values, error=failed, warnings=(*warnings, *record.warnings))
     if not expected.is_notebook_job:
         return replace(read, error=_without_outputs(snapshot, expected, places))
-    if executed is None:
-        return replace(read, error=_without_notebook(snapshot, location, notebook_name, raw, warnings, places))
+    if executed is None or (live is not None and not _is_whole(executed)):
+        missing = _without_notebook(snapshot, location, notebook_name, archived, warnings, places)
+        found = _handed_over(executed, expected.declared, missing) if executed is not None else None
+        return replace(
+            read,
+            outputs=found.values if found else {},
+            error=missing,
+            warnings=(*warnings, *(found.warnings if found else ())),
+        )
     record = read_outputs(executed, expected.declared)
     wrong = (
         NotebookOutputError(
@@ -137,6 +149,11 @@ def _ended_itself(executed: NotebookNode) -> tuple[str, ...]:
     return (
         f"the notebook ended itself in cell {cell} (SystemExit), which is a success: the cells after it have not run",
     )
+
+
+def _is_whole(live: NotebookNode) -> bool:
+    """Say whether a live copy of a completed job was made after the last cell that ran."""
+    return progress_of(live).is_complete or failure.clean_exit(live) is not None
 
 
 def _may_still_arrive(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_nbjobs.aws.near import near_name
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.naming import parse_s3_uri
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Objects
 
 _SHOWN_CHARACTERS = 300  # of a path in a message
+_URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +122,14 @@ def locate(argument: str, path: object, folders: Sequence[Path], objects: Callab
     :param objects: gives the S3 port; called for an ``s3://`` path only, so that a local notebook needs no S3 client yet.
     :raises NotebookJobConfigError: there is no such file; names every place that was searched.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise NotebookJobConfigError(f"{argument}: must be a path or an s3:// URI, not {path!r}")
     text = str(path)
     if text.startswith("s3://"):
         folder_uri, _, name = text.rpartition("/")
-        if not name or folder_uri == "s3:/" or not objects().exists(text):
+        if not name or folder_uri == "s3:/":
+            raise NotebookJobConfigError(f"{argument}: '{text}' names no object; give 's3://bucket/key'")
+        if not objects().exists(text):
             raise NotebookJobConfigError(f"{argument}: there is no object '{text}'")
         return Located(S3Folder(folder_uri, objects()), name)
     file = find_local(argument, text, folders)
@@ -133,6 +140,11 @@ def locate(argument: str, path: object, folders: Sequence[Path], objects: Callab
 
 def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
     """Return the existing file or folder of that path; raises NotebookJobConfigError naming the places searched."""
+    uri = _URI.match(path)
+    if uri is not None:
+        raise NotebookJobConfigError(
+            f"{argument}: '{_cut(path)}' is no path; of URIs, 's3://bucket/key' is taken: {_instead(uri['scheme'].lower(), uri['rest'])}"
+        )
     wanted = Path(path).expanduser()
     candidates = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
     for candidate in candidates:
@@ -142,7 +154,15 @@ def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
         except OSError:  # too long for a file name: a notebook's text given in place of its path
             continue
     searched = ", ".join(f"'{_cut(candidate)}'" for candidate in candidates) or "no folder"
-    raise NotebookJobConfigError(f"{argument}: there is no '{_cut(path)}'; searched {searched}")
+    meant = near_name(path, folders)
+    hint = f"; did you mean '{meant}'?" if meant is not None else ""
+    raise NotebookJobConfigError(f"{argument}: there is no '{_cut(path)}'; searched {searched}{hint}")
+
+
+def _instead(scheme: str, rest: str) -> str:
+    if scheme in ("s3", "s3a", "s3n"):
+        return f"give 's3://{_cut(rest)}'"
+    return f"give '{_cut(rest)}'" if scheme == "file" else "put the file there"
 
 
 def _cut(path: object) -> str:

@@ -51,6 +51,8 @@ _TROUBLES = frozenset(
         "RequestTimeoutException",
         "IDPCommunicationError",
         "BadDigest",
+        "XAmzContentSHA256Mismatch",
+        "ConditionalRequestConflict",
         "IncompleteBody",
         "NoSuchUpload",
         "OperationAborted",
@@ -70,7 +72,9 @@ _TROUBLES = frozenset(
     }
 )
 _THROTTLING_STATUSES = (429, 509)
-_DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+# Of the 5xx, those that say what the service never does.
+_FINAL_STATUSES = (501, 505)
+_DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "403"})
 _NOT_AUTHORIZED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
 # This machine's clock, or the service's: no other credentials would help.
 _SKEWS = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired"})
@@ -95,6 +99,8 @@ _REFUSED_CREDENTIALS = frozenset(
         "AuthFailure",
         "InvalidIdentityToken",
         "InvalidIdentityTokenException",
+        "IDPRejectedClaim",  # STS says so of a web identity token that has expired, too
+        "IDPRejectedClaimException",
         # What botocore raises where somebody has to sign in anew, or nothing at all was found.
         "NoCredentialsError",
         "NoAuthTokenError",
@@ -162,6 +168,7 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
         instance's metadata service answers late.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -169,6 +176,8 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
         raise _from_client_error(error, permission, on, job_name) from error
     except BotoCoreError as error:
         raise _from_botocore_error(error, permission, on, job_name) from error
+    except ResponseParserError as error:  # no BotoCoreError
+        raise no_answer_of_aws(permission, on, job_name, why=str(error)) from error
     except RuntimeError as error:
         if isinstance(error, NotebookJobError) or _STILL_EXPIRED not in str(error):
             raise
@@ -181,6 +190,7 @@ NO_CREDENTIALS = "give the AWS connection a key or a role, or let this machine h
 
 def _from_botocore_error(error: BotoCoreError, permission: str, on: str, job_name: str | None) -> NotebookJobError:
     from botocore.exceptions import (
+        CapacityNotAvailableError,
         ChecksumError,
         ConnectionError,  # noqa: A004 - botocore's own, the parent of "could not connect"
         FlexibleChecksumError,
@@ -204,6 +214,10 @@ def _from_botocore_error(error: BotoCoreError, permission: str, on: str, job_nam
             return NotebookJobConfigError(f"no AWS region for {permission} on '{on}'", details={"next": NO_REGION})
         case ParamValidationError():
             return NotebookJobConfigError(f"the request for {permission} on '{on}' is malformed: {error}")
+        case CapacityNotAvailableError():  # botocore's own pace, with retries in mode "adaptive"
+            return NotebookJobServiceError(
+                f"{permission} on '{on}' was not sent: {error}", code=code, is_retryable=True, job_name=job_name
+            )
         # Refused, timed out, TLS, closed half-way, damaged on the way.
         case ConnectionError() | HTTPClientError() | IncompleteReadError() | ChecksumError() | FlexibleChecksumError():
             return NotebookJobServiceError(
@@ -216,6 +230,21 @@ def _from_botocore_error(error: BotoCoreError, permission: str, on: str, job_nam
                 job_name=job_name,
             )
     return NotebookJobServiceError(f"{permission} on '{on}' failed: {error}", code=code, job_name=job_name)
+
+
+def no_answer_of_aws(
+    permission: str, on: str, job_name: str | None = None, *, why: str = "it lacks what AWS always says"
+) -> NotebookJobServiceError:
+    """Return the error of an answer that AWS has not written, such as a proxy's page with the status 200."""
+    return NotebookJobServiceError(
+        f"{permission} on '{on}' got an answer that is not from AWS: {why}",
+        code="MalformedResponse",
+        is_retryable=True,
+        details={
+            "next": "look for what stands between this machine and AWS: a proxy, a gateway's sign-in page, endpoint_url of the connection"
+        },
+        job_name=job_name,
+    )
 
 
 def _no_credentials(
@@ -252,14 +281,15 @@ def _from_client_error(error: ClientError, permission: str, on: str, job_name: s
         )
     if status in _THROTTLING_STATUSES and kind not in _THROTTLES:
         kind = str(status)
-    if kind in _THROTTLES or kind in _TROUBLES or status >= 500 or status == 408:
+    is_trouble = status == 408 or (status >= 500 and status not in _FINAL_STATUSES)
+    if kind in _THROTTLES or kind in _TROUBLES or is_trouble:
         return NotebookJobServiceError(
             f"{permission} on '{on}' failed: {code}: {message}", code=kind, is_retryable=True, job_name=job_name
         )
-    if code in _DENIALS:
+    if kind in _DENIALS:
         return NotebookJobServiceError(
             f"{code} on {permission} for '{on}': {message}",
-            code=code,
+            code=kind,
             details={"next": f"the identity that Airflow uses needs {_missing_permission(message, permission, on)}"},
             job_name=job_name,
         )

@@ -11,28 +11,24 @@ import json
 import logging
 import os
 import re
-import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.job import Begin, Refused, submit
 from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
-from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
+from airflow_nbjobs.aws.results import Expectation, JobResult
+from airflow_nbjobs.commands.follow import FollowedJob
 from airflow_nbjobs.commands.target import embedded, own_account
 from airflow_nbjobs.core.conversion import Spelled, read_json
-from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.failure import progress
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookSkippedError
 from airflow_nbjobs.core.naming import RunKey
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
-    from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.prepare import PreparedJob
-    from airflow_nbjobs.core.status import JobSnapshot
 
-_LOG_LINES = 20
 _JOB_OPTIONS = (
     "image_uri",
     "kernel_name",
@@ -85,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the job; 0 if it completed and every output is right."""
+    """Run the job; 0 if it completed and every output is right, or if the notebook asks to be skipped."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
     arguments, executed_path = _arguments(args), _executed_path(args)
@@ -104,18 +100,15 @@ def run(args: argparse.Namespace) -> int:
         )
         for note in (*job.notes, *job.warnings, *target.remarks(job)):
             log.info("%s", note)
-        clients = target.start()
-        submission = submit(job, clients, begin=Begin(is_free=True), log=log)
-        if isinstance(submission, Refused):
-            raise submission.error
-        log.info("Notebook job '%s'", submission.job_name)
+        followed = FollowedJob(job, target.start(), target.look_seconds)
         try:
-            snapshot = _wait(clients, submission.job_name, target.look_seconds)
+            submission = followed.submit()
+            log.info("Notebook job '%s'", submission.job_name)
+            snapshot = followed.wait(submission.location)
         except KeyboardInterrupt:
-            log.info("Stopping notebook job '%s'", submission.job_name)
-            clients.jobs.stop(submission.job_name)
+            followed.stop()
             raise
-        result = read_result(snapshot, submission.location, _expectation(args, job), clients)
+        result = followed.read(snapshot, submission.location, _expectation(args, job))
         return _report(result, executed_path)
 
 
@@ -161,39 +154,6 @@ def _own_run(notebook: str) -> Run:
     )
 
 
-def _wait(clients: AwsClients, job_name: str, look_seconds: float) -> JobSnapshot:
-    """Look until the job has ended, printing each new status and the notebook's progress."""
-    seen, cells = 0, None
-    while True:
-        try:
-            snapshot = clients.jobs.describe(job_name)
-        except NotebookJobServiceError as error:
-            if not error.is_retryable:
-                raise
-            log.info("%s; going on waiting", error.headline)
-            time.sleep(look_seconds)
-            continue
-        if snapshot is None:
-            raise NotebookJobConfigError(f"SageMaker knows no training job '{job_name}' any more")
-        for transition in snapshot.transitions[seen:]:
-            log.info("%s: %s", transition.status, transition.message)
-        seen = len(snapshot.transitions)
-        if snapshot.state.is_terminal:
-            return snapshot
-        now = _progress(clients, job_name)
-        if now is not None and now != cells:
-            cells = now
-            log.info("cell %d of %d", *cells)
-        time.sleep(look_seconds)
-
-
-def _progress(clients: AwsClients, job_name: str) -> tuple[int, int] | None:
-    # The log is a comfort here too: whoever may not read it still gets the result.
-    with contextlib.suppress(NotebookJobServiceError, NotebookJobConfigError):
-        return progress("\n".join(clients.logs.tail(job_name, limit=_LOG_LINES) or ()))
-    return None
-
-
 def _expectation(args: argparse.Namespace, job: PreparedJob) -> Expectation:
     return Expectation(
         label=job.run.label,
@@ -230,11 +190,26 @@ def _executed_path(args: argparse.Namespace) -> Path:
 def _report(result: JobResult, executed_path: Path) -> int:
     for warning in result.warnings:
         log.warning("%s", warning)
-    if result.executed_notebook is not None:
-        executed_path.write_bytes(result.executed_notebook)
-        log.info("Executed notebook: %s", os.fspath(executed_path))
     for name, value in result.outputs.items():
         print(f"{name} = {json.dumps(value)}")
-    if result.error is not None:
+    is_saved = result.executed_notebook is None or _save(result.executed_notebook, executed_path, result.facts)
+    if isinstance(result.error, NotebookSkippedError):
+        print(f"skipped: {result.error.reason}" if result.error.reason else "skipped")
+    elif result.error is not None:
         raise result.error
-    return 0
+    return 0 if is_saved else 1
+
+
+def _save(executed: bytes, path: Path, facts: Mapping[str, Any]) -> bool:
+    try:
+        path.write_bytes(executed)
+    except OSError as error:
+        log.warning(
+            "The executed notebook could not be saved as '%s': %s; it is in %s",
+            path,
+            error.strerror or error,
+            facts["output_archive_uri"],
+        )
+        return False
+    log.info("Executed notebook: %s", os.fspath(path))
+    return True

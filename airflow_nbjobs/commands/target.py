@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
+from airflow_nbjobs.aws.translate import translated
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook import parse_notebook
 from airflow_nbjobs.core.shell_calls import cells_calling
@@ -28,6 +29,7 @@ _LOOK_SECONDS = 5.0
 _LOCAL_LOOK_SECONDS = 0.5
 _AWS_SECONDS = 30.0
 _AWS = "aws"
+_OWN = "this machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +55,47 @@ class Target:
 
 
 def own_account(region_name: str | None) -> Target:
-    """Return the AWS account of this machine's credentials."""
-    import boto3
-    from botocore.config import Config
+    """
+    Return the AWS account of this machine's credentials, which are read again where AWS refuses them.
 
-    session = boto3.Session(region_name=region_name)
-    config = Config(max_pool_connections=UPLOAD_THREADS)
-    clients = AwsClients(lambda service: session.client(service, config=config))
+    :raises NotebookJobConfigError: the profile that the environment names is not there.
+    """
+    account = _OwnAccount(region_name)
     return Target(
-        region=session.region_name,
-        has_credentials=session.get_credentials() is not None,
-        checking=clients,
-        start=lambda: clients,
+        region=account.region,
+        has_credentials=account.has_credentials,
+        checking=account.clients,
+        start=lambda: account.clients,
     )
+
+
+class _OwnAccount:
+    def __init__(self, region_name: str | None) -> None:
+        self._region_name = region_name
+        self._reopen()
+        self.clients = AwsClients(self._client, self._reopen)
+
+    def _reopen(self) -> None:
+        import boto3
+
+        with translated("credentials", on=_OWN):
+            self._session = boto3.Session(region_name=self._region_name)
+
+    def _client(self, service: str) -> Any:
+        from botocore.config import Config
+
+        with translated(service, on=_OWN):
+            return self._session.client(service, config=Config(max_pool_connections=UPLOAD_THREADS))
+
+    @property
+    def region(self) -> str | None:
+        with translated("credentials", on=_OWN):
+            return self._session.region_name  # type: ignore[no-any-return]
+
+    @property
+    def has_credentials(self) -> bool:
+        with translated("credentials", on=_OWN):
+            return self._session.get_credentials() is not None
 
 
 def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:

@@ -22,6 +22,8 @@ _TAG_TEXT = re.compile(f"{_TAG_CHARACTERS}*")
 _ROLE_ARN = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
 _ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _KMS_KEY = re.compile(r"[a-zA-Z0-9:/_-]{1,2048}")
+_KMS_ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):")
+_ZONE = re.compile(r"(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)[a-z]")
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9-]+")
@@ -186,6 +188,20 @@ def kms_key(value: object) -> str:
     return given
 
 
+def kms_region(key: str) -> str | None:
+    """Return the region of a KMS key's ARN, None for an id or an alias."""
+    match = _KMS_ARN.match(key)
+    return match["region"] if match else None
+
+
+def region(value: object) -> str:
+    given = text(value)
+    zone = _ZONE.fullmatch(given)
+    if zone is not None:
+        raise ValueError(f"{given!r} is an availability zone; its region is {zone['region']!r}")
+    return given
+
+
 def instance_type(value: object) -> str:
     given = text(value)
     # Only the shape is checked: the list of types grows, and an older botocore must not forbid a new one.
@@ -223,7 +239,7 @@ def identifiers(*, most: int, prefix: str) -> Callable[[object], tuple[str, ...]
 
 def output_formats(value: object) -> tuple[str, ...]:
     given = texts.words(value)
-    wrong = [entry for entry in given if not re.fullmatch(r"[a-zA-Z0-9_.]+", entry)]
+    wrong = [entry for entry in given if not re.fullmatch(r"[a-zA-Z0-9_][a-zA-Z0-9_.]*", entry)]
     if wrong:
         raise ValueError(f"{', '.join(map(repr, wrong))} is no name of an nbconvert format such as 'html'")
     if len(",".join(given)) > 512:

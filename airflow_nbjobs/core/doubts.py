@@ -1,16 +1,18 @@
 """
 Answers that may pass: a job that the service does not know yet, or does not show to us now; pure.
 
-Called by ``aws/poller.py`` and ``watching.py``. DescribeTrainingJob and ListTrainingJobs may not know a job for some seconds after its creation, and a policy takes
-minutes to reach everywhere.
+Called by ``aws/poller.py`` and ``watching.py``; ``trouble.py`` takes its times from here. DescribeTrainingJob and ListTrainingJobs may not know a job for some seconds
+after its creation, and a policy takes minutes to reach everywhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# A job is shown within seconds of its creation; what is unknown for so long was deleted.
 UNKNOWN_SECONDS = 60.0
-DENIED_SECONDS = 300.0
+# A denial passes when somebody mends a policy, or puts back what was there before.
+DENIED_SECONDS = 600.0
 # So long, a connection that is read anew may be refused before anybody is told: a key is rotated in steps.
 REFUSED_SECONDS = 300.0
 

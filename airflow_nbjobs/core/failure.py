@@ -43,15 +43,19 @@ class FailedCell:
     stderr: str = ""  # what the cell has printed there, without ANSI sequences
 
 
-def find_failing_cell(executed: NotebookNode) -> FailedCell | None:
+def find_failing_cell(executed: NotebookNode, *, has_run_to_its_end: bool = False) -> FailedCell | None:
     """
     Return the failing cell, or None where no cell raised (a dead kernel, an interrupted job, success).
 
     The cell that papermill marked as failed comes before one that only shows an error: a cell tagged ``raises-exception``
-    shows one too.
+    shows one too, and so does ``showtraceback()``. After such a cell the notebook ran on, so that the cell has not ended it.
+
+    :param has_run_to_its_end: then a cell that shows an error counts wherever it is: the driver fails the job for it.
     """
     found: FailedCell | None = None
     for index, cell in numbered_cells(executed):
+        if found is not None and not has_run_to_its_end and was_started(cell):
+            found = None
         error = _error_of(cell)
         is_marked = _papermill_of(cell).get("exception") is True
         if _is_clean_exit(error) or (error is None and not is_marked):

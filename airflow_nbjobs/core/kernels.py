@@ -116,6 +116,11 @@ def _doubt(name: str, image: str, *, is_given: bool, has_script: bool) -> str | 
             f"SageMaker Distribution images have {', '.join(DISTRIBUTION_KERNELS[:-1])} and {DISTRIBUTION_KERNELS[-1]}; "
             "unless an initialization_script makes this one, the job fails with 'No such kernel'"
         )
+    if re.search(r"[\s()]", name):
+        return (
+            "that is what Jupyter shows for a kernel, not the kernel's name (the metadata's kernelspec.name, or "
+            "'jupyter kernelspec list'); the job fails with 'No such kernel'"
+        )
     if name.lower() in _COMMON_KERNELS or (is_given and (has_script or not _OF_A_MACHINE.fullmatch(name))):
         return None
     return (

@@ -105,6 +105,10 @@ def load_json(text: str | bytes, source: str) -> dict[str, Any]:
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as exc:
+        if text.startswith("version https://git-lfs.github.com/"):
+            raise NotebookJobConfigError(
+                f"'{source}' is a Git LFS pointer, not the notebook; fetch it where the DAGs are deployed: git lfs pull"
+            ) from exc
         hint = "; it contains merge conflict markers (<<<<<<<)" if re.search(r"^<{7} ", text, re.MULTILINE) else ""
         raise NotebookJobConfigError(
             f"'{source}' is not a notebook: not JSON, line {exc.lineno} column {exc.colno}: {exc.msg}{hint}"

@@ -13,13 +13,13 @@ import keyword
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_nbjobs.core.conversion import Spelled, fit, kind_name, short, short_text
 from airflow_nbjobs.core.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.declaration import Declaration, read_declaration, untagged
 from airflow_nbjobs.core.literals import literal
-from airflow_nbjobs.core.notebook import MARK, code_cell, is_python, mark_of, tagged_index
+from airflow_nbjobs.core.notebook import MARK, code_cell, is_python, mark_of, tagged_index, tags_of
 from airflow_nbjobs.core.source import bound_names, parse_python, source_of, split_cell
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ _HINTS = {
     "DateTime": "give text: .isoformat()",
     "Decimal": "give a float, or text: str(…)",
     "ndarray": "give a list: .tolist()",
+    "timedelta": "give a number of seconds: .total_seconds()",
+    "PosixPath": "give text: str(…)",
     "DataFrame": "write it to S3 and give its URI",
     "NoneType": "give text",
 }
@@ -93,7 +95,13 @@ def check_parameters(
     """
     python = is_python(nb, kernel_name)
     declaration = read_declaration(nb) if python else None
-    found = _Findings(kernel_name, declaration, follow(nb, list(parameters), runs) if python else Flow(), unknown)
+    found = _Findings(
+        kernel_name,
+        declaration,
+        follow(nb, list(parameters), runs) if python else Flow(),
+        unknown,
+        tagged_again=_tagged_again(nb) if python else {},
+    )
     if len(parameters) > PARAMETER_COUNT_LIMIT:
         found.problems.append(f"{len(parameters)} parameters; a notebook job takes at most {PARAMETER_COUNT_LIMIT}")
     for name, value in parameters.items():
@@ -104,15 +112,34 @@ def check_parameters(
     return CheckedParameters(found.values, tuple(found.problems), tuple(found.warnings), tuple(found.notes))
 
 
+def value_problems(parameters: Mapping[Any, object]) -> list[str]:
+    """Return what is wrong with names and values whatever the notebook defines."""
+    problems: list[str] = []
+    for name, value in parameters.items():
+        path = f"parameters[{name!r}]"
+        if type(name) is not str:
+            problems += _name_problems(name, python=True)
+        deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
+        problems += [deep] if deep is not None else _value_problems(value, path)
+    return problems
+
+
 class _Findings:
     """
     The parameters checked so far.
 
     :param declaration: None: the kernel is none of Python's.
+    :param tagged_again: what further tagged cells define, with the cell's number.
     """
 
     def __init__(
-        self, kernel_name: str, declaration: Declaration | None, flow: Flow, unknown: Literal["error", "warn"]
+        self,
+        kernel_name: str,
+        declaration: Declaration | None,
+        flow: Flow,
+        unknown: Literal["error", "warn"],
+        *,
+        tagged_again: Mapping[str, int],
     ) -> None:
         self.values: dict[str, object] = {}
         self.problems: list[str] = []
@@ -122,6 +149,7 @@ class _Findings:
         self._declaration = declaration
         self._flow = flow
         self._unknown = unknown
+        self._tagged_again = tagged_again
         self._seen: dict[str, str] = {}
 
     def add(self, name: str, value: object) -> None:
@@ -133,7 +161,10 @@ class _Findings:
         path = f"parameters[{name!r}]"
         deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
         if deep is None and not found:
+            told = len(self.problems), len(self.warnings)
             value = self._fitted(name, value, declaration)
+            if isinstance(value, str) and value == "None":
+                self._tell_none(name, told)
             deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
         found += [deep] if deep is not None else _value_problems(value, path)
         if found:
@@ -143,7 +174,9 @@ class _Findings:
             self.problems += _other_language_problems(name, value, self._kernel_name)
         elif name not in declaration.kinds and (declaration.has_cell or name not in self._flow.overwritten):
             is_certain = self._unknown == "error" and declaration.is_complete
-            (self.problems if is_certain else self.warnings).append(_unknown_name(name, declaration))
+            (self.problems if is_certain else self.warnings).append(
+                _unknown_name(name, declaration, self._tagged_again.get(name))
+            )
         if isinstance(value, str) and value != value.strip():
             self.warnings.append(
                 f"parameter '{name}': the text {short(value)} begins or ends with blanks; it is passed as it is"
@@ -166,6 +199,14 @@ class _Findings:
                 f"{kind_name(fitted.value)}: make the object of it in a later cell"
             )
         return fitted.value
+
+    def _tell_none(self, name: str, told: tuple[int, int]) -> None:
+        """Say where the text probably comes from, once: in the problem that it makes, else in a warning of its own."""
+        problems, warnings = told
+        if len(self.problems) > problems:
+            self.problems[-1] += "; a template writes 'None' for a value that is not there"
+        elif len(self.warnings) == warnings and self._declaration is not None:
+            self.warnings.append(f"parameter '{name}' is 'None', as a template writes it for a value that is not there")
 
     def tell_flow(self, nb: NotebookNode) -> None:
         """Say which values the notebook's own code does not let through."""
@@ -279,7 +320,18 @@ def _short_path(path: str) -> str:
     return path if len(path) <= 200 else path[:100] + "…" + path[-100:]
 
 
-def _unknown_name(name: str, declaration: Declaration) -> str:
+def _tagged_again(nb: NotebookNode) -> dict[str, int]:
+    """Return the names that tagged cells after the first define: papermill looks at the first only."""
+    tagged = [(number, cell) for number, cell in enumerate(nb.cells, 1) if "parameters" in tags_of(cell)]
+    found: dict[str, int] = {}
+    for number, cell in tagged[1:]:
+        tree = parse_python(split_cell(source_of(cell)).python)
+        for name in () if tree is None else bound_names(tree):
+            found.setdefault(name, number)
+    return found
+
+
+def _unknown_name(name: str, declaration: Declaration, tagged_again: int | None) -> str:
     if declaration.doubt:
         return f"parameter '{name}' is not seen in the notebook: {declaration.doubt}"
     if name in declaration.further:
@@ -288,7 +340,11 @@ def _unknown_name(name: str, declaration: Declaration) -> str:
             "'parameters' as well, but only the first such cell counts: move the line there"
         )
     close = difflib.get_close_matches(name, declaration.kinds, n=1)
-    if close:
+    if tagged_again is not None:
+        hint = (
+            f"it is in cell {tagged_again}, which is tagged too, but only the first tagged cell counts: define it there"
+        )
+    elif close:
         hint = f"did you mean '{close[0]}'?"
     elif declaration.kinds:
         hint = f"it defines: {', '.join(declaration.kinds)}"

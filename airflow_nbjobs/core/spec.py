@@ -126,14 +126,17 @@ _REQUIRED = ("image_uri", "role", "s3_root_uri")
 # Without them a job is less protected than its author meant: an empty text is no way to say so.
 _PROTECTING = frozenset({"s3_kms_key", "volume_kms_key", "enable_network_isolation"})
 # What is no argument of a single value; each is checked, and reported, by who reads it.
-_NOT_OURS = frozenset({"input_notebook", "parameters", "outputs", "return_output"})
+_NOT_OURS = frozenset({"input_notebook", "outputs", "return_output"})
+
+# As it is called where it is given.
+_SPOKEN = {"region": "region_name"}
 
 _PARSERS: dict[str, Callable[[object], Any]] = {
     "image_uri": parse.image_uri,
     "kernel_name": parse.text,
     "role": parse.role,
     "s3_root_uri": parse.s3_root_uri,
-    "region": parse.text,
+    "region": parse.region,
     "notebook_job_name": parse.notebook_job_name,
     "name": parse.text,
     "environment_variables": parse.environment_variables,
@@ -215,7 +218,7 @@ def parse_spec(arguments: Mapping[str, object]) -> ParsedSpec:
         try:
             values[spec_field.name] = _PARSERS[spec_field.name](raw)
         except ValueError as error:
-            problems.append(f"{spec_field.name}: {error}")
+            problems.append(f"{_SPOKEN.get(spec_field.name, spec_field.name)}: {error}")
     problems += [*_conflicts(values, arguments), *_checkpoint_conflicts(values)]
     # A missing kernel or region is reported by who looked for it (the notebook, the connection).
     complete = all(values.get(name) for name in (*_REQUIRED, "kernel_name", "region"))
@@ -246,6 +249,12 @@ def _conflicts(values: Mapping[str, Any], arguments: Mapping[str, object]) -> li
             f"image_uri: {image!r} lies in region {image_region!r} but the job runs in {region!r}; SageMaker pulls images of its own region only: "
             f"use the image's copy in {region!r} or set region_name={image_region!r}"
         )
+    # A volume's key lies in the job's region, and S3 takes none of another region than the bucket's, which is the job's (shape `S3DataSource`).
+    problems += [
+        f"{name}: {values[name]!r} lies in region {key_region!r} but the job runs in {region!r}; give a key of {region!r}"
+        for name in ("s3_kms_key", "volume_kms_key")
+        if region and (key_region := parse.kms_region(values.get(name, ""))) not in (None, region)
+    ]
     # The SDK drops half a VPC configuration in silence, and the job then runs outside the VPC.
     # Read as parsed where that worked: a text of commas alone is an empty list.
     groups, subnets = (values.get(name, arguments.get(name)) for name in ("security_group_ids", "subnets"))
@@ -298,6 +307,12 @@ def _warnings(values: Mapping[str, Any]) -> list[str]:
         warnings.append(
             "spot training: an interruption runs the notebook again from its first cell, so its cells must be safe to repeat"
         )
+    warnings += [
+        f"{argument}: {name!r} is 'None', as a template writes it for a value that is not there"
+        for argument in ("environment_variables", "tags")
+        for name, text in values.get(argument, {}).items()
+        if text == "None"
+    ]
     root = values.get("s3_root_uri", "")
     if root and root[-1] in "/input":
         # Studio cuts the input's URI with rstrip("/input"), which takes away characters, not a suffix.

@@ -9,28 +9,26 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.doubts import DENIED_SECONDS, UNKNOWN_SECONDS
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.queueing import TROUBLE_SECONDS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 # Of an error that says so: DescribeTrainingJob does not know the job.
 NOT_FOUND = "ResourceNotFound"
-# A job is shown within seconds of its creation; what is unknown for a minute was deleted.
-NOT_FOUND_SECONDS = 60.0
 
 
 def is_over(error: NotebookJobServiceError, since: datetime, now: datetime) -> bool:
     """
     Say whether a wait through trouble has lasted long enough, and the error is to be told.
 
-    Throttling, a 5xx and lost connections pass, and a task in its worker waits through them for as long as its job may run. A denial passes when somebody
-    mends a policy: 10 minutes. An unknown job: a minute.
+    Throttling, a 5xx and lost connections pass, and a task in its worker waits through them for as long as its job may run. A denial
+    lasts 10 minutes then, an unknown job a minute.
     """
     if error.code == NOT_FOUND:
-        return now - since >= timedelta(seconds=NOT_FOUND_SECONDS)
-    return not error.is_retryable and now - since >= timedelta(seconds=TROUBLE_SECONDS)
+        return now - since >= timedelta(seconds=UNKNOWN_SECONDS)
+    return not error.is_retryable and now - since >= timedelta(seconds=DENIED_SECONDS)
 
 
 def of_kept_job(error: NotebookJobServiceError, job_name: str) -> NotebookJobServiceError:
@@ -44,4 +42,18 @@ def of_kept_job(error: NotebookJobServiceError, job_name: str) -> NotebookJobSer
         )
     return NotebookJobServiceError(
         error.headline, code=error.code, is_retryable=True, details={**error.details, "job": then}, job_name=job_name
+    )
+
+
+def of_possible_job(error: NotebookJobServiceError, job_name: str) -> NotebookJobServiceError:
+    """Return the error as one that follows the task's ``retries``: an earlier try, or a request without an answer, may have made the job that it is about."""
+    return NotebookJobServiceError(
+        error.headline,
+        code=error.code,
+        is_retryable=True,
+        details={
+            **error.details,
+            "job": f"whether '{job_name}' exists is not known; a retry asks again before it starts another",
+        },
+        job_name=job_name,
     )

@@ -223,9 +223,12 @@ class Notebooks:
                 return Source(uri=job.location.executed_notebook_uri, stored=own)
             archive = objects.stat(job.location.output_archive_uri)
         if archive is None:
-            raise ProblemError(
-                problems.gone(job.location.executed_notebook_uri) if subject.is_finished else problems.FINISHING
-            )
+            if not subject.is_finished:
+                raise ProblemError(problems.FINISHING)
+            live = self._live_source(subject, job) if is_live(job.snapshot.environment) else None
+            if live is None:
+                raise ProblemError(problems.gone(job.location.executed_notebook_uri))
+            return live
         if archive.size_bytes > _LARGE_ARCHIVE_BYTES and is_live(job.snapshot.environment) and has_renderer():
             live = self._live_source(subject, job)
             if live is not None and self._is_complete(subject, job, live):

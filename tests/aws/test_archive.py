@@ -366,3 +366,59 @@ def test_a_member_behind_a_long_name_of_honest_size_is_read():
     """A path of 50,000 characters is odd, and no attack."""
     content = read(archive({"sub/" + "x" * 50_000: b"1", "job.ipynb": b"{}"}))
     assert (content.members, content.problems) == ({"job.ipynb": b"{}"}, ())
+
+
+# -- what `tarfile` takes for the end ------------------------------------------------------------------------------------
+
+
+def packed(*members, pax=None):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for number, (name, body) in enumerate(members):
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            if pax is not None and number == 0:
+                info.pax_headers = pax
+            tar.addfile(info, io.BytesIO(body))
+    return buffer.getvalue()
+
+
+TAR = packed(("model.bin", b"0123456789"), ("n.ipynb", b"{}"))
+NOTEBOOK = (Wanted("n.ipynb", 1000),)
+
+
+@pytest.mark.parametrize(
+    "unpacked",
+    [
+        *(packed(("model.bin", b"0123456789"), ("n.ipynb", b"{}"), pax={"size": size}) for size in ("-5", "1e5", "x")),
+        TAR[:1024] + b"\x07" * 512 + TAR[1536:],
+        TAR[:1024] + b"n.ipynb",
+        TAR[:1024],
+    ],
+    ids=["size below 0", "size as 1e5", "size as a word", "a header of noise", "a cut header", "no end mark"],
+)
+def test_an_archive_that_is_damaged_behind_its_first_member_is_said_to_be(unpacked):
+    """Python's tarfile takes it for the end: the notebook would count as not in it."""
+    content = read_archive(io.BytesIO(gzip.compress(unpacked)), NOTEBOOK)
+    assert content.members == {}
+    assert [problem.startswith("output.tar.gz is damaged or cut off after") for problem in content.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(TAR) + b"trailing garbage" * 100,
+        gzip.compress(TAR) + bytes(5000),
+        b"".join(gzip.compress(TAR[start : start + 700]) for start in range(0, len(TAR), 700)),
+        gzip.compress(b"") + gzip.compress(TAR),
+        gzip.compress(TAR) + gzip.compress(packed(("b", b"b"))),
+    ],
+    ids=["garbage behind", "zeros behind", "many members of gzip", "an empty member of gzip", "two archives"],
+)
+def test_what_is_around_an_archive_does_not_matter(body):
+    assert read_archive(io.BytesIO(body), NOTEBOOK).members == {"n.ipynb": b"{}"}
+
+
+def test_an_archive_without_the_notebook_is_not_damaged():
+    content = read_archive(io.BytesIO(gzip.compress(packed(("model.bin", b"1")))), NOTEBOOK)
+    assert (content.members, content.problems) == ({}, ())

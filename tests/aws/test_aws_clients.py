@@ -17,11 +17,20 @@ from botocore.response import StreamingBody
 from fakes import FakeClients, archive
 from moto import mock_aws
 
+from airflow_nbjobs.aws import clients as clients_
 from airflow_nbjobs.aws.archive import Wanted, read_archive
 from airflow_nbjobs.aws.clients import LOG_GROUP, AwsClients
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.looks import ListJobs
 
 REGION = "eu-west-1"
+REQUIRED = {
+    "RoleArn": "arn:aws:iam::123456789012:role/NotebookJobs",
+    "AlgorithmSpecification": {"TrainingInputMode": "File"},
+    "OutputDataConfig": {"S3OutputPath": "s3://b"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+}
 
 
 @pytest.fixture
@@ -344,3 +353,51 @@ def test_each_client_is_made_once():
     clients = AwsClients(lambda service: made.append(service) or object())
     _ = clients.jobs, clients.jobs, clients.objects, clients.logs, clients.logs
     assert made == ["sagemaker", "s3", "logs"]
+
+
+# -- answers that AWS has not written ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def behind_a_proxy():
+    """Clients whose every call is answered by a proxy's page, with the status 200."""
+
+    class Page:
+        def stream(self, *_, **__):
+            yield b"<html>Sign in</html>"
+
+        def read(self, *_, **__):
+            return b"<html>Sign in</html>"
+
+    def make(service):
+        client = boto3.client(service, REGION, aws_access_key_id="key", aws_secret_access_key="secret")
+        client.meta.events.register(
+            "before-send", lambda request, **_: AWSResponse(request.url, 200, {"Content-Type": "text/html"}, Page())
+        )
+        return client
+
+    return AwsClients(make)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda clients: clients.jobs.describe("job"),
+        lambda clients: clients.jobs.create({"TrainingJobName": "job"} | REQUIRED),
+        lambda clients: clients.jobs.list_page(ListJobs()),
+        lambda clients: clients.account.role_arn("role"),
+        lambda clients: clients.account.distribution_account_id(),
+    ],
+    ids=["describe", "create", "list", "role", "image account"],
+)
+def test_a_proxys_page_is_trouble_that_passes_and_no_answer(behind_a_proxy, question, monkeypatch):
+    """Taken for an answer it has no status, no job and no name: it crashed whoever read it."""
+    monkeypatch.setattr(clients_, "_distribution_accounts", {})
+    with pytest.raises(NotebookJobServiceError, match="not from AWS") as caught:
+        question(behind_a_proxy)
+    assert caught.value.is_retryable
+
+
+def test_a_proxys_page_is_no_log(behind_a_proxy):
+    assert behind_a_proxy.logs.tail("job", limit=5) is None
+    assert behind_a_proxy.logs.events(since=0).events == ()

@@ -693,7 +693,7 @@ def test_a_job_that_may_not_be_described_fails_its_waiter_only(jobs):
     denied, summary = outcomes(jobs, "a", "b")
     assert denied is DENIED
     assert summary.status == "Completed"
-    assert 300 <= max(jobs.refused)[0] < 330
+    assert 600 <= max(jobs.refused)[0] < 630
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -392,7 +392,7 @@ def test_a_run_target_that_is_no_notebook_is_refused(refused, tmp_path):
         ({"additional_dependencies": ["none.py"]}, "additional_dependencies: there is no 'none.py'"),
         ({"additional_dependencies": 5}, "additional_dependencies: must be a list of texts, not 5"),
         ({"initialization_script": "none.sh"}, "initialization_script: there is no 'none.sh'"),
-        ({"parameters": "a=1"}, "parameters must be a dictionary, not str"),
+        ({"parameters": "a=1"}, "parameters must be a dictionary (or a JSON object as text), not 'a=1'"),
         ({"missing_dependencies": "ignore"}, "missing_dependencies must be 'error' or 'warn', not 'ignore'"),
         ({"unknown_parameters": "ignore"}, "unknown_parameters must be 'error' or 'warn', not 'ignore'"),
         ({"outputs": ["return_value"]}, "output 'return_value' has a name that is reserved"),

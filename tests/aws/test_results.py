@@ -1,5 +1,6 @@
 """What a finished job left behind, and the error that explains a failure."""
 
+import copy
 import io
 import json
 import os
@@ -39,7 +40,7 @@ REQUEST = {
 @pytest.fixture
 def clients():
     clients = FakeClients()
-    clients.jobs.create(REQUEST)
+    clients.jobs.create(copy.deepcopy(REQUEST))
     clients.logs.lines[JOB] = ["+ set -e", "Traceback", "boom"]
     return clients
 
@@ -532,3 +533,161 @@ def test_a_job_that_never_had_an_instance_has_no_archive_to_wait_for(read, clien
         "Failed", reason="CapacityError: none", now=datetime(2026, 11, 22, 3, 1, 30, tzinfo=UTC), started=False
     )
     assert type(result.error) is NotebookJobCapacityError
+
+
+# -- without the archive: the copy that was made as it ran --------------------------------------------------------------
+
+NO_ARCHIVE = "no archive"
+
+
+def running(raw, *, last="running"):
+    """Return a notebook as its live copy has it: every cell has run but the last one of code."""
+    content = json.loads(as_run(raw, status=last))
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            cell["metadata"]["papermill"]["start_time"] = "2026-11-22T03:00:10"
+    return json.dumps(content).encode()
+
+
+@pytest.fixture
+def live(clients):
+    """Lets the job be one with ``live_notebook``, whose copy this is."""
+
+    def made(body):
+        clients.jobs.descriptions[JOB]["Environment"]["NBJOBS_LIVE_NOTEBOOK"] = "1"
+        clients.objects.bodies[PLACE.live_notebook_uri] = body
+        return body
+
+    return made
+
+
+BROKEN = {
+    NO_ARCHIVE: None,
+    "an archive without it": {"other.txt": b"x"},
+    "a cut archive": archive({"big.bin": os.urandom(200_000), f"{JOB}.ipynb": RAW})[:60_000],
+    "no archive at all": b"<html>",
+    "a notebook that is cut": {f"{JOB}.ipynb": RAW[:-20]},
+    "an empty notebook": {f"{JOB}.ipynb": b""},
+}
+
+
+@pytest.mark.parametrize("members", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(
+    ("status", "secondary"), [("Failed", None), ("Stopped", None), ("Stopped", "MaxRuntimeExceeded")]
+)
+def test_without_the_executed_notebook_the_live_copy_is_handed_over(read, live, members, status, secondary):
+    """A job that ran out of its disk, or was killed, uploads no archive, or half of one; what it has copied is there."""
+    made = live(running(notebook("x = 1", code("glue", outputs=glue("accuracy", 0.5)), "train()")))
+    result = read(status, secondary=secondary, reason="boom", members=members, outputs=["accuracy"])
+    assert (result.executed_notebook, result.outputs) == (made, {"accuracy": 0.5})
+    assert (result.progress.done, result.progress.total) == (2, 3)
+    assert result.facts["executed_notebook_uri"] == PLACE.executed_notebook_uri
+    assert any(PLACE.live_notebook_uri in warning and "as far as it" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("members", BROKEN.values(), ids=BROKEN)
+def test_the_failing_cell_is_found_in_the_live_copy(read, live, members):
+    live(failed_at(RAW, 3, ename="ValueError", evalue="no rows"))
+    result = read("Failed", reason="AlgorithmError: exit code 1", members=members)
+    assert isinstance(result.error, NotebookCellError)
+    assert (result.error.ename, result.error.evalue) == ("ValueError", "no rows")
+
+
+def test_the_last_cell_that_ran_is_told_of_the_live_copy(read, live):
+    live(running(notebook("x = 1", "y = 2")))
+    result = read("Failed", reason="AlgorithmError: DeadKernelError: Kernel died, exit code: 137")
+    assert "failed in cell 2: its kernel died" in result.error.headline
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"nbformat": 4}', None], ids=["empty", "cut", "none", "missing"])
+def test_a_live_copy_that_cannot_be_read_changes_nothing(read, clients, live, body):
+    live(body or b"")
+    if body is None:
+        del clients.objects.bodies[PLACE.live_notebook_uri]
+    result = read("Failed", reason="boom")
+    assert (result.executed_notebook, result.facts["executed_notebook_uri"]) == (None, None)
+    assert "boom" in str(result.error)
+
+
+def test_a_live_copy_that_may_not_be_read_is_said(read, clients, live):
+    live(RAW)
+    clients.objects.denied.add(PLACE.live_notebook_uri)
+    result = read("Failed", reason="boom")
+    assert result.executed_notebook is None
+    assert any("AccessDenied" in warning for warning in result.warnings)
+
+
+def test_a_live_copy_that_cannot_be_read_now_is_read_again(read, clients, live, monkeypatch):
+    live(RAW)
+    opened = clients.objects.open
+
+    def slow(uri):
+        if uri == PLACE.live_notebook_uri:
+            raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+        return opened(uri)
+
+    monkeypatch.setattr(clients.objects, "open", slow)
+    with pytest.raises(NotebookJobServiceError, match="SlowDown"):
+        read("Failed", reason="boom")
+
+
+def test_of_a_job_that_copied_nothing_no_copy_is_looked_for(read, clients, monkeypatch):
+    asked = []
+    opened = clients.objects.open
+    monkeypatch.setattr(clients.objects, "open", lambda uri: asked.append(uri) or opened(uri))
+    read("Failed", reason="boom")
+    assert asked == [PLACE.output_archive_uri]
+
+
+def test_an_archive_that_may_only_be_late_comes_before_the_live_copy(read, clients, live):
+    live(running(notebook("x = 1")))
+    with pytest.raises(NotebookJobServiceError, match="is not in S3 yet"):
+        read("Failed", reason="boom", now=clients.jobs.descriptions[JOB]["LastModifiedTime"] + timedelta(seconds=40))
+
+
+@pytest.mark.parametrize("members", BROKEN.values(), ids=BROKEN)
+def test_a_completed_job_whose_archive_is_broken_hands_over_a_whole_live_copy(read, live, members):
+    made = live(as_run(executed(RAW, {"accuracy": 0.9})))
+    result = read("Completed", members=members, outputs=["accuracy"])
+    assert (result.error, result.outputs, result.executed_notebook) == (None, {"accuracy": 0.9}, made)
+    assert any(PLACE.live_notebook_uri in warning for warning in result.warnings)
+
+
+def test_a_completed_job_whose_live_copy_is_not_whole_fails_and_hands_over_what_there_is(read, live):
+    made = live(running(notebook("x = 1", code("glue", outputs=glue("accuracy", 0.5)), "train()")))
+    result = read("Completed", outputs=["accuracy", "rows"])
+    assert isinstance(result.error, NotebookOutputError)
+    assert "completed without an executed notebook" in result.error.headline
+    assert (result.outputs, result.executed_notebook) == ({"accuracy": 0.5}, made)
+    assert any(PLACE.live_notebook_uri in problem for problem in result.error.problems)
+    assert "rows: not known" in result.error.details["outputs"]
+    assert "sys.exit" not in str(result.error)
+
+
+# -- a cell that shows an error and has not ended the notebook ----------------------------------------------------------
+
+SHOWN_ERROR = [{"output_type": "error", "ename": "ValueError", "evalue": "expected", "traceback": []}]
+
+
+@pytest.mark.parametrize("tags", [("raises-exception",), ()], ids=["tagged", "showtraceback"])
+def test_a_cell_that_shows_an_error_is_not_what_ended_a_notebook_that_ran_on(read, tags):
+    ran = running(notebook(code("check()", *tags, outputs=SHOWN_ERROR), "x = 1", "train()"))
+    members = notebook_member(ran)
+    result = read("Failed", reason="AlgorithmError: DeadKernelError: Kernel died, exit code: 137", members=members)
+    assert "failed in cell 3: its kernel died" in result.error.headline
+    assert not isinstance(result.error, NotebookCellError)
+
+
+def test_a_cell_that_shows_an_error_is_told_where_it_was_the_last_that_ran(read):
+    content = json.loads(running(notebook("x = 1", code("check()", outputs=SHOWN_ERROR), "y = 2")))
+    content["cells"][2]["metadata"]["papermill"] = {"status": "completed", "start_time": None}
+    result = read("Failed", reason="AlgorithmError: x", members=notebook_member(json.dumps(content).encode()))
+    assert (result.error.cell, result.error.ename) == (2, "ValueError")
+
+
+def test_a_cell_that_shows_an_error_is_told_where_the_notebook_ran_to_its_end(read):
+    ran = running(
+        notebook("x = 1", code("check()", "raises-exception", outputs=SHOWN_ERROR), "y = 2"), last="completed"
+    )
+    result = read("Failed", reason="AlgorithmError: x", members=notebook_member(ran))
+    assert (result.error.cell, result.error.is_retryable) == (2, False)

@@ -123,6 +123,27 @@ def test_without_the_permission_to_list_the_name_alone_counts(job, clients, log)
     assert any("under another notebook_job_name is not found" in line for line in log.infos)
 
 
+@pytest.mark.parametrize("denied", ["describe", "delivery mark", "describe after a lost answer"])
+def test_a_denial_that_leaves_open_whether_there_is_a_job_is_trouble_and_no_verdict(job, clients, log, first, denied):
+    """A policy is edited while the task is retried: with retries left it must not fail with a job that runs for nobody."""
+    error = NotebookJobServiceError("denied", code="AccessDeniedException", details={"next": "grant it"})
+    begin = Begin()
+    if denied == "describe":
+        clients.jobs.errors["describe"] = [error]
+    elif denied == "delivery mark":
+        clients.jobs.set_status(first.job_name, "Completed")
+        clients.objects.denied.add(first.location.executed_notebook_uri)
+    else:
+        begin = Begin(is_free=True)
+        clients.jobs.errors["describe"] = [error]
+    outcome = submit(job, clients, begin=begin, log=log)
+    assert isinstance(outcome, Refused)
+    assert outcome.error.is_retryable
+    assert outcome.may_exist
+    assert f"whether '{first.job_name}' exists is not known" in str(outcome.error)
+    assert len(clients.jobs.descriptions) == 1
+
+
 def test_a_list_that_passing_trouble_refuses_makes_no_job(job, clients, log):
     clients.jobs.errors["list"] = [NotebookJobServiceError("no answer", code="ConnectTimeoutError", is_retryable=True)]
     outcome = retry(job, clients, log)
@@ -411,3 +432,18 @@ def test_the_name_is_noted_before_each_request(job, clients, log):
     clients.jobs.create = lambda request: (order.append("create"), create(request))[1]
     submit(job, clients, begin=Begin(is_free=True), log=log, expect=lambda *noted: order.append(noted))
     assert order == [(job.location(0).job_name, job.owner(0)), "create"]
+
+
+def test_each_of_several_requests_is_asked_for_before_it_is_made(of_two, clients, log):
+    """The worker may stand still between two of them, and lose its task meanwhile."""
+    clients.jobs.errors["create"] = [FULL]
+    noted = []
+
+    def refuse_the_second(*job):
+        if noted:
+            raise RuntimeError("the try is over")
+        noted.append(job)
+
+    with pytest.raises(RuntimeError, match="the try is over"):
+        submit(of_two, clients, begin=Begin(is_free=True), log=log, expect=refuse_the_second)
+    assert clients.jobs.count("create") == 1

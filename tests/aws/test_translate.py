@@ -7,11 +7,13 @@ from pathlib import Path
 import botocore.exceptions
 import pytest
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from botocore.retries import standard
 
 from airflow_nbjobs.aws.translate import (
     ZeroQuotaError,
     has_refused_credentials,
+    is_denied,
     is_throttled,
     needs_reopening,
     translated,
@@ -363,3 +365,45 @@ def test_our_own_and_foreign_errors_pass_unchanged():
         with pytest.raises(type(raised)) as caught, translated("s3:GetObject", on="x"):
             raise raised
         assert caught.value is raised
+
+
+# -- what an on-call person would want of the rest -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "status"), [("NotImplemented", 501), ("HttpVersionNotSupported", 505)])
+def test_what_a_service_never_does_is_not_asked_for_again(code, status):
+    """Stores that speak S3 answer 501 to what they lack: a task would wait for as long as its job may run."""
+    assert translation(client_error(code, status=status)).is_retryable is False
+
+
+@pytest.mark.parametrize("code", ["XAmzContentSHA256Mismatch", "ConditionalRequestConflict"])
+def test_what_was_damaged_on_its_way_or_came_at_a_bad_moment_is_sent_again(code):
+    assert translation(client_error(code)).is_retryable
+
+
+def test_a_web_identity_token_that_has_expired_is_read_again():
+    """A pod's token is renewed in its file; STS speaks of a claim, not of a token."""
+    error = translation(client_error("IDPRejectedClaim", "the claim has expired", status=403), "sts:AssumeRole", "c")
+    assert error.is_retryable
+    assert needs_reopening(error)
+
+
+@pytest.mark.parametrize("code", ["KMS.AccessDeniedException", "NotAuthorized"])
+def test_a_denial_in_other_words_is_a_denial(code):
+    message = "User: x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:1:key/k"
+    error = translation(client_error(code, message), "s3:GetObject", "s3://b/k")
+    assert is_denied(error)
+    assert (
+        error.details["next"] == "the identity that Airflow uses needs kms:Decrypt on 'arn:aws:kms:eu-west-1:1:key/k'"
+    )
+
+
+def test_an_answer_that_botocore_cannot_parse_is_worth_a_retry():
+    """A proxy's page in HTML: botocore raises what is no BotoCoreError."""
+    error = translation(ResponseParserError("Unable to parse response (mismatched tag: line 6, column 2)"))
+    assert error.is_retryable
+    assert "an answer that is not from AWS" in error.headline
+
+
+def test_a_call_that_botocore_itself_held_back_is_worth_a_retry():
+    assert translation(botocore.exceptions.CapacityNotAvailableError()).is_retryable

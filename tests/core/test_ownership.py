@@ -18,6 +18,7 @@ STATES = {
     "removed": (Verdict.STOP,) * 3,
     "upstream_failed": (Verdict.STOP,) * 3,
     "restarting": (Verdict.STOP,) * 3,
+    "deleted": (Verdict.STOP,) * 3,
     None: (Verdict.STOP,) * 3,
 }
 

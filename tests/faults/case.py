@@ -51,7 +51,7 @@ class Event:
 
     :param drive: makes it happen; returns when nothing more is to be done but to let jobs end.
     :param options: of the operator, over the suite's own.
-    :param state: how each task ends.
+    :param state: how each task ends; "removed, success" where one ends so and another so.
     :param jobs: that did not fail or get stopped, in all: fewest and most.
     :param jobs_per_generation: 2 only where the worker died between delivery and Airflow's success.
     :param stops: jobs that a user's word, or the task's time, ends: fewest and most.
@@ -105,6 +105,41 @@ class Hold:
         self.case.until(is_reached, f"nobody made the call that is to be held: {self.fault.id}")
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A place in the task's own process where it waits."""
+
+    case: Case
+    file: Path
+
+    def reached(self, *, by_ending_jobs: bool = False) -> None:
+        def is_reached() -> bool:
+            if by_ending_jobs:
+                self.case.end_jobs()
+            return self.file.with_suffix(".reached").exists()
+
+        self.case.until(is_reached, "the task does not come to its pause")
+
+    def end(self) -> None:
+        self.file.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenWorker:
+    """A worker and its task's process that stand still."""
+
+    case: Case
+    worker: psutil.Process
+    task: psutil.Process
+
+    def thaw(self) -> None:
+        """Let both go on, and return when the task's process has ended: it does what it still can, until Airflow tells its worker to end it."""
+        for one in (self.task, self.worker):
+            with contextlib.suppress(psutil.Error):
+                one.resume()
+        self.case.until(lambda: not is_alive(self.task), "the task's process that stood still does not end")
+
+
 class Case:
     """
     What the events are written in.
@@ -135,10 +170,9 @@ class Case:
         self._s3 = _observer(sagemaker.facts, "s3")
         self._others: list[str] = []
         self._begun = 0.0
-        self._seen: set[str] = set()
         self._waiting_since: dict[tuple[int, int], float] = {}
         self.ends: Mapping[str, Any] = COMPLETES
-        self._newest: dict[str, str] = {}
+        self._newest: dict[str, tuple[list[int], str]] = {}
         self._others_ended: set[str] = set()  # by the event itself
         self.revives = False  # components that end by themselves are started again, as a restart policy does
 
@@ -200,6 +234,11 @@ class Case:
     def finish_as(self, state: str) -> None:
         self.finish()
         assert {one["state"] for one in self.instances()} == {state}
+        self.await_run(state)
+
+    def await_run(self, state: str) -> None:
+        """Wait until the run has ended as its task has; a clear in between may be lost on Airflow, which ends the run all the same."""
+        self.until(lambda: self.stand.api.run(self.dag_id, RUN)["state"] == state, f"the run does not end as {state}")
 
     def has_run(self) -> bool:
         try:
@@ -268,21 +307,23 @@ class Case:
 
     def _held(self) -> list[HeldJob]:
         """
-        Return this DAG's jobs that wait for their end, the newest of each task only.
+        Return this DAG's jobs that wait for their end, those of each task's newest life and attempt only.
 
-        One that was followed by another must be stopped by its task, or go on: ending it would hide what became of it.
+        One that was followed by another must be stopped by its task, or go on: ending it would hide what became of it. Lives are told apart by the
+        run's start and the generation, not by the order of creation: a worker that comes back late makes the job of a dead life last.
         """
         held = [
             one
             for one in self.faults.held_jobs()
             if one.environment.get("NBJOBS_DAG_ID") == self.dag_id and one.job_name not in self._others
         ]
-        keys = {one.job_name: str(json.loads(one.environment["NBJOBS_OWNER"])[2:6]) for one in held}
-        for name, key in keys.items():  # in the order of their creation
-            if name not in self._seen:
-                self._seen.add(name)
-                self._newest[key] = name
-        return [one for one in held if self._newest[keys[one.job_name]] == one.job_name]
+        keys = {}
+        for one in held:
+            _, _, run_id, started, task_id, map_index, generation, attempt = json.loads(one.environment["NBJOBS_OWNER"])
+            key = keys[one.job_name] = f"{run_id} {task_id} {map_index}"
+            life = [started, generation, attempt]
+            self._newest[key] = max(self._newest.get(key, ([], "")), (life, one.job_name))
+        return [one for one in held if self._newest[keys[one.job_name]][1] == one.job_name]
 
     def end_jobs(self) -> None:
         """
@@ -380,6 +421,21 @@ class Case:
         )
         self.pause(QUIET_SECONDS)
 
+    def await_takeover(self, former: object) -> None:
+        """Wait until another triggerer has the trigger."""
+        self.until(
+            lambda: (now := self.instance().get("triggerer_job")) and now["id"] != former,
+            "nobody takes the trigger over",
+        )
+
+    def triggerer_id(self) -> object:
+        return self.until(lambda: self.instance().get("triggerer_job"), "no triggerer has taken the trigger")["id"]
+
+    def let_time_run_out(self) -> None:
+        """Let the deferral's own timeout pass now."""
+        statement = f"UPDATE task_instance SET trigger_timeout = now() WHERE dag_id = '{self.dag_id}'"  # noqa: S608 - ours
+        self.database.query(statement)
+
     def await_try(self, number: int) -> None:
         self.until(lambda: self.instance()["try_number"] >= number, f"no try {number}")
 
@@ -406,15 +462,33 @@ class Case:
         process: psutil.Process = self.until(find, "no process runs the task")
         return process
 
+    def freeze_worker(self) -> FrozenWorker:
+        """The machine stands still, worker and task with it: Airflow hears nothing of them until they are thawed."""
+        process = self.task_process()
+        frozen = FrozenWorker(self, self._worker_of(process), process)
+        for one in (frozen.worker, process):
+            one.suspend()
+        return frozen
+
+    def _worker_of(self, process: psutil.Process) -> psutil.Process:
+        worker = process.parent()
+        assert worker is not None
+        assert worker.pid != self.stand.pid("scheduler")
+        return worker
+
+    def pause_at(self, place: str) -> Pause:
+        """Let the task wait at a place of its next try (``PausingOperator``) until it is told to go on."""
+        pause = Pause(self, self.folder / f"{self.dag_id}.pause")
+        pause.file.touch()
+        self.edit_options(pause_file=str(pause.file), pause_at=place)
+        return pause
+
     def kill_worker(self) -> None:
         """The machine goes: worker and task at once, so that nobody reports it."""
         self._kill_with_worker(self.task_process())
 
     def _kill_with_worker(self, process: psutil.Process) -> None:
-        worker = process.parent()
-        assert worker is not None
-        assert worker.pid != self.stand.pid("scheduler")
-        for one in (worker, process):
+        for one in (self._worker_of(process), process):
             with contextlib.suppress(psutil.Error):
                 one.kill()
 
@@ -439,6 +513,18 @@ class Case:
     def edit_options(self, **options: Any) -> None:
         path = self.folder / "options" / f"{self.dag_id}.json"
         write_atomically(path, json.dumps({**json.loads(path.read_text()), **options}))
+
+    def remove_dag(self) -> None:
+        """The author deletes the file, and a user the DAG with all its runs."""
+        path = self.folder / "options" / f"{self.dag_id}.json"
+        path.rename(path.with_suffix(".removed"))
+        self.stand.api.delete_dag(self.dag_id)
+        self.until(lambda: not self.stand.api.has_dag(self.dag_id), "the DAG is still there")
+
+    def restore_dag(self) -> None:
+        path = self.folder / "options" / f"{self.dag_id}.removed"
+        path.rename(path.with_suffix(".json"))
+        self.until(lambda: self.stand.api.has_dag(self.dag_id), "the DAG does not come back")
 
     def await_retries(self, number: int) -> None:
         """Wait until Airflow has read the DAG file again."""
@@ -477,7 +563,7 @@ class Case:
             problems.append(f"{paid} jobs that did not fail, not {event.jobs[0]} to {event.jobs[1]}")
         if stopped < event.stops[0]:
             problems.append(f"{stopped} jobs were stopped, not {event.stops[0]}")
-        if states != {event.state}:
+        if states != set(event.state.split(", ")):
             problems.append(f"ended {', '.join(sorted(states))}, not {event.state}")
         if event.says and not re.search(event.says, self.log()):
             problems.append(f"the log does not say {event.says!r}")
@@ -500,6 +586,7 @@ class Case:
                     self._exists(str(facts.get("executed_notebook_uri", ""))),
                     microseconds,
                     self.event.is_marked,
+                    facts.get("job_name"),
                 )
             )
         return found
@@ -532,6 +619,12 @@ def _observer(facts: ServerFacts, service: str) -> Any:
     session = boto3.session.Session(facts.access_key_id, facts.secret_access_key, region_name=facts.region)
     config = Config(proxies={}, user_agent_extra=PLATFORM_AGENT)
     return session.client(service, endpoint_url=facts.endpoint_url, config=config)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def write_atomically(path: Path, text: str) -> None:

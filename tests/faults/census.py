@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, fields
 
-FINAL = frozenset({"success", "failed", "skipped", "upstream_failed"})
+FINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _LIVE = frozenset({"InProgress", "Completed"})
 
 
@@ -54,6 +54,7 @@ class Instance:
     A task instance at the end.
 
     :param token: the output that names the job it came from.
+    :param announced: the job that the task says it follows: what links, tabs and a triggerer's checks go by.
     :param has_executed_notebook: whether the copy of that job's executed notebook is there.
     :param was_marked: a user said how it ended, so there need be no outputs.
     """
@@ -64,6 +65,7 @@ class Instance:
     has_executed_notebook: bool
     run_started: int
     was_marked: bool = False
+    announced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,11 @@ def _has_lost_outputs(instance: Instance) -> bool:
 
 
 def _is_stale(instance: Instance, jobs: list[Job]) -> bool:
-    """Whether the outputs are those of another run, of another task, or of a job before the newest that completed."""
+    """Whether the outputs are those of another run, of another task, or of a job before the newest that completed; or the task names another job than theirs."""
     if instance.token is None or instance.state != "success":
         return False
+    if instance.announced not in (None, instance.token):
+        return True
     own = [
         job
         for job in jobs

@@ -61,6 +61,17 @@ def freeze_each_triggerer(case: Case) -> None:
         case.pause(12)
 
 
+def failover_and_denial(case: Case) -> None:
+    """A triggerer dies; the other has to look at its jobs while no permission lets it."""
+    case.pause(10)  # every task has its triggerer
+    (name, *_) = case.stand.triggerers
+    case.stand.kill(name)
+    with case.faults.deny("ListTrainingJobs", "DescribeTrainingJob") as denial:
+        case.until(lambda: denial.hits, "nobody meets the denial")
+        case.pause(15)
+    case.stand.launch(name)
+
+
 def api_server_away_while_running(case: Case) -> None:
     case.start()
     case.job()
@@ -140,6 +151,13 @@ EVENTS = [
         name="triggerer SIGKILL", drive=deferred(each_triggerer(Stand.kill)), options=MAPPED, jobs=(3, 3), disturbs=True
     ),
     Event(name="triggerer SIGSTOP", drive=deferred(freeze_each_triggerer), options=MAPPED, jobs=(3, 3), disturbs=True),
+    Event(
+        name="triggerer SIGKILL and denial",
+        drive=deferred(failover_and_denial),
+        options={**MAPPED, "retries": 15},
+        jobs=(3, 3),
+        disturbs=True,
+    ),
     Event(
         name="scheduler away",
         drive=deferred(restart("scheduler", Stand.kill)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -101,6 +102,10 @@ class Api(AirflowApi):
         with contextlib.suppress(ApiUnavailableError):  # 204, which has no JSON
             self._call("DELETE", self._run(dag_id, run_id))
 
+    def delete_dag(self, dag_id: str) -> None:
+        with contextlib.suppress(ApiUnavailableError):  # as above
+            self._call("DELETE", self._dag(dag_id))
+
     def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
         self._call("PATCH", self._run(dag_id, run_id), {"state": state})
 
@@ -110,6 +115,17 @@ class Api(AirflowApi):
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
         self._call("POST", f"{self._dag(dag_id)}/clearTaskInstances", body)
+
+    def set_pool(self, name: str, slots: int) -> None:
+        """Make a pool, or change it."""
+        body = {"name": name, "slots": slots}
+        try:
+            self._call("POST", "/api/v2/pools", body)
+        except ApiRefusedError as error:
+            if error.status != http.client.CONFLICT:
+                raise
+            changed = {"pool": name, "slots": slots, "include_deferred": False}
+            self._call("PATCH", f"/api/v2/pools/{quote(name)}?update_mask=slots", changed)
 
     def has_dags(self, dag_ids: Iterable[str]) -> bool:
         return all(self.has_dag(dag_id) for dag_id in dag_ids)

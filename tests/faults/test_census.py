@@ -10,8 +10,8 @@ def job(name="a", *, generation=0, attempt=0, status="Completed", secondary=None
     return Job(name, owner, status, secondary or status, created)
 
 
-def instance(name="a", *, state="success", has_notebook=True, index=-1, started=7, was_marked=False):
-    return Instance(index, state, name, has_notebook, started, was_marked)
+def instance(name="a", *, state="success", has_notebook=True, index=-1, started=7, was_marked=False, announced=None):
+    return Instance(index, state, name, has_notebook, started, was_marked, announced or name)
 
 
 def counted(jobs, instances, *, jobs_allowed=1, stops_wanted=0, others_touched=0):
@@ -58,6 +58,12 @@ def test_results_of_another_run_task_or_earlier_job_are_stale():
     assert counted([job(index=1), job("b", index=0)], [instance("a", index=0), instance("a", index=1)]) == Counts(
         stale=1
     )
+
+
+def test_a_task_that_names_another_job_than_that_of_its_outputs_is_stale():
+    """A worker that comes back late may have overwritten what links and triggerers go by."""
+    dead = job("b", started=6, status="InProgress", created=1)
+    assert counted([job(), dead], [instance(announced="b")]) == Counts(stale=1, unawaited=1)
 
 
 def test_problems_are_named():

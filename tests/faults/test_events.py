@@ -8,11 +8,12 @@ Airflow is real processes on PostgreSQL; SageMaker is the embedded one, whose jo
 from __future__ import annotations
 
 import component_events
+import late_events
 import pytest
 import user_events
 import worker_events
 
-EVENTS = [*worker_events.EVENTS, *user_events.EVENTS, *component_events.EVENTS]
+EVENTS = [*worker_events.EVENTS, *user_events.EVENTS, *late_events.EVENTS, *component_events.EVENTS]
 
 pytestmark = pytest.mark.faults
 

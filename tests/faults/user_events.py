@@ -58,6 +58,17 @@ def clear_final(state: str, **edited: Any) -> Callable[[Case], None]:
     return drive
 
 
+def clear_failed_whose_job_runs(case: Case) -> None:
+    """The worker died without a retry left, the run has failed; Airflow gives it another start as it is cleared."""
+    case.start()
+    case.job()
+    case.kill_worker()
+    case.await_state("failed")
+    case.await_run("failed")
+    case.clear()
+    case.job(2)
+
+
 def clear_just_after_create(case: Case) -> None:
     """The worker has made the job, and has not yet said so."""
     with case.held("CreateTrainingJob", "", when="after") as hold:
@@ -84,6 +95,20 @@ def recreate_ended_run(case: Case) -> None:
     case.finish_as("success")
     case.stand.api.delete_run(case.dag_id, RUN)
     case.until(lambda: not case.has_run(), "the run is still there")
+    case.start()
+    case.job(2)
+
+
+def remove_task(case: Case) -> None:
+    """The author takes the task out of the DAG file, or renames it, while its job runs."""
+    case.edit_options(is_removed=True)
+    case.until(lambda: "removed" in [one["state"] for one in case.instances()], "the task is not removed")
+
+
+def delete_dag_and_make_it_again(case: Case) -> None:
+    case.remove_dag()
+    case.until(lambda: case.jobs()[0].is_stopped, "the job of the DAG that is gone runs on")
+    case.restore_dag()
     case.start()
     case.job(2)
 
@@ -128,6 +153,43 @@ def trouble(kind: str, seconds: float = 15.0) -> Callable[[Case], None]:
     return drive
 
 
+def ends_within_seconds(case: Case) -> None:
+    """Faster than Airflow's scheduler hears that the task has left its worker."""
+    for index in range(int(case.event.options["tasks"])):
+        environment = {"NBJOBS_DAG_ID": case.dag_id, "NBJOBS_MAP_INDEX": str(index)}
+        case.faults.script_jobs(environment=environment, after_seconds=index * 0.5, **COMPLETES)
+    case.start()
+
+
+def denied(*operations: str, resource: str = "*", at: str = "", seconds: float = 15.0) -> Callable[[Case], None]:
+    """
+    A permission is missing for a while, as a policy is edited, when the job's end is looked at; the job itself is made and paid.
+
+    :param at: the place in the task's second leg where it goes missing; none: while the triggerer looks.
+    """
+
+    def drive(case: Case) -> None:
+        pause = case.pause_at(at) if at else None
+        case.start()
+        job = case.job()
+        case.await_state("deferred")
+        case.await_trigger()
+        if pause:
+            pause.reached(by_ending_jobs=True)
+        with case.faults.deny(*operations, resource=f"*{job.name}{resource}") as denial:
+            if pause:
+                pause.end()
+
+            def is_met() -> int:
+                case.end_jobs()
+                return denial.hits
+
+            case.until(is_met, "nobody meets the denial")
+            case.pause(seconds)
+
+    return drive
+
+
 def full_quota_then_free(case: Case) -> None:
     instance_type = str(case.event.options["instance_type"])
     case.faults.quota(instance_type, 1)
@@ -160,6 +222,12 @@ EVENTS = [
     ),
     Event(name="clear succeeded", drive=clear_final("success"), jobs=(2, 2)),
     Event(name="clear failed", drive=clear_final("failed"), options={"retries": 0}),
+    Event(
+        name="clear failed, job runs",
+        drive=clear_failed_whose_job_runs,
+        options={"retries": 0, **SYNC},
+        stops=(1, 1),
+    ),
     Event(name="clear, retries lowered", drive=clear_final("success", retries=0), options={"retries": 3}, jobs=(2, 2)),
     Event(name="clear twice", drive=waiting(clear_twice, "deferred"), stops=(1, 2)),
     Event(
@@ -215,10 +283,35 @@ EVENTS = [
         jobs=(0, 0),
         stops=(1, 1),
     ),
-    Event(name="job deleted", drive=waiting(delete_job, "deferred"), state="failed", jobs=(0, 0)),
+    Event(
+        name="task removed",
+        drive=waiting(remove_task, "deferred"),
+        state="removed, success",
+        jobs=(0, 0),
+        stops=(1, 1),
+        is_marked=True,
+    ),
+    Event(name="DAG deleted", drive=waiting(delete_dag_and_make_it_again, "deferred"), stops=(1, 1)),
+    Event(
+        name="job deleted",
+        drive=waiting(delete_job, "deferred"),
+        says="does not know training job|knows no training job",
+    ),
     Event(name="throttling", drive=trouble("throttle"), options={"retries": 15}),
     Event(name="5xx", drive=trouble("internal_error"), options={"retries": 15}),
     Event(name="connections reset", drive=trouble("reset"), options={"retries": 15}),
+    Event(
+        name="Describe denied to triggerer",
+        drive=denied("DescribeTrainingJob"),
+        options={"retries": 15},
+    ),
+    Event(name="Describe denied to worker", drive=denied("DescribeTrainingJob", at="resume"), options={"retries": 15}),
+    Event(
+        name="results denied",
+        drive=denied("s3:GetObject", resource="/output/*", at="resume"),
+        options={"retries": 15},
+    ),
+    Event(name="ends within seconds", drive=ends_within_seconds, options={"tasks": 8, "retries": 0}, jobs=(8, 8)),
     Event(name="quota full then free", drive=full_quota_then_free, options={"instance_type": "ml.c5.9xlarge"}),
     Event(name="no capacity then some", drive=no_capacity_then_some, options={"instance_type": "ml.c5.4xlarge"}),
 ]

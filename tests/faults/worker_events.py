@@ -45,13 +45,11 @@ def at_call(
 
 def before_defer(strike: Strike) -> Strike:
     def drive(case: Case) -> None:
-        pause = case.folder / f"{case.dag_id}.pause"
-        pause.touch()
-        case.edit_options(pause_file=str(pause))
+        pause = case.pause_at("defer")
         case.start()
-        case.until(pause.with_suffix(".reached").exists, "the task does not come to its deferral")
+        pause.reached()
         strike(case)
-        pause.unlink()
+        pause.end()
 
     return drive
 

@@ -1,11 +1,13 @@
 """Which object the API server opens for a task instance, what it costs, and what it says where there is none."""
 
+import json
 import os
 from datetime import UTC, datetime
+from html import unescape
 
 import nbformat
 import pytest
-from fakes import ACCOUNT_ID, REGION, FakeClients, archive, executed, notebook
+from fakes import ACCOUNT_ID, REGION, FakeClients, archive, code, executed, failed_at, notebook
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.ui.notebooks import Access, Notebooks
@@ -252,6 +254,14 @@ def test_a_large_archive_is_read_only_where_the_live_copy_is_not_the_whole(accou
     assert source.uri.endswith("/live/" + f"{name}.ipynb" if shown == "live" else "/output/output.tar.gz")
 
 
+def test_a_live_notebook_is_shown_where_a_task_that_has_ended_left_nothing_else(account, books):
+    """A job that is killed uploads no archive; its task may have ended before it could hand the copy over."""
+    name = account.add_job(subject(), status="Failed", NBJOBS_LIVE_NOTEBOOK="1")
+    account.clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = part_run("completed", "running")
+    rendered = books.rendered(subject(state="failed"), books.job(subject(state="failed"), None))
+    assert (rendered.summary["progress"]["done"], rendered.summary["progress"]["total"]) == (1, 2)
+
+
 def test_a_small_archive_is_read_at_once(account, books):
     name = account.add_job(subject(), **LIVE)
     account.clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = part_run("completed")
@@ -292,6 +302,32 @@ def test_what_is_no_notebook_is_said_and_can_still_be_downloaded(account, books)
     source = books.notebook_file(subject(), books.job(subject(), None))
     with books.opened(subject(), source) as body:
         assert body.read() == b"<html>"
+
+
+MALFORMED = {
+    "attachments that are none": {"cell_type": "markdown", "source": "a", "metadata": {}, "attachments": [1]},
+    "a cell that is no object": 7,
+    "an output of no type": code("x", outputs=[{"output_type": 5}]),
+    "a text with a number": code("x", outputs=[{"output_type": "stream", "name": "stdout", "text": ["a", 1]}]),
+    "a cell of a type of its own": {"cell_type": "sql", "source": ["select 1"], "metadata": {}},
+    "data that is none": code("x", outputs=[{"output_type": "display_data", "data": "x", "metadata": {}}]),
+}
+
+
+@pytest.mark.parametrize("malformed", MALFORMED.values(), ids=MALFORMED)
+def test_of_a_malformed_notebook_the_rest_is_shown_with_what_was_left_out(account, books, malformed):
+    """It has been paid for, and which cell failed is what the reader has come for."""
+    content = json.loads(failed_at(notebook("accuracy = 0.5", "1 / 0"), 2, "ZeroDivisionError", "division by zero"))
+    content["cells"].append(malformed)
+    account.deliver(account.add_job(subject(), status="Failed"), json.dumps(content).encode())
+    rendered = books.rendered(subject(), books.job(subject(), None))
+    assert (rendered.summary["failed"]["index"], rendered.summary["failed"]["ename"]) == (2, "ZeroDivisionError")
+    html = rendered.document.read_text()
+    assert "accuracy" in html
+    assert "failed here" in html
+    (notice,) = rendered.summary["notices"]
+    assert notice.startswith("The executed notebook is malformed, read without: ")
+    assert notice[:-1] in unescape(html)
 
 
 def test_a_failed_rendering_is_remembered_too(account, books):

@@ -90,6 +90,17 @@ def test_the_failing_cell_is_marked_and_named_by_its_place_in_the_authors_file()
     assert {"anchor": "cell-2", "is_failed": True}.items() <= made.outline[-1].items()
 
 
+def test_of_a_notebook_that_runs_on_no_cell_has_failed():
+    """A cell tagged ``raises-exception`` shows an error; the cells after it run."""
+    shown = {"output_type": "error", "ename": "ValueError", "evalue": "expected", "traceback": []}
+    started = {"start_time": "2026-11-22T03:00:10", "status": "completed"}
+    made = document(
+        code("check()", shown, tags=["raises-exception"], papermill=started),
+        code("train()", papermill=started | {"status": "running"}),
+    )
+    assert made.failed is None
+
+
 def test_times_are_shown_against_the_longest_cell():
     html = document(code(papermill={"duration": 1.0}), code(papermill={"duration": 4.0}), code()).html
     assert re.findall(r"width:([\d.]+)%", html) == ["25.0", "100.0"]

@@ -106,7 +106,7 @@ def build_document(
 
     :param title: of the document, a job's name.
     """
-    failed = find_failing_cell(notebook)
+    failed = find_failing_cell(notebook, has_run_to_its_end=progress_of(notebook).is_complete)
     cells = list(_cells(notebook, failed.index if failed else None))
     shown = cells[:_MOST_CELLS]
     if len(cells) > len(shown):

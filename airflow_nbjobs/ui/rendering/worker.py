@@ -23,7 +23,7 @@ from typing import Any
 
 from airflow_nbjobs.aws.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.core.executed import parse_executed
 from airflow_nbjobs.ui.rendering.document import build_document
 from airflow_nbjobs.ui.rendering.shrink import LONGEST_BYTES, TooLargeError, shrink
 
@@ -51,7 +51,7 @@ _WARM_UP = {
 
 
 def main() -> None:
-    build_document(parse_notebook(json.dumps(_WARM_UP), source="warm-up"), title="")
+    build_document(parse_executed(json.dumps(_WARM_UP), source="warm-up")[0], title="")
     _answer({"status": "ready"})
     while select.select([sys.stdin], [], [], IDLE_SECONDS)[0]:
         line = sys.stdin.readline()
@@ -127,7 +127,8 @@ def _render(request: dict[str, Any]) -> int:
             notices.append(
                 f"This notebook has {source.stat().st_size / 1024**2:.0f} MB; {shrunk.cut_bytes / 1024**2:.0f} MB of long outputs are left out here. The .ipynb has everything."
             )
-        notebook = parse_notebook(shrunk.text, source=request["title"])
+        notebook, notes = parse_executed(shrunk.text, source=request["title"])
+        notices += [f"{note[:1].upper()}{note[1:]}." for note in notes]
         del shrunk
         document = build_document(notebook, title=request["title"], notices=tuple(notices))
     except TooLargeError as error:

@@ -1,0 +1,74 @@
+"""
+What somebody may have meant who names a file that is not there.
+
+Called by ``sources.py`` once a file is missing; lists a few folders, reads no file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_LEVELS = 3  # of folders below the one that was searched
+_MOST_ENTRIES = 2_000  # that are looked at in all: a folder of DAGs may lie in a home directory
+
+
+def near_name(path: str, folders: Sequence[Path]) -> str | None:
+    """
+    Return a path that exists and that the text of one that does not exist may have meant.
+
+    In this order: written with other slashes or blanks, without its suffix, in other letters' case, in another folder below, misspelt.
+
+    :param folders: in which the path was searched; hidden files and folders are left out.
+    """
+    wanted = PurePosixPath(path.strip().replace("\\", "/"))
+    if not wanted.name or len(path) > 255 or "\0" in path:  # no name that a file system can hold
+        return None
+    for folder in [Path(wanted.parent)] if wanted.is_absolute() else folders:
+        there = list(_files(folder))
+        found = _nearest(PurePosixPath(wanted.name) if wanted.is_absolute() else wanted, there)
+        if found is not None:
+            return str(wanted.parent / found) if wanted.is_absolute() else str(found)
+    return None
+
+
+def _nearest(wanted: PurePosixPath, there: Sequence[PurePosixPath]) -> PurePosixPath | None:
+    lowered = str(wanted).lower()
+    name = wanted.name.lower()
+    for near in (
+        [file for file in there if str(file).lower() in (lowered, f"{lowered}.ipynb")],
+        [file for file in there if file.name.lower() in (name, f"{name}.ipynb")],
+    ):
+        if near:
+            return min(near, key=lambda file: (len(file.parts), str(file)))
+    alike = {str(file): file for file in there if file.suffix == wanted.suffix}
+    close = difflib.get_close_matches(str(wanted), alike, n=1, cutoff=0.8)
+    return alike[close[0]] if close else None
+
+
+def _files(folder: Path) -> Iterator[PurePosixPath]:
+    """Return the files of a folder and of those below it, nearest first."""
+    left, levels = _MOST_ENTRIES, [(folder, PurePosixPath())]
+    for _ in range(_LEVELS):
+        below: list[tuple[Path, PurePosixPath]] = []
+        for path, name in levels:
+            try:
+                entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+            except OSError:
+                continue
+            for entry in entries:
+                left -= 1
+                if left < 0:
+                    return
+                if entry.name.startswith(".") or entry.name == "__pycache__":
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    below.append((Path(entry.path), name / entry.name))
+                else:
+                    yield name / entry.name
+        levels = below

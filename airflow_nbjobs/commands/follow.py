@@ -1,0 +1,174 @@
+"""
+A job of ``nbjobs run`` from its submission to its results, through trouble that passes: the job is billed whether or not somebody looks.
+
+Called by ``run.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow_nbjobs.aws.job import Begin, Refused, submit
+from airflow_nbjobs.aws.results import read_result
+from airflow_nbjobs.core.errors import (
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+)
+from airflow_nbjobs.core.failure import progress
+from airflow_nbjobs.core.trouble import NOT_FOUND, is_over
+
+if TYPE_CHECKING:
+    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.explain import Expectation
+    from airflow_nbjobs.aws.job import Submission
+    from airflow_nbjobs.aws.prepare import PreparedJob
+    from airflow_nbjobs.aws.results import JobResult
+    from airflow_nbjobs.core.naming import JobLocation
+    from airflow_nbjobs.core.status import JobSnapshot
+
+_LOG_LINES = 20
+_SUBMIT_PAUSES_SECONDS = (5.0, 10.0, 20.0)
+# Some ten minutes, as a task waits through trouble in reading.
+_READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
+
+log = logging.getLogger("nbjobs")
+
+
+class FollowedJob:
+    """
+    One job, made and looked at until it has ended.
+
+    :param look_seconds: between two looks.
+    """
+
+    def __init__(self, job: PreparedJob, clients: AwsClients, look_seconds: float) -> None:
+        self._job = job
+        self._clients = clients
+        self._look_seconds = look_seconds
+        self._asked_for: list[str] = []  # names of the jobs that requests were sent for
+
+    def submit(self) -> Submission:
+        """
+        Return the job that was made; asked for again where AWS, or the way to it, fails.
+
+        :raises NotebookJobError: there is none.
+        """
+        outcome = self._submitted(Begin(is_free=True))
+        for pause_seconds in _SUBMIT_PAUSES_SECONDS:
+            if not isinstance(outcome, Refused) or isinstance(outcome.error, NotebookJobCapacityError):
+                break
+            log.info("%s; asking again in %.0f s", outcome.error.headline, pause_seconds)
+            time.sleep(pause_seconds)
+            # An answer that did not arrive may have been a yes.
+            again = Begin(attempt=outcome.attempt, staged=outcome.staged, is_free=not outcome.may_exist)
+            outcome = self._submitted(again)
+        if not isinstance(outcome, Refused):
+            return outcome
+        if outcome.may_exist and self._asked_for:
+            outcome.error.details["job"] = (
+                f"whether training job '{self._asked_for[-1]}' was made is not known: look for it before you run the notebook again"
+            )
+        raise outcome.error
+
+    def _submitted(self, begin: Begin) -> Submission | Refused:
+        return submit(
+            self._job, self._clients, begin=begin, log=log, expect=lambda name, _owner: self._asked_for.append(name)
+        )
+
+    def wait(self, location: JobLocation) -> JobSnapshot:
+        """
+        Look until the job has ended, printing each new status and the notebook's progress.
+
+        :raises NotebookJobServiceError: SageMaker does not know the job for a minute, or refuses to show it for ten.
+        """
+        seen, cells = 0, None
+        said = ""
+        trouble_since: datetime | None = None
+        while True:
+            try:
+                snapshot = self._described(location.job_name)
+            except NotebookJobError as error:
+                now = datetime.now(tz=UTC)
+                trouble_since = trouble_since or now
+                trouble = error if isinstance(error, NotebookJobServiceError) else _as_trouble(error)
+                if is_over(trouble, trouble_since, now):
+                    raise _left_alone(error, location) from error
+                if error.headline != said:
+                    said = error.headline
+                    log.info("%s; going on waiting", said)
+                time.sleep(self._look_seconds)
+                continue
+            trouble_since, said = None, ""
+            for transition in snapshot.transitions[seen:]:
+                log.info("%s: %s", transition.status, transition.message)
+            seen = len(snapshot.transitions)
+            if snapshot.state.is_terminal:
+                return snapshot
+            now_at = self._progress(location.job_name)
+            if now_at is not None and now_at != cells:
+                cells = now_at
+                log.info("cell %d of %d", *cells)
+            time.sleep(self._look_seconds)
+
+    def _described(self, job_name: str) -> JobSnapshot:
+        snapshot = self._clients.jobs.describe(job_name)
+        if snapshot is None:
+            # A service of many machines: one may not know yet what another has just made.
+            raise NotebookJobServiceError(
+                f"SageMaker does not know training job '{job_name}'",
+                code=NOT_FOUND,
+                is_retryable=True,
+                job_name=job_name,
+            )
+        return snapshot
+
+    def _progress(self, job_name: str) -> tuple[int, int] | None:
+        # The log is a comfort here too: whoever may not read it still gets the result.
+        with contextlib.suppress(NotebookJobServiceError, NotebookJobConfigError):
+            return progress("\n".join(self._clients.logs.tail(job_name, limit=_LOG_LINES) or ()))
+        return None
+
+    def read(self, snapshot: JobSnapshot, location: JobLocation, expected: Expectation) -> JobResult:
+        """
+        Return what the ended job left behind.
+
+        :raises NotebookJobError: S3 could not be read for ten minutes, or denies it.
+        """
+        for pause_seconds in (*_READ_PAUSES_SECONDS, None):
+            try:
+                return read_result(snapshot, location, expected, self._clients, now=datetime.now(tz=UTC))
+            except NotebookJobServiceError as error:
+                if not error.is_retryable or pause_seconds is None:
+                    raise _left_alone(error, location) from error
+                log.info("%s; reading again in %.0f s", error.headline, pause_seconds)
+                time.sleep(pause_seconds)
+        raise AssertionError  # the last round returns or raises
+
+    def stop(self) -> None:
+        """Stop every job that was asked for; what cannot be stopped is said."""
+        for name in self._asked_for:
+            log.info("Stopping notebook job '%s'", name)
+            try:
+                self._clients.jobs.stop(name)
+            except NotebookJobError as error:
+                log.info("%s; the job runs on, if it was made", error.headline)
+
+
+def _as_trouble(error: NotebookJobError) -> NotebookJobServiceError:
+    """Return what makes the request wrong now, such as a profile that is just being written, as what passes or is over after ten minutes."""
+    return NotebookJobServiceError(error.headline, code=type(error).__name__)
+
+
+def _left_alone(error: NotebookJobError, location: JobLocation) -> NotebookJobError:
+    """Say in an error of looking at a job what becomes of the job."""
+    error.details["job"] = (
+        f"'{location.job_name}' is left as it is; its results are in {location.output_archive_uri} when it has ended, and "
+        f"SageMakerNotebookJobSensor(job_name='{location.job_name}') hands them over"
+    )
+    return error
