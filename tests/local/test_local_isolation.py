@@ -189,7 +189,8 @@ def test_an_ordinary_user_runs_jobs_from_an_environment_below_tmp(as_ordinary_us
         wait_until(lambda: ready.exists() or process.poll() is not None)
         facts = read_ready_file(ready)
         jobs = Jobs(SimpleNamespace(facts=facts, client=lambda service: make_client(facts, service)))
-        done = jobs.run({"report.ipynb": notebook("import sys\nprint(sys.prefix)")})
+        # sys.prefix is that of the job's own environment, over the image's.
+        done = jobs.run({"report.ipynb": notebook("import sys\nprint(sys.path)")})
         assert done["TrainingJobStatus"] == "Completed", done.get("FailureReason")
         assert as_ordinary_user[-1].removesuffix("/bin/python") in stream_text(jobs.executed(done["TrainingJobName"]))
         assert facts.isolation != "root"

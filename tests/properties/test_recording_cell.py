@@ -102,7 +102,7 @@ twice = [[[[[['x' * 100] * 9] * 9] * 9] * 9] * 9] * 9
 large = 'x' * 10_000_000
 long_int = 10 ** 100_000
 nan = float('nan')
-good = {'a': [1, 2.5, None, True, 'é\\ud800\\U0001f600"\\\\\\n\\x00']}
+good = {'a': [1, 2.5, None, True, 'é\\U0001f600"\\\\\\n\\x01']}
 deleted = 1
 del deleted
 """
@@ -117,7 +117,7 @@ RIGHT = {
     "items": [1, 2],
     "mapping": {"a": 1},
     "nan": "NaN",
-    "good": {"a": [1, 2.5, None, True, 'é\ud800\U0001f600"\\\n\x00']},
+    "good": {"a": [1, 2.5, None, True, 'é\U0001f600"\\\n\x01']},
 }
 
 
