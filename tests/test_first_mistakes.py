@@ -307,8 +307,8 @@ def test_a_second_tagged_cell_is_told(problems, tmp_path):
     (tmp_path / "two.ipynb").write_bytes(raw)
     (problem,) = problems(input_notebook="two.ipynb", parameters={"x": 1, "z": 2})
     assert problem == (
-        "parameter 'z' is not defined in the notebook's 'parameters' cell; it is in cell 2, which is tagged too, but only the first "
-        "tagged cell counts: define it there"
+        "parameter 'z' is not defined in the notebook's first 'parameters' cell; cell 2, which defines it, is tagged 'parameters' as well, "
+        "but only the first such cell counts: move the line there"
     )
 
 

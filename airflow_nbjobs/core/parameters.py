@@ -19,7 +19,7 @@ from airflow_nbjobs.core.conversion import Spelled, fit, kind_name, short, short
 from airflow_nbjobs.core.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.declaration import Declaration, read_declaration, untagged
 from airflow_nbjobs.core.literals import literal
-from airflow_nbjobs.core.notebook import MARK, code_cell, is_python, mark_of, tagged_index, tags_of
+from airflow_nbjobs.core.notebook import MARK, code_cell, is_python, mark_of, tagged_index
 from airflow_nbjobs.core.source import bound_names, parse_python, source_of, split_cell
 
 if TYPE_CHECKING:
@@ -100,7 +100,6 @@ def check_parameters(
         declaration,
         follow(nb, list(parameters), runs) if python else Flow(),
         unknown,
-        tagged_again=_tagged_again(nb) if python else {},
     )
     if len(parameters) > PARAMETER_COUNT_LIMIT:
         found.problems.append(f"{len(parameters)} parameters; a notebook job takes at most {PARAMETER_COUNT_LIMIT}")
@@ -129,7 +128,6 @@ class _Findings:
     The parameters checked so far.
 
     :param declaration: None: the kernel is none of Python's.
-    :param tagged_again: what further tagged cells define, with the cell's number.
     """
 
     def __init__(
@@ -138,8 +136,6 @@ class _Findings:
         declaration: Declaration | None,
         flow: Flow,
         unknown: Literal["error", "warn"],
-        *,
-        tagged_again: Mapping[str, int],
     ) -> None:
         self.values: dict[str, object] = {}
         self.problems: list[str] = []
@@ -149,7 +145,6 @@ class _Findings:
         self._declaration = declaration
         self._flow = flow
         self._unknown = unknown
-        self._tagged_again = tagged_again
         self._seen: dict[str, str] = {}
 
     def add(self, name: str, value: object) -> None:
@@ -174,9 +169,7 @@ class _Findings:
             self.problems += _other_language_problems(name, value, self._kernel_name)
         elif name not in declaration.kinds and (declaration.has_cell or name not in self._flow.overwritten):
             is_certain = self._unknown == "error" and declaration.is_complete
-            (self.problems if is_certain else self.warnings).append(
-                _unknown_name(name, declaration, self._tagged_again.get(name))
-            )
+            (self.problems if is_certain else self.warnings).append(_unknown_name(name, declaration))
         if isinstance(value, str) and value != value.strip():
             self.warnings.append(
                 f"parameter '{name}': the text {short(value)} begins or ends with blanks; it is passed as it is"
@@ -320,18 +313,7 @@ def _short_path(path: str) -> str:
     return path if len(path) <= 200 else path[:100] + "…" + path[-100:]
 
 
-def _tagged_again(nb: NotebookNode) -> dict[str, int]:
-    """Return the names that tagged cells after the first define: papermill looks at the first only."""
-    tagged = [(number, cell) for number, cell in enumerate(nb.cells, 1) if "parameters" in tags_of(cell)]
-    found: dict[str, int] = {}
-    for number, cell in tagged[1:]:
-        tree = parse_python(split_cell(source_of(cell)).python)
-        for name in () if tree is None else bound_names(tree):
-            found.setdefault(name, number)
-    return found
-
-
-def _unknown_name(name: str, declaration: Declaration, tagged_again: int | None) -> str:
+def _unknown_name(name: str, declaration: Declaration) -> str:
     if declaration.doubt:
         return f"parameter '{name}' is not seen in the notebook: {declaration.doubt}"
     if name in declaration.further:
@@ -340,11 +322,7 @@ def _unknown_name(name: str, declaration: Declaration, tagged_again: int | None)
             "'parameters' as well, but only the first such cell counts: move the line there"
         )
     close = difflib.get_close_matches(name, declaration.kinds, n=1)
-    if tagged_again is not None:
-        hint = (
-            f"it is in cell {tagged_again}, which is tagged too, but only the first tagged cell counts: define it there"
-        )
-    elif close:
+    if close:
         hint = f"did you mean '{close[0]}'?"
     elif declaration.kinds:
         hint = f"it defines: {', '.join(declaration.kinds)}"
