@@ -271,6 +271,7 @@ class Case:
             yield
         finally:
             self.stand = before
+            self._newest = {}  # the lives of the other's tasks say nothing of this one's
 
     # -- jobs ------------------------------------------------------------------------------------------------------
 
