@@ -154,6 +154,7 @@ def test_a_date_that_has_been_run_is_run_again(run_dag):
 """
 
 
+@pytest.mark.slow
 def test_one_date_can_be_run_twice_in_one_session(tmp_path):
     """Airflow takes the earlier run away, and gives the new one its name."""
     assert "1 passed" in pytest_of(tmp_path, dag=TWICE_DAG, tests=TWICE_TESTS)

@@ -18,7 +18,7 @@ from airflow_nbjobs.core.errors import (
 )
 from airflow_nbjobs.core.naming import RunKey
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]  # a real job for each
 
 QUIET = "class StopExecution(Exception):\n    def _render_traceback_(self):\n        {}\nraise StopExecution('nothing to do')"
 SKIP = "class AirflowSkipException(Exception): ...\nraise AirflowSkipException('no new rows')"

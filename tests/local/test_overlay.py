@@ -168,6 +168,7 @@ def run_script(jobs: Jobs, script: str) -> list[str]:
     return jobs.archive(name)["lines"].decode().splitlines()
 
 
+@pytest.mark.slow
 def test_an_upgrade_shadows_the_images_package_and_leaves_it_there(own_jobs: Jobs, image: Path) -> None:
     before = content_of(image)
     show = f"python -c 'import {NAME} as m, importlib.metadata as i; print(m.VERSION, i.version(\"{NAME}\"))' >> $lines"
@@ -177,6 +178,7 @@ def test_an_upgrade_shadows_the_images_package_and_leaves_it_there(own_jobs: Job
     assert content_of(image) == before
 
 
+@pytest.mark.slow
 def test_an_uninstall_of_the_images_package_leaves_it_there(own_jobs: Jobs, image: Path) -> None:
     before = content_of(image)
     assert run_script(own_jobs, f"pip uninstall -y {NAME} || true; python -c 'import {NAME}; print(1)' > $lines") == [
@@ -185,6 +187,7 @@ def test_an_uninstall_of_the_images_package_leaves_it_there(own_jobs: Jobs, imag
     assert content_of(image) == before
 
 
+@pytest.mark.slow
 def test_the_images_files_of_paths_are_read_and_the_base_interpreters_packages_are_not(own_jobs: Jobs) -> None:
     code = "import nbjobs_test_editable, sys; print(*[p for p in sys.path if p.endswith('-packages')], sep='\\n')"
     paths = run_script(own_jobs, f'python -c "{code}" > $lines')
@@ -194,6 +197,7 @@ def test_the_images_files_of_paths_are_read_and_the_base_interpreters_packages_a
     assert base not in paths
 
 
+@pytest.mark.slow
 def test_an_environment_without_pip_installs_with_the_interpreters_own(tmp_path: Path) -> None:
     """``uv venv`` leaves pip out; images have it."""
     venv.create(tmp_path / "image", with_pip=False, symlinks=True)
@@ -211,6 +215,7 @@ def test_an_environment_without_pip_installs_with_the_interpreters_own(tmp_path:
     assert FOLDER in done.stdout.splitlines()[1]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_names_the_images_interpreter_runs_in_the_jobs_own(own_jobs: Jobs) -> None:
     (found,) = run_script(own_jobs, "cat ~/.job-environment/share/jupyter/kernels/mine/kernel.json > $lines")
     assert json.loads(found)["argv"][0] == "python"
