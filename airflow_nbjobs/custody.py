@@ -83,7 +83,8 @@ class Custody:
         """
         if self.stop_reason is not None:
             raise self.stopped_by_us(self.stop_reason)
-        self.job_name, self._is_recorded = None, False  # one of before, if any, has ended or was never made
+        # One of before, if any, has ended or was never made.
+        self.job_name, self._is_recorded, self._has_ended = None, False, False
         if self.was_told_to_end:
             raise self._over("Airflow told this try to end")
         if self._is_over():
