@@ -28,6 +28,7 @@ from airflow_nbjobs.core.logtail import readable_lines, readable_tail
 from airflow_nbjobs.core.outputs import has_record
 from airflow_nbjobs.core.progress import progress_of
 from airflow_nbjobs.core.status import FailureKind
+from airflow_nbjobs.core.tracebacks import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ _SOURCE_LINES = 12
 _STDERR_LINES = 8
 _SHOWN_LOG_LINES = 40
 _REASON_CHARACTERS = 600
-_EVALUE_CHARACTERS = 1000
+_EVALUE_CHARACTERS = 64 * 1024  # of an error that is pickled and recorded
 # What the driver and papermill say of failures that no cell shows; of the reason only its first 1,024 characters are kept.
 _NO_KERNEL = re.compile(r"No such kernel named (\S+)")
 _NO_TRANSLATOR = re.compile(r"No parameter translator functions specified for (kernel .+)")
@@ -263,17 +264,15 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
 
 def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode) -> NotebookJobError:
     at = f"cell {cell.index}" if cell.index is not None else "a cell that is not the author's"
+    evalue = short(cell.evalue)
     if cell.ename == causes.SKIP:
         return NotebookSkippedError(
-            f"{remains.subject} asks in {at} to be skipped{f': {cell.evalue}' if cell.evalue else ''}",
+            f"{remains.subject} asks in {at} to be skipped{f': {evalue}' if evalue else ''}",
             cell=cell.index,
-            reason=cell.evalue,
+            reason=cell.evalue[:_EVALUE_CHARACTERS],
             details=dict(remains.places),
             job_name=remains.name,
         )
-    evalue = cell.evalue
-    if len(evalue) > _EVALUE_CHARACTERS:  # of a %%bash cell it holds the whole script
-        evalue = f"{evalue[: _EVALUE_CHARACTERS // 2]} … {evalue[-_EVALUE_CHARACTERS // 2 :]}"
     raised = f"{cell.ename}: {evalue}" if evalue else cell.ename
     is_expected = remains.has_run_to_its_end and RAISES_EXCEPTION in cell.tags
     advice = causes.advice_on(cell) or f"open the executed notebook at {at}"
@@ -288,7 +287,7 @@ def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode)
         else f"{remains.subject} failed in {at}: {raised}",
         cell=cell.index,
         ename=cell.ename,
-        evalue=cell.evalue,
+        evalue=cell.evalue[:_EVALUE_CHARACTERS],
         is_retryable=not is_expected,
         details=remains.places | _parameters(remains) | _shown(cell, executed) | {"next": advice},
         job_name=remains.name,

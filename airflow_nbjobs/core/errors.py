@@ -1,7 +1,7 @@
 """
 Exceptions of the package: what happened, which notebook, cell and job, where to look, what to do.
 
-Raised everywhere; imports nothing beyond the standard library.
+Raised everywhere; imports nothing beyond the standard library and ``core.visible``.
 
 ```
 NotebookJobError (RuntimeError)
@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+
+from airflow_nbjobs.core.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,10 +45,13 @@ class NotebookJobError(RuntimeError):
         self.job_name = job_name
 
     def __str__(self) -> str:
+        return visible("\n".join(self._lines()))
+
+    def _lines(self) -> list[str]:
         width = max((len(label) for label in self.details), default=0) + 1
         lines = [f"  {label + ':':<{width}} {text}" for label, text in self.details.items()]
         # A text that begins on a line of its own (a traceback) leaves blanks behind its label.
-        return "\n".join([self.headline, *(re.sub(r" +\n", "\n", line) for line in lines)])
+        return [self.headline, *(re.sub(r" +\n", "\n", line) for line in lines)]
 
 
 class NotebookJobConfigError(NotebookJobError):
@@ -68,9 +73,9 @@ class NotebookJobConfigError(NotebookJobError):
         super().__init__(headline, details=details, job_name=job_name)
         self.problems = tuple(problems)
 
-    def __str__(self) -> str:
-        head, *rest = super().__str__().split("\n")
-        return "\n".join([head, *(f"  - {problem}" for problem in self.problems), *rest])
+    def _lines(self) -> list[str]:
+        head, *rest = super()._lines()
+        return [head, *(f"  - {problem}" for problem in self.problems), *rest]
 
 
 class NotebookCellError(NotebookJobError):
@@ -176,6 +181,6 @@ class NotebookOutputError(NotebookJobError):
         super().__init__(headline, details=details, job_name=job_name)
         self.problems = tuple(problems)
 
-    def __str__(self) -> str:
-        head, *rest = super().__str__().split("\n")
-        return "\n".join([head, *(f"  - {problem}" for problem in self.problems), *rest])
+    def _lines(self) -> list[str]:
+        head, *rest = super()._lines()
+        return [head, *(f"  - {problem}" for problem in self.problems), *rest]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook import MARK, mark_of, tags_of
 from airflow_nbjobs.core.source import source_of
+from airflow_nbjobs.core.tracebacks import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _ERROR_MARKER_TAG = "papermill-error-cell-tag"
-_TRACEBACK_LINES = 10
 # CSI and OSC sequences, then the other two-character escapes.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _USAGE_ERROR = "UsageError:"
 # The last line of a traceback that IPython could not format, and so printed.
 _PRINTED_ERROR = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*))?")
+# IPython prints an exception group as Python does: with the exception that it came of before it, its own exceptions after it.
+_GROUP = "  + Exception Group Traceback (most recent call last):"
 _PROGRESS = re.compile(r"(\d{1,6})/(\d{1,6}) \[")
 
 
@@ -39,7 +41,7 @@ class FailedCell:
     source: str
     ename: str
     evalue: str
-    traceback: str  # the last lines, without ANSI sequences
+    traceback: str  # an excerpt that keeps the author's own frames, without ANSI sequences
     stderr: str = ""  # what the cell has printed there, without ANSI sequences
 
 
@@ -176,6 +178,11 @@ def _printed_error(cell: NotebookNode) -> dict[str, Any]:
     if usage is not None:
         text = " ".join(line.strip() for line in lines[usage:])
         return {"ename": _USAGE_ERROR.rstrip(":"), "evalue": text.removeprefix(_USAGE_ERROR).strip()}
+    if _GROUP in lines:
+        text = [line.removeprefix("  | ") for line in lines[lines.index(_GROUP) + 1 :] if line.startswith("  | ")]
+        found = next((match for match in map(_PRINTED_ERROR.fullmatch, text) if match), None)
+        if found is not None:
+            return {"ename": found[1].rpartition(".")[2], "evalue": found[2] or "", "traceback": lines}
     # Of a chain, the first is the cell's own; the rest is what went wrong in showing it.
     ends = [line for line in lines[1:] if line[:1] not in ("", " ")] if lines[0].startswith("Traceback") else lines[-1:]
     found = _PRINTED_ERROR.fullmatch(ends[0]) if ends else None
@@ -193,15 +200,15 @@ def failed_cell(index: int | None, cell: NotebookNode, error: dict[str, Any]) ->
     count = cell.get("execution_count")
     traceback = error.get("traceback")
     lines = [line for line in traceback if isinstance(line, str)] if isinstance(traceback, list) else []
-    text = strip_ansi("\n".join(lines)).rstrip().split("\n")
+    ename = _text(error.get("ename"))
     return FailedCell(
         index=index,
         execution_count=count if isinstance(count, int) else None,
         tags=tags_of(cell),
         source=plain_text(source_of(cell)),
-        ename=_text(error.get("ename")) or "CellExecutionError",
+        ename=ename or "CellExecutionError",
         evalue=strip_ansi(_text(error.get("evalue"))),
-        traceback=plain_text("\n".join(text[-_TRACEBACK_LINES:])),
+        traceback=plain_text(excerpt(strip_ansi("\n".join(lines)).rstrip(), ename=ename)),
         stderr=printed(cell, "stderr"),
     )
 

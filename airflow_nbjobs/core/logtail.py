@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.failure import strip_ansi
+from airflow_nbjobs.core.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,9 +37,9 @@ def readable_tail(lines: Iterable[str], *, limit: int) -> list[str]:
 
 
 def readable_lines(raw: str) -> Iterator[str]:
-    """Yield the lines of one event that are no shell trace, without ANSI codes."""
+    """Yield the lines of one event that are no shell trace, without ANSI codes; what is unseen in them has a mark."""
     for piece in strip_ansi(raw).replace("\r", "\n").split("\n"):
-        line = piece.rstrip()
+        line = visible(piece.rstrip())
         if line and not _TRACE.match(line):
             yield line
 

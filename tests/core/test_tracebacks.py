@@ -1,0 +1,198 @@
+"""
+An excerpt of a traceback keeps the author's own frames, whatever lies between them.
+
+``tests/core/tracebacks.json`` is what a kernel with IPython 9.18 has sent for cells that fail, in each mode of ``%xmode``.
+"""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_nbjobs.core.failure import failed_cell, find_failing_cell, strip_ansi
+from airflow_nbjobs.core.notebook import NotebookNode
+from airflow_nbjobs.core.tracebacks import excerpt, parts_of, short
+
+SENT = json.loads(Path(__file__).with_name("tracebacks.json").read_text(encoding="utf-8"))
+MODES = ("Context", "Plain", "Verbose")
+LIBRARY = "/opt/conda/lib/python3.11/site-packages/{}/core/frame.py"
+
+
+def sent(mode, name):
+    error = SENT[f"{mode}:{name}"]
+    return excerpt(strip_ansi("\n".join(error["traceback"])), ename=error["ename"])
+
+
+def context_frame(header, *lines):
+    return "\n".join([header, *lines, ""])
+
+
+def deep(frames=60, *, between="pandas"):
+    """Return a traceback of a cell that calls a module of the author's, which calls a library that is deep."""
+    library = LIBRARY.format(between)
+    return "\n".join(
+        [
+            "-" * 75,
+            "KeyError                                  Traceback (most recent call last)",
+            context_frame("Cell In[3], line 2", "      1 import helpers", "----> 2 helpers.load(df)"),
+            context_frame(
+                "File ~/work/helpers.py:7, in load(df)", "      6 def load(df):", "----> 7     return df['x']"
+            ),
+            *(
+                context_frame(f"File {library}:{n}, in DataFrame.f{n}(self)", f"--> {n}     return g{n}()")
+                for n in range(frames)
+            ),
+            "KeyError: 'x'",
+        ]
+    )
+
+
+def test_of_sixty_frames_of_a_library_the_last_is_kept_and_the_authors_all():
+    assert excerpt(deep()).split("\n") == [
+        "KeyError                                  Traceback (most recent call last)",
+        "Cell In[3], line 2",
+        "----> 2 helpers.load(df)",
+        "File ~/work/helpers.py:7, in load(df)",
+        "----> 7     return df['x']",
+        "  … 59 frames of pandas",
+        f"File {LIBRARY.format('pandas')}:59, in DataFrame.f59(self)",
+        "--> 59     return g59()",
+        "KeyError: 'x'",
+    ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_mode_of_ipython_keeps_the_authors_lines_and_counts_the_rest(mode):
+    lines = sent(mode, "lib")
+    assert ["load()" in lines, "helpers.h(json.loads, '{')" in lines, "return f(*a)" in lines] == [True] * 3
+    assert "… 2 frames of json" in lines
+    assert lines.endswith("line 1 column 2 (char 1)")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_chain_shows_each_exception(mode):
+    assert "The above exception was the direct cause" in sent(mode, "chain")
+    assert sent(mode, "chain").endswith("ValueError: b\nc")
+    shown = sent(mode, "during")
+    assert shown.index("KeyError: 'a'") < shown.index("During handling") < shown.index("ZeroDivisionError: division")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_recursion_is_its_beginning_and_its_end(mode):
+    shown = sent(mode, "recursion")
+    assert re.search(r"… 2\d frames", shown)
+    assert len(shown.split("\n")) <= 30
+    assert shown.endswith("RecursionError: maximum recursion depth exceeded")
+
+
+@pytest.mark.parametrize("mode", (*MODES, "Minimal"))
+def test_a_syntax_error_keeps_its_line_and_the_place_in_it(mode):
+    assert sent(mode, "syntax").split("\n")[1:] == ["    x = = 1", "        ^", "SyntaxError: invalid syntax"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("name", "line"), [("runnb", "return 1/0"), ("runpy", "raise KeyError('in script')")])
+def test_the_frames_of_what_was_run_are_the_authors(mode, name, line):
+    assert line in sent(mode, name)
+
+
+@pytest.mark.parametrize("mode", (*MODES, "Minimal"))
+def test_a_long_text_is_three_lines(mode):
+    shown = sent(mode, "long")
+    assert shown.endswith("ValueError: line 0\nline 1\nline 2\n… 397 more lines")
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("Cell In[3], line 2, in f(x)", "author"),
+        ("Cell In [3], line 2", "author"),
+        ("Input In [3], in <cell line: 1>()", "author"),
+        ("<ipython-input-3-0123456789ab> in <module>", "author"),
+        ("/tmp/ipykernel_12/34567.py in <module>", "author"),
+        ("File /tmp/ipykernel_12/34567.py:3", "author"),
+        ("~/work/helpers.py in h(f)", "author"),
+        ('  File "/opt/ml/input/data/x/helpers.py", line 3, in h', "author"),
+        ('  | File "/home/me/x.py", line 3, in h', "author"),
+        ('  File "<stdin>", line 1, in <module>', "author"),
+        ("/opt/conda/lib/python3.7/site-packages/pandas/core/frame.py in __getitem__(self, key)", "library"),
+        ("File ~/.local/lib/python3.9/site-packages/a/b.py:3, in f()", "library"),
+        ("File /opt/conda/lib/python3.11/asyncio/runners.py:190, in run(main)", "library"),
+        ("File /usr/lib/python3/dist-packages/six.py:1, in f()", "library"),
+        (r"File C:\me\env\Lib\site-packages\numpy\core.py:1, in f()", "library"),
+        ("File pandas/_libs/index.pyx:153, in pandas._libs.index.IndexEngine.get_loc()", "library"),
+        ("File <frozen importlib._bootstrap>:241, in _call_with_frames_removed(f)", "library"),
+        ("File <string>:1, in f()", "library"),
+        ("ValueError: x", "message"),
+        ("KeyError                 Traceback (most recent call last)", "link"),
+        ("[... skipping similar frames: r at line 2 (975 times)]", "link"),
+    ],
+)
+def test_it_is_known_whose_frame_it_is(header, kind):
+    assert [part.kind for part in parts_of([header, "      1 x"])][0] == kind
+
+
+def test_other_kernels_tracebacks_keep_their_last_lines():
+    text = "\n".join(["Error in f(): no", "Traceback:", *(f"{n}. g()" for n in range(30))])
+    assert excerpt(text, ename="ERROR").split("\n") == [f"{n}. g()" for n in range(20, 30)]
+
+
+def test_a_group_of_exceptions_that_is_only_printed_is_named():
+    """IPython prints it to stderr and leaves no error in the notebook."""
+    lines = [
+        "Traceback (most recent call last):",
+        '  File "/tmp/ipykernel_1/2.py", line 4, in <module>',
+        "    f()",
+        "ZeroDivisionError: division by zero",
+        "",
+        "During handling of the above exception, another exception occurred:",
+        "",
+        "  + Exception Group Traceback (most recent call last):",
+        '  |   File "/opt/x/lib/python3.11/site-packages/IPython/core/interactiveshell.py", line 3823, in run_code',
+        "  |     exec(code_obj, self.user_global_ns, self.user_ns)",
+        '  |   File "/tmp/ipykernel_1/2.py", line 6, in <module>',
+        "  |     raise ExceptionGroup('many', [e, ValueError('x')])",
+        "  | ExceptionGroup: many (2 sub-exceptions)",
+        "  +-+---------------- 1 ----------------",
+        "    | ZeroDivisionError: division by zero",
+        "    +---------------- 2 ----------------",
+        "    | ValueError: x",
+        "    +------------------------------------",
+    ]
+    for printed in (lines, lines[7:]):
+        cell = NotebookNode(
+            cell_type="code",
+            source="x",
+            metadata={"papermill": {"exception": True, "start_time": "x"}},
+            outputs=[{"output_type": "stream", "name": "stderr", "text": "\n".join(printed) + "\n"}],
+        )
+        found = find_failing_cell(NotebookNode(cells=[cell], metadata={}))
+        assert (found.ename, found.evalue) == ("ExceptionGroup", "many (2 sub-exceptions)")
+        assert "raise ExceptionGroup('many'" in found.traceback
+        assert "| ValueError: x" in found.traceback
+
+
+def test_a_text_of_any_size_and_shape_takes_little_time():
+    started = time.process_time()
+    message = "ValueError: " + "z" * 20_000_000
+    error = {"ename": "ValueError", "evalue": message, "traceback": [deep(2), message]}
+    found = failed_cell(1, NotebookNode(source="x"), error)
+    assert "helpers.load(df)" in found.traceback
+    assert len(found.traceback) < 5000
+    for text in (
+        "File :1" * 100_000,
+        "||||" * 100_000,
+        "\n".join(["File " + "a.pyx" * 200 + ":1"] * 5000),
+        "\n".join(["-" * 900] * 5000),
+        deep(10_000),
+    ):
+        assert len(excerpt(text)) < 20_000
+    assert time.process_time() - started < 10
+
+
+def test_a_short_text_stays_as_it_is():
+    assert short("a\nb\nc") == "a\nb\nc"
+    assert short("a\nb\nc\nd") == "a\nb\nc\n… 1 more line"
+    assert len(short("x" * 20_000_000)) < 1100
