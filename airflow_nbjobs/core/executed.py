@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _CELL_TYPES = ("code", "markdown", "raw")
 _OUTPUT_TYPES = ("stream", "error", "display_data", "execute_result")
 _SHOWN_NOTES = 5
+_UNKNOWN_CHARACTERS = 2000
 
 
 def parse_executed(text: str | bytes, *, source: str) -> tuple[NotebookNode, tuple[str, ...]]:
@@ -78,8 +79,7 @@ def _cell(cell: object, at: str, notes: list[str]) -> dict[str, Any]:
         if not isinstance(outputs, list):
             notes.append(f"the 'outputs' of {at}")
             outputs = []
-        found = (_output(output, f"an output of {at}", notes) for output in outputs)
-        mended["outputs"] = [output for output in found if output is not None]
+        mended["outputs"] = [_output(output, f"an output of {at}", notes) for output in outputs]
     return mended
 
 
@@ -92,11 +92,12 @@ def _metadata(value: object, at: str, notes: list[str]) -> dict[str, Any]:
     return metadata
 
 
-def _output(output: object, at: str, notes: list[str]) -> dict[str, Any] | None:
+def _output(output: object, at: str, notes: list[str]) -> dict[str, Any]:
     kind = output.get("output_type") if isinstance(output, dict) else None
     if not isinstance(output, dict) or not isinstance(kind, str) or kind not in _OUTPUT_TYPES:
         notes.append(at)
-        return None
+        text = f"(an output of no known type) {json.dumps(output, ensure_ascii=False)[:_UNKNOWN_CHARACTERS]}"
+        return {"output_type": "display_data", "metadata": {}, "data": {"text/plain": text}}
     mended = dict(output)
     if kind == "stream":
         mended["name"] = output.get("name") if isinstance(output.get("name"), str) else "stdout"

@@ -179,8 +179,8 @@ def _printed_error(cell: NotebookNode) -> dict[str, Any]:
         text = " ".join(line.strip() for line in lines[usage:])
         return {"ename": _USAGE_ERROR.rstrip(":"), "evalue": text.removeprefix(_USAGE_ERROR).strip()}
     if _GROUP in lines:
-        text = [line.removeprefix("  | ") for line in lines[lines.index(_GROUP) + 1 :] if line.startswith("  | ")]
-        found = next((match for match in map(_PRINTED_ERROR.fullmatch, text) if match), None)
+        outer = [line.removeprefix("  | ") for line in lines[lines.index(_GROUP) + 1 :] if line.startswith("  | ")]
+        found = next((match for match in map(_PRINTED_ERROR.fullmatch, outer) if match), None)
         if found is not None:
             return {"ename": found[1].rpartition(".")[2], "evalue": found[2] or "", "traceback": lines}
     # Of a chain, the first is the cell's own; the rest is what went wrong in showing it.

@@ -21,21 +21,22 @@ _MARKED = re.compile(
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def visible(text: str) -> str:
+def visible(text: str, *, but: str = "") -> str:
     """
     Return the text with marks in place of what is unseen: ``⟦U+202E⟧`` for a right-to-left override, ``␈`` for a backspace.
 
     Tabs and line ends stay; half a surrogate pair, which no file holds, becomes U+FFFD.
+
+    :param but: characters that stay too.
     """
     if text.isascii() and text.isprintable():
         return text
-    return _MARKED.sub(_mark, _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
+    whole = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _MARKED.sub(lambda found: found[0] if found["flag"] or found[0] in but else _mark(found[0]), whole)
 
 
-def _mark(found: re.Match[str]) -> str:
-    if found["flag"]:
-        return found["flag"]
-    code = ord(found[0])
+def _mark(character: str) -> str:
+    code = ord(character)
     if code < 0x20:
         return chr(0x2400 + code)
     return "\N{SYMBOL FOR DELETE}" if code == 0x7F else f"⟦U+{code:04X}⟧"

@@ -8,20 +8,29 @@ AWS nor the rendering holds up the API server's event loop.
 # No `from __future__ import annotations`: FastAPI reads the routes' annotations when they are declared.
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from contextlib import ExitStack
+from typing import Annotated, Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import HTTPException
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
+from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui import problems
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.listing import STATES, Filters, list_jobs
-from airflow_nbjobs.ui.notebooks import Notebooks, airflow_access
-from airflow_nbjobs.ui.pages import HEADERS, NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY, TEXT_POLICY, page
+from airflow_nbjobs.ui.notebooks import Notebooks, Source, airflow_access
+from airflow_nbjobs.ui.pages import (
+    HEADERS,
+    NO_CONNECTIONS,
+    NOTEBOOK_POLICY,
+    SCRIPTED_POLICY,
+    TEXT_POLICY,
+    VisibleJSONResponse,
+    page,
+)
 from airflow_nbjobs.ui.problems import Problem, ProblemError
 from airflow_nbjobs.ui.records import read_subject
 from airflow_nbjobs.ui.renderer import Renderer
@@ -118,11 +127,11 @@ def notebook_json(
     try:
         rendered = books.rendered(subject, job)
     except ProblemError as error:
-        return JSONResponse(answer | _as_json(error.problem), headers=HEADERS | {"Cache-Control": "no-store"})
+        return VisibleJSONResponse(answer | _as_json(error.problem), headers=HEADERS | {"Cache-Control": "no-store"})
     etag = f'"{rendered.tag}"'
     if if_none_match == etag:
         return Response(status_code=304, headers=_cached(etag))
-    return JSONResponse(
+    return VisibleJSONResponse(
         answer | {"status": "ok", "tag": rendered.tag, "notebook": rendered.summary},
         headers=HEADERS | _cached(etag),
     )
@@ -139,14 +148,15 @@ def notebook_html(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     job = books.job(subject, asked)
-    rendered = books.rendered(subject, job)
+    rendered, document = books.opened_document(subject, job)
     etag = f'"{rendered.tag}-{theme}"'
     if if_none_match == etag:
+        document.close()
         return Response(status_code=304, headers=_cached(etag))
     headers = HEADERS | _cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
     if download:
         headers["Content-Disposition"] = _attachment(f"{job.name}.html")
-    return StreamingResponse(_themed(rendered.document, theme), media_type="text/html; charset=utf-8", headers=headers)
+    return StreamingResponse(_themed(document, theme), media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get(_TASK + "/scripted.html", dependencies=[may_read_results])
@@ -163,13 +173,13 @@ def scripted_html(
 
     Only a frame of ours is answered (the policy names who may frame it): a link to this address must not run what nobody has asked for.
     """
-    rendered = books.rendered(subject, books.job(subject, asked))
-    if sec_fetch_dest != "iframe" or not rendered.summary["scripted"]:
+    if sec_fetch_dest != "iframe":
         raise ProblemError(problems.NO_SCRIPTS)
+    _, document = books.opened_document(subject, books.job(subject, asked), "scripted.html")
     headers = (
         HEADERS | NO_CONNECTIONS | {"Content-Security-Policy": SCRIPTED_POLICY, "Cache-Control": "private, no-store"}
     )
-    return StreamingResponse(_themed(rendered.scripted, theme), media_type="text/html; charset=utf-8", headers=headers)
+    return StreamingResponse(_themed(document, theme), media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get(_TASK + "/probe.html", dependencies=[may_read_results])
@@ -189,15 +199,14 @@ def notebook_file(subject: WithJobDep, books: NotebooksDep, asked: JobName = Non
         "Content-Security-Policy": TEXT_POLICY,
         "Content-Disposition": _attachment(f"{job.name}.ipynb"),
     }
-    if isinstance(file, Path):
-        return FileResponse(file, media_type="application/x-ipynb+json", headers=headers)
+    opened = ExitStack()  # before the answer begins: what cannot be had is said by another
+    body = opened.enter_context(books.opened(subject, file) if isinstance(file, Source) else file)
 
     def chunks() -> Iterator[bytes]:
-        with books.opened(subject, file) as body:
+        with opened:
             while chunk := body.read(_CHUNK_BYTES):
                 yield chunk
 
-    headers["Content-Length"] = str(file.stored.size_bytes)
     return StreamingResponse(chunks(), media_type="application/x-ipynb+json", headers=headers)
 
 
@@ -207,7 +216,7 @@ def container_log(subject: WithJobDep, books: NotebooksDep, asked: JobName = Non
     lines = books.log_lines(subject, job, limit=_LOG_LINES)
     text = "\n".join(lines) if lines else "CloudWatch has no log of this job (yet)."
     headers = HEADERS | {"Cache-Control": "private, no-store", "Content-Security-Policy": TEXT_POLICY}
-    return PlainTextResponse(text + "\n", headers=headers)
+    return PlainTextResponse(visible(text) + "\n", headers=headers)
 
 
 @router.get(_TASK + "/state.json", dependencies=[may_read_results])
@@ -221,7 +230,7 @@ def state_json(subject: SubjectDep) -> Response:
         "job_name": job.get("job_name"),
         "has_ended": subject.end is not None,
     }
-    return JSONResponse(answer, headers=HEADERS | {"Cache-Control": "private, no-store"})
+    return VisibleJSONResponse(answer, headers=HEADERS | {"Cache-Control": "private, no-store"})
 
 
 @router.get("/jobs", dependencies=[may_read_results])
@@ -267,7 +276,9 @@ def _problem_response(request: Request, problem: Problem, status_code: int = 200
     """Return a friendly page, or its JSON where a script asked; 404 for files, since no browser shows a page in their place."""
     path = request.url.path
     if path.endswith(".json"):
-        return JSONResponse(_as_json(problem), status_code=status_code, headers=HEADERS | {"Cache-Control": "no-store"})
+        return VisibleJSONResponse(
+            _as_json(problem), status_code=status_code, headers=HEADERS | {"Cache-Control": "no-store"}
+        )
     if path.endswith((".ipynb", "/log", ".html")) and status_code == 200:
         status_code = 404
     return page("message.html", script="message.js", status_code=status_code, problem=problem)
@@ -303,9 +314,9 @@ def _attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(name)}"
 
 
-def _themed(document: Path, theme: str) -> Iterator[bytes]:
+def _themed(document: BinaryIO, theme: str) -> Iterator[bytes]:
     mark = THEME_MARK.encode()
-    with document.open("rb") as file:
+    with document as file:
         yield file.read(_CHUNK_BYTES).replace(mark, theme.encode(), 1)
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk

@@ -60,7 +60,7 @@ class Folders:
         try:
             with held[0]:
                 is_new = name not in self._sizes
-                folder.mkdir(exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)  # what tidies /tmp may have taken the root away
                 try:
                     yield folder
                 finally:
@@ -75,7 +75,10 @@ class Folders:
                     del self._busy[name]
 
     def _note(self, name: str, folder: Path) -> None:
-        size = sum(each.stat().st_size for each in folder.iterdir())
+        try:
+            size = sum(each.stat().st_size for each in folder.iterdir())
+        except OSError:  # tidied away
+            size = 0
         with self._lock:
             self._sizes[name] = size
             self._sizes.move_to_end(name)

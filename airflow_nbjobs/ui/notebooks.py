@@ -10,10 +10,11 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 from collections import OrderedDict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import StoredObject
     from airflow_nbjobs.ui.subject import Attempt, Subject
 
+_log = logging.getLogger(__name__)
+
 # Rendered pages of another version of the rendering are another document to a browser.
-RENDERING_VERSION = "2"
+RENDERING_VERSION = "3"
 LONGEST_BYTES = 256 * 1024 * 1024
 _CACHE_BYTES = 256 * 1024 * 1024
 _ACCESS_SECONDS = 60.0  # a connection that was edited, a role that was allowed something
@@ -102,11 +105,6 @@ class Rendered:
     tag: str
     document: Path
     summary: dict[str, Any]
-
-    @property
-    def scripted(self) -> Path:
-        """The document with the scripts of its outputs; only there where the summary counts some."""
-        return self.document.with_name("scripted.html")
 
 
 class Notebooks:
@@ -252,6 +250,21 @@ class Notebooks:
                 raise ProblemError(problems.FILLING_IN) from error  # uploaded while it was being written
             raise
 
+    def opened_document(self, subject: Subject, job: Job, name: str = "document.html") -> tuple[Rendered, BinaryIO]:
+        """
+        Return the job's executed notebook and its page's file, open: it can be read to its end, whatever is thrown out of the cache meanwhile.
+
+        :param name: ``scripted.html`` for the one with the scripts of its outputs; only there where the summary counts some.
+        :raises ProblemError: it cannot be had, or not be shown.
+        """
+        for _ in range(2):
+            rendered = self.rendered(subject, job)
+            if name == "scripted.html" and not rendered.summary["scripted"]:
+                raise ProblemError(problems.NO_SCRIPTS)
+            with suppress(FileNotFoundError):  # thrown out since
+                return rendered, rendered.document.with_name(name).open("rb")
+        raise ProblemError(problems.BUSY)
+
     def _is_complete(self, subject: Subject, job: Job, live: Source) -> bool:
         try:
             return bool(self._kept(subject, job, live).summary["progress"]["is_complete"])
@@ -260,7 +273,7 @@ class Notebooks:
 
     def _kept(self, subject: Subject, job: Job, source: Source) -> Rendered:
         with self._cache.entry(source.tag) as folder:
-            if not (folder / "outcome.json").exists():
+            if not _is_whole(folder):
                 self._render(subject, job, source, folder)
             status, text = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
             if status != "ok":
@@ -270,7 +283,14 @@ class Notebooks:
 
     def _render(self, subject: Subject, job: Job, source: Source, folder: Path) -> None:
         """Read and render the notebook into the folder, with how that went; a crash is not kept, the next look tries again."""
-        outcome = self._outcome(subject, job, source, folder)
+        try:
+            outcome = self._outcome(subject, job, source, folder)
+        except OSError as error:  # a full disk
+            outcome = Outcome("crashed", str(error))
+        if outcome.status != "ok":
+            _log.warning("The notebook of job %s is not shown: %s: %s", job.name, outcome.status, outcome.text)
+        elif unrendered := json.loads((folder / "summary.json").read_text(encoding="utf-8"))["unrendered"]:
+            _log.warning("The notebook of job %s is shown in part: %s", job.name, "; ".join(unrendered))
         if outcome.status == "crashed":
             raise ProblemError(problems.from_outcome(outcome))
         (folder / "outcome.json").write_text(json.dumps([outcome.status, outcome.text]), encoding="utf-8")
@@ -298,8 +318,8 @@ class Notebooks:
             with body:
                 yield body
 
-    def notebook_file(self, subject: Subject, job: Job) -> Path | Source:
-        """Return the executed notebook itself: a file on disk where it had to be taken out of the archive, else where to read it."""
+    def notebook_file(self, subject: Subject, job: Job) -> BinaryIO | Source:
+        """Return the executed notebook itself: a file, open, where it had to be taken out of the archive, else where to read it."""
         source = self.source(subject, job)
         if source.member is None:
             return source
@@ -308,7 +328,7 @@ class Notebooks:
                 self._render(subject, job, source, folder)
             if not (folder / "notebook.ipynb").exists():
                 raise ProblemError(problems.gone(source.uri))
-            return folder / "notebook.ipynb"
+            return (folder / "notebook.ipynb").open("rb")
 
     def log_lines(self, subject: Subject, job: Job, *, limit: int) -> list[str] | None:
         """Return the end of the container's log in CloudWatch; None where it has none."""
@@ -338,6 +358,15 @@ def airflow_access(subject: Subject) -> Access:
     except ValueError as error:
         raise NotebookJobConfigError(f"s3_root_uri: {error}") from error
     return Access(clients=hook.clients, deployment=settings.deployment, root=root)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Say whether the outcome is there, and what belongs to it; of files that are looked at seldom, /tmp may be tidied."""
+    outcome = folder / "outcome.json"
+    if not outcome.exists():
+        return False
+    is_ok = json.loads(outcome.read_text(encoding="utf-8"))[0] == "ok"
+    return not is_ok or all((folder / name).exists() for name in ("document.html", "summary.json"))
 
 
 def _access_key(subject: Subject) -> tuple[Any, ...]:

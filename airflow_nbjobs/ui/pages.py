@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
+
+from airflow_nbjobs.core.visible import visible
 
 # The notebook: opaque origin, no script, no request; images are its own bytes. Airflow's pages and ours may frame it.
 NOTEBOOK_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -37,11 +40,24 @@ def _environment() -> Environment:
         loader=PackageLoader("airflow_nbjobs.ui", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals |= {"style": _style, "script_text": _script}
     return environment
+
+
+def _visible(value: Any) -> Any:
+    """Mark what is unseen in every text of a page that is not its own."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+class VisibleJSONResponse(JSONResponse):
+    """An answer for our pages' scripts, in which what is unseen is marked: they show it as it comes."""
+
+    def render(self, content: Any) -> bytes:
+        return visible(json.dumps(content, ensure_ascii=False, separators=(",", ":"))).encode()
 
 
 @cache

@@ -87,7 +87,7 @@ def test_a_recursion_is_its_beginning_and_its_end(mode):
     assert shown.endswith("RecursionError: maximum recursion depth exceeded")
 
 
-@pytest.mark.parametrize("mode", (*MODES, "Minimal"))
+@pytest.mark.parametrize("mode", [*MODES, "Minimal"])
 def test_a_syntax_error_keeps_its_line_and_the_place_in_it(mode):
     assert sent(mode, "syntax").split("\n")[1:] == ["    x = = 1", "        ^", "SyntaxError: invalid syntax"]
 
@@ -98,7 +98,7 @@ def test_the_frames_of_what_was_run_are_the_authors(mode, name, line):
     assert line in sent(mode, name)
 
 
-@pytest.mark.parametrize("mode", (*MODES, "Minimal"))
+@pytest.mark.parametrize("mode", [*MODES, "Minimal"])
 def test_a_long_text_is_three_lines(mode):
     shown = sent(mode, "long")
     assert shown.endswith("ValueError: line 0\nline 1\nline 2\n… 397 more lines")
@@ -131,7 +131,7 @@ def test_a_long_text_is_three_lines(mode):
     ],
 )
 def test_it_is_known_whose_frame_it_is(header, kind):
-    assert [part.kind for part in parts_of([header, "      1 x"])][0] == kind
+    assert next(part.kind for part in parts_of([header, "      1 x"])) == kind
 
 
 def test_other_kernels_tracebacks_keep_their_last_lines():

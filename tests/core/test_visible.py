@@ -24,7 +24,7 @@ def test_controls_of_a_terminal_are_shown_and_line_ends_and_tabs_stay():
 
 def test_joiners_are_shown_between_letters_of_ours_only():
     assert visible("pass\u200dword\u200c") == "pass⟦U+200D⟧word⟦U+200C⟧"
-    family, persian = "👩\u200d👩\u200d👧", "می\u200cخواهم"
+    family, persian = "👩\u200d👩\u200d👧", "نم\u200cبینم"
     assert visible(f"{family} {persian} ❤\ufe0f") == f"{family} {persian} ❤\ufe0f"
 
 

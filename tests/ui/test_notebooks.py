@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime
 from html import unescape
 
@@ -118,12 +119,65 @@ def test_a_page_that_is_looked_at_again_costs_no_call(account, books):
     assert account.asked == 1
 
 
+def test_a_page_that_is_being_read_can_be_read_to_its_end(account, renderer, monkeypatch):
+    """Others are rendered meanwhile, and this one is thrown out for them."""
+    monkeypatch.setattr("airflow_nbjobs.ui.notebooks._CACHE_BYTES", 1)
+    books = Notebooks(account.access, renderer, live_seconds=0)
+    first, second = subject(), subject(task_id="other")
+    for of in (first, second):
+        account.deliver(account.add_job(of))
+    rendered, file = books.opened_document(first, books.job(first, None))
+    with file:
+        books.rendered(second, books.job(second, None))
+        assert not rendered.document.exists()
+        assert b"accuracy" in file.read()
+    _, again = books.opened_document(first, books.job(first, None))
+    with again:
+        assert b"accuracy" in again.read()
+
+
+def test_what_was_tidied_away_is_rendered_anew(account, books):
+    """Of files in /tmp that are looked at seldom, systems throw some away, or whole folders."""
+    account.deliver(account.add_job(subject()))
+    job = books.job(subject(), None)
+    document = books.rendered(subject(), job).document
+    document.unlink()
+    assert "accuracy" in books.rendered(subject(), job).document.read_text()
+    shutil.rmtree(document.parent.parent)
+    assert "accuracy" in books.rendered(subject(), job).document.read_text()
+
+
+class InPart(Renderer):
+    """Says of what it has rendered that a piece of it could not be."""
+
+    def render(self, order):
+        outcome = super().render(order)
+        if outcome.status == "ok":
+            file = order.folder / "summary.json"
+            file.write_text(json.dumps(json.loads(file.read_text()) | {"unrendered": ["Cell 1: too deep"]}))
+        return outcome
+
+
+def test_why_a_notebook_is_shown_in_part_or_not_is_in_the_api_servers_log(account, caplog):
+    books, other = Notebooks(account.access, InPart()), subject(task_id="other")
+    try:
+        account.deliver(name := account.add_job(subject()))
+        books.rendered(subject(), books.job(subject(), None))
+        account.deliver(account.add_job(other), b"<html>")
+        assert problem_of(books, other).code == "render-unreadable"
+    finally:
+        books.close()
+    assert f"The notebook of job {name} is shown in part: Cell 1: too deep" in caplog.text
+    assert "is not shown: unreadable: " in caplog.text
+
+
 def test_before_it_is_delivered_the_archive_is_read(account, books):
     name = account.add_job(subject())
     account.clients.objects.bodies[f"{ROOT}/{name}/output/output.tar.gz"] = archive({f"{name}.ipynb": RAN})
     job = books.job(subject(), None)
     assert "accuracy" in books.rendered(subject(), job).document.read_text()
-    assert books.notebook_file(subject(), job).read_bytes() == RAN
+    with books.notebook_file(subject(), job) as file:
+        assert file.read() == RAN
 
 
 def test_a_doctored_xcom_opens_nothing_but_this_tasks_own_jobs(account, books):

@@ -6,7 +6,6 @@ Called by ``worker.py``. Never raises for what a notebook holds: what cannot be 
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
@@ -17,15 +16,19 @@ from markupsafe import Markup
 from nbconvert.filters.highlight import Highlight2HTML
 from pygments.formatters import HtmlFormatter
 
-from airflow_nbjobs.core.failure import find_failing_cell, numbered_cells, strip_ansi
+from airflow_nbjobs.core.failure import find_failing_cell, numbered_cells
 from airflow_nbjobs.core.notebook import language, mark_of, tags_of
 from airflow_nbjobs.core.progress import progress_of
 from airflow_nbjobs.core.recording import OUTPUTS
 from airflow_nbjobs.core.source import source_of
+from airflow_nbjobs.core.tracebacks import short
+from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui.rendering import THEME_MARK
+from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
+from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells
 from airflow_nbjobs.ui.rendering.outputs import Budget, notice, outputs_html
-from airflow_nbjobs.ui.rendering.shrink import cut_length
+from airflow_nbjobs.ui.rendering.shrink import cut_length, with_excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,27 +38,9 @@ if TYPE_CHECKING:
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # Of the document with its scripts, which has no use outside the frame that it is served into.
 SCRIPTED_POLICY = "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'"
-_MOST_CELLS = 2_000
 _SOURCE_CHARACTERS = 100_000
-_OUTLINE_ENTRIES = 400
-_HEADING = re.compile(r"^ {0,3}(#{1,4})\s+(.+?)\s*#*\s*$")
-_FENCE = re.compile(r"^ {0,3}(```|~~~)")
+PIECES_SECONDS = 12.0  # of processor time, for what is rendered piece by piece
 _ERROR_MARKER_TAG = "papermill-error-cell-tag"
-
-
-@dataclass(frozen=True, slots=True)
-class OutlineEntry:
-    """
-    One place of the notebook to go to.
-
-    :param level: 1-4 of a heading, 0 for a cell of code.
-    """
-
-    anchor: str
-    text: str
-    level: int
-    seconds: float | None = None
-    is_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +51,7 @@ class Document:
     :param progress: how many cells of code have run, of how many; ``anchor`` of the one that runs or ran last; whether nothing can change any more.
     :param failed: the failing cell: anchor, index in the author's file, ename, evalue, traceback; None where none failed.
     :param scripted: outputs that do more with scripts.
+    :param unrendered: which pieces could not be rendered, and why.
     """
 
     html: str
@@ -76,6 +62,7 @@ class Document:
     outline: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
     scripted: int
+    unrendered: tuple[str, ...]
 
     def summary(self) -> dict[str, Any]:
         facts = asdict(self)
@@ -83,45 +70,38 @@ class Document:
         return facts
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """A cell to show, with its place in the author's file (None: not the author's)."""
-
-    node: NotebookNode
-    anchor: str
-    index: int | None
-    seconds: float | None
-    is_failed: bool
-
-    @property
-    def is_code(self) -> bool:
-        return bool(self.node.get("cell_type") == "code")
-
-
 def build_document(
-    notebook: NotebookNode, *, title: str, notices: tuple[str, ...] = (), with_scripts: bool = False
+    notebook: NotebookNode,
+    *,
+    title: str,
+    notices: tuple[str, ...] = (),
+    with_scripts: bool = False,
+    seconds: float = PIECES_SECONDS,
 ) -> Document:
     """
     Return the document for a parsed notebook.
 
     :param title: of the document, a job's name.
+    :param seconds: of processor time; pieces for which nothing of it is left are shown as text. 0: all of them.
     """
+    with_excerpts(notebook)
     failed = find_failing_cell(notebook, has_run_to_its_end=progress_of(notebook).is_complete)
+    progress = _progress(notebook)
     cells = list(_cells(notebook, failed.index if failed else None))
-    shown = cells[:_MOST_CELLS]
-    if len(cells) > len(shown):
-        notices = (*notices, f"The first {_MOST_CELLS:,} of {len(cells):,} cells are shown; the rest is in the .ipynb.")
+    runs = shown_cells(cells, (progress["anchor"],))
+    shown = [cell for run in runs for cell in run]
     timed = [cell.seconds for cell in cells if cell.seconds is not None]
     longest = max(timed, default=0.0)
-    highlight = Highlight2HTML(pygments_lexer=_lexer(notebook))
-    budget = Budget(with_scripts=with_scripts)
-    body = Markup("\n").join(_cell_html(cell, longest, highlight, budget) for cell in shown)
-    if budget.refused:
-        notices = (*notices, f"{budget.refused} large output(s) are shown in part or not at all; the .ipynb has them.")
+    budget = Budget(with_scripts=with_scripts, guard=Guard(seconds))
+    pieces = _pieces(shown, longest, Highlight2HTML(pygments_lexer=_lexer(notebook)), budget)
+    if len(shown) < len(cells):
+        notices = (*notices, f"{len(shown):,} of {len(cells):,} cells are shown; the .ipynb has them all.")
+    notices = tuple(visible(text) for text in (*notices, *budget.notices()))
+    body = _GAP.join(Markup("\n").join(pieces[cell.anchor] for cell in run) for run in runs)
     html = _PAGE.format(
         policy=SCRIPTED_POLICY if with_scripts else POLICY,
         theme=THEME_MARK,
-        title=title,
+        title=visible(title),
         style=Markup(_style()),  # noqa: S704 - our own sheet
         notices=Markup("").join(notice(text) for text in notices),
         body=body,
@@ -132,20 +112,29 @@ def build_document(
         failure = {
             "anchor": anchor,
             "index": failed.index,
-            "ename": failed.ename[:200],
-            "evalue": failed.evalue[:2000],
-            "traceback": failed.traceback[:8000],
+            "ename": visible(failed.ename[:200]),
+            "evalue": visible(short(failed.evalue)),
+            "traceback": visible(failed.traceback[:8000]),
         }
     return Document(
         html=html.encode("utf-8", "replace").decode(),
         cells=len(cells),
         seconds=round(sum(timed), 3) if timed else None,
-        progress=_progress(notebook),
+        progress=progress,
         failed=failure,
-        outline=tuple(asdict(entry) for entry in _outline(shown)),
+        outline=tuple(asdict(entry) for entry in outline(shown)),
         notices=notices,
         scripted=budget.scripted,
+        unrendered=tuple(budget.guard.failures),
     )
+
+
+def _pieces(cells: list[Cell], longest: float, highlight: Highlight2HTML, budget: Budget) -> dict[str, Markup]:
+    """Return each cell's HTML by its anchor; the failed one is made first, while there is time and room for all of it."""
+    return {
+        cell.anchor: _cell_html(cell, longest, highlight, budget)
+        for cell in sorted(cells, key=lambda cell: not cell.is_failed)
+    }
 
 
 def _progress(notebook: NotebookNode) -> dict[str, Any]:
@@ -158,7 +147,7 @@ def _progress(notebook: NotebookNode) -> dict[str, Any]:
     }
 
 
-def _cells(notebook: NotebookNode, failed_index: int | None) -> Iterator[_Cell]:
+def _cells(notebook: NotebookNode, failed_index: int | None) -> Iterator[Cell]:
     """Yield what the author should see: not the cell that records outputs, nor papermill's markers of an error or its texts of typed parameters."""
     numbered = list(numbered_cells(notebook))
     has_typed = any(mark_of(node) not in (None, OUTPUTS) for _, node in numbered)
@@ -167,7 +156,7 @@ def _cells(notebook: NotebookNode, failed_index: int | None) -> Iterator[_Cell]:
         is_repeated = has_typed and index is None and mark_of(node) is None and "injected-parameters" in tags
         if mark_of(node) == OUTPUTS or _ERROR_MARKER_TAG in tags or is_repeated:
             continue
-        yield _Cell(
+        yield Cell(
             node=node,
             anchor=f"cell-{index}" if index is not None else f"nb-added-{position}",
             index=index,
@@ -200,29 +189,30 @@ def _lexer(notebook: NotebookNode) -> str:
     return "ipython3" if name in ("python", "ipython") else name
 
 
-def _cell_html(cell: _Cell, longest: float, highlight: Highlight2HTML, budget: Budget) -> Markup:
+def _cell_html(cell: Cell, longest: float, highlight: Highlight2HTML, budget: Budget) -> Markup:
     source = source_of(cell.node)
     cut = cut_length(source)
     if cut is not None or len(source) > _SOURCE_CHARACTERS:
         budget.refused += 1
         source = source[:_SOURCE_CHARACTERS] if cut is None else ""
+    label = _label(cell)
     if not cell.is_code:
         if cell.node.get("cell_type") == "markdown":
-            body = markdown_html(source, _attachments(cell.node))
+            attachments = _attachments(cell.node)
+            body = budget.guard.piece(label, lambda: markdown_html(source, attachments), lambda: source)
             return _MARKDOWN_CELL.format(anchor=cell.anchor, body=body)
-        return _RAW_CELL.format(anchor=cell.anchor, source=source)
-    tags = tags_of(cell.node)
+        return _RAW_CELL.format(anchor=cell.anchor, source=visible(source))
     outputs = cell.node.get("outputs")
-    output_html = outputs_html(outputs if isinstance(outputs, list) else (), budget)
+    output_html = outputs_html(outputs if isinstance(outputs, list) else (), budget, label)
     count = cell.node.get("execution_count")
     return _CODE_CELL.format(
         anchor=cell.anchor,
         classes="nb-cell nb-code" + (" nb-failed" if cell.is_failed else ""),
-        label=_label(cell),
+        label=label,
         count=f"[{count}]" if isinstance(count, int) else "[ ]",
-        place=_place(cell, tags),
+        place=_place(cell, tags_of(cell.node)),
         time=_time_html(cell.seconds, longest),
-        code=Markup(highlight(source)),  # noqa: S704 - Pygments escapes what it highlights
+        code=budget.guard.piece(label, lambda: Markup(highlight(source)), lambda: source),  # noqa: S704 - Pygments escapes what it highlights
         outputs=Markup('<div class="nb-outputs">{}</div>').format(output_html) if output_html else Markup(""),
     )
 
@@ -238,16 +228,16 @@ def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
     }
 
 
-def _label(cell: _Cell) -> str:
+def _label(cell: Cell) -> str:
     name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
     time = f", {_duration(cell.seconds)}" if cell.seconds is not None else ""
     return f"{name}{', failed' if cell.is_failed else ''}{time}"
 
 
-def _place(cell: _Cell, tags: tuple[str, ...]) -> Markup:
+def _place(cell: Cell, tags: tuple[str, ...]) -> Markup:
     if cell.index is None:
         return Markup('<span class="nb-tag nb-ours">parameters of this run</span>')
-    shown = Markup("").join(Markup('<span class="nb-tag">{}</span>').format(tag[:40]) for tag in tags[:6])
+    shown = Markup("").join(Markup('<span class="nb-tag">{}</span>').format(visible(tag[:40])) for tag in tags[:6])
     flag = Markup('<span class="nb-tag nb-error-tag">failed here</span>') if cell.is_failed else Markup("")
     return Markup('<a class="nb-number" href="#{}">cell {}</a>{}{}').format(cell.anchor, cell.index, flag, shown)
 
@@ -272,39 +262,6 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _outline(cells: list[_Cell]) -> Iterator[OutlineEntry]:
-    """Yield headings and, where there are none at all, the cells of code; the failed cell always."""
-    headings = {cell.anchor: _headings(source_of(cell.node)) for cell in cells if not cell.is_code}
-    has_headings = any(headings.values())
-    count = 0
-    for cell in cells:
-        if count >= _OUTLINE_ENTRIES:
-            return
-        if cell.is_code:
-            if has_headings and not cell.is_failed:
-                continue
-            first = next((line.strip() for line in source_of(cell.node).splitlines() if line.strip()), "")
-            name = f"Cell {cell.index}" if cell.index is not None else "Parameters"
-            yield OutlineEntry(cell.anchor, f"{name}  {first[:60]}".strip(), 0, cell.seconds, cell.is_failed)
-            count += 1
-            continue
-        for level, text in headings[cell.anchor]:
-            yield OutlineEntry(cell.anchor, text[:120], level)
-            count += 1
-
-
-def _headings(source: str) -> list[tuple[int, str]]:
-    found = []
-    is_fenced = False
-    for line in source.splitlines():
-        if _FENCE.match(line):
-            is_fenced = not is_fenced
-        heading = None if is_fenced else _HEADING.match(line[:500])
-        if heading:
-            found.append((len(heading[1]), strip_ansi(re.sub(r"[*_`]", "", heading[2]))))
-    return found
 
 
 @cache
@@ -339,4 +296,5 @@ _CODE_CELL = Markup("""<section class="{classes}" id="{anchor}" aria-label="{lab
 <div class="nb-source" tabindex="0" role="region" aria-label="Source of {label}">{code}</div>
 {outputs}</section>""")
 _MARKDOWN_CELL = Markup('<section class="nb-cell nb-markdown" id="{anchor}">{body}</section>')
+_GAP = Markup('\n<p class="nb-notice">Cells between these are not shown here; the .ipynb has them.</p>\n')
 _RAW_CELL = Markup('<section class="nb-cell nb-raw" id="{anchor}"><pre>{source}</pre></section>')

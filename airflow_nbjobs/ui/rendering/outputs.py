@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 from nbconvert.filters.ansi import ansi2html
 
+from airflow_nbjobs.core.failure import strip_ansi
+from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui.rendering.clean import clean
+from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.shrink import cut_length
+from airflow_nbjobs.ui.rendering.tracebacks import sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +42,10 @@ _HEAD_LINES, _TAIL_LINES = 20, 10
 _LINE_CHARACTERS = 20_000
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
+_OWN_SECONDS = 12.0
+_NO_COLOUR = re.compile(
+    r"\x1b\[(?:[\d;]*;)?[34]8m"
+)  # says that a colour follows; nbconvert's reading fails where none does
 _JAVASCRIPT = "application/javascript"
 _HAS_SCRIPT = re.compile(r"<script\b", re.IGNORECASE)
 _NEEDS_SCRIPT = {
@@ -57,6 +65,7 @@ class Budget:
     """
 
     with_scripts: bool = False
+    guard: Guard = field(default_factory=lambda: Guard(_OWN_SECONDS))
     left: dict[str, int] = field(
         default_factory=lambda: {
             "image": _ALL_IMAGES_CHARACTERS,
@@ -76,6 +85,17 @@ class Budget:
         self.left[kind] -= characters
         return True
 
+    def notices(self) -> list[str]:
+        """Return what a reader should know of all that is not shown as it should be."""
+        found = []
+        if self.refused:
+            found.append(f"{self.refused} large output(s) are shown in part or not at all; the .ipynb has them.")
+        if self.guard.unrendered:
+            found.append(f"{self.guard.unrendered} piece(s) could not be rendered; each says why, in its place.")
+        if self.guard.is_out_of_time:
+            found.append("Rendering all of the notebook would take too long: some of it is shown as plain text.")
+        return found
+
 
 def text_of(value: object) -> str:
     """Return a text of the notebook format, which may be a list of lines; empty for anything else."""
@@ -88,20 +108,44 @@ def notice(text: str) -> Markup:
     return Markup('<p class="nb-notice">{}</p>').format(text)
 
 
-def outputs_html(outputs: Iterable[object], budget: Budget) -> Markup:
-    """Return a cell's outputs; neighbouring pieces of one stream are one text, as the notebook's author saw it."""
-    pieces: list[Markup] = []
+def outputs_html(outputs: Iterable[object], budget: Budget, where: str = "") -> Markup:
+    """
+    Return a cell's outputs; neighbouring pieces of one stream are one text, as the notebook's author saw it.
+
+    :param where: the cell's name, for the log.
+    """
     items = [output for output in outputs if isinstance(output, dict)]
+    pieces: list[Markup] = []
     for stream, group in groupby(items, key=_stream_of):
-        if stream:
-            pieces.append(text_html("".join(text_of(item.get("text")) for item in group), budget, kind=stream))
-            continue
-        for item in group:
-            if item.get("output_type") == "error":
-                pieces.append(error_html(item, budget))
-            elif isinstance(item.get("data"), dict):
-                pieces.append(_data_html(item["data"], budget))
+        for same in [list(group)] if stream else [[item] for item in group]:
+            html = budget.guard.piece(
+                f"{where}, output {len(pieces) + 1}",
+                lambda same=same, stream=stream: _output_html(same, stream, budget),  # type: ignore[misc]  # mypy cannot infer defaults
+                lambda same=same: "".join(plain_text_of(item) for item in same),  # type: ignore[misc]  # as above
+            )
+            pieces.append(html)
     return Markup("").join(pieces)
+
+
+def _output_html(items: list[dict[str, Any]], stream: str, budget: Budget) -> Markup:
+    if stream:
+        return text_html("".join(text_of(item.get("text")) for item in items), budget, kind=stream)
+    if items[0].get("output_type") == "error":
+        return error_html(items[0], budget)
+    data = items[0].get("data")
+    return _data_html(data, budget) if isinstance(data, dict) else Markup("")
+
+
+def plain_text_of(output: Mapping[str, Any]) -> str:
+    """Return what an output is without any rendering: its text, else the names of its forms."""
+    data = output.get("data")
+    if isinstance(data, dict):
+        text = text_of(data.get("text/plain"))
+        names = ", ".join(sorted(str(name)[:80] for name in data))[:300]
+        return strip_ansi(text) or (f"(an output of type {names})" if names else "")
+    if output.get("output_type") == "error":
+        return strip_ansi(_traceback_of(output))
+    return strip_ansi(text_of(output.get("text")))
 
 
 def _stream_of(output: Mapping[str, Any]) -> str:
@@ -111,10 +155,18 @@ def _stream_of(output: Mapping[str, Any]) -> str:
 
 
 def error_html(output: Mapping[str, Any], budget: Budget) -> Markup:
+    """Return a traceback whose frames of libraries, and whose long texts of exceptions, open on a click."""
+    text, more = _within(_traceback_of(output), budget)
+    shown = Markup("").join(
+        _details(title, lines) if title else _pre(lines) for title, lines in sections(text.rstrip("\n").split("\n"))
+    )
+    return Markup('<div class="nb-text nb-error">{}</div>{}').format(shown, more)
+
+
+def _traceback_of(output: Mapping[str, Any]) -> str:
     traceback = output.get("traceback")
     lines = [line for line in traceback if isinstance(line, str)] if isinstance(traceback, list) else []
-    text = "\n".join(lines) or f"{text_of(output.get('ename'))}: {text_of(output.get('evalue'))}"
-    return text_html(text, budget, kind="error")
+    return "\n".join(lines) or f"{text_of(output.get('ename'))}: {text_of(output.get('evalue'))}"
 
 
 def text_html(text: str, budget: Budget, *, kind: str) -> Markup:
@@ -122,16 +174,22 @@ def text_html(text: str, budget: Budget, *, kind: str) -> Markup:
     cut = cut_length(text)
     if cut is not None:
         return notice(f"Text of {_size(cut)} is not shown; it is in the .ipynb.")
-    lines = [_overwritten(line) for line in text.rstrip("\n").split("\n")]
-    shown = "\n".join(lines)
-    more: Markup = Markup("")
-    if not budget.take("text", len(shown), _TEXT_CHARACTERS):
-        half = max(min(_TEXT_CHARACTERS, budget.left["text"]) // 2, 1000)
-        more = notice(f"{_size(len(shown) - 2 * half)} in the middle are not shown; they are in the .ipynb.")
-        budget.left["text"] = max(budget.left["text"] - 2 * half, 0)
-        lines = [*shown[:half].split("\n"), "…", *shown[-half:].split("\n")]
+    shown, more = _within("\n".join(_overwritten(line) for line in text.rstrip("\n").split("\n")), budget)
+    lines = shown.split("\n")
     body = _folded(lines) if len(lines) > _LONG_LINES else _pre(lines)
     return Markup('<div class="nb-text nb-{}">{}</div>{}').format(kind, body, more)
+
+
+def _within(text: str, budget: Budget) -> tuple[str, Markup]:
+    """Return as much of a text as there is room for, its beginning and its end, and a notice if that is not all."""
+    if budget.take("text", len(text), _TEXT_CHARACTERS):
+        return text, Markup("")
+    half = max(min(_TEXT_CHARACTERS, budget.left["text"]) // 2, 1000)
+    budget.left["text"] = max(budget.left["text"] - 2 * half, 0)
+    if len(text) <= 2 * half:
+        return text, Markup("")
+    more = notice(f"{_size(len(text) - 2 * half)} in the middle are not shown; they are in the .ipynb.")
+    return f"{text[:half]}\n…\n{text[-half:]}", more
 
 
 def _overwritten(line: str) -> str:
@@ -141,19 +199,22 @@ def _overwritten(line: str) -> str:
 
 
 def _pre(lines: list[str]) -> Markup:
-    return Markup("<pre>{}</pre>").format(Markup(ansi2html(_printable("\n".join(lines)))))  # noqa: S704 - it escapes
+    text = _NO_COLOUR.sub("", "\n".join(lines))
+    return Markup("<pre>{}</pre>").format(Markup(ansi2html(_printable(text))))  # noqa: S704 - it escapes
+
+
+def _details(title: str, lines: list[str]) -> Markup:
+    return Markup("<details><summary>{}</summary>{}</details>").format(title, _pre(lines))
 
 
 def _folded(lines: list[str]) -> Markup:
     head, middle, tail = lines[:_HEAD_LINES], lines[_HEAD_LINES:-_TAIL_LINES], lines[-_TAIL_LINES:]
-    return Markup("{}<details><summary>{} more lines</summary>{}</details>{}").format(
-        _pre(head), f"{len(middle):,}", _pre(middle), _pre(tail)
-    )
+    return _pre(head) + _details(f"{len(middle):,} more lines", middle) + _pre(tail)
 
 
 def _printable(text: str) -> str:
-    # A lone surrogate cannot be written as UTF-8; a NUL ends some parsers' text; controls that turn text around hide what is written.
-    return re.sub("[\x00\ud800-\udfff\u202a-\u202e\u2066-\u2069]", "\ufffd", text)
+    # Before it is parsed: a NUL ends some parsers' text. ESC begins a colour.
+    return visible(text, but="\x1b")
 
 
 def _data_html(data: Mapping[str, Any], budget: Budget) -> Markup:
@@ -193,7 +254,8 @@ def _image(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | 
     if not budget.take("image", length, _IMAGE_CHARACTERS if text and cut_length(text) is None else 0):
         return notice(f"An image of {_size(length)} is not shown; it is in the .ipynb.")
     if not _BASE64.fullmatch(text):
-        return None
+        why = notice(f"An image is not shown: its {mime_type} is {'no base64' if text.strip() else 'empty'}.")
+        return why + text_html(text_of(data.get("text/plain")), budget, kind="plain")
     return _img(mime_type, "".join(text.split()), data)
 
 

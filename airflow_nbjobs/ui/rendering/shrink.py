@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-CUT_MARK = "airflow-nbjobs:cut:"  # begins the text that stands for a text cut out; its length follows
+    from nbformat import NotebookNode
+
+CUT_MARK = "airflow-nbjobs:cut:"  # begins the text that stands for a text cut out; its length follows, and on lines of their own its beginning and end
 WHOLE_BYTES = 24 * 1024 * 1024  # files up to this size are read as they are
 LONGEST_BYTES = 256 * 1024 * 1024  # what the worker copies at most as well (``aws/results.py``)
 _LONG_BYTES = 64 * 1024
 _KEPT_BYTES = 16 * 1024 * 1024  # of long texts, in the order of the file
 _REST_BYTES = 64 * 1024 * 1024  # of everything else: a million short lines would be parsed one by one
 # Possessive: a JSON text is matched once, from its opening quote, and never gone back into.
+_EXCERPT_BYTES = 8 * 1024  # of each of the two
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
@@ -64,17 +67,48 @@ def shrink(path: Path) -> Shrunk:
             if kept + end - start <= _KEPT_BYTES:
                 kept += end - start
                 continue
-            pieces += [mapped[position:start], f'"{CUT_MARK}{end - start - 2}"'.encode()]
+            pieces += [mapped[position:start], _stand_in(mapped[start + 1 : end - 1])]
             position = end
             cut += end - start - 2
         pieces.append(mapped[position:])
         return Shrunk(b"".join(pieces), cut)
 
 
+def _stand_in(text: bytes) -> bytes:
+    """Return the JSON text that stands for a long one, which is given without its quotes."""
+    head = text[:_EXCERPT_BYTES].decode("utf-8", "ignore")
+    # Not within an escape: neither what begins one at the end nor the rest of one at the beginning.
+    head = re.sub(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?$", r"\1", head)
+    tail = text[-_EXCERPT_BYTES:].decode("utf-8", "ignore")
+    whole = re.search(r"[^\\](?=[^\\\"])", tail)
+    tail = tail[whole.end() :] if whole else ""
+    return f'"{CUT_MARK}{len(text)}\\n{head}\\n… {len(text) / 1024**2:.1f} MB are left out here; they are in the .ipynb …\\n{tail}"'.encode()
+
+
+def with_excerpts(notebook: NotebookNode) -> None:
+    """Put what is kept of the texts that were cut out in their place, where a person reads them: in streams, errors and the text form of outputs."""
+    cells = notebook.get("cells")
+    for cell in cells if isinstance(cells, list) else ():
+        outputs = cell.get("outputs") if isinstance(cell, dict) else None
+        for output in outputs if isinstance(outputs, list) else ():
+            data = output.get("data") if isinstance(output, dict) else None
+            for holder, names in ((output, ("text", "evalue", "traceback")), (data, ("text/plain",))):
+                if isinstance(holder, dict):
+                    holder.update({name: _excerpt(holder[name]) for name in names if name in holder})
+
+
+def _excerpt(value: object) -> object:
+    if isinstance(value, list):
+        return [_excerpt(line) for line in value]
+    return value.partition("\n")[2] if isinstance(value, str) and cut_length(value) is not None else value
+
+
 def cut_length(text: str) -> int | None:
     """Return how many bytes of JSON this text stands for; None where it is a text of the notebook's own."""
-    length = text.removeprefix(CUT_MARK)
-    return int(length) if length != text and length.isdecimal() and len(length) < 12 else None
+    if not text.startswith(CUT_MARK):
+        return None
+    length = text[len(CUT_MARK) : len(CUT_MARK) + 12].partition("\n")[0]
+    return int(length) if length.isdecimal() and len(length) < 12 else None
 
 
 def _mebibytes(count: int) -> str:

@@ -18,21 +18,28 @@ import select
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 from airflow_nbjobs.aws.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.executed import parse_executed
-from airflow_nbjobs.ui.rendering.document import build_document
+from airflow_nbjobs.ui.rendering.document import PIECES_SECONDS, build_document
 from airflow_nbjobs.ui.rendering.shrink import LONGEST_BYTES, TooLargeError, shrink
 
 MEMORY_BYTES = 1536 * 1024**2  # address space, of which the loaded process itself takes some 200 MiB
-CPU_SECONDS = 20
+CPU_SECONDS = 24
+_SPARE_SECONDS = 4  # to write what has been rendered
 WALL_SECONDS = 120  # of a busy machine; what a notebook may take of it is CPU_SECONDS
 FILE_BYTES = 300 * 1024**2
 IDLE_SECONDS = 900
 _STATUSES = {0: "ok", 10: "too-large", 11: "unreadable", 12: "memory"}
+_REASONS = {
+    "time": "rendering it took too long",
+    "memory": "rendering it took too much memory",
+    "crashed": "rendering it failed",
+}
 _WARM_UP = {
     "nbformat": 4,
     "nbformat_minor": 5,
@@ -66,6 +73,18 @@ def _answer(answer: dict[str, Any]) -> None:
 
 
 def _rendered_by_a_child(request: dict[str, Any]) -> dict[str, str]:
+    """Return the answer; a notebook that cannot be rendered is shown as plain text, by a second child, with the reason."""
+    answer = _answer_of_a_child(request)
+    if answer["status"] not in _REASONS:
+        return answer
+    if Path(request["folder"], "summary.json").exists():  # what failed was the document with scripts
+        return {"status": "ok", "text": ""}
+    reason = f"{_REASONS[answer['status']]}{': ' if answer['text'] else ''}{answer['text']}"
+    second = _answer_of_a_child(request | {"plain_because": reason})
+    return second if second["status"] == "ok" else answer
+
+
+def _answer_of_a_child(request: dict[str, Any]) -> dict[str, str]:
     child = os.fork()
     if child == 0:
         code = 13
@@ -74,6 +93,10 @@ def _rendered_by_a_child(request: dict[str, Any]) -> dict[str, str]:
             code = _render(request)
         except MemoryError:
             code = 12
+        except Exception as error:  # noqa: BLE001 - whatever it was is told and written down
+            (frame,) = traceback.extract_tb(error.__traceback__, limit=-1)
+            where = f"{Path(frame.filename).name}, line {frame.lineno}"
+            code = _give_up(Path(request["folder"]), 13, f"{type(error).__name__}: {error} ({where})")
         finally:
             os._exit(code)  # not a SystemExit: the parent's loop lies further up this stack
     deadline = time.monotonic() + WALL_SECONDS
@@ -130,7 +153,12 @@ def _render(request: dict[str, Any]) -> int:
         notebook, notes = parse_executed(shrunk.text, source=request["title"])
         notices += [f"{note[:1].upper()}{note[1:]}." for note in notes]
         del shrunk
-        document = build_document(notebook, title=request["title"], notices=tuple(notices))
+        because = request.get("plain_because")
+        if because:
+            notices.append(f"Only the text of this notebook is shown, as it is: {because[:300]}.")
+        document = build_document(
+            notebook, title=request["title"], notices=tuple(notices), seconds=0 if because else PIECES_SECONDS
+        )
     except TooLargeError as error:
         return _give_up(folder, 10, str(error))
     except NotebookJobConfigError as error:
@@ -139,15 +167,29 @@ def _render(request: dict[str, Any]) -> int:
         return _give_up(folder, 11, "it is nested too deep")
     (folder / "document.html").write_text(document.html, encoding="utf-8")
     summary = document.summary()
-    if summary["scripted"]:
-        try:
-            scripted = build_document(notebook, title=request["title"], notices=tuple(notices), with_scripts=True)
-            (folder / "scripted.html").write_text(scripted.html, encoding="utf-8")
-        except MemoryError:  # the document without scripts is there
-            (folder / "scripted.html").unlink(missing_ok=True)
-            summary["scripted"] = 0
-    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    if because:
+        _summarize(folder, summary | {"scripted": 0, "unrendered": [f"the whole notebook: {because}"]})
+        return 0
+    _summarize(
+        folder, summary | {"scripted": 0}
+    )  # the document without scripts is there, whatever becomes of the other
+    left = CPU_SECONDS - _SPARE_SECONDS - time.process_time()
+    if summary["scripted"] and left > 0:
+        scripted = build_document(
+            notebook,
+            title=request["title"],
+            notices=tuple(notices),
+            with_scripts=True,
+            seconds=min(left, PIECES_SECONDS),
+        )
+        (folder / "scripted.html").write_text(scripted.html, encoding="utf-8")
+        _summarize(folder, summary)
     return 0
+
+
+def _summarize(folder: Path, summary: dict[str, Any]) -> None:
+    (folder / "summary.part").write_text(json.dumps(summary), encoding="utf-8")
+    (folder / "summary.part").rename(folder / "summary.json")
 
 
 def _give_up(folder: Path, code: int, reason: str) -> int:
