@@ -212,6 +212,31 @@ def test_a_script_cell_shows_what_the_script_wrote_to_stderr_and_a_short_headlin
     assert error.details["stderr"].strip() == "no such table"
 
 
+def test_the_authors_line_is_in_the_error_however_deep_the_library_and_a_long_text_is_three_lines(read):
+    text = "\n".join(f"row {number}\u202e {'z' * 50_000}" for number in range(400))
+    content = json.loads(failed_at(notebook("load()"), 1, "ValueError", text))
+    library = "File /opt/lib/python3.11/site-packages/pandas/core.py"
+    content["cells"][1]["outputs"][0]["traceback"] = [
+        "Cell In[1], line 1\n----> 1 load()\n",
+        "File ~/helpers.py:7, in load()\n----> 7     return frame['x']\n",
+        *(f"{library}:{number}, in f{number}()\n--> {number} g()\n" for number in range(60)),
+        f"ValueError: {text}",
+    ]
+    error = read(json.dumps(content).encode()).error
+    said = str(error)
+    assert len(said) < 5_000
+    for line in (
+        "----> 1 load()",
+        "----> 7     return frame['x']",
+        "… 59 frames of pandas",
+        "… 397 more lines",
+        "⟦U+202E⟧",
+    ):
+        assert line in said
+    assert "row 3" not in said
+    assert len(error.evalue) == 64 * 1024
+
+
 def test_a_notebook_that_asks_to_be_skipped_is_no_failure_and_its_glued_outputs_are_handed_over(read):
     scrap = {"name": "rows", "data": 0, "encoder": "json", "version": 1}
     glued = {
