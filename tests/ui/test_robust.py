@@ -9,6 +9,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from airflow_nbjobs.core.executed import parse_executed
 from airflow_nbjobs.ui.pages import VisibleJSONResponse, page
@@ -126,6 +127,22 @@ def test_a_piece_that_fails_says_why_and_where(fault):
     assert "cannot be shown as it should" in shown
     assert "its &lt;text&gt;" in shown
     assert guard.failures[0].startswith("Cell 3, output 1: ")
+
+
+def test_a_piece_within_a_piece_has_a_share_of_its_time(monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.ui.rendering.guard._PIECE_SECONDS", 0.1)
+    guard = Guard(5)
+
+    def endless():
+        while True:
+            pass
+
+    def outer():
+        return guard.piece("inner", lambda: Markup("x"), str) + guard.piece("endless", endless, lambda: "its text")
+
+    assert "its text" in guard.piece("outer", outer, str)
+    assert guard.failures == ["endless: rendering it took too long"]
+    assert guard.piece("next", lambda: Markup("fine"), str) == "fine"
 
 
 def test_when_time_is_used_up_the_rest_is_text_without_a_note_each():
@@ -287,7 +304,7 @@ def test_directions_are_shown_in_every_part_of_the_document(form):
         {"cell_type": "raw", "metadata": {}, "source": TROJAN},
         code(
             stream(TROJAN),
-            display({"text/html": f"<p title='{deceit}'>{deceit}</p><bdo dir=rtl>txet</bdo>"}),
+            display({"text/html": f"<p title='<script {deceit}'>{deceit}</p><bdo dir=rtl>txet</bdo>"}),
             display({"text/plain": TROJAN, "image/png": "iVBORw0K"}),
             display({"text/markdown": deceit}),
             display({"text/latex": TROJAN}),

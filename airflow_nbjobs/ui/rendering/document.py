@@ -92,7 +92,7 @@ def build_document(
     shown = [cell for run in runs for cell in run]
     timed = [cell.seconds for cell in cells if cell.seconds is not None]
     longest = max(timed, default=0.0)
-    budget = Budget(with_scripts=with_scripts, guard=Guard(seconds))
+    budget = Budget(with_scripts=with_scripts, guard=Guard(seconds, with_scripts=with_scripts))
     pieces = _pieces(shown, longest, Highlight2HTML(pygments_lexer=_lexer(notebook)), budget)
     if len(shown) < len(cells):
         notices = (*notices, f"{len(shown):,} of {len(cells):,} cells are shown; the .ipynb has them all.")

@@ -43,12 +43,15 @@ class Guard:
     One for a whole document.
 
     :param seconds: of processor time, for all pieces together; what comes after is shown as text.
+    :param with_scripts: scripts of a piece stay word for word, and what is unseen in it with them.
     :ivar failures: which pieces could not be rendered, and why.
     :ivar unrendered: how many these are.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, with_scripts: bool = False) -> None:
         self._left = seconds
+        self._with_scripts = with_scripts
+        self._is_within = self._is_late = False
         self._text_left = _ALL_TEXT_CHARACTERS
         self.failures: list[str] = []
         self.unrendered = 0
@@ -56,20 +59,35 @@ class Guard:
 
     def piece(self, what: str, render: Callable[[], Markup], text: Callable[[], str]) -> Markup:
         """
-        Return a piece of the page, in which what is unseen is marked; scripts that a reader has asked for stay as they are.
+        Return a piece of the page, in which what is unseen is marked.
+
+        A piece may hold others, of an output within a widget, say: the time is that of the outermost.
 
         :param what: where it is, for the log: ``"cell 3, output 1"``.
         :param text: what is shown if it cannot be rendered.
         """
+        if self._is_within:
+            return self._plain(text) if self._is_late else self._rendered(what, render, text)
         if self._left <= 0:
             self.is_out_of_time = True
             return self._plain(text)
         started = time.process_time()
+        self._is_within = True
         try:
             with _limited(min(_PIECE_SECONDS, self._left)):
-                shown = render()
-                return shown if "<script" in shown else _marked(shown)
+                return self._rendered(what, render, text)
+        except _OutOfTimeError:  # once more, while the reason was being written
+            return self._given_up(what, "rendering it took too long", text)
+        finally:
+            self._is_within = self._is_late = False
+            self._left -= time.process_time() - started
+
+    def _rendered(self, what: str, render: Callable[[], Markup], text: Callable[[], str]) -> Markup:
+        try:
+            shown = render()
+            return shown if self._with_scripts and "<script" in shown else _marked(shown)
         except _OutOfTimeError:
+            self._is_late = True
             reason = "rendering it took too long"
         except MemoryError:
             reason = "rendering it took too much memory"
@@ -77,8 +95,9 @@ class Guard:
             reason = "it is nested too deep"
         except Exception as error:  # noqa: BLE001 - whatever a library raises for what a notebook holds
             reason = f"{type(error).__name__}: {error}"[:300]
-        finally:
-            self._left -= time.process_time() - started
+        return self._given_up(what, reason, text)
+
+    def _given_up(self, what: str, reason: str, text: Callable[[], str]) -> Markup:
         self.unrendered += 1
         if len(self.failures) < _MOST_FAILURES:
             self.failures.append(visible(f"{what}: {reason}"))
