@@ -31,6 +31,7 @@ class Deferral:
     def until_ended(
         self, job_name: str, *, was_adopted: bool, turn: Turn, stream_logs: bool, log_place: dict[str, Any] | None
     ) -> NoReturn:
+        """:param log_place: how much of the job's log has been written."""
         arguments = self._arguments(job_name, was_adopted, turn)
         self._defer(
             NotebookJobTrigger(
@@ -41,9 +42,11 @@ class Deferral:
             )
         )
 
-    def until_turn(self, sleep: Sleep, *, job_name: str, was_adopted: bool) -> NoReturn:
+    def until_turn(
+        self, sleep: Sleep, *, job_name: str, was_adopted: bool, log_place: dict[str, Any] | None
+    ) -> NoReturn:
         arguments = self._arguments(job_name, was_adopted, sleep.turn)
-        self._defer(NotebookJobTurnTrigger(until=sleep.until.isoformat(), **arguments))
+        self._defer(NotebookJobTurnTrigger(until=sleep.until.isoformat(), log_place=log_place, **arguments))
 
     def _defer(self, trigger: NotebookJobTrigger) -> NoReturn:
         left = task_context.seconds_left(self._operator, self._context)

@@ -48,6 +48,7 @@ from airflow_nbjobs.deferral import Deferral
 from airflow_nbjobs.failures import policy_wants_retry, surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
 from airflow_nbjobs.links import JOB_KEY
+from airflow_nbjobs.log_memory import recall
 from airflow_nbjobs.preparation import prepare
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 
@@ -258,7 +259,9 @@ class Execution:
         if turn.step is Step.SUBMIT:
             self._announcement.of_wait(sleep, what, error, job)
         if operator.deferrable:
-            self._deferral.until_turn(sleep, job_name=name, was_adopted=was_adopted)
+            self._deferral.until_turn(
+                sleep, job_name=name, was_adopted=was_adopted, log_place=self._written_log_place()
+            )
         return self._slept(sleep)
 
     def _slept(self, sleep: Sleep) -> Turn:
@@ -275,7 +278,7 @@ class Execution:
                 was_adopted=was_adopted,
                 turn=turn,
                 stream_logs=self._container_log is not None,
-                log_place=self._log_place,
+                log_place=self._written_log_place(),
             )
         return self._wait_here(job_name, was_adopted=was_adopted, turn=turn)
 
@@ -422,17 +425,19 @@ class Execution:
             job_name=job_name,
         )
 
+    def _identity(self) -> dict[str, Any]:
+        return {name: getattr(self._ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+
     def _recorded_job(self, why: str) -> dict[str, Any]:
         """Return the task's own ``nbjobs_job``, which says as much as an event does."""
-        ti = self._ti
-        job = job_xcom(JOB_KEY, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
+        job = job_xcom(JOB_KEY, **self._identity())
         if not isinstance(job, dict) or not (job.get("job_name") or job.get("turn")):
             raise NotebookJobServiceError(
                 f"{why}, and the task has no record of its job",
                 is_retryable=True,
                 details={"next": "a retry of this task finds its job by name"},
             )
-        return job
+        return job | {"log_place": recall(str(job.get("job_name")), self._identity())}
 
     @cached_property
     def _container_log(self) -> LogReader | None:
@@ -441,6 +446,10 @@ class Execution:
         if not wants_log_stream(operator.stream_logs, read_settings(operator.hook.connection_extra)):
             return None
         return LogReader(operator.hook.clients, operator.log, LogPlace.from_json(self._log_place))
+
+    def _written_log_place(self) -> dict[str, Any] | None:
+        reader: LogReader | None = self.__dict__.get("_container_log")
+        return reader.place.to_json() if reader is not None and reader.place.seen else self._log_place
 
     def _described(self, job_name: str) -> JobSnapshot:
         snapshot = self._operator.hook.clients.jobs.describe(job_name)

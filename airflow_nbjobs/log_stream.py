@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from airflow_nbjobs.aws.log_follower import Followed, LogFollower
+    from airflow_nbjobs.aws.log_follower import LogFollower
+    from airflow_nbjobs.aws.log_search import Followed
     from airflow_nbjobs.aws.ports import Log
     from airflow_nbjobs.core.containerlog import LogPlace
 
@@ -28,13 +29,16 @@ async def log_stream(
     place: LogPlace,
     log: Log,
     report: Callable[[LogPlace], Awaitable[Any]] | None,
+    *,
+    age_seconds: float = 0.0,
 ) -> AsyncIterator[Followed]:
     """
     Write what is new of a job's log into the task's while the block runs.
 
-    :param report: called, job by job, when another cell has run; what it raises is noted in the log, once. None: nobody wants to know.
+    :param report: called, job by job, when lines were written; what it raises is noted in the log, once. None: nobody wants to know.
+    :param age_seconds: how long the job has been waited for.
     """
-    followed = follower.follow(job_name, place)
+    followed = follower.follow(job_name, place, age_seconds=age_seconds)
     has_moved = asyncio.Event()
     # In the trigger's own context: by that Airflow knows whose log a line belongs to.
     tasks = [asyncio.create_task(_write(followed, log, has_moved))]
@@ -64,17 +68,15 @@ async def _tell(
     report: Callable[[LogPlace], Awaitable[Any]],
     turn: asyncio.Lock,
 ) -> None:
-    told = 0
+    has_said = False
     while True:
         await has_moved.wait()
-        has_moved.clear()
-        if followed.place.cell == told:
-            continue
         async with turn:
-            told = followed.place.cell
+            has_moved.clear()
             try:
                 await report(followed.place)
             except Exception as error:  # noqa: BLE001 - a page's comfort must not end a wait
-                log.warning("How far the notebook has come is not recorded: %s", error)
-                return
+                if not has_said:
+                    log.warning("How far the notebook has come is not recorded: %s", error)
+                has_said = True
             await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)

@@ -22,21 +22,24 @@ from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.ownership import LIVE, Verdict, verdict
-from airflow_nbjobs.core.progress import progress_facts
 from airflow_nbjobs.core.queueing import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.core.reference import parse_job_reference
+from airflow_nbjobs.log_memory import keep, kept_form, recall
 from airflow_nbjobs.log_stream import log_stream
 from airflow_nbjobs.settings import read_pace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from airflow_nbjobs.aws.clients import Boto3ContainerLogs, Boto3TrainingJobs
+    from airflow_nbjobs.aws.clients import Boto3TrainingJobs
+    from airflow_nbjobs.aws.container_logs import Boto3ContainerLogs
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 EVENT_VERSION = 1
 
 _SLICE_SECONDS = 60.0
+# A trigger that starts so long after its task was deferred is not the first one: another triggerer may have written some of the log.
+_TAKEN_OVER_SECONDS = 30.0
 # Between the tries of a stop that AWS has not taken: nobody comes back to it later.
 _STOP_PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 # Between two questions about a task of which Airflow itself does not know yet whether it is retried or was cleared; the last one repeats. A thousand cleared tasks
@@ -156,9 +159,15 @@ class NotebookJobTrigger(BaseTrigger):
         """Hold the event back until the scheduler must have read that the task's last leg has ended; ``dag.test`` has no scheduler."""
         if self.deferred_at is None or self.task_instance is None:
             return
-        age = (datetime.now(tz=UTC) - datetime.fromisoformat(self.deferred_at)).total_seconds()
+        age = self._age_seconds()
         # The worker's clock may differ from this machine's: never longer than what is to pass at most.
         await asyncio.sleep(min(max(SHORTEST_DEFERRAL_SECONDS - age, 0.0), SHORTEST_DEFERRAL_SECONDS))
+
+    def _age_seconds(self) -> float:
+        """Return how long ago the task was deferred."""
+        if self.deferred_at is None:
+            return 0.0
+        return (datetime.now(tz=UTC) - datetime.fromisoformat(self.deferred_at)).total_seconds()
 
     def _ask_airflow_once(self) -> None:
         """
@@ -210,22 +219,23 @@ class NotebookJobTrigger(BaseTrigger):
             return
         from airflow_nbjobs._compat import may_push_from_trigger
 
+        is_kept = self.task_instance is not None and may_push_from_trigger()
+        age = max(self._age_seconds(), 0.0)
+        stored = self.log_place
+        if is_kept and age >= _TAKEN_OVER_SECONDS:
+            stored = await self._asked(lambda: recall(self.job_name, self._identity(self.task_instance))) or stored
         follower = shared_follower(key, self._open_logs)
-        place = LogPlace.from_json(self.log_place)
-        report = self._report if self.task_instance is not None and may_push_from_trigger() else None
-        async with log_stream(follower, self.job_name, place, self.log, report) as followed:
+        place = LogPlace.from_json(stored)
+        report = self._report if is_kept else None
+        async with log_stream(follower, self.job_name, place, self.log, report, age_seconds=age) as followed:
             try:
                 yield
             finally:
-                if followed.problem is None:
-                    event["log_place"] = followed.place.to_json()
+                event["log_place"] = followed.place.to_json()
 
     async def _report(self, place: LogPlace) -> None:
-        from airflow_nbjobs._compat import push_job_xcom
-        from airflow_nbjobs.links import PROGRESS_KEY
-
-        value = progress_facts(self.job_name, place.cell, place.cells)
-        await self._asked(lambda: push_job_xcom(PROGRESS_KEY, value, **self._identity(self.task_instance)))
+        kept = kept_form(place)
+        await self._asked(lambda: keep(self.job_name, kept, self._identity(self.task_instance)))
 
     async def _open_logs(self) -> Boto3ContainerLogs:
         hook = await self._open_hook()

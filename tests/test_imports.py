@@ -105,6 +105,7 @@ SURFACE = {
     "handover",
     "hooks",
     "links",
+    "log_memory",
     "log_stream",
     "operators",
     "parameters",

@@ -1,5 +1,6 @@
 """A full quota, missing capacity and a service in trouble: the task waits for its turn, and neither fails nor pays twice."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from fakes import executed, failed_at, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
+from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobCapacityError,
@@ -15,6 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.queueing import TROUBLE_SECONDS
+from airflow_nbjobs.log_memory import kept_form
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 
 FULL = "the account's quota for this instance type is in use: 'ml.m5.large for training job usage' is 1 Instances"
@@ -331,6 +334,36 @@ def test_results_that_cannot_be_read_now_are_read_later(task, clients):
     assert "waiting" not in context["ti"].xcoms["nbjobs_job"], "there is a job, and it has ended"
     value = operator.execute_complete(context, turn_event(waiting))
     assert value["outputs"] == {"accuracy": 0.5}
+
+
+def test_the_log_is_written_once_though_its_results_are_read_later(task, clients, capsys):
+    operator, context = task(outputs=["accuracy"]), task_context()
+    deferred = defer(operator, context)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    clients.logs.lines[deferred.trigger.job_name] = ["begins", "ends"]
+    reading, failing = clients.objects.open, [unreachable()]
+    clients.objects.open = lambda uri: reading(uri) if not failing else (_ for _ in ()).throw(failing.pop())
+    waiting = resume(operator, context, event_of(deferred))
+    operator.execute_complete(context, json.loads(json.dumps(turn_event(waiting))))
+    said = capsys.readouterr().out
+    assert (said.count("] begins "), said.count("] ends ")) == (1, 1)
+
+
+def test_the_log_goes_on_where_it_was_though_the_trigger_has_crashed(task, clients, recorded, monkeypatch, capsys):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    end(clients, ran=executed(RAW))
+    name = deferred.trigger.job_name
+    clients.logs.lines[name] = ["begins", "ends"]
+    place = LogPlace()
+    place.take(clients.logs.events(since=0).events[:1])
+    kept = {"job_name": name, "done": 0, "total": 0, "log_place": kept_form(place)}
+    context["ti"].xcoms["nbjobs_progress"] = kept
+    recorded(context)
+    monkeypatch.setattr("airflow_nbjobs._compat.job_xcom", lambda key, **_: context["ti"].xcoms.get(key))
+    operator.resume_execution("__fail__", {"error": "crashed"}, context)
+    said = capsys.readouterr().out
+    assert (said.count("] begins "), said.count("] ends ")) == (0, 1)
 
 
 def test_trouble_that_does_not_pass_is_raised_as_worth_a_retry(task, clients):

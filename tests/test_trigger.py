@@ -17,7 +17,8 @@ from fakes import FakeClients
 from moto import mock_aws
 
 from airflow_nbjobs import _compat, triggers
-from airflow_nbjobs.aws import poller
+from airflow_nbjobs.aws import log_follower, poller
+from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 
@@ -408,7 +409,7 @@ def test_a_question_to_airflow_goes_on_though_nobody_waits_for_it(monkeypatch):
     trigger.task_instance = TASK
 
     async def main():
-        telling = asyncio.create_task(trigger._report(SimpleNamespace(cell=1, cells=2)))
+        telling = asyncio.create_task(trigger._report(LogPlace(cell=1, cells=2)))
         await until(lambda: asked)
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
@@ -419,6 +420,57 @@ def test_a_question_to_airflow_goes_on_though_nobody_waits_for_it(monkeypatch):
         assert asked == ["begun", "answered"]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_trigger_that_takes_over_writes_on_from_where_the_one_before_was(monkeypatch, is_answered):
+    """A triggerer that is restarted has only the trigger's arguments, which say nothing of what has been written since."""
+    xcoms, clients, said = {}, FakeClients(), []
+
+    def read(key, **_):
+        if not is_answered:
+            raise RuntimeError("the API server does not answer")
+        return xcoms.get(key)
+
+    monkeypatch.setattr(_compat, "push_job_xcom", lambda key, value, **_: xcoms.update({key: value}))
+    monkeypatch.setattr(_compat, "job_xcom", read)
+    monkeypatch.setattr(_compat, "may_push_from_trigger", lambda: True)
+    monkeypatch.setattr(_compat, "task_state", lambda **_: "deferred")
+    monkeypatch.setattr(log_follower, "SHORTEST_CYCLE_SECONDS", 0.01)
+    monkeypatch.setattr(log_follower, "SECONDS_PER_CALL", 0.0)
+    clients.logs.lines["job-1"] = ["+ SM_EXECUTION_INPUT_PATH=/opt/ml", "Executing:  50%|#  | 1/2 [00:00<00:01]", "a"]
+    hour_ago = (datetime.now(tz=UTC) - timedelta(hours=1)).isoformat()
+    stored = NotebookJobTrigger(job_name="job-1", stream_logs=True, deferred_at=hour_ago).serialize()[1]
+
+    async def life(last_line, *, seen):
+        trigger = NotebookJobTrigger(**stored)
+        trigger.task_instance = TASK
+        trigger._log = SimpleNamespace(info=lambda text, *values: said.append(text % values))
+
+        async def open_logs():
+            return clients.logs
+
+        async def open_jobs():
+            await asyncio.Event().wait()
+
+        trigger._open_logs, trigger._open_jobs = open_logs, open_jobs
+        running = asyncio.create_task(anext(trigger.run()))
+        await until(lambda: said[-1:] == [last_line])
+        await until(lambda: len(xcoms.get("nbjobs_progress", {}).get("log_place", {}).get("seen", ())) == seen)
+        running.cancel("EOF - shutting down")
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(life("a", seen=3))
+    assert xcoms["nbjobs_progress"] | {"log_place": None} == {
+        "job_name": "job-1",
+        "done": 1,
+        "total": 2,
+        "log_place": None,
+    }
+    clients.logs.lines["job-1"].append("b")
+    asyncio.run(life("b", seen=4))
+    first = ["cell 1 of 2 has run", "a"]
+    assert said == ([*first, "b"] if is_answered else [*first, *first, "b"])
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from airflow_nbjobs.aws.connection import Port
+from airflow_nbjobs.aws.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
 from airflow_nbjobs.aws.translate import error_code, error_message, no_answer_of_aws, translated
-from airflow_nbjobs.core.containerlog import LogEvent, LogPage
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
 from airflow_nbjobs.core.naming import parse_s3_uri
 from airflow_nbjobs.core.status import JobSnapshot, parse_description, parse_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from typing import BinaryIO
 
 UPLOAD_THREADS = 16
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 # Where AWS publishes the account of its SageMaker Distribution images, in each region.
 _DISTRIBUTION_PARAMETER = "/aws/service/sagemaker-distribution/ecr-account-id"
 # From this size on, boto3's managed transfer uploads in parts; below it one PutObject is one request.
@@ -306,72 +305,6 @@ class _Body:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class Boto3ContainerLogs(Port):
-    def tail(self, job_name: str, *, limit: int) -> list[str] | None:
-        from botocore.exceptions import ClientError
-
-        def read(client: Any) -> list[str] | None:
-            try:
-                streams = client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{job_name}/").get(
-                    "logStreams", []
-                )
-                if not streams:
-                    return None
-                # A restart by the platform opens another stream, whose name ends in a later time; only the last attempt's tail matters.
-                newest = max(stream["logStreamName"] for stream in streams)
-                events = client.get_log_events(
-                    logGroupName=LOG_GROUP, logStreamName=newest, limit=limit, startFromHead=False
-                ).get("events", ())
-            except ClientError as error:
-                if error_code(error) == "ResourceNotFoundException":
-                    return None
-                raise
-            return [event["message"] for event in events]
-
-        return self.ask("logs:GetLogEvents", read, on=f"{LOG_GROUP} {job_name}/", job_name=job_name)
-
-    def events(
-        self,
-        *,
-        since: int,
-        streams: Sequence[str] = (),
-        prefix: str = "",
-        phrase: str = "",
-        next_token: str | None = None,
-    ) -> LogPage:
-        from botocore.exceptions import ClientError
-
-        request: dict[str, Any] = {
-            "logGroupName": LOG_GROUP,
-            "startTime": since or None,
-            "logStreamNames": list(streams) or None,
-            "logStreamNamePrefix": prefix or None,
-            "filterPattern": f'"{phrase}"' if phrase else None,
-            "nextToken": next_token,
-        }
-        given = {name: value for name, value in request.items() if value is not None}
-
-        def read(client: Any) -> Mapping[str, Any] | None:
-            try:
-                return cast("Mapping[str, Any]", client.filter_log_events(**given))
-            except ClientError as error:
-                if error_code(error) == "ResourceNotFoundException":
-                    return None
-                raise
-
-        answer = self.ask("logs:FilterLogEvents", read, on=f"{LOG_GROUP} {prefix or '*'}")
-        if answer is None:
-            return LogPage(())
-        events = tuple(
-            LogEvent(
-                id=event["eventId"], stream=event["logStreamName"], at=event["timestamp"], message=event["message"]
-            )
-            for event in answer.get("events", ())
-            if event["logStreamName"].startswith(prefix)  # moto, and so the embedded SageMaker, looks at no prefix
-        )
-        return LogPage(events, answer.get("nextToken") or None)
 
 
 class Boto3Account:

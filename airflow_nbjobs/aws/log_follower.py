@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.aws.translate import needs_reopening
-from airflow_nbjobs.core.containerlog import LATE_MILLISECONDS, LogEvent, LogPlace
-from airflow_nbjobs.core.errors import NotebookJobError
+from airflow_nbjobs.aws.log_search import Followed, Search
+from airflow_nbjobs.aws.translate import is_denied, is_throttled, needs_reopening
+from airflow_nbjobs.core.containerlog import LATE_MILLISECONDS
+from airflow_nbjobs.core.errors import NotebookJobError, NotebookJobServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from airflow_nbjobs.aws.ports import ContainerLogs
+    from airflow_nbjobs.core.containerlog import LogEvent, LogPlace
 
 log = logging.getLogger(__name__)
 
@@ -28,58 +29,19 @@ STREAMS_PER_CALL = 100  # Source: FilterLogEvents, logStreamNames
 SECONDS_PER_CALL = 5.0  # 12 calls a minute, however many jobs there are
 SHORTEST_CYCLE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
-REFUSED_SECONDS = 900.0  # after a denial: a policy may be corrected, or only have been on its way
+# After a denial, doubling: a policy may be corrected, or only have been on its way.
+REFUSED_SECONDS = 60.0
+LONGEST_REFUSED_SECONDS = 900.0
+_TROUBLE_SECONDS = 120.0  # of what passes, a task's log tells after this only
+NO_STREAM = "ResourceNotFoundException"
+_NOT_FOLLOWED = "The container's log is not followed: {}"
 # What the driver's trace says first, in each notebook job's log and in no other: one search finds the streams of all jobs.
 _FIRST_WORDS = "SM_EXECUTION_INPUT_PATH"
-_MOST_PAGES = 5  # of one search in a cycle
-_MOST_LINES = 200  # of one job in a cycle
+_MOST_PAGES = 5  # of one search in a cycle; the next cycle goes on from there
 # A job that was under way before this process looked: its stream is asked for by its name.
 _OVERDUE_SECONDS = 60.0
 _SEARCHED_BACK_MILLISECONDS = 900_000
 _ASKED_BY_NAME = 2  # of those in a cycle
-
-
-@dataclass(eq=False)
-class Followed:
-    """
-    One job's log.
-
-    :ivar place: how far it has been read.
-    :ivar problem: why it is not followed now.
-    """
-
-    job_name: str
-    place: LogPlace
-    since: float
-    streams: set[str] = field(default_factory=set)
-    problem: str | None = None
-    asked_at: float = float("-inf")
-    _lines: asyncio.Queue[list[str]] = field(default_factory=asyncio.Queue)
-
-    async def lines(self) -> list[str]:
-        """Return the next lines as soon as there are any."""
-        return await self._lines.get()
-
-    def rest(self) -> list[str]:
-        """Return the lines that nobody has taken yet."""
-        found: list[str] = []
-        while not self._lines.empty():
-            found += self._lines.get_nowait()
-        return found
-
-    def add(self, events: Iterable[LogEvent]) -> None:
-        lines = self.place.take(events)
-        if len(lines) > _MOST_LINES:
-            left_out = len(lines) - _MOST_LINES
-            lines = [*lines[:_MOST_LINES], f"… {left_out} more lines are in CloudWatch"]
-        if lines:
-            self._lines.put_nowait(lines)
-
-    def pause(self, problem: str) -> None:
-        """Say, once, why no more lines come for now."""
-        if self.problem is None:
-            self.problem = problem
-            self._lines.put_nowait([problem])
 
 
 class LogFollower:
@@ -102,22 +64,32 @@ class LogFollower:
         self._now = now
         self._followed: set[Followed] = set()
         self._task: asyncio.Task[None] | None = None
-        self._searched_until = 0
+        self._searched_until: int | None = None
+        self._unfinished: list[Search] = []
         self._calls = 0  # of this cycle
         self._problem: str | None = None
+        self._trouble_since: float | None = None
         self.turn_to_report = asyncio.Lock()
 
     @property
     def is_idle(self) -> bool:
         return not self._followed
 
-    def follow(self, job_name: str, place: LogPlace) -> Followed:
-        followed = Followed(job_name, place, since=asyncio.get_running_loop().time())
+    def follow(self, job_name: str, place: LogPlace, *, age_seconds: float = 0.0) -> Followed:
+        """
+        Begin to read a job's log.
+
+        :param age_seconds: how long the job has been waited for: its streams may be as old.
+        """
+        place.streams = {name for name in place.streams if name.startswith(f"{job_name}/")}
+        followed = Followed(job_name, place, since=asyncio.get_running_loop().time() - age_seconds)
         self._followed.add(followed)
         if self._problem is not None:
             followed.pause(self._problem)
         back = self._now() - _SEARCHED_BACK_MILLISECONDS
-        self._searched_until = min(self._searched_until or back, back)
+        if not place.streams:
+            back -= int(age_seconds * 1000)
+        self._searched_until = back if self._searched_until is None else min(self._searched_until, back)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         return followed
@@ -147,101 +119,152 @@ class LogFollower:
                 log.exception("Container logs could not be read")
                 pause, logs = LONGEST_PAUSE_SECONDS, None
             else:
-                self._resume()
+                self._problem = self._trouble_since = None
                 pause = max(SHORTEST_CYCLE_SECONDS, self._calls * SECONDS_PER_CALL)
 
     def _pause_after(self, error: NotebookJobError, pause_seconds: float) -> float:
-        if getattr(error, "is_retryable", False):
-            return min(max(pause_seconds, SHORTEST_CYCLE_SECONDS) * 2, LONGEST_PAUSE_SECONDS)
-        self._problem = f"The container's log is not followed: {error.headline}"
-        for followed in self._followed:
-            followed.pause(self._problem)
-        return REFUSED_SECONDS
-
-    def _resume(self) -> None:
-        if self._problem is not None:
-            self._problem = None
+        now = asyncio.get_running_loop().time()
+        is_passing = getattr(error, "is_retryable", False)
+        if self._trouble_since is None:
+            self._trouble_since = now
+        if not is_passing or now - self._trouble_since >= _TROUBLE_SECONDS:
+            self._problem = _NOT_FOLLOWED.format(error.headline)
             for followed in self._followed:
-                followed.problem = None
+                followed.pause(self._problem)
+        shortest, longest = (
+            (2 * SHORTEST_CYCLE_SECONDS, LONGEST_PAUSE_SECONDS)
+            if is_passing
+            else (REFUSED_SECONDS, LONGEST_REFUSED_SECONDS)
+        )
+        return min(max(pause_seconds * 2, shortest), longest)
 
     async def _cycle(self, logs: ContainerLogs) -> None:
-        await self._find_streams(logs)
-        await self._find_overdue(logs)
-        known = sorted((one for one in self._followed if one.streams), key=lambda one: one.place.floor)
-        for batch in _batches(known):
-            await self._read(logs, batch)
+        """
+        Read on in all logs. One search that fails ends no other.
 
-    async def _find_streams(self, logs: ContainerLogs) -> None:
+        :raises NotebookJobError: nothing could be read, or all calls are refused.
+        """
+        has_read, failure = False, None
+        self._unfinished = [search for search in self._unfinished if self._is_wanted(search)]
+        for make in (self._of_first_words, self._of_overdue, self._of_known):
+            for search in make():
+                try:
+                    await self._advance(logs, search)
+                    has_read = True
+                except Exception as error:
+                    self._give_up(search, error)
+                    if isinstance(error, NotebookJobError) and _concerns_all(error):
+                        raise
+                    failure = failure or error
+        for one in self._followed:
+            one.end_cycle()
+        if failure is not None:
+            if not has_read or not isinstance(failure, NotebookJobError):
+                raise failure
+            log.debug("Of the container logs, not all could be read: %s", failure)
+
+    def _is_wanted(self, search: Search) -> bool:
+        return not search.readers or any(one in self._followed for one in search.readers)
+
+    async def _advance(self, logs: ContainerLogs, search: Search) -> None:
+        for _ in range(_MOST_PAGES):
+            self._calls += 1
+            events = await asyncio.to_thread(search.page, logs)
+            if search.phrase:
+                self._note_streams(events)
+            else:
+                search.hand_out(events)
+            for one in search.readers or [one for one in self._followed if not one.place.streams]:
+                one.problem = None
+            if search.token is None:
+                now = asyncio.get_running_loop().time()
+                for one in search.readers:
+                    one.settle(now)
+                break
+        if (search.token is not None) is not (search in self._unfinished):
+            (self._unfinished.remove if search.token is None else self._unfinished.append)(search)
+
+    def _give_up(self, search: Search, error: Exception) -> None:
+        """Begin a search anew that has failed for good, as its token may have: from where its readers are by then."""
+        if search.token is not None and getattr(error, "is_retryable", False):
+            return
+        if search in self._unfinished:
+            self._unfinished.remove(search)
+        if isinstance(error, NotebookJobError) and not getattr(error, "is_retryable", False):
+            for one in search.readers:
+                one.pause(_NOT_FOLLOWED.format(error.headline))
+        if search.phrase:
+            self._searched_until = min(search.since, self._searched_until or search.since)
+        if isinstance(error, NotebookJobServiceError) and error.code == NO_STREAM:
+            for one in search.readers:  # one of them is gone, and nobody says which
+                one.place.streams.clear()
+                one.asked_at = float("-inf")
+
+    def _of_first_words(self) -> Iterator[Search]:
         """Find what has begun since the last search, restarts by the platform included."""
+        if under_way := [search for search in self._unfinished if search.phrase]:
+            yield from under_way
+            return
+        now = self._now()
+        since = self._searched_until or now - _SEARCHED_BACK_MILLISECONDS
+        # Who joins while the search is under way sets it back.
+        self._searched_until = now - LATE_MILLISECONDS
+        yield Search(since, phrase=_FIRST_WORDS)
+
+    def _note_streams(self, events: Iterable[LogEvent]) -> None:
         by_name: dict[str, list[Followed]] = {}
         for one in self._followed:
             by_name.setdefault(one.job_name, []).append(one)
-        began = self._now()
-        for event in await self._search(logs, phrase=_FIRST_WORDS, since=self._searched_until):
-            for one in by_name.get(event.stream.partition("/")[0], ()):
-                one.streams.add(event.stream)
-        self._searched_until = began - LATE_MILLISECONDS
-
-    async def _find_overdue(self, logs: ContainerLogs) -> None:
-        now = asyncio.get_running_loop().time()
-        overdue = [one for one in self._followed if not one.streams and now - one.since >= _OVERDUE_SECONDS]
-        for one in sorted(overdue, key=lambda one: one.asked_at)[:_ASKED_BY_NAME]:
-            if now - one.asked_at < LONGEST_PAUSE_SECONDS:
-                return
-            one.asked_at = now
-            events = await self._search(logs, prefix=f"{one.job_name}/", since=one.place.floor)
-            one.streams |= {event.stream for event in events}
-            one.add(events)
-
-    async def _read(self, logs: ContainerLogs, batch: Sequence[Followed]) -> None:
-        owners: dict[str, list[Followed]] = {}
-        for one in batch:
-            for stream in one.streams:
-                owners.setdefault(stream, []).append(one)
-        events = await self._search(logs, streams=tuple(owners), since=min(one.place.floor for one in batch))
-        found: dict[Followed, list[LogEvent]] = {}
         for event in events:
-            for one in owners.get(event.stream, ()):
-                found.setdefault(one, []).append(event)
-        for one, its_events in found.items():
-            one.add(its_events)
-        if events:
-            # By the service's own times: this machine's clock may be wrong.
-            read_until = max(event.at for event in events) - LATE_MILLISECONDS
-            for one in batch:
-                one.place.forget_before(read_until)
+            for one in by_name.get(event.stream.partition("/")[0], ()):
+                if not one.place.streams:
+                    one.begun = event.at - LATE_MILLISECONDS
+                one.place.streams.add(event.stream)
 
-    async def _search(
-        self,
-        logs: ContainerLogs,
-        *,
-        since: int,
-        streams: Sequence[str] = (),
-        prefix: str = "",
-        phrase: str = "",
-    ) -> list[LogEvent]:
-        found: list[LogEvent] = []
-        token: str | None = None
-        for _ in range(_MOST_PAGES):
-            self._calls += 1
-            page = await asyncio.to_thread(
-                logs.events, streams=streams, prefix=prefix, phrase=phrase, since=since, next_token=token
-            )
-            found += page.events
-            token = page.next_token
-            if token is None:
-                break
-        return found
+    def _of_overdue(self) -> Iterator[Search]:
+        """Ask by its name for a job whose first words were not found in time."""
+        under_way = [search for search in self._unfinished if search.prefix]
+        now = asyncio.get_running_loop().time()
+        overdue = [
+            one
+            for one in self._followed
+            if not one.place.streams
+            and now - one.since >= _OVERDUE_SECONDS
+            and now - one.asked_at >= LONGEST_PAUSE_SECONDS
+            and not any(one in search.readers for search in under_way)
+        ]
+        yield from under_way
+        for one in sorted(overdue, key=lambda one: one.asked_at)[: _ASKED_BY_NAME - len(under_way)]:
+            one.asked_at = now
+            yield Search(one.place.floor, [one], prefix=f"{one.job_name}/")
+
+    def _of_known(self) -> Iterator[Search]:
+        under_way = [search for search in self._unfinished if search.streams]
+        read = {one for search in self._unfinished for one in search.readers}
+        known = [one for one in self._followed if one.place.streams and one not in read]
+        yield from under_way
+        for batch in _batches(sorted(known, key=_unread_since)):
+            streams = {stream for one in batch for stream in one.place.streams}
+            yield Search(min(map(_unread_since, batch)), batch, streams=tuple(streams))
 
 
-def _batches(followed: Sequence[Followed]) -> Iterable[list[Followed]]:
+def _unread_since(one: Followed) -> int:
+    return max(one.place.floor, one.begun)
+
+
+def _concerns_all(error: NotebookJobError) -> bool:
+    """Say whether the next call would be refused as well."""
+    return is_denied(error) or is_throttled(error) or needs_reopening(error)
+
+
+def _batches(followed: Sequence[Followed]) -> Iterator[list[Followed]]:
     batch: list[Followed] = []
     streams = 0
     for one in followed:
-        if batch and streams + len(one.streams) > STREAMS_PER_CALL:
+        if batch and streams + len(one.place.streams) > STREAMS_PER_CALL:
             yield batch
             batch, streams = [], 0
         batch.append(one)
-        streams += len(one.streams)
+        streams += len(one.place.streams)
     if batch:
         yield batch

@@ -7,7 +7,7 @@ Called by ``aws/log_follower.py`` (many jobs, in the triggerer) and ``aws/log_re
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.logtail import append_line, readable_lines
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _PAPERMILL_BAR = re.compile(r"Executing:\s+\d+%\|[^|]*\|\s*(\d+)/(\d+) \[[^\]]*\]?")
 # What the service takes in may be seen by a search a little later only, and not in the order of its time.
 LATE_MILLISECONDS = 60_000
-_MOST_SEEN = 200
+_MOST_HELD = 100_000  # ids in memory: of a burst
+_MOST_SEEN = 200  # ids that travel
+_MOST_STREAMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,20 @@ class LogPage:
 @dataclass(slots=True)
 class LogPlace:
     """
-    How far one job's log has been read; travels from the triggerer to the worker.
+    How far one job's log has been read; travels from the triggerer to the worker, and to the triggerer that is started after it.
 
     :param floor: milliseconds since the epoch; what is older has been read.
     :param seen: ids of events at or after the floor that have been read, with their times.
     :param cell: n of the last "cell n of m" that was shown; 0: none yet.
     :param cells: its m: every cell of the staged notebook, text and ours included.
+    :param streams: names of the streams that the log consists of, as far as they are known.
     """
 
     floor: int = 0
     seen: dict[str, int] = field(default_factory=dict)
     cell: int = 0
     cells: int = 0
+    streams: set[str] = field(default_factory=set)
 
     def take(self, events: Iterable[LogEvent]) -> list[str]:
         """Note the events and return what those say that are new, in the order of their times."""
@@ -65,6 +69,8 @@ class LogPlace:
             key=lambda event: event.at,
         )
         self.seen |= {event.id: event.at for event in fresh}
+        self.streams |= {event.stream for event in fresh}
+        self.keep_newest(_MOST_HELD)
         return self._readable(event.message for event in fresh)
 
     def forget_before(self, moment: int) -> None:
@@ -72,6 +78,14 @@ class LogPlace:
         if moment > self.floor:
             self.floor = moment
             self.seen = {name: at for name, at in self.seen.items() if at >= moment}
+
+    def keep_newest(self, most: int) -> None:
+        """Raise the floor so that it has at most so many events above it: all of its millisecond, or none, or some would come twice."""
+        if len(self.seen) <= most:
+            return
+        times = sorted(self.seen.values())
+        is_cut = times[-most - 1] == times[-most]
+        self.forget_before(times[-most] + is_cut)
 
     def _readable(self, messages: Iterable[str]) -> list[str]:
         """
@@ -92,10 +106,16 @@ class LogPlace:
                     append_line(lines, rest)
         return lines
 
-    def to_json(self) -> dict[str, Any]:
-        newest = sorted(self.seen.items(), key=lambda entry: entry[1])[-_MOST_SEEN:]
-        floor = newest[0][1] if len(self.seen) > _MOST_SEEN else self.floor
-        return {"floor": floor, "seen": dict(newest), "cell": self.cell, "cells": self.cells}
+    def to_json(self, *, most_seen: int = _MOST_SEEN) -> dict[str, Any]:
+        sent = replace(self)
+        sent.keep_newest(most_seen)
+        return {
+            "floor": sent.floor,
+            "seen": dict(sent.seen),
+            "cell": sent.cell,
+            "cells": sent.cells,
+            "streams": sorted(sent.streams)[-_MOST_STREAMS:],
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> LogPlace:
@@ -104,6 +124,7 @@ class LogPlace:
             given = value or {}
             seen = {str(name): int(at) for name, at in dict(given.get("seen") or {}).items()}
             floor, cell, cells = (int(given.get(name) or 0) for name in ("floor", "cell", "cells"))
-            return cls(floor=floor, seen=seen, cell=cell, cells=cells)
+            streams = {str(name) for name in given.get("streams") or ()}
+            return cls(floor=floor, seen=seen, cell=cell, cells=cells, streams=streams)
         except (TypeError, ValueError, AttributeError):
             return cls()

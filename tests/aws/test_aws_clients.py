@@ -19,7 +19,8 @@ from moto import mock_aws
 
 from airflow_nbjobs.aws import clients as clients_
 from airflow_nbjobs.aws.archive import Wanted, read_archive
-from airflow_nbjobs.aws.clients import LOG_GROUP, AwsClients
+from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.container_logs import LOG_GROUP
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.looks import ListJobs
 
@@ -314,6 +315,33 @@ def test_the_tail_of_the_newest_stream_of_the_job_is_read(session):
     clients = AwsClients(session.client)
     assert clients.logs.tail("job-1", limit=2) == ["b", "c"]
     assert clients.logs.tail("job-2", limit=2) is None
+
+
+def test_an_empty_page_is_no_end_of_a_tail():
+    """Source: GetLogEvents, "Partially full or empty pages don't necessarily mean that pagination is finished"."""
+    pages = {
+        None: ([], "b/3"),
+        "b/3": (["c"], "b/2"),
+        "b/2": ([], "b/1"),
+        "b/1": (["a", "b"], "b/0"),
+        "b/0": ([], "b/0"),
+    }
+
+    class Logs:
+        meta = type("Meta", (), {"region_name": "eu-west-1"})
+
+        def get_paginator(self, name):
+            assert name == "describe_log_streams"
+            described = [{"logStreams": [], "nextToken": "t"}, {"logStreams": [{"logStreamName": "job-1/algo-1-1"}]}]
+            return type("Paginator", (), {"paginate": staticmethod(lambda **_: described)})
+
+        def get_log_events(self, *, nextToken=None, **_):  # noqa: N803 - boto3's
+            messages, token = pages[nextToken]
+            return {"events": [{"message": message} for message in messages], "nextBackwardToken": token}
+
+    logs = AwsClients(lambda _: Logs()).logs
+    assert logs.tail("job-1", limit=10) == ["a", "b", "c"]
+    assert logs.tail("job-1", limit=2) == ["b", "c"]
 
 
 def test_without_a_log_group_there_is_no_tail(session):

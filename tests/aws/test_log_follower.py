@@ -10,7 +10,7 @@ from typing import Any
 import loops
 import pytest
 
-from airflow_nbjobs.aws.log_follower import LogFollower
+from airflow_nbjobs.aws.log_follower import NO_STREAM, LogFollower
 from airflow_nbjobs.core.containerlog import LogEvent, LogPage, LogPlace
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
@@ -72,8 +72,8 @@ class Readers:
         self.follower = LogFollower(open_logs, on_idle=on_idle, now=logs.now)
         self.lines: dict[str, list[str]] = defaultdict(list)
 
-    def follow(self, name: str, place: LogPlace | None = None) -> Any:
-        followed = self.follower.follow(name, place or LogPlace())
+    def follow(self, name: str, place: LogPlace | None = None, **given: Any) -> Any:
+        followed = self.follower.follow(name, place or LogPlace(), **given)
 
         async def read() -> None:
             while True:
@@ -209,19 +209,26 @@ def test_long_logs_are_read_page_by_page_and_one_job_does_not_flood():
 DENIED = NotebookJobServiceError("logs:FilterLogEvents is denied", code="AccessDeniedException")
 
 
-def test_a_denial_is_said_once_in_each_log_and_nobody_asks_again_for_a_quarter_of_an_hour():
+def test_a_denial_is_said_once_in_each_log_and_asked_about_ever_more_seldom():
     async def main():
         logs = Logs()
-        logs.errors = [DENIED]
+        logs.errors = [DENIED] * 100
         readers = Readers(logs)
         followed = [readers.follow("a"), readers.follow("b")]
-        await asyncio.sleep(600)
-        return readers.lines, len(logs.calls), [one.problem for one in followed]
+        await asyncio.sleep(3600)
+        return readers.lines, [call["at"] for call in logs.calls], [one.problem for one in followed]
 
-    lines, calls, problems = loops.run(main())
+    lines, at, problems = loops.run(main())
     said = ["The container's log is not followed: logs:FilterLogEvents is denied"]
     assert lines == {"a": said, "b": said}
-    assert calls == 1
+    assert [round((later - earlier) / 1000) for earlier, later in itertools.pairwise(at)][:6] == [
+        60,
+        120,
+        240,
+        480,
+        900,
+        900,
+    ]
     assert problems == said * 2
 
 
@@ -232,9 +239,9 @@ def test_a_denial_that_passes_loses_no_line():
         readers = Readers(logs)
         followed = readers.follow("a")
         logs.write("a/algo-1-7", MARK, "begins")
-        await asyncio.sleep(1700)
+        await asyncio.sleep(170)
         assert followed.problem is not None
-        await asyncio.sleep(300)
+        await asyncio.sleep(30)
         logs.write("a/algo-1-7", "goes on")
         await asyncio.sleep(60)
         return readers.lines["a"], followed.problem
@@ -242,6 +249,195 @@ def test_a_denial_that_passes_loses_no_line():
     lines, problem = loops.run(main())
     assert lines == ["The container's log is not followed: logs:FilterLogEvents is denied", "begins", "goes on"]
     assert problem is None
+
+
+def test_trouble_that_lasts_is_said_once_and_the_log_goes_on():
+    trouble = NotebookJobServiceError("503 Service Unavailable", code="503", is_retryable=True)
+
+    async def main():
+        logs = Logs()
+        logs.errors = [trouble] * 5
+        readers = Readers(logs)
+        readers.follow("a")
+        logs.write("a/algo-1-7", MARK, "begins")
+        await asyncio.sleep(900)
+        return readers.lines["a"]
+
+    said = "The container's log is not followed: 503 Service Unavailable"
+    assert loops.run(main()) == [said, "begins"]
+
+
+def test_one_search_that_always_fails_ends_no_other():
+    """What is searched for in the whole log group may take CloudWatch too long."""
+
+    class Heavy(Logs):
+        def events(self, **question):
+            if question.get("phrase") and self.failing:
+                self.calls.append({"at": self.now()})
+                raise self.failing
+            return super().events(**question)
+
+    async def main(failing):
+        logs = Heavy()
+        logs.failing = None
+        readers = Readers(logs)
+        readers.follow("a")
+        logs.write("a/algo-1-7", MARK, "begins")
+        await asyncio.sleep(15)
+        logs.failing = failing
+        logs.write("a/algo-1-7", "goes on")
+        await asyncio.sleep(100)
+        return readers.lines["a"]
+
+    passing = NotebookJobServiceError("no answer", code="ReadTimeoutError", is_retryable=True)
+    for failing in (passing, ValueError("a bug")):
+        assert loops.run(main(failing)) == ["begins", "goes on"], failing
+
+
+@pytest.mark.parametrize("page_size", [10_000, 3_000])
+def test_a_burst_of_fifty_thousand_lines_holds_nobody_up(page_size):
+    """All of one moment: whoever begins again at the last minute reads the same pages for ever."""
+
+    async def main():
+        logs = Logs(page_size=page_size)
+        readers = Readers(logs)
+        readers.follow("a")
+        readers.follow("b")
+        logs.write("a/algo-1-7", MARK)
+        logs.write("b/algo-1-7", MARK)
+        await asyncio.sleep(15)
+        logs.write("a/algo-1-7", *(f"line {n}" for n in range(50_000)))
+        logs.write("b/algo-1-7", "b is heard")
+        await asyncio.sleep(1000)
+        logs.write("a/algo-1-7", "a goes on")
+        await asyncio.sleep(60)
+        return readers.lines["a"], readers.lines["b"], len(logs.calls)
+
+    flooding, other, calls = loops.run(main())
+    left_out = sum(int(line.split()[1]) for line in flooding if line.startswith("…"))
+    shown = [line for line in flooding if line.startswith("line")]
+    assert len(shown) + left_out == 50_000
+    assert len(set(shown)) == len(shown)
+    assert other == ["b is heard"]
+    assert flooding[-1] == "a goes on"
+    assert calls <= 12 * 18
+
+
+def test_empty_pages_are_no_end_of_any_search():
+    """CloudWatch gives empty pages as long as it looks through what does not match."""
+
+    class Sparse(Logs):
+        def events(self, *, next_token=None, **question):
+            step = int(next_token or 0)
+            if step < 17:
+                self.calls.append({"at": self.now()})
+                return LogPage((), str(step + 1))
+            return super().events(**question)
+
+    async def main():
+        logs = Sparse()
+        readers = Readers(logs)
+        logs.write("late/algo-1-7", MARK, "begins", at=logs.now() - 3_600_000_000)
+        readers.follow("a")
+        readers.follow("late")
+        logs.write("a/algo-1-7", MARK, "begins")
+        await asyncio.sleep(1000)
+        return dict(readers.lines)
+
+    assert loops.run(main()) == {"a": ["begins"], "late": ["begins"]}
+
+
+def test_a_token_that_is_refused_begins_the_search_anew_and_brings_no_line_twice():
+    class Forgetful(Logs):
+        refused = 0
+
+        def events(self, **question):
+            if question["next_token"] == "500" and self.refused < 2:
+                self.refused += 1
+                raise NotebookJobServiceError("The specified nextToken is invalid.", code="InvalidParameterException")
+            return super().events(**question)
+
+    async def main():
+        logs = Forgetful(page_size=100)
+        readers = Readers(logs)
+        readers.follow("a")
+        logs.write("a/algo-1-7", MARK)
+        await asyncio.sleep(15)
+        for number in range(900):
+            logs.write("a/algo-1-7", f"{number}", at=logs.now() + number // 10)
+        await asyncio.sleep(900)
+        logs.write("a/algo-1-7", "goes on")
+        await asyncio.sleep(60)
+        return readers.lines["a"], logs.refused
+
+    lines, refused = loops.run(main())
+    numbers = [line for line in lines if line.isdigit()]
+    assert refused == 2
+    assert len(set(numbers)) == len(numbers) >= 400
+    assert lines[-1] == "goes on"
+
+
+def test_a_stream_that_was_deleted_silences_no_other_job():
+    class Deleting(Logs):
+        def events(self, **question):
+            if "b/algo-1-7" in question["streams"]:
+                raise NotebookJobServiceError("The specified log stream does not exist.", code=NO_STREAM)
+            return super().events(**question)
+
+    async def main():
+        logs = Deleting()
+        readers = Readers(logs)
+        readers.follow("a")
+        readers.follow("b", LogPlace(floor=1, streams={"b/algo-1-7"}))
+        logs.write("a/algo-1-7", MARK, "begins")
+        await asyncio.sleep(200)
+        logs.write("a/algo-1-7", "goes on")
+        await asyncio.sleep(60)
+        return [line for line in readers.lines["a"] if "does not exist" not in line]
+
+    assert loops.run(main()) == ["begins", "goes on"]
+
+
+def test_after_a_restart_the_streams_are_known_and_no_line_comes_twice():
+    async def main():
+        logs = Logs()
+        before = Readers(logs)
+        followed = [before.follow(f"job-{number}") for number in range(300)]
+        for one in followed:
+            logs.write(f"{one.job_name}/algo-1-7", MARK, "begins")
+        await asyncio.sleep(3600)
+        places = {one.job_name: one.place.to_json() for one in followed}
+        for one in followed:
+            before.leave(one)
+        logs.calls.clear()
+        after = Readers(logs)
+        for name, place in places.items():
+            after.follow(name, LogPlace.from_json(place))
+            logs.write(f"{name}/algo-1-7", "goes on")
+        await asyncio.sleep(20)
+        return after.lines, logs.calls
+
+    lines, calls = loops.run(main())
+    assert set(map(tuple, lines.values())) == {("goes on",)}
+    assert len(lines) == 300
+    assert not [call for call in calls if call["prefix"]]
+
+
+def test_streams_of_jobs_that_ran_for_hours_before_this_process_are_found_by_one_search():
+    async def main():
+        logs = Logs()
+        names = [f"job-{number}" for number in range(300)]
+        for name in names:
+            logs.write(f"{name}/algo-1-7", MARK, "begins", at=logs.now() - 5 * 3_600_000)
+        readers = Readers(logs)
+        for name in names:
+            readers.follow(name, age_seconds=5 * 3600)
+        await asyncio.sleep(20)
+        return readers.lines, len(logs.calls)
+
+    lines, calls = loops.run(main())
+    assert lines == {f"job-{number}": ["begins"] for number in range(300)}
+    assert calls <= 12
 
 
 def test_who_joins_while_the_access_is_denied_is_told_so():
