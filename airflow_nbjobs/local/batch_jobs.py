@@ -95,7 +95,8 @@ class BatchJob:
         return replace(ended, status=FAILED, failure_reason=reason, exit_message=message)
 
     def tagged(self, tags: Mapping[str, str], *, now: float) -> BatchJob:
-        return replace(self, tags=tuple({**dict(self.tags), **tags}.items()), modified=now)
+        """Return it with these tags, and no others."""
+        return replace(self, tags=tuple(tags.items()), modified=now)
 
     def describe(self) -> Document:
         """Return everything that AWS says of a job; what has not happened yet is absent. Tags are not in it."""

@@ -7,7 +7,7 @@ Registered in ``operations.py``, which has validated each request against the sh
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.batch_jobs import PROCESSING, TRANSFORM, BatchJob, Kind, new_batch_job
 from airflow_nbjobs.local.checks import check_role, check_tags
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.local.batch_runner import BatchRunner, Platform, Work
     from airflow_nbjobs.local.jobs import Document
 
-MAX_TAGS = 50
-Tagged = TypeVar("Tagged", Model, BatchJob)
+    TagChange = Callable[[tuple[tuple[str, str], ...]], dict[str, str]]
 
 
 class BatchOperations:
@@ -70,17 +69,13 @@ class BatchOperations:
                 return _tag_documents(found.tags)
         return None
 
-    def add_tags(self, arn: str, tags: Mapping[str, str]) -> list[dict[str, str]] | None:
-        """
-        Add tags to a resource and return all that it has; nothing if the ARN is none of these kinds', or of nobody.
-
-        :raises ServiceError: more than a resource may have.
-        """
+    def change_tags(self, arn: str, change: TagChange) -> list[dict[str, str]] | None:
+        """Change a resource's tags and return all that it has; nothing if the ARN is none of these kinds', or of nobody."""
         if model := self._models.by_arn(arn):
-            return _tag_documents(self._models.change(model.name, lambda item: _within_limit(item.tagged(tags))).tags)
+            return _tag_documents(self._models.change(model.name, lambda item: item.tagged(change(item.tags))).tags)
         for resources in (self._transforms, self._processings):
             if job := resources.by_arn(arn):
-                changed = resources.change(job.name, lambda item: _within_limit(item.tagged(tags, now=time.time())))
+                changed = resources.change(job.name, lambda item: item.tagged(change(item.tags), now=time.time()))
                 return _tag_documents(changed.tags)
         return None
 
@@ -144,14 +139,6 @@ def _stopping(job: BatchJob) -> BatchJob:
             f"The request was rejected because the {job.kind.words} is in status {job.status}.",
         )
     return job.stopping(now=time.time())
-
-
-def _within_limit(item: Tagged) -> Tagged:
-    if len(item.tags) > MAX_TAGS:
-        raise ServiceError(
-            "ResourceLimitExceeded", f"A resource can have at most {MAX_TAGS} tags; these would make {len(item.tags)}."
-        )
-    return item
 
 
 def _tag_documents(tags: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:

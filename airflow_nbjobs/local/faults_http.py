@@ -6,7 +6,6 @@ Used by ``server.py``, after ``access.py`` has let the request in: control needs
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import socket
@@ -18,11 +17,13 @@ from urllib.parse import parse_qs, unquote
 from airflow_nbjobs.local.faults import FaultSwitches, Journal, Switch, parse_fault
 from airflow_nbjobs.local.wire import (
     Environ,
+    HeldStart,
     Response,
     ServiceError,
     StartResponse,
     parse_json_object,
     read_body,
+    replace_body,
     send_json,
 )
 
@@ -76,7 +77,7 @@ class FaultLayer:
             for hit in hits:
                 if hit.fault.when == "before":
                     strike(hit, service, environ)
-            captured = _Captured()
+            captured = HeldStart()
             body = list(answer(environ, captured))
             for hit in hits:
                 if hit.fault.when == "after":
@@ -118,27 +119,12 @@ class FaultLayer:
             self.scripts.clear()
 
 
-class _Captured:
-    """The start of an answer, kept back until it is known whether it is sent."""
-
-    def __init__(self) -> None:
-        self.status = ""
-        self._arguments: tuple[Any, ...] = ()
-
-    def __call__(self, status: str, headers: list[tuple[str, str]], *arguments: Any) -> None:
-        self.status = status
-        self._arguments = (status, headers, *arguments)
-
-    def send(self, start_response: StartResponse) -> None:
-        start_response(*self._arguments)
-
-
 def identify(service: str, environ: Environ) -> tuple[str, str]:
     """Return a call's operation and resource, in the form that faults name them: ``CreateTrainingJob`` and a job's name, ``s3:GetObject`` and ``bucket/key``."""
     if service == "s3":
         return _identify_s3(environ)
     body = read_body(environ)
-    environ["wsgi.input"] = io.BytesIO(body)
+    replace_body(environ, body)
     if cbor := re.search(r"/operation/(\w+)$", str(environ["PATH_INFO"])):
         return f"{service}:{cbor[1]}", ""
     operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]

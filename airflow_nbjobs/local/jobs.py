@@ -101,7 +101,8 @@ class TrainingJob:
         )
 
     def tagged(self, tags: Mapping[str, str], *, now: float) -> TrainingJob:
-        return replace(self, tags=tuple({**dict(self.tags), **tags}.items()), modified=now)
+        """Return it with these tags, and no others."""
+        return replace(self, tags=tuple(tags.items()), modified=now)
 
     def describe(self) -> Document:
         """Return everything that AWS says of a job; what has not happened yet is absent. Tags are not in it."""

@@ -48,7 +48,8 @@ class Model:
         return container
 
     def tagged(self, tags: Mapping[str, str]) -> Model:
-        return replace(self, tags=tuple({**dict(self.tags), **tags}.items()))
+        """Return it with these tags, and no others."""
+        return replace(self, tags=tuple(tags.items()))
 
     def describe(self) -> Document:
         container = {"Mode": "SingleModel", "Environment": {}, **self.container}

@@ -15,6 +15,7 @@ from airflow_nbjobs.local.faults_jobs import as_searched
 from airflow_nbjobs.local.jobs import IN_PROGRESS, Document, TrainingJob, new_job
 from airflow_nbjobs.local.listing import list_training_jobs
 from airflow_nbjobs.local.search import search_training_jobs
+from airflow_nbjobs.local.updates import updated
 from airflow_nbjobs.local.validation import RequestValidator
 from airflow_nbjobs.local.wire import ServiceError
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from airflow_nbjobs.local.registry import JobRegistry
     from airflow_nbjobs.local.runner import Runner
 
-MAX_TAGS = 50
+_MAX_TAGS = 50
 Operation = Callable[[Mapping[str, Any]], Document]
+Tags = tuple[tuple[str, str], ...]
 
 
 class SageMakerOperations:
@@ -53,10 +55,12 @@ class SageMakerOperations:
             "DescribeTrainingJob": lambda request: self._registry.get(request["TrainingJobName"]).describe(),
             "ListTrainingJobs": lambda request: list_training_jobs(self._registry.all(), request),
             "StopTrainingJob": self._stop,
+            "UpdateTrainingJob": self._update,
             "DeleteTrainingJob": self._delete,
             "Search": self._search,
             "ListTags": self._list_tags,
             "AddTags": self._add_tags,
+            "DeleteTags": self._delete_tags,
             **batch.table(),
         }
 
@@ -117,21 +121,36 @@ class SageMakerOperations:
     def _add_tags(self, request: Mapping[str, Any]) -> Document:
         check_tags(request["Tags"])
         added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
-        if (tags := self._batch.add_tags(request["ResourceArn"], added)) is not None:
-            return {"Tags": tags}
-        name = self._registry.by_arn(request["ResourceArn"]).name
 
-        def tagged(job: TrainingJob) -> TrainingJob:
-            changed = job.tagged(added, now=time.time())
-            if len(changed.tags) > MAX_TAGS:
+        def change(tags: Tags) -> dict[str, str]:
+            changed = {**dict(tags), **added}
+            if len(changed) > _MAX_TAGS:
                 raise ServiceError(
                     "ResourceLimitExceeded",
-                    f"A training job can have at most {MAX_TAGS} tags; these would make {len(changed.tags)}.",
+                    f"A resource can have at most {_MAX_TAGS} tags; these would make {len(changed)}.",
                 )
             return changed
 
-        changed = self._registry.change(name, tagged)
-        return {"Tags": [{"Key": key, "Value": value} for key, value in changed.tags]}
+        return {"Tags": self._change_tags(request["ResourceArn"], change)}
+
+    def _delete_tags(self, request: Mapping[str, Any]) -> Document:
+        def change(tags: Tags) -> dict[str, str]:
+            return {key: value for key, value in tags if key not in request["TagKeys"]}
+
+        self._change_tags(request["ResourceArn"], change)
+        return {}
+
+    def _change_tags(self, arn: str, change: Callable[[Tags], dict[str, str]]) -> list[dict[str, str]]:
+        if (tags := self._batch.change_tags(arn, change)) is not None:
+            return tags
+        name = self._registry.by_arn(arn).name
+        changed = self._registry.change(name, lambda job: job.tagged(change(job.tags), now=time.time()))
+        return [{"Key": key, "Value": value} for key, value in changed.tags]
+
+    def _update(self, request: Mapping[str, Any]) -> Document:
+        name = self._registry.get(request["TrainingJobName"]).name
+        changed = self._registry.change(name, lambda job: updated(job, request, now=time.time()))
+        return {"TrainingJobArn": changed.arn}
 
 
 def _stopping(job: TrainingJob) -> TrainingJob:

@@ -37,6 +37,7 @@ from airflow_nbjobs.local.wire import (
     Response,
     ServiceError,
     StartResponse,
+    check_length,
     parse_json_object,
     read_body,
     send_error,
@@ -110,6 +111,7 @@ class Application:
         caller = parse_caller(environ)
         try:
             check_access(environ, caller, self._facts.access_key_id, allowed_hosts=self._allowed_hosts)
+            check_length(environ)
             if caller.service == CONTROL_SERVICE:
                 return self.faults.control(environ, start_response)
             answer = (
@@ -141,9 +143,13 @@ class Application:
         if not target.startswith(TARGET) or self.operations is None:
             raise ServiceError(
                 "UnknownOperationException",
-                "The embedded SageMaker has SageMaker's JSON operations only, no endpoints or metrics.",
+                f"The embedded SageMaker has SageMaker's JSON operations only, no endpoints or metrics, and so not {_shown_call(environ, target)}.",
             )
         return self.operations.call(target.removeprefix(TARGET), parse_json_object(read_body(environ)))
+
+
+def _shown_call(environ: Environ, target: str) -> str:
+    return repr(target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from airflow_nbjobs.local.wire import ServiceError
 _DOCUMENTED_RANGES: dict[tuple[str, str], tuple[int, int]] = {
     ("StoppingCondition", "MaxRuntimeInSeconds"): (1, 2_419_200),  # 28 days
     ("ResourceConfig", "KeepAlivePeriodInSeconds"): (0, 3_600),
+    ("ResourceConfigForUpdate", "KeepAlivePeriodInSeconds"): (0, 3_600),
     ("ResourceConfig", "VolumeSizeInGB"): (1, 16_384),
     ("ResourceConfig", "InstanceCount"): (1, 1_000_000),
 }
@@ -33,17 +34,26 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "double": (int, float),
     "timestamp": (int, float),
+    "blob": (str,),
 }
 _UNICODE_CLASSES = {r"\p{L}": "a-zA-Z", r"\p{N}": "0-9", r"\p{Z}": " ", r"\p{Alnum}": "a-zA-Z0-9"}
 
 
 class RequestValidator:
-    """Checks requests; one instance holds the loaded model."""
+    """
+    Checks requests; one instance holds the loaded model.
 
-    def __init__(self) -> None:
+    :param code: of the error with which the service answers to what breaks a constraint.
+    """
+
+    def __init__(self, service: str = "sagemaker", code: str = "ValidationException") -> None:
         import botocore.session
 
-        self._model = botocore.session.get_session().get_service_model("sagemaker")
+        self._model = botocore.session.get_session().get_service_model(service)
+        self._code = code
+
+    def knows(self, operation: str) -> bool:
+        return operation in self._model.operation_names
 
     def check(self, operation: str, request: Mapping[str, Any]) -> None:
         """
@@ -52,10 +62,10 @@ class RequestValidator:
         :raises ServiceError: with all problems in one text, as the service sends it.
         """
         shape = self._model.operation_model(operation).input_shape
-        problems = list(_problems(shape, request, ""))
+        problems = list(_problems(shape, request, "")) if shape is not None else []
         if problems:
             count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected"
-            raise ServiceError("ValidationException", f"{count}: {'; '.join(problems)}")
+            raise ServiceError(self._code, f"{count}: {'; '.join(problems)}")
 
 
 def _problems(shape: Any, value: Any, place: str, limits: tuple[int, int] | None = None) -> Iterator[str]:
@@ -164,7 +174,8 @@ def _matches(pattern: str, value: str) -> bool:
     r"""Match like Java: the whole value, ``\p{…}`` included, which Python's ``re`` does not know: both sides are brought down to ASCII first."""
     if any(name in pattern for name in (r"\p{L}", r"\p{N}", r"\p{Z}")):
         value = "".join(map(_ascii_stand_in, value))
-    return bool(_compiled(pattern).fullmatch(value))
+    compiled = _compiled(pattern)
+    return compiled is None or bool(compiled.fullmatch(value))
 
 
 def _ascii_stand_in(character: str) -> str:
@@ -176,10 +187,14 @@ def _ascii_stand_in(character: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """Return the pattern as Python has it; None for one that only Java knows."""
     for name, characters in _UNICODE_CLASSES.items():
         pattern = pattern.replace(name, characters)
-    return re.compile(pattern)
+    try:
+        return re.compile(pattern)
+    except re.error:
+        return None
 
 
 def _join(place: str, member: str) -> str:

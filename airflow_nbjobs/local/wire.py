@@ -6,6 +6,7 @@ Used by ``access.py`` and ``server.py``; knows no operation.
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -46,9 +47,42 @@ class Caller:
     service: str
 
 
+class HeldStart:
+    """The start of an answer, kept back until it is known whether it is sent."""
+
+    def __init__(self) -> None:
+        self.status = ""
+        self.headers: list[tuple[str, str]] = []
+        self._arguments: tuple[Any, ...] = ()
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], *arguments: Any) -> None:
+        self.status, self.headers, self._arguments = status, headers, arguments
+
+    def send(self, start_response: StartResponse) -> None:
+        start_response(self.status, self.headers, *self._arguments)
+
+
+def check_length(environ: Environ) -> None:
+    """
+    Refuse a request whose length is none, before anybody reads it.
+
+    :raises ServiceError: 400.
+    """
+    length = str(environ.get("CONTENT_LENGTH") or "0")
+    if not (length.isascii() and length.isdecimal()):
+        raise ServiceError("SerializationException", f"Content-Length {length!r} is no length")
+
+
 def read_body(environ: Environ) -> bytes:
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    return bytes(environ["wsgi.input"].read(length))
+    if environ.get("wsgi.input_terminated") and "CONTENT_LENGTH" not in environ:  # sent in chunks
+        return bytes(environ["wsgi.input"].read())
+    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+
+
+def replace_body(environ: Environ, body: bytes) -> None:
+    """Let whoever reads the request next find this."""
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
@@ -59,7 +93,7 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
     """
     try:
         value = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ServiceError("SerializationException", f"The request is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ServiceError("SerializationException", "The request is not a JSON object")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -166,6 +168,95 @@ def test_another_aws_service_is_refused_by_name(jobs: Jobs, service: str, operat
 def test_an_operation_that_is_not_there_is_refused_by_name(jobs: Jobs) -> None:
     with pytest.raises(ClientError, match=r"does not support ListEndpoints; it has .*CreateTrainingJob"):
         jobs.sagemaker.list_endpoints()
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("logs", "start_query", {"startTime": 0, "endTime": 1, "queryString": "fields @message"}),
+        ("ssm", "describe_sessions", {"State": "Active"}),
+        ("iam", "get_account_properties", {}),
+        ("sts", "decode_authorization_message", {"EncodedMessage": "x"}),
+        ("s3", "restore_object", {"Bucket": "{bucket}", "Key": "no such"}),
+        ("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "e", "Body": b""}),
+    ],
+)
+def test_what_moto_does_not_have_or_fails_on_is_refused_by_name_and_never_a_500(
+    jobs: Jobs, service: str, operation: str, arguments: dict[str, Any]
+) -> None:
+    given = {name: jobs.facts.default_bucket if value == "{bucket}" else value for name, value in arguments.items()}
+    with pytest.raises(ClientError) as error:
+        getattr(client(jobs, service), operation)(**given)
+    response = error.value.response
+    assert response["ResponseMetadata"]["HTTPStatusCode"] in (400, 404)
+    if service != "s3":
+        assert "The embedded SageMaker" in response["Error"]["Message"]
+
+
+def test_no_operation_of_sagemaker_is_a_500_whatever_it_is_sent(jobs: Jobs) -> None:
+    model = jobs.sagemaker.meta.service_model
+    for operation in model.operation_names:
+        status, answer = sent(jobs, "sagemaker", b"{}", target=f"SageMaker.{operation}")
+        assert status in (200, 400), operation
+        if answer.get("__type") == "UnknownOperationException":
+            assert f"does not support {operation};" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("service", "target"),
+    [
+        ("sagemaker", "SageMaker.CreateTrainingJob"),
+        ("sagemaker", "Logs_20140328.FilterLogEvents"),
+        ("sagemaker", ""),
+        ("logs", "Logs_20140328.FilterLogEvents"),
+        ("logs", "Logs_20140328.Nope"),
+        ("logs", ""),
+        ("ssm", "AmazonSSM.GetParameter"),
+        ("ssm", "nonsense"),
+        ("iam", ""),
+        ("sts", ""),
+    ],
+)
+def test_malformed_requests_are_the_callers_error(jobs: Jobs, service: str, target: str) -> None:
+    bodies = [
+        b"",
+        b"{}",
+        b"[]",
+        b"{",
+        b"null",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"Name": [], "limit": "x"}',
+        b"Action=Nope",
+        b"<a",
+    ]
+    for body in bodies:
+        for kind in ("application/x-amz-json-1.1", "application/x-www-form-urlencoded", "text/xml", ""):
+            assert sent(jobs, service, body, target=target, kind=kind)[0] in (400, 404), (body[:20], kind)
+    for length in ("abc", "-1", "1e3"):
+        assert sent(jobs, service, b"{}", target=target, length=length)[0] == 400
+
+
+def sent(
+    jobs: Jobs, service: str, body: bytes, *, target: str, kind: str = "", length: str = ""
+) -> tuple[int, dict[str, Any]]:
+    """Return the status of a request as no client would send it, and what a JSON answer says."""
+    where = urllib.parse.urlsplit(jobs.facts.endpoint_url)
+    connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=20)
+    headers = {"X-Amz-Target": target, "Content-Type": kind, "Content-Length": length or str(len(body))}
+    headers["Authorization"] = signed(service, jobs.facts.access_key_id)["HTTP_AUTHORIZATION"]
+    try:
+        connection.putrequest("POST", "/")
+        for name, value in headers.items():
+            if value:
+                connection.putheader(name, value)
+        connection.endheaders(body)
+        response = connection.getresponse()
+        data = response.read()
+        is_json = "json" in response.headers.get("Content-Type", "")
+        return response.status, json.loads(data) if is_json else {}
+    finally:
+        connection.close()
 
 
 def test_another_region_is_refused_by_name(jobs: Jobs) -> None:

@@ -232,6 +232,38 @@ def test_tags_are_added_by_key_up_to_fifty(jobs: Jobs) -> None:
     jobs.wait(name)
 
 
+def test_tags_are_deleted_by_key_of_everything_that_has_tags(jobs: Jobs) -> None:
+    name = jobs.submit_script("true", Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    arn = jobs.describe(name)["TrainingJobArn"]
+    assert "Tags" not in jobs.sagemaker.delete_tags(ResourceArn=arn, TagKeys=["a", "none"])
+    assert jobs.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        jobs.sagemaker.delete_tags(ResourceArn=arn + "x", TagKeys=["a"])
+    jobs.wait(name)
+
+
+def test_a_running_jobs_profile_is_updated_and_a_warm_pool_where_there_is_one(jobs: Jobs) -> None:
+    update = jobs.sagemaker.update_training_job
+    name = jobs.submit_script("sleep 60", ProfilerConfig={"S3OutputPath": "s3://b/p", "DisableProfiler": False})
+    answer = update(TrainingJobName=name, ProfilerConfig={"DisableProfiler": True})
+    described = jobs.describe(name)
+    assert answer["TrainingJobArn"] == described["TrainingJobArn"]
+    assert described["ProfilerConfig"] == {"S3OutputPath": "s3://b/p", "DisableProfiler": True}
+    refusals = [
+        ({"ResourceConfig": {"KeepAlivePeriodInSeconds": 60}}, "has no warm pool"),
+        ({"ResourceConfig": {"KeepAlivePeriodInSeconds": 3601}}, "less than or equal to 3600"),
+        ({}, "give at least one of"),
+        ({"TrainingJobName": "nobody", "RemoteDebugConfig": {}}, "Requested resource not found"),
+    ]
+    for given, text in refusals:
+        with pytest.raises(ClientError, match=text):
+            update(**{"TrainingJobName": name, **given})
+    jobs.sagemaker.stop_training_job(TrainingJobName=name)
+    with pytest.raises(ClientError, match="the training job is in status Stop"):
+        update(TrainingJobName=name, ProfilerConfig={"DisableProfiler": False})
+    jobs.wait(name)
+
+
 def test_describe_returns_the_request_and_no_tags(jobs: Jobs) -> None:
     name = jobs.submit_script("true", HyperParameters={"n": "1"}, RetryStrategy={"MaximumRetryAttempts": 2})
     done = jobs.wait(name)
