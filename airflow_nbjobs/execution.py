@@ -29,9 +29,11 @@ from airflow_nbjobs.core.errors import (
     NotebookJobServiceError,
     NotebookJobStoppedError,
     NotebookJobTimeoutError,
+    bounded,
 )
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
+from airflow_nbjobs.core.polling import SHORTEST_DELAY_SECONDS
 from airflow_nbjobs.core.queueing import (
     SHORTEST_DEFERRAL_SECONDS,
     TROUBLE_SECONDS,
@@ -49,7 +51,7 @@ from airflow_nbjobs.failures import policy_wants_retry, surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
 from airflow_nbjobs.links import JOB_KEY
 from airflow_nbjobs.log_memory import recall
-from airflow_nbjobs.preparation import prepare
+from airflow_nbjobs.preparation import Preparation
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Execution:
         self._custody = Custody(operator, self._ti)
         self._announcement = Announcement(operator, context)
         self._deferral = Deferral(operator, context)
+        self._preparation = Preparation(operator, context)
         self._log_place: dict[str, Any] | None = None  # how much of the container's log an earlier leg has written
         operator._execution = self  # noqa: SLF001 - for on_kill, which gets no arguments
 
@@ -141,7 +144,7 @@ class Execution:
         while True:
             job: PreparedJob | None = None
             try:
-                job = prepare(self._operator, self._context)
+                job = self._preparation.job(told_sha256=turn.staged_sha256)
                 if turn == Turn():
                     self._stop_abandoned()
                 outcome = submit(
@@ -253,7 +256,7 @@ class Execution:
             "Waiting for %s, asking again at %s (wait %d): %s",
             what,
             f"{sleep.until:%H:%M:%S} UTC",
-            sleep.turn.rounds,
+            sleep.turn.waits,
             error.headline,
         )
         if turn.step is Step.SUBMIT:
@@ -298,7 +301,7 @@ class Execution:
                 if is_over(error, trouble_since, datetime.now(tz=UTC)):
                     raise of_kept_job(error, job_name) from error
                 self._operator.log.warning("%s; going on waiting", error.headline)
-                self._pause(self._operator.waiter_delay)
+                self._pause(max(self._operator.waiter_delay, SHORTEST_DELAY_SECONDS))
                 continue
             trouble_since = None
             seen = log_transitions(self._operator.log, snapshot, seen)
@@ -307,7 +310,7 @@ class Execution:
             if self._container_log is not None:
                 self._container_log.show(job_name)
                 self._announcement.of_progress(job_name, self._container_log.place)
-            self._pause(self._operator.waiter_delay)
+            self._pause(max(self._operator.waiter_delay, SHORTEST_DELAY_SECONDS))
         if self._custody.stop_reason is not None:
             # `on_kill` has stopped it while this loop slept; the try ends, whatever the job left behind.
             raise self._custody.stopped_by_us(self._custody.stop_reason)
@@ -344,7 +347,8 @@ class Execution:
                 turn = replace(turn, trouble_since=datetime.now(tz=UTC) - timedelta(seconds=UNKNOWN_SECONDS))
             again = self._finish_unwatched(job_name, str(event["error"]), was_adopted=was_adopted, turn=turn)
         else:
-            again = self._finish(job_name, was_adopted=was_adopted, turn=turn)
+            told = f"the triggerer says that it is {event['status']}" if event.get("status") else ""
+            again = self._finish(job_name, was_adopted=was_adopted, turn=turn, told=told)
         return self.start(again) if isinstance(again, Turn) else again
 
     def _is_of_another_try(self, event: dict[str, Any]) -> bool:
@@ -373,19 +377,23 @@ class Execution:
             ),
             job_name,
         )
+        snapshot: JobSnapshot | None = None
         if (now - since).total_seconds() < TROUBLE_SECONDS:
             self._operator.log.warning("%s; having it watched again", failed.headline)
-        elif not self._has_ended(job_name):
-            raise failed
+        else:
+            snapshot = self._ended(job_name)
+            if snapshot is None:
+                raise failed
         turn = replace(turn, cause=Cause.TROUBLE, trouble_since=since)
-        return self._finish(job_name, was_adopted=was_adopted, turn=turn, is_watched=False)
+        return self._finish(job_name, was_adopted=was_adopted, turn=turn, snapshot=snapshot, is_watched=False)
 
-    def _has_ended(self, job_name: str) -> bool:
+    def _ended(self, job_name: str) -> JobSnapshot | None:
         try:
-            return self._described(job_name).state.is_terminal
+            snapshot = self._described(job_name)
         except NotebookJobError as error:
             self._operator.log.warning("%s", error.headline)
-            return False
+            return None
+        return snapshot if snapshot.state.is_terminal else None
 
     def resume_after_trigger_failure(self, failure: dict[str, Any]) -> Any:
         """Stop the job if its time was over; a trigger that crashed says nothing about the job, so look, and wait on."""
@@ -398,7 +406,7 @@ class Execution:
         if failure.get("error") == TRIGGER_TIMEOUT:
             self._end_at_timeout(event)
         elif failure.get("traceback"):
-            self._operator.log.error("The trigger failed:\n%s", "\n".join(failure["traceback"]))
+            self._operator.log.error("The trigger failed:\n%s", bounded("\n".join(failure["traceback"]), 20_000))
         return self.resume(event)
 
     def _end_at_timeout(self, event: dict[str, Any]) -> None:
@@ -474,12 +482,15 @@ class Execution:
         turn: Turn,
         snapshot: JobSnapshot | None = None,
         seen: int = 0,
+        told: str = "",
         is_watched: bool = True,
     ) -> Any:
         """
         Hand over what an ended job left behind; a ``Turn`` where it ended for want of capacity, and another is to be submitted.
 
         Trouble in reading it is waited through, as it is in submitting: a task without retries would lose what is paid for.
+
+        :param told: what the trigger has said of the job's end.
         """
         while True:
             try:
@@ -502,7 +513,15 @@ class Execution:
                 continue
             if handed_over is None:
                 # Events may be stale or doubled; SageMaker's word counts.
-                following = replace(turn, trouble_since=None) if is_watched else turn
+                turn = replace(turn, trouble_since=None) if is_watched else turn
+                if told and turn.trouble_rounds:
+                    # Once more: worker and triggerer would pass the task to and fro without a pause.
+                    stale = NotebookJobServiceError(f"'{job_name}' is {ended.status}, but {told}", job_name=job_name)
+                    turn = self._wait_for_turn(
+                        turn, Cause.TROUBLE, stale, None, job_name=job_name, was_adopted=was_adopted
+                    )
+                    continue
+                following = replace(turn, trouble_rounds=turn.trouble_rounds + bool(told))
                 return self._wait_on(job_name, was_adopted=was_adopted, turn=following)
             result, value = handed_over
             with self._surfaced(was_adopted=was_adopted):
@@ -520,7 +539,7 @@ class Execution:
             return None
         log_transitions(self._operator.log, snapshot, 0)
         with self._surfaced():
-            job = prepare(self._operator, self._context)
+            job = self._preparation.job(told_sha256=turn.staged_sha256)
         choices = instance_choices(job, self._operator.hook.clients)
         following = replace(turn, step=Step.SUBMIT, attempt=turn.attempt + 1, may_exist=True)
         asked = choices[min(turn.choice, len(choices) - 1)]
@@ -580,7 +599,9 @@ class Execution:
 def _given_up(error: NotebookJobError, turn: Turn, cause: Cause) -> NotebookJobError:
     began = turn.since if cause is Cause.CAPACITY else turn.trouble_since
     if began is not None:
-        error.details["waited"] = f"since {began:%Y-%m-%d %H:%M:%S} UTC, asked {turn.rounds + 1} times"
+        error.details["waited"] = (
+            f"since {began:%Y-%m-%d %H:%M:%S} UTC, asked {replace(turn, cause=cause).waits + 1} times"
+        )
     return error
 
 

@@ -6,6 +6,7 @@ Called by ``execution.py``, on the worker; writes nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
@@ -23,10 +24,43 @@ if TYPE_CHECKING:
     from airflow_nbjobs.settings import Settings
 
 
-def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> PreparedJob:
+class Preparation:
+    """
+    A task's job, prepared once in a process: whoever waits for its turn in the worker asks again and again.
+
+    A notebook that is edited meanwhile counts where the task leaves its worker while it waits.
+    """
+
+    def __init__(self, operator: SageMakerNotebookJobOperator, context: Context) -> None:
+        self._operator = operator
+        self._context = context
+        self._job: PreparedJob | None = None
+
+    def job(self, *, told_sha256: str = "") -> PreparedJob:
+        """
+        Return the job, with no more time than the task has left.
+
+        :param told_sha256: digest of the input of which an earlier leg has said what deserves it.
+        :raises NotebookJobConfigError: as ``prepare``.
+        :raises NotebookJobServiceError: as ``prepare``.
+        """
+        if self._job is None:
+            self._job = prepare(self._operator, self._context, told_sha256=told_sha256)
+        left = task_context.seconds_left(self._operator, self._context)
+        return self._job if left is None else _within(self._job, left)
+
+
+def _within(job: PreparedJob, left_seconds: float) -> PreparedJob:
+    limits = ("max_runtime_in_seconds", "max_wait_time_in_seconds", "extra_request")
+    changed: Any = bounded({name: getattr(job.spec, name) for name in limits}, left_seconds)
+    return replace(job, spec=replace(job.spec, **changed))
+
+
+def prepare(operator: SageMakerNotebookJobOperator, context: Context, *, told_sha256: str = "") -> PreparedJob:
     """
     Read and check everything, and say in the task's log what deserves it.
 
+    :param told_sha256: digest of the input of which that was said before.
     :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
     :raises NotebookJobServiceError: AWS could not be asked for a role, an image or a notebook in S3.
     """
@@ -49,6 +83,8 @@ def prepare(operator: SageMakerNotebookJobOperator, context: Context) -> Prepare
     except NotebookJobError as error:
         tell_places(error, operator, settings)
         raise
+    if told_sha256 and told_sha256 == job.input_sha256:
+        return job
     for note in job.notes:
         operator.log.info("%s", note)
     for warning in job.warnings:

@@ -194,6 +194,12 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         """Look at the job once; when it has ended, hand over its results."""
         return self._look(context)
 
+    def _get_next_poke_interval(self, *arguments: Any, **named: Any) -> float:
+        """Look once a second at most: Airflow would ask without a pause at ``poke_interval=0``."""
+        from airflow_nbjobs.core.polling import SHORTEST_DELAY_SECONDS
+
+        return max(float(super()._get_next_poke_interval(*arguments, **named)), SHORTEST_DELAY_SECONDS)
+
     def _look(self, context: Context, *, was_looked_for: bool = False) -> PokeReturnValue:
         from airflow.sdk import PokeReturnValue
 
@@ -239,7 +245,9 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
             if failure.get("error") == TRIGGER_TIMEOUT:
                 raise self._timed_out(context)
         if failure.get("traceback"):
-            self.log.error("The trigger failed:\n%s", "\n".join(failure["traceback"]))
+            from airflow_nbjobs.core.errors import bounded
+
+            self.log.error("The trigger failed:\n%s", bounded("\n".join(failure["traceback"]), 20_000))
         return self._defer(context)
 
     def _waited(self, context: Context) -> timedelta:

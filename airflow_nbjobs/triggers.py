@@ -20,7 +20,7 @@ from asgiref.sync import sync_to_async
 from airflow_nbjobs.aws.pollers import PollerKey, shared_follower, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.containerlog import LogPlace
-from airflow_nbjobs.core.errors import NotebookJobError
+from airflow_nbjobs.core.errors import NotebookJobError, bounded
 from airflow_nbjobs.core.ownership import LIVE, Verdict, verdict
 from airflow_nbjobs.core.queueing import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.core.reference import parse_job_reference
@@ -152,7 +152,7 @@ class NotebookJobTrigger(BaseTrigger):
         except NotebookJobError as error:
             return {"error": str(error), "error_code": getattr(error, "code", None)}
         except Exception as error:  # noqa: BLE001 - a crash of the poller reaches the task as an event that says so
-            return {"error": f"the triggerer's poller has crashed: {type(error).__name__}: {error}"}
+            return {"error": bounded(f"the triggerer's poller has crashed: {type(error).__name__}: {error}")}
         return {"status": summary.status, "secondary_status": summary.secondary_status}
 
     async def _await_scheduler(self) -> None:

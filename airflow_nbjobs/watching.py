@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs import context as task_context
 from airflow_nbjobs.aws.results import Expectation, JobResult, read_result
-from airflow_nbjobs.aws.translate import is_denied
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
-from airflow_nbjobs.core.doubts import DENIED_SECONDS, UNKNOWN_SECONDS, Doubts
+from airflow_nbjobs.core.doubts import UNKNOWN_SECONDS, Doubts
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.outputs import declare_outputs
 from airflow_nbjobs.core.reference import is_notebook_job, parse_job_reference
+from airflow_nbjobs.core.trouble import is_over
 from airflow_nbjobs.failures import of_ended_job, surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 
 _JOB_VERSION = 1
-_DENIED = "denied"
 # Between the tries to read an ended job's results: some ten minutes, as the operator waits through trouble.
 _READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
 
@@ -51,6 +50,7 @@ class Watch:
         self._seen = 0
         self._is_announced = False
         self._doubts = Doubts()
+        self._trouble_since: datetime | None = None
         with surfaced():
             self._reference = parse_job_reference(sensor.job_name, region_name=sensor.region_name)
             self._declared = declare_outputs(sensor.outputs, sensor.return_output)
@@ -79,7 +79,7 @@ class Watch:
             try:
                 snapshot = self.hook.clients.jobs.describe(self._reference.job_name)
             except NotebookJobServiceError as error:
-                if not error.is_retryable and not self._may_pass(error):
+                if self._is_final(error):
                     raise
                 self._sensor.log.warning("%s; going on waiting", error.headline)
                 return None
@@ -91,17 +91,19 @@ class Watch:
                     return None
                 raise self._unknown()
             self._doubts.clear(snapshot.job_name)
-            self._doubts.clear(_DENIED)
+            self._trouble_since = None
             self._check_account(snapshot)
         self._seen = log_transitions(self._sensor.log, snapshot, self._seen)
         self._announce(snapshot)
         return snapshot if snapshot.state.is_terminal else None
 
-    def _may_pass(self, error: NotebookJobServiceError) -> bool:
-        """Say whether this is a denial of a job that was seen before: a policy that was just changed takes minutes to reach everywhere."""
-        now = datetime.now(tz=UTC).timestamp()
-        is_new = is_denied(error) and self._is_announced
-        return is_new and not self._doubts.has_lasted(_DENIED, DENIED_SECONDS, now=now)
+    def _is_final(self, error: NotebookJobServiceError) -> bool:
+        """Say whether to end the wait: a denial of a job that was seen before passes with the policy that was just changed."""
+        if error.is_retryable:
+            return False
+        now = datetime.now(tz=UTC)
+        self._trouble_since = self._trouble_since or now
+        return not self._is_announced or is_over(error, self._trouble_since, now)
 
     def _has_been_unknown_for_a_minute(self) -> bool:
         now = datetime.now(tz=UTC)
@@ -168,7 +170,7 @@ class Watch:
         """
         Push what the ended job returned; return what becomes ``return_value``.
 
-        Trouble in reading it is waited through for ten minutes, an archive that is not in S3 yet until a minute after the job's end.
+        Trouble in reading it, a denial too, is waited through for ten minutes, an archive that is not in S3 yet until a minute after the job's end.
 
         :raises NotebookJobError: fatal, if the job did not complete; else only if S3 could not be read.
         """
@@ -193,11 +195,19 @@ class Watch:
             try:
                 return self._read_once(snapshot, location, is_notebook=is_notebook)
             except NotebookJobServiceError as error:
-                if not error.is_retryable:
-                    raise
                 self._sensor.log.warning("%s; reading again in %.0f s", error.headline, pause_seconds)
             time.sleep(pause_seconds)
-        return self._read_once(snapshot, location, is_notebook=is_notebook)
+        try:
+            return self._read_once(snapshot, location, is_notebook=is_notebook)
+        except NotebookJobServiceError as error:
+            # What is there does not change: whoever asks again, with another policy, gets it.
+            raise NotebookJobServiceError(
+                error.headline,
+                code=error.code,
+                is_retryable=True,
+                details={**error.details, "job": "has ended; a retry of this task reads its results again"},
+                job_name=snapshot.job_name,
+            ) from error
 
     def _read_once(self, snapshot: JobSnapshot, location: JobLocation, *, is_notebook: bool) -> JobResult:
         expected = Expectation(

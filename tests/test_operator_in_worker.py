@@ -8,11 +8,14 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from fakes import executed, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
+from airflow_nbjobs import preparation
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobServiceError,
     NotebookJobStoppedError,
 )
+from airflow_nbjobs.core.polling import SHORTEST_DELAY_SECONDS
+from airflow_nbjobs.execution import Execution
 
 
 def taken_away_once_it_has_a_job(clients, state):
@@ -32,6 +35,44 @@ def task(tmp_path):
 @pytest.fixture
 def clients(task):
     return task.clients
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.execution.SHORTEST_DELAY_SECONDS", 0.01)
+
+
+def test_not_deferrable_without_a_delay_it_still_looks_once_a_second_at_most(task, clients, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.execution.SHORTEST_DELAY_SECONDS", SHORTEST_DELAY_SECONDS)
+    pauses = []
+
+    def pause(_, seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            end(clients, ran=executed(RAW))
+
+    monkeypatch.setattr(Execution, "_pause", pause)
+    clients.jobs.errors["describe"] = [denied()]
+    task(deferrable=False, waiter_delay=0).execute(task_context())
+    assert pauses == [1.0, 1.0, 1.0]
+
+
+def test_a_worker_that_waits_for_its_turn_prepares_its_job_once(task, clients, monkeypatch):
+    """Its time limits go with the time that is left."""
+    full = NotebookJobCapacityError("the quota is in use")
+    clients.jobs.errors["create"] = [full, full, full]
+    prepared, preparing = [], preparation.prepare_job
+    monkeypatch.setattr(
+        preparation, "prepare_job", lambda *given, **named: prepared.append(1) or preparing(*given, **named)
+    )
+    left = iter([600.0, *(500.0 - n for n in range(100))])
+    monkeypatch.setattr(preparation.task_context, "seconds_left", lambda *_: next(left))
+    monkeypatch.setattr(Execution, "_slept", lambda _, sleep: sleep.turn)
+    operator = task(deferrable=False, capacity_timeout=3600, wait_for_completion=False)
+    operator.execute(task_context())
+    (request,) = clients.jobs.requests.values()
+    assert len(prepared) == 1
+    assert request["StoppingCondition"]["MaxRuntimeInSeconds"] < 500
 
 
 def test_not_deferrable_it_waits_in_the_worker_through_trouble(task, clients):

@@ -336,6 +336,31 @@ def test_results_that_cannot_be_read_now_are_read_later(task, clients):
     assert value["outputs"] == {"accuracy": 0.5}
 
 
+def test_a_trigger_that_says_again_and_again_what_is_not_so_is_asked_ever_less_often(task, clients):
+    """A list that is behind, or a doubled event: worker and triggerer would pass the task to and fro without a pause."""
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    sleeps = []
+    for _ in range(12):
+        event = event_of(deferred) if type(deferred.trigger) is NotebookJobTrigger else turn_event(deferred)
+        deferred = resume(operator, context, json.loads(json.dumps(event)))
+        if type(deferred.trigger) is NotebookJobTurnTrigger:
+            sleeps.append(seconds_until(deferred))
+    assert len(sleeps) == 6
+    assert sleeps[-1] > 25
+    end(clients, ran=executed(RAW))
+    assert operator.execute_complete(context, event_of(deferred))["status"] == "Completed"
+
+
+def test_what_the_notebook_deserves_is_said_once_though_each_leg_prepares_it(task, clients, capsys):
+    clients.jobs.errors["create"] = [full(), full(), full()]
+    operator, context = task(parameters={"unknown_name": 1}, unknown_parameters="warn"), task_context()
+    deferred = defer(operator, context)
+    for _ in range(2):
+        deferred = resume(operator, context, turn_event(deferred))
+    assert capsys.readouterr().out.count("unknown_name") == 1
+
+
 def test_the_log_is_written_once_though_its_results_are_read_later(task, clients, capsys):
     operator, context = task(outputs=["accuracy"]), task_context()
     deferred = defer(operator, context)

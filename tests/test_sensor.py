@@ -181,6 +181,12 @@ def test_poke_mode_times_out_as_a_sensor(clients):
     assert task_states(clients) == {"job": "InProgress"}
 
 
+def test_without_an_interval_it_still_looks_once_a_second_at_most(clients):
+    task = sensor(deferrable=False, poke_interval=0)
+    assert task._get_next_poke_interval(0.0, lambda: 0.0, 1) == 1.0
+    assert sensor(poke_interval=30)._get_next_poke_interval(0.0, lambda: 0.0, 1) == 30
+
+
 def test_a_call_that_may_succeed_later_is_no_end_of_the_wait(clients):
     start(clients)
     clients.jobs.errors["describe"] = [NotebookJobServiceError("slow down", code="Throttling", is_retryable=True)]
@@ -202,14 +208,15 @@ def test_a_denial_of_a_job_that_was_seen_is_no_end_of_the_wait_for_five_minutes(
     clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDenied") for _ in range(3)]
     assert not task.poke(context)
     assert not task.poke(context)
-    monkeypatch.setattr(watching, "DENIED_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_nbjobs.core.trouble.DENIED_SECONDS", 0.0)
     with pytest.raises(NotebookJobServiceError) as caught:
         task.poke(context)
     assert isinstance(caught.value, AirflowFailException)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
-def test_trouble_in_reading_results_is_waited_through(clients, monkeypatch, arguments):
+@pytest.mark.parametrize(("code", "is_retryable"), [("SlowDown", True), ("AccessDenied", False)])
+def test_trouble_in_reading_results_is_waited_through(clients, monkeypatch, arguments, code, is_retryable):
     """The job has been paid for; a task without retries would lose what it left behind."""
     start(clients)
     end(clients, ran=executed(RAW, {"accuracy": 0.5}))
@@ -218,7 +225,7 @@ def test_trouble_in_reading_results_is_waited_through(clients, monkeypatch, argu
 
     def troubled(uri):
         if len(slept) < 3:
-            raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+            raise NotebookJobServiceError(code, code=code, is_retryable=is_retryable)
         return reading(uri)
 
     monkeypatch.setattr(clients.objects, "open", troubled)
@@ -226,14 +233,15 @@ def test_trouble_in_reading_results_is_waited_through(clients, monkeypatch, argu
     assert slept == [5.0, 10.0, 20.0]
 
 
-def test_trouble_in_reading_results_that_lasts_is_left_to_retries(clients, monkeypatch):
+@pytest.mark.parametrize(("code", "is_retryable"), [("SlowDown", True), ("AccessDenied", False)])
+def test_trouble_in_reading_results_that_lasts_is_left_to_retries(clients, monkeypatch, code, is_retryable):
     start(clients)
     end(clients, ran=executed(RAW))
     slept = []
     monkeypatch.setattr(watching.time, "sleep", slept.append)
 
     def troubled(_):
-        raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+        raise NotebookJobServiceError(code, code=code, is_retryable=is_retryable)
 
     monkeypatch.setattr(clients.objects, "open", troubled)
     with pytest.raises(NotebookJobServiceError) as caught:

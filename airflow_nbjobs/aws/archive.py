@@ -11,6 +11,7 @@ import gzip
 import struct
 import tarfile
 import zlib
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
@@ -215,7 +216,11 @@ def _root_name(name: str) -> str:
 
 def _read_end(body: BinaryIO, limit_bytes: int) -> bytes:
     """Read all, keeping only the last ``limit_bytes`` in memory."""
-    kept = b""
+    chunks: deque[bytes] = deque()
+    size = 0
     while chunk := body.read(_CHUNK_BYTES):
-        kept = (kept + chunk)[-limit_bytes:]
-    return kept
+        chunks.append(chunk)
+        size += len(chunk)
+        while size - len(chunks[0]) >= limit_bytes:
+            size -= len(chunks.popleft())
+    return b"".join(chunks)[-limit_bytes:]

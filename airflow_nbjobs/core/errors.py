@@ -27,6 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+# A log, a database and a pickle hold what an error says: an exception of a notebook may have a text of megabytes.
+_MOST_OF_HEADLINE = 4_000
+_MOST_OF_DETAIL = 20_000
+_MOST_OF_FIELD = 10_000
+
+
+def bounded(text: str, most: int = _MOST_OF_HEADLINE) -> str:
+    """Return a text; a longer one without its middle, and with how much that was."""
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f"{text[: most - end]} … {len(text) - most} more characters … {text[-end:]}"
+
+
 class NotebookJobError(RuntimeError):
     """
     Base of every error that this package raises.
@@ -39,9 +53,9 @@ class NotebookJobError(RuntimeError):
     def __init__(self, headline: str, *, details: Mapping[str, str] | None = None, job_name: str | None = None) -> None:
         # Only `headline` goes into `args`: with defaults for the rest, BaseException's own pickling restores the
         # fields from `__dict__`, in subclasses too.
-        super().__init__(headline)
-        self.headline = headline
-        self.details = dict(details or {})
+        self.headline = bounded(headline)
+        super().__init__(self.headline)
+        self.details = {label: bounded(str(text), _MOST_OF_DETAIL) for label, text in (details or {}).items()}
         self.job_name = job_name
 
     def __str__(self) -> str:
@@ -49,7 +63,9 @@ class NotebookJobError(RuntimeError):
 
     def _lines(self) -> list[str]:
         width = max((len(label) for label in self.details), default=0) + 1
-        lines = [f"  {label + ':':<{width}} {text}" for label, text in self.details.items()]
+        lines = [
+            f"  {label + ':':<{width}} {bounded(str(text), _MOST_OF_DETAIL)}" for label, text in self.details.items()
+        ]
         # A text that begins on a line of its own (a traceback) leaves blanks behind its label.
         return [self.headline, *(re.sub(r" +\n", "\n", line) for line in lines)]
 
@@ -71,7 +87,7 @@ class NotebookJobConfigError(NotebookJobError):
         job_name: str | None = None,
     ) -> None:
         super().__init__(headline, details=details, job_name=job_name)
-        self.problems = tuple(problems)
+        self.problems = tuple(bounded(problem) for problem in problems)
 
     def _lines(self) -> list[str]:
         head, *rest = super()._lines()
@@ -103,7 +119,7 @@ class NotebookCellError(NotebookJobError):
         super().__init__(headline, details=details, job_name=job_name)
         self.cell = cell
         self.ename = ename
-        self.evalue = evalue
+        self.evalue = bounded(evalue, _MOST_OF_FIELD)
         self.is_retryable = is_retryable
 
 
@@ -126,7 +142,7 @@ class NotebookSkippedError(NotebookJobError):
     ) -> None:
         super().__init__(headline, details=details, job_name=job_name)
         self.cell = cell
-        self.reason = reason
+        self.reason = bounded(reason, _MOST_OF_FIELD)
 
 
 class NotebookJobStoppedError(NotebookJobError):
@@ -179,7 +195,7 @@ class NotebookOutputError(NotebookJobError):
         job_name: str | None = None,
     ) -> None:
         super().__init__(headline, details=details, job_name=job_name)
-        self.problems = tuple(problems)
+        self.problems = tuple(bounded(problem) for problem in problems)
 
     def _lines(self) -> list[str]:
         head, *rest = super()._lines()

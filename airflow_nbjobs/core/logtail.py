@@ -46,6 +46,8 @@ def readable_lines(raw: str) -> Iterator[str]:
 
 def append_line(kept: list[str], line: str) -> None:
     """Add a line, cut to 500 characters; a progress bar takes the place of the bar before it."""
-    if kept and _BAR.search(line) and _BAR.search(kept[-1]):
+    # Cut first: what looks for a bar takes quadratic time.
+    shown = line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…"
+    if kept and _BAR.search(shown) and _BAR.search(kept[-1]):
         kept.pop()
-    kept.append(line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…")
+    kept.append(shown)

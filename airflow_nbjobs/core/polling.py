@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 
 # ListTrainingJobs is said to allow 2 calls a second and account (not adjustable); DescribeTrainingJob several times as many.
 DESCRIBES_PER_LIST = 5.0
+# Between two looks at a job, whatever waiter_delay says: at 0 the worker, or the process that watches everybody's triggers, would ask without a pause.
+SHORTEST_DELAY_SECONDS = 1.0
 # Changes are asked for again for this long: times are sent as whole seconds, the service's own machines differ by a little, and a list may
 # lag behind what it lists. A wide overlap costs a few more entries on pages that are read anyway.
 CURSOR_OVERLAP = timedelta(seconds=60)
@@ -46,11 +48,10 @@ def interval_seconds(calls: int, *, waiter_delay_seconds: float, pace: Pace) -> 
     look whose calls do not fit into the interval takes longer.
 
     :param calls: what one look costs now.
-    :param waiter_delay_seconds: the shortest ``waiter_delay`` of all waiting tasks; below 1 s it counts as 1 s, since at 0 the poller would ask without a pause, in
-        the process that watches everybody's triggers.
+    :param waiter_delay_seconds: the shortest ``waiter_delay`` of all waiting tasks; below 1 s it counts as 1 s.
     """
     stretched = max(pace.polling_interval_seconds, calls / pace.list_calls_per_second)
-    return min(max(float(waiter_delay_seconds), 1.0), stretched)
+    return min(max(float(waiter_delay_seconds), SHORTEST_DELAY_SECONDS), stretched)
 
 
 def slower(seconds_per_call: float, pace: Pace) -> float:

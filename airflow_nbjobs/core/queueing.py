@@ -45,7 +45,9 @@ class Turn:
     :param cause: why the last leg was refused.
     :param since: when the wait for capacity began; None while none was refused. Trouble in between does not begin it anew.
     :param trouble_since: when the trouble began that the last leg met; None where it met none.
-    :param rounds: how many sleeps there were for this cause.
+    :param rounds: how many sleeps there were for capacity.
+    :param trouble_rounds: how many there were through trouble, or since a trigger has said what is not so, without anything better in between. Counted apart:
+        where both alternate, each has its own delays, and they grow.
     :param attempt: the k-th job of the generation is the first whose name may be free.
     :param choice: position in the list of instance types (or lists of them) that are asked for in turn.
     :param may_exist: whether the last request may have made a job of that name although its answer says nothing of it.
@@ -58,11 +60,17 @@ class Turn:
     since: datetime | None = None
     trouble_since: datetime | None = None
     rounds: int = 0
+    trouble_rounds: int = 0
     attempt: int = 0
     choice: int = 0
     may_exist: bool = True
     staged_attempt: int | None = None
     staged_sha256: str = ""
+
+    @property
+    def waits(self) -> int:
+        """How many sleeps there were for the cause."""
+        return self.rounds if self.cause is Cause.CAPACITY else self.trouble_rounds
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -71,6 +79,7 @@ class Turn:
             "since": _text(self.since),
             "trouble_since": _text(self.trouble_since),
             "rounds": self.rounds,
+            "trouble_rounds": self.trouble_rounds,
             "attempt": self.attempt,
             "choice": self.choice,
             "may_exist": self.may_exist,
@@ -128,18 +137,21 @@ def next_turn(
         cause=cause,
         since=turn.since or now if is_capacity else turn.since,
         trouble_since=None if is_capacity else turn.trouble_since or now,
-        rounds=turn.rounds if turn.cause is cause else 0,
     )
     began = (turn.since if is_capacity else turn.trouble_since) or now
     left = (capacity_timeout_seconds if is_capacity else TROUBLE_SECONDS) - (now - began).total_seconds()
     if left <= 0:
         return None
-    first = first_delay_seconds if is_capacity else min(first_delay_seconds, _FIRST_TROUBLE_SECONDS)
+    # Nothing doubled is nothing.
+    first = max(first_delay_seconds if is_capacity else min(first_delay_seconds, _FIRST_TROUBLE_SECONDS), 1.0)
     longest = max(_LONGEST_DELAY_SECONDS[cause.value], first)
     # 2 ** 20 is far beyond every longest delay, and no float overflows.
-    delay = min(first * 2.0 ** min(turn.rounds, 20), longest) * (1 - _fraction(f"{key}:{turn.rounds}") / 2)
+    delay = min(first * 2.0 ** min(turn.waits, 20), longest) * (1 - _fraction(f"{key}:{turn.waits}") / 2)
     delay = max(min(delay, left), shortest_delay_seconds)
-    return Sleep(now + timedelta(seconds=delay), replace(turn, rounds=turn.rounds + 1))
+    counted = (
+        replace(turn, rounds=turn.rounds + 1) if is_capacity else replace(turn, trouble_rounds=turn.trouble_rounds + 1)
+    )
+    return Sleep(now + timedelta(seconds=delay), counted)
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -1,7 +1,7 @@
 """
 Trouble about a job that exists: how long it is waited through, and what the task says in the end.
 
-Called by ``execution.py`` once there is a job; pure. Such an error is never final: the job is paid for, and whoever asks again finds it.
+Called by ``execution.py`` and ``watching.py`` once there is a job; pure. Such an error is never final: the job is paid for, and whoever asks again finds it.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import os
+import pickle
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -279,6 +280,18 @@ def test_a_failed_cell_is_named_with_the_four_facts(read):
         assert part in text
     assert "\x1b" not in text
     assert result.executed_notebook == ran
+
+
+@pytest.mark.parametrize("text", ["x y\n" * 5_000_000, "1%|" * 7_000_000])
+def test_an_exceptions_text_of_twenty_megabytes_is_no_error_of_twenty_megabytes(read, clients, text):
+    clients.logs.lines[JOB] = [text]
+    raw = json.loads(failed_at(RAW, 3, "ValueError", text, ("Traceback", text, f"ValueError: {text}")))
+    raw["cells"][-1]["outputs"].insert(0, {"output_type": "stream", "name": "stderr", "text": text})
+    result = read("Failed", members=notebook_member(json.dumps(raw).encode()))
+    error = result.error
+    assert type(error) is NotebookCellError
+    assert len(str(error)) + len(pickle.dumps(error)) + len("".join(result.log_tail)) < 300_000
+    assert "failed in cell 3: ValueError" in error.headline
 
 
 def test_a_long_cell_is_shown_by_its_ends(read):

@@ -13,6 +13,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobError,
     NotebookJobServiceError,
     NotebookOutputError,
+    NotebookSkippedError,
 )
 
 FIELDS = {
@@ -86,3 +87,21 @@ def test_an_error_keeps_its_details_when_the_callers_mapping_changes():
     error = NotebookCellError("It failed", details=details)
     details.clear()
     assert error.details == {"notebook": "a.ipynb"}
+
+
+@pytest.mark.parametrize("text", ["x" * 20_000_000, "x y\n" * 5_000_000, "\n" * 20_000_000])
+def test_no_error_is_larger_than_a_log_and_a_database_hold(text):
+    """A notebook's exception may have a text of any size; it may be raised, logged, pickled and stored as what it is."""
+    cell = NotebookCellError(text, evalue=text, details={"traceback": text})
+    cell.details["outputs"] = text
+    skipped = NotebookSkippedError(text, reason=text)
+    wrong = NotebookOutputError(text, problems=[text])
+    for error in (cell, skipped, wrong):
+        assert len(str(error)) < 100_000
+        assert len(repr(error)) < 50_000
+    del cell.details["outputs"]
+    for error in (cell, skipped, wrong):
+        assert len(pickle.dumps(error)) < 100_000
+    assert cell.headline.startswith(text[:100])
+    assert cell.headline.endswith(text[-100:])
+    assert f"{len(text) - 4000} more characters" in cell.headline

@@ -33,3 +33,10 @@ def test_the_last_lines_are_returned_oldest_first():
 
 def test_no_log_gives_no_lines():
     assert readable_tail([], limit=3) == []
+
+
+def test_a_line_of_any_size_takes_no_time():
+    assert readable_tail(["1%|" * 100_000, "2%|" * 100_000], limit=5) == [
+        ("1%|" * 200)[:500] + "…",
+        ("2%|" * 200)[:500] + "…",
+    ]

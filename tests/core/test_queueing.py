@@ -84,6 +84,17 @@ def test_trouble_in_between_does_not_begin_the_wait_for_capacity_anew():
     assert asked(again, NOW + timedelta(hours=6)) is None
 
 
+@pytest.mark.parametrize("first", [0, 30])
+def test_causes_that_alternate_are_asked_about_ever_less_often_too(first):
+    turn, now, sleeps = Turn(), NOW, []
+    for n in range(24):
+        sleep = asked(turn, now, (Cause.CAPACITY, Cause.TROUBLE)[n % 2], first=first)
+        sleeps.append((sleep.until - now).total_seconds())
+        turn, now = sleep.turn, sleep.until
+    assert all(seconds >= 150 for seconds in sleeps[20::2])
+    assert all(seconds >= 30 for seconds in sleeps[15::2])
+
+
 def test_a_short_delay_is_a_second_and_a_long_one_stays():
     assert 0.5 <= walk(first=0)[0] <= 1
     assert 300 < walk(first=600)[0] <= 600
@@ -91,11 +102,11 @@ def test_a_short_delay_is_a_second_and_a_long_one_stays():
 
 @given(st.integers(0, 10**6), st.floats(0, 86_400), st.sampled_from(Cause))
 def test_no_wait_is_endless_or_hectic(rounds, first, cause):
-    turn = Turn(cause=cause, since=NOW, trouble_since=NOW, rounds=rounds)
+    turn = Turn(cause=cause, since=NOW, trouble_since=NOW, rounds=rounds, trouble_rounds=rounds)
     sleep = asked(turn, NOW + timedelta(seconds=1), cause, first=first)
     seconds = (sleep.until - NOW).total_seconds() - 1
     assert 0.5 <= seconds <= HOURS_6
-    assert sleep.turn.rounds == rounds + 1
+    assert sleep.turn.waits == rounds + 1
 
 
 @given(
@@ -106,6 +117,7 @@ def test_no_wait_is_endless_or_hectic(rounds, first, cause):
         since=st.none() | st.datetimes(timezones=st.just(UTC)),
         trouble_since=st.none() | st.datetimes(timezones=st.just(UTC)),
         rounds=st.integers(0, 1000),
+        trouble_rounds=st.integers(0, 1000),
         attempt=st.integers(0, 1000),
         choice=st.integers(0, 10),
         may_exist=st.booleans(),
