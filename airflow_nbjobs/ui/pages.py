@@ -23,7 +23,7 @@ from airflow_nbjobs.core.visible import visible
 NOTEBOOK_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 # The notebook whose reader has asked for its scripts. A policy of content alone does not keep scripts off the network (WebRTC); from version 156 on at
 # the latest Chromium does so where a page names what it may connect to: nothing. `templates/tab.js` offers scripts only to a browser that does.
-SCRIPTED_POLICY = "sandbox allow-scripts; default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+SCRIPTED_POLICY = "sandbox allow-scripts; default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 NO_CONNECTIONS = {"Connection-Allowlist": "()"}
 TEXT_POLICY = "sandbox; default-src 'none'; frame-ancestors 'self'"
 HEADERS = {

@@ -82,6 +82,7 @@ def recreate_run(case: Case) -> None:
     case.start()
     case.job()
     case.await_state("deferred")
+    case.await_trigger()
     case.mark_run("failed")  # Airflow does not delete a run that goes on
     case.stand.api.delete_run(case.dag_id, RUN)
     case.until(lambda: not case.has_run(), "the run is still there")

@@ -86,18 +86,23 @@ def test_only_a_folder_of_its_own_can_be_had_here(path, is_one):
 
 
 def test_a_notebook_is_in_s3_as_far_as_it_has_run(jobs, stored):
-    """The driver and a kernel as they are; our init script in front of a user's."""
+    """The driver and a kernel as they are; our init script in front of a user's, which has IPython set a renderer, as the README does for Altair."""
     name, bucket = "job-live-0", jobs.facts.default_bucket
     pause = (
         "import boto3, os, time\n"
         f"while not boto3.client('s3').list_objects_v2(Bucket='{bucket}', Prefix='checkpoints/go')['KeyCount']: time.sleep(0.1)"
     )
     files = {
-        "report.ipynb": notebook("print('first')", pause, "print(os.environ['FROM_USER'])"),
+        "report.ipynb": notebook(
+            "print('first')", pause, "print(os.environ['FROM_USER'], os.environ['PLOTLY_RENDERER'], renderer)"
+        ),
         INIT_SCRIPT_NAME: (init_script("user.sh", live=True, cell_output=False) or "").encode(),
-        "user.sh": b"export FROM_USER=1",
+        "user.sh": (
+            b"export FROM_USER=1 IPYTHONDIR=$(mktemp -d)\nmkdir -p $IPYTHONDIR/profile_default/startup\n"
+            b"echo 'renderer = \"svg\"' > $IPYTHONDIR/profile_default/startup/renderer.py"
+        ),
     }
-    environment = jobs.environment(name) | {"SM_INIT_SCRIPT": INIT_SCRIPT_NAME}
+    environment = jobs.environment(name) | {"SM_INIT_SCRIPT": INIT_SCRIPT_NAME, "PLOTLY_RENDERER": "notebook"}
     jobs.submit(files, name=name, Environment=environment, **config(jobs, "live"))
 
     def cells() -> list[Any]:
@@ -109,4 +114,4 @@ def test_a_notebook_is_in_s3_as_far_as_it_has_run(jobs, stored):
     assert jobs.describe(name)["TrainingJobStatus"] == "InProgress"
     jobs.s3.put_object(Bucket=bucket, Key="checkpoints/go", Body=b"")
     assert jobs.wait(name)["TrainingJobStatus"] == "Completed"
-    assert "1" in stream_text(jobs.executed(name))
+    assert "1 notebook svg" in stream_text(jobs.executed(name))

@@ -151,7 +151,7 @@ def test_what_needs_scripts_is_shown_in_its_text_form_with_a_word_about_it():
         )
     ).html
     assert "Figure()" in html
-    assert "needs scripts" in html
+    assert "An interactive figure of Plotly" in html
 
 
 def test_a_table_of_pandas_keeps_its_form_and_loses_its_style_sheet():
@@ -225,7 +225,7 @@ def test_scripts_are_counted_and_only_in_the_document_for_which_they_were_asked(
     assert plain.scripted == scripted.scripted == 2
     assert "<script" not in plain.html
     assert PLOT in scripted.html
-    assert "<script>window.ready = true</script>" in scripted.html
+    assert "window.ready = true" in scripted.html
 
 
 def test_a_notebook_without_scripts_has_none_to_offer():

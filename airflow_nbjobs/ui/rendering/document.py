@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # Of the document with its scripts, which has no use outside the frame that it is served into.
-SCRIPTED_POLICY = "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'"
+SCRIPTED_POLICY = "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'none'"
 _SOURCE_CHARACTERS = 100_000
 PIECES_SECONDS = 12.0  # of processor time, for what is rendered piece by piece
 _ERROR_MARKER_TAG = "papermill-error-cell-tag"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from bs4 import BeautifulSoup
 from markupsafe import Markup
 from nbconvert.filters.ansi import ansi2html
 
@@ -20,6 +21,7 @@ from airflow_nbjobs.core.failure import strip_ansi
 from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui.rendering.clean import clean
 from airflow_nbjobs.ui.rendering.guard import Guard
+from airflow_nbjobs.ui.rendering.interactive import JAVASCRIPT, Interactive, carried_by, interactive, spec_of
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.shrink import cut_length
 from airflow_nbjobs.ui.rendering.tracebacks import sections
@@ -46,14 +48,8 @@ _OWN_SECONDS = 12.0
 _NO_COLOUR = re.compile(
     r"\x1b\[(?:[\d;]*;)?[34]8m"
 )  # says that a colour follows; nbconvert's reading fails where none does
-_JAVASCRIPT = "application/javascript"
-_HAS_SCRIPT = re.compile(r"<script\b", re.IGNORECASE)
-_NEEDS_SCRIPT = {
-    _JAVASCRIPT: "JavaScript",
-    "application/vnd.jupyter.widget-view+json": "an interactive widget",
-    "application/vnd.plotly.v1+json": "an interactive Plotly figure",
-    "application/vnd.bokehjs_exec.v0+json": "an interactive Bokeh figure",
-}
+_NAMES_ELEMENT = re.compile(r"<[^>]{1,1000}?\sid\s*=", re.IGNORECASE)
+_PICTURE = re.compile(r"<(?:img|table)\b")
 
 
 @dataclass(slots=True)
@@ -62,6 +58,7 @@ class Budget:
     What may still be shown of each kind; one for a whole notebook.
 
     :ivar scripted: outputs that do more with scripts.
+    :ivar carried: libraries that the outputs so far bring along.
     """
 
     with_scripts: bool = False
@@ -77,6 +74,7 @@ class Budget:
     )
     refused: int = 0
     scripted: int = 0
+    carried: frozenset[str] = frozenset()
 
     def take(self, kind: str, characters: int, limit: int) -> bool:
         if characters > limit or characters > self.left[kind]:
@@ -218,34 +216,77 @@ def _printable(text: str) -> str:
 
 
 def _data_html(data: Mapping[str, Any], budget: Budget) -> Markup:
-    scripted = _scripted_html(data)
-    if scripted:
+    html, script = _whole(data.get("text/html")), _whole(data.get(JAVASCRIPT))
+    budget.carried |= carried_by(html, script)
+    found = interactive(data, html, script, budget.carried)
+    if found is not None and found.script and not found.is_part:
         budget.scripted += 1
-        if budget.with_scripts and budget.take("scripted", len(scripted), _SCRIPTED_CHARACTERS):
+    if budget.with_scripts:
+        verbatim = found.script if found is not None else _place_html(html)
+        if verbatim and budget.take("scripted", len(verbatim), _SCRIPTED_CHARACTERS):
             # Word for word: served under a policy of its own, into a frame of opaque origin that reaches no network.
-            return Markup('<div class="nb-html">{}</div>').format(Markup(scripted))  # noqa: S704 - as said above
+            shown = Markup('<div class="nb-html">{}</div>').format(Markup(verbatim))  # noqa: S704 - as said above
+            return shown + _undrawn(found, data, budget) if found is not None and found.why else shown
+    if found is not None:
+        return _interactive_html(found, data, budget)
+    shown_form = _form_html(data, budget)
+    if shown_form is not None:
+        return shown_form
+    if "text/plain" in data:
+        return text_html(text_of(data["text/plain"]), budget, kind="plain")
+    return notice(f"An output of type {', '.join(sorted(map(str, data)))[:200]} is not shown.") if data else Markup("")
+
+
+def _place_html(html: str) -> str:
+    """Return HTML without scripts whose elements a script of another output may look for, as it is but with every element closed."""
+    if len(html) > _HTML_CHARACTERS or html.count("<") > _HTML_TAGS or not _NAMES_ELEMENT.search(html):
+        return ""
+    return str(BeautifulSoup(html, "html.parser"))
+
+
+def _form_html(data: Mapping[str, Any], budget: Budget) -> Markup | None:
     for mime_type, show in _FORMS:
         if mime_type in data:
             shown = show(data, mime_type, budget)
             if shown is not None:
                 return shown
-    what = next((name for mime_type, name in _NEEDS_SCRIPT.items() if mime_type in data), None)
-    if "text/plain" in data:
-        plain = text_html(text_of(data["text/plain"]), budget, kind="plain")
-        return plain + notice(f"This is {what}, which needs scripts to be shown.") if what else plain
-    if what:
-        return notice(f"Here is {what}, which needs scripts to be shown.")
-    return notice(f"An output of type {', '.join(sorted(map(str, data)))[:200]} is not shown.") if data else Markup("")
+    return None
 
 
-def _scripted_html(data: Mapping[str, Any]) -> str:
-    """Return the output with its scripts; empty where it has none, or they were cut out."""
-    html, script = text_of(data.get("text/html")), text_of(data.get(_JAVASCRIPT))
-    if cut_length(html) is not None or cut_length(script) is not None:
-        return ""
-    if script:
-        return f"{html}<script>{script}</script>"
-    return html if _HAS_SCRIPT.search(html) else ""
+def _interactive_html(found: Interactive, data: Mapping[str, Any], budget: Budget) -> Markup:
+    """Return a picture of the output, where it has one, or what it is and why there is none."""
+    if found.is_part:
+        return notice(f"{found.what}.") if found.what else Markup("")
+    others = {name: data[name] for name in data if name != "text/html"}
+    html = _html(data, "text/html", budget) if 0 < len(text_of(data.get("text/html"))) <= _HTML_CHARACTERS else None
+    if html is not None and _PICTURE.search(html):
+        return html
+    shown = _form_html(others, budget)
+    if shown is not None:
+        return shown
+    if html is not None and not found.has_place and html.striptags():
+        return html + (_undrawn(found, data, budget) if found.why else Markup(""))
+    plain = text_html(text_of(data["text/plain"]), budget, kind="plain") if "text/plain" in data else Markup("")
+    return plain + _undrawn(found, data, budget)
+
+
+def _undrawn(found: Interactive, data: Mapping[str, Any], budget: Budget) -> Markup:
+    if not found.why:
+        return notice(f"{found.what}, which needs scripts to be shown.")
+    said = Markup('<p class="nb-notice">{}: {}.').format(found.what, found.why)
+    if found.code:
+        said += Markup(" To see it here, set <code>{}</code>{}").format(found.code, found.remedy)
+    spec = spec_of(data)
+    if spec is None:
+        return said + Markup("</p>")
+    text = _json({"spec": spec}, "spec", budget)
+    return said + Markup("</p><details><summary>Its JSON</summary>{}</details>").format(text or "")
+
+
+def _whole(value: object) -> str:
+    """Return a text that was not cut out of the file."""
+    text = text_of(value)
+    return "" if cut_length(text) is not None else text
 
 
 def _image(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
