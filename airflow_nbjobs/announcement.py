@@ -136,4 +136,5 @@ def _facts(job: PreparedJob, location: JobLocation, attempt: int) -> dict[str, A
         "input_notebook": job.notebook_origin,
         "notebook_sha256": job.notebook_sha256,
         "executed_notebook_uri": location.executed_notebook_uri,
+        "added_cells": list(job.added_cells),
     }

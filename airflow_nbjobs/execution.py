@@ -118,6 +118,7 @@ class Execution:
         if not self._operator.wait_for_completion:
             return {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
         staged, adopted = submission.staged, submission.adopted
+        self._log_place = self._log_place or LogPlace(added=job.added_cells).to_json()
         followed = replace(
             turn,
             step=Step.FINISH,

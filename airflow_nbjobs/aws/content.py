@@ -21,7 +21,8 @@ from airflow_nbjobs.core import notebook as notebooks
 from airflow_nbjobs.core.clock import clock_reads
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.outputs import DeclaredOutputs, prepare_outputs
-from airflow_nbjobs.core.parameters import CheckedParameters, prepare_parameters
+from airflow_nbjobs.core.parameters import CheckedParameters, hyperparameter_strings, prepare_parameters
+from airflow_nbjobs.core.progress import added_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -337,8 +338,10 @@ class Content:
                     f"another time than a run on the day itself: take it from a parameter, or from {INTERVAL_VARIABLE} in the notebook's environment"
                 )
 
-    def staged_body(self, checked: CheckedParameters, declared: DeclaredOutputs, *, is_python: bool) -> bytes:
-        """Return the notebook to stage: the author's own bytes where it needs no cell of ours."""
+    def staged_body(
+        self, checked: CheckedParameters, declared: DeclaredOutputs, *, is_python: bool
+    ) -> tuple[bytes, tuple[int, ...]]:
+        """Return the notebook to stage, the author's own bytes where it needs no cell of ours, and where cells that are not theirs will run."""
         if self.notebook is None:
             raise ValueError("there is no notebook to stage")
         prepared = notebooks.without_saved_widgets(self.notebook)
@@ -346,7 +349,8 @@ class Content:
             prepared = prepare_parameters(prepared, checked.values)
             if declared.types:
                 prepared = prepare_outputs(prepared, tuple(declared.types), python=True)
-        return self.raw if prepared is self.notebook else notebooks.dumps(prepared)
+        body = self.raw if prepared is self.notebook else notebooks.dumps(prepared)
+        return body, added_cells(prepared, is_injected=bool(hyperparameter_strings(checked.values)))
 
 
 def _beside(

@@ -88,7 +88,11 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedJob:
-    """A job that passed every check; submitting it needs a name and nothing else."""
+    """
+    A job that passed every check; submitting it needs a name and nothing else.
+
+    :param added_cells: ``core.progress.added_cells`` of the staged notebook.
+    """
 
     run: Run
     spec: NotebookJobSpec
@@ -98,6 +102,7 @@ class PreparedJob:
     notebook_origin: str
     notebook_sha256: str
     input_sha256: str
+    added_cells: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -181,7 +186,9 @@ def prepare_job(
         raise _refusal(run.label, problems)
 
     spec = _resolved(parsed.spec, where.clients)
-    body = content.staged_body(checked, declared, is_python=notebooks.is_python(content.notebook, spec.kernel_name))
+    body, added = content.staged_body(
+        checked, declared, is_python=notebooks.is_python(content.notebook, spec.kernel_name)
+    )
     script = init_script(
         content.script_name,
         live=spec.live_notebook,
@@ -205,6 +212,7 @@ def prepare_job(
         notebook_origin=content.located.origin,
         notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
         input_sha256=input_digest(files) if not collisions else "",
+        added_cells=added,
         warnings=(
             *given.warnings,
             *parsed.warnings,

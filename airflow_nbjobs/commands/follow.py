@@ -20,7 +20,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobError,
     NotebookJobServiceError,
 )
-from airflow_nbjobs.core.failure import progress
+from airflow_nbjobs.core.progress import cell_text, newest_cells
 from airflow_nbjobs.core.trouble import NOT_FOUND, is_over
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class FollowedJob:
             now_at = self._progress(location.job_name)
             if now_at is not None and now_at != cells:
                 cells = now_at
-                log.info("cell %d of %d", *cells)
+                log.info("%s", cell_text(*cells))
             time.sleep(self._look_seconds)
 
     def _described(self, job_name: str) -> JobSnapshot:
@@ -131,7 +131,8 @@ class FollowedJob:
     def _progress(self, job_name: str) -> tuple[int, int] | None:
         # The log is a comfort here too: whoever may not read it still gets the result.
         with contextlib.suppress(NotebookJobServiceError, NotebookJobConfigError):
-            return progress("\n".join(self._clients.logs.tail(job_name, limit=_LOG_LINES) or ()))
+            lines = self._clients.logs.tail(job_name, limit=_LOG_LINES) or ()
+            return newest_cells("\n".join(lines), self._job.added_cells)
         return None
 
     def read(self, snapshot: JobSnapshot, location: JobLocation, expected: Expectation) -> JobResult:

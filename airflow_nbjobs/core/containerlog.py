@@ -6,17 +6,15 @@ Called by ``aws/log_follower.py`` (many jobs, in the triggerer) and ``aws/log_re
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.logtail import append_line, readable_lines
+from airflow_nbjobs.core.progress import author_cells, cell_text, papermill_bars, without_bars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# It ends no line: what a cell prints next stands behind it.
-_PAPERMILL_BAR = re.compile(r"Executing:\s+\d+%\|[^|]*\|\s*(\d+)/(\d+) \[[^\]]*\]?")
 # What the service takes in may be seen by a search a little later only, and not in the order of its time.
 LATE_MILLISECONDS = 60_000
 _MOST_HELD = 100_000  # ids in memory: of a burst
@@ -52,8 +50,9 @@ class LogPlace:
     :param floor: milliseconds since the epoch; what is older has been read.
     :param seen: ids of events at or after the floor that have been read, with their times.
     :param cell: n of the last "cell n of m" that was shown; 0: none yet.
-    :param cells: its m: every cell of the staged notebook, text and ours included.
+    :param cells: its m, of the author's file.
     :param streams: names of the streams that the log consists of, as far as they are known.
+    :param added: ``core.progress.added_cells``, by which papermill's numbers become the author's.
     """
 
     floor: int = 0
@@ -61,6 +60,7 @@ class LogPlace:
     cell: int = 0
     cells: int = 0
     streams: set[str] = field(default_factory=set)
+    added: tuple[int, ...] = ()
 
     def take(self, events: Iterable[LogEvent]) -> list[str]:
         """Note the events and return what those say that are new, in the order of their times."""
@@ -96,12 +96,12 @@ class LogPlace:
         lines: list[str] = []
         for message in messages:
             for line in readable_lines(message):
-                for bar in _PAPERMILL_BAR.finditer(line):
-                    done, total = int(bar[1]), int(bar[2])
+                for bar in papermill_bars(line):
+                    done, total = author_cells(*bar, self.added)
                     if done > self.cell:
                         self.cell, self.cells = done, total
-                        lines.append(f"cell {done} of {total} has run")
-                rest = _PAPERMILL_BAR.sub("", line)
+                        lines.append(cell_text(done, total))
+                rest = without_bars(line)
                 if rest.strip():
                     append_line(lines, rest)
         return lines
@@ -115,6 +115,7 @@ class LogPlace:
             "cell": sent.cell,
             "cells": sent.cells,
             "streams": sorted(sent.streams)[-_MOST_STREAMS:],
+            "added": list(sent.added),
         }
 
     @classmethod
@@ -125,6 +126,7 @@ class LogPlace:
             seen = {str(name): int(at) for name, at in dict(given.get("seen") or {}).items()}
             floor, cell, cells = (int(given.get(name) or 0) for name in ("floor", "cell", "cells"))
             streams = {str(name) for name in given.get("streams") or ()}
-            return cls(floor=floor, seen=seen, cell=cell, cells=cells, streams=streams)
+            added = tuple(int(each) for each in given.get("added") or ())
+            return cls(floor=floor, seen=seen, cell=cell, cells=cells, streams=streams, added=added)
         except (TypeError, ValueError, AttributeError):
             return cls()

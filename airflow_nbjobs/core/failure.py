@@ -28,7 +28,6 @@ _USAGE_ERROR = "UsageError:"
 _PRINTED_ERROR = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*))?")
 # IPython prints an exception group as Python does: with the exception that it came of before it, its own exceptions after it.
 _GROUP = "  + Exception Group Traceback (most recent call last):"
-_PROGRESS = re.compile(r"(\d{1,6})/(\d{1,6}) \[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +115,6 @@ def plain_text(text: str) -> str:
 def strip_ansi(text: str) -> str:
     """The text without terminal escape sequences."""
     return _ANSI.sub("", text)
-
-
-def progress(log_text: str) -> tuple[int, int] | None:
-    """
-    Cells done and cells in all, from the newest of papermill's progress lines in a part of the log; None without one.
-
-    The numbers are papermill's: cells that we or papermill added count as well.
-    """
-    found = _PROGRESS.findall(log_text)
-    return (int(found[-1][0]), int(found[-1][1])) if found else None
 
 
 def numbered_cells(executed: NotebookNode) -> Iterator[tuple[int | None, NotebookNode]]:

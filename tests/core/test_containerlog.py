@@ -36,6 +36,12 @@ def test_a_real_log_becomes_a_line_for_each_step():
     ]
 
 
+def test_cells_are_numbered_as_the_author_numbers_them():
+    place = LogPlace(added=(2, 3))
+    assert [line for line in place.take(events(*REAL)) if line.startswith("cell")] == ["cell 1 of 1 has run"]
+    assert LogPlace.from_json(json.loads(json.dumps(place.to_json()))) == place
+
+
 def test_a_place_knows_how_many_cells_have_run_of_how_many_also_when_another_process_goes_on():
     place = LogPlace()
     place.take(events(*REAL[:-3]))

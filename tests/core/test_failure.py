@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from airflow_nbjobs.core.failure import find_failing_cell, last_cell_run, progress, strip_ansi
+from airflow_nbjobs.core.failure import find_failing_cell, last_cell_run, strip_ansi
 from airflow_nbjobs.core.notebook import NotebookNode, code_cell, parse_notebook
 from airflow_nbjobs.core.outputs import prepare_outputs
 from airflow_nbjobs.core.parameters import prepare_parameters
@@ -134,19 +134,3 @@ def test_ansi_sequences_go_and_text_stays():
         strip_ansi("\x1b[0;31mred\x1b[0m \x1b]8;;http://x\x07link\x1b]8;;\x07 \x1b[38;5;241mx\x1b[1A[y]")
         == "red link x[y]"
     )
-
-
-@pytest.mark.parametrize(
-    ("log", "expected"),
-    [
-        (
-            "Executing:   0%|          | 0/63 [00:00<?, ?cell/s]\rExecuting:  25%|██▌  | 16/63 [00:18<00:30,  1.54cell/s]",
-            (16, 63),
-        ),
-        ("Executing: 100%|██████████| 3/3 [00:01<00:00]\n", (3, 3)),
-        ("2026/01/02 nothing", None),
-        ("", None),
-    ],
-)
-def test_progress_is_the_newest_of_papermills_lines(log, expected):
-    assert progress(log) == expected

@@ -4,7 +4,17 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from airflow_nbjobs.core.notebook import MARK
-from airflow_nbjobs.core.progress import Progress, done_share, progress_facts, progress_of
+from airflow_nbjobs.core.parameters import prepare_parameters
+from airflow_nbjobs.core.progress import (
+    Progress,
+    added_cells,
+    author_cells,
+    done_share,
+    newest_cells,
+    progress_facts,
+    progress_of,
+)
+from airflow_nbjobs.core.recording import OUTPUTS
 
 
 def ran(*statuses, last=()):
@@ -18,15 +28,15 @@ def ran(*statuses, last=()):
     ("notebook", "progress"),
     [
         (new_notebook(), Progress(0, 0, None, is_complete=False)),
-        (ran(None, None), Progress(0, 2, None, is_complete=False)),
-        (ran("running", "pending"), Progress(0, 2, 2, is_complete=False)),
-        (ran("completed", "running", "pending"), Progress(1, 3, 3, is_complete=False)),
-        (ran("completed", "pending"), Progress(1, 2, 2, is_complete=False)),
-        (ran("completed", "completed"), Progress(2, 2, 3, is_complete=True)),
-        (ran("completed", "failed"), Progress(2, 2, 3, is_complete=False)),
-        (ran("failed", "completed"), Progress(2, 2, 3, is_complete=False)),
-        (ran("completed", last=("pending",)), Progress(1, 1, 2, is_complete=False)),
-        (ran("completed", last=("completed",)), Progress(1, 1, 2, is_complete=True)),
+        (ran(None, None), Progress(0, 3, None, is_complete=False)),
+        (ran("running", "pending"), Progress(0, 3, 2, is_complete=False)),
+        (ran("completed", "running", "pending"), Progress(2, 4, 3, is_complete=False)),
+        (ran("completed", "pending"), Progress(2, 3, 2, is_complete=False)),
+        (ran("completed", "completed"), Progress(3, 3, 3, is_complete=True)),
+        (ran("completed", "failed"), Progress(3, 3, 3, is_complete=False)),
+        (ran("failed", "completed"), Progress(3, 3, 3, is_complete=False)),
+        (ran("completed", last=("pending",)), Progress(2, 2, 2, is_complete=False)),
+        (ran("completed", last=("completed",)), Progress(2, 2, 2, is_complete=True)),
         (
             {"cells": [{"cell_type": "code", "metadata": {"papermill": "x"}}, 7]},
             Progress(0, 1, None, is_complete=False),
@@ -48,3 +58,63 @@ def test_the_share_that_is_done(done, total, share):
 @pytest.mark.parametrize("facts", [{}, {"done": 1}, {"done": "1", "total": "2"}, {"done": None, "total": 2}])
 def test_what_says_nothing_has_no_share(facts):
     assert done_share(facts) is None
+
+
+def test_text_counts_with_the_code_before_it_and_not_before_the_code_has_run():
+    text, *more = (new_markdown_cell(f"# {number}") for number in range(4))
+    code = [new_code_cell("1", metadata={"papermill": {"status": status}}) for status in ("completed", "running")]
+    assert progress_of(new_notebook(cells=[text, more[0], *code, more[1]])).done == 3
+    assert progress_of(new_notebook(cells=[text, code[0], *more[:2], code[1], more[2]])).done == 4
+    code[1].metadata["papermill"]["status"] = "failed"
+    assert (
+        progress_of(new_notebook(cells=[text, *code, more[0]])).done == 3
+    )  # the text after a failed cell is not reached
+
+
+# -- what papermill's bar says ---------------------------------------------------------------------------------------
+
+
+def staged(*sources, parameters=None, tag=None):
+    """Return a notebook as it is staged, one recording cell at its end."""
+    cells = [new_code_cell(source) for source in sources]
+    if tag is not None:
+        cells[tag[0]].metadata["tags"] = [tag[1]]
+    book = prepare_parameters(new_notebook(cells=cells), parameters or {})
+    return new_notebook(cells=[*book.cells, new_code_cell("", metadata={MARK: OUTPUTS})], metadata=dict(book.metadata))
+
+
+@pytest.mark.parametrize(
+    ("book", "is_injected", "added"),
+    [
+        (staged("a", "b"), False, (3,)),
+        (staged("a", "b"), True, (1, 4)),  # papermill puts its own first
+        (staged("a", "b", "c", tag=(1, "parameters"), parameters={"x": "1"}), True, (3, 5)),
+        (staged("a", "b", "c", tag=(1, "parameters"), parameters={"x": 1}), True, (3, 4, 6)),
+        (staged("a", "b", "c", tag=(1, "injected-parameters"), parameters={"x": 1}), True, (3, 5)),
+        (new_notebook(cells=[new_code_cell("a")]), False, ()),
+    ],
+)
+def test_cells_that_are_not_the_authors_are_known_before_they_run(book, is_injected, added):
+    assert added_cells(book, is_injected=is_injected) == added
+
+
+def test_every_position_of_papermills_is_one_of_the_authors():
+    seen = [author_cells(done, 7, (3, 4, 7)) for done in range(8)]
+    assert seen == [(0, 4), (1, 4), (2, 4), (2, 4), (2, 4), (3, 4), (4, 4), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (
+            "Executing:   0%|          | 0/63 [00:00<?, ?cell/s]\rExecuting:  25%|██▌  | 16/63 [00:18<00:30,  1.54cell/s]",
+            (16, 63),
+        ),
+        ("Executing: 100%|██████████| 3/3 [00:01<00:00]\n", (3, 3)),
+        ("epoch:  50%|█████     | 5/10 [00:01<00:00]\n", None),  # a bar of the notebook's own
+        ("2026/01/02 nothing", None),
+        ("", None),
+    ],
+)
+def test_progress_is_the_newest_of_papermills_lines(log, expected):
+    assert newest_cells(log, ()) == expected

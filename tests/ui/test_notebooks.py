@@ -260,7 +260,13 @@ def test_a_live_notebook_is_shown_as_far_as_it_has_run(account, books):
     live = f"{ROOT}/{name}/live/{name}.ipynb"
     account.clients.objects.bodies[live] = part_run("completed", "running", "pending")
     first = books.rendered(of, books.job(of, None))
-    assert first.summary["progress"] == {"done": 1, "total": 3, "anchor": "cell-2", "is_complete": False}
+    assert first.summary["progress"] == {
+        "done": 1,
+        "total": 3,
+        "text": "cell 1 of 3 has run",
+        "anchor": "cell-2",
+        "is_complete": False,
+    }
     account.clients.objects.bodies[live] = part_run("completed", "completed", "running")
     second = books.rendered(of, books.job(of, None))
     assert second.summary["progress"]["done"] == 2

@@ -14,7 +14,7 @@ from airflow_nbjobs.aws.clients import AwsClients
 from airflow_nbjobs.commands.demo.api import ApiUnavailableError
 from airflow_nbjobs.commands.demo.view import label
 from airflow_nbjobs.core.errors import NotebookJobError
-from airflow_nbjobs.core.failure import progress
+from airflow_nbjobs.core.progress import newest_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -49,7 +49,7 @@ class CellProgress:
     def _look(self, instance: dict[str, Any]) -> None:
         job = self._api.xcom(instance, "nbjobs_job")
         if job and (lines := self._clients.logs.tail(job["job_name"], limit=_LOG_LINES)):
-            found = progress("\n".join(lines))
+            found = newest_cells("\n".join(lines), job.get("added_cells") or ())
             if found is not None:
                 self._cells[label(instance)] = found
 

@@ -18,7 +18,7 @@ from pygments.formatters import HtmlFormatter
 
 from airflow_nbjobs.core.failure import find_failing_cell, numbered_cells
 from airflow_nbjobs.core.notebook import language, mark_of, tags_of
-from airflow_nbjobs.core.progress import progress_of
+from airflow_nbjobs.core.progress import cell_text, progress_of
 from airflow_nbjobs.core.recording import OUTPUTS
 from airflow_nbjobs.core.source import source_of
 from airflow_nbjobs.core.tracebacks import short
@@ -142,6 +142,7 @@ def _progress(notebook: NotebookNode) -> dict[str, Any]:
     return {
         "done": found.done,
         "total": found.total,
+        "text": cell_text(found.done, found.total) if found.done else "no cell has run yet",
         "anchor": f"cell-{found.current}" if found.current is not None else None,
         "is_complete": found.is_complete,
     }

@@ -66,7 +66,7 @@ document.addEventListener("DOMContentLoaded", () => {
     veil.hidden = !facts || isPointedAt;
     if (!facts) return;
     const progress = notebook ? notebook.progress : null;
-    const text = progress ? `${Math.min(progress.done, progress.total)} of ${progress.total} cells have run` : facts.status;
+    const text = progress ? progress.text : facts.status;
     const status = live.querySelector("strong");
     if (status.textContent !== text) status.textContent = text;  // what has not changed is not read out again
     live.querySelector("progress").value = progress && progress.total ? progress.done / progress.total : 0;
