@@ -57,14 +57,19 @@ class Announcement:
         self._ti.xcom_push(key=JOB_KEY, value=facts | {"try_number": int(self._ti.try_number)})
         self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"])
 
-    def of_wait(self, sleep: Sleep, what: str, error: NotebookJobError, job: PreparedJob | None) -> None:
-        """Say that there is no job yet, and why; also what there is to go on from, should the trigger fail."""
+    def of_wait(self, sleep: Sleep, what: str, error: NotebookJobError, job: PreparedJob | None, *, state: str) -> None:
+        """
+        Say that there is no job yet, and why; also what there is to go on from, should the trigger fail.
+
+        :param state: of ``core.wording``.
+        """
         turn = sleep.turn
         facts = (
             _facts(job, job.location(turn.attempt), turn.attempt) if job else {"version": _JOB_VERSION, "job_name": ""}
         )
         waiting = {
             "for": what,
+            "state": state,
             "since": str(turn.since or turn.trouble_since),
             "until": str(sleep.until),
             "reason": error.headline[:_REASON_CHARACTERS],

@@ -45,6 +45,7 @@ from airflow_nbjobs.core.queueing import (
 )
 from airflow_nbjobs.core.status import FailureKind, JobState
 from airflow_nbjobs.core.trouble import NOT_FOUND, is_over, of_kept_job
+from airflow_nbjobs.core.wording import FOR_AWS, FOR_CAPACITY, FOR_TURN
 from airflow_nbjobs.custody import Custody
 from airflow_nbjobs.deferral import Deferral
 from airflow_nbjobs.failures import policy_wants_retry, surfaced
@@ -231,12 +232,14 @@ class Execution:
         *,
         job_name: str = "",
         was_adopted: bool = False,
+        got_no_instance: bool = False,
     ) -> Turn:
         """
         Leave the worker until the next leg's time has come, or sleep here where the task does not defer; return how that leg begins.
 
         :param job: the job to submit, where it is known.
         :param job_name: the job that a leg was to finish.
+        :param got_no_instance: whether a job was made and had to end without one.
         :raises NotebookJobError: ``error``, once it is too late.
         """
         operator = self._operator
@@ -261,7 +264,8 @@ class Execution:
             error.headline,
         )
         if turn.step is Step.SUBMIT:
-            self._announcement.of_wait(sleep, what, error, job)
+            state = FOR_AWS if cause is Cause.TROUBLE else FOR_CAPACITY if got_no_instance else FOR_TURN
+            self._announcement.of_wait(sleep, what, error, job, state=state)
         if operator.deferrable:
             self._deferral.until_turn(
                 sleep, job_name=name, was_adopted=was_adopted, log_place=self._written_log_place()
@@ -552,7 +556,7 @@ class Execution:
             details={"next": "retry later, or use another instance_type"},
             job_name=snapshot.job_name,
         )
-        return self._wait_for_turn(replace(following, choice=0), Cause.CAPACITY, error, job)
+        return self._wait_for_turn(replace(following, choice=0), Cause.CAPACITY, error, job, got_no_instance=True)
 
     def _hand_over(self, snapshot: JobSnapshot, seen: int) -> tuple[JobResult, Any]:
         operator = self._operator

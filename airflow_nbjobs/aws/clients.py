@@ -82,6 +82,10 @@ class AwsClients:
 
 class Boto3TrainingJobs(Port):
     @property
+    def endpoint_url(self) -> str:
+        return str(self._client.meta.endpoint_url)
+
+    @property
     def request_shape(self) -> Any:
         """Return botocore's own description of a CreateTrainingJob request."""
         return self._client.meta.service_model.operation_model("CreateTrainingJob").input_shape

@@ -249,7 +249,7 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
         where = " outside its cells: the notebook has run to its end"
         if _DEAD_KERNEL.search(text) and "exit code: 137" not in text:
             where, advice = f"{where}, then its kernel died", _QUIT
-    reason = " ".join(readable_lines(remains.snapshot.failure_reason)) or "none given"
+    reason = " ".join(line for line, _ in readable_lines(remains.snapshot.failure_reason)) or "none given"
     tail = readable_tail(remains.log, limit=_SHOWN_LOG_LINES)
     return NotebookJobError(
         f"{remains.subject} failed{where}",
@@ -316,4 +316,6 @@ def _parameters(remains: Remains) -> dict[str, str]:
 
 def _text(remains: Remains) -> str:
     """Return what the driver said: the reason first, of which SageMaker keeps the beginning, then the log, of which we have the end."""
-    return "\n".join([remains.snapshot.failure_reason, *(line for raw in remains.log for line in readable_lines(raw))])
+    return "\n".join(
+        [remains.snapshot.failure_reason, *(line for raw in remains.log for line, _ in readable_lines(raw))]
+    )

@@ -71,7 +71,7 @@ class LogPlace:
         self.seen |= {event.id: event.at for event in fresh}
         self.streams |= {event.stream for event in fresh}
         self.keep_newest(_MOST_HELD)
-        return self._readable(event.message for event in fresh)
+        return self.readable(event.message for event in fresh)
 
     def forget_before(self, moment: int) -> None:
         """Raise the floor: nothing older than this, in milliseconds, will be new any more."""
@@ -87,7 +87,7 @@ class LogPlace:
         is_cut = times[-most - 1] == times[-most]
         self.forget_before(times[-most] + is_cut)
 
-    def _readable(self, messages: Iterable[str]) -> list[str]:
+    def readable(self, messages: Iterable[str]) -> list[str]:
         """
         Return the lines worth reading.
 
@@ -95,7 +95,7 @@ class LogPlace:
         """
         lines: list[str] = []
         for message in messages:
-            for line in readable_lines(message):
+            for line, is_over in readable_lines(message):
                 for bar in papermill_bars(line):
                     done, total = author_cells(*bar, self.added)
                     if done > self.cell:
@@ -103,7 +103,7 @@ class LogPlace:
                         lines.append(cell_text(done, total))
                 rest = without_bars(line)
                 if rest.strip():
-                    append_line(lines, rest)
+                    append_line(lines, rest, is_over=is_over)
         return lines
 
     def to_json(self, *, most_seen: int = _MOST_SEEN) -> dict[str, Any]:
@@ -130,3 +130,12 @@ class LogPlace:
             return cls(floor=floor, seen=seen, cell=cell, cells=cells, streams=streams, added=added)
         except (TypeError, ValueError, AttributeError):
             return cls()
+
+
+def readable_log(messages: Iterable[str], added: Iterable[int] = ()) -> list[str]:
+    """
+    Return a whole log, or its end, as ``LogPlace.readable`` does line by line.
+
+    :param added: ``core.progress.added_cells``.
+    """
+    return LogPlace(added=tuple(added)).readable(messages)

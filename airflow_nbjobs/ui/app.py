@@ -13,14 +13,15 @@ from typing import Annotated, Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
-from fastapi.exceptions import HTTPException
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
+from airflow_nbjobs.core.containerlog import readable_log
 from airflow_nbjobs.core.visible import visible
+from airflow_nbjobs.core.wording import task_words
 from airflow_nbjobs.ui import problems
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
-from airflow_nbjobs.ui.listing import STATES, Filters, list_jobs
+from airflow_nbjobs.ui.listing import STATES, list_jobs, read_filters
 from airflow_nbjobs.ui.notebooks import Notebooks, Source, airflow_access
 from airflow_nbjobs.ui.pages import (
     HEADERS,
@@ -31,8 +32,9 @@ from airflow_nbjobs.ui.pages import (
     VisibleJSONResponse,
     page,
 )
-from airflow_nbjobs.ui.problems import Problem, ProblemError
-from airflow_nbjobs.ui.records import read_subject
+from airflow_nbjobs.ui.problems import MappedError, ProblemError
+from airflow_nbjobs.ui.records import read_instances, read_outputs, read_subject
+from airflow_nbjobs.ui.refusals import as_json, refuse_kindly, root_of
 from airflow_nbjobs.ui.renderer import Renderer
 from airflow_nbjobs.ui.rendering import THEME_MARK
 from airflow_nbjobs.ui.subject import Kind, Subject
@@ -54,8 +56,7 @@ def build_app(notebooks: Notebooks | None = None) -> FastAPI:
     app = FastAPI(title="Notebook jobs", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.notebooks = notebooks or Notebooks(airflow_access, Renderer())
     app.include_router(router)
-    app.add_exception_handler(ProblemError, _problem)
-    app.add_exception_handler(HTTPException, _refusal)
+    refuse_kindly(app)
     return app
 
 
@@ -70,8 +71,18 @@ def notebooks_of(request: Request) -> Notebooks:
 def subject_of(dag_id: str, run_id: str, task_id: str, map_index: str) -> Subject:
     # Airflow's UI leaves the placeholder in the address of a task that is not mapped.
     index = int(map_index) if re.fullmatch(r"\d{1,9}", map_index) else -1
+    task = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+    if any(
+        "\0" in name for name in task.values()
+    ):  # which no database holds, and PostgreSQL's driver refuses to ask for
+        raise ProblemError(problems.NO_INSTANCE)
     with new_session() as session:
-        subject = read_subject(session, dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=index)
+        subject = read_subject(session, **task, map_index=index)
+        kind, instances = read_instances(session, **task) if subject is None and index < 0 else (Kind.OTHER, [])
+    if instances and kind is Kind.OTHER:
+        raise ProblemError(problems.NOT_A_NOTEBOOK)
+    if instances:
+        raise MappedError(dag_id, run_id, task_id, instances)
     if subject is None:
         raise ProblemError(problems.NO_INSTANCE)
     if subject.kind is Kind.OTHER:
@@ -100,13 +111,16 @@ IfNoneMatch = Annotated[str | None, Header()]
 @router.get(_TASK, dependencies=[may_read_results])
 def tab(subject: SubjectDep, books: NotebooksDep, request: Request, asked: JobName = None) -> Response:
     books.renderer.warm_up()
+    with new_session() as session:
+        outputs, count = read_outputs(session, subject)
     return page(
         "tab.html",
         script="tab.js",
         subject=subject,
         facts=facts_of_hint(subject, read_prices()),
         parameters=rows(subject.rendered.get("parameters")),
-        outputs=rows(dict(subject.outputs)),
+        outputs=rows(outputs, count),
+        words=task_words(subject.state, subject.job),
         base=_base(request, subject),
         asked=asked,
     )
@@ -123,11 +137,12 @@ def notebook_json(
         ),
         "attempts": _attempt_names(books, subject),
         "live": live_facts(job.snapshot),
+        "links": books.links(subject, job),
     }
     try:
         rendered = books.rendered(subject, job)
     except ProblemError as error:
-        return VisibleJSONResponse(answer | _as_json(error.problem), headers=HEADERS | {"Cache-Control": "no-store"})
+        return VisibleJSONResponse(answer | as_json(error.problem), headers=HEADERS | {"Cache-Control": "no-store"})
     etag = f'"{rendered.tag}"'
     if if_none_match == etag:
         return Response(status_code=304, headers=_cached(etag))
@@ -219,6 +234,23 @@ def container_log(subject: WithJobDep, books: NotebooksDep, asked: JobName = Non
     return PlainTextResponse(visible(text) + "\n", headers=headers)
 
 
+@router.get(_TASK + "/log.json", dependencies=[may_read_logs])
+def readable_container_log(subject: WithJobDep, books: NotebooksDep, asked: JobName = None) -> Response:
+    """Return the same for reading: no traces, no colours, of a bar its last state, cells as the author counts them."""
+    job = books.job(subject, asked)
+    lines = books.log_lines(subject, job, limit=_LOG_LINES) or []
+    hint = subject.job or {}
+    added = hint.get("added_cells") if hint.get("job_name") == job.name else None
+    places = [place for place in added if isinstance(place, int)] if isinstance(added, list) else []
+    answer = {
+        "status": "ok",
+        "lines": readable_log(lines, places),
+        "is_whole": len(lines) < _LOG_LINES,
+        "links": books.links(subject, job),
+    }
+    return VisibleJSONResponse(answer, headers=HEADERS | {"Cache-Control": "private, no-store"})
+
+
 @router.get(_TASK + "/state.json", dependencies=[may_read_results])
 def state_json(subject: SubjectDep) -> Response:
     """Return what tells the page that it is out of date: from the database alone."""
@@ -234,7 +266,8 @@ def state_json(subject: SubjectDep) -> Response:
 
 
 @router.get("/jobs", dependencies=[may_read_results])
-def jobs(request: Request, user: GetUserDep, filters: Annotated[Filters, Query()]) -> Response:
+def jobs(request: Request, user: GetUserDep) -> Response:
+    filters, left_out = read_filters(request.query_params)
     prices = read_prices()
     with new_session() as session:
         listing = list_jobs(session, filters, readable=readable_dag_ids(user), prices=prices)
@@ -243,57 +276,14 @@ def jobs(request: Request, user: GetUserDep, filters: Annotated[Filters, Query()
         script="jobs.js",
         listing=listing,
         filters=filters,
+        left_out=left_out,
         states=STATES,
         has_costs=bool(prices.per_hour),
-        root=_root(request),
+        root=root_of(request),
     )
 
 
-# -- when there is nothing to show ---------------------------------------------------------------------------------
-
-
-def _problem(request: Request, error: Exception) -> Response:
-    return _problem_response(request, error.problem if isinstance(error, ProblemError) else problems.NO_JOB)
-
-
-_REFUSALS = {
-    401: Problem(code="signed-out", title="You are not signed in", text="Reload Airflow and sign in."),
-    403: Problem(
-        code="not-allowed",
-        title="You may not see this notebook",
-        text="It needs the permission to read XComs of this DAG (and, for the log, its task logs). Whoever administers Airflow can give it.",
-    ),
-}
-
-
-def _refusal(request: Request, error: Exception) -> Response:
-    status_code = error.status_code if isinstance(error, HTTPException) else 500
-    other = Problem(code="refused", title="This page cannot be shown", text=str(getattr(error, "detail", error)))
-    return _problem_response(request, _REFUSALS.get(status_code, other), status_code=status_code)
-
-
-def _problem_response(request: Request, problem: Problem, status_code: int = 200) -> Response:
-    """Return a friendly page, or its JSON where a script asked; 404 for files, since no browser shows a page in their place."""
-    path = request.url.path
-    if path.endswith(".json"):
-        return VisibleJSONResponse(
-            _as_json(problem), status_code=status_code, headers=HEADERS | {"Cache-Control": "no-store"}
-        )
-    if path.endswith((".ipynb", "/log", ".html")) and status_code == 200:
-        status_code = 404
-    return page("message.html", script="message.js", status_code=status_code, problem=problem)
-
-
-def _as_json(problem: Problem) -> dict[str, Any]:
-    return {
-        "status": "problem",
-        "code": problem.code,
-        "title": problem.title,
-        "text": problem.text,
-        "details": list(problem.details),
-        "is_passing": problem.is_passing,
-        "has_file": problem.has_file,
-    }
+# -- parts of answers ----------------------------------------------------------------------------------------------
 
 
 def _attempt_names(books: Notebooks, subject: Subject) -> list[dict[str, str]]:
@@ -322,11 +312,6 @@ def _themed(document: BinaryIO, theme: str) -> Iterator[bytes]:
             yield chunk
 
 
-def _root(request: Request) -> str:
-    """Return the path that Airflow itself is served under, without a trailing slash."""
-    return str(request.scope.get("root_path", "")).removesuffix("/nbjobs").rstrip("/")
-
-
 def _base(request: Request, subject: Subject) -> str:
     parts = (subject.dag_id, subject.run_id, subject.task_id, str(subject.map_index))
-    return f"{_root(request)}/nbjobs/ti/" + "/".join(quote(part, safe="") for part in parts)
+    return f"{root_of(request)}/nbjobs/ti/" + "/".join(quote(part, safe="") for part in parts)

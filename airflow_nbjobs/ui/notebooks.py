@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow_nbjobs.core.arguments import s3_root_uri
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
@@ -25,6 +26,7 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.naming import JobLocation
 from airflow_nbjobs.core.reference import executed_notebook_name, is_live, parse_job_reference
 from airflow_nbjobs.core.status import JobSnapshot
+from airflow_nbjobs.links import job_urls
 from airflow_nbjobs.ui import problems
 from airflow_nbjobs.ui.caches import Folders, Timed
 from airflow_nbjobs.ui.problems import ProblemError
@@ -60,11 +62,15 @@ class Access:
     One task's way to AWS.
 
     :param root: where its jobs write, without a trailing slash; None where neither task, connection nor configuration says.
+    :param studio_domain_arn: of the Studio that shows its jobs.
+    :param has_console: whether it is AWS that answers, which has consoles, and not something in its place.
     """
 
     clients: AwsClients
     deployment: str
     root: str | None
+    studio_domain_arn: str | None = None
+    has_console: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +195,24 @@ class Notebooks:
             while len(self._ended) > _JOBS_REMEMBERED:
                 self._ended.popitem(last=False)
         return snapshot
+
+    def links(self, subject: Subject, job: Job) -> dict[str, str]:
+        """Return the job's addresses in AWS's consoles, by label, made from what SageMaker says of it; none where there are no consoles."""
+        access = self.access(subject)
+        region = job.snapshot.arn.split(":")[3:4]
+        if not access.has_console or not region:
+            return {}
+        place = job.location
+        # Only a task of ours writes the copy; what another job left is its archive.
+        result = place.output_archive_uri if subject.kind is Kind.SENSOR else place.executed_notebook_uri
+        urls = job_urls(region[0], job.name, result, studio_domain_arn=access.studio_domain_arn)
+        labels = {
+            "console_url": "SageMaker",
+            "logs_url": "CloudWatch",
+            "executed_notebook_url": "S3",
+            "studio_url": "Studio",
+        }
+        return {label: urls[field] for field, label in labels.items() if urls[field]}
 
     # -- its notebook ----------------------------------------------------------------------------------------------
 
@@ -357,7 +381,18 @@ def airflow_access(subject: Subject) -> Access:
         root = s3_root_uri(given) if given else None
     except ValueError as error:
         raise NotebookJobConfigError(f"s3_root_uri: {error}") from error
-    return Access(clients=hook.clients, deployment=settings.deployment, root=root)
+    studio = subject.argument("studio_domain_arn") or settings.job_defaults.get("studio_domain_arn")
+    return Access(
+        clients=hook.clients,
+        deployment=settings.deployment,
+        root=root,
+        studio_domain_arn=studio if isinstance(studio, str) else None,
+        has_console=_is_of_aws(hook.clients.jobs.endpoint_url),
+    )
+
+
+def _is_of_aws(endpoint_url: str) -> bool:
+    return (urlsplit(endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
 def _is_whole(folder: Path) -> bool:
@@ -370,7 +405,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _access_key(subject: Subject) -> tuple[Any, ...]:
-    names = ("aws_conn_id", "region_name", "verify", "s3_root_uri")
+    names = ("aws_conn_id", "region_name", "verify", "s3_root_uri", "studio_domain_arn")
     watched = repr(subject.argument("job_name")) if subject.kind is Kind.SENSOR else None
     return (subject.kind, watched, *(subject.argument(name) for name in names))
 

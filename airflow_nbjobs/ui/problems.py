@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError, NotebookJobServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_nbjobs.ui.renderer import Outcome
+    from airflow_nbjobs.ui.subject import Instance
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 INSTALL_COMMAND = "pip install 'airflow-nbjobs[ui]'"
@@ -44,6 +47,15 @@ class ProblemError(Exception):
         self.problem = problem
 
 
+class MappedError(Exception):
+    """Carries the instances of a mapped task that was asked for as a whole."""
+
+    def __init__(self, dag_id: str, run_id: str, task_id: str, instances: Sequence[Instance]) -> None:
+        super().__init__(f"{task_id} is mapped")
+        self.dag_id, self.run_id, self.task_id = dag_id, run_id, task_id
+        self.instances = instances
+
+
 NOT_A_NOTEBOOK = Problem(
     code="not-a-notebook",
     title="This task runs no notebook",
@@ -53,6 +65,11 @@ NO_INSTANCE = Problem(
     code="no-instance",
     title="There is no such task instance",
     text="The run may have been deleted, or the task has been taken out of the DAG.",
+)
+MAPPED = Problem(
+    code="mapped",
+    title="This task is mapped",
+    text="Each of its instances has a notebook of its own: open one of them.",
 )
 NOT_STARTED = Problem(
     code="not-started",

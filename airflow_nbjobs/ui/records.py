@@ -6,7 +6,6 @@ Called by ``app.py`` with the API server's session; reads only.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,21 @@ from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from airflow_nbjobs.links import ATTEMPTS_KEY, END_KEY, JOB_KEY
-from airflow_nbjobs.ui.subject import Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.subject import Instance, Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.xcom_values import backend_values, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 _DAGS_KEPT = 16
-_OUTPUTS_SHOWN = 100
+_MOST_OUTPUTS = 1000
+_MOST_INSTANCES = 1000
 _OURS = ("nbjobs_", "_link_", "return_value", "skipmixin_key")
 _OPERATOR_FIELDS = {"input_notebook", "s3_root_uri", "initialization_script", "aws_conn_id"}
 _SENSOR_TYPE = "SageMakerNotebookJobSensor"
@@ -57,10 +61,10 @@ def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, ma
     state, try_number, max_tries, started, ended, version_id, run_started, run_after = row
     kind, arguments = _arguments(session, version_id, task_id)
     identity: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
-    xcoms = _xcoms(session, **identity) if kind is not Kind.OTHER else {}
+    xcoms = _xcoms(session, XComModel.key.in_((JOB_KEY, END_KEY)), **identity) if kind is not Kind.OTHER else {}
     return Subject(
         **identity,
-        state=_state_text(state),
+        state=state_text(state),
         try_number=int(try_number or 0),
         max_tries=int(max_tries),
         started=started,
@@ -71,12 +75,11 @@ def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, ma
         rendered=_rendered(session, **identity) if kind is not Kind.OTHER else {},
         job=mapping(xcoms.get(JOB_KEY)),
         end=mapping(xcoms.get(END_KEY)),
-        outputs={name: value for name, value in xcoms.items() if not name.startswith(_OURS)},
         attempts=_attempts(session, **identity) if kind is Kind.OPERATOR else (),
     )
 
 
-def _state_text(state: Any) -> str | None:
+def state_text(state: Any) -> str | None:
     return None if state is None else str(getattr(state, "value", state))
 
 
@@ -126,21 +129,68 @@ def _task(session: Session, version_id: Any, task_id: str) -> Any:
     return tasks.get(task_id)
 
 
-def _xcoms(session: Session, **identity: Any) -> dict[str, Any]:
+def read_outputs(session: Session, subject: Subject) -> tuple[dict[str, Any], int]:
+    """Return the outputs that a task has pushed, the first thousand by name, and how many there are."""
+    identity = {name: getattr(subject, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    names = session.scalars(select(XComModel.key).where(*_is_of(XComModel, identity)).order_by(XComModel.key)).all()
+    outputs = [name for name in names if not name.startswith(_OURS)]
+    return _xcoms(session, XComModel.key.in_(outputs[:_MOST_OUTPUTS]), **identity), len(outputs)
+
+
+def _xcoms(session: Session, wanted: ColumnElement[bool], **identity: Any) -> dict[str, Any]:
     rows = session.execute(
-        select(XComModel.key, XComModel.value)
-        .where(*(getattr(XComModel, name) == value for name, value in identity.items()))
-        .order_by(XComModel.key)
-        .limit(_OUTPUTS_SHOWN + 10)
-    )
-    return {key: plain(value) for key, value in rows}
+        select(XComModel.key, XComModel.value).where(*_is_of(XComModel, identity), wanted).order_by(XComModel.key)
+    ).all()
+    return dict(zip([key for key, _ in rows], backend_values((key, value) for key, value in rows), strict=True))
+
+
+def _is_of(model: Any, identity: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    return [getattr(model, name) == value for name, value in identity.items()]
+
+
+def read_instances(session: Session, *, dag_id: str, run_id: str, task_id: str) -> tuple[Kind, list[Instance]]:
+    """Return what a mapped task is, and its instances, the first thousand; none of a task that is not mapped."""
+    task = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+    fields: Any = RenderedTaskInstanceFields
+
+    def beside(model: Any) -> ColumnElement[bool]:
+        return and_(*(getattr(model, name) == getattr(TaskInstance, name) for name in (*task, "map_index")))
+
+    columns: list[Any] = [
+        TaskInstance.dag_version_id,
+        TaskInstance.map_index,
+        TaskInstance.state,
+        TaskInstance.rendered_map_index,
+        fields.rendered_fields,
+        XComModel.value,
+    ]
+    found = session.execute(
+        select(*columns)
+        .select_from(TaskInstance)
+        .join(fields, beside(fields), isouter=True)
+        .join(XComModel, and_(XComModel.key == JOB_KEY, beside(XComModel)), isouter=True)
+        .where(*_is_of(TaskInstance, task), TaskInstance.map_index >= 0)
+        .order_by(TaskInstance.map_index)
+        .limit(_MOST_INSTANCES)
+    ).all()
+    kind = _arguments(session, found[0][0], task_id)[0] if found else Kind.OTHER
+    jobs = backend_values((JOB_KEY, job) for *_, job in found)
+    instances = [
+        Instance(
+            map_index=map_index,
+            state=state_text(state),
+            label=label if label != str(map_index) else None,  # Airflow gives the index where there is none
+            parameters=(mapping(rendered) or {}).get("parameters"),
+            job=mapping(job),
+        )
+        for (_, map_index, state, label, rendered, _), job in zip(found, jobs, strict=True)
+    ]
+    return kind, instances
 
 
 def _rendered(session: Session, **identity: Any) -> dict[str, Any]:
     fields = session.scalar(
-        select(RenderedTaskInstanceFields.rendered_fields).where(
-            *(getattr(RenderedTaskInstanceFields, name) == value for name, value in identity.items())
-        )
+        select(RenderedTaskInstanceFields.rendered_fields).where(*_is_of(RenderedTaskInstanceFields, identity))
     )
     return mapping(fields) or {}
 
@@ -153,21 +203,11 @@ def _attempts(session: Session, **identity: Any) -> tuple[dict[str, Any], ...]:
     value = session.scalar(
         select(TaskStateStoreModel.value).where(
             TaskStateStoreModel.key == ATTEMPTS_KEY,
-            *(getattr(TaskStateStoreModel, name) == value for name, value in identity.items()),
+            *_is_of(TaskStateStoreModel, identity),
         )
     )
     found = plain(value)
     return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
-
-
-def plain(value: Any) -> Any:
-    """Return a stored value; some of Airflow's tables and versions keep JSON as text in a JSON column."""
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
 
 
 def mapping(value: Any) -> dict[str, Any] | None:

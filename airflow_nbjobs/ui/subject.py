@@ -75,7 +75,6 @@ class Subject:
     rendered: Mapping[str, Any] = field(default_factory=dict)
     job: Mapping[str, Any] | None = None
     end: Mapping[str, Any] | None = None
-    outputs: Mapping[str, Any] = field(default_factory=dict)
     attempts: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -119,6 +118,23 @@ class Subject:
         """Return the only name that a job of this task instance can have for this attempt."""
         readable = self.argument("notebook_job_name") or f"{self.dag_id}-{self.task_id}"
         return training_job_name(str(readable), self.key(attempt, deployment=deployment))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """
+    One instance of a mapped task, as a reader chooses it.
+
+    :param label: Airflow's ``map_index_template``, rendered; None where the task has none.
+    :param parameters: as Airflow recorded them when the instance ran, secrets masked.
+    :param job: XCom ``nbjobs_job``.
+    """
+
+    map_index: int
+    state: str | None
+    label: str | None
+    parameters: Any
+    job: Mapping[str, Any] | None
 
 
 def _is_plain(value: Any) -> bool:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.status import JobState
+from airflow_nbjobs.core.wording import job_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.ui.subject import Subject
 
 _VALUE_CHARACTERS = 400
-_ROWS = 200
+_ROWS = 1000
 _STATES = {
     JobState.RUNNING: "running",
     JobState.STOPPING: "running",
@@ -98,13 +99,19 @@ def value_text(value: Any) -> str:
     return text if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}…"
 
 
-def rows(values: Any) -> list[tuple[str, str]]:
-    """Return a mapping as a table; Airflow keeps a long one as text, which is one row then."""
+def rows(values: Any, count: int = 0) -> list[tuple[str, str]]:
+    """
+    Return a mapping as a table; Airflow keeps a long one as text, which is one row then.
+
+    :param count: how many there are where these are not all.
+    """
     if isinstance(values, str) and values:
         return [("", values[:4000])]
     if not isinstance(values, dict):
         return []
-    return [(str(name), value_text(value)) for name, value in list(values.items())[:_ROWS]]
+    shown = [(str(name), value_text(value)) for name, value in list(values.items())[:_ROWS]]
+    left_out = max(count, len(values)) - len(shown)
+    return [*shown, ("…", f"{left_out:,} more; Airflow's own tabs have them")] if left_out else shown
 
 
 def facts_of_hint(subject: Subject, prices: Prices) -> dict[str, str | None]:
@@ -136,6 +143,7 @@ def facts_of_job(snapshot: JobSnapshot, prices: Prices, *, sha256: str | None) -
         "sha256": sha256,
         "status": snapshot.status,
         "state": _STATES[snapshot.state],
+        "words": job_words(snapshot),
         "reason": snapshot.failure_reason[:2000] or None,
     }
 
@@ -146,6 +154,7 @@ def live_facts(snapshot: JobSnapshot) -> dict[str, Any] | None:
         return None
     return {
         "status": snapshot.secondary_status or snapshot.status,
+        "words": job_words(snapshot),
         "started": time_text(snapshot.started),
         "limit_seconds": snapshot.max_runtime_seconds,
     }

@@ -21,11 +21,11 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 STATES = ("success", "success", "success", "failed", "running")
 
 
-def open_database(url: str = "sqlite://") -> Session:
+def open_database(url: str = "sqlite://", *further_models: Any) -> Session:
     """Return a session of a database with Airflow's tables; ``url`` is of an empty one."""
     import_all_models()
     engine = create_engine(url)
-    needed = {model.__table__ for model in (DagRun, TaskInstance, XComModel)}
+    needed = {model.__table__ for model in (DagRun, TaskInstance, XComModel, *further_models)}
     while further := {key.column.table for table in needed for key in table.foreign_keys} - needed:
         needed |= further
     Base.metadata.create_all(engine, tables=list(needed))
@@ -76,7 +76,7 @@ def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
                 "state": each["state"],
                 "start_date": each["started"],
                 "duration": each["seconds"],
-                "try_number": 1,
+                "try_number": each.get("try_number", 1),
                 "max_tries": 0,
                 "pool": "default_pool",
                 "pool_slots": 1,
@@ -84,7 +84,15 @@ def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
             }
         )
         xcom = key | {"dag_run_id": number}
-        facts = {"job_name": f"job-{number - 1}", "instance_type": "ml.m5.large", "input_notebook": each["notebook"]}
+        facts = {
+            "job_name": f"job-{number - 1}",
+            "instance_type": "ml.m5.large",
+            "input_notebook": each["notebook"],
+            "try_number": 1,
+        } | each.get("facts", {})
+        if each.get("refused"):
+            xcoms.append(xcom | {"key": "nbjobs_error", "value": each["refused"]})
+            continue
         xcoms.append(xcom | {"key": "nbjobs_job", "value": facts})
         progress = {"job_name": facts["job_name"], "done": each["done"], "total": 4}
         if each["seconds"] is None:
@@ -96,6 +104,7 @@ def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
                 "billable_seconds": 3600,
                 "progress": progress,
             }
+            end |= each.get("end", {})
             if each["error"]:
                 end["error"] = {"type": "NotebookCellError", "headline": each["error"], "cell": 3}
             xcoms.append(xcom | {"key": "nbjobs_end", "value": end})

@@ -7,6 +7,7 @@ Screenshots are kept in ``NBJOBS_TEST_SCREENSHOTS`` where that names a folder.
 from __future__ import annotations
 
 import os
+import re
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,6 +110,12 @@ def test_a_notebook_that_succeeded(browser):
     assert "0.875" in ours.locator("details[open] table").last.inner_text()
     assert ours.locator("#failure").is_hidden()
     browser.picture("succeeded")
+    ours.locator("#log-button").click()
+    ours.locator("#log pre", has_text="Execution complete").wait_for()
+    ours.locator("#log input").fill("CELL ")
+    assert set(re.findall(r"cell \d+ of (\d+) has run|.+", ours.locator("#log pre").inner_text())) == {"10"}
+    assert "+ " not in ours.locator("#log pre").inner_text()
+    browser.picture("log")
 
 
 @pytest.mark.parametrize("browser", ["light", "dark"], indirect=True)
@@ -263,13 +270,20 @@ def test_the_page_of_all_jobs_filters_and_leads_to_the_tab(browser, served):
     ((jobs,),) = served.query("SELECT count(*) FROM xcom WHERE key = 'nbjobs_job'")
     assert ours.locator("tbody tr").count() == jobs >= 6
     broken = ours.locator("tbody tr", has_text="failed in cell 6: ZeroDivisionError: division by zero").inner_text()
-    assert "75 %" in broken  # of its four cells of code three have ended, the last of them badly
-    assert "100 %" in ours.locator("tbody tr", has_text="interactive").inner_text()
+    assert "6 of 8" in broken  # as the error counts them; the bar is of jobs that go on, or have come to their end
+    assert "2 of 2" in ours.locator("tbody tr", has_text="interactive").inner_text()
     browser.picture("jobs")
     ours.locator("input[name=text]").fill("ZeroDivision")
     ours.locator("button", has_text="Search").click()
     ours.locator("a.button", has_text="Clear").wait_for()
     assert ours.locator("tbody tr").count() == 1
+    # In half a window nothing lies outside it, and a reload of Airflow's page shows what was asked for.
+    browser.page.set_viewport_size({"width": 800, "height": 700})
+    browser.page.reload(wait_until="commit")
+    ours.locator("a.button", has_text="Clear").wait_for()
+    assert ours.locator("input[name=text]").input_value() == "ZeroDivision"
+    assert ours.locator("html").evaluate("page => page.scrollWidth - page.clientWidth") <= 0
+    browser.picture("jobs-narrow")
     ours.locator("tbody a").click()
     browser.page.wait_for_url("**/tasks/broken/plugin/nbjobs_notebook")
     browser.page.frame_locator("iframe").first.locator("#failure h2:visible").wait_for()

@@ -18,6 +18,7 @@ ROUTES = (
     "/notebook.html",
     "/notebook.ipynb",
     "/log",
+    "/log.json",
     "/state.json",
     "/probe.html",
     "/scripted.html",

@@ -39,7 +39,7 @@ document.addEventListener("click", (event) => {
   const ours = outer.document.createElement("a");
   ours.href = link.href;
   ours.rel = "noopener noreferrer";
-  if (event.ctrlKey || event.metaKey || event.shiftKey) ours.target = "_blank";
+  if (link.target || event.ctrlKey || event.metaKey || event.shiftKey) ours.target = "_blank";
   outer.document.body.append(ours);
   ours.click();
   ours.remove();

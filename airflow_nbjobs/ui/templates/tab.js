@@ -110,7 +110,8 @@ document.addEventListener("DOMContentLoaded", () => {
       if (group) group.hidden = false;
     }
     showTimes(document);
-    if (page.asked && facts.state) { byId("state").dataset.state = facts.state; byId("state").textContent = (facts.status || facts.state).toLowerCase(); }
+    // Of an earlier job the task's state says nothing; of one that runs SageMaker's says more: starting, stopping.
+    if (facts.words && (page.asked || (page.finished !== "true" && facts.state === "running"))) { byId("state").dataset.state = facts.state; byId("state").textContent = facts.words; }
   }
 
   function showFiles() {
@@ -118,7 +119,54 @@ document.addEventListener("DOMContentLoaded", () => {
       link.href = `${page.base}/${link.dataset.file}${query(link.dataset.file === "notebook.html" ? { download: "true" } : {})}`;
       link.hidden = false;
     }
+    logButton.hidden = false;
   }
+
+  function showLinks(links) {
+    byId("consoles").hidden = Object.keys(links || {}).length === 0;
+    byId("consoles").replaceChildren("Open in ", ...Object.entries(links || {}).flatMap(([label, address], place) => {
+      const link = document.createElement("a");
+      Object.assign(link, { href: address, textContent: label, target: "_blank", rel: "noopener noreferrer" });
+      link.dataset.outer = "";
+      return place ? [" · ", link] : [link];
+    }));
+  }
+
+  // -- the container's log ---------------------------------------------------------------------------------------------
+
+  const log = byId("log"), logButton = byId("log-button"), search = log.querySelector("input"), logText = log.querySelector("pre");
+  let lines = [], logRead = 0;
+
+  function showLog() {
+    const wanted = search.value.toLowerCase();
+    const found = wanted ? lines.filter((line) => line.toLowerCase().includes(wanted)) : lines;
+    const isAtEnd = logText.scrollHeight - logText.scrollTop - logText.clientHeight < 40;
+    logText.textContent = found.join("\n");
+    if (isAtEnd) logText.scrollTop = logText.scrollHeight;
+    if (lines.length) log.querySelector("[role=status]").textContent = wanted ? `${found.length} of ${lines.length} lines` : `${lines.length} lines`;
+  }
+
+  async function readLog() {
+    logRead = Date.now();
+    const said = log.querySelector("[role=status]");
+    try {
+      const response = await fetch(`${page.base}/log.json${query({})}`, { credentials: "same-origin" });
+      const answer = await response.json();
+      if (answer.status !== "ok") { said.textContent = `${answer.title}. ${answer.text} ${answer.details.join(" ")}`; return; }
+      lines = answer.is_whole ? answer.lines : ["… what is older is in CloudWatch", ...answer.lines];
+      byId("log-console").href = answer.links.CloudWatch || "";
+      byId("log-console").hidden = !answer.links.CloudWatch;
+      if (!lines.length) said.textContent = "CloudWatch has no log of this job (yet).";
+      showLog();
+    } catch { said.textContent = "Airflow's API server does not answer."; }
+  }
+
+  logButton.addEventListener("click", () => {
+    log.hidden = !log.hidden;
+    logButton.setAttribute("aria-expanded", String(!log.hidden));
+    if (!log.hidden) readLog().then(() => { logText.scrollTop = logText.scrollHeight; search.focus(); });
+  });
+  search.addEventListener("input", showLog);
 
   function showAttempts(attempts, current) {
     const select = byId("attempts").querySelector("select");
@@ -235,7 +283,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     byId("loading").hidden = true;
     byId("problem").hidden = true;
-    if (answer.facts) { showFacts(answer.facts); showFiles(); showAttempts(answer.attempts, answer.facts.job_name); }
+    if (answer.facts) { showFacts(answer.facts); showFiles(); showLinks(answer.links); showAttempts(answer.attempts, answer.facts.job_name); }
     isPassing = Boolean(answer.is_passing);
     showProgress(answer.live, answer.status === "ok" ? answer.notebook : null);
     if (answer.live) isPassing = true;
@@ -253,7 +301,10 @@ document.addEventListener("DOMContentLoaded", () => {
       const isOver = response.ok && !isSame && !page.asked;
       if (isOver && !(running && isBeingRead())) { window.location.reload(); return; }
       if (isOver) offerEnd();
-      else if (response.ok && isPassing) await load();
+      else if (response.ok && isPassing) {
+        await load();
+        if (!log.hidden && Date.now() - logRead >= 3 * REFRESH_MILLISECONDS) await readLog();
+      }
     } catch { /* looked at again */ }
     if (page.finished !== "true" || isPassing) setTimeout(watch, REFRESH_MILLISECONDS);
   }

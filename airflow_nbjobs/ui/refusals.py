@@ -1,0 +1,123 @@
+"""
+What a page says in place of what was asked for: why there is nothing to show, in the form that was asked for.
+
+Called by ``app.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from airflow_nbjobs.core.wording import task_words
+from airflow_nbjobs.links import tab_path
+from airflow_nbjobs.ui import problems
+from airflow_nbjobs.ui.pages import HEADERS, VisibleJSONResponse, page
+from airflow_nbjobs.ui.problems import MappedError, Problem, ProblemError
+from airflow_nbjobs.ui.views import value_text
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+    from fastapi.responses import Response
+
+_FILES = (".ipynb", "/log", ".html")
+_REFUSALS = {
+    401: Problem(code="signed-out", title="You are not signed in", text="Reload Airflow and sign in."),
+    403: Problem(
+        code="not-allowed",
+        title="You may not see this notebook",
+        text="It needs the permission to read XComs of this DAG (and, for the log, its task logs). Whoever administers Airflow can give it.",
+    ),
+    404: Problem(
+        code="no-page", title="There is no such page", text="The address may have been cut, or be of another version."
+    ),
+}
+_FAILURE = Problem(
+    code="failed",
+    title="This page cannot be shown now",
+    text="Something unexpected went wrong in Airflow's API server. Its log says what; reload to try again.",
+)
+
+
+def refuse_kindly(app: FastAPI) -> None:
+    """Have the app answer with a page whatever goes wrong."""
+    app.add_exception_handler(ProblemError, _problem)
+    app.add_exception_handler(MappedError, _mapped)
+    app.add_exception_handler(HTTPException, _refusal)
+    app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_exception_handler(Exception, _failure)
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    return _response(request, error.problem if isinstance(error, ProblemError) else problems.NO_JOB)
+
+
+def _refusal(request: Request, error: Exception) -> Response:
+    status_code = error.status_code if isinstance(error, HTTPException) else 500
+    other = Problem(code="refused", title="This page cannot be shown", text=str(getattr(error, "detail", error)))
+    return _response(request, _REFUSALS.get(status_code, other), status_code=status_code)
+
+
+def _not_understood(request: Request, error: Exception) -> Response:
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    wrong = sorted({str(each["loc"][-1])[:60] for each in found})
+    problem = Problem(
+        code="not-understood",
+        title="This address says something that is not understood",
+        text="Open the task instance's tab Notebook again. What of the address is wrong:",
+        details=tuple(wrong),
+    )
+    return _response(request, problem, status_code=422)
+
+
+def _failure(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the server logs it
+    return _response(request, _FAILURE, status_code=500)
+
+
+def _mapped(request: Request, error: Exception) -> Response:
+    """Offer the instances of a mapped task."""
+    if not isinstance(error, MappedError) or request.url.path.endswith((".json", *_FILES)):
+        return _response(request, problems.MAPPED)
+    rows = [
+        {
+            "index": each.map_index,
+            "label": each.label,
+            "state": each.state or "none",
+            "words": task_words(each.state, each.job),
+            "parameters": value_text(each.parameters) if each.parameters else "",
+            "path": tab_path(error.dag_id, error.run_id, error.task_id, each.map_index),
+        }
+        for each in error.instances
+    ]
+    return page("instances.html", script="message.js", task_id=error.task_id, rows=rows, root=root_of(request))
+
+
+def _response(request: Request, problem: Problem, status_code: int = 200) -> Response:
+    """Return a friendly page, or its JSON where a script asked; 404 for files, since no browser shows a page in their place."""
+    path = request.url.path
+    if path.endswith(".json"):
+        return VisibleJSONResponse(
+            as_json(problem), status_code=status_code, headers=HEADERS | {"Cache-Control": "no-store"}
+        )
+    if path.endswith(_FILES) and status_code == 200:
+        status_code = 404
+    return page("message.html", script="message.js", status_code=status_code, problem=problem)
+
+
+def as_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "status": "problem",
+        "code": problem.code,
+        "title": problem.title,
+        "text": problem.text,
+        "details": list(problem.details),
+        "is_passing": problem.is_passing,
+        "has_file": problem.has_file,
+    }
+
+
+def root_of(request: Request) -> str:
+    """Return the path that Airflow itself is served under, without a trailing slash."""
+    return str(request.scope.get("root_path", "")).removesuffix("/nbjobs").rstrip("/")

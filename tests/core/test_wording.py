@@ -1,0 +1,50 @@
+"""The words for what a job is doing, from Airflow's state and from SageMaker's."""
+
+import pytest
+
+from airflow_nbjobs.core.status import parse_description
+from airflow_nbjobs.core.wording import job_words, task_words
+
+
+@pytest.mark.parametrize(
+    ("status", "secondary", "words"),
+    [
+        ("InProgress", "Pending", "waiting for capacity"),
+        ("InProgress", "Starting", "starting"),
+        ("InProgress", "Downloading", "starting"),
+        ("InProgress", "Training", "running"),
+        ("InProgress", "A status of tomorrow", "running"),
+        ("InProgress", "Interrupted", "waiting for a spot instance"),
+        ("InProgress", "Uploading", "finishing"),
+        ("Stopping", "Stopping", "stopping"),
+        ("Completed", "Completed", "success"),
+        ("Failed", "Failed", "failed"),
+        ("Stopped", "MaxRuntimeExceeded", "stopped"),
+    ],
+)
+def test_a_jobs_words(status, secondary, words):
+    found = parse_description(
+        {
+            "TrainingJobName": "j",
+            "TrainingJobArn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/j",
+            "TrainingJobStatus": status,
+            "SecondaryStatus": secondary,
+        }
+    )
+    assert job_words(found) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (None, "to be run"),
+        ("queued", "waiting for a slot"),
+        ("deferred", "running"),
+        ("up_for_retry", "waiting for its next try"),
+        ("upstream_failed", "upstream failed"),
+        ("success", "success"),
+    ],
+)
+def test_a_tasks_words(state, words):
+    assert task_words(state) == words
+    assert task_words(state, {"waiting": "no object"}) == words
