@@ -104,7 +104,8 @@ class Announcement:
         try:
             known = list(store.get(ATTEMPTS_KEY) or [])
             if not known or known[-1] != entry:
-                store.set(ATTEMPTS_KEY, [*(each for each in known if each != entry), entry][-_MOST_REMEMBERED:])
+                others = [each for each in known if each.get("job_name") != entry["job_name"]]
+                store.set(ATTEMPTS_KEY, [*others, entry][-_MOST_REMEMBERED:])
         except Exception as error:  # noqa: BLE001 - no list of jobs may fail the task
             self._operator.log.warning("The list of this task's jobs could not be kept: %s", error)
 

@@ -20,6 +20,7 @@ TAB_ROUTE = "nbjobs_notebook"  # of the plugin's tab, in the addresses of Airflo
 JOB_KEY = "nbjobs_job"  # XCom: what links and pages need to know of the job, pushed before the task defers
 
 END_KEY = "nbjobs_end"  # XCom: how the job ended, small, and there for a failure too
+ERROR_KEY = "nbjobs_error"  # XCom: what a try failed with, also where it had no job
 PROGRESS_KEY = "nbjobs_progress"  # XCom: how far a job that runs has come, for the page of all jobs
 ATTEMPTS_KEY = "nbjobs_attempts"  # task state store: the task's jobs, oldest first
 REMEMBERED_FACTS = ("job_name", "generation", "run_started_microseconds", "attempt")

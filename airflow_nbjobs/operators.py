@@ -6,6 +6,7 @@ Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -15,7 +16,7 @@ from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageM
 from airflow_nbjobs.rendering import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from airflow.sdk import Context
@@ -317,7 +318,9 @@ class SageMakerNotebookJobOperator(BaseOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        with explained_dates(content, context):
+        from airflow_nbjobs.error_recording import recorded_error
+
+        with recorded_error(self, context), explained_dates(content, context):
             render = super().render_template
             is_text_only = content is self.environment_variables or content is self.tags
             if content is self.parameters:
@@ -346,24 +349,30 @@ class SageMakerNotebookJobOperator(BaseOperator):
         :return: the job's facts and ``outputs``; with ``return_output`` that output.
         :raises NotebookJobError: see ``core/errors.py``; what a retry cannot help is an ``AirflowFailException`` as well.
         """
-        return self._execution_in(context).start()
+        with self._execution_in(context) as execution:
+            return execution.start()
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any] | Any:
         """Finish after the trigger's event; everything needed is in the event, since ``dag.test`` drops other arguments."""
-        return self._execution_in(context).resume(event or {})
+        with self._execution_in(context) as execution:
+            return execution.resume(event or {})
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; a trigger that timed out or crashed comes back here and not to ``execute_complete``."""
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)
-        return self._execution_in(context).resume_after_trigger_failure(next_kwargs or {})
+        with self._execution_in(context) as execution:
+            return execution.resume_after_trigger_failure(next_kwargs or {})
 
-    def _execution_in(self, context: Context) -> Execution:
+    @contextmanager
+    def _execution_in(self, context: Context) -> Iterator[Execution]:
+        from airflow_nbjobs.error_recording import recorded_error
         from airflow_nbjobs.execution import Execution
         from airflow_nbjobs.given import settle
 
-        settle(self)  # what is wrong is reported with everything else, before the job is submitted
-        return Execution(self, context)
+        with recorded_error(self, context):
+            settle(self)  # what is wrong is reported with everything else, before the job is submitted
+            yield Execution(self, context)
 
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""

@@ -240,6 +240,8 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
             " before its first cell: its kernel did not start",
             "check that the kernel starts in the image; read the log above",
         )
+    elif causes.NO_SPACE.search(text):
+        where, advice = f"{where}: {causes.FULL_DISK}", "raise volume_size (GB)"
     elif _DEAD_KERNEL.search(text):
         advice = _OUT_OF_MEMORY
         where = f" in cell {last}: its kernel died" if last is not None else where

@@ -37,6 +37,7 @@ __all__ = [
     "prepare_outputs",
     "read_outputs",
     "read_scraps",
+    "recorded_names",
 ]
 
 _OUTPUT_TYPES: dict[str, type] = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
@@ -201,6 +202,12 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
 def has_record(executed: NotebookNode) -> bool:
     """Say whether the recording cell, the last one, has run and left what can be read."""
     return _read_record(executed) is not None
+
+
+def recorded_names(executed: NotebookNode) -> list[str]:
+    """Return the names that the notebook was asked to record, in order; where no record can be read, those that it glued."""
+    record = _read_record(executed)
+    return list(read_scraps(executed) if record is None else record)
 
 
 def _read_record(executed: NotebookNode) -> dict[str, object] | None:

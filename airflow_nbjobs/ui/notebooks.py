@@ -69,11 +69,20 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job that was shown to be the task's own."""
+    """
+    A job that was shown to be the task's own.
+
+    :param is_earlier: not the one that the task's last try follows, or has followed.
+    """
 
     name: str
     snapshot: JobSnapshot
     location: JobLocation
+    is_earlier: bool = False
+
+    def tag_of(self, source: Source) -> str:
+        """Return what changes when the document does: of a job that has failed, its last cell is marked."""
+        return f"{source.tag}-failed" if self.snapshot.has_failed else source.tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,13 +167,21 @@ class Notebooks:
             return self._watched_job(subject, access)
         names = self.job_names(subject)
         name, attempt = next((each for each in names if each[0] == asked), names[0])
-        snapshot = self._described(subject, name, access)
+        is_earlier = subject.job is None or name != names[0][0]
+        if not is_earlier and subject.waiting is not None and not subject.is_finished:
+            raise ProblemError(problems.waiting(*(subject.waiting.get(key) for key in ("for", "reason", "until"))))
+        try:
+            snapshot = self._described(subject, name, access)
+        except ProblemError as error:
+            if error.problem.code == "unknown-job" and not is_earlier and subject.waiting is not None:
+                raise ProblemError(problems.no_job(subject.state, has_said_why=subject.said is not None)) from error
+            raise
         if snapshot.environment.get(OWNER_VARIABLE) != subject.key(attempt, deployment=access.deployment).owner():
             raise ProblemError(problems.not_ours(name))
         root = (snapshot.output_root or "").rstrip("/")
         if access.root is None or root != access.root:
             raise ProblemError(problems.moved(root))
-        return Job(name=name, snapshot=snapshot, location=JobLocation(access.root, name))
+        return Job(name=name, snapshot=snapshot, location=JobLocation(access.root, name), is_earlier=is_earlier)
 
     def _watched_job(self, subject: Subject, access: Access) -> Job:
         with _as_problem():
@@ -272,14 +289,14 @@ class Notebooks:
             return False
 
     def _kept(self, subject: Subject, job: Job, source: Source) -> Rendered:
-        with self._cache.entry(source.tag) as folder:
+        with self._cache.entry(tag := job.tag_of(source)) as folder:
             if not _is_whole(folder):
                 self._render(subject, job, source, folder)
             status, text = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
             if status != "ok":
                 raise ProblemError(problems.from_outcome(Outcome(status, text)))
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        return Rendered(tag=source.tag, document=folder / "document.html", summary=summary)
+        return Rendered(tag=tag, document=folder / "document.html", summary=summary)
 
     def _render(self, subject: Subject, job: Job, source: Source, folder: Path) -> None:
         """Read and render the notebook into the folder, with how that went; a crash is not kept, the next look tries again."""
@@ -303,7 +320,11 @@ class Notebooks:
         try:
             with self.opened(subject, source) as body, file.open("wb") as copy:
                 shutil.copyfileobj(body, copy, _CHUNK_BYTES)
-            return self.renderer.render(Order(source=file, folder=folder, title=job.name, member=source.member))
+            return self.renderer.render(
+                Order(
+                    source=file, folder=folder, title=job.name, member=source.member, has_failed=job.snapshot.has_failed
+                )
+            )
         except BusyError:
             raise ProblemError(problems.BUSY) from None
         finally:
@@ -323,7 +344,7 @@ class Notebooks:
         source = self.source(subject, job)
         if source.member is None:
             return source
-        with self._cache.entry(source.tag) as folder:
+        with self._cache.entry(job.tag_of(source)) as folder:
             if not (folder / "notebook.ipynb").exists() and not (folder / "outcome.json").exists():
                 self._render(subject, job, source, folder)
             if not (folder / "notebook.ipynb").exists():

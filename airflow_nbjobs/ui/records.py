@@ -18,7 +18,8 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import select
 
-from airflow_nbjobs.links import ATTEMPTS_KEY, END_KEY, JOB_KEY
+from airflow_nbjobs.core.error_record import parse_error_record
+from airflow_nbjobs.links import ATTEMPTS_KEY, END_KEY, ERROR_KEY, JOB_KEY
 from airflow_nbjobs.ui.subject import Kind, Subject, TaskArguments
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, ma
         rendered=_rendered(session, **identity) if kind is not Kind.OTHER else {},
         job=mapping(xcoms.get(JOB_KEY)),
         end=mapping(xcoms.get(END_KEY)),
+        error=parse_error_record(mapping(xcoms.get(ERROR_KEY))),
         outputs={name: value for name, value in xcoms.items() if not name.startswith(_OURS)},
         attempts=_attempts(session, **identity) if kind is Kind.OPERATOR else (),
     )

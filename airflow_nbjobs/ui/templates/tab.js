@@ -4,7 +4,38 @@ document.addEventListener("DOMContentLoaded", () => {
   const query = (more) => "?" + new URLSearchParams({ ...(page.asked ? { job: page.asked } : {}), ...more });
   const byId = (id) => document.getElementById(id);
   const stage = byId("notebook");
-  let frame = null, shown = "", anchor = "", tag = "", withScripts = false;
+  let frame = null, shown = "", anchor = "", tag = "", withScripts = false, isEarlier = false, said = null;
+
+  // -- which job: the choice is in the address that the reader sees, Airflow's where it frames this page -----------------
+
+  const chosenIn = (place) => {
+    const name = new URL(place.location.href).searchParams.get("job") || "";
+    return /^[A-Za-z0-9-]{0,63}$/.test(name) ? name : "";
+  };
+  const addressOf = (place, job) => {
+    const address = new URL(place.location.href);
+    if (job) address.searchParams.set("job", job);
+    else address.searchParams.delete("job");
+    return address;
+  };
+  function choose(job) {
+    if (!outer) { window.location.assign(addressOf(window, job)); return; }
+    // Airflow's router counts its entries in their state.
+    const state = outer.history.state;
+    outer.history.pushState(state && Number.isInteger(state.idx) ? { ...state, idx: state.idx + 1 } : state, "", addressOf(outer, job));
+    window.location.replace(addressOf(window, job));
+  }
+  if (outer) {
+    const path = outer.location.pathname;
+    const follow = () => {
+      const isOther = outer.location.pathname === path && chosenIn(outer) !== page.asked;
+      if (isOther) window.location.replace(addressOf(window, chosenIn(outer)));
+      return isOther;
+    };
+    outer.addEventListener("popstate", follow);
+    window.addEventListener("pagehide", () => outer.removeEventListener("popstate", follow));
+    if (follow()) return;
+  }
 
   function showFrame() {
     const theme = document.documentElement.dataset.theme;
@@ -110,7 +141,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (group) group.hidden = false;
     }
     showTimes(document);
-    if (page.asked && facts.state) { byId("state").dataset.state = facts.state; byId("state").textContent = (facts.status || facts.state).toLowerCase(); }
+    if (isEarlier && facts.state) { byId("state").dataset.state = facts.state; byId("state").textContent = (facts.status || facts.state).toLowerCase(); }
   }
 
   function showFiles() {
@@ -123,12 +154,8 @@ document.addEventListener("DOMContentLoaded", () => {
   function showAttempts(attempts, current) {
     const select = byId("attempts").querySelector("select");
     if (!attempts || attempts.length < 2 || attempts.length === select.options.length) return;
-    select.replaceChildren(...attempts.map((each) => new Option(`Job ${each.label}`, each.job_name, false, each.job_name === current)));
-    select.onchange = () => {
-      const target = new URL(window.location.href);
-      target.searchParams.set("job", select.value);
-      window.location.replace(target);
-    };
+    select.replaceChildren(...attempts.map((each) => new Option(each.label, each.job_name, false, each.job_name === current)));
+    select.onchange = () => choose(select.value);
     byId("attempts").hidden = false;
   }
 
@@ -177,19 +204,10 @@ document.addEventListener("DOMContentLoaded", () => {
     if (tag !== notebook.tag) withScripts = false;  // asked for those of another notebook
     tag = notebook.tag;
     offerScripts(notebook.scripted);
-    const failed = notebook.failed;
     if (running && isFollowing) anchor = notebook.progress.anchor || "";
-    const failure = byId("failure");
-    failure.hidden = !failed;
-    if (failed) {
-      failure.querySelector("h2").textContent = `${failed.index === null ? "A cell" : "Cell " + failed.index} failed: ${failed.ename}: ${failed.evalue}`;
-      failure.querySelector("pre").textContent = failed.traceback;
-      failure.querySelector("details").hidden = !failed.traceback;
-      const button = failure.querySelector("button");
-      button.hidden = !failed.anchor;
-      button.onclick = () => goTo(failed.anchor);
-      if (failed.anchor) anchor = failed.anchor;
-    }
+    const place = notebook.failed || notebook.stopped;
+    if (place && place.anchor) anchor = place.anchor;
+    showFailure(notebook.failed, place);
     const list = byId("outline").querySelector("ol");
     list.replaceChildren(...notebook.outline.map((entry) => {
       const button = document.createElement("button");
@@ -213,6 +231,58 @@ document.addEventListener("DOMContentLoaded", () => {
     showFrame();
   }
 
+  function fill(element, text) {
+    element.hidden = !text;
+    (element.querySelector("pre") || element).textContent = text;
+  }
+
+  // What the task said; of a cell that failed, the notebook itself says it best.
+  function showFailure(failed, place) {
+    const box = byId("failure");
+    box.hidden = !said && !failed;
+    if (box.hidden) return;
+    const isOfCell = failed && (!said || said.is_of_cell);
+    box.toggleAttribute("data-skip", Boolean(said && said.is_skip));
+    box.querySelector("h2").textContent = isOfCell ? `${failed.index === null ? "A cell" : "Cell " + failed.index} failed: ${failed.ename}: ${failed.evalue}` : said.title;
+    const list = box.querySelector("ul");
+    list.replaceChildren(...(said ? said.problems : []).map((text) => { const item = document.createElement("li"); item.textContent = text; return item; }));
+    list.hidden = !list.children.length;
+    fill(box.querySelector("p"), said && said.advice ? `Next: ${said.advice}` : "");
+    fill(byId("traceback"), failed ? failed.traceback : "");
+    fill(byId("said"), said ? said.text : "");
+    const button = box.querySelector("button");
+    button.hidden = !place || !place.anchor;
+    button.textContent = failed ? "Go to the cell" : "Go to the last cell that ran";
+    button.onclick = () => goTo(place.anchor);
+  }
+
+  function showValues(drawer, rows) {
+    drawer.hidden = !rows.length;
+    drawer.querySelector("summary span").textContent = `(${rows.length})`;
+    drawer.querySelector("table").replaceChildren(...rows.map((row) => {
+      const line = document.createElement("tr");
+      const [name, type, value] = ["th", "td", "td"].map((tagName) => line.appendChild(document.createElement(tagName)));
+      name.scope = "row";
+      name.className = value.className = "mono";
+      name.textContent = row.name;
+      type.textContent = row.type;
+      if (row.text.length <= 400) { value.textContent = row.text; return line; }
+      const whole = value.appendChild(document.createElement("details"));
+      whole.append(document.createElement("summary"), row.text);
+      whole.firstChild.textContent = `${row.text.slice(0, 200)}…`;
+      return line;
+    }));
+  }
+
+  function showKnown(known) {
+    if (known.failure !== undefined) { said = known.failure; showFailure(null, null); }
+    if (known.parameters) showValues(byId("parameters"), known.parameters);
+    if (known.outputs) showValues(byId("outputs"), known.outputs);
+    isEarlier = Boolean(known.earlier);
+    fill(byId("earlier"), known.earlier || "");
+  }
+  showKnown(JSON.parse(byId("known").textContent));
+
   function showProblem(problem) {
     const box = byId("problem");
     box.dataset.code = problem.code;
@@ -235,7 +305,8 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     byId("loading").hidden = true;
     byId("problem").hidden = true;
-    if (answer.facts) { showFacts(answer.facts); showFiles(); showAttempts(answer.attempts, answer.facts.job_name); }
+    if (answer.facts) { showKnown(answer); showFacts(answer.facts); showFiles(); }
+    showAttempts(answer.attempts, answer.facts ? answer.facts.job_name : page.asked);
     isPassing = Boolean(answer.is_passing);
     showProgress(answer.live, answer.status === "ok" ? answer.notebook : null);
     if (answer.live) isPassing = true;
@@ -250,7 +321,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const response = await fetch(`${page.base}/state.json`, { credentials: "same-origin" });
       const now = await response.json();
       const isSame = now.state === (page.state || null) && String(now.try_number) === page.try && (now.job_name || "") === page.job && String(now.has_ended) === page.ended;
-      const isOver = response.ok && !isSame && !page.asked;
+      const isOver = response.ok && !isSame && !isEarlier;
       if (isOver && !(running && isBeingRead())) { window.location.reload(); return; }
       if (isOver) offerEnd();
       else if (response.ok && isPassing) await load();
