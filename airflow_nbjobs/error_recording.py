@@ -48,7 +48,9 @@ def _record(task: Any, context: Context, error: BaseException) -> None:
     ti: Any = context["ti"]
     if is_try_over(getattr(ti, "id", None), task.log):
         return
-    said = _timeout(task) if isinstance(error, AirflowTaskTimeout) and task.execution_timeout else error
+    # Airflow's own text is the number of a process.
+    is_bare = isinstance(error, AirflowTaskTimeout) and "execution_timeout" not in str(error)
+    said = _timeout(task) if is_bare and task.execution_timeout else error
     record = error_record(said, try_number=int(ti.try_number), mask=lambda text: str(redact(text)))
     ti.xcom_push(key=ERROR_KEY, value=record)
     # What could not be read of a job is no word on the job: a later try may have it.
@@ -58,7 +60,7 @@ def _record(task: Any, context: Context, error: BaseException) -> None:
 
 def _timeout(task: Any) -> NotebookJobTimeoutError:
     job_name = getattr(getattr(task, "_execution", None), "job_name", None)
-    what = f"Notebook job '{job_name}' was stopped" if job_name else "The task was ended"
+    what = f"Notebook job '{job_name}' was stopped" if job_name else "The task has ended"
     return NotebookJobTimeoutError(
         f"{what}: execution_timeout ({task.execution_timeout}) has passed",
         details={"next": "raise execution_timeout, or give the notebook less to do"},

@@ -19,6 +19,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from fakes import ACCOUNT_ID, REGION, FakeHook, archive, executed, failed_at, notebook, task_context
 
 from airflow_nbjobs import watching
+from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobCapacityError,
@@ -723,3 +724,50 @@ def test_the_trigger_takes_an_arn_and_reports_the_name(monkeypatch):
     end(clients)
     event = asyncio.run(_first(NotebookJobSensorTrigger(job_name=ARN + "job")))
     assert (event["job_name"], event["status"], event["error"]) == ("job", "Completed", None)
+
+
+def said_by(context):
+    return parse_error_record(context["ti"].xcoms.get("nbjobs_error"))
+
+
+def test_whatever_ends_a_sensor_is_recorded_for_the_pages(clients, hook):
+    start(clients)
+    context = task_context()
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(deferrable=False, timeout=0, poke_interval=0).execute(context)
+    assert said_by(context).headline.startswith("Sensor has timed out")
+    context["ti"].start_date -= timedelta(seconds=90)
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(timeout=60).resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    assert said_by(context).headline.startswith("timeout (60 s) has passed: training job 'job' has not ended")
+    end(clients, status="Stopped", secondary="MaxRuntimeExceeded")
+    context = task_context()
+    with pytest.raises(NotebookJobTimeoutError):
+        sensor().execute(context)
+    assert (said_by(context).kind, said_by(context).job_name) == ("NotebookJobTimeoutError", "job")
+    context = task_context()
+    with pytest.raises(NotebookJobConfigError):
+        sensor("no name!").execute(context)
+    assert said_by(context).kind == "NotebookJobConfigError"
+
+
+def test_a_wait_that_goes_on_is_no_error(clients):
+    start(clients)
+    for task in (sensor(), sensor(deferrable=False, mode="reschedule")):
+        context = task_context()
+        context["ti"].get_first_reschedule_date = lambda _: None
+        with pytest.raises((TaskDeferred, AirflowRescheduleException)):
+            task.execute(context)
+        assert said_by(context) is None
+
+
+def test_a_skip_instead_of_a_failure_is_recorded_as_one(clients):
+    start(clients)
+    end(clients, status="Stopped")
+    context = task_context()
+    with pytest.raises(AirflowSkipException):
+        sensor(soft_fail=True).execute(context)
+    assert said_by(context).kind == "AirflowSkipException"
+    said = said_by(context)
+    assert said.headline == "skipped instead of failed: Notebook job 'job' was stopped by somebody, not by this task"
+    assert (said.advice, said.job_name) == ("clear the task to run it again", "job")

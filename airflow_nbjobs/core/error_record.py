@@ -55,11 +55,12 @@ def error_record(error: BaseException, *, try_number: int, mask: Callable[[str],
     def shown(text: str, most: int = _LINE_CHARACTERS) -> str:
         return _cut(mask(_cut(plain_text(strip_ansi(text)), _MASKED_CHARACTERS)), most)
 
-    ours = error if isinstance(error, NotebookJobError) else None
+    # What is skipped instead of failed has the failure as its cause.
+    ours = next((each for each in (error, error.__cause__) if isinstance(each, NotebookJobError)), None)
     whole = str(error)
     kind = _kind(error)
-    headline = ours.headline if ours else f"{kind}: {whole}" if whole else kind
-    problems = [str(problem) for problem in getattr(error, "problems", ())] if ours else []
+    headline = error.headline if isinstance(error, NotebookJobError) else _first_line(error, kind)
+    problems = [str(problem) for problem in getattr(ours, "problems", ())]
     more = [f"… and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
     return {
         "version": _VERSION,
@@ -69,9 +70,17 @@ def error_record(error: BaseException, *, try_number: int, mask: Callable[[str],
         "problems": [shown(problem) for problem in problems[:_MOST_PROBLEMS]] + more,
         "next": shown(ours.details.get("next", "")) if ours else "",
         "text": shown(whole, _TEXT_CHARACTERS) if whole != headline else "",
-        "cell": error.cell if isinstance(error, NotebookCellError | NotebookSkippedError) else None,
+        "cell": ours.cell if isinstance(ours, NotebookCellError | NotebookSkippedError) else None,
         "job_name": ours.job_name if ours else None,
     }
+
+
+def _first_line(error: BaseException, kind: str) -> str:
+    """Return what an exception of others says: Airflow's own in their words alone, else with the class, which says more than the text."""
+    text = str(error).strip().partition("\n")[0]
+    if text and type(error).__module__.startswith("airflow."):
+        return text
+    return f"{kind}: {text}" if text else kind
 
 
 def short_record(record: Mapping[str, Any]) -> dict[str, Any]:

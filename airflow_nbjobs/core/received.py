@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.failure import numbered_cells
+from airflow_nbjobs.core.literals import literal
 from airflow_nbjobs.core.notebook import mark_of, tags_of
 from airflow_nbjobs.core.outputs import DeclaredOutputs, read_outputs, recorded_names
 from airflow_nbjobs.core.parameters import TYPED_PARAMETERS
@@ -107,13 +108,16 @@ def value_rows(values: Mapping[Any, Any], *, is_python: bool = False) -> list[di
                 "text": text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)",
             }
         )
-    return rows
+    left_out = len(values) - len(rows)
+    return [*rows, {"name": "…", "type": "", "text": f"{left_out:,} more"}] if left_out else rows
 
 
 def _text(value: Any, *, is_python: bool) -> str:
     try:
         text = repr(value) if is_python else json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
-        # Python writes no integer of more than 4,300 digits out.
-        text = hex(value) if isinstance(value, int) else f"a {type(value).__name__} that cannot be shown"
+        try:
+            text = literal(value)  # Python writes no integer of more than 4,300 digits out
+        except (TypeError, RecursionError):
+            text = f"a {type(value).__name__} that cannot be shown"
     return text.encode("utf-8", "replace").decode()

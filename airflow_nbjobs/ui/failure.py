@@ -63,8 +63,8 @@ def said(record: ErrorRecord | None) -> Failure | None:
 
 def of_job(subject: Subject, snapshot: JobSnapshot, *, is_earlier: bool) -> Failure | None:
     """Return why the job that is shown, or the task with it, did not succeed; None where both did, or go on."""
-    record = subject.said if not is_earlier else _remembered(subject, snapshot.job_name)
-    if record is not None and (is_earlier or record.job_name in (None, snapshot.job_name)):
+    record = _remembered(subject, snapshot.job_name) if is_earlier else subject.said
+    if record is not None:
         return said(record)
     if snapshot.has_failed:
         return _explained(snapshot)

@@ -226,6 +226,42 @@ def test_a_second_try_shows_its_own_job_and_offers_the_first_ones(browser):
     select.select_option(label="Job 1 of 2")
     ours.locator("#failure:visible h2").wait_for()
     assert "RuntimeError: the first try fails" in ours.locator("#failure h2").inner_text()
+    assert ours.locator("[data-fact=try]").inner_text() == "1"
+    assert ours.locator("#outputs").is_hidden()
+    assert "earlier job" in ours.locator("#earlier").inner_text()
+    # The choice is in the address that the reader sees: it can be reloaded and shared, and "back" undoes it.
+    chosen = browser.page.url
+    assert "?job=" in chosen
+    for _ in range(2):
+        browser.page.goto("about:blank")
+        browser.page.goto(chosen, wait_until="commit")
+        ours = browser.page.frame_locator("iframe").first
+        ours.locator("#failure:visible h2", has_text="the first try fails").wait_for()
+    ours.locator("#attempts select").select_option(label="Job 2 of 2")
+    ours.locator("#outputs:visible").wait_for()
+    assert browser.page.url != chosen
+    browser.page.go_back()
+    ours.locator("#failure:visible h2", has_text="the first try fails").wait_for()
+    assert browser.page.url == chosen
+
+
+def test_a_kernel_that_died_is_told_with_what_to_do_and_its_cell_is_marked(browser):
+    ours = browser.tab("died")
+    document = browser.notebook(ours)
+    assert "its kernel died" in ours.locator("#failure h2").inner_text()
+    assert ours.locator("#failure p:visible").inner_text().startswith("Next: ")
+    assert "larger instance_type" in ours.locator("#failure p").inner_text()
+    assert document.locator("section.nb-failed").get_attribute("id") == "cell-2"
+    assert ours.locator("#failure button:visible").inner_text() == "Go to the last cell that ran"
+    browser.picture("died")
+
+
+def test_a_task_that_was_refused_before_it_had_a_job_says_why(browser):
+    ours = browser.tab("refused")
+    ours.locator("#failure:visible h2").wait_for()
+    assert "did you mean 'value'?" in ours.locator("#failure li").inner_text()
+    ours.locator("#problem[data-code=no-job]:visible").wait_for()
+    browser.picture("refused")
 
 
 @pytest.mark.parametrize(("map_index", "square"), [(0, "9"), (1, "25")])
