@@ -54,7 +54,8 @@ def said(record: ErrorRecord | None) -> Failure | None:
     return Failure(
         title=without_subject(record.headline),
         problems=record.problems,
-        advice=record.advice,
+        # The tab has opened it there.
+        advice="" if record.advice.startswith("open the executed notebook at") else record.advice,
         text=record.text,
         is_of_cell=record.kind == NotebookCellError.__name__,
         is_skip=record.kind in _SKIPS,

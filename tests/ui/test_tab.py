@@ -240,10 +240,10 @@ def test_a_task_that_goes_well_has_no_failure(tab, state):
 
 
 def test_a_failing_cell_is_told_by_the_notebook_with_the_tasks_advice(tab):
-    tab.of(NotebookCellError("failed in cell 2: ValueError: no", cell=2, details={"next": "open it"}))
+    tab.of(NotebookCellError("failed in cell 2: ValueError: no", cell=2, details={"next": "install it"}))
     tab.add_job(body=ran(failed=(2, "ValueError", "no")))
     answer = tab.answer()
-    assert (answer["failure"]["is_of_cell"], answer["failure"]["advice"]) == (True, "open it")
+    assert (answer["failure"]["is_of_cell"], answer["failure"]["advice"]) == (True, "install it")
     assert answer["notebook"]["failed"]["index"] == 2
     assert answer["notebook"]["stopped"] is None
 
