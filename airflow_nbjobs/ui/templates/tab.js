@@ -41,7 +41,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const theme = document.documentElement.dataset.theme;
     const address = `${page.base}/${withScripts ? "scripted" : "notebook"}.html${query({ theme, v: tag })}`;
     const next = `${address}${anchor ? "#" + anchor : ""}`;
-    if (frame && shown === address) { frame.src = next; return; }
+    // Replaced, not added to the browser's history: "back" leads to another job or page, not from cell to cell.
+    if (frame && shown === address) { frame.contentWindow.location.replace(new URL(next, window.location.href)); return; }
     shown = address;
     // What a notebook wrote has an origin of its own and, unless the reader has asked for it, runs nothing, whatever the answer's own policy says.
     const coming = document.createElement("iframe");
@@ -57,7 +58,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (old) old.remove();
       coming.classList.remove("coming");
       // Chromium can leave a frame in a frame at its top or its end, whatever its address points to; told again once it is laid out, it goes there.
-      const goThere = () => { if (anchor && frame === coming) coming.src = `${address}#${anchor}`; };
+      const goThere = () => { if (anchor && frame === coming) coming.contentWindow.location.replace(new URL(`${address}#${anchor}`, window.location.href)); };
       requestAnimationFrame(() => requestAnimationFrame(goThere));
     });
   }
