@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # Rendered pages of another version of the rendering are another document to a browser.
-RENDERING_VERSION = "3"
+RENDERING_VERSION = "4"
 LONGEST_BYTES = 256 * 1024 * 1024
 _CACHE_BYTES = 256 * 1024 * 1024
 _ACCESS_SECONDS = 60.0  # a connection that was edited, a role that was allowed something
