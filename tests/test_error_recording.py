@@ -209,7 +209,7 @@ def test_a_trigger_that_cannot_watch_the_job_for_long(task, clients):
 
 def test_an_exception_that_nobody_has_thought_of(task, monkeypatch):
     context = task_context()
-    monkeypatch.setattr("airflow_nbjobs.execution.prepare", lambda *_: {}["what"])
+    monkeypatch.setattr("airflow_nbjobs.execution.submit", lambda *_, **__: {}["what"])
     record, error = failed(lambda: task().execute(context), context)
     assert isinstance(error, KeyError)
     assert record.headline == "KeyError: 'what'"
@@ -248,10 +248,10 @@ def test_a_try_that_is_over_records_nothing(task, monkeypatch, is_over):
 def test_a_try_that_was_told_to_end_leaves_the_last_word_to_the_next(task, monkeypatch):
     context = task_context()
 
-    def over(*_):
+    def over(*_, **__):
         raise TryOverError("Airflow has ended this try")
 
-    monkeypatch.setattr("airflow_nbjobs.execution.prepare", over)
+    monkeypatch.setattr("airflow_nbjobs.execution.submit", over)
     with pytest.raises(TryOverError):
         task().execute(context)
     assert said_by(context) is None
