@@ -1,7 +1,7 @@
 """
 AWS's Studio extension (amazon-sagemaker-jupyter-scheduler) in its own words: list the notebook jobs that a user sees, and download what it offers of each.
 
-A program of its own, ``python studio_client.py FOLDER APP_METADATA_JSON``, for the environment that ``studio_environment.py`` makes. Prints one JSON object: what the
+A program of its own, ``python studio_client.py FOLDER APP_METADATA_JSON``, for the environment that ``local/foreign_environment.py FOLDER studio`` makes. Prints one JSON object: what the
 list shows, by job, and the files that the download has left. Nothing of the extension is replaced; only the places of the two files that Studio writes for it are told.
 """
 
@@ -47,7 +47,7 @@ async def look(folder: Path) -> dict[str, Any]:
     while token is None or token:
         page = await scheduler.list_jobs(ListJobsQuery(next_token=token, max_items=100))
         for job in page.jobs:
-            await files_manager.copy_from_staging(job.job_id)
+            await files_manager.copy_from_staging(job.job_id)  # what cannot be had, it only logs
             again = await scheduler.get_job(job.job_id)
             jobs[job.job_id] = {
                 "name": again.name,
