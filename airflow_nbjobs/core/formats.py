@@ -68,6 +68,8 @@ class FailedFormat:
 
     @property
     def advice(self) -> str:
+        if self.name == EXECUTED:  # asked for on Studio's behalf: no format can be written
+            return "leave output_formats out, or use an image whose 'jupyter nbconvert' works"
         found = (advice for pattern, advice in _ADVICE if pattern.search(self.cause))
         return next(found, "leave the format out, or convert the executed notebook yourself")
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _TYPE = re.compile(r"ml\.(?P<family>[a-z0-9-]+)\.(?P<size>[a-z0-9-]+)")
 _ACCELERATED = re.compile(r"(?:p|g|gr|trn|dl)\d")
-# Families whose data lies on NVMe disks of the instance: a "d" after the generation's number says so, or the family has always had them.
-_LOCAL_DISK = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*(?:-.*)?|p5.*|p6.*|g[5-9].*|gr\d.*|trn\d.*|dl1|i\d.*")
+# Families whose data lies on NVMe disks of the instance: a "d" after the generation's number says so, or the family has them; one that is not known here is SageMaker's to refuse.
+_LOCAL_DISK = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*(?:-.*)?|p[56].*|g[5-7]e?|gr6|trn[12]n?")
 # AWS adds sizes to a family while it is new; of one that has this many, no other is to come.
 _SETTLED_SIZES = 4
 
