@@ -289,6 +289,9 @@ def test_studio_lists_and_downloads_every_job_of_every_sample(airflow, sagemaker
     client = sagemaker.client("sagemaker")
     jobs = [each["TrainingJobName"] for each in client.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]]
     assert len(jobs) >= 8
+    for name in jobs:  # one task does not wait for its job
+        waiter = client.get_waiter("training_job_completed_or_stopped")
+        waiter.wait(TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
     seen = seen_in_studio(sagemaker.facts, tmp_path, UserProfileName="anybody")
     assert seen.keys() == set(jobs)
     for name, job in seen.items():
