@@ -269,8 +269,20 @@ class _Walk:
         advice = "put it beside the notebook or list it in additional_dependencies"
         if name.startswith("../"):
             advice = "above the notebook's folder, a job has only what lies in the DAG's own folder, or is listed: list it in additional_dependencies"
+        if notebook := self._notebook_meant(target):
+            advice = f"'{notebook}' is there: write %run {notebook}"
         text = f"'{name}' is missing: {where} runs it with %run; {advice}"
         (self.problems if self.missing == "error" else self.warnings)[text] = None
+
+    def _notebook_meant(self, target: RunTarget) -> str | None:
+        """The notebook of a ``%run ./setup``, as Databricks writes it; IPython looks for ``setup.py`` only."""
+        stem = target.name.removesuffix(".py")
+        if stem.endswith(".ipynb"):
+            return None
+        for folder in reversed(dict.fromkeys(self.folders)):
+            if self.exists(posixpath.normpath(posixpath.join(folder, f"{stem}.ipynb"))):
+                return f"{stem}.ipynb"
+        return None
 
     def _maker(self, target: RunTarget, name: str) -> str | None:
         """What may put the file there before it is run, or may keep it from being run; None where nothing does."""
