@@ -22,7 +22,7 @@ from airflow_nbjobs.core.trouble import is_over
 from airflow_nbjobs.failures import of_ended_job, surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
-from airflow_nbjobs.links import JOB_KEY, job_urls
+from airflow_nbjobs.links import JOB_KEY, NO_CONSOLE, job_urls
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -159,12 +159,14 @@ class Watch:
             "instance_type": snapshot.instance_type,
             "input_notebook": _input_notebook(snapshot),
             "executed_notebook_uri": location.executed_notebook_uri,
-            **job_urls(region, snapshot.job_name, location.executed_notebook_uri),
+            **job_urls(region, snapshot.job_name, location.executed_notebook_uri, job_arn=snapshot.arn),
         }
         if not is_notebook_job(snapshot.environment):
             facts |= {"executed_notebook_uri": None, "executed_notebook_url": None}
         self._ti.xcom_push(key=JOB_KEY, value=facts)
-        self._sensor.log.info("Waiting for training job '%s': %s", snapshot.job_name, facts["console_url"])
+        self._sensor.log.info(
+            "Waiting for training job '%s': %s", snapshot.job_name, facts["console_url"] or NO_CONSOLE
+        )
 
     def finish(self, snapshot: JobSnapshot) -> Any:
         """
