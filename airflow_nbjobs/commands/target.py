@@ -105,8 +105,9 @@ class _OwnAccount:
             parse.region(self.region)
         except ValueError:
             return ""
-        partitions = self._session.get_available_partitions()
-        known = {name for one in partitions for name in self._session.get_available_regions("sagemaker", one)}
+        from botocore.loaders import Loader
+
+        known = {name for one in Loader().load_data("endpoints")["partitions"] for name in one["regions"]}
         return "" if self.region in known else did_you_mean(str(self.region), sorted(known))
 
     @property

@@ -145,11 +145,13 @@ def result(task, state="success", *, seconds=1.0, job="job"):
     return TaskResult(Row(task=task, state=state, cells=None, seconds=seconds), {"job_name": job}, None, ())
 
 
-def test_the_first_to_open_is_the_notebook_that_failed_else_the_longest():
+def test_the_first_to_open_is_the_notebook_that_failed_else_the_one_of_most_cells():
     short, long, plain = result("short"), result("long", seconds=9.0), result("plain", seconds=99.0, job="")
     assert worth_opening([short, long, plain]) is long
     assert worth_opening([short, long, result("broken", "failed")]).row.task == "broken"
     assert worth_opening([plain]) is None
+    rich = TaskResult(row(cells=(9, 9), task="rich"), {"job_name": "job"}, None, ())
+    assert worth_opening([long, rich, short]) is rich
 
 
 def test_a_dumb_terminal_gets_lines(monkeypatch):

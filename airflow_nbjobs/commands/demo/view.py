@@ -193,10 +193,14 @@ def error_lines(events: Sequence[Any]) -> list[str]:
 
 
 def worth_opening(results: Sequence[TaskResult]) -> TaskResult | None:
-    """Return the task whose notebook to look at first: the first that failed, else the one that took longest; None without notebooks."""
+    """Return the task whose notebook to look at first: the first that failed, else the one of most cells (or time); None without notebooks."""
     notebooks = [result for result in results if result.facts.get("job_name")]
     failed = [result for result in notebooks if result.row.state == "failed"]
-    return failed[0] if failed else max(notebooks, key=lambda result: result.row.seconds or 0.0, default=None)
+    return failed[0] if failed else max(notebooks, key=_extent, default=None)
+
+
+def _extent(result: TaskResult) -> tuple[int, float]:
+    return result.row.cells[1] if result.row.cells else 0, result.row.seconds or 0.0
 
 
 def _without_its_middle(lines: Sequence[str]) -> list[str]:
