@@ -22,7 +22,7 @@ from airflow_nbjobs.core.trouble import is_over
 from airflow_nbjobs.failures import of_ended_job, surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
-from airflow_nbjobs.links import JOB_KEY, job_urls
+from airflow_nbjobs.links import JOB_KEY, NO_CONSOLE, job_urls
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -154,12 +154,14 @@ class Watch:
             _location(snapshot).executed_notebook_uri if _is_ours(snapshot) else _location(snapshot).output_archive_uri
         )
         facts = self._push_job(snapshot, uri if is_notebook_job(snapshot.environment) else None)
-        self._sensor.log.info("Waiting for training job '%s': %s", snapshot.job_name, facts["console_url"])
+        self._sensor.log.info(
+            "Waiting for training job '%s': %s", snapshot.job_name, facts["console_url"] or NO_CONSOLE
+        )
 
     def _push_job(self, snapshot: JobSnapshot, executed_notebook_uri: str | None) -> dict[str, Any]:
         """Push what the task's links and tab need to know."""
         region = str(self.hook.region)
-        urls = job_urls(region, snapshot.job_name, executed_notebook_uri or "")
+        urls = job_urls(region, snapshot.job_name, executed_notebook_uri or "", job_arn=snapshot.arn)
         facts: dict[str, Any] = {
             "version": _JOB_VERSION,
             "job_name": snapshot.job_name,

@@ -112,7 +112,9 @@ class Content:
                 f"input_notebook: '{located.name}' has a brace in its name, which the driver's papermill cannot open; rename it"
             )
         if not located.name.endswith(".ipynb"):
-            raise NotebookJobConfigError(f"input_notebook: '{located.name}' is no Jupyter notebook (.ipynb)")
+            raise NotebookJobConfigError(
+                f"input_notebook: '{located.name}' is no Jupyter notebook (.ipynb){located.notebook_instead()}"
+            )
         raw = located.folder.read(located.name)
         if raw is None:
             raise NotebookJobConfigError(f"input_notebook: '{located.origin}' has gone away while it was read")

@@ -24,6 +24,7 @@ _ROLE_ARN = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]
 _ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _KMS_KEY = re.compile(r"[a-zA-Z0-9:/_-]{1,2048}")
 _KMS_ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:(?:key|alias)/[a-zA-Z0-9/_-]+")
+_REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-\d+")
 _ZONE = re.compile(r"(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)[a-z]")
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -204,6 +205,10 @@ def region(value: object) -> str:
     zone = _ZONE.fullmatch(given)
     if zone is not None:
         raise ValueError(f"{given!r} is an availability zone; its region is {zone['region']!r}")
+    if not _REGION.fullmatch(given):
+        spelt = re.sub(r"[-_ ]*(\d+)$", r"-\1", re.sub(r"[_ ]+", "-", given.lower()))
+        hint = f"; did you mean '{spelt}'?" if _REGION.fullmatch(spelt) else ", such as 'eu-west-1'"
+        raise ValueError(f"{given!r} is no name of a region{hint}")
     return given
 
 

@@ -343,7 +343,9 @@ def test_braces_in_the_name_are_refused(refused, tmp_path, name):
 
 def test_a_file_that_is_not_named_ipynb_is_refused(refused, tmp_path):
     (tmp_path / "nb.py").write_bytes(PLAIN)
-    assert refused(input_notebook="nb.py") == ["input_notebook: 'nb.py' is no Jupyter notebook (.ipynb)"]
+    assert refused(input_notebook="nb.py") == [
+        "input_notebook: 'nb.py' is no Jupyter notebook (.ipynb); did you mean 'nb.ipynb'?"
+    ]
 
 
 def test_a_notebook_that_names_no_kernel_needs_one(refused, tmp_path):
