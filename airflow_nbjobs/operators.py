@@ -54,6 +54,8 @@ _JOB_ARGUMENTS = (
     "studio_domain_arn",
     "studio_user_profile",
     "studio_space",
+    "unified_studio_domain_id",
+    "unified_studio_project_id",
     "install_driver",
     "unknown_parameters",
     "missing_dependencies",
@@ -138,6 +140,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param max_runtime_in_seconds: 1 s to 28 days, also as a timedelta; bounded by what is left of ``execution_timeout``.
     :param keep_alive_period_in_seconds: warm pool, 0-3600 s.
     :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
+    :param studio_domain_arn: of the Studio domain that lists the job: to all in it, or to ``studio_user_profile`` and ``studio_space`` alone.
+    :param unified_studio_domain_id: with ``unified_studio_project_id``: lists the job among the executions of that project of SageMaker Unified Studio.
     :param install_driver: install the notebook-job driver in an image that lacks it; needs a network.
     :param unknown_parameters: what to do about a parameter that the ``parameters`` cell does not define: ``"error"`` or ``"warn"``.
     :param missing_dependencies: what to do about a ``%run`` target that is not there: ``"error"`` or ``"warn"``. It is a warning anyway where an earlier cell
@@ -202,6 +206,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
         studio_domain_arn: str | None = None,
         studio_user_profile: str | None = None,
         studio_space: str | None = None,
+        unified_studio_domain_id: str | None = None,
+        unified_studio_project_id: str | None = None,
         install_driver: bool | str = False,
         unknown_parameters: str = defaults.UNKNOWN_PARAMETERS,
         missing_dependencies: str = defaults.MISSING_DEPENDENCIES,
@@ -271,6 +277,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
         self.studio_domain_arn = studio_domain_arn
         self.studio_user_profile = studio_user_profile
         self.studio_space = studio_space
+        self.unified_studio_domain_id = unified_studio_domain_id
+        self.unified_studio_project_id = unified_studio_project_id
         self.install_driver = install_driver
         self.unknown_parameters = unknown_parameters
         self.missing_dependencies = missing_dependencies

@@ -563,6 +563,81 @@ def test_a_job_that_did_not_complete_is_fatal_since_it_cannot_change(clients, en
     assert str(caught.value).startswith("Training job 'job'" if plain else "Notebook job 'job'")
 
 
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    ("ended", "advice"),
+    [
+        ({"status": "Stopped"}, "run it again"),
+        ({"status": "Stopped", "secondary": "MaxRuntimeExceeded"}, "give the {what} less to do"),
+        ({"status": "Failed", "reason": "CapacityError: none"}, "use another instance type"),
+        ({"status": "Failed", "reason": "InternalServerError: oops"}, "nothing in the {what} caused this"),
+        ({"status": "Failed", "reason": "AlgorithmError: , exit code: 137"}, "for want of memory"),
+        ({"status": "Failed", "reason": "ClientError: image"}, "check the image"),
+    ],
+)
+def test_what_to_do_is_told_to_whoever_started_the_job(clients, ended, advice, plain):
+    """Neither a clear of the sensor nor an argument of the operator can help; and a training job has no notebook and no kernel."""
+    start(clients, plain=plain)
+    end(clients, **ended)
+    with pytest.raises(NotebookJobError) as caught:
+        sensor().execute(task_context())
+    told = caught.value.details["next"]
+    assert told.startswith("where the job was started, since this task only waits for it: ")
+    assert advice.format(what="job" if plain else "notebook") in told
+    assert "clear the task" not in told
+    if plain:
+        assert not any(word in str(caught.value) for word in ("otebook", "kernel", "max_runtime_in_seconds"))
+
+
+def test_the_link_leads_to_what_is_there(clients, monkeypatch):
+    """Of a job of Studio there is never a copy under its own key, and of one that left nothing there is no notebook at all."""
+    monkeypatch.setattr("airflow_nbjobs.links._NO_ACCOUNTS", ())  # the fake's is none that a console shows
+    start(clients)
+    context = task_context()
+    defer(sensor(), context)
+    archive_uri = f"{ROOT}/job/output/output.tar.gz"
+    assert context["ti"].xcoms["nbjobs_job"]["executed_notebook_uri"] == archive_uri
+    end(clients, ran=executed(RAW))
+    sensor().execute(context)
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert job["executed_notebook_uri"] == archive_uri
+    assert job["executed_notebook_url"].endswith("jobs/job/output/output.tar.gz")
+
+    start(clients, "none")
+    end(clients, "none", status="Stopped")
+    with pytest.raises(NotebookJobStoppedError):
+        sensor("none").execute(context)
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert (job["job_name"], job["executed_notebook_uri"], job["executed_notebook_url"]) == ("none", None, None)
+    assert job["console_url"]
+
+
+def test_a_notebook_in_the_archive_is_said_to_be_in_it(clients):
+    start(clients, environment={"SM_OUTPUT_NOTEBOOK_NAME": "report-12:00Z-.ipynb"})
+    end(
+        clients,
+        status="Failed",
+        reason="AlgorithmError: 1",
+        ran=failed_at(RAW, 1, "ValueError", "x"),
+        member="report-12-00Z.ipynb",
+    )
+    with pytest.raises(NotebookCellError) as caught:
+        sensor().execute(task_context())
+    assert caught.value.details["executed"] == f"{ROOT}/job/output/output.tar.gz (report-12-00Z.ipynb in it)"
+    assert caught.value.details["next"] == "open the executed notebook at cell 1"
+
+
+def test_an_output_that_the_starting_task_does_not_declare_is_said_to_be_declared_there(clients):
+    start(clients)
+    end(clients, ran=executed(RAW, {"loss": 1}))
+    with pytest.raises(NotebookOutputError, match="the task that started the job declares loss; declare it there"):
+        sensor(outputs=["accuracy"]).execute(task_context())
+    start(clients, "studio")
+    end(clients, "studio", ran=executed(RAW))
+    with pytest.raises(NotebookOutputError, match="have the notebook glue them with scrapbook"):
+        sensor("studio", outputs=["accuracy"]).execute(task_context())
+
+
 def test_results_that_cannot_be_read_now_are_worth_a_retry(clients, monkeypatch):
     monkeypatch.setattr(watching, "_READ_PAUSES_SECONDS", ())
     start(clients)

@@ -276,6 +276,8 @@ def _facts(
 def _places(
     snapshot: JobSnapshot, location: JobLocation, expected: Expectation, *, has_notebook: bool
 ) -> dict[str, str]:
-    executed = {"executed": expected.executed_notebook_uri or location.executed_notebook_uri} if has_notebook else {}
+    uri = expected.executed_notebook_uri or location.executed_notebook_uri
+    inside = f" ({executed_notebook_name(snapshot.environment)} in it)" if uri == location.output_archive_uri else ""
+    executed = {"executed": f"{uri}{inside}"} if has_notebook else {}
     notebook = {"notebook": expected.input_notebook} if expected.is_notebook_job else {}
     return notebook | executed | {"logs": f"{LOG_GROUP_TEXT} {snapshot.job_name}/algo-1"}

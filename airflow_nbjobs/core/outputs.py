@@ -185,6 +185,12 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
         if found.is_missing and recorded is None:
             missing.append(name)
             continue
+        if found.is_missing and name not in (recorded or {}):
+            declared_there = ", ".join(_clean(each) for each in list(recorded or {})[:_NAMES_SHOWN]) or "none"
+            problems.append(
+                f"output '{name}' was not recorded: the task that started the job declares {declared_there}; declare it there as well"
+            )
+            continue
         if found.is_missing:
             problems.append(f"output '{name}' is not a variable of the notebook; {_what_it_defines(name, executed)}")
             continue
@@ -358,7 +364,10 @@ def _not_recorded(missing: Sequence[str], executed: NotebookNode) -> str:
     cells = executed.get("cells")
     ours = [c for c in cells if isinstance(c, dict) and mark_of(c) == OUTPUTS] if isinstance(cells, list) else []
     if not ours:
-        return f"{what}: variables are recorded in Python kernels only; glue them with scrapbook"
+        return (
+            f"{what}: a job records those that the operator which starts it declares, in Python kernels only; "
+            "declare them there, or have the notebook glue them with scrapbook"
+        )
     if isinstance(ours[-1].get("execution_count"), int):
         return f"{what}: the recording cell ran, but its message did not arrive; the notebook may have replaced the kernel's own"
     last = last_cell_run(executed)

@@ -216,7 +216,9 @@ class Notebooks:
     def _found(self, subject: Subject, job: Job) -> Source:
         objects = self.access(subject).clients.objects
         with _as_problem():
-            own = objects.stat(job.location.executed_notebook_uri)
+            # Nobody writes a copy for a job of Studio or the SDK, and asking for one needs s3:ListBucket on their bucket.
+            is_ours = OWNER_VARIABLE in job.snapshot.environment
+            own = objects.stat(job.location.executed_notebook_uri) if is_ours else None
             if own is not None:
                 return Source(uri=job.location.executed_notebook_uri, stored=own)
             archive = objects.stat(job.location.output_archive_uri)
@@ -225,7 +227,8 @@ class Notebooks:
                 raise ProblemError(problems.FINISHING)
             live = self._live_source(subject, job) if is_live(job.snapshot.environment) else None
             if live is None:
-                raise ProblemError(problems.gone(job.location.executed_notebook_uri))
+                expected = job.location.executed_notebook_uri if is_ours else job.location.output_archive_uri
+                raise ProblemError(problems.gone(expected))
             return live
         if archive.size_bytes > _LARGE_ARCHIVE_BYTES and is_live(job.snapshot.environment) and has_renderer():
             live = self._live_source(subject, job)
