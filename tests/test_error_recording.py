@@ -80,7 +80,7 @@ def test_a_denied_request(task, clients):
 ENDED = {
     "timeout": (("Stopped", "MaxRuntimeExceeded", ""), None, "NotebookJobTimeoutError", "max_runtime_in_seconds"),
     "stopped": (("Stopped", None, ""), None, "NotebookJobStoppedError", "clear the task"),
-    "capacity": (("Failed", None, "CapacityError: none"), None, "NotebookJobCapacityError", "another instance_type"),
+    "capacity": (("Failed", None, "CapacityError: none"), None, "NotebookJobCapacityError", "another instance type"),
     "platform": (("Failed", None, "InternalServerError: x"), None, "NotebookJobServiceError", "retry"),
     "request": (("Failed", None, "ClientError: no image"), None, "NotebookJobConfigError", "check the image"),
     "kernel": (

@@ -846,4 +846,5 @@ def test_a_skip_instead_of_a_failure_is_recorded_as_one(clients):
     assert said_by(context).kind == "AirflowSkipException"
     said = said_by(context)
     assert said.headline == "skipped instead of failed: Notebook job 'job' was stopped by somebody, not by this task"
-    assert (said.advice, said.job_name) == ("clear the task to run it again", "job")
+    told = "where the job was started, since this task only waits for it: run it again"
+    assert (said.advice, said.job_name) == (told, "job")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
@@ -33,12 +33,14 @@ from airflow_nbjobs.ui.pages import (
     SCRIPTED_POLICY,
     TEXT_POLICY,
     VisibleJSONResponse,
+    link_page,
+    marked,
     page,
 )
 from airflow_nbjobs.ui.problems import Problem, ProblemError
 from airflow_nbjobs.ui.records import read_subject
 from airflow_nbjobs.ui.renderer import Renderer
-from airflow_nbjobs.ui.rendering import THEME_MARK
+from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 from airflow_nbjobs.ui.subject import Kind, Subject
 from airflow_nbjobs.ui.views import (
     earlier_note,
@@ -187,6 +189,7 @@ def _values(subject: Subject, job: Job, summary: dict[str, Any] | None) -> dict[
 
 @router.get(_TASK + "/notebook.html", dependencies=[may_read_results])
 def notebook_html(
+    request: Request,
     subject: WithJobDep,
     books: NotebooksDep,
     *,
@@ -204,7 +207,11 @@ def notebook_html(
     headers = HEADERS | _cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
     if download:
         headers["Content-Disposition"] = _attachment(f"{job.name}.html")
-    return StreamingResponse(_themed(document, theme), media_type="text/html; charset=utf-8", headers=headers)
+    # In a file of the reader's own a link is a link.
+    marks = {THEME_MARK: theme} | (
+        {f"{LINK_MARK}#": ""} if download else {LINK_MARK: f"{_root(request)}/nbjobs/link.html"}
+    )
+    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get(_TASK + "/scripted.html", dependencies=[may_read_results])
@@ -227,7 +234,19 @@ def scripted_html(
     headers = (
         HEADERS | NO_CONNECTIONS | {"Content-Security-Policy": SCRIPTED_POLICY, "Cache-Control": "private, no-store"}
     )
-    return StreamingResponse(_themed(document, theme), media_type="text/html; charset=utf-8", headers=headers)
+    # A script could click a link and say that a reader did: here links lead nowhere.
+    marks = {THEME_MARK: theme, LINK_MARK: ""}
+    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.get("/link.html")
+def link() -> Response:
+    """
+    Return the page that a link out of a notebook leads to, within the notebook's frame: it tells the page around that of the address after ``#``.
+
+    It holds nothing, and asks nobody who they are: a browser does not say so for a frame whose page has no origin.
+    """
+    return link_page()
 
 
 @router.get(_TASK + "/probe.html", dependencies=[may_read_results])
@@ -366,14 +385,6 @@ def _cached(etag: str) -> dict[str, str]:
 
 def _attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(name)}"
-
-
-def _themed(document: BinaryIO, theme: str) -> Iterator[bytes]:
-    mark = THEME_MARK.encode()
-    with document as file:
-        yield file.read(_CHUNK_BYTES).replace(mark, theme.encode(), 1)
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
 
 
 def _root(request: Request) -> str:

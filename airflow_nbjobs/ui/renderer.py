@@ -42,7 +42,7 @@ class BusyError(Exception):
 
 def has_renderer() -> bool:
     """Say whether the extra ``ui`` is installed."""
-    return all(importlib.util.find_spec(name) is not None for name in ("nbconvert", "bleach"))
+    return all(importlib.util.find_spec(name) is not None for name in ("nbconvert", "bleach", "latex2mathml"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,9 @@ def build_document(
     shown = [cell for run in runs for cell in run]
     timed = [cell.seconds for cell in cells if cell.seconds is not None]
     longest = max(timed, default=0.0)
-    budget = Budget(with_scripts=with_scripts, guard=Guard(seconds, with_scripts=with_scripts))
+    budget = Budget(
+        with_scripts=with_scripts, metadata=notebook.get("metadata"), guard=Guard(seconds, with_scripts=with_scripts)
+    )
     pieces = _pieces(shown, longest, Highlight2HTML(pygments_lexer=_lexer(notebook)), budget)
     if len(shown) < len(cells):
         notices = (*notices, f"{len(shown):,} of {len(cells):,} cells are shown; the .ipynb has them all.")
@@ -227,7 +229,9 @@ def _cell_html(cell: Cell, longest: float, highlight: Highlight2HTML, budget: Bu
     if not cell.is_code:
         if cell.node.get("cell_type") == "markdown":
             attachments = _attachments(cell.node)
-            body = budget.guard.piece(label, lambda: markdown_html(source, attachments), lambda: source)
+            body = budget.guard.piece(
+                label, lambda: markdown_html(source, attachments, formulas=budget.formulas), lambda: source
+            )
             return _MARKDOWN_CELL.format(anchor=cell.anchor, body=body)
         return _RAW_CELL.format(anchor=cell.anchor, source=visible(source))
     outputs = cell.node.get("outputs")

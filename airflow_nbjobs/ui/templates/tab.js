@@ -56,15 +56,40 @@ document.addEventListener("DOMContentLoaded", () => {
     if (old) coming.classList.add("coming");
     coming.addEventListener("load", () => {
       if (old) old.remove();
+      // For the page that a link of the notebook leads to (link.html), which has one script, ours. The notebook itself has none: this counts from the
+      // next page on, and its answer's own policy says the same whenever it comes back.
+      coming.setAttribute("sandbox", "allow-scripts");
       coming.classList.remove("coming");
       // Chromium can leave a frame in a frame at its top or its end, whatever its address points to; told again once it is laid out, it goes there.
       const goThere = () => { if (anchor && frame === coming) coming.contentWindow.location.replace(new URL(`${address}#${anchor}`, window.location.href)); };
       requestAnimationFrame(() => requestAnimationFrame(goThere));
-    });
+    }, { once: true });
   }
   themeListeners.push(() => { if (frame) showFrame(); });
 
   function goTo(place) { anchor = place; isFollowing = false; showFrame(); frame.focus(); }
+
+  // -- links out of the notebook, after a question -----------------------------------------------------------------------
+
+  function outsideAddress(text) {
+    try {
+      const address = new URL(text);
+      return ["http:", "https:", "mailto:"].includes(address.protocol) ? address : null;
+    } catch { return null; }
+  }
+
+  window.addEventListener("message", (event) => {
+    if (!frame || withScripts || event.source !== frame.contentWindow || !event.data || typeof event.data.nbjobsLink !== "string") return;
+    window.history.back();  // the frame, to where its reader was
+    const address = outsideAddress(event.data.nbjobsLink);
+    if (!address) return;
+    const box = byId("leave");
+    box.querySelector("strong").textContent = address.host || "mail";
+    box.querySelector("p.mono").textContent = address.href;
+    box.returnValue = "";
+    box.onclose = () => { if (box.returnValue === "open") openApart(address.href); };
+    if (!box.open) box.showModal();
+  });
 
   // -- while it runs ---------------------------------------------------------------------------------------------------
 
