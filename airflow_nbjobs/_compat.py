@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 try:  # Airflow >= 3.2
     from airflow.sdk.exceptions import (
         AirflowFailException,
+        AirflowRescheduleException,
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
@@ -21,6 +22,7 @@ try:  # Airflow >= 3.2
 except ImportError:
     from airflow.exceptions import (  # type: ignore[no-redef]
         AirflowFailException,
+        AirflowRescheduleException,
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
@@ -29,6 +31,7 @@ except ImportError:
 __all__ = [
     "TRIGGER_TIMEOUT",
     "AirflowFailException",
+    "AirflowRescheduleException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",

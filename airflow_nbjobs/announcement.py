@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.job import instance_choices
 from airflow_nbjobs.core.progress import progress_facts
-from airflow_nbjobs.links import ATTEMPTS_KEY, JOB_KEY, PROGRESS_KEY, REMEMBERED_FACTS, job_urls
+from airflow_nbjobs.links import ATTEMPTS_KEY, JOB_KEY, NO_CONSOLE, PROGRESS_KEY, REMEMBERED_FACTS, job_urls
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,11 +51,12 @@ class Announcement:
                 job.spec.region,
                 submission.job_name,
                 submission.location.executed_notebook_uri,
+                job_arn=submission.arn,
                 studio_domain_arn=job.spec.studio_domain_arn,
             ),
         }
         self._ti.xcom_push(key=JOB_KEY, value=facts | {"try_number": int(self._ti.try_number)})
-        self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"])
+        self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"] or NO_CONSOLE)
 
     def of_wait(self, sleep: Sleep, what: str, error: NotebookJobError, job: PreparedJob | None, *, state: str) -> None:
         """
@@ -109,7 +110,8 @@ class Announcement:
         try:
             known = list(store.get(ATTEMPTS_KEY) or [])
             if not known or known[-1] != entry:
-                store.set(ATTEMPTS_KEY, [*(each for each in known if each != entry), entry][-_MOST_REMEMBERED:])
+                others = [each for each in known if each.get("job_name") != entry["job_name"]]
+                store.set(ATTEMPTS_KEY, [*others, entry][-_MOST_REMEMBERED:])
         except Exception as error:  # noqa: BLE001 - no list of jobs may fail the task
             self._operator.log.warning("The list of this task's jobs could not be kept: %s", error)
 

@@ -1,17 +1,18 @@
 """
 ``nbjobs``: the console script.
 
-Each command is a module with ``add_arguments(parser)`` and ``run(args) -> int``, imported when it is named, so that ``nbjobs --help`` needs no extra.
+Each command is a module with ``EXAMPLE``, ``add_arguments(parser)`` and ``run(args) -> int``, imported when it is named, so that ``nbjobs --help`` needs no extra.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs import __version__
+from airflow_nbjobs.commands.parser import CommandParser
 from airflow_nbjobs.core.errors import NotebookJobError
 
 if TYPE_CHECKING:
@@ -22,17 +23,36 @@ _COMMANDS = {
     "local": ("airflow_nbjobs.local.command", "start the embedded SageMaker"),
     "run": ("airflow_nbjobs.commands.run", "run one notebook as a notebook job, without a DAG"),
 }
-_USAGE_ERROR = 2
+_CLOSED_PIPE = 141  # as a shell says of a program that SIGPIPE has ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
     Run one command.
 
-    :return: the process's exit code: 0 success, 1 the work failed, 2 it could not begin (arguments, environment).
+    :return: the process's exit code: 0 success, 1 the work failed, 2 it could not begin (arguments, environment), 130 Ctrl-C, 141 nobody reads its output.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="nbjobs", description="Jupyter notebooks as SageMaker notebook jobs.")
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except NotebookJobError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # as in `nbjobs … | head`
+        # The interpreter flushes standard output once more as it ends, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED_PIPE
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = CommandParser(
+        prog="nbjobs",
+        description="Jupyter notebooks as SageMaker notebook jobs.",
+        example="nbjobs run report.ipynb -p days=7 --local",
+    )
     parser.add_argument("--version", action="version", version=f"nbjobs {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     named = next((word for word in arguments if not word.startswith("-")), None)
@@ -40,16 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=help_text, description=help_text)
         if name == named:
             module = importlib.import_module(module_name)
+            command.example = module.EXAMPLE
             module.add_arguments(command)
             command.set_defaults(run=module.run)
-    args = parser.parse_args(arguments)
-    try:
-        return int(args.run(args))
-    except NotebookJobError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        commands.choices[args.command].refuse(unknown)
+    return int(args.run(args))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,17 @@ def _is_in_a_question() -> bool:
     return False
 
 
+def is_try_over(try_id: object, log: Any) -> bool:
+    """Say whether Airflow has gone on to another try; no answer means no."""
+    if try_id is None:
+        return False
+    try:
+        return not has_try(try_id)
+    except Exception as error:  # noqa: BLE001 - in doubt the try goes on: what it records is refused, if it is over
+        log.debug("Airflow does not say whether this try goes on: %s", error)
+        return False
+
+
 class TryOverError(NotebookJobStoppedError):
     """This try is over and the job is left to the next one; not fatal, as a stop by somebody is: a retry goes on."""
 
@@ -183,14 +194,7 @@ class Custody:
             return None
 
     def _is_over(self) -> bool:
-        """Say whether Airflow has gone on to another try; no answer means no."""
-        if self._try_id is None:
-            return False
-        try:
-            return not has_try(self._try_id)
-        except Exception as error:  # noqa: BLE001 - in doubt the try goes on: what it records is refused, if it is over
-            self._operator.log.debug("Airflow does not say whether this try goes on: %s", error)
-            return False
+        return is_try_over(self._try_id, self._operator.log)
 
     def _taken_away(self, states: frozenset[str] | None = None) -> str | None:
         """

@@ -86,6 +86,11 @@ class Execution:
         self._log_place: dict[str, Any] | None = None  # how much of the container's log an earlier leg has written
         operator._execution = self  # noqa: SLF001 - for on_kill, which gets no arguments
 
+    @property
+    def job_name(self) -> str | None:
+        """The job that this leg answers for, once it has a name."""
+        return self._custody.job_name
+
     def stop_if_taken_away(self) -> None:
         """Stop the job if Airflow says that the task is no longer this try's; called inside a signal handler."""
         self._custody.stop_if_taken_away()

@@ -28,6 +28,16 @@ REMEMBERED_FACTS = ("job_name", "generation", "run_started_microseconds", "attem
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 
+# The account of AWS's own examples, which moto and the embedded SageMaker play, and LocalStack's: no console shows them.
+_NO_ACCOUNTS = ("123456789012", "000000000000")
+NO_CONSOLE = "on no account of AWS, so no console shows it"
+
+
+def has_console(job_arn: str) -> bool:
+    """Whether a job lies in an account that AWS's consoles can show; so does one of an account that is not known."""
+    return not any(f":{account}:" in job_arn for account in _NO_ACCOUNTS)
+
+
 def console_host(region: str) -> str:
     domain = next((host for prefix, host in _CONSOLES.items() if region.startswith(prefix)), "console.aws.amazon.com")
     return f"https://{region}.{domain}"
@@ -61,9 +71,11 @@ def studio_url(region: str, job_name: str, domain_arn: str | None) -> str:
 
 
 def job_urls(
-    region: str, job_name: str, executed_notebook_uri: str, *, studio_domain_arn: str | None = None
+    region: str, job_name: str, executed_notebook_uri: str, *, job_arn: str = "", studio_domain_arn: str | None = None
 ) -> dict[str, str]:
-    """Return the addresses of a job's links, by the names that the links look for in ``nbjobs_job``."""
+    """Return the addresses of a job's links, by the names that the links look for in ``nbjobs_job``; empty ones for a job that no console shows."""
+    if not has_console(job_arn):
+        return dict.fromkeys(("console_url", "logs_url", "executed_notebook_url", "studio_url"), "")
     return {
         "console_url": console_url(region, job_name),
         "logs_url": logs_url(region, job_name),
@@ -85,11 +97,15 @@ class _JobLink(BaseOperatorLink):
     field: str
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Return the address, or an empty text while the task has no job."""
-        from airflow.sdk.execution_time.xcom import XCom
+        """Return the address, or an empty text while the task has no job; Airflow shows no button then."""
+        return str(_job(ti_key).get(self.field) or "")
 
-        job: Any = XCom.get_value(ti_key=ti_key, key=JOB_KEY)
-        return str(job.get(self.field) or "") if isinstance(job, dict) else ""
+
+def _job(ti_key: TaskInstanceKey) -> dict[str, Any]:
+    from airflow.sdk.execution_time.xcom import XCom
+
+    job: Any = XCom.get_value(ti_key=ti_key, key=JOB_KEY)
+    return job if isinstance(job, dict) else {}
 
 
 class SageMakerConsoleLink(_JobLink):
@@ -115,12 +131,13 @@ class ExecutedNotebookLink(_JobLink):
     xcom_key = "_link_nbjobs_executed_notebook"
     field = "executed_notebook_url"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        address = super().get_link(operator, ti_key=ti_key)
-        if not address:
-            return ""
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
         from airflow_nbjobs._compat import ui_address
 
+        job = _job(ti_key)
+        address = str(job.get(self.field) or "")
+        if not address and not job.get("executed_notebook_uri"):  # which the tab shows, console or not
+            return ""
         root = ui_address()
         return f"{root}{tab_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)}" if root else address
 

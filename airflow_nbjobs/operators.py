@@ -6,6 +6,7 @@ Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -15,7 +16,7 @@ from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageM
 from airflow_nbjobs.rendering import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from airflow.sdk import Context
@@ -54,6 +55,8 @@ _JOB_ARGUMENTS = (
     "studio_domain_arn",
     "studio_user_profile",
     "studio_space",
+    "unified_studio_domain_id",
+    "unified_studio_project_id",
     "install_driver",
     "unknown_parameters",
     "missing_dependencies",
@@ -138,6 +141,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param max_runtime_in_seconds: 1 s to 28 days, also as a timedelta; bounded by what is left of ``execution_timeout``.
     :param keep_alive_period_in_seconds: warm pool, 0-3600 s.
     :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
+    :param studio_domain_arn: of the Studio domain that lists the job: to all in it, or to ``studio_user_profile`` and ``studio_space`` alone.
+    :param unified_studio_domain_id: with ``unified_studio_project_id``: lists the job among the executions of that project of SageMaker Unified Studio.
     :param install_driver: install the notebook-job driver in an image that lacks it; needs a network.
     :param unknown_parameters: what to do about a parameter that the ``parameters`` cell does not define: ``"error"`` or ``"warn"``.
     :param missing_dependencies: what to do about a ``%run`` target that is not there: ``"error"`` or ``"warn"``. It is a warning anyway where an earlier cell
@@ -202,6 +207,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
         studio_domain_arn: str | None = None,
         studio_user_profile: str | None = None,
         studio_space: str | None = None,
+        unified_studio_domain_id: str | None = None,
+        unified_studio_project_id: str | None = None,
         install_driver: bool | str = False,
         unknown_parameters: str = defaults.UNKNOWN_PARAMETERS,
         missing_dependencies: str = defaults.MISSING_DEPENDENCIES,
@@ -271,6 +278,8 @@ class SageMakerNotebookJobOperator(BaseOperator):
         self.studio_domain_arn = studio_domain_arn
         self.studio_user_profile = studio_user_profile
         self.studio_space = studio_space
+        self.unified_studio_domain_id = unified_studio_domain_id
+        self.unified_studio_project_id = unified_studio_project_id
         self.install_driver = install_driver
         self.unknown_parameters = unknown_parameters
         self.missing_dependencies = missing_dependencies
@@ -317,7 +326,9 @@ class SageMakerNotebookJobOperator(BaseOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        with explained_dates(content, context):
+        from airflow_nbjobs.error_recording import recorded_error
+
+        with recorded_error(self, context), explained_dates(content, context):
             render = super().render_template
             is_text_only = content is self.environment_variables or content is self.tags
             if content is self.parameters:
@@ -346,24 +357,30 @@ class SageMakerNotebookJobOperator(BaseOperator):
         :return: the job's facts and ``outputs``; with ``return_output`` that output.
         :raises NotebookJobError: see ``core/errors.py``; what a retry cannot help is an ``AirflowFailException`` as well.
         """
-        return self._execution_in(context).start()
+        with self._execution_in(context) as execution:
+            return execution.start()
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any] | Any:
         """Finish after the trigger's event; everything needed is in the event, since ``dag.test`` drops other arguments."""
-        return self._execution_in(context).resume(event or {})
+        with self._execution_in(context) as execution:
+            return execution.resume(event or {})
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; a trigger that timed out or crashed comes back here and not to ``execute_complete``."""
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)
-        return self._execution_in(context).resume_after_trigger_failure(next_kwargs or {})
+        with self._execution_in(context) as execution:
+            return execution.resume_after_trigger_failure(next_kwargs or {})
 
-    def _execution_in(self, context: Context) -> Execution:
+    @contextmanager
+    def _execution_in(self, context: Context) -> Iterator[Execution]:
+        from airflow_nbjobs.error_recording import recorded_error
         from airflow_nbjobs.execution import Execution
         from airflow_nbjobs.given import settle
 
-        settle(self)  # what is wrong is reported with everything else, before the job is submitted
-        return Execution(self, context)
+        with recorded_error(self, context):
+            settle(self)  # what is wrong is reported with everything else, before the job is submitted
+            yield Execution(self, context)
 
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""

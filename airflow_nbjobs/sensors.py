@@ -18,6 +18,7 @@ from airflow_nbjobs.rendering import explained_dates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import NoReturn
 
     from airflow.sdk import Context, PokeReturnValue
@@ -157,7 +158,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        with explained_dates(content, context):
+        with self._recording(context), explained_dates(content, context):
             return super().render_template(content, context, jinja_env, seen_oids)
 
     def execute(self, context: Context) -> Any:
@@ -168,13 +169,14 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         :raises NotebookJobError: see ``core/errors.py``; what a retry cannot help is an ``AirflowFailException`` as well.
         :raises AirflowSensorTimeout: ``timeout`` has passed; the job goes on.
         """
-        with self._skipping():
-            defers = self._settled(context)
-        if not defers:
-            return super().execute(context)
-        with self._skipping():
-            outcome = self.poke(context)
-            return outcome.xcom_value if outcome else self._defer(context)
+        with self._recording(context):
+            with self._skipping():
+                defers = self._settled(context)
+            if not defers:
+                return super().execute(context)
+            with self._skipping():
+                outcome = self.poke(context)
+                return outcome.xcom_value if outcome else self._defer(context)
 
     def _settled(self, context: Context) -> bool:
         """Return whether to defer; a text 'False' would count as true."""
@@ -215,7 +217,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> Any:
         """Finish after the trigger's event; events may be stale or doubled, so SageMaker's own word counts."""
         error = event.get("error") if event else None
-        with self._skipping():
+        with self._recording(context), self._skipping():
             outcome = self._look(context, was_looked_for=bool(error))
             if outcome:
                 return outcome.xcom_value
@@ -237,7 +239,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         from airflow_nbjobs._compat import TRIGGER_TIMEOUT
 
         failure = next_kwargs or {}
-        with self._skipping():
+        with self._recording(context), self._skipping():
             # One last look, as a poke has: the job may have ended while no triggerer ran.
             outcome = self.poke(context)
             if outcome:
@@ -278,6 +280,11 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         if self.execution_timeout is not None and self.execution_timeout < timedelta(seconds=self.timeout):
             return AirflowTaskTimeout(f"execution_timeout ({self.execution_timeout}) has passed: {still}")
         return AirflowSensorTimeout(f"timeout ({self.timeout:.0f} s) has passed: {still}")
+
+    def _recording(self, context: Context) -> AbstractContextManager[None]:
+        from airflow_nbjobs.error_recording import recorded_error
+
+        return recorded_error(self, context)
 
     @contextmanager
     def _skipping_unknown(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ from airflow_nbjobs.core.trouble import is_over
 from airflow_nbjobs.failures import of_ended_job, surfaced
 from airflow_nbjobs.handover import log_result, log_transitions, push_result
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
-from airflow_nbjobs.links import JOB_KEY, job_urls
+from airflow_nbjobs.links import JOB_KEY, NO_CONSOLE, job_urls
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -149,22 +149,32 @@ class Watch:
         if self._is_announced:
             return
         self._is_announced = True
+        # Of a running job of ours the copy is yet to be written; of anybody else's there will be none.
+        uri = (
+            _location(snapshot).executed_notebook_uri if _is_ours(snapshot) else _location(snapshot).output_archive_uri
+        )
+        facts = self._push_job(snapshot, uri if is_notebook_job(snapshot.environment) else None)
+        self._sensor.log.info(
+            "Waiting for training job '%s': %s", snapshot.job_name, facts["console_url"] or NO_CONSOLE
+        )
+
+    def _push_job(self, snapshot: JobSnapshot, executed_notebook_uri: str | None) -> dict[str, Any]:
+        """Push what the task's links and tab need to know."""
         region = str(self.hook.region)
-        location = _location(snapshot)
-        facts = {
+        urls = job_urls(region, snapshot.job_name, executed_notebook_uri or "", job_arn=snapshot.arn)
+        facts: dict[str, Any] = {
             "version": _JOB_VERSION,
             "job_name": snapshot.job_name,
             "job_arn": snapshot.arn,
             "region": region,
             "instance_type": snapshot.instance_type,
             "input_notebook": _input_notebook(snapshot),
-            "executed_notebook_uri": location.executed_notebook_uri,
-            **job_urls(region, snapshot.job_name, location.executed_notebook_uri),
+            "executed_notebook_uri": executed_notebook_uri,
+            **urls,
+            "executed_notebook_url": urls["executed_notebook_url"] if executed_notebook_uri else None,
         }
-        if not is_notebook_job(snapshot.environment):
-            facts |= {"executed_notebook_uri": None, "executed_notebook_url": None}
         self._ti.xcom_push(key=JOB_KEY, value=facts)
-        self._sensor.log.info("Waiting for training job '%s': %s", snapshot.job_name, facts["console_url"])
+        return facts
 
     def finish(self, snapshot: JobSnapshot) -> Any:
         """
@@ -184,6 +194,8 @@ class Watch:
         with surfaced():
             result = self._read(snapshot, is_notebook=is_notebook)
         log_result(sensor.log, result)
+        # Airflow asks for the links once more when the task ends: by then it is known whether there is a notebook, and where.
+        self._push_job(snapshot, result.facts["executed_notebook_uri"])
         value = push_result(self._ti, result, sensor.return_output)
         if result.error is not None:
             raise of_ended_job(result.error) from result.error
@@ -217,19 +229,23 @@ class Watch:
             parameters_text=task_context.parameters_text(snapshot.hyperparameters),
             executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
             is_notebook_job=is_notebook,
+            is_awaited=True,
         )
         return read_result(snapshot, location, expected, self.hook.clients, now=datetime.now(tz=UTC))
 
     def _executed_notebook_uri(self, snapshot: JobSnapshot, location: JobLocation) -> str:
         """Return the copy that the submitting task wrote, if it did; writing it is not a sensor's: it means *delivered to that task*."""
         # Jobs of Studio and of the SDK never have a copy, and asking for one needs a permission (s3:ListBucket) that their buckets may not give.
-        is_ours = OWNER_VARIABLE in snapshot.environment
-        has_copy = is_ours and self.hook.clients.objects.exists(location.executed_notebook_uri)
+        has_copy = _is_ours(snapshot) and self.hook.clients.objects.exists(location.executed_notebook_uri)
         return location.executed_notebook_uri if has_copy else location.output_archive_uri
 
 
 def _location(snapshot: JobSnapshot) -> JobLocation:
     return JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
+
+
+def _is_ours(snapshot: JobSnapshot) -> bool:
+    return OWNER_VARIABLE in snapshot.environment
 
 
 def _input_notebook(snapshot: JobSnapshot) -> str:

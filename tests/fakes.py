@@ -388,7 +388,9 @@ def archive(members: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, member in members.items():
             if isinstance(member, tarfile.TarInfo):
-                tar.addfile(member)
+                # Not addfile: from Python 3.13 on it refuses a size without content.
+                tar.fileobj.write(member.tobuf(tar.format))
+                tar.offset += tarfile.BLOCKSIZE
                 continue
             info = tarfile.TarInfo(name)
             info.size = len(member)

@@ -1,5 +1,9 @@
 """``nbjobs``: the console script."""
 
+import importlib
+import os
+import re
+import shlex
 import subprocess
 import sys
 from types import ModuleType
@@ -7,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from airflow_nbjobs import __version__, cli
+from airflow_nbjobs.commands.parser import EXIT_CODES, CommandParser
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
 
@@ -17,6 +22,7 @@ def command(monkeypatch):
     def add(run):
         module = ModuleType("nbjobs_probe")
         module.add_arguments = lambda parser: parser.add_argument("--word", default="none")
+        module.EXAMPLE = "nbjobs probe --word x"
         module.run = run
         monkeypatch.setitem(sys.modules, "nbjobs_probe", module)
         monkeypatch.setitem(cli._COMMANDS, "probe", ("nbjobs_probe", "for the test"))
@@ -82,3 +88,85 @@ def test_the_console_script_is_installed():
 
     (script,) = [point for point in entry_points(group="console_scripts") if point.name == "nbjobs"]
     assert script.load() is cli.main
+
+
+# -- help ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=sorted(cli._COMMANDS))
+def parser(request):
+    """The parser of each command."""
+    module_name, help_text = cli._COMMANDS[request.param]
+    module = importlib.import_module(module_name)
+    made = CommandParser(prog=f"nbjobs {request.param}", description=help_text, example=module.EXAMPLE)
+    module.add_arguments(made)
+    return made
+
+
+def test_every_option_says_what_it_does_and_what_it_is_without_it(parser):
+    for action in parser._actions:
+        assert action.help, action.option_strings
+        if action.option_strings and action.nargs != 0:
+            assert action.metavar or action.choices, action.option_strings
+            without = ("default", "may be repeated", "needed without")
+            assert any(word in action.help for word in without), action.option_strings
+
+
+def test_every_commands_help_has_an_example_that_it_takes_and_the_exit_codes(parser):
+    assert f"example:\n  {parser.example}\n\n{EXIT_CODES}" in parser.format_help()
+    command, *arguments = shlex.split(parser.example)
+    assert f"{command} {arguments[0]}" == parser.prog
+    parser.parse_args(arguments[1:])
+
+
+# -- slips --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("rnu", "x.ipynb"), "invalid choice: 'rnu'; did you mean 'run'?"),
+        (("report.ipynb",), "did you mean 'nbjobs run report.ipynb'?"),
+        (("run", "x.ipynb", "--instnce-type", "ml.m5.large"), "did you mean '--instance-type'?"),
+        (("run", "x.ipynb", "--instnce-type=ml.m5.large"), "did you mean '--instance-type'?"),
+        (("run", "x.ipynb", "days=7"), "unrecognized arguments: days=7; did you mean '-p days=7'?"),
+        (("run", "x.ipynb", "y.ipynb"), "unrecognized arguments: y.ipynb"),
+        (("run", "x.ipynb", "--missing-dependencies", "wran"), "did you mean 'warn'?"),
+        (("run", "x.ipynb", "--role", "a", "--role", "b"), "argument --role: given twice: a, then b; give it once"),
+        (("run", "x.ipynb", "--region", "a", "--region-name", "b"), "given twice: a, then b"),
+        (("demo", "--dag", "x", "--dag-id", "y"), "ambiguous option: --dag could match --dags, --dag-id"),
+        (("local", "--isolation", "users"), "did you mean 'userns'?"),
+        (("local", "--prot", "1"), "unrecognized arguments: --prot 1; did you mean '--port'?"),
+    ],
+    ids=str,
+)
+def test_a_slip_is_a_usage_error_that_says_what_was_probably_meant(arguments, meant, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    said = re.sub(r" \(choose from .*?\)", "", capsys.readouterr().err)
+    assert meant in said
+    assert said.startswith(f"usage: nbjobs {arguments[0] if arguments[0] in cli._COMMANDS else '[-h]'}")
+
+
+def test_output_that_nobody_reads_ends_it_as_a_shell_would_without_a_word():
+    code = (
+        "import sys; from types import ModuleType; from airflow_nbjobs import cli\n"
+        "module = ModuleType('probe'); module.EXAMPLE = ''; module.add_arguments = lambda parser: None\n"
+        "module.run = lambda args: print('x' * 1_000_000) or 0\n"
+        "sys.modules['probe'] = module; cli._COMMANDS['probe'] = ('probe', '')\n"
+        "sys.exit(cli.main(['probe']))"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_ctrl_c_while_a_command_is_imported_is_no_traceback(monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", interrupt)
+    assert cli.main(["run", "x.ipynb"]) == 130

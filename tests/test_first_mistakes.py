@@ -278,6 +278,29 @@ def test_an_availability_zone_is_no_region(task, problems):
     assert problems()[0] == "region_name: 'eu-west-1a' is an availability zone; its region is 'eu-west-1'"
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("eu-west1", "; did you mean 'eu-west-1'?"),
+        ("EU_WEST_1", "; did you mean 'eu-west-1'?"),
+        ("ireland", ", such as 'eu-west-1'"),
+    ],
+)
+def test_a_region_of_no_such_form_is_refused(task, problems, given, told):
+    task.hook.region = given
+    assert problems()[0] == f"region_name: '{given}' is no name of a region{told}"
+
+
+def test_a_folder_is_refused_with_the_notebooks_in_it(problems, tmp_path):
+    (tmp_path / "daily").mkdir()
+    assert problems(input_notebook="daily") == [
+        "input_notebook: 'daily' is a folder, a file is needed; there is none in it"
+    ]
+    (tmp_path / "daily" / "sales.ipynb").write_bytes(notebook(CELL))
+    (problem,) = problems(input_notebook="daily")
+    assert problem.endswith(f"; in it: '{tmp_path / 'daily' / 'sales.ipynb'}'")
+
+
 def test_a_format_is_no_suffix(problems):
     assert problems(output_formats=[".html", "pdf"]) == [
         "output_formats: '.html' is no name of an nbconvert format such as 'html'"

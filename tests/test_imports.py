@@ -99,6 +99,7 @@ SURFACE = {
     "custody",
     "decorators",
     "deferral",
+    "error_recording",
     "execution",
     "failures",
     "given",

@@ -31,6 +31,27 @@ def test_every_partition_has_its_console(region, host):
     assert [name for name, url in urls.items() if not url] == ["studio_url"]
 
 
+@pytest.mark.parametrize(
+    ("account", "is_there"), [("123456789012", False), ("000000000000", False), ("210987654321", True)]
+)
+def test_a_job_on_the_embedded_server_has_no_console_and_no_button_that_leads_to_one(account, is_there):
+    arn = f"arn:aws:sagemaker:eu-west-1:{account}:training-job/job-1"
+    urls = job_urls("eu-west-1", "job-1", "s3://b/k", job_arn=arn, studio_domain_arn=DOMAIN.format("aws"))
+    assert {bool(url) for url in urls.values()} == {is_there}
+
+
+def test_the_executed_notebook_is_in_the_tab_where_no_console_shows_it(monkeypatch):
+    from airflow.sdk.execution_time.xcom import XCom
+
+    job = dict.fromkeys(JOB, "") | {"executed_notebook_uri": "s3://b/k"}
+    monkeypatch.setattr("airflow_nbjobs._compat.ui_address", lambda: "https://airflow.example")
+    monkeypatch.setattr(XCom, "get_value", lambda **_: job)
+    key = TaskInstanceKey("d", "t", "r", 1, -1)
+    assert ExecutedNotebookLink().get_link(None, ti_key=key).endswith("/dags/d/runs/r/tasks/t/plugin/nbjobs_notebook")
+    monkeypatch.setattr("airflow_nbjobs._compat.ui_address", lambda: None)
+    assert ExecutedNotebookLink().get_link(None, ti_key=key) == ""
+
+
 DOMAIN = "arn:{}:sagemaker:eu-west-1:123456789012:domain/d-abc"
 
 

@@ -1,6 +1,8 @@
 """The second leg of a notebook task: results to XComs, errors to Airflow, and what a failed trigger means."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
@@ -36,6 +38,16 @@ def test_it_returns_facts_and_outputs_and_pushes_each_output(task, clients):
     assert (value["job_name"], value["status"]) == (job_name, "Completed")
     assert context["ti"].xcoms["accuracy"] == 0.5
     assert context["ti"].xcoms["splits"] == [1, 2]
+
+
+def test_the_readme_has_every_key_of_the_return_value(task, clients):
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"\| key of `return_value` \|.*?\n\n", readme, re.DOTALL)[0]
+    documented = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines()[2:] if row))
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    end(clients, ran=executed(RAW))
+    assert sorted(documented) == sorted(operator.execute_complete(context, event_of(deferred)))
 
 
 def test_the_delivered_copy_is_written_after_every_xcom(task, clients):

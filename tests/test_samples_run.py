@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 from sample_runs import HAS_TRANSFORMERS
+from studio import domain_arn, needs_studio, seen_in_studio
 
 from airflow_nbjobs.core.naming import parse_s3_uri
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
@@ -57,6 +58,7 @@ class Airflow:
             "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
             "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
             "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
+            "AIRFLOW__NBJOBS__TAGS": json.dumps({"sagemaker:domain-arn": domain_arn(facts)}),
             "TMPDIR": str(home),  # the sample's SQLite file
         }
         self._airflow("db", "migrate")
@@ -277,3 +279,28 @@ def test_the_sentiment_pipeline_serves_the_transformer_that_it_has_trained(airfl
     said = "".join(output.get("text", "") for cell in executed.cells for output in cell.get("outputs", ()))
     (served,) = re.findall(r"1000 predictions, (0\.\d{3}) of them right", said)
     assert float(served) == pytest.approx(run.xcoms["training", "accuracy"], abs=0.005)
+
+
+@pytest.mark.slow
+@needs_studio
+@pytest.mark.usefixtures("segment_scores", "sentiment")
+def test_studio_lists_and_downloads_every_job_of_every_sample(airflow, sagemaker, tmp_path):
+    assert airflow.run("nightly_report", "2026-01-04").state == "success"
+    client = sagemaker.client("sagemaker")
+    jobs = [each["TrainingJobName"] for each in client.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]]
+    assert len(jobs) >= 8
+    for name in jobs:  # one task does not wait for its job
+        waiter = client.get_waiter("training_job_completed_or_stopped")
+        waiter.wait(TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+    seen = seen_in_studio(sagemaker.facts, tmp_path, UserProfileName="anybody")
+    assert seen.keys() == set(jobs)
+    for name, job in seen.items():
+        assert job.status == "COMPLETED", name
+        assert sorted(job.files) == ["input", "ipynb", "log"], name
+        assert all(job.files.values()), name
+        assert job.executed.cells, name
+    assert {job.name.split("/")[0] for job in seen.values()} == {
+        "segment_scores",
+        "sentiment_pipeline",
+        "nightly_report",
+    }

@@ -19,6 +19,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from fakes import ACCOUNT_ID, REGION, FakeHook, archive, executed, failed_at, notebook, task_context
 
 from airflow_nbjobs import watching
+from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobCapacityError,
@@ -140,7 +141,8 @@ def test_an_event_that_came_too_early_defers_for_what_is_left_of_the_timeout(cli
     assert timedelta(seconds=30) < caught.value.timeout <= timedelta(seconds=40)
 
 
-def test_links_are_there_before_the_wait(clients):
+def test_links_are_there_before_the_wait(clients, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.links._NO_ACCOUNTS", ())  # the fake's is none that a console shows
     start(clients)
     context = task_context()
     defer(sensor(), context)
@@ -562,6 +564,81 @@ def test_a_job_that_did_not_complete_is_fatal_since_it_cannot_change(clients, en
     assert str(caught.value).startswith("Training job 'job'" if plain else "Notebook job 'job'")
 
 
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    ("ended", "advice"),
+    [
+        ({"status": "Stopped"}, "run it again"),
+        ({"status": "Stopped", "secondary": "MaxRuntimeExceeded"}, "give the {what} less to do"),
+        ({"status": "Failed", "reason": "CapacityError: none"}, "use another instance type"),
+        ({"status": "Failed", "reason": "InternalServerError: oops"}, "nothing in the {what} caused this"),
+        ({"status": "Failed", "reason": "AlgorithmError: , exit code: 137"}, "for want of memory"),
+        ({"status": "Failed", "reason": "ClientError: image"}, "check the image"),
+    ],
+)
+def test_what_to_do_is_told_to_whoever_started_the_job(clients, ended, advice, plain):
+    """Neither a clear of the sensor nor an argument of the operator can help; and a training job has no notebook and no kernel."""
+    start(clients, plain=plain)
+    end(clients, **ended)
+    with pytest.raises(NotebookJobError) as caught:
+        sensor().execute(task_context())
+    told = caught.value.details["next"]
+    assert told.startswith("where the job was started, since this task only waits for it: ")
+    assert advice.format(what="job" if plain else "notebook") in told
+    assert "clear the task" not in told
+    if plain:
+        assert not any(word in str(caught.value) for word in ("otebook", "kernel", "max_runtime_in_seconds"))
+
+
+def test_the_link_leads_to_what_is_there(clients, monkeypatch):
+    """Of a job of Studio there is never a copy under its own key, and of one that left nothing there is no notebook at all."""
+    monkeypatch.setattr("airflow_nbjobs.links._NO_ACCOUNTS", ())  # the fake's is none that a console shows
+    start(clients)
+    context = task_context()
+    defer(sensor(), context)
+    archive_uri = f"{ROOT}/job/output/output.tar.gz"
+    assert context["ti"].xcoms["nbjobs_job"]["executed_notebook_uri"] == archive_uri
+    end(clients, ran=executed(RAW))
+    sensor().execute(context)
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert job["executed_notebook_uri"] == archive_uri
+    assert job["executed_notebook_url"].endswith("jobs/job/output/output.tar.gz")
+
+    start(clients, "none")
+    end(clients, "none", status="Stopped")
+    with pytest.raises(NotebookJobStoppedError):
+        sensor("none").execute(context)
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert (job["job_name"], job["executed_notebook_uri"], job["executed_notebook_url"]) == ("none", None, None)
+    assert job["console_url"]
+
+
+def test_a_notebook_in_the_archive_is_said_to_be_in_it(clients):
+    start(clients, environment={"SM_OUTPUT_NOTEBOOK_NAME": "report-12:00Z-.ipynb"})
+    end(
+        clients,
+        status="Failed",
+        reason="AlgorithmError: 1",
+        ran=failed_at(RAW, 1, "ValueError", "x"),
+        member="report-12-00Z.ipynb",
+    )
+    with pytest.raises(NotebookCellError) as caught:
+        sensor().execute(task_context())
+    assert caught.value.details["executed"] == f"{ROOT}/job/output/output.tar.gz (report-12-00Z.ipynb in it)"
+    assert caught.value.details["next"] == "open the executed notebook at cell 1"
+
+
+def test_an_output_that_the_starting_task_does_not_declare_is_said_to_be_declared_there(clients):
+    start(clients)
+    end(clients, ran=executed(RAW, {"loss": 1}))
+    with pytest.raises(NotebookOutputError, match="the task that started the job declares loss; declare it there"):
+        sensor(outputs=["accuracy"]).execute(task_context())
+    start(clients, "studio")
+    end(clients, "studio", ran=executed(RAW))
+    with pytest.raises(NotebookOutputError, match="have the notebook glue them with scrapbook"):
+        sensor("studio", outputs=["accuracy"]).execute(task_context())
+
+
 def test_results_that_cannot_be_read_now_are_worth_a_retry(clients, monkeypatch):
     monkeypatch.setattr(watching, "_READ_PAUSES_SECONDS", ())
     start(clients)
@@ -723,3 +800,51 @@ def test_the_trigger_takes_an_arn_and_reports_the_name(monkeypatch):
     end(clients)
     event = asyncio.run(_first(NotebookJobSensorTrigger(job_name=ARN + "job")))
     assert (event["job_name"], event["status"], event["error"]) == ("job", "Completed", None)
+
+
+def said_by(context):
+    return parse_error_record(context["ti"].xcoms.get("nbjobs_error"))
+
+
+def test_whatever_ends_a_sensor_is_recorded_for_the_pages(clients, hook):
+    start(clients)
+    context = task_context()
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(deferrable=False, timeout=0, poke_interval=0).execute(context)
+    assert said_by(context).headline.startswith("Sensor has timed out")
+    context["ti"].start_date -= timedelta(seconds=90)
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(timeout=60).resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    assert said_by(context).headline.startswith("timeout (60 s) has passed: training job 'job' has not ended")
+    end(clients, status="Stopped", secondary="MaxRuntimeExceeded")
+    context = task_context()
+    with pytest.raises(NotebookJobTimeoutError):
+        sensor().execute(context)
+    assert (said_by(context).kind, said_by(context).job_name) == ("NotebookJobTimeoutError", "job")
+    context = task_context()
+    with pytest.raises(NotebookJobConfigError):
+        sensor("no name!").execute(context)
+    assert said_by(context).kind == "NotebookJobConfigError"
+
+
+def test_a_wait_that_goes_on_is_no_error(clients):
+    start(clients)
+    for task in (sensor(), sensor(deferrable=False, mode="reschedule")):
+        context = task_context()
+        context["ti"].get_first_reschedule_date = lambda _: None
+        with pytest.raises((TaskDeferred, AirflowRescheduleException)):
+            task.execute(context)
+        assert said_by(context) is None
+
+
+def test_a_skip_instead_of_a_failure_is_recorded_as_one(clients):
+    start(clients)
+    end(clients, status="Stopped")
+    context = task_context()
+    with pytest.raises(AirflowSkipException):
+        sensor(soft_fail=True).execute(context)
+    assert said_by(context).kind == "AirflowSkipException"
+    said = said_by(context)
+    assert said.headline == "skipped instead of failed: Notebook job 'job' was stopped by somebody, not by this task"
+    told = "where the job was started, since this task only waits for it: run it again"
+    assert (said.advice, said.job_name) == (told, "job")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Objects
 
 INTERVAL_VARIABLE = "NBJOBS_DATA_INTERVAL_START"
+_UNQUOTED = re.compile(r"[\w./+@:=-]+", re.ASCII)  # the driver's `cd ${SM_EXECUTION_INPUT_PATH}` has no quotes
 _PLACES_OF_A_JOB = (b"sagemaker_headless_execution", b"SM_EXECUTION_INPUT_PATH", b"/home/sagemaker-user")
 _READ_SCRIPT_BYTES = 1024 * 1024  # of a script that is looked into; a longer one is no one's handwriting
 
@@ -56,6 +58,7 @@ class Content:
         self.others: list[StagedFile] = []
         self.staged_name = ""  # of the notebook, in the channel's folder
         self.subfolder = ""  # of the channel's folder, in which the notebook and what lies beside it are
+        self.input_folder = ""  # the same where the driver can be told to begin there, as Studio needs it
         self.targets: dict[str, notebooks.NotebookNode] = {}
         self._script: StagedFile | None = None
         self._read: dict[str, bytes | None] = {}
@@ -110,7 +113,9 @@ class Content:
                 f"input_notebook: '{located.name}' has a brace in its name, which the driver's papermill cannot open; rename it"
             )
         if not located.name.endswith(".ipynb"):
-            raise NotebookJobConfigError(f"input_notebook: '{located.name}' is no Jupyter notebook (.ipynb)")
+            raise NotebookJobConfigError(
+                f"input_notebook: '{located.name}' is no Jupyter notebook (.ipynb){located.notebook_instead()}"
+            )
         raw = located.folder.read(located.name)
         if raw is None:
             raise NotebookJobConfigError(f"input_notebook: '{located.origin}' has gone away while it was read")
@@ -211,9 +216,12 @@ class Content:
             return
         self.subfolder = "/".join(parts[-depth:])
         self.staged_name = f"{self.subfolder}/{located.name}"
+        if _UNQUOTED.fullmatch(self.subfolder):
+            self.input_folder = self.subfolder
         self.others = [
-            file if file is self._script else replace(file, name=posixpath.normpath(f"{self.subfolder}/{file.name}"))
+            replace(file, name=posixpath.normpath(posixpath.join(folder, file.name)))
             for file in self.others
+            for folder in [self.input_folder if file is self._script else self.subfolder]
         ]
 
     def _add_listed_above(self, located: Located) -> None:

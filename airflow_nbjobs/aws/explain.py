@@ -56,6 +56,7 @@ _INIT_SCRIPT = re.compile(r"Error with running (?:init|LCC) script")
 _CONVERTING = re.compile(r"Papermill process complete|Unknown exporter")
 # Of an image without the driver, SageMaker says "Artifact upload failed: … exec: "amazon_sagemaker_scheduler": executable file not found in $PATH".
 _NO_DRIVER = '"amazon_sagemaker_scheduler": executable file not found'
+_KILLED = "the container was killed, most likely for want of memory: use a larger instance type"
 _OUT_OF_MEMORY = "the kernel was killed, most likely for want of memory: use a larger instance_type; or the notebook ended it itself (quit(), exit(), os._exit, a crash in native code)"
 
 
@@ -66,6 +67,7 @@ class Expectation:
 
     :param executed_notebook_uri: where to say that the executed notebook is; None: under its own key, where the submitting task puts it.
     :param is_notebook_job: False for a training job of another kind, of which there is neither notebook nor output.
+    :param is_awaited: the task did not start the job, and cannot run it again.
     """
 
     label: str
@@ -74,10 +76,17 @@ class Expectation:
     parameters_text: str = "{}"
     executed_notebook_uri: str | None = None
     is_notebook_job: bool = True
+    is_awaited: bool = False
 
     @property
     def noun(self) -> str:
         return "Notebook job" if self.is_notebook_job else "Training job"
+
+    def advice(self, text: str) -> dict[str, str]:
+        """Return what to do about the job, addressed to whoever started it."""
+        return {
+            "next": f"where the job was started, since this task only waits for it: {text}" if self.is_awaited else text
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,26 +136,30 @@ def explain(remains: Remains) -> NotebookJobError:
 
 def _of_service(remains: Remains) -> NotebookJobError | None:
     """Return the error of an end that SageMaker or a person made."""
-    snapshot, name = remains.snapshot, remains.name
+    snapshot, name, expected = remains.snapshot, remains.name, remains.expected
+    what = "notebook" if expected.is_notebook_job else "job"
     match snapshot.failure_kind:
         case FailureKind.TIMEOUT:
             return NotebookJobTimeoutError(
                 f"{remains.subject} was stopped after its time was used up ({snapshot.secondary_status})",
                 details=remains.places
                 | _parameters(remains)
-                | {"next": "raise max_runtime_in_seconds, or give the notebook less to do"},
+                | expected.advice(
+                    f"raise {'max_runtime_in_seconds' if expected.is_notebook_job else 'MaxRuntimeInSeconds'}, or give the {what} less to do"
+                ),
                 job_name=name,
             )
         case FailureKind.STOPPED:
             return NotebookJobStoppedError(
                 f"{remains.subject} was stopped by somebody, not by this task",
-                details=remains.places | {"next": "clear the task to run it again"},
+                details=remains.places
+                | expected.advice("run it again" if expected.is_awaited else "clear the task to run it again"),
                 job_name=name,
             )
         case FailureKind.CAPACITY:
             return NotebookJobCapacityError(
                 f"{remains.subject} got no instance: {snapshot.failure_reason}",
-                details=remains.places | {"next": "retry later, or use another instance_type"},
+                details=remains.places | expected.advice("retry later, or use another instance type"),
                 job_name=name,
             )
         case FailureKind.PLATFORM:
@@ -154,7 +167,7 @@ def _of_service(remains: Remains) -> NotebookJobError | None:
                 f"{remains.subject} failed in SageMaker itself: {snapshot.failure_reason}",
                 code="InternalServerError",
                 is_retryable=True,
-                details=remains.places | {"next": "retry; nothing in the notebook caused this"},
+                details=remains.places | expected.advice(f"retry; nothing in the {what} caused this"),
                 job_name=name,
             )
         case _:
@@ -166,11 +179,11 @@ def _of_request(remains: Remains) -> NotebookJobConfigError:
     return NotebookJobConfigError(
         f"{remains.subject} could not run: {reason or remains.snapshot.status}",
         details=remains.places
-        | {
-            "next": "set install_driver=True, or use an image that has the notebook-job driver"
+        | remains.expected.advice(
+            "set install_driver=True, or use an image that has the notebook-job driver"
             if _NO_DRIVER in reason
             else "check the image, the role's permissions and the job's data"
-        },
+        ),
         job_name=remains.name,
     )
 
@@ -190,7 +203,7 @@ def _of_notebook_job(remains: Remains) -> NotebookJobError | None:
         error = _of_cell(remains, quiet, remains.executed)
         if isinstance(error, NotebookSkippedError):
             return error
-        error.details["next"] = (
+        error.details |= remains.expected.advice(
             "the exception's _render_traceback_ returns no list, on which the driver breaks: have it return []; "
             f"to end a notebook early as a success, call sys.exit(0); to have its task skipped, raise a class {causes.SKIP}"
         )
@@ -207,7 +220,7 @@ def _of_format(remains: Remains) -> NotebookOutputError | None:
     return NotebookOutputError(
         f"{remains.subject} failed after its notebook: the notebook has run to its end; "
         f"format '{found.name}' could not be written: {found.cause or 'the log does not say why'}",
-        details=remains.places | untried | {"next": found.advice},
+        details=remains.places | untried | remains.expected.advice(found.advice),
         job_name=remains.name,
     )
 
@@ -224,7 +237,9 @@ def _of_start(remains: Remains, text: str) -> NotebookJobConfigError | None:
     else:
         return None
     return NotebookJobConfigError(
-        f"{remains.subject} could not start: {what}", details=remains.places | {"next": advice}, job_name=remains.name
+        f"{remains.subject} could not start: {what}",
+        details=remains.places | remains.expected.advice(advice),
+        job_name=remains.name,
     )
 
 
@@ -235,11 +250,15 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
     ran = {"last cell": f"cell {last} was the last that ran"} if last is not None else {}
     advice = f"read the log above{': kernel, init script or image' if remains.expected.is_notebook_job else ''}"
     where = " outside its cells" if remains.expected.is_notebook_job else ""
-    if _NO_ANSWER.search(text):
+    if not remains.expected.is_notebook_job:
+        advice = _KILLED if _DEAD_KERNEL.search(text) else advice
+    elif _NO_ANSWER.search(text):
         where, advice = (
             " before its first cell: its kernel did not start",
             "check that the kernel starts in the image; read the log above",
         )
+    elif causes.NO_SPACE.search(text):
+        where, advice = f"{where}: {causes.FULL_DISK}", "raise volume_size (GB)"
     elif _DEAD_KERNEL.search(text):
         advice = _OUT_OF_MEMORY
         where = f" in cell {last}: its kernel died" if last is not None else where
@@ -257,7 +276,8 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
         | {"reason": reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS]}…"}
         | ran
         | _parameters(remains)
-        | {"log": "\n    ".join(("", *tail)), "next": advice},
+        | {"log": "\n    ".join(("", *tail))}
+        | remains.expected.advice(advice),
         job_name=remains.name,
     )
 
@@ -275,9 +295,9 @@ def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode)
         )
     raised = f"{cell.ename}: {evalue}" if evalue else cell.ename
     is_expected = remains.has_run_to_its_end and RAISES_EXCEPTION in cell.tags
-    advice = causes.advice_on(cell) or f"open the executed notebook at {at}"
+    cause = causes.advice_on(cell)
     if is_expected:
-        advice = (
+        cause = (
             "catch the exception in the cell, with try/except: the tag lets the notebook run on, but the driver fails every job "
             "whose executed notebook shows an error"
         )
@@ -289,7 +309,10 @@ def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode)
         ename=cell.ename,
         evalue=cell.evalue[:_EVALUE_CHARACTERS],
         is_retryable=not is_expected,
-        details=remains.places | _parameters(remains) | _shown(cell, executed) | {"next": advice},
+        details=remains.places
+        | _parameters(remains)
+        | _shown(cell, executed)
+        | (remains.expected.advice(cause) if cause else {"next": f"open the executed notebook at {at}"}),
         job_name=remains.name,
     )
 

@@ -137,7 +137,7 @@ def submit(
                 staged = _stage(job, attempt, begin.staged, clients, log)
                 try:
                     choice, arn = _create(
-                        job, attempt, first_choice=begin.choice, staged=staged, clients=clients, log=log, expect=expect
+                        job, attempt, first_choice=begin.choice, clients=clients, log=log, expect=expect
                     )
                     return Submission(location=location, attempt=attempt, arn=arn, choice=choice, staged=staged)
                 except (NameTakenError, NotebookJobServiceError) as error:
@@ -175,7 +175,6 @@ def _create(
     attempt: int,
     *,
     first_choice: int,
-    staged: Staged,
     clients: AwsClients,
     log: Log,
     expect: Callable[[str, str], object],
@@ -194,9 +193,7 @@ def _create(
     # In a circle: those before the first choice had no capacity a moment ago, which may have changed by the time all others are refused.
     for choice in [*range(first_choice, len(choices)), *range(min(first_choice, len(choices)))]:
         try:
-            request = job.request(
-                attempt, instance_types=choices[choice], input_uri=job.location(staged.attempt).input_uri
-            )
+            request = job.request(attempt, instance_types=choices[choice])
             expect(job.location(attempt).job_name, job.owner(attempt))
             return choice, clients.jobs.create(request)
         except ZeroQuotaError as error:
@@ -274,9 +271,14 @@ def _location_of(snapshot: JobSnapshot, planned: JobLocation) -> JobLocation:
 
 
 def _stage(job: PreparedJob, attempt: int, staged: Staged | None, clients: AwsClients, log: Log) -> Staged:
-    """Put the input up, unless an earlier leg of this try has put the same up already."""
-    if staged is not None and staged.sha256 == job.input_sha256:
-        return staged
+    """
+    Put the input up, unless an earlier leg of this try has put the same up for this very attempt.
+
+    Not from an earlier attempt's folder: Studio looks for a job's input under the job's own name, and nowhere else.
+    """
+    wanted = Staged(attempt=attempt, sha256=job.input_sha256)
+    if staged == wanted:
+        return wanted
     location = job.location(attempt)
     staging.upload(job.files, to_uri=location.input_uri, objects=clients.objects, kms_key=job.spec.s3_kms_key)
     log.info(
@@ -287,7 +289,7 @@ def _stage(job: PreparedJob, attempt: int, staged: Staged | None, clients: AwsCl
         sum(file.size_bytes for file in job.files),
         location.input_uri,
     )
-    return Staged(attempt=attempt, sha256=job.input_sha256)
+    return wanted
 
 
 def _warn_of_other_input(snapshot: JobSnapshot, job: PreparedJob, log: Log) -> None:

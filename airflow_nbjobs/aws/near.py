@@ -1,7 +1,7 @@
 """
-What somebody may have meant who names a file that is not there.
+What somebody may have meant who names a file that is not there, or is not what it should be.
 
-Called by ``sources.py`` once a file is missing; lists a few folders, reads no file.
+Called by ``sources.py`` and the commands once a file is missing; lists a few folders, reads no file.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.guesses import did_you_mean
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LEVELS = 3  # of folders below the one that was searched
 _MOST_ENTRIES = 2_000  # that are looked at in all: a folder of DAGs may lie in a home directory
+
+_SHOWN = 10  # notebooks of a folder in a message
 
 
 def near_name(path: str, folders: Sequence[Path]) -> str | None:
@@ -35,6 +39,29 @@ def near_name(path: str, folders: Sequence[Path]) -> str | None:
         if found is not None:
             return str(wanted.parent / found) if wanted.is_absolute() else str(found)
     return None
+
+
+def notebooks_in(folder: Path) -> str:
+    """Return the notebooks in a folder and below it as the end of a message that refuses the folder; those that a run has left are left out."""
+    found = [
+        f"'{folder / name}'"
+        for name in _files(folder)
+        if name.suffix == ".ipynb" and not name.name.endswith((".executed.ipynb", "-checkpoint.ipynb"))
+    ]
+    if not found:
+        return "; there is none in it"
+    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"; in it: {', '.join(found[:_SHOWN])}{rest}"
+
+
+def near_folder(path: Path) -> str:
+    """Return the folder beside that was probably meant, as the end of a message; empty where none is near."""
+    try:
+        beside = [entry.name for entry in os.scandir(path.parent) if entry.is_dir()]
+    except (OSError, ValueError):
+        return ""
+    hint = did_you_mean(path.name, beside)
+    return hint.replace("'", f"'{path.parent}{os.sep}", 1) if hint and path.parent != Path() else hint
 
 
 def _nearest(wanted: PurePosixPath, there: Sequence[PurePosixPath]) -> PurePosixPath | None:

@@ -7,6 +7,7 @@ Called by the operator and by ``nbjobs run``; reads the notebook's files, and as
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from airflow_nbjobs.aws.sources import StagedFile
 from airflow_nbjobs.aws.staging import input_digest, key_problems, merge_files
 from airflow_nbjobs.aws.translate import NO_CREDENTIALS, NO_REGION
 from airflow_nbjobs.core import arguments as parse
-from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core import defaults, instances
 from airflow_nbjobs.core import notebook as notebooks
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.foreseen import late_failures
@@ -110,29 +111,31 @@ class PreparedJob:
         readable = self.spec.notebook_job_name or self.run.readable
         return JobLocation(self.spec.s3_root_uri, training_job_name(readable, self.run.key.with_attempt(attempt)))
 
+    @property
+    def displayed_name(self) -> str:
+        """What Studio shows as the job's name; of a job that no task submits, its notebook."""
+        return self.spec.displayed_name or (self.run.key.displayed_name() if self.run.key.dag_id else self.run.label)
+
     def owner(self, attempt: int) -> str:
         return self.run.key.with_attempt(attempt).owner()
 
-    def request(
-        self, attempt: int, *, instance_types: Sequence[str] | None = None, input_uri: str | None = None
-    ) -> dict[str, Any]:
+    def request(self, attempt: int, *, instance_types: Sequence[str] | None = None) -> dict[str, Any]:
         """
         Return the CreateTrainingJob request of the k-th job of this generation.
 
         :param instance_types: SageMaker takes the first that it has; None: the first of the spec's alone.
-        :param input_uri: where the input lies, if it was staged for an earlier attempt.
         """
         location = self.location(attempt)
         return request_.build_create_training_job(
             self.spec,
             location=location,
             instance_types=instance_types or self.spec.instance_type[:1],
-            input_uri=input_uri or location.input_uri,
             staged=self.staged,
             owner=self.owner(attempt),
             run_variables=dict(self.run.variables)
             | {NOTEBOOK_DIGEST_VARIABLE: self.notebook_sha256, INPUT_DIGEST_VARIABLE: self.input_sha256},
             run_tags=self.run.tags,
+            displayed_name=self.displayed_name,
         )
 
 
@@ -193,9 +196,10 @@ def prepare_job(
         content.script_name,
         live=spec.live_notebook,
         cell_output=spec.cell_output_in_logs,
-        subfolder=content.subfolder,
+        subfolder="" if content.input_folder else content.subfolder,
     )
-    ours = [StagedFile(INIT_SCRIPT_NAME, script.encode(), _ORIGIN_OF_SCRIPT)] if script is not None else []
+    script_name = posixpath.join(content.input_folder, INIT_SCRIPT_NAME)
+    ours = [StagedFile(script_name, script.encode(), _ORIGIN_OF_SCRIPT)] if script is not None else []
     files, collisions = merge_files(
         [StagedFile(content.staged_name, body, content.located.origin), *content.others, *ours]
     )
@@ -204,7 +208,8 @@ def prepare_job(
         spec=spec,
         files=files,
         staged=request_.StagedNames(
-            notebook=content.staged_name,
+            notebook=posixpath.relpath(content.staged_name, content.input_folder or "."),
+            folder=content.input_folder,
             initialization_script=content.script_name if script is None else INIT_SCRIPT_NAME,
             hyperparameters=hyperparameter_strings(checked.values),
         ),
@@ -227,11 +232,30 @@ def prepare_job(
     late = [
         *collisions,
         *key_problems(files, to_uri=job.location(0).input_uri),
-        *request_.request_problems(job.request(0), where.clients.jobs.request_shape),
     ]
-    if late:
-        raise _refusal(run.label, late)
-    return job
+    return _checked(job, where.clients.jobs.request_shape, late)
+
+
+def _checked(job: PreparedJob, shape: Any, problems: list[str]) -> PreparedJob:
+    """
+    Return the job with what its finished request gives to say.
+
+    :raises NotebookJobConfigError: SageMaker would refuse the request.
+    """
+    request, types = job.request(0), job.spec.instance_type
+    wanted = dict(job.run.tags) | {
+        "sagemaker:name": job.displayed_name,
+        "sagemaker:notebook-name": job.staged.notebook,
+    }
+    known = shape.members["ResourceConfig"].members["InstanceType"].enum
+    wrong_types, unknown_types = instances.type_problems(types, known)
+    problems = [*problems, *wrong_types, *request_.request_problems(request, shape)]
+    problems += instances.resource_problems(request, types) if not problems else []
+    if problems:
+        raise _refusal(job.run.label, problems)
+    sizes = instances.resource_warnings(types, volume_size=job.spec.volume_size, usual_size=defaults.VOLUME_SIZE)
+    more = (*unknown_types, *sizes, *request_.rewritten_tags(request, wanted))
+    return replace(job, warnings=(*job.warnings, *more))
 
 
 def _extra_request(given: object, where: Surroundings, problems: list[str]) -> object:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.arguments import tag_text, tags
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
+from airflow_nbjobs.core.formats import formats_variable
 from airflow_nbjobs.core.init_script import CHECKPOINT_FOLDER
 from airflow_nbjobs.core.reference import LIVE_VARIABLE
 from airflow_nbjobs.core.spec import RESERVED_VARIABLE_PREFIX, RESERVED_VARIABLES
@@ -36,9 +37,15 @@ _INSTALLING_ARGUMENTS = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedNames:
-    """What the driver is told about the staged input: names in the channel's folder, and the strings it injects."""
+    """
+    What the driver is told about the staged input, and the strings it injects.
+
+    :param notebook: its name in the folder, as that of the init script.
+    :param folder: of the channel's folder, in which both lie; empty: that folder itself.
+    """
 
     notebook: str
+    folder: str = ""
     initialization_script: str | None = None
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,17 +58,17 @@ def build_create_training_job(
     owner: str,
     run_variables: Mapping[str, str],
     run_tags: Mapping[str, str],
+    displayed_name: str,
     instance_types: Sequence[str] = (),
-    input_uri: str | None = None,
 ) -> dict[str, Any]:
     """
     Return the keyword arguments of one CreateTrainingJob call.
 
     :param instance_types: one, or several in order of preference; none: the spec's first.
-    :param input_uri: where the staged input lies; None: in the job's own folder.
     :param owner: ``RunKey.owner()``; travels in the environment, so that a later try knows the job as its own.
     :param run_variables: ``NBJOBS_*`` variables that tell the notebook where it runs.
     :param run_tags: ``airflow:*`` tags; a user's tag of the same key wins over these and over the system's.
+    :param displayed_name: what Studio shows as the job's name.
     """
     request: dict[str, Any] = {
         "TrainingJobName": location.job_name,
@@ -73,7 +80,7 @@ def build_create_training_job(
                 "DataSource": {
                     "S3DataSource": {
                         "S3DataType": "S3Prefix",
-                        "S3Uri": input_uri or location.input_uri,
+                        "S3Uri": location.input_uri,
                         "S3DataDistributionType": "FullyReplicated",
                     }
                 },
@@ -87,7 +94,10 @@ def build_create_training_job(
         | _given(MaxWaitTimeInSeconds=spec.max_wait_time_in_seconds),
         "EnableInterContainerTrafficEncryption": spec.encrypt_inter_container_traffic,
         "Environment": _environment(spec, location, staged, owner, run_variables),
-        "Tags": [{"Key": key, "Value": value} for key, value in _tags(spec, location, staged, run_tags).items()],
+        "Tags": [
+            {"Key": key, "Value": tag_text(value)}
+            for key, value in _tags(spec, staged, run_tags, displayed_name).items()
+        ],
     }
     if spec.max_retry_attempts:
         request["RetryStrategy"] = {"MaximumRetryAttempts": spec.max_retry_attempts}
@@ -130,12 +140,13 @@ def _environment(
             "SM_JOB_DEF_VERSION": "1.0",
             "SM_ENV_NAME": "sagemaker-default-env",
             "SM_SKIP_EFS_SIMULATION": "true",
-            "SM_EXECUTION_INPUT_PATH": f"/opt/ml/input/data/{CHANNEL}",
+            # The driver and Studio look for the input by the notebook's name alone, in the archive's root.
+            "SM_EXECUTION_INPUT_PATH": "/".join(("/opt/ml/input/data", CHANNEL, *filter(None, (staged.folder,)))),
             "SM_KERNEL_NAME": spec.kernel_name,
             "SM_INPUT_NOTEBOOK_NAME": staged.notebook,
             "SM_OUTPUT_NOTEBOOK_NAME": location.executed_notebook_name,
         }
-        | _given(SM_INIT_SCRIPT=staged.initialization_script, SM_OUTPUT_FORMATS=",".join(spec.output_formats) or None)
+        | _given(SM_INIT_SCRIPT=staged.initialization_script, SM_OUTPUT_FORMATS=formats_variable(spec.output_formats))
         | dict(run_variables)
         | ({LIVE_VARIABLE: "1"} if spec.live_notebook else {})
         | {OWNER_VARIABLE: owner}
@@ -143,10 +154,10 @@ def _environment(
 
 
 def _tags(
-    spec: NotebookJobSpec, location: JobLocation, staged: StagedNames, run_tags: Mapping[str, str]
+    spec: NotebookJobSpec, staged: StagedNames, run_tags: Mapping[str, str], displayed_name: str
 ) -> dict[str, str]:
     system = {
-        "sagemaker:name": spec.displayed_name or location.job_name,
+        "sagemaker:name": displayed_name,
         "sagemaker:notebook-name": staged.notebook,
         "sagemaker:notebook-job-origin": "PIPELINE_STEP",
         "sagemaker:is-scheduling-notebook-job": "true",
@@ -156,10 +167,23 @@ def _tags(
             "sagemaker:domain-arn": spec.studio_domain_arn,
             "sagemaker:user-profile-name": spec.studio_user_profile,
             "sagemaker:shared-space-name": spec.studio_space,
+            # Unified Studio's own client, sagemaker_studio 1.0, finds executions by these three together.
+            "sagemaker-notebook-execution": "TRUE" if spec.unified_studio_project_id else None,
+            "AmazonDataZoneDomain": spec.unified_studio_domain_id,
+            "AmazonDataZoneProject": spec.unified_studio_project_id,
         }
     )
-    ours = {key: tag_text(value) for key, value in (system | dict(run_tags)).items()}
-    return ours | dict(spec.tags)
+    return system | dict(run_tags) | dict(spec.tags)
+
+
+def rewritten_tags(request: Mapping[str, Any], wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """Say which tags do not hold what they should, since AWS takes other characters, or fewer of them."""
+    sent = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    return tuple(
+        f"tag {key!r} is {sent[key]!r} and not {value!r}: a tag holds at most 256 letters, digits, blanks and _ . : / = + - @"
+        for key, value in wanted.items()
+        if sent.get(key) == tag_text(value) != value
+    )
 
 
 def merge_extra(request: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ _LATE_SECONDS = 60.0
 _RAW_LOG_LINES = 500
 _SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
 _SHOWN_LOG_LINES_OF_FAILURE = 40
+_WRONG_OUTPUTS = "mend the notebook or outputs=, then clear the task: the results of a completed job do not change"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +132,7 @@ def read_result(
         NotebookOutputError(
             f"Notebook job '{snapshot.job_name}' completed, but {'an output is' if len(record.problems) == 1 else f'{len(record.problems)} outputs are'} wrong",
             problems=record.problems,
-            details=places,
+            details=places | {"next": _WRONG_OUTPUTS},
             job_name=snapshot.job_name,
         )
         if record.problems
@@ -200,7 +201,10 @@ def _without_notebook(  # noqa: PLR0917 - the parts of one text
         headline = f"Notebook job '{snapshot.job_name}' completed, but its executed notebook is none"
         problems = list(warnings)
         saved = {"saved": f"its {len(raw)} bytes as they are, under the address above; no output could be read"}
-    return NotebookOutputError(headline, problems=problems, details=places | saved, job_name=snapshot.job_name)
+    details = (
+        places | saved | {"next": "read the log of the job; what it has left cannot change, so a clear runs it anew"}
+    )
+    return NotebookOutputError(headline, problems=problems, details=details, job_name=snapshot.job_name)
 
 
 def _handed_over(executed: NotebookNode | None, declared: DeclaredOutputs, failed: NotebookJobError) -> OutputRecord:
@@ -276,6 +280,8 @@ def _facts(
 def _places(
     snapshot: JobSnapshot, location: JobLocation, expected: Expectation, *, has_notebook: bool
 ) -> dict[str, str]:
-    executed = {"executed": expected.executed_notebook_uri or location.executed_notebook_uri} if has_notebook else {}
+    uri = expected.executed_notebook_uri or location.executed_notebook_uri
+    inside = f" ({executed_notebook_name(snapshot.environment)} in it)" if uri == location.output_archive_uri else ""
+    executed = {"executed": f"{uri}{inside}"} if has_notebook else {}
     notebook = {"notebook": expected.input_notebook} if expected.is_notebook_job else {}
     return notebook | executed | {"logs": f"{LOG_GROUP_TEXT} {snapshot.job_name}/algo-1"}

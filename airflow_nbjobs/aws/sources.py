@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_nbjobs.aws.near import near_name
+from airflow_nbjobs.aws.near import near_name, notebooks_in
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.naming import parse_s3_uri
 
@@ -113,6 +113,14 @@ class Located:
     def origin(self) -> str:
         return self.folder.origin(self.name)
 
+    def notebook_instead(self) -> str:
+        """Return what to do about a file that is no notebook by its name: take the one beside it, or rename it."""
+        for name in (f"{PurePosixPath(self.name).stem}.ipynb", f"{self.name}.ipynb"):
+            if self.folder.exists(name):
+                return f"; did you mean '{name}'?"
+        stem, suffix, _ = self.name.lower().partition(".ipynb")
+        return f"; if it is one, rename it to '{self.name[: len(stem)]}.ipynb'" if suffix else ""
+
 
 def locate(argument: str, path: object, folders: Sequence[Path], objects: Callable[[], Objects]) -> Located:
     """
@@ -134,7 +142,8 @@ def locate(argument: str, path: object, folders: Sequence[Path], objects: Callab
         return Located(S3Folder(folder_uri, objects()), name)
     file = find_local(argument, text, folders)
     if not file.is_file():
-        raise NotebookJobConfigError(f"{argument}: '{text}' is a folder, a file is needed")
+        there = notebooks_in(file) if argument == "input_notebook" else ""
+        raise NotebookJobConfigError(f"{argument}: '{text}' is a folder, a file is needed{there}")
     return Located(LocalFolder(file.parent), file.name)
 
 

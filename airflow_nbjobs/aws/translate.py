@@ -16,6 +16,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobError,
     NotebookJobServiceError,
 )
+from airflow_nbjobs.core.instances import nearest
 from airflow_nbjobs.core.quotas import parse_quota
 
 if TYPE_CHECKING:
@@ -111,6 +112,10 @@ _REFUSED_CREDENTIALS = frozenset(
         "LoginRefreshRequired",
         "LoginTokenLoadError",
     }
+)
+# Source: an observed ValidationException. Short lists are left as they are.
+_ENUM_REFUSAL = re.compile(
+    r"Value '(?P<value>[^']*)' at '(?P<place>[^']*)' failed to satisfy constraint: Member must satisfy enum value set: \[(?P<known>[^\]]{200,})\]"
 )
 _SECURITY_TOKEN = re.compile(r"security token included in the request (is|has) (expired|invalid)", re.IGNORECASE)
 # The source of credentials could not be asked now, or gave old ones ("RequestExpired" of EC2).
@@ -296,13 +301,25 @@ def _from_client_error(error: ClientError, permission: str, on: str, job_name: s
     if code == "ResourceLimitExceeded":
         return _from_quota(message, job_name)
     if code == "ValidationException":
-        return NotebookJobConfigError(f"SageMaker refused the request for '{on}': {message}", job_name=job_name)
+        return NotebookJobConfigError(
+            f"SageMaker refused the request for '{on}': {_shortened(message)}", job_name=job_name
+        )
     if code in ("NoSuchBucket", "404") and permission.startswith("s3:"):
         return NotebookJobConfigError(
             f"{permission}: the bucket of '{on}' does not exist",
             details={"next": "create the bucket, or correct s3_root_uri"},
         )
     return NotebookJobServiceError(f"{permission} on '{on}' failed: {code}: {message}", code=code, job_name=job_name)
+
+
+def _shortened(message: str) -> str:
+    """Leave out the list of all values that a field may have; say instead which of them were meant."""
+
+    def instead(refused: re.Match[str]) -> str:
+        known = refused["known"].split(", ")
+        return f"Value '{refused['value']}' at '{refused['place']}' is none of the {len(known)} that SageMaker knows{nearest(refused['value'], known)}"
+
+    return _ENUM_REFUSAL.sub(instead, message)
 
 
 def _missing_permission(message: str, permission: str, on: str) -> str:

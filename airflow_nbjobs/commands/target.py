@@ -6,6 +6,7 @@ Called by ``run.py``.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
 from airflow_nbjobs.aws.translate import translated
+from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.notebook import parse_notebook
 from airflow_nbjobs.core.shell_calls import cells_calling
 
@@ -30,6 +33,8 @@ _LOCAL_LOOK_SECONDS = 0.5
 _AWS_SECONDS = 30.0
 _AWS = "aws"
 _OWN = "this machine"
+
+log = logging.getLogger("nbjobs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,8 @@ def own_account(region_name: str | None) -> Target:
     :raises NotebookJobConfigError: the profile that the environment names is not there.
     """
     account = _OwnAccount(region_name)
+    if account.region and (hint := account.region_meant()):
+        log.info("region '%s' is none that this machine's boto3 knows%s", account.region, hint)
     return Target(
         region=account.region,
         has_credentials=account.has_credentials,
@@ -92,6 +99,17 @@ class _OwnAccount:
         with translated("credentials", on=_OWN):
             return self._session.region_name  # type: ignore[no-any-return]
 
+    def region_meant(self) -> str:
+        """Return the known region that an unknown one resembles, as the end of a message; it may also be newer than boto3, or be refused as no name at all."""
+        try:
+            parse.region(self.region)
+        except ValueError:
+            return ""
+        from botocore.loaders import Loader
+
+        known = {name for one in Loader().load_data("endpoints")["partitions"] for name in one["regions"]}
+        return "" if self.region in known else did_you_mean(str(self.region), sorted(known))
+
     @property
     def has_credentials(self) -> bool:
         with translated("credentials", on=_OWN):
@@ -114,9 +132,9 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
 
     region = region_name or DEFAULT_REGION
     if region not in DISTRIBUTION_ACCOUNTS:
-        known = ", ".join(DISTRIBUTION_ACCOUNTS)
         raise NotebookJobConfigError(
-            f"--region-name {region}: the embedded SageMaker plays these regions only: {known}"
+            f"--region {region}: the embedded SageMaker does not play it"
+            + (did_you_mean(region, DISTRIBUTION_ACCOUNTS) or f"; it plays {', '.join(DISTRIBUTION_ACCOUNTS)}")
         )
     # What it will be called is known before it starts, but for its port and its key.
     no_key = {"access_key_id": "none", "secret_access_key": "none"}

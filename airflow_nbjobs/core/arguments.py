@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_nbjobs.core import texts
+from airflow_nbjobs.core.formats import formats_variable
 from airflow_nbjobs.core.naming import parse_s3_uri
 
 # Shapes of botocore ``sagemaker/2017-07-24/service-2``; \p{L}\p{Z}\p{N} has no equivalent in `re`: \w are the letters and digits and _, and blanks are
@@ -22,7 +23,8 @@ _TAG_TEXT = re.compile(f"{_TAG_CHARACTERS}*")
 _ROLE_ARN = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
 _ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _KMS_KEY = re.compile(r"[a-zA-Z0-9:/_-]{1,2048}")
-_KMS_ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):")
+_KMS_ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:(?:key|alias)/[a-zA-Z0-9/_-]+")
+_REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-\d+")
 _ZONE = re.compile(r"(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)[a-z]")
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -33,7 +35,8 @@ _ECR_IMAGE = re.compile(
 )
 _IMAGE = re.compile(r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9._/-]+(?::[\w.-]{1,128})?(?:@sha256:[a-f0-9]{64})?")
 _SHORT_IMAGE = re.compile(r"sagemaker-distribution:(?P<tag>[\w.-]+)")
-_DOMAIN_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9-]+:\d{12}:domain/\S+")
+_DOMAIN_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:(?P<region>[a-z0-9-]+):\d{12}:domain/d-(?:-*[a-z0-9]){1,61}")
+_STUDIO_NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 
 _TRUE, _FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
 _NATIVE = "with render_template_as_native_obj=True, Jinja makes values of texts that look like them"
@@ -183,14 +186,17 @@ def notebook_job_name(value: object) -> str:
 
 def kms_key(value: object) -> str:
     given = text(value)
-    if not _KMS_KEY.fullmatch(given):
-        raise ValueError(f"{given!r} is not a KMS key id, alias or ARN (at most 2048 of letters, digits and : / _ -)")
+    is_arn = given.startswith("arn:")
+    if not _KMS_KEY.fullmatch(given) or (is_arn and not _KMS_ARN.fullmatch(given)) or (not is_arn and ":" in given):
+        raise ValueError(
+            f"{given!r} is not a KMS key: give its id, its alias ('alias/name') or its ARN ('arn:aws:kms:eu-west-1:123456789012:key/…')"
+        )
     return given
 
 
 def kms_region(key: str) -> str | None:
     """Return the region of a KMS key's ARN, None for an id or an alias."""
-    match = _KMS_ARN.match(key)
+    match = _KMS_ARN.fullmatch(key)
     return match["region"] if match else None
 
 
@@ -199,6 +205,10 @@ def region(value: object) -> str:
     zone = _ZONE.fullmatch(given)
     if zone is not None:
         raise ValueError(f"{given!r} is an availability zone; its region is {zone['region']!r}")
+    if not _REGION.fullmatch(given):
+        spelt = re.sub(r"[-_ ]*(\d+)$", r"-\1", re.sub(r"[_ ]+", "-", given.lower()))
+        hint = f"; did you mean '{spelt}'?" if _REGION.fullmatch(spelt) else ", such as 'eu-west-1'"
+        raise ValueError(f"{given!r} is no name of a region{hint}")
     return given
 
 
@@ -206,7 +216,10 @@ def instance_type(value: object) -> str:
     given = text(value)
     # Only the shape is checked: the list of types grows, and an older botocore must not forbid a new one.
     if not _INSTANCE_TYPE.fullmatch(given):
-        raise ValueError(f"{given!r} is not an instance type such as 'ml.m5.large'")
+        meant = re.sub(r"[\s_.]+", ".", given.lower())
+        meant = meant if meant.startswith("ml.") else f"ml.{meant}"
+        advice = f"; did you mean {meant!r}?" if _INSTANCE_TYPE.fullmatch(meant) else ""
+        raise ValueError(f"{given!r} is not an instance type such as 'ml.m5.large'{advice}")
     return given
 
 
@@ -242,7 +255,7 @@ def output_formats(value: object) -> tuple[str, ...]:
     wrong = [entry for entry in given if not re.fullmatch(r"[a-zA-Z0-9_][a-zA-Z0-9_.]*", entry)]
     if wrong:
         raise ValueError(f"{', '.join(map(repr, wrong))} is no name of an nbconvert format such as 'html'")
-    if len(",".join(given)) > 512:
+    if len(formats_variable(given) or "") > 512:
         raise ValueError("is longer than the 512 characters that an environment variable of a job may have")
     return given
 
@@ -350,6 +363,36 @@ def tags(value: object) -> dict[str, str]:
 def tag_text(value: str) -> str:
     """Make any text fit for a tag value: characters that tags cannot hold become underscores, and it is cut to 256."""
     return re.sub(rf"(?!{_TAG_CHARACTERS}).", "_", value, flags=re.DOTALL)[:256]
+
+
+def studio_domain_region(arn: str) -> str | None:
+    """Return the region of a Studio domain's ARN."""
+    match = _DOMAIN_ARN.fullmatch(arn)
+    return match["region"] if match else None
+
+
+def studio_name(value: object) -> str:
+    """Read the name of a user profile or a space: one that Studio cannot have is one that never sees the job."""
+    given = text(value)
+    if not _STUDIO_NAME.fullmatch(given):
+        raise ValueError(
+            f"{given!r} is no name of Studio's: at most 63 letters, digits and hyphens, no hyphen at an end"
+        )
+    return given
+
+
+def data_zone_id(*, beginning: str = "") -> Callable[[object], str]:
+    """Return a parser of Amazon DataZone's ids, in which Unified Studio counts its domains and projects."""
+    pattern = re.compile(rf"{beginning}[_-][a-zA-Z0-9_-]{{1,36}}" if beginning else r"[a-zA-Z0-9_-]{1,36}")
+    example = f"{beginning}_3is8hf193ykyc0" if beginning else "6jw4wtluwzqx47"
+
+    def parse(value: object) -> str:
+        given = text(value)
+        if not pattern.fullmatch(given):
+            raise ValueError(f"{given!r} is no id such as {example!r}")
+        return given
+
+    return parse
 
 
 def studio_domain_arn(value: object) -> str:

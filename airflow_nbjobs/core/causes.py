@@ -27,6 +27,12 @@ _NO_OPTIONAL = re.compile(
 )
 # A relative path: nothing of the author's has an absolute one in the container.
 _NO_FILE = re.compile(r"No such file or directory: ('(?![/\\])[^']+')")
+NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
+FULL_DISK = "the job's disk is full"
+# Of AWS, as botocore and s3fs word it; a file that may not be read is another matter.
+_DENIED = re.compile(
+    r"\(AccessDenied\w*\)|\(UnauthorizedOperation\)|is not authorized to perform|^(?:Access Denied|Forbidden)$"
+)
 _INSTALLS = re.compile(r"\b(?:pip3?|conda|mamba|micromamba|uv|poetry)\b")
 _INSTALL_FAILED = re.compile(r"(?:ERROR|error): |PackagesNotFoundError|ResolvePackageNotFound|UnsatisfiableError")
 # Of pip that has installed what it was asked for.
@@ -55,6 +61,14 @@ def advice_on(cell: FailedCell) -> str | None:
             )
         case "UsageError" if "not found" in cell.evalue:
             return f"load the extension that has the magic in a cell before {before}: %load_ext …; the image must have it installed"
+        case "MemoryError":
+            return "use a larger instance_type, or hold less of the data in memory at a time"
+        case "OutOfMemoryError" if "CUDA" in cell.evalue:
+            return "use an instance_type with more GPU memory, or smaller batches"
+        case _ if NO_SPACE.search(cell.evalue):
+            return f"raise volume_size (GB): {FULL_DISK}"
+        case "ClientError" | "PermissionError" if _DENIED.search(cell.evalue):
+            return "allow it to the job's role, as which the notebook runs"
         case "StdinNotImplementedError":
             return "nobody can answer in a notebook job: take the value from a parameter"
         case _:

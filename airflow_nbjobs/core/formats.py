@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+EXECUTED = "ipynb"  # what Studio calls the executed notebook
 _BEGUN = re.compile(r"Converting output notebook to (\S+)")
 _TRACEBACK = "Traceback (most recent call last)"
 # The first line after a traceback's indented ones; or bash's own word.
@@ -51,7 +52,7 @@ _NEEDS = {
     "asciidoc": "pandoc",
 }
 _RARELY_THERE = ("pdf", "webpdf", "qtpdf", "qtpng")
-_OF_NBCONVERT = frozenset({"html", "markdown", "notebook", "python", "script", "slides", "custom", *_NEEDS})
+_OF_NBCONVERT = frozenset({EXECUTED, "html", "markdown", "notebook", "python", "script", "slides", "custom", *_NEEDS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,20 @@ class FailedFormat:
 
     @property
     def advice(self) -> str:
+        if self.name == EXECUTED:  # asked for on Studio's behalf: no format can be written
+            return "leave output_formats out, or use an image whose 'jupyter nbconvert' works"
         found = (advice for pattern, advice in _ADVICE if pattern.search(self.cause))
         return next(found, "leave the format out, or convert the executed notebook yourself")
+
+
+def formats_variable(formats: Sequence[str]) -> str | None:
+    """
+    Return ``SM_OUTPUT_FORMATS``, None where no further format is asked for.
+
+    Studio offers for download what this variable lists and it knows, or the executed notebook where there is no variable. The driver converts to that as
+    well, with nbconvert, into a file beside it.
+    """
+    return ",".join(dict.fromkeys((EXECUTED, *formats))) if formats else None
 
 
 def failed_format(lines: Iterable[str], asked: Sequence[str]) -> FailedFormat | None:
@@ -89,8 +102,9 @@ def failed_format(lines: Iterable[str], asked: Sequence[str]) -> FailedFormat | 
             cause, is_in_traceback = found[1][:_CAUSE_CHARACTERS].rstrip(), False
         elif unknown := _UNKNOWN.search(line):  # in a log whose beginning is gone
             name, cause = name or unknown[1], unknown[0]
-    if not name and len(asked) == 1:
-        name = asked[0]
+    further = [each for each in asked if each != EXECUTED]
+    if not name and len(further) == 1:
+        name = further[0]
     if not name:
         return None
     after = asked[asked.index(name) + 1 :] if name in asked else ()

@@ -39,7 +39,7 @@ def readable_tail(lines: Iterable[str], *, limit: int) -> list[str]:
 
 
 def readable_lines(raw: str) -> Iterator[tuple[str, bool]]:
-    """Yield the lines of one event that are no noise, without ANSI codes marks for what is unseen, and whether each was written over the one before."""
+    """Yield the lines of one event that are no noise, without ANSI codes and with marks for what is unseen, and whether each was written over the one before."""
     for line in strip_ansi(raw).split("\n"):
         for place, piece in enumerate(line.split("\r")):
             text = visible(piece.rstrip())

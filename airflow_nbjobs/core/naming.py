@@ -17,6 +17,7 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError
 NAME_LIMIT = 63
 _HASH_LENGTH = 12  # hexadecimal digits: 48 bits; the owner check, not luck, decides whether a job is ours
 _OWNER_LIMIT = 512  # shape ``TrainingEnvironmentValue``
+_TAG_LIMIT = 256  # shape ``TagValue``
 _CHANNEL_FOLDER = "input"
 
 
@@ -66,6 +67,19 @@ class RunKey:
             separators=(",", ":"),
             ensure_ascii=False,
         )
+
+    def displayed_name(self) -> str:
+        """
+        Return what Studio shows as the job's name, ``dag/task/run``, at most 256 characters.
+
+        Of ids that are too long together the longest loses its end first.
+        """
+        parts = [self.dag_id, self.task_id, self.run_id]
+        parts += [str(index) for index in (self.region_index, self.map_index) if index >= 0]
+        while len("/".join(parts)) > _TAG_LIMIT:
+            longest = max(range(len(parts)), key=lambda position: len(parts[position]))
+            parts[longest] = parts[longest][:-1]
+        return "/".join(parts)
 
     def owner(self) -> str:
         """

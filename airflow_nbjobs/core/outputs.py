@@ -37,6 +37,7 @@ __all__ = [
     "prepare_outputs",
     "read_outputs",
     "read_scraps",
+    "recorded_names",
 ]
 
 _OUTPUT_TYPES: dict[str, type] = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
@@ -185,6 +186,12 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
         if found.is_missing and recorded is None:
             missing.append(name)
             continue
+        if found.is_missing and name not in (recorded or {}):
+            declared_there = ", ".join(_clean(each) for each in list(recorded or {})[:_NAMES_SHOWN]) or "none"
+            problems.append(
+                f"output '{name}' was not recorded: the task that started the job declares {declared_there}; declare it there as well"
+            )
+            continue
         if found.is_missing:
             problems.append(f"output '{name}' is not a variable of the notebook; {_what_it_defines(name, executed)}")
             continue
@@ -201,6 +208,12 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
 def has_record(executed: NotebookNode) -> bool:
     """Say whether the recording cell, the last one, has run and left what can be read."""
     return _read_record(executed) is not None
+
+
+def recorded_names(executed: NotebookNode) -> list[str]:
+    """Return the names that the notebook was asked to record, in order; where no record can be read, those that it glued."""
+    record = _read_record(executed)
+    return list(read_scraps(executed) if record is None else record)
 
 
 def _read_record(executed: NotebookNode) -> dict[str, object] | None:
@@ -358,7 +371,10 @@ def _not_recorded(missing: Sequence[str], executed: NotebookNode) -> str:
     cells = executed.get("cells")
     ours = [c for c in cells if isinstance(c, dict) and mark_of(c) == OUTPUTS] if isinstance(cells, list) else []
     if not ours:
-        return f"{what}: variables are recorded in Python kernels only; glue them with scrapbook"
+        return (
+            f"{what}: a job records those that the operator which starts it declares, in Python kernels only; "
+            "declare them there, or have the notebook glue them with scrapbook"
+        )
     if isinstance(ours[-1].get("execution_count"), int):
         return f"{what}: the recording cell ran, but its message did not arrive; the notebook may have replaced the kernel's own"
     last = last_cell_run(executed)

@@ -51,7 +51,7 @@ class Turn:
     :param attempt: the k-th job of the generation is the first whose name may be free.
     :param choice: position in the list of instance types (or lists of them) that are asked for in turn.
     :param may_exist: whether the last request may have made a job of that name although its answer says nothing of it.
-    :param staged_attempt: the job under whose folder the input lies; None where nothing was staged yet.
+    :param staged_attempt: the attempt under whose name the input lies; None where nothing was staged yet.
     :param staged_sha256: digest of that input: a notebook edited meanwhile is staged anew.
     """
 

@@ -260,17 +260,29 @@ class _Walk:
     def _miss(self, target: RunTarget, path: tuple[str, ...]) -> None:
         name = target.shown
         where = f"cell {target.cell} of '{path[-1]}'"
+        notebook = self._notebook_meant(target)
+        meant = f"'{notebook}' is there: write %run {notebook}" if notebook else ""
         maker = self._maker(target, name)
         if maker is not None:
             self.warnings[
-                f"'{name}' is not there: {where} runs it with %run; {maker}, else the notebook fails there"
+                f"'{name}' is not there: {where} runs it with %run; {maker}, else the notebook fails there{meant and '; '}{meant}"
             ] = None
             return
         advice = "put it beside the notebook or list it in additional_dependencies"
         if name.startswith("../"):
             advice = "above the notebook's folder, a job has only what lies in the DAG's own folder, or is listed: list it in additional_dependencies"
-        text = f"'{name}' is missing: {where} runs it with %run; {advice}"
+        text = f"'{name}' is missing: {where} runs it with %run; {meant or advice}"
         (self.problems if self.missing == "error" else self.warnings)[text] = None
+
+    def _notebook_meant(self, target: RunTarget) -> str | None:
+        """The notebook of a ``%run ./setup``, as Databricks writes it; IPython looks for ``setup.py`` only."""
+        stem = target.name.removesuffix(".py")
+        if stem.endswith(".ipynb"):
+            return None
+        for folder in reversed(dict.fromkeys(self.folders)):
+            if self.exists(posixpath.normpath(posixpath.join(folder, f"{stem}.ipynb"))):
+                return f"{stem}.ipynb"
+        return None
 
     def _maker(self, target: RunTarget, name: str) -> str | None:
         """What may put the file there before it is run, or may keep it from being run; None where nothing does."""

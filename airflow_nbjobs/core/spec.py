@@ -83,6 +83,8 @@ class NotebookJobSpec:
     studio_domain_arn: str | None = None
     studio_user_profile: str | None = None
     studio_space: str | None = None
+    unified_studio_domain_id: str | None = None
+    unified_studio_project_id: str | None = None
     install_driver: bool = False
     live_notebook: bool = False
     cell_output_in_logs: bool = False
@@ -156,8 +158,10 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "enable_network_isolation": parse.boolean,
     "output_formats": parse.output_formats,
     "studio_domain_arn": parse.studio_domain_arn,
-    "studio_user_profile": parse.text,
-    "studio_space": parse.text,
+    "studio_user_profile": parse.studio_name,
+    "studio_space": parse.studio_name,
+    "unified_studio_domain_id": parse.data_zone_id(beginning="dzd"),
+    "unified_studio_project_id": parse.data_zone_id(),
     "install_driver": parse.boolean,
     "live_notebook": parse.boolean,
     "cell_output_in_logs": parse.boolean,
@@ -280,12 +284,14 @@ def _conflicts(values: Mapping[str, Any], arguments: Mapping[str, object]) -> li
         problems.append(
             "keep_alive_period_in_seconds: spot instances cannot be kept in a warm pool; leave out one of the two"
         )
-    if values.get("studio_user_profile") and values.get("studio_space"):
-        problems.append(
-            "studio_user_profile and studio_space exclude each other: Studio shows a job to one viewer; give one, or the domain alone"
-        )
     if (values.get("studio_user_profile") or values.get("studio_space")) and not values.get("studio_domain_arn"):
         problems.append("studio_domain_arn is missing: Studio shows a job only in the domain named in its tags")
+    unified = ("unified_studio_domain_id", "unified_studio_project_id")
+    problems += [
+        f"{name} is missing: Unified Studio looks for jobs by domain and project together"
+        for name, other in (unified, unified[::-1])
+        if arguments.get(other) and not arguments.get(name)
+    ]
     if values.get("install_driver") and values.get("enable_network_isolation"):
         problems.append(
             "install_driver needs a network to install from, which enable_network_isolation takes away; use an image that has the driver"
@@ -313,6 +319,11 @@ def _warnings(values: Mapping[str, Any]) -> list[str]:
         for name, text in values.get(argument, {}).items()
         if text == "None"
     ]
+    domain_region = parse.studio_domain_region(values.get("studio_domain_arn", ""))
+    if domain_region not in (None, values.get("region")):
+        warnings.append(
+            f"studio_domain_arn: the domain lies in region {domain_region!r} and the job in {values.get('region')!r}, whose jobs that Studio does not list"
+        )
     root = values.get("s3_root_uri", "")
     if root and root[-1] in "/input":
         # Studio cuts the input's URI with rstrip("/input"), which takes away characters, not a suffix.

@@ -112,6 +112,11 @@ class JobSnapshot:
         )
 
     @property
+    def has_failed(self) -> bool:
+        """Say whether the job has ended and did not complete."""
+        return self.state in (JobState.FAILED, JobState.STOPPED)
+
+    @property
     def failure_kind(self) -> FailureKind | None:
         """Say why the job did not complete; None while it runs and when it succeeded."""
         if self.state is JobState.STOPPED:

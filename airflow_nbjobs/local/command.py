@@ -17,6 +17,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.guesses import did_you_mean
+
 if TYPE_CHECKING:
     import argparse
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 4599
 DEFAULT_REGION = "eu-west-1"
+EXAMPLE = "nbjobs local --port 0 --data jobs --ready-file ready.json"
 _NEEDED = ("boto3", "moto", "flask", "flask_cors", "werkzeug")
 
 
@@ -62,7 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="keep the jobs' folders here (default: a temporary folder, removed at the end)",
     )
-    parser.add_argument("--region", default=DEFAULT_REGION, help=f"the AWS region to play (default {DEFAULT_REGION})")
+    parser.add_argument(
+        "--region",
+        "--region-name",
+        default=DEFAULT_REGION,
+        metavar="REGION",
+        help=f"the AWS region to play (default {DEFAULT_REGION})",
+    )
     parser.add_argument(
         "--image-prefix",
         type=Path,
@@ -74,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ready-file",
         type=Path,
         metavar="PATH",
-        help="write addresses, names and the key here as JSON once all is ready (mode 0600)",
+        help="write addresses, names and the key here as JSON once all is ready (mode 0600; default: nowhere)",
     )
     parser.add_argument(
         "--isolation",
@@ -146,7 +155,8 @@ def _problem(args: argparse.Namespace) -> str | None:
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         return f"needs the extra 'local' ({', '.join(missing)} missing): pip install 'airflow-nbjobs[local]'"
     if args.region not in DISTRIBUTION_ACCOUNTS:
-        return f"no SageMaker Distribution account is known for the region {args.region!r}; known: {', '.join(DISTRIBUTION_ACCOUNTS)}"
+        hint = did_you_mean(args.region, DISTRIBUTION_ACCOUNTS) or f"; known: {', '.join(DISTRIBUTION_ACCOUNTS)}"
+        return f"no SageMaker Distribution account is known for the region {args.region!r}{hint}"
     if args.ready_file and not args.ready_file.absolute().parent.is_dir():
         return f"the folder of --ready-file {args.ready_file} does not exist"
     if args.isolation == "direct" and (args.jobs or 1) > 1:

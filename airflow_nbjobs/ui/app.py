@@ -6,10 +6,13 @@ AWS nor the rendering holds up the API server's event loop.
 """
 
 # No `from __future__ import annotations`: FastAPI reads the routes' annotations when they are declared.
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Annotated, Any, BinaryIO, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
@@ -19,10 +22,10 @@ from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.containerlog import readable_log
 from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.core.wording import task_words
-from airflow_nbjobs.ui import problems
+from airflow_nbjobs.ui import failure, problems
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.listing import STATES, list_jobs, read_filters
-from airflow_nbjobs.ui.notebooks import Notebooks, Source, airflow_access
+from airflow_nbjobs.ui.notebooks import Job, Notebooks, Source, airflow_access
 from airflow_nbjobs.ui.pages import (
     HEADERS,
     NO_CONNECTIONS,
@@ -30,15 +33,25 @@ from airflow_nbjobs.ui.pages import (
     SCRIPTED_POLICY,
     TEXT_POLICY,
     VisibleJSONResponse,
+    link_page,
+    marked,
     page,
 )
-from airflow_nbjobs.ui.problems import MappedError, ProblemError
+from airflow_nbjobs.ui.problems import MappedError, Problem, ProblemError
 from airflow_nbjobs.ui.records import read_instances, read_outputs, read_subject
 from airflow_nbjobs.ui.refusals import as_json, refuse_kindly, root_of
 from airflow_nbjobs.ui.renderer import Renderer
-from airflow_nbjobs.ui.rendering import THEME_MARK
+from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 from airflow_nbjobs.ui.subject import Kind, Subject
-from airflow_nbjobs.ui.views import facts_of_hint, facts_of_job, live_facts, read_prices, rows
+from airflow_nbjobs.ui.views import (
+    earlier_note,
+    facts_of_hint,
+    facts_of_job,
+    live_facts,
+    output_rows,
+    parameter_rows,
+    read_prices,
+)
 
 _LOG_LINES = 10_000  # GetLogEvents returns no more at a time
 _CHUNK_BYTES = 256 * 1024
@@ -92,16 +105,23 @@ def subject_of(dag_id: str, run_id: str, task_id: str, map_index: str) -> Subjec
 
 SubjectDep = Annotated[Subject, Depends(subject_of)]
 NotebooksDep = Annotated[Notebooks, Depends(notebooks_of)]
+JobName = Annotated[str | None, Query(alias="job", max_length=63)]
 
 
-def with_job(subject: SubjectDep) -> Subject:
-    if subject.job is None and not subject.attempts:
-        raise ProblemError(problems.NO_JOB if subject.is_finished else problems.NOT_STARTED)
+def with_job(subject: SubjectDep, asked: JobName = None) -> Subject:
+    # Where the last try has said that it has no job, an earlier one is shown to who asks for it.
+    if subject.job is None and (not subject.attempts or (subject.said is not None and not asked)):
+        raise ProblemError(_without_job(subject))
     return subject
 
 
+def _without_job(subject: Subject) -> Problem:
+    if not subject.is_finished:
+        return problems.NOT_STARTED
+    return problems.no_job(subject.state, has_said_why=subject.said is not None)
+
+
 WithJobDep = Annotated[Subject, Depends(with_job)]
-JobName = Annotated[str | None, Query(alias="job", max_length=63)]
 IfNoneMatch = Annotated[str | None, Header()]
 
 
@@ -111,16 +131,22 @@ IfNoneMatch = Annotated[str | None, Header()]
 @router.get(_TASK, dependencies=[may_read_results])
 def tab(subject: SubjectDep, books: NotebooksDep, request: Request, asked: JobName = None) -> Response:
     books.renderer.warm_up()
-    with new_session() as session:
-        outputs, count = read_outputs(session, subject)
+    facts = facts_of_hint(subject, read_prices())
+    # Of an earlier job nothing is known before its own notebook is read.
+    is_current = asked in (None, facts["job_name"])
+    said = failure.said(subject.said)
+    known = {
+        "failure": asdict(said) if said and is_current else None,
+        "parameters": parameter_rows(None, subject.rendered.get("parameters")) if is_current else [],
+        "outputs": _handed_over(subject) if is_current else [],
+    }
     return page(
         "tab.html",
         script="tab.js",
         subject=subject,
-        facts=facts_of_hint(subject, read_prices()),
-        parameters=rows(subject.rendered.get("parameters")),
-        outputs=rows(outputs, count),
         words=task_words(subject.state, subject.job),
+        facts=facts if is_current else dict.fromkeys(facts) | {"job_name": asked},
+        known=json.loads(visible(json.dumps(known, ensure_ascii=False))),
         base=_base(request, subject),
         asked=asked,
     )
@@ -128,32 +154,61 @@ def tab(subject: SubjectDep, books: NotebooksDep, request: Request, asked: JobNa
 
 @router.get(_TASK + "/notebook.json", dependencies=[may_read_results])
 def notebook_json(
-    subject: WithJobDep, books: NotebooksDep, asked: JobName = None, if_none_match: IfNoneMatch = None
+    subject: SubjectDep, books: NotebooksDep, asked: JobName = None, if_none_match: IfNoneMatch = None
 ) -> Response:
-    job = books.job(subject, asked)
-    answer: dict[str, Any] = {
-        "facts": facts_of_job(
-            job.snapshot, read_prices(), sha256=job.snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE)
-        ),
-        "attempts": _attempt_names(books, subject),
-        "live": live_facts(job.snapshot),
-        "links": books.links(subject, job),
-    }
+    answer: dict[str, Any] = {"attempts": _attempts(books, subject)}
     try:
+        job = books.job(with_job(subject, asked), asked)
+        handed_over = [] if job.is_earlier else _handed_over(subject)
+        answer |= _facts(books, subject, job) | _values(subject, job, None, handed_over)
         rendered = books.rendered(subject, job)
+        answer |= {"status": "ok", "tag": rendered.tag, "notebook": rendered.summary}
+        answer |= _values(subject, job, rendered.summary, handed_over)
     except ProblemError as error:
         return VisibleJSONResponse(answer | as_json(error.problem), headers=HEADERS | {"Cache-Control": "no-store"})
-    etag = f'"{rendered.tag}"'
+    # Of the whole answer: how the task ended is in it as well.
+    etag = f'"{hashlib.sha256(json.dumps(answer).encode()).hexdigest()[:32]}"'
     if if_none_match == etag:
         return Response(status_code=304, headers=_cached(etag))
-    return VisibleJSONResponse(
-        answer | {"status": "ok", "tag": rendered.tag, "notebook": rendered.summary},
-        headers=HEADERS | _cached(etag),
+    return VisibleJSONResponse(answer, headers=HEADERS | _cached(etag))
+
+
+def _facts(books: Notebooks, subject: Subject, job: Job) -> dict[str, Any]:
+    failed = failure.of_job(subject, job.snapshot, is_earlier=job.is_earlier)
+    facts = facts_of_job(
+        job.snapshot,
+        read_prices(),
+        sha256=job.snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE),
+        try_number=None if job.is_earlier else subject.try_number,
     )
+    return {
+        "facts": facts,
+        "live": live_facts(job.snapshot),
+        "links": books.links(subject, job),
+        "earlier": earlier_note(subject.state) if job.is_earlier else None,
+        "failure": asdict(failed) if failed else None,
+    }
+
+
+def _handed_over(subject: Subject) -> list[dict[str, str]]:
+    with new_session() as session:
+        return output_rows(*read_outputs(session, subject))
+
+
+def _values(
+    subject: Subject, job: Job, summary: dict[str, Any] | None, handed_over: list[dict[str, str]]
+) -> dict[str, Any]:
+    """Return the shown job's own parameters and outputs; what the task has handed over is the last job's."""
+    rendered = None if job.is_earlier else subject.rendered.get("parameters")
+    return {
+        "parameters": parameter_rows(summary, rendered, job.snapshot.hyperparameters),
+        "outputs": (summary or {}).get("outputs", []) if job.is_earlier else handed_over,
+    }
 
 
 @router.get(_TASK + "/notebook.html", dependencies=[may_read_results])
 def notebook_html(
+    request: Request,
     subject: WithJobDep,
     books: NotebooksDep,
     *,
@@ -171,7 +226,11 @@ def notebook_html(
     headers = HEADERS | _cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
     if download:
         headers["Content-Disposition"] = _attachment(f"{job.name}.html")
-    return StreamingResponse(_themed(document, theme), media_type="text/html; charset=utf-8", headers=headers)
+    # In a file of the reader's own a link is a link.
+    marks = {THEME_MARK: theme} | (
+        {f"{LINK_MARK}#": ""} if download else {LINK_MARK: f"{root_of(request)}/nbjobs/link.html"}
+    )
+    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get(_TASK + "/scripted.html", dependencies=[may_read_results])
@@ -194,7 +253,19 @@ def scripted_html(
     headers = (
         HEADERS | NO_CONNECTIONS | {"Content-Security-Policy": SCRIPTED_POLICY, "Cache-Control": "private, no-store"}
     )
-    return StreamingResponse(_themed(document, theme), media_type="text/html; charset=utf-8", headers=headers)
+    # A script could click a link and say that a reader did: here links lead nowhere.
+    marks = {THEME_MARK: theme, LINK_MARK: ""}
+    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.get("/link.html")
+def link() -> Response:
+    """
+    Return the page that a link out of a notebook leads to, within the notebook's frame: it tells the page around that of the address after ``#``.
+
+    It holds nothing, and asks nobody who they are: a browser does not say so for a frame whose page has no origin.
+    """
+    return link_page()
 
 
 @router.get(_TASK + "/probe.html", dependencies=[may_read_results])
@@ -286,12 +357,18 @@ def jobs(request: Request, user: GetUserDep) -> Response:
 # -- parts of answers ----------------------------------------------------------------------------------------------
 
 
-def _attempt_names(books: Notebooks, subject: Subject) -> list[dict[str, str]]:
-    if subject.kind is Kind.SENSOR:
+def _attempts(books: Notebooks, subject: Subject) -> list[dict[str, str]]:
+    """Return the jobs to choose from, newest first; a last try that had none is a choice as well."""
+    if subject.kind is Kind.SENSOR or not (subject.job or subject.attempts):
         return []
-    names = books.job_names(subject)
-    return [
-        {"job_name": name, "label": f"{len(names) - place} of {len(names)}"} for place, (name, _) in enumerate(names)
+    try:
+        names = books.job_names(subject)
+    except ProblemError:  # said by whoever needs the connection
+        return []
+    none = [{"job_name": "", "label": "Last try, without a job"}] if subject.job is None and subject.said else []
+    total = len(names)
+    return none + [
+        {"job_name": name, "label": f"Job {total - place} of {total}"} for place, (name, _) in enumerate(names)
     ]
 
 
@@ -302,14 +379,6 @@ def _cached(etag: str) -> dict[str, str]:
 
 def _attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(name)}"
-
-
-def _themed(document: BinaryIO, theme: str) -> Iterator[bytes]:
-    mark = THEME_MARK.encode()
-    with document as file:
-        yield file.read(_CHUNK_BYTES).replace(mark, theme.encode(), 1)
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
 
 
 def _base(request: Request, subject: Subject) -> str:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # Rendered pages of another version of the rendering are another document to a browser.
-RENDERING_VERSION = "3"
+RENDERING_VERSION = "4"
 LONGEST_BYTES = 256 * 1024 * 1024
 _CACHE_BYTES = 256 * 1024 * 1024
 _ACCESS_SECONDS = 60.0  # a connection that was edited, a role that was allowed something
@@ -75,11 +75,20 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job that was shown to be the task's own."""
+    """
+    A job that was shown to be the task's own.
+
+    :param is_earlier: not the one that the task's last try follows, or has followed.
+    """
 
     name: str
     snapshot: JobSnapshot
     location: JobLocation
+    is_earlier: bool = False
+
+    def tag_of(self, source: Source) -> str:
+        """Return what changes when the document does: of a job that has failed, its last cell is marked."""
+        return f"{source.tag}-failed" if self.snapshot.has_failed else source.tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,13 +173,21 @@ class Notebooks:
             return self._watched_job(subject, access)
         names = self.job_names(subject)
         name, attempt = next((each for each in names if each[0] == asked), names[0])
-        snapshot = self._described(subject, name, access)
+        is_earlier = subject.job is None or name != names[0][0]
+        if not is_earlier and subject.waiting is not None and not subject.is_finished:
+            raise ProblemError(problems.waiting(*(subject.waiting.get(key) for key in ("for", "reason", "until"))))
+        try:
+            snapshot = self._described(subject, name, access)
+        except ProblemError as error:
+            if error.problem.code == "unknown-job" and not is_earlier and subject.waiting is not None:
+                raise ProblemError(problems.no_job(subject.state, has_said_why=subject.said is not None)) from error
+            raise
         if snapshot.environment.get(OWNER_VARIABLE) != subject.key(attempt, deployment=access.deployment).owner():
             raise ProblemError(problems.not_ours(name))
         root = (snapshot.output_root or "").rstrip("/")
         if access.root is None or root != access.root:
             raise ProblemError(problems.moved(root))
-        return Job(name=name, snapshot=snapshot, location=JobLocation(access.root, name))
+        return Job(name=name, snapshot=snapshot, location=JobLocation(access.root, name), is_earlier=is_earlier)
 
     def _watched_job(self, subject: Subject, access: Access) -> Job:
         with _as_problem():
@@ -240,7 +257,9 @@ class Notebooks:
     def _found(self, subject: Subject, job: Job) -> Source:
         objects = self.access(subject).clients.objects
         with _as_problem():
-            own = objects.stat(job.location.executed_notebook_uri)
+            # Nobody writes a copy for a job of Studio or the SDK, and asking for one needs s3:ListBucket on their bucket.
+            is_ours = OWNER_VARIABLE in job.snapshot.environment
+            own = objects.stat(job.location.executed_notebook_uri) if is_ours else None
             if own is not None:
                 return Source(uri=job.location.executed_notebook_uri, stored=own)
             archive = objects.stat(job.location.output_archive_uri)
@@ -249,7 +268,8 @@ class Notebooks:
                 raise ProblemError(problems.FINISHING)
             live = self._live_source(subject, job) if is_live(job.snapshot.environment) else None
             if live is None:
-                raise ProblemError(problems.gone(job.location.executed_notebook_uri))
+                expected = job.location.executed_notebook_uri if is_ours else job.location.output_archive_uri
+                raise ProblemError(problems.gone(expected))
             return live
         if archive.size_bytes > _LARGE_ARCHIVE_BYTES and is_live(job.snapshot.environment) and has_renderer():
             live = self._live_source(subject, job)
@@ -296,14 +316,14 @@ class Notebooks:
             return False
 
     def _kept(self, subject: Subject, job: Job, source: Source) -> Rendered:
-        with self._cache.entry(source.tag) as folder:
+        with self._cache.entry(tag := job.tag_of(source)) as folder:
             if not _is_whole(folder):
                 self._render(subject, job, source, folder)
             status, text = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
             if status != "ok":
                 raise ProblemError(problems.from_outcome(Outcome(status, text)))
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        return Rendered(tag=source.tag, document=folder / "document.html", summary=summary)
+        return Rendered(tag=tag, document=folder / "document.html", summary=summary)
 
     def _render(self, subject: Subject, job: Job, source: Source, folder: Path) -> None:
         """Read and render the notebook into the folder, with how that went; a crash is not kept, the next look tries again."""
@@ -327,7 +347,11 @@ class Notebooks:
         try:
             with self.opened(subject, source) as body, file.open("wb") as copy:
                 shutil.copyfileobj(body, copy, _CHUNK_BYTES)
-            return self.renderer.render(Order(source=file, folder=folder, title=job.name, member=source.member))
+            return self.renderer.render(
+                Order(
+                    source=file, folder=folder, title=job.name, member=source.member, has_failed=job.snapshot.has_failed
+                )
+            )
         except BusyError:
             raise ProblemError(problems.BUSY) from None
         finally:
@@ -347,7 +371,7 @@ class Notebooks:
         source = self.source(subject, job)
         if source.member is None:
             return source
-        with self._cache.entry(source.tag) as folder:
+        with self._cache.entry(job.tag_of(source)) as folder:
             if not (folder / "notebook.ipynb").exists() and not (folder / "outcome.json").exists():
                 self._render(subject, job, source, folder)
             if not (folder / "notebook.ipynb").exists():

@@ -11,13 +11,19 @@ import hashlib
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from airflow_nbjobs.core.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+_CHUNK_BYTES = 256 * 1024
 
 # The notebook: opaque origin, no script, no request; images are its own bytes. Airflow's pages and ours may frame it.
 NOTEBOOK_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -92,3 +98,25 @@ def page(template: str, *, script: str, status_code: int = 200, **values: Any) -
     html = _environment().get_template(template).render(script=script, **values)
     headers = HEADERS | {"Content-Security-Policy": _policy(script), "Cache-Control": "private, no-store"}
     return HTMLResponse(html, status_code=status_code, headers=headers)
+
+
+def link_page() -> HTMLResponse:
+    """Return the page in the notebook's frame that asks the page around it about a link; of an origin of its own there as well."""
+    answer = page("link.html", script="link.js")
+    answer.headers["Content-Security-Policy"] = f"sandbox allow-scripts; {_policy('link.js')}"
+    return answer
+
+
+def marked(document: BinaryIO, marks: dict[str, str]) -> Iterator[bytes]:
+    """Yield a document with values for the marks that the rendering left in it."""
+    values = [(mark.encode(), value.encode()) for mark, value in marks.items()]
+    most = max(len(mark) for mark, _ in values)
+    held = b""
+    with document as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            held += chunk
+            for mark, value in values:
+                held = held.replace(mark, value)
+            yield held[:-most]
+            held = held[-most:]  # a mark may end in the next chunk
+    yield held

@@ -77,11 +77,6 @@ NOT_STARTED = Problem(
     text="This page shows it as soon as the task has submitted it.",
     is_passing=True,
 )
-NO_JOB = Problem(
-    code="no-job",
-    title="The task ended without a notebook job",
-    text="It was refused before anything was submitted, or it was marked by hand. The task's log says why.",
-)
 NO_SCRIPTS = Problem(
     code="no-scripts",
     title="Scripts run inside the tab only",
@@ -118,6 +113,42 @@ BUSY = Problem(
     text="This one is shown when it is its turn.",
     is_passing=True,
 )
+
+
+_WITHOUT_JOB = {
+    "upstream_failed": ("A task before this one failed", "Airflow has not run this one, so there is no notebook job."),
+    "skipped": ("The task was skipped", "No notebook job was submitted."),
+    "removed": ("The task has been taken out of the DAG", "No notebook job was submitted."),
+    "success": ("The task was marked as successful", "It has not submitted a notebook job since it was last cleared."),
+}
+
+
+def no_job(state: str | None, *, has_said_why: bool) -> Problem:
+    """Return why a task that has ended has no job."""
+    title, text = _WITHOUT_JOB.get(
+        state or "",
+        (
+            "The task ended without a notebook job",
+            "It was marked by hand, or its worker was lost before it could say why. The task's log in Airflow may tell.",
+        ),
+    )
+    if has_said_why:
+        title, text = (
+            "No notebook job was submitted",
+            "Nothing has run, and nothing is billed: see above for the reason.",
+        )
+    return Problem(code="no-job", title=title, text=text)
+
+
+def waiting(what: object, reason: object, until: object) -> Problem:
+    """Return that the task waits until it may submit its job; the texts are hints."""
+    return Problem(
+        code="waiting",
+        title=f"The task waits for {str(what)[:100]}",
+        text=f"It asks again at {str(until)[:19]} UTC. The last answer was:",
+        details=(str(reason)[:1000],),
+        is_passing=True,
+    )
 
 
 def gone(uri: str) -> Problem:

@@ -17,7 +17,8 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import and_, select
 
-from airflow_nbjobs.links import ATTEMPTS_KEY, END_KEY, JOB_KEY
+from airflow_nbjobs.core.error_record import parse_error_record
+from airflow_nbjobs.links import ATTEMPTS_KEY, END_KEY, ERROR_KEY, JOB_KEY
 from airflow_nbjobs.ui.subject import Instance, Kind, Subject, TaskArguments
 from airflow_nbjobs.ui.xcom_values import backend_values, plain
 
@@ -61,7 +62,9 @@ def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, ma
     state, try_number, max_tries, started, ended, version_id, run_started, run_after = row
     kind, arguments = _arguments(session, version_id, task_id)
     identity: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
-    xcoms = _xcoms(session, XComModel.key.in_((JOB_KEY, END_KEY)), **identity) if kind is not Kind.OTHER else {}
+    xcoms = (
+        _xcoms(session, XComModel.key.in_((JOB_KEY, END_KEY, ERROR_KEY)), **identity) if kind is not Kind.OTHER else {}
+    )
     return Subject(
         **identity,
         state=state_text(state),
@@ -75,6 +78,7 @@ def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, ma
         rendered=_rendered(session, **identity) if kind is not Kind.OTHER else {},
         job=mapping(xcoms.get(JOB_KEY)),
         end=mapping(xcoms.get(END_KEY)),
+        error=parse_error_record(mapping(xcoms.get(ERROR_KEY))),
         attempts=_attempts(session, **identity) if kind is Kind.OPERATOR else (),
     )
 

@@ -51,7 +51,7 @@ def refuse_kindly(app: FastAPI) -> None:
 
 
 def _problem(request: Request, error: Exception) -> Response:
-    return _response(request, error.problem if isinstance(error, ProblemError) else problems.NO_JOB)
+    return _response(request, error.problem if isinstance(error, ProblemError) else problems.NOT_STARTED)
 
 
 def _refusal(request: Request, error: Exception) -> Response:

@@ -42,7 +42,7 @@ class BusyError(Exception):
 
 def has_renderer() -> bool:
     """Say whether the extra ``ui`` is installed."""
-    return all(importlib.util.find_spec(name) is not None for name in ("nbconvert", "bleach"))
+    return all(importlib.util.find_spec(name) is not None for name in ("nbconvert", "bleach", "latex2mathml"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +52,14 @@ class Order:
 
     :param source: the file; an archive where ``member`` is given.
     :param folder: where the child leaves ``document.html`` and ``summary.json``.
+    :param has_failed: its job has ended and not completed.
     """
 
     source: Path
     folder: Path
     title: str
     member: str | None = None
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class Renderer:
             "member": order.member,
             "folder": str(order.folder),
             "title": order.title,
+            "has_failed": order.has_failed,
         }
         try:
             process.stdin.write(json.dumps(request) + "\n")

@@ -16,6 +16,8 @@ from airflow_nbjobs.core.naming import RunKey, training_job_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_nbjobs.core.error_record import ErrorRecord
+
 _MOST_ATTEMPTS = 1000
 _FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
@@ -56,6 +58,7 @@ class Subject:
 
     :param job: XCom ``nbjobs_job``: a hint only, whoever may edit XComs can have written it.
     :param end: XCom ``nbjobs_end``, a hint as well.
+    :param error: XCom ``nbjobs_error``, of whichever try has left it; a hint as well.
     :param rendered: the fields as Airflow recorded them when the task ran, secrets masked.
     :param attempts: the remembered jobs, oldest first, hints too.
     """
@@ -75,11 +78,24 @@ class Subject:
     rendered: Mapping[str, Any] = field(default_factory=dict)
     job: Mapping[str, Any] | None = None
     end: Mapping[str, Any] | None = None
+    error: ErrorRecord | None = None
     attempts: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def is_finished(self) -> bool:
         return self.state in _FINISHED
+
+    @property
+    def said(self) -> ErrorRecord | None:
+        """What the task's last try failed with: not another try's error, nor that of a task which somebody has marked as successful since."""
+        is_its_own = self.error is not None and self.error.try_number == self.try_number and self.state != "success"
+        return self.error if is_its_own else None
+
+    @property
+    def waiting(self) -> Mapping[str, Any] | None:
+        """What the task waits for instead of a job, if it does."""
+        waiting = self.job.get("waiting") if self.job else None
+        return waiting if isinstance(waiting, dict) else None
 
     def argument(self, name: str) -> Any:
         """

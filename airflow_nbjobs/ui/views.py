@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.received import value_rows
 from airflow_nbjobs.core.status import JobState
 from airflow_nbjobs.core.wording import job_words
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.ui.subject import Subject
 
 _VALUE_CHARACTERS = 400
-_ROWS = 1000
 _STATES = {
     JobState.RUNNING: "running",
     JobState.STOPPING: "running",
@@ -99,19 +99,37 @@ def value_text(value: Any) -> str:
     return text if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}…"
 
 
-def rows(values: Any, count: int = 0) -> list[tuple[str, str]]:
+def parameter_rows(
+    summary: Mapping[str, Any] | None, rendered: object, hyperparameters: Mapping[str, str] | None = None
+) -> list[dict[str, str]]:
     """
-    Return a mapping as a table; Airflow keeps a long one as text, which is one row then.
+    Return the parameters as the notebook got them; before there is a notebook, as the task has rendered them.
 
-    :param count: how many there are where these are not all.
+    :param summary: of the rendered notebook, where there is one.
+    :param rendered: Airflow's record, which is a text, cut off, where they are long: then the job's own texts tell more.
     """
-    if isinstance(values, str) and values:
-        return [("", values[:4000])]
-    if not isinstance(values, dict):
-        return []
-    shown = [(str(name), value_text(value)) for name, value in list(values.items())[:_ROWS]]
-    left_out = max(count, len(values)) - len(shown)
-    return [*shown, ("…", f"{left_out:,} more; Airflow's own tabs have them")] if left_out else shown
+    received = summary.get("parameters") if summary else None
+    if received is not None:
+        return list(received)
+    if isinstance(rendered, dict):
+        return value_rows(rendered, is_python=True)
+    texts = [{"name": name, "type": "", "text": text} for name, text in (hyperparameters or {}).items()]
+    if not texts and isinstance(rendered, str) and rendered:
+        return [{"name": "", "type": "", "text": rendered[:4000]}]
+    return texts
+
+
+def output_rows(outputs: Mapping[str, Any], count: int) -> list[dict[str, str]]:
+    """Return the outputs that a task has pushed as rows, and how many there are beyond these."""
+    left_out = count - len(outputs)
+    more = (
+        [{"name": "…", "type": "", "text": f"{left_out:,} more; Airflow's own tabs have them"}] if left_out > 0 else []
+    )
+    return value_rows(outputs) + more
+
+
+def earlier_note(state: str | None) -> str:
+    return f"This is an earlier job of the task, with its own parameters and outputs. The task itself is now: {(state or 'no status').replace('_', ' ')}."
 
 
 def facts_of_hint(subject: Subject, prices: Prices) -> dict[str, str | None]:
@@ -130,8 +148,14 @@ def facts_of_hint(subject: Subject, prices: Prices) -> dict[str, str | None]:
     }
 
 
-def facts_of_job(snapshot: JobSnapshot, prices: Prices, *, sha256: str | None) -> dict[str, str | None]:
-    """Return the facts as SageMaker has them; they replace what the task recorded."""
+def facts_of_job(
+    snapshot: JobSnapshot, prices: Prices, *, sha256: str | None, try_number: int | None
+) -> dict[str, str | None]:
+    """
+    Return the facts as SageMaker has them; they replace what the task recorded.
+
+    :param try_number: None: an earlier job, which says itself of which try and which notebook it is.
+    """
     seconds = (snapshot.ended - snapshot.started).total_seconds() if snapshot.started and snapshot.ended else None
     return {
         "job_name": snapshot.job_name,
@@ -144,7 +168,8 @@ def facts_of_job(snapshot: JobSnapshot, prices: Prices, *, sha256: str | None) -
         "status": snapshot.status,
         "state": _STATES[snapshot.state],
         "words": job_words(snapshot),
-        "reason": snapshot.failure_reason[:2000] or None,
+        "notebook": _text(snapshot.environment.get("SM_INPUT_NOTEBOOK_NAME")) if try_number is None else None,
+        "try": _text(snapshot.environment.get("NBJOBS_TRY_NUMBER")) if try_number is None else str(try_number),
     }
 
 

@@ -162,10 +162,13 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
 
 def test_a_bomb_is_stopped_long_before_its_end(monkeypatch):
     monkeypatch.setattr(archive_, "_RATIO_COUNTS_FROM_BYTES", 1024**2)
-    stream = Counting(archive({"zeros": bytes(100_000_000), "job.ipynb": b"{}"}))
+    info = special("zeros", tarfile.REGTYPE)
+    info.size = 500 * 2_000_000
+    stream = Counting(gzip.compress(info.tobuf()) + gzip.compress(bytes(2_000_000)) * 500)
     content = read_archive(stream, (NB,))
     assert (content.members, len(content.problems)) == ({}, 1)
-    assert stream.count < 20_000 < len(stream.getvalue())
+    # From Python 3.12 on gzip reads 128 KiB at a time.
+    assert stream.count < 300_000 < len(stream.getvalue())
 
 
 def test_a_bomb_of_many_small_members_is_stopped_as_well(monkeypatch):

@@ -123,7 +123,9 @@ def test_code_above_the_notebook_is_shipped_to_the_same_place(prepare, write):
         *("common/more.py", "common/setup.ipynb"),
         *("notebooks/helpers.py", "notebooks/local.py", "notebooks/main.ipynb"),
     ]
-    assert job.request(0)["Environment"]["SM_INPUT_NOTEBOOK_NAME"] == "notebooks/main.ipynb"
+    environment = job.request(0)["Environment"]
+    assert environment["SM_EXECUTION_INPUT_PATH"].endswith("_pipelinestep/notebooks")
+    assert environment["SM_INPUT_NOTEBOOK_NAME"] == "main.ipynb"
     assert job.warnings == ()
 
 
@@ -139,23 +141,39 @@ def test_two_folders_up_are_kept_too(prepare, write):
     assert names(prepare(input_notebook="a/b/main.ipynb")) == ["a/b/main.ipynb", "a/y.py", "lib/x.py"]
 
 
-def test_a_script_that_sets_the_job_up_runs_beside_the_notebook_all_the_same(prepare, write):
+@pytest.mark.parametrize("folder", ["notebooks", "my notebooks"])
+def test_a_script_that_sets_the_job_up_runs_beside_the_notebook_all_the_same(prepare, write, folder):
+    """The driver goes into the notebook's folder, unless its `cd` without quotes cannot."""
     write(
         {
-            "notebooks/main.ipynb": notebook("%run ../setup.py"),
+            f"{folder}/main.ipynb": notebook("%run ../setup.py"),
             "setup.py": "",
             "init.sh": "pip install -r requirements.txt",
             "requirements.txt": "",
         }
     )
     job = prepare(
-        input_notebook="notebooks/main.ipynb",
+        input_notebook=f"{folder}/main.ipynb",
         initialization_script="init.sh",
         additional_dependencies=["requirements.txt"],
     )
-    assert names(job) == ["init.sh", "nbjobs-init.sh", "notebooks/main.ipynb", "notebooks/requirements.txt", "setup.py"]
+    environment = job.request(0)["Environment"]
+    beside = [f"{folder}/main.ipynb", f"{folder}/requirements.txt"]
+    if folder == "notebooks":
+        assert names(job) == [f"{folder}/init.sh", *beside, "setup.py"]
+        assert environment["SM_INIT_SCRIPT"] == "init.sh"
+        return
+    assert names(job) == ["init.sh", *beside, "nbjobs-init.sh", "setup.py"]
+    assert environment["SM_INPUT_NOTEBOOK_NAME"] == f"{folder}/main.ipynb"
     (script,) = [file.body.decode() for file in job.files if file.name == "nbjobs-init.sh"]
-    assert 'cd "$SM_EXECUTION_INPUT_PATH"/notebooks\n\n. "$SM_EXECUTION_INPUT_PATH"/init.sh' in script
+    assert 'cd "$SM_EXECUTION_INPUT_PATH"/\'my notebooks\'\n\n. "$SM_EXECUTION_INPUT_PATH"/init.sh' in script
+
+
+def test_the_operators_own_script_lies_beside_the_notebook_too(prepare, write):
+    write({"notebooks/main.ipynb": notebook("%run ../setup.py"), "setup.py": "", "init.sh": "true"})
+    job = prepare(input_notebook="notebooks/main.ipynb", initialization_script="init.sh", live_notebook=True)
+    assert names(job) == ["notebooks/init.sh", "notebooks/main.ipynb", "notebooks/nbjobs-init.sh", "setup.py"]
+    assert job.request(0)["Environment"]["SM_INIT_SCRIPT"] == "nbjobs-init.sh"
 
 
 def test_nothing_above_the_dags_folder_is_read(refused, write, dags):
@@ -349,7 +367,7 @@ def test_the_advice_puts_a_dependency_where_the_notebook_looks_for_it(prepare, w
     (warning,) = prepare(input_notebook="a/b/nb.ipynb").warnings
     job = prepare(input_notebook="a/b/nb.ipynb", additional_dependencies=advised(warning))
     assert job.warnings == ()
-    folder = posixpath.dirname(job.request(0)["Environment"]["SM_INPUT_NOTEBOOK_NAME"])
+    folder = job.request(0)["Environment"]["SM_EXECUTION_INPUT_PATH"].partition("_pipelinestep")[2].lstrip("/")
     assert posixpath.normpath(posixpath.join(folder, read_as)) in names(job)
 
 

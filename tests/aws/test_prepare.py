@@ -343,7 +343,9 @@ def test_braces_in_the_name_are_refused(refused, tmp_path, name):
 
 def test_a_file_that_is_not_named_ipynb_is_refused(refused, tmp_path):
     (tmp_path / "nb.py").write_bytes(PLAIN)
-    assert refused(input_notebook="nb.py") == ["input_notebook: 'nb.py' is no Jupyter notebook (.ipynb)"]
+    assert refused(input_notebook="nb.py") == [
+        "input_notebook: 'nb.py' is no Jupyter notebook (.ipynb); did you mean 'nb.ipynb'?"
+    ]
 
 
 def test_a_notebook_that_names_no_kernel_needs_one(refused, tmp_path):
@@ -599,3 +601,22 @@ def test_cells_of_the_same_text_keep_their_own_place_in_the_flow(prepare, tmp_pa
     clocked = replace(RUN, variables={"NBJOBS_DATA_INTERVAL_START": "2026-01-01T00:00:00+00:00"})
     where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=FakeClients())
     assert prepare_job(ARGUMENTS, run=clocked, where=where).warnings == ()
+
+
+def test_what_sagemaker_would_refuse_for_the_instances_sake_is_refused_before_anything_is_uploaded(refused, prepare):
+    assert "did you mean 'ml.m5.large' or " in refused(instance_type="ml.m5.lage")[0]
+    assert "takes no key for ml.g5.xlarge" in refused(instance_type="ml.m5.large, ml.g5.xlarge", volume_kms_key="k")[0]
+    extra = {"ResourceConfig": {"InstanceCount": 2}, "StoppingCondition": {"MaxPendingTimeInSeconds": 7200}}
+    assert len(refused(extra_request=extra)) == 2
+    assert "unknown to the installed botocore" in prepare(instance_type="ml.q9.large").warnings[0]
+
+
+def test_a_name_that_a_tag_cannot_hold_is_said(prepare):
+    (warning,) = prepare(name="Report (daily)").warnings
+    assert "'Report _daily_' and not 'Report (daily)'" in warning
+    assert {"Key": "sagemaker:name", "Value": "d/t/r"} in prepare().request(0)["Tags"]
+
+
+def test_a_domain_of_another_region_is_said(prepare):
+    (warning,) = prepare(studio_domain_arn="arn:aws:sagemaker:eu-south-2:123456789012:domain/d-1").warnings
+    assert "lies in region 'eu-south-2'" in warning

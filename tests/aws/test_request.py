@@ -32,8 +32,10 @@ def spec_of(**arguments):
 
 
 def build(spec=None, *, staged=None, run_variables=None, run_tags=None, **arguments):
+    spec = spec or spec_of(**arguments)
     return request_.build_create_training_job(
-        spec or spec_of(**arguments),
+        spec,
+        displayed_name=spec.displayed_name or "d/t/r",
         location=JobLocation("s3://bucket/nbjobs", JOB),
         staged=staged or request_.StagedNames(notebook="preprocess.ipynb"),
         owner="me",
@@ -131,7 +133,7 @@ def test_optional_parts_are_where_the_api_has_them():
     assert request["StoppingCondition"]["MaxWaitTimeInSeconds"] == 200_000
     assert request["EnableManagedSpotTraining"] is True
     assert request["EnableNetworkIsolation"] is True
-    assert request["Environment"]["SM_OUTPUT_FORMATS"] == "html,script"
+    assert request["Environment"]["SM_OUTPUT_FORMATS"] == "ipynb,html,script"
     assert request["ExperimentConfig"] == {"ExperimentName": "e"}
 
 
@@ -174,8 +176,44 @@ def test_ids_that_tags_cannot_hold_are_made_fit():
     assert len(tags["airflow:run_id"]) == 256
 
 
-def test_without_a_name_studio_shows_the_jobs():
-    assert tags_of(build())["sagemaker:name"] == JOB
+def test_studio_is_offered_the_executed_notebook_among_the_formats_once():
+    """It takes for the list of downloads what the variable lists; without one it takes the notebook."""
+    for formats in (["html"], ["html", "ipynb"], ["ipynb", "html"]):
+        assert build(output_formats=formats)["Environment"]["SM_OUTPUT_FORMATS"] == "ipynb,html"
+    assert "SM_OUTPUT_FORMATS" not in build()["Environment"]
+
+
+def test_the_driver_begins_in_the_notebooks_folder():
+    environment = build(staged=request_.StagedNames(notebook="nb.ipynb", folder="team/b"))["Environment"]
+    assert environment["SM_EXECUTION_INPUT_PATH"] == f"/opt/ml/input/data/{request_.CHANNEL}/team/b"
+    assert environment["SM_INPUT_NOTEBOOK_NAME"] == "nb.ipynb"
+
+
+def test_tags_that_hold_something_else_than_they_should_are_said():
+    wanted = {"sagemaker:name": "Report (daily) #3", "airflow:run_id": "a~b", "airflow:task_id": "t", "mine": "x?"}
+    request = build(name=wanted["sagemaker:name"], run_tags={"airflow:run_id": "a~b", "airflow:task_id": "t"})
+    said = request_.rewritten_tags(request, wanted)
+    assert len(said) == 2
+    assert said[0].startswith("tag 'sagemaker:name' is 'Report _daily_ _3' and not 'Report (daily) #3': a tag holds")
+    assert "'airflow:run_id' is 'a_b'" in said[1]
+
+
+def test_unified_studio_finds_the_job_by_three_tags():
+    """Held against the search of its own client, which amazon's provider brings along."""
+    utils = pytest.importorskip("sagemaker_studio.execution.utils").ExecutionUtils
+    ids = ("dzd_3is8hf193ykyc0", "6jw4wtluwzqx47")
+    tags = tags_of(build(unified_studio_domain_id=ids[0], unified_studio_project_id=ids[1]))
+    filters = utils.create_sagemaker_search_expression_for_training(*ids)["Filters"]
+    assert len(filters) == 3
+    assert {each["Name"].removeprefix("Tags."): each["Value"] for each in filters}.items() <= tags.items()
+    assert not any(key.startswith(("Amazon", "sagemaker-")) for key in tags_of(build()))
+
+
+def test_a_job_may_be_shown_in_a_space_and_to_a_profile():
+    """The extension looks for the one or the other, as its app has it; Studio's own jobs have both."""
+    domain = "arn:aws:sagemaker:us-west-2:123456789012:domain/d-abc"
+    tags = tags_of(build(studio_user_profile="me", studio_space="ours", studio_domain_arn=domain))
+    assert (tags["sagemaker:user-profile-name"], tags["sagemaker:shared-space-name"]) == ("me", "ours")
 
 
 @pytest.mark.parametrize(

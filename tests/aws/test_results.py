@@ -335,7 +335,7 @@ def test_a_failed_job_without_an_archive_still_has_its_reason_and_log(read):
             "CapacityError: Unable to provision",
             NotebookJobCapacityError,
             "Unable to provision",
-            "another instance_type",
+            "another instance type",
         ),
         ("Failed", None, "InternalServerError: sorry", NotebookJobServiceError, "sorry", "retry"),
         ("Failed", None, "ClientError: Cannot pull", NotebookJobConfigError, "Cannot pull", "check the image"),

@@ -343,13 +343,14 @@ def test_the_next_leg_stages_nothing_anew(job, clients, log):
     assert clients.jobs.calls == [("create", submission.job_name)]
 
 
-def test_a_later_attempt_reads_the_input_of_the_first(job, clients, log):
-    """Its predecessor failed for want of capacity; the input has been paid for."""
+def test_a_later_attempt_has_its_input_where_studio_looks_for_it(job, clients, log):
+    """Under the job's own name, though its predecessor, which failed for want of capacity, had the same."""
     submission = submit_first(job, clients, log, attempt=1, staged=Staged(attempt=0, sha256=job.input_sha256))
-    assert clients.objects.puts == []
+    assert clients.objects.puts == [f"{job.location(1).input_uri}/nb.ipynb"]
     (request,) = clients.jobs.requests.values()
     source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]
-    assert source["S3Uri"] == job.location(0).input_uri
+    assert source["S3Uri"] == job.location(1).input_uri
+    assert submission.staged == Staged(attempt=1, sha256=job.input_sha256)
     assert submission.job_name == job.location(1).job_name == request["TrainingJobName"]
 
 

@@ -407,3 +407,20 @@ def test_an_answer_that_botocore_cannot_parse_is_worth_a_retry():
 
 def test_a_call_that_botocore_itself_held_back_is_worth_a_retry():
     assert translation(botocore.exceptions.CapacityNotAvailableError()).is_retryable
+
+
+def test_a_value_that_is_none_of_a_long_list_is_told_what_was_meant_without_the_list():
+    known = ", ".join(
+        f"ml.{family}.{size}"
+        for family in ("m5", "c5", "g5", "r5", "m6i", "c6i")
+        for size in ("large", "xlarge", "2xlarge")
+    )
+    constraint = f"failed to satisfy constraint: Member must satisfy enum value set: [{known}]"
+    message = f"1 validation error detected: Value 'ml.m55.large' at 'resourceConfig.instanceType' {constraint}"
+    error = translation(client_error("ValidationException", message))
+    assert str(error).endswith(
+        "Value 'ml.m55.large' at 'resourceConfig.instanceType' is none of the 18 that SageMaker knows; "
+        "did you mean 'ml.m5.large' or 'ml.m5.xlarge' or 'ml.m5.2xlarge'?"
+    )
+    short = "1 validation error detected: Value 'x' at 'y' failed to satisfy constraint: Member must satisfy enum value set: [a, b]"
+    assert short in str(translation(client_error("ValidationException", short)))

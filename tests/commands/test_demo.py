@@ -147,6 +147,20 @@ def login_status(port, password):
         connection.close()
 
 
+def page_behind(port, address):
+    """Where an address leads, and what Airflow's API answers to whoever has the cookie that it has set."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", address.partition(str(port))[2])
+        answer = connection.getresponse()
+        answer.read()
+        cookie = (answer.headers["Set-Cookie"] or "").partition(";")[0]
+        connection.request("GET", "/api/v2/dags/tiny", headers={"Cookie": cookie})
+        return answer.headers["Location"], connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_a_killed_demo_that_is_up_leaves_nothing_and_meanwhile_is_open_to_its_owner_only(demo):
     running = demo()
     running.until("Ctrl-C ends the demo")
@@ -155,6 +169,9 @@ def test_a_killed_demo_that_is_up_leaves_nothing_and_meanwhile_is_open_to_its_ow
     password = re.search(r"user admin   password (\S+)", running.output).group(1)
     assert login_status(port, password) == http.client.CREATED
     assert login_status(port, "admin") == http.client.UNAUTHORIZED
+    address = re.search(r"already logged in \(the run\):\n  (\S+)", running.output).group(1)
+    assert page_behind(port, address) == ("/dags/tiny/runs/demo", http.client.OK)
+    assert page_behind(port, address.replace(password, "guessed")) == (None, http.client.UNAUTHORIZED)
 
     processes = marked_processes(running.marker)
     words = {word for one in processes for word in one.cmdline()}

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 import subprocess
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
+from airflow_nbjobs.commands.demo import app
+from airflow_nbjobs.commands.demo.login import DemoLoginPlugin
 from airflow_nbjobs.commands.demo.settings import (
     EmbeddedServer,
     Secrets,
@@ -95,6 +103,67 @@ def test_jobs_go_to_the_embedded_server(environment):
     assert environment["AIRFLOW__NBJOBS__ROLE"] == READY["role_arn"]
     assert environment["AIRFLOW__NBJOBS__S3_ROOT_URI"] == "s3://bucket/nbjobs"
     assert environment["AIRFLOW__NBJOBS__IMAGE_URI"] == "image:1"
+
+
+def test_costs_are_seen_of_every_machine_that_the_samples_ask_for(environment):
+    samples = "".join(path.read_text() for path in (Path(__file__).parents[2] / "dags").rglob("*.py"))
+    asked = set(re.findall(r"ml\.[a-z0-9]+\.[a-z0-9]+", samples))
+    assert asked
+    assert asked <= set(json.loads(environment["AIRFLOW__NBJOBS__INSTANCE_PRICES"]))
+
+
+@pytest.fixture
+def log_in(environment, tmp_path, monkeypatch):
+    """What the demo's Airflow answers to an address of its login; the password is 'secret'."""
+    with warnings.catch_warnings():  # an Airflow older than its Starlette imports what that gives up
+        warnings.simplefilter("ignore")
+        from airflow.api_fastapi.auth.managers.simple.services import login
+
+    (tmp_path / "passwords.json").write_text('{"admin": "secret"}')
+    monkeypatch.setenv(
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"]
+    )
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(tmp_path / "passwords.json"))
+    monkeypatch.setattr(
+        login, "get_auth_manager", lambda: SimpleNamespace(generate_jwt=lambda user, **_: f"of {user.username}")
+    )
+    (plugin,) = DemoLoginPlugin.fastapi_apps
+    outer = FastAPI()
+    outer.mount(plugin["url_prefix"], plugin["app"])
+
+    async def get(path):
+        transport = httpx.ASGITransport(app=outer)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.get(path)
+
+    return lambda path: asyncio.run(get(path))
+
+
+@pytest.mark.parametrize(
+    ("page", "to"),
+    [("/dags/d/runs/demo", "/dags/d/runs/demo"), ("", "/"), ("//evil.example/x", "/evil.example/x")],
+)
+def test_the_address_with_the_password_logs_in_and_goes_on_to_a_page_of_this_airflow(log_in, page, to):
+    answer = log_in(f"/nbjobs-demo/secret{page}")
+    assert (answer.status_code, answer.headers["location"]) == (303, to)
+    assert answer.headers["set-cookie"] == '_token="of admin"; Path=/; SameSite=lax'
+    assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
+
+
+@pytest.mark.parametrize(
+    "path", ["/nbjobs-demo/wrong/dags", "/nbjobs-demo//dags", "/nbjobs-demo/", "/nbjobs-demo/SECRET"]
+)
+def test_whoever_does_not_know_the_password_is_not_let_in(log_in, path):
+    answer = log_in(path)
+    assert answer.status_code in (400, 401)
+    assert "set-cookie" not in answer.headers
+
+
+def test_the_demo_leaves_airflow_a_plugin_file_that_it_finds(environment, tmp_path):
+    assert environment["AIRFLOW__CORE__PLUGINS_FOLDER"] == "/private/plugins"
+    names = {}
+    exec(app.PLUGIN_FILE, names)  # noqa: S102 - ours
+    assert names["DemoLoginPlugin"] is DemoLoginPlugin
 
 
 def test_two_demos_share_no_secret():

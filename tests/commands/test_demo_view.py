@@ -15,6 +15,7 @@ from airflow_nbjobs.commands.demo.view import (
     make_display,
     plain_line,
     report,
+    worth_opening,
 )
 
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
@@ -124,3 +125,36 @@ def test_errors_come_with_their_causes_and_without_the_noise():
 def test_a_log_without_an_error_is_shown_by_its_end():
     assert error_lines([{"event": f"line {number}"} for number in range(100)])[-1] == "line 99"
     assert error_lines(["a", "b"]) == ["a", "b"]
+
+
+def test_a_long_error_keeps_its_head_and_its_end():
+    text = "\n".join(["what happened", *(f"line {number}" for number in range(100)), "next: what to do"])
+    lines = error_lines([{"event": text, "level": "error"}])
+    assert (lines[0], lines[-1]) == ("what happened", "next: what to do")
+    assert len(lines) == 41
+    assert lines[20] == "… 62 lines more are in the task's log …"
+
+
+def test_a_long_line_of_an_error_is_cut_at_its_end():
+    (line,) = error_lines([{"event": "what happened " + "x" * 10_000_000, "level": "error"}])
+    assert line.startswith("what happened xxx")
+    assert len(line) < 3_000
+
+
+def result(task, state="success", *, seconds=1.0, job="job"):
+    return TaskResult(Row(task=task, state=state, cells=None, seconds=seconds), {"job_name": job}, None, ())
+
+
+def test_the_first_to_open_is_the_notebook_that_failed_else_the_one_of_most_cells():
+    short, long, plain = result("short"), result("long", seconds=9.0), result("plain", seconds=99.0, job="")
+    assert worth_opening([short, long, plain]) is long
+    assert worth_opening([short, long, result("broken", "failed")]).row.task == "broken"
+    assert worth_opening([plain]) is None
+    rich = TaskResult(row(cells=(9, 9), task="rich"), {"job_name": "job"}, None, ())
+    assert worth_opening([long, rich, short]) is rich
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(make_display(), PlainDisplay)

@@ -263,5 +263,5 @@ def test_a_profile_that_is_not_there_is_said_in_words(monkeypatch, tmp_path, cap
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     (tmp_path / "report.ipynb").write_bytes(RAW)
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["run", "report.ipynb"]) == 1
+    assert cli.main(["run", "report.ipynb"]) == 2
     assert "profile (nobody) could not be found" in capsys.readouterr().err

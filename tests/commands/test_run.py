@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -12,12 +13,17 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from fakes import code, notebook
 
 from airflow_nbjobs import cli
+from airflow_nbjobs.aws.results import JobResult
+from airflow_nbjobs.commands.run import _report
+from airflow_nbjobs.commands.target import own_account
+from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -126,7 +132,7 @@ def refused(tmp_path, monkeypatch, capsys):
     def run(*cells, name="report.ipynb", arguments=(), **metadata):
         (tmp_path / name).write_bytes(notebook(*cells, **metadata))
         monkeypatch.chdir(tmp_path)
-        assert cli.main(["run", f"./{name}", "--local", *arguments]) == 1
+        assert cli.main(["run", f"./{name}", "--local", *arguments]) == 2
         return capsys.readouterr().err
 
     monkeypatch.setattr(EmbeddedSageMaker, "start", lambda _: pytest.fail("the server was started"))
@@ -150,18 +156,18 @@ def test_a_kernel_that_is_not_there_is_refused_with_those_that_are(refused, kern
     said = refused("1", kernel=kernel)
     assert f"kernel '{kernel}' (from the notebook's metadata) is not in the environment" in said
     assert "'python3'" in said
-    assert "set kernel_name='python3'" in said
+    assert "set --kernel-name='python3'" in said
 
 
 def test_a_kernel_that_is_given_and_not_there_is_refused_too(refused):
     said = refused("1", arguments=("--kernel-name", "julia-1.11"))
-    assert "kernel 'julia-1.11' (from kernel_name) is not in the environment" in said
+    assert "kernel 'julia-1.11' (from --kernel-name) is not in the environment" in said
 
 
 def test_a_region_that_it_does_not_play_is_refused(refused):
-    said = refused("1", arguments=("--region-name", "eu-nowhere-1"))
-    assert "--region-name eu-nowhere-1" in said
-    assert "eu-west-1" in said
+    said = refused("1", arguments=("--region-name", "xx-nowhere-1"))
+    assert "--region xx-nowhere-1: the embedded SageMaker does not play it; it plays af-south-1" in said
+    assert "did you mean 'eu-west-1'?" in refused("1", arguments=("--region", "eu-west1"))
 
 
 @pytest.mark.local
@@ -169,7 +175,7 @@ def test_a_region_that_it_does_not_play_is_refused(refused):
 def test_what_is_in_its_s3_is_looked_for_there(tmp_path):
     """Preparing the job asks the server, which is started for it."""
     done = run_command("s3://nowhere/report.ipynb", "--local", folder=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "there is no object 's3://nowhere/report.ipynb'" in done.stderr
 
 
@@ -221,7 +227,7 @@ def remarks_of(cells, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(EmbeddedSageMaker, "start", lambda _: (_ for _ in ()).throw(EmbeddedSageMakerError("enough")))
     monkeypatch.setattr(logging.getLogger("nbjobs"), "info", lambda text, *args: said.append(text % args))
-    assert cli.main(["run", "report.ipynb", "--local"]) == 1
+    assert cli.main(["run", "report.ipynb", "--local"]) == 2
     return said
 
 
@@ -282,7 +288,25 @@ def test_a_notebooks_aws_commands_reach_the_embedded_s3(tmp_path, monkeypatch, p
     ("arguments", "words"),
     [
         (("report.ipynb", "-p", "days"), "-p 'days' is no parameter; write NAME=VALUE"),
+        (("report.ipynb", "-p", "=7"), "-p '=7' is no parameter; write NAME=VALUE"),
+        (
+            ("report.ipynb", "-p", "days=1", "-p", "days=2"),
+            "-p days is given twice: 'days=1', then 'days=2'; give it once",
+        ),
         (("report.ipynb", "--executed", "nowhere/x.ipynb"), "there is no such folder"),
+        (("report.ipynb", "--executed", "reprots/x.ipynb"), "there is no such folder; did you mean 'reports'?"),
+        (
+            (".",),
+            "'.' is a folder; a notebook is needed; in it: 'report.ipynb', 'reports/daily.ipynb'\n",
+        ),
+        (("reports/old",), "'reports/old' is a folder; a notebook is needed; there is none in it"),
+        (("reports/dialy.ipynb",), "did you mean 'reports/daily.ipynb'?"),
+        (("report.py",), "'report.py' is no Jupyter notebook (.ipynb); did you mean 'report.ipynb'?"),
+        (("copy.ipynb.txt",), "is no Jupyter notebook (.ipynb); if it is one, rename it to 'copy.ipynb'"),
+        (
+            ("report.ipynb", "--region", "eu-west1"),
+            "--region: 'eu-west1' is no name of a region; did you mean 'eu-west-1'?",
+        ),
         (("report.ipynb", "--executed", "."), "that is a folder; name a file"),
         (("missing.ipynb", "--role", "r", "--image-uri", "i", "--s3-root-uri", "s3://b"), "missing.ipynb"),
         (("report.ipynb", "-p", "weeks=3"), "weeks"),
@@ -294,7 +318,71 @@ def test_a_notebooks_aws_commands_reach_the_embedded_s3(tmp_path, monkeypatch, p
 )
 @pytest.mark.usefixtures("no_account")
 def test_what_is_wrong_is_said_before_anything_is_sent(tmp_path, monkeypatch, capsys, arguments, words):
-    (tmp_path / "report.ipynb").write_bytes(notebook(code("days = 7", "parameters")))
+    (tmp_path / "reports" / "old").mkdir(parents=True)
+    for name in ("report.ipynb", "report.executed.ipynb", "report.py", "copy.ipynb.txt", "reports/daily.ipynb"):
+        (tmp_path / name).write_bytes(notebook(code("days = 7", "parameters")))
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["run", *arguments]) == 1
+    assert cli.main(["run", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_account")
+def test_what_is_missing_is_named_by_its_option_not_by_a_place_in_airflow(tmp_path, monkeypatch, capsys):
+    (tmp_path / "report.ipynb").write_bytes(notebook("1", kernel=None))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", "report.ipynb"]) == 2
+    said = capsys.readouterr().err
+    for option in ("--role", "--image-uri", "--s3-root-uri"):
+        assert f"  - {option} is needed\n" in said
+    assert "give --kernel-name, e.g. 'python3'" in said
+    assert "no AWS region is configured; give --region, or set AWS_DEFAULT_REGION" in said
+    for word in ("[nbjobs]", "Airflow", "connection", "the task", "_uri", "kernel_name", "region_name"):
+        assert word not in said
+
+
+def test_every_option_of_a_job_is_told_by_its_own_name(refused):
+    said = refused(
+        "%run other.ipynb",
+        arguments=(
+            "--role",
+            "?",
+            "--instance-type",
+            "?",
+            "--max-runtime-in-seconds",
+            "?",
+            "--image-uri",
+            "?",
+            "--initialization-script",
+            "?",
+        ),
+    )
+    for option in ("role", "instance-type", "max-runtime-in-seconds", "image-uri", "initialization-script"):
+        assert f"  - --{option}: " in said, said
+    assert "list it in --additional-dependency" in said
+
+
+def test_a_path_of_the_users_keeps_its_name():
+    text = "initialization_script: there is no 'kernel_name.sh'; searched '/a/role/kernel_name.sh'"
+    assert in_flags(text, ("kernel_name", "role", "initialization_script")) == text.replace(
+        "initialization_script", "--initialization-script"
+    )
+
+
+def test_a_region_that_boto3_does_not_know_is_doubted_but_not_refused(monkeypatch):
+    """It may be newer than this boto3."""
+    said = []
+    monkeypatch.setattr(logging.getLogger("nbjobs"), "info", lambda text, *args: said.append(text % args))
+    own_account("eu-wset-1")
+    own_account("eu-west-1")
+    own_account("us-gov-west-1")
+    assert said == ["region 'eu-wset-1' is none that this machine's boto3 knows; did you mean 'eu-west-1'?"]
+
+
+def test_outputs_that_nobody_reads_do_not_cost_the_executed_notebook(tmp_path):
+    def closed(_):
+        raise BrokenPipeError
+
+    result = JobResult(outputs={"x": 1}, executed_notebook=b"{}", facts={})
+    with pytest.raises(BrokenPipeError), contextlib.redirect_stdout(SimpleNamespace(write=closed)):
+        _report(result, tmp_path / "executed.ipynb")
+    assert (tmp_path / "executed.ipynb").read_bytes() == b"{}"

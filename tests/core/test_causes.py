@@ -189,3 +189,26 @@ def test_a_notebook_that_ended_itself_is_told_from_one_that_ran_on_or_ended_in_i
     assert ended(1, "import sys; sys.exit(0)", "x = 2") == 1
     assert ended(2, "x = 2", "import sys; sys.exit(0)") is None
     assert clean_exit(parsed(executed(notebook("x = 2")))) is None
+
+
+@pytest.mark.parametrize(
+    ("ename", "evalue", "advice"),
+    [
+        ("MemoryError", "Unable to allocate 7.45 GiB for an array", "larger instance_type"),
+        ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB", "more GPU memory"),
+        ("OSError", "[Errno 28] No space left on device: 'model.bin'", "volume_size"),
+        ("OSError", "[Errno 122] Disk quota exceeded", "volume_size"),
+        ("SafetensorError", "Error: I/O error: No space left on device (os error 28)", "volume_size"),
+        ("ClientError", "An error occurred (AccessDeniedException) when calling the GetTable operation", "job's role"),
+        ("ClientError", "An error occurred (UnauthorizedOperation) when calling the DescribeVpcs", "job's role"),
+        ("PermissionError", "Access Denied", "job's role"),
+        ("PermissionError", "Forbidden", "job's role"),
+        ("PermissionError", "[Errno 13] Permission denied: '/opt/x'", None),
+        ("ClientError", "An error occurred (NoSuchKey) when calling the GetObject operation", None),
+        ("ValueError", "OutOfMemory", None),
+    ],
+)
+def test_what_the_job_lacked_is_told_with_the_argument_that_gives_it(ename, evalue, advice):
+    _, cell = failing(ename, evalue)
+    found = advice_on(cell)
+    assert (found is None) if advice is None else advice in found

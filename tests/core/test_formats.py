@@ -70,7 +70,16 @@ def test_the_format_that_failed_is_named_with_its_exception(lines, asked, name, 
     assert found.advice
 
 
-@pytest.mark.parametrize("asked", [[], ["html", "pdf"]])
+def test_the_format_that_studio_needs_blames_none_that_was_asked_for():
+    """The driver converts to it first; where nbconvert is missing, the log names it and the others were not tried."""
+    lines = ["Converting output notebook to ipynb", "script.sh: line 77: jupyter: command not found"]
+    found = failed_format(lines, ["ipynb", "html"])
+    assert (found.name, found.untried) == ("ipynb", ("html",))
+    assert "leave output_formats out" in found.advice
+    assert failed_format(["boom"], ["ipynb", "html"]).name == "html"
+
+
+@pytest.mark.parametrize("asked", [[], ["html", "pdf"], ["ipynb", "html", "pdf"]])
 def test_a_log_that_says_nothing_of_a_format_blames_none(asked):
     assert failed_format(["boom"], asked) is None
 

@@ -145,3 +145,15 @@ def test_an_s3_uri_splits_into_bucket_and_key(uri, parts):
 def test_what_is_no_s3_uri_is_refused_by_name(uri):
     with pytest.raises(ValueError, match="is not an S3 URI"):
         parse_s3_uri(uri)
+
+
+def test_studio_shows_dag_task_and_run_and_where_a_mapped_task_stands():
+    key = RunKey(
+        deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="g.t", map_index=-1, generation=0
+    )
+    assert key.displayed_name() == "d/g.t/r"
+    assert replace(key, map_index=3, attempt=2).displayed_name() == "d/g.t/r/3"
+    long = replace(key, dag_id="d" * 250, run_id="r" * 60, map_index=0).displayed_name()
+    assert len(long) == 256
+    assert long.endswith(f"/g.t/{'r' * 60}/0")
+    assert len(replace(key, dag_id="d" * 250, run_id="r" * 250, task_id="t" * 250).displayed_name()) == 256

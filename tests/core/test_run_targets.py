@@ -44,6 +44,23 @@ def test_run_targets_are_followed_from_notebook_to_notebook():
     assert found.problems == ()
 
 
+@pytest.mark.parametrize(
+    ("line", "there", "meant"),
+    [
+        ("%run ./setup", "setup.ipynb", "setup.ipynb"),
+        ("%run ./common/setup", "common/setup.ipynb", "common/setup.ipynb"),
+        ("%run ../setup", "../setup.ipynb", "../setup.ipynb"),
+        ("%cd common\n%run setup", "common/setup.ipynb", "setup.ipynb"),
+        ("%run setup.py", "setup.ipynb", "setup.ipynb"),
+    ],
+)
+def test_a_notebook_that_is_run_without_its_suffix_is_named(line, there, meant):
+    """As Databricks writes it; IPython itself looks for a script of that name alone."""
+    found = collect_run_targets("nb.ipynb", notebook_of(line), lambda _: None, {there}.__contains__)
+    (said,) = (*found.problems, *found.warnings)
+    assert said.endswith(f"'{meant}' is there: write %run {meant}")
+
+
 def test_missing_run_targets_are_named_with_notebook_and_cell():
     def load(name):
         if name == "bad.ipynb":

@@ -121,14 +121,23 @@ BAD = [
     ({"studio_domain_arn": "d-1"}, "studio_domain_arn", "is not a domain ARN"),
     ({"studio_user_profile": "me"}, "studio_domain_arn is missing", "domain named in its tags"),
     (
-        {
-            "studio_user_profile": "me",
-            "studio_space": "s",
-            "studio_domain_arn": "arn:aws:sagemaker:eu-west-1:123456789012:domain/d-1",
-        },
-        "studio_user_profile and studio_space exclude each other",
-        "give one",
+        {"studio_user_profile": "Me (x)", "studio_domain_arn": "arn:aws:sagemaker:eu-west-1:123456789012:domain/d-1"},
+        "studio_user_profile",
+        "no name of Studio's",
     ),
+    ({"studio_domain_arn": "arn:aws:sagemaker:eu-west-1:123456789012:domain/x"}, "studio_domain_arn", "domain/d-abc"),
+    ({"unified_studio_domain_id": "dzd_3is8"}, "unified_studio_project_id is missing", "together"),
+    ({"unified_studio_project_id": "6jw4"}, "unified_studio_domain_id is missing", "together"),
+    (
+        {"unified_studio_domain_id": "d-abc", "unified_studio_project_id": "6jw4"},
+        "unified_studio_domain_id",
+        "dzd_3is8hf193ykyc0",
+    ),
+    ({"instance_type": "m5.large"}, "instance_type", "did you mean 'ml.m5.large'?"),
+    ({"instance_type": "ML.M5.xLarge"}, "instance_type", "did you mean 'ml.m5.xlarge'?"),
+    ({"volume_kms_key": "arn:aws:iam::123456789012:role/x"}, "volume_kms_key", "is not a KMS key"),
+    ({"s3_kms_key": "arn:aws:kms:eu-west-1:12:key/x"}, "s3_kms_key", "is not a KMS key"),
+    ({"s3_kms_key": "key:1234abcd"}, "s3_kms_key", "alias/name"),
     ({"install_driver": True, "enable_network_isolation": True}, "install_driver", "use an image that has the driver"),
 ]
 

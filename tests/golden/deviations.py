@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from our_job import DAG_ID, INPUTS, TASK_ID, Job
+from our_job import DAG_ID, INPUTS, RUN_ID, TASK_ID, Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,13 +135,13 @@ def names(pair: Pair) -> None:
 @deviation(
     "Name that Studio shows (tag `sagemaker:name`)",
     sdk="`notebook_job_name`, or the notebook's name and the time",
-    ours="`notebook_job_name`, or `name`, or the job's name",
-    reason="one name a job, which is found again in the log and in the console",
+    ours="`notebook_job_name`, or `name`, or DAG, task and run",
+    reason="what the job is in Airflow can be read and searched for; a hash cannot",
 )
 def displayed_name(pair: Pair) -> None:
     if not pair.is_named:
         _take_tag(pair.sdk, "sagemaker:name", pair.sdk_name_by_file)
-        _take_tag(pair.ours, "sagemaker:name", pair.arguments.get("name") or pair.our_name)
+        _take_tag(pair.ours, "sagemaker:name", pair.arguments.get("name") or f"{DAG_ID}/{TASK_ID}/{RUN_ID}")
 
 
 @deviation(

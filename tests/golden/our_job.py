@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parent
 INPUTS = FOLDER / "inputs"
-DAG_ID, TASK_ID = "golden", "job"
+DAG_ID, TASK_ID, RUN_ID = "golden", "job", "manual__2026-11-22T00:00:00+00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def compile_job(arguments: Arguments, aws: OfflineAws) -> Job:
     operator = SageMakerNotebookJobOperator(task_id=TASK_ID, dag=dag, **arguments)
     operator._hook = _OfflineHook(AwsClients(aws.client))
     context = task_context()
-    context["ti"].dag_id, context["ti"].task_id = DAG_ID, TASK_ID
+    context["ti"].dag_id, context["ti"].task_id, context["ti"].run_id = DAG_ID, TASK_ID, RUN_ID
     with pytest.raises(TaskDeferred):
         operator.execute(context)
     (request,) = aws.jobs

@@ -1,7 +1,8 @@
 """
-Make the environment of the deferrable foreign clients: ``python tests/local/foreign_environment.py FOLDER``; prints its Python.
+Make the environment of foreign clients: ``python tests/local/foreign_environment.py FOLDER deferrable|studio``; prints its Python.
 
-This Airflow, amazon's provider and aiobotocore, which pins botocore below the boto3 of the tests' own environment; nothing of this project.
+This Airflow and amazon's provider, or AWS's Studio extension; both with aiobotocore, which pins botocore below the boto3 of the tests' own environment, and
+nothing of this project.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def main(folder: str) -> None:
+def main(folder: str, kind: str) -> None:
     venv.create(folder, with_pip=True, clear=True)
     python = Path(folder).absolute() / "bin" / "python"
-    wanted = [f"apache-airflow=={version('apache-airflow')}", "apache-airflow-providers-amazon[aiobotocore]>=9.12,<10"]
+    wanted = {
+        "deferrable": [
+            f"apache-airflow=={version('apache-airflow')}",
+            "apache-airflow-providers-amazon[aiobotocore]>=9.12,<10",
+        ],
+        "studio": ["amazon-sagemaker-jupyter-scheduler>=3.2.2,<4"],
+    }[kind]
     subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True)
     sys.stdout.write(f"{python}\n")
 

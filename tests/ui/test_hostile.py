@@ -21,6 +21,7 @@ from hostile import MARKUP, NOTEBOOKS, RUN
 
 from airflow_nbjobs.ui.pages import NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY
 from airflow_nbjobs.ui.renderer import Order, Renderer
+from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,6 +152,10 @@ def shown(
     return {"ran": ran, "left": list(server.left), "strayed": strayed}
 
 
+def themed(text: str, theme: str) -> str:
+    return text.replace(THEME_MARK, theme).replace(LINK_MARK, "/link.html")
+
+
 NOTHING = {"ran": [], "left": [], "strayed": []}
 
 
@@ -181,10 +186,11 @@ def test_most_of_the_corpus_is_dangerous_without_a_fence(server, browser):
     assert len(seen["ran"]) >= 10, seen["ran"]
 
 
-def test_sanitising_alone_leaves_nothing_that_runs_or_asks(server, browser, rendered):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_sanitising_alone_leaves_nothing_that_runs_or_asks(server, browser, rendered, theme):
     """Without the policy, in a frame that may do everything."""
     meta = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-    documents = {name: meta.sub("", text, count=1) for name, text in rendered.items()}
+    documents = {name: meta.sub("", themed(text, theme), count=1) for name, text in rendered.items()}
     assert all(documents[name] != rendered[name] for name in rendered)
     assert shown(browser, server, documents, headers={}, sandbox=False) == NOTHING
 
@@ -198,9 +204,47 @@ def test_the_policy_alone_stops_what_was_never_sanitised(server, browser):
     assert seen["ran"] == []
 
 
-def test_all_fences_together(server, browser, rendered):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_fences_together(server, browser, rendered, theme):
     headers = {"Content-Security-Policy": NOTEBOOK_POLICY}
-    assert shown(browser, server, rendered, headers=headers, sandbox=True) == NOTHING
+    documents = {name: themed(text, theme) for name, text in rendered.items()}
+    assert shown(browser, server, documents, headers=headers, sandbox=True) == NOTHING
+
+
+# What an output may not do to the page around it, told by a browser that has laid it out.
+_OUTSIDE_ITS_BOX = """() => {
+  const found = [];
+  for (const cell of document.querySelectorAll("main > .nb-cell")) {
+    if (getComputedStyle(cell).display === "none") found.push("a cell is hidden");
+  }
+  for (const box of document.querySelectorAll(".nb-html")) {
+    if (box.closest(".nb-html") !== box) continue;
+    const {left, top, right, bottom} = box.getBoundingClientRect();
+    for (const [x, y] of [[left + 5, top - 5], [left + 5, bottom + 5], [innerWidth / 2, 4], [2, innerHeight / 2]]) {
+      const there = document.elementFromPoint(x, y);
+      if (there && there !== box && box.contains(there)) found.push(`${there.outerHTML.slice(0, 80)} at ${x},${y}`);
+    }
+  }
+  for (const name of ["cell-0", "cell-1"]) {
+    const place = document.getElementById(name);
+    if (place && !place.matches("main > section.nb-cell")) found.push(`${name} is not ours`);
+  }
+  if ([...document.querySelectorAll(".nb-html [class*=nb-]")].some((each) => !each.matches(".nb-address, .nb-formula, .nb-left-out, .nb-tex"))) found.push("our class");
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_output_is_seen_beside_its_own_box_or_taken_for_ours(browser, rendered, theme):
+    page = browser.new_page()
+    seen = {}
+    for name, text in rendered.items():
+        if name.startswith(("html-style", "html-clobber", "html-svg", "html-math", "html-attribute", "widgets-html")):
+            page.set_content(themed(text, theme))
+            seen[name] = page.evaluate(_OUTSIDE_ITS_BOX)
+    page.close()
+    assert len(seen) >= 25
+    assert {name: found for name, found in seen.items() if found} == {}
 
 
 def test_a_document_that_was_downloaded_runs_nothing_either(server, browser, rendered):

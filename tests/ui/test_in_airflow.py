@@ -190,7 +190,7 @@ def test_the_outline_leads_to_its_places_by_keyboard(browser):
 def test_scripts_of_outputs_run_on_a_click_and_not_before(browser):
     ours = browser.tab("interactive")
     document = browser.notebook(ours)
-    assert document.locator("#plot").count() == 0  # no id of the notebook's own either
+    assert document.locator("#plot", has_text="not drawn").count() == 1
     assert document.locator(".nb-html").inner_text() == "not drawn"
     offer = ours.locator("#scripts button:visible", has_text="Run them")
     offer.wait_for()
@@ -233,6 +233,42 @@ def test_a_second_try_shows_its_own_job_and_offers_the_first_ones(browser):
     select.select_option(label="Job 1 of 2")
     ours.locator("#failure:visible h2").wait_for()
     assert "RuntimeError: the first try fails" in ours.locator("#failure h2").inner_text()
+    assert ours.locator("[data-fact=try]").inner_text() == "1"
+    assert ours.locator("#outputs").is_hidden()
+    assert "earlier job" in ours.locator("#earlier").inner_text()
+    # The choice is in the address that the reader sees: it can be reloaded and shared, and "back" undoes it.
+    chosen = browser.page.url
+    assert "?job=" in chosen
+    for _ in range(2):
+        browser.page.goto("about:blank")
+        browser.page.goto(chosen, wait_until="commit")
+        ours = browser.page.frame_locator("iframe").first
+        ours.locator("#failure:visible h2", has_text="the first try fails").wait_for()
+    ours.locator("#attempts select").select_option(label="Job 2 of 2")
+    ours.locator("#outputs:visible").wait_for()
+    assert browser.page.url != chosen
+    browser.page.go_back()
+    ours.locator("#failure:visible h2", has_text="the first try fails").wait_for()
+    assert browser.page.url == chosen
+
+
+def test_a_kernel_that_died_is_told_with_what_to_do_and_its_cell_is_marked(browser):
+    ours = browser.tab("died")
+    document = browser.notebook(ours)
+    assert "its kernel died" in ours.locator("#failure h2").inner_text()
+    assert ours.locator("#failure p:visible").inner_text().startswith("Next: ")
+    assert "larger instance_type" in ours.locator("#failure p").inner_text()
+    assert document.locator("section.nb-failed").get_attribute("id") == "cell-2"
+    assert ours.locator("#failure button:visible").inner_text() == "Go to the last cell that ran"
+    browser.picture("died")
+
+
+def test_a_task_that_was_refused_before_it_had_a_job_says_why(browser):
+    ours = browser.tab("refused")
+    ours.locator("#failure:visible h2").wait_for()
+    assert "did you mean 'value'?" in ours.locator("#failure li").inner_text()
+    ours.locator("#problem[data-code=no-job]:visible").wait_for()
+    browser.picture("refused")
 
 
 @pytest.mark.parametrize(("map_index", "square"), [(0, "9"), (1, "25")])
@@ -258,7 +294,9 @@ def test_the_frame_has_an_origin_of_its_own_and_runs_nothing(browser):
     ours = browser.tab("good")
     browser.notebook(ours)
     inner = ours.locator(FRAME)
-    assert inner.get_attribute("sandbox") == ""
+    # The attribute counts from the next page on, which asks about a link; this one's own policy forbids it scripts, now and whenever it comes back.
+    answer = browser.page.request.get(inner.evaluate("frame => frame.src"))
+    assert answer.headers["content-security-policy"].startswith("sandbox; ")
     assert inner.evaluate("frame => frame.contentDocument") is None
 
 

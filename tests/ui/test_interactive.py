@@ -177,7 +177,7 @@ def test_anything_else_from_a_network_or_a_kernel_is_named(data, words):
 
 def test_what_the_author_wrote_for_readers_without_scripts_is_shown():
     html, scripted = shown({"text/html": "<p id='plot'>not drawn</p><script>draw()</script>", "text/plain": "x"})
-    assert html == '<div class="nb-html"><p>not drawn</p></div>'
+    assert html == '<div class="nb-html"><p id="plot">not drawn</p></div>'
     assert scripted == 1
 
 

@@ -421,6 +421,18 @@ def test_a_sensors_job_is_found_by_the_name_that_the_sensor_waits_for(account, b
     assert books.rendered(sensor, books.job(sensor, None)).summary["cells"] == 1
 
 
+def test_no_copy_of_a_job_that_somebody_else_started_is_asked_for(account, books):
+    """Its bucket may not let us list it, and S3 then denies what does not exist."""
+    name = account.add_job(subject())
+    del account.clients.jobs.descriptions[name]["Environment"]["NBJOBS_OWNER"]
+    account.clients.objects.denied.add(f"{ROOT}/{name}/{name}.ipynb")
+    sensor = subject(kind=Kind.SENSOR, arguments=TaskArguments({"job_name": name, "aws_conn_id": "aws_default"}))
+    problem = problem_of(books, sensor)
+    assert (problem.code, problem.details) == ("gone", (f"{ROOT}/{name}/output/output.tar.gz",))
+    account.clients.objects.bodies[f"{ROOT}/{name}/output/output.tar.gz"] = archive({f"{name}.ipynb": RAN})
+    assert books.rendered(sensor, books.job(sensor, None)).summary["cells"] == 1
+
+
 class TestRenderer:
     def test_its_process_gets_no_credential_and_no_configuration(self):
         environment = {

@@ -7,7 +7,6 @@ import re
 import pytest
 
 from airflow_nbjobs.core.notebook import parse_notebook
-from airflow_nbjobs.ui.rendering.clean import clean
 from airflow_nbjobs.ui.rendering.document import build_document
 from airflow_nbjobs.ui.rendering.shrink import TooLargeError, cut_length, shrink
 
@@ -152,18 +151,6 @@ def test_what_needs_scripts_is_shown_in_its_text_form_with_a_word_about_it():
     ).html
     assert "Figure()" in html
     assert "An interactive figure of Plotly" in html
-
-
-def test_a_table_of_pandas_keeps_its_form_and_loses_its_style_sheet():
-    shown = clean(
-        '<div><style scoped>.dataframe td {color: red}</style><table border="1" class="dataframe"><thead><tr><th>a</th></tr></thead></table></div>'
-    )
-    assert shown == '<div><table class="dataframe"><thead><tr><th>a</th></tr></thead></table></div>'
-
-
-def test_a_link_out_of_the_notebook_says_where_it_would_lead():
-    assert clean('<a href="https://example.com/x">y</a>') == '<a title="https://example.com/x" class="nb-address">y</a>'
-    assert clean('<a href="#part">y</a>') == '<a href="#part">y</a>'
 
 
 def test_an_image_that_is_too_large_and_what_cannot_be_read_are_said():

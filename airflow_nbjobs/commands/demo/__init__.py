@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 DEFAULT_DAG_ID = "sentiment_pipeline"
 DEFAULT_TIMEOUT_SECONDS = 900
+EXAMPLE = "nbjobs demo --dags my-dags --dag-id nightly --conf '{\"rows\": 100}'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--exit", action="store_true", help="end after the run: 0 if all tasks succeeded, else 1")
+    parser.add_argument("--exit", action="store_true", help="end after the run, instead of staying up until Ctrl-C")
     parser.add_argument("--dags", type=Path, metavar="DIR", help="folder of the DAGs (default: the samples)")
     parser.add_argument("--dag-id", default=DEFAULT_DAG_ID, metavar="ID", help=f"DAG to run (default {DEFAULT_DAG_ID})")
-    parser.add_argument("--conf", type=_json_object, default={}, metavar="JSON", help="the run's params, a JSON object")
+    parser.add_argument(
+        "--conf",
+        type=_json_object,
+        default={},
+        metavar="JSON",
+        help="the run's params, a JSON object (default: the DAG's own)",
+    )
     parser.add_argument("--port", type=int, metavar="N", help="of Airflow's page on 127.0.0.1 (default: a free one)")
     parser.add_argument(
         "--timeout",

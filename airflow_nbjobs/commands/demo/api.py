@@ -78,6 +78,10 @@ class AirflowApi:
             raise
         return True
 
+    def dag_ids(self) -> list[str]:
+        """Return up to 100 ids of the DAGs that Airflow has found so far."""
+        return [str(dag["dag_id"]) for dag in self._call("GET", "/api/v2/dags?limit=100")["dags"]]
+
     def import_errors(self) -> dict[str, str]:
         """Return the traceback of each DAG file that could not be imported, by its name."""
         found = self._call("GET", "/api/v2/importErrors?limit=20")["import_errors"]

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import airflow_nbjobs
+from airflow_nbjobs.aws.near import near_folder
 from airflow_nbjobs.commands.demo.api import AirflowApi, ApiRefusedError, ApiUnavailableError
+from airflow_nbjobs.commands.demo.dag_ids import dag_ids
 from airflow_nbjobs.commands.demo.logs import CellProgress
 from airflow_nbjobs.commands.demo.processes import (
     DemoError,
@@ -33,6 +35,7 @@ from airflow_nbjobs.commands.demo.processes import (
     signals_as_exceptions,
 )
 from airflow_nbjobs.commands.demo.settings import (
+    LOGIN_PREFIX,
     LOOPBACK,
     USER,
     EmbeddedServer,
@@ -48,18 +51,25 @@ from airflow_nbjobs.commands.demo.view import (
     label,
     make_display,
     report,
+    worth_opening,
 )
+from airflow_nbjobs.core.guesses import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 SERVER = "sagemaker"
 AIRFLOW = "airflow"
+EXECUTED_NOTEBOOK_LINK = (
+    "_link_nbjobs_executed_notebook"  # XCom of links.ExecutedNotebookLink, whose module imports airflow
+)
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 START_SECONDS = 300.0
 LOOK_SECONDS = 0.5
+PLUGIN_FILE = "from airflow_nbjobs.commands.demo.login import DemoLoginPlugin  # noqa: F401 - Airflow looks for it\n"
 # A file is imported within a second or two of Airflow's first sight of it; an error that is still there after this is the reason why the DAG is not.
 IMPORT_ERROR_SECONDS = 3.0
+SETTLED_SECONDS = 30.0  # without a further DAG: Airflow has been through the folder
 _NEEDED = ("moto", "flask", "flask_cors", "werkzeug", "papermill", "sagemaker_headless_execution_driver")
 _FINAL = frozenset({"success", "failed"})
 
@@ -90,6 +100,7 @@ def run_demo(request: Request) -> int:
         check_installation(platform=sys.platform)
         airflow = airflow_executable()
         dags = dags_folder(request.dags)
+        check_dag_id(request.dag_id, dags)
         port = free_port() if request.port is None else check_port(request.port)
         with signals_as_exceptions(), Supervised(base_environment(os.environ)) as processes:
             return _Demo(request, processes, airflow=airflow, dags=dags, port=port).run()
@@ -117,21 +128,31 @@ class _Demo:
         self._deadline = self._begun + request.timeout_seconds
         self._waiting_for = ""
         self._has_started = False
+        self._found: frozenset[str] = frozenset()  # ids of DAGs
+        self._found_since = self._begun
+        self._to_open: tuple[str, str] | None = None  # after the run: an address's path, and what it shows
         self._start_deadline = self._begun + min(START_SECONDS, request.timeout_seconds)
 
     def run(self) -> int:
         server = self._start_server()
         self._start_airflow(server)
         run_id = self._trigger()
-        url = f"http://{LOOPBACK}:{self._api.port}"
-        page = f"{url}/dags/{quote(self._request.dag_id)}/runs/{quote(run_id)}"
-        login = f"Airflow: {page}\n  user {USER}   password {self._keys.password}"
-        print(login, flush=True)
+        path = f"/dags/{quote(self._request.dag_id)}/runs/{quote(run_id)}"
+        print(self._addresses(path, "the run"), flush=True)
         exit_code = self._follow(run_id, server)
         if not self._request.exits_after_run:
-            print(f"\n{login}\nCtrl-C ends the demo and removes all that it made.", flush=True)
+            print(f"\n{self._addresses(*(self._to_open or (path, 'the run')))}", flush=True)
+            print("Ctrl-C ends the demo and removes all that it made.", flush=True)
             self._stay()
         return exit_code
+
+    def _addresses(self, path: str, what: str) -> str:
+        """Return what to open first, and how else to get in: the first address logs in, and says the password to nobody but its reader."""
+        url = f"http://{LOOPBACK}:{self._api.port}"
+        return (
+            f"Open first, already logged in ({what}):\n  {url}{LOGIN_PREFIX}/{self._keys.password}{path}\n"
+            f"Airflow: {url}{path}\n  user {USER}   password {self._keys.password}"
+        )
 
     def _start_server(self) -> EmbeddedServer:
         self._say("starting the embedded SageMaker")
@@ -151,6 +172,8 @@ class _Demo:
         home = self._processes.home
         write_private(home / "passwords.json", json.dumps({USER: self._keys.password}))
         (home / "bin").mkdir()
+        (home / "plugins").mkdir()
+        (home / "plugins" / "nbjobs_demo_login.py").write_text(PLUGIN_FILE)
         write_private(home / "bin" / "airflow", launcher_script(self._airflow)).chmod(0o700)
         environment = airflow_environment(
             os.environ, home=home, dags=self._dags, port=self._api.port, server=server, keys=self._keys
@@ -179,8 +202,10 @@ class _Demo:
             with contextlib.suppress(ApiUnavailableError):
                 if self._api.has_dag(dag_id):
                     break
-                if not (errors := self._api.import_errors()):
+                errors = self._api.import_errors()
+                if not errors:
                     error_since = None
+                    self._check_found(frozenset(self._api.dag_ids()))
                 elif error_since is None:
                     error_since = time.monotonic()
                 elif time.monotonic() - error_since > IMPORT_ERROR_SECONDS:
@@ -195,6 +220,13 @@ class _Demo:
         self._has_started = True
         self._say(f"triggered {dag_id}")
         return run_id
+
+    def _check_found(self, known: frozenset[str]) -> None:
+        """Give up on a DAG when Airflow has found others, and no more for a while."""
+        if known != self._found:
+            self._found, self._found_since = known, time.monotonic()
+        elif known and time.monotonic() - self._found_since > SETTLED_SECONDS:
+            raise DemoError(missing_dag(self._request.dag_id, known, place=f" in {self._dags}"))
 
     def _follow(self, run_id: str, server: EmbeddedServer) -> int:
         """Show the run until it ends, then report. Returns the demo's exit code."""
@@ -227,6 +259,11 @@ class _Demo:
             for task, row in rows.items()
         ]
         print("\n" + report(results, run_state=state, seconds=time.monotonic() - begun), flush=True)
+        if (shown := worth_opening(results)) is not None:
+            address = self._api.xcom(by_task[shown.row.task], EXECUTED_NOTEBOOK_LINK) or ""
+            root = f"http://{LOOPBACK}:{self._api.port}"
+            if str(address).startswith(f"{root}/"):  # the task's tab; Airflow 3.0 has none
+                self._to_open = str(address).removeprefix(root), f"the notebook of '{shown.row.task}'"
         self._say("done")
         if state not in _FINAL:
             print(f"nbjobs demo: gave up after --timeout {self._request.timeout_seconds:g} s", file=sys.stderr)
@@ -273,6 +310,26 @@ class _Demo:
         print(f"[{time.monotonic() - self._begun:6.1f} s] {text}", flush=True)
 
 
+def check_dag_id(dag_id: str, dags: Path) -> None:
+    """
+    Check that a DAG of that id can be in the folder, so far as its files say so.
+
+    :raises DemoError: it cannot.
+    """
+    known = dag_ids(dags)
+    if known is not None and dag_id not in known:
+        raise DemoError(missing_dag(dag_id, known, place=f" in {dags}"))
+
+
+def missing_dag(dag_id: str, known: Collection[str], *, place: str = "") -> str:
+    """Say that there is no such DAG, and which there are."""
+    if not known:
+        return f"no DAG '{dag_id}'{place}: there is none at all"
+    shown = ", ".join(sorted(known)[:20])
+    hint = did_you_mean(dag_id, known)
+    return f"no DAG '{dag_id}'{place}{hint}{' There' if hint else '; there'} are: {shown}"
+
+
 def check_installation(*, platform: str) -> None:
     """
     Check what the demo needs beyond this package.
@@ -307,7 +364,7 @@ def dags_folder(given: Path | None) -> Path:
     """
     if given is not None:
         if not given.is_dir():
-            raise DemoError(f"--dags {given} is no folder")
+            raise DemoError(f"--dags {given} is no folder{near_folder(given)}")
         return given.resolve()
     package = Path(airflow_nbjobs.__file__).parent
     for folder in (package / "sample", package.parent / "dags"):  # in a wheel, in a checkout

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 USER = "admin"
 BUNDLE = "nbjobs-demo"
 LOOPBACK = "127.0.0.1"
+LOGIN_PREFIX = "/nbjobs-demo"  # of the addresses that log in, see `login.py`
+# So that the pages show costs: what README.md's example says for an hour of the samples' machines. Nothing here costs anything.
+PRICES = {"ml.m5.large": 0.138, "ml.m5.xlarge": 0.276}
 
 # Anything of the user's own Airflow or AWS configuration would make the demo another one: a profile, a secrets backend, a remote log folder.
 _FOREIGN_PREFIXES = ("AIRFLOW_", "_AIRFLOW_", "AWS_", "OPENLINEAGE_")
@@ -118,6 +121,7 @@ def airflow_environment(
         "core": {
             "dags_folder": str(dags),
             "load_examples": "False",
+            "plugins_folder": str(home / "plugins"),
             "executor": "LocalExecutor",
             "parallelism": "4",  # each is a process of 100 MiB and more
             "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
@@ -168,6 +172,7 @@ def airflow_environment(
             "role": server.role_arn,
             "s3_root_uri": f"s3://{server.default_bucket}/nbjobs",
             "image_uri": server.image_uri,
+            "instance_prices": json.dumps(PRICES),
         },
     }
     environment = base_environment(environ)

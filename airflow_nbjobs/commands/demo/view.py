@@ -7,6 +7,7 @@ Called by ``app.py``; rich is used where it is installed and standard output is 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 CELL_LINE_SECONDS = 2.0
 ERROR_LINES = 40
 _VALUE_LIMIT = 200
+_LINE_LIMIT = 2_000
 _STYLES = {"success": "green", "failed": "bold red", "upstream_failed": "red", "running": "cyan", "deferred": "cyan"}
 
 
@@ -110,7 +112,7 @@ class LiveDisplay:
 
 def make_display() -> Display:
     """Return a live table where standard output is a terminal and rich is installed, else plain lines."""
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         try:
             return LiveDisplay()
         except ImportError:
@@ -186,7 +188,28 @@ def error_lines(events: Sequence[Any]) -> list[str]:
     if not lines:
         for event in events:
             lines += str(event.get("event", "") if isinstance(event, dict) else event).splitlines()
-    return lines[-ERROR_LINES:]
+        return lines[-ERROR_LINES:]
+    return _without_its_middle(lines)
+
+
+def worth_opening(results: Sequence[TaskResult]) -> TaskResult | None:
+    """Return the task whose notebook to look at first: the first that failed, else the one of most cells (or time); None without notebooks."""
+    notebooks = [result for result in results if result.facts.get("job_name")]
+    failed = [result for result in notebooks if result.row.state == "failed"]
+    return failed[0] if failed else max(notebooks, key=_extent, default=None)
+
+
+def _extent(result: TaskResult) -> tuple[int, float]:
+    return result.row.cells[1] if result.row.cells else 0, result.row.seconds or 0.0
+
+
+def _without_its_middle(lines: Sequence[str]) -> list[str]:
+    """Return a text of any length so that its head, which says what happened, and its end, which says what to do, are there."""
+    cut = [line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…" for line in lines]
+    if len(cut) <= ERROR_LINES:
+        return cut
+    half = ERROR_LINES // 2
+    return [*cut[:half], f"… {len(cut) - ERROR_LINES} lines more are in the task's log …", *cut[-half:]]
 
 
 def _outputs(result: TaskResult) -> dict[str, Any]:

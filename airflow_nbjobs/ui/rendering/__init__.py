@@ -5,3 +5,4 @@ Started by ``ui/renderer.py``; must never import airflow, boto3, or anything of 
 """
 
 THEME_MARK = "airflow-nbjobs-theme"  # stands in the document where the page that serves it says light or dark
+LINK_MARK = "airflow-nbjobs-link"  # stands before the address of a link out of the notebook, where the page that serves it names one that asks first

@@ -1,95 +1,328 @@
 """
-HTML that a notebook wrote, as HTML that shows text, tables and images and does nothing else.
+HTML that a notebook wrote, as HTML that shows text, tables, images and formulas in its author's colours and does nothing else.
 
 The first of three fences: sanitised here (by bleach, as nbconvert does), then served under a policy that allows no script and no request, in
-a frame of opaque origin. What is not named below is dropped.
+a frame of opaque origin. What is not named below is dropped. Pictures in SVG become images, formulas are put in after sanitising: neither SVG nor
+MathML goes through a parser of HTML.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import bleach
-from bleach.css_sanitizer import CSSSanitizer
 from bleach.html5lib_shim import Filter
 from bs4 import BeautifulSoup
 
+from airflow_nbjobs.ui.rendering import LINK_MARK
+from airflow_nbjobs.ui.rendering.formulas import mathml
+from airflow_nbjobs.ui.rendering.pictures import element_of, inline_svg, picture_address
+from airflow_nbjobs.ui.rendering.styles import Styles
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from bs4 import Tag
 
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 _TAGS = _HEADINGS | {
-    *("a", "abbr", "b", "bdi", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup"),
-    *("dd", "del", "details", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "font", "hr", "i", "img", "ins"),
-    *("kbd", "li", "mark", "ol", "p", "pre", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "summary"),
-    *("sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var"),
+    *("a", "abbr", "address", "article", "aside", "b", "bdi", "blockquote", "br", "caption", "center", "cite", "code"),
+    *(
+        "col",
+        "colgroup",
+        "dd",
+        "del",
+        "details",
+        "dfn",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "figcaption",
+        "figure",
+        "font",
+        "footer",
+    ),
+    *("header", "hr", "i", "img", "input", "ins", "kbd", "label", "li", "mark", "meter", "nav", "ol", "p", "pre"),
+    *(
+        "progress",
+        "q",
+        "rp",
+        "rt",
+        "ruby",
+        "s",
+        "samp",
+        "section",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "summary",
+    ),
+    *("sup", "table", "tbody", "td", "tfoot", "th", "thead", "time", "tr", "tt", "u", "ul", "var", "wbr"),
 }
 _ATTRIBUTES = {
-    *("align", "alt", "class", "color", "colspan", "dir", "headers", "height", "lang", "rowspan", "scope", "span"),
-    *("style", "title", "valign", "width", "start", "open"),
-}
-_PROPERTIES = {
-    *("background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius"),
-    *("border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "direction", "display"),
-    *("font-family", "font-size", "font-style", "font-variant", "font-weight", "height", "letter-spacing"),
-    *("line-height", "margin", "margin-bottom", "margin-left", "margin-right", "margin-top", "max-height", "max-width"),
-    *("min-width", "opacity", "overflow", "overflow-x", "overflow-y", "padding", "padding-bottom", "padding-left"),
-    *("padding-right", "padding-top", "text-align", "text-decoration", "text-indent", "vertical-align", "white-space"),
-    *("width", "word-break"),
+    *("align", "alt", "bgcolor", "checked", "class", "color", "colspan", "dir", "disabled", "for", "headers"),
+    *("height", "high", "lang", "low", "max", "min", "open", "optimum", "rowspan", "scope", "span", "start", "style"),
+    *("title", "type", "valign", "value", "width"),
 }
 # Their content is code or belongs to another document; dropping the tags alone would leave it on the page as text.
-_WITH_CONTENT = ("style", "script", "template", "noscript", "iframe", "object", "title", "textarea", "select", "xmp")
-_HAS_CONTENT_TAG = re.compile(rf"<(?:{'|'.join(_WITH_CONTENT)})\b", re.IGNORECASE)
-_IMAGE_DATA = re.compile(r"data:image/(?:png|jpeg|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*")
-_OWN_IDS = re.compile(r"(?:cell-|nb-|failed)", re.IGNORECASE)
+_WITH_CONTENT = ("script", "template", "noscript", "title", "textarea", "select", "xmp")
+_MEDIA = {"iframe": "A page", "object": "An object", "embed": "An object", "audio": "A sound", "video": "A film"}
+_PREPARED = re.compile(rf"<(?:style|svg|math|{'|'.join(_WITH_CONTENT)}|{'|'.join(_MEDIA)})\b", re.IGNORECASE)
+_OWN_NAMES = re.compile(r"cell-\d|nb-|failed$")
+_OUTSIDE = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
+_SEEN = re.compile(r"<(?:img|hr|input|progress|meter|math)\b")
+_ANY_TAG = re.compile(r"<[^>]*>")
+# Stands for an element that is put in after sanitising; no text of a notebook holds these two characters.
+_INSERT = re.compile("\ue0f0(\\d+)\ue0f1")
+_XHTML = "http://www.w3.org/1999/xhtml"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """
+    HTML that may stand on the page.
+
+    :param sheet: its style sheet, which applies to descendants of the element with the id that was given as its scope.
+    :param has_colours: it brings colours of its own: it needs a light page beneath it.
+    """
+
+    html: str
+    sheet: str = ""
+    has_colours: bool = False
+
+    @property
+    def is_blank(self) -> bool:
+        return _SEEN.search(self.html) is None and not _ANY_TAG.sub("", self.html).strip()
+
+
+class Inserts:
+    """Elements of our own making that are to stand where a text holds their marks."""
+
+    def __init__(self) -> None:
+        self.elements: list[ET.Element] = []
+
+    def mark(self, element: ET.Element) -> str:
+        self.elements.append(element)
+        return f"\ue0f0{len(self.elements) - 1}\ue0f1"
+
+
+def without_marks(text: str) -> str:
+    """Return a notebook's text without the characters that marks of inserts are made of."""
+    return re.sub("[\ue0f0\ue0f1]", "\ufffd", text)
+
+
+def clean(html: str, *, scope: str = "", inserts: Inserts | None = None, with_heading_ids: bool = False) -> Cleaned:
+    """
+    Return the fragment with everything removed that is no text, table, formula, image of its own bytes, or style of those.
+
+    :param scope: id of the element that it is going to stand in; without one its style sheets are dropped.
+    :param inserts: what its marks stand for; without any, a mark in it is no mark.
+    :param with_heading_ids: headings get the ids that JupyterLab gives them.
+    """
+    if inserts is None:
+        html, inserts = without_marks(html), Inserts()
+    styles, sheets = Styles(), []
+    if _PREPARED.search(html):
+        soup = BeautifulSoup(html, "html.parser")
+        styles.has_colours = soup.find("svg") is not None  # a picture was drawn for a light page, too
+        sheets = _prepare(soup, inserts)
+        html = str(soup)
+    filters: list[Any] = [partial(_Notebook, inserts=inserts.elements, styles=styles)]
+    if with_heading_ids:
+        filters.append(partial(_HeadingIds, elements=inserts.elements))
+    filters.append(partial(_Inserted, elements=inserts.elements))
+    cleaner = bleach.Cleaner(
+        tags=frozenset(_TAGS),
+        attributes=_allowed,
+        protocols=frozenset({"http", "https", "mailto", "data"}),
+        strip=True,
+        strip_comments=True,
+        filters=filters,
+        css_sanitizer=styles,
+    )
+    cleaned = str(cleaner.clean(html))
+    sheet = "\n".join(filter(None, (styles.sheet(each, scope) for each in sheets))) if scope else ""
+    return Cleaned(cleaned, sheet, styles.has_colours)
+
+
+def _prepare(soup: BeautifulSoup, inserts: Inserts) -> list[str]:
+    """Replace what must not be seen by a parser of HTML again; return the style sheets."""
+    # One may use what stands in another.
+    images = [(tag, inline_svg(tag)) for tag in soup.find_all("svg") if tag.find_parent("svg") is None]
+    for tag, image in images:
+        tag.replace_with(
+            soup.new_tag("img", attrs=image) if image else inserts.mark(_note("A picture cannot be read."))
+        )
+    for tag in soup.find_all("math"):
+        if not tag.decomposed and tag.find_parent("math") is None:
+            math = mathml(element_of(tag))
+            tag.replace_with(inserts.mark(_enclosed(math)) if math is not None else "")
+    sheets = [tag.get_text() for tag in soup.find_all("style")]
+    for tag in soup.find_all(("style", *_WITH_CONTENT)):
+        if not tag.decomposed:
+            tag.decompose()
+    for tag in soup.find_all(tuple(_MEDIA)):
+        if not tag.decomposed:
+            tag.replace_with(inserts.mark(_left_out(tag)))
+    return sheets
+
+
+def _enclosed(math: ET.Element) -> ET.Element:
+    shown = ET.Element("span", {"class": "nb-formula" + (" nb-block" if math.get("display") == "block" else "")})
+    shown.append(math)
+    return shown
+
+
+def _left_out(tag: Tag) -> ET.Element:
+    source = tag.find("source", src=True) or tag
+    address = str(source.get("src") or source.get("data") or "")
+    where = "of the notebook itself" if not address or address.startswith("data:") else f"at {address[:500]}"
+    return _note(f"{_MEDIA[tag.name]} {where} is not shown here.")
+
+
+def _note(text: str) -> ET.Element:
+    note = ET.Element("span", {"class": "nb-left-out"})
+    note.text = text
+    return note
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:
-    if tag == "a" and name == "href":
-        return True  # kept or turned into a text by `_Links`
-    if tag == "img" and name == "src":
-        return _IMAGE_DATA.fullmatch(value) is not None
-    if tag in _HEADINGS and name == "id":
-        return _OWN_IDS.match(value) is None
+    if (tag, name) in (("a", "href"), ("img", "src")):
+        return True  # kept or turned into a text by `_Notebook`
+    if name == "id" or (tag, name) == ("a", "name"):
+        return _OWN_NAMES.match(value) is None
     return name in _ATTRIBUTES
 
 
-class _Links(Filter):  # type: ignore[misc]  # html5lib has no types
-    """
-    Make every link out of the notebook a text that shows its address.
+class _Notebook(Filter):  # type: ignore[misc]  # html5lib has no types
+    """Make of links, images, classes and form fields what may stand on the page."""
 
-    The frame may neither open windows nor leave, so such a link could only lead into an empty frame; and a click would tell a stranger
-    who reads this notebook.
-    """
+    def __init__(self, source: Iterable[dict[str, Any]], inserts: list[ET.Element], styles: Styles) -> None:
+        super().__init__(source)
+        self._inserts, self._styles = inserts, styles
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for token in super().__iter__():
-            if token["type"] in ("StartTag", "EmptyTag") and token["name"] == "a":
-                address = token["data"].get((None, "href"), "")
-                if not address.startswith("#"):
-                    token["data"].pop((None, "href"), None)
-                    token["data"][(None, "title")] = address
-                    token["data"][(None, "class")] = "nb-address"
-            yield token
+            if token["type"] not in ("StartTag", "EmptyTag"):
+                yield token
+                continue
+            data = token["data"]
+            for key, value in data.items():
+                data[key] = _as_typed(value, self._inserts)  # a formula in a title or the like
+            if (None, "class") in data:
+                data[None, "class"] = _classes(data[None, "class"])
+            if (None, "color") in data or (None, "bgcolor") in data:
+                self._styles.has_colours = True
+            if token["name"] == "a":
+                _link(data)
+            if token["name"] == "img":
+                yield from _image(token)
+            elif token["name"] != "input" or data.get((None, "type"), "").lower() in ("checkbox", "radio"):
+                yield token
 
 
-_CLEANER = bleach.Cleaner(
-    tags=frozenset(_TAGS),
-    attributes=_allowed,
-    protocols=frozenset({"http", "https", "mailto", "data"}),
-    strip=True,
-    strip_comments=True,
-    filters=[_Links],
-    css_sanitizer=CSSSanitizer(allowed_css_properties=sorted(_PROPERTIES)),
-)
+def _as_typed(text: str, elements: list[ET.Element]) -> str:
+    return _INSERT.sub(lambda found: elements[int(found[1])].get("title", ""), text)
 
 
-def clean(html: str) -> str:
-    """Return the fragment with everything removed that is no text, table, image of its own bytes, or style of those."""
-    if _HAS_CONTENT_TAG.search(html):
-        soup = BeautifulSoup(html, "html.parser")
-        for element in soup.find_all(_WITH_CONTENT):
-            element.decompose()
-        html = str(soup)
-    return str(_CLEANER.clean(html))
+def _classes(value: str) -> str:
+    """Return classes but those of our own elements; a script that we do not run tells scikit-learn's by the page's colour."""
+    kept = [name for name in value.split() if not name.startswith("nb-")]
+    return " ".join([*kept, "light"] if "sk-global" in kept and not {"light", "dark"} & set(kept) else kept)
+
+
+def _link(data: dict[tuple[str | None, str], str]) -> None:
+    """
+    Keep a link within the notebook; make one out of it ask first (the page around the frame does), any other a text that shows its address.
+
+    The frame may neither open windows nor leave; and a click would tell a stranger who reads this notebook.
+    """
+    address = data.get((None, "href"), "")
+    if address.startswith("#") or (None, "href") not in data:
+        return
+    data.pop((None, "href"))
+    data[None, "title"] = address
+    data[None, "class"] = f"{data.get((None, 'class'), '')} nb-address".strip()
+    if _OUTSIDE.match(address):
+        data[None, "href"] = f"{LINK_MARK}#{address}"
+        data[None, "rel"] = "noopener noreferrer"
+
+
+def _image(token: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    data = token["data"]
+    address = data.pop((None, "src"), "").strip()
+    shown = picture_address(address)
+    if shown:
+        data[None, "src"] = shown
+        yield token
+        return
+    alternative = data.get((None, "alt"), "").strip()[:500]
+    where = f"at {address[:500]}" if address and not address.startswith("data:") else "without a readable address"
+    yield from _tokens(_note(f"{alternative} (a picture {where}, not fetched)".strip()))
+
+
+class _HeadingIds(Filter):  # type: ignore[misc]  # html5lib has no types
+    """Give headings the ids to which JupyterLab's users link: their text with hyphens for its spaces."""
+
+    def __init__(self, source: Iterable[dict[str, Any]], elements: list[ET.Element]) -> None:
+        super().__init__(source)
+        self._elements = elements
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        held: list[dict[str, Any]] = []
+        for token in super().__iter__():
+            is_start = token["type"] == "StartTag" and token["name"] in _HEADINGS
+            if held or is_start:
+                held.append(token)
+                if len(held) > 1 and (is_start or (token["type"] == "EndTag" and token["name"] in _HEADINGS)):
+                    yield from self._with_id(held)
+                    held = []
+            else:
+                yield token
+        yield from self._with_id(held)
+
+    def _with_id(self, tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        text = "".join(token["data"] for token in tokens if token["type"] in ("Characters", "SpaceCharacters"))
+        name = _as_typed(text, self._elements).replace(" ", "-")
+        if tokens and name and (None, "id") not in tokens[0]["data"] and _OWN_NAMES.match(name) is None:
+            tokens[0]["data"][None, "id"] = name
+        return tokens
+
+
+class _Inserted(Filter):  # type: ignore[misc]  # html5lib has no types
+    """Put elements where a text has their marks."""
+
+    def __init__(self, source: Iterable[dict[str, Any]], elements: list[ET.Element]) -> None:
+        super().__init__(source)
+        self._elements = elements
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for token in super().__iter__():
+            if token["type"] != "Characters" or "\ue0f0" not in token["data"]:
+                yield token
+                continue
+            for place, part in enumerate(_INSERT.split(token["data"])):
+                if place % 2:
+                    yield from _tokens(self._elements[int(part)])
+                elif part:
+                    yield token | {"data": part}
+
+
+def _tokens(element: ET.Element) -> Iterator[dict[str, Any]]:
+    name = str(element.tag)
+    data = {(None, key): value for key, value in element.items()}
+    yield {"type": "StartTag", "name": name, "namespace": _XHTML, "data": data}
+    if element.text:
+        yield {"type": "Characters", "data": element.text}
+    for child in element:
+        yield from _tokens(child)
+        if child.tail:
+            yield {"type": "Characters", "data": child.tail}
+    yield {"type": "EndTag", "name": name, "namespace": _XHTML}

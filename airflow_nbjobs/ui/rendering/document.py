@@ -16,9 +16,10 @@ from markupsafe import Markup
 from nbconvert.filters.highlight import Highlight2HTML
 from pygments.formatters import HtmlFormatter
 
-from airflow_nbjobs.core.failure import find_failing_cell, numbered_cells
+from airflow_nbjobs.core.failure import clean_exit, find_failing_cell, last_cell_run, numbered_cells
 from airflow_nbjobs.core.notebook import language, mark_of, tags_of
 from airflow_nbjobs.core.progress import cell_text, progress_of
+from airflow_nbjobs.core.received import read_parameters, read_recorded, value_rows
 from airflow_nbjobs.core.recording import OUTPUTS
 from airflow_nbjobs.core.source import source_of
 from airflow_nbjobs.core.tracebacks import short
@@ -41,6 +42,7 @@ SCRIPTED_POLICY = "default-src 'none'; img-src data: blob:; font-src data:; styl
 _SOURCE_CHARACTERS = 100_000
 PIECES_SECONDS = 12.0  # of processor time, for what is rendered piece by piece
 _ERROR_MARKER_TAG = "papermill-error-cell-tag"
+_FLAGS = {False: "failed here", True: "last cell that ran"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Document:
     :param failed: the failing cell: anchor, index in the author's file, ename, evalue, traceback; None where none failed.
     :param scripted: outputs that do more with scripts.
     :param unrendered: which pieces could not be rendered, and why.
+    :param stopped: the last cell that ran of a job that did not complete, where no cell raised: its anchor and index.
+    :param parameters: rows of what the notebook was given; None where that cannot be read.
+    :param outputs: rows of what it recorded.
     """
 
     html: str
@@ -63,6 +68,9 @@ class Document:
     notices: tuple[str, ...]
     scripted: int
     unrendered: tuple[str, ...]
+    stopped: dict[str, Any] | None
+    parameters: list[dict[str, str]] | None
+    outputs: list[dict[str, str]]
 
     def summary(self) -> dict[str, Any]:
         facts = asdict(self)
@@ -77,22 +85,27 @@ def build_document(
     notices: tuple[str, ...] = (),
     with_scripts: bool = False,
     seconds: float = PIECES_SECONDS,
+    has_failed: bool = False,
 ) -> Document:
     """
     Return the document for a parsed notebook.
 
     :param title: of the document, a job's name.
     :param seconds: of processor time; pieces for which nothing of it is left are shown as text. 0: all of them.
+    :param has_failed: the job has ended and not completed: the cell that ran last is marked, where none raised.
     """
     with_excerpts(notebook)
     failed = find_failing_cell(notebook, has_run_to_its_end=progress_of(notebook).is_complete)
     progress = _progress(notebook)
-    cells = list(_cells(notebook, failed.index if failed else None))
+    last = _stopped_at(notebook) if has_failed and failed is None else None
+    cells = list(_cells(notebook, failed.index if failed else None, last))
     runs = shown_cells(cells, (progress["anchor"],))
     shown = [cell for run in runs for cell in run]
     timed = [cell.seconds for cell in cells if cell.seconds is not None]
     longest = max(timed, default=0.0)
-    budget = Budget(with_scripts=with_scripts, guard=Guard(seconds, with_scripts=with_scripts))
+    budget = Budget(
+        with_scripts=with_scripts, metadata=notebook.get("metadata"), guard=Guard(seconds, with_scripts=with_scripts)
+    )
     pieces = _pieces(shown, longest, Highlight2HTML(pygments_lexer=_lexer(notebook)), budget)
     if len(shown) < len(cells):
         notices = (*notices, f"{len(shown):,} of {len(cells):,} cells are shown; the .ipynb has them all.")
@@ -126,7 +139,23 @@ def build_document(
         notices=notices,
         scripted=budget.scripted,
         unrendered=tuple(budget.guard.failures),
+        stopped=next(({"anchor": cell.anchor, "index": cell.index} for cell in cells if cell.is_last), None),
+        parameters=None
+        if (parameters := read_parameters(notebook)) is None
+        else value_rows(parameters, is_python=True),
+        outputs=_outputs(notebook),
     )
+
+
+def _stopped_at(notebook: NotebookNode) -> int | None:
+    is_whole = progress_of(notebook).is_complete or clean_exit(notebook) is not None
+    return None if is_whole else last_cell_run(notebook)
+
+
+def _outputs(notebook: NotebookNode) -> list[dict[str, str]]:
+    values, problems = read_recorded(notebook)
+    wrong = [{"name": "", "type": "wrong", "text": problem[:1000]} for problem in problems[:20]]
+    return value_rows(values) + wrong
 
 
 def _pieces(cells: list[Cell], longest: float, highlight: Highlight2HTML, budget: Budget) -> dict[str, Markup]:
@@ -148,7 +177,7 @@ def _progress(notebook: NotebookNode) -> dict[str, Any]:
     }
 
 
-def _cells(notebook: NotebookNode, failed_index: int | None) -> Iterator[Cell]:
+def _cells(notebook: NotebookNode, failed_index: int | None, last_index: int | None) -> Iterator[Cell]:
     """Yield what the author should see: not the cell that records outputs, nor papermill's markers of an error or its texts of typed parameters."""
     numbered = list(numbered_cells(notebook))
     has_typed = any(mark_of(node) not in (None, OUTPUTS) for _, node in numbered)
@@ -162,7 +191,8 @@ def _cells(notebook: NotebookNode, failed_index: int | None) -> Iterator[Cell]:
             anchor=f"cell-{index}" if index is not None else f"nb-added-{position}",
             index=index,
             seconds=_seconds(node),
-            is_failed=index is not None and index == failed_index,
+            is_failed=index is not None and index in (failed_index, last_index),
+            is_last=index is not None and index == last_index,
         )
 
 
@@ -200,7 +230,9 @@ def _cell_html(cell: Cell, longest: float, highlight: Highlight2HTML, budget: Bu
     if not cell.is_code:
         if cell.node.get("cell_type") == "markdown":
             attachments = _attachments(cell.node)
-            body = budget.guard.piece(label, lambda: markdown_html(source, attachments), lambda: source)
+            body = budget.guard.piece(
+                label, lambda: markdown_html(source, attachments, formulas=budget.formulas), lambda: source
+            )
             return _MARKDOWN_CELL.format(anchor=cell.anchor, body=body)
         return _RAW_CELL.format(anchor=cell.anchor, source=visible(source))
     outputs = cell.node.get("outputs")
@@ -232,14 +264,14 @@ def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
 def _label(cell: Cell) -> str:
     name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
     time = f", {_duration(cell.seconds)}" if cell.seconds is not None else ""
-    return f"{name}{', failed' if cell.is_failed else ''}{time}"
+    return f"{name}{f', {_FLAGS[cell.is_last]}' if cell.is_failed else ''}{time}"
 
 
 def _place(cell: Cell, tags: tuple[str, ...]) -> Markup:
     if cell.index is None:
         return Markup('<span class="nb-tag nb-ours">parameters of this run</span>')
     shown = Markup("").join(Markup('<span class="nb-tag">{}</span>').format(visible(tag[:40])) for tag in tags[:6])
-    flag = Markup('<span class="nb-tag nb-error-tag">failed here</span>') if cell.is_failed else Markup("")
+    flag = Markup('<span class="nb-tag nb-error-tag">{}</span>').format(_FLAGS[cell.is_last]) if cell.is_failed else ""
     return Markup('<a class="nb-number" href="#{}">cell {}</a>{}{}').format(cell.anchor, cell.index, flag, shown)
 
 

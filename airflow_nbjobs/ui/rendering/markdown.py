@@ -6,25 +6,64 @@ Called by ``document.py`` and ``outputs.py``.
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import unquote
+
 from markupsafe import Markup
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath, MathInlineParser
 
-from airflow_nbjobs.ui.rendering.clean import clean
+from airflow_nbjobs.ui.rendering.clean import Inserts, clean, without_marks
+from airflow_nbjobs.ui.rendering.formulas import INLINE, Formulas
 
 
-def markdown_html(source: str, attachments: dict[str, dict[str, str]] | None = None) -> Markup:
+class _InlineParser(MathInlineParser):  # type: ignore[misc]  # nbconvert has no types
+    SPECIFICATION = MathInlineParser.SPECIFICATION | {"inline_math_tex": f"(?s:{INLINE})"}
+
+
+class _Renderer(IPythonRenderer):  # type: ignore[misc]  # nbconvert has no types
+    """nbconvert's, which leaves formulas to a script and gives up a whole cell for an attachment that is not there."""
+
+    def __init__(self, attachments: dict[str, dict[str, str]], formulas: Formulas) -> None:
+        # embed_images would read files of this machine that the notebook names.
+        super().__init__(escape=False, embed_images=False, exclude_anchor_links=True, attachments=attachments)
+        self.inserts = Inserts()
+        self._formulas = formulas
+
+    def inline_math(self, body: str) -> str:
+        return self._formula(body, f"${body}$", is_block=False)
+
+    def block_math(self, body: str) -> str:
+        return self._formula(body, f"$${body}$$", is_block=True)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        typed = f"\\begin{{{name}}}{body}\\end{{{name}}}"
+        return self._formula(typed, typed, is_block=True)
+
+    def _formula(self, tex: str, typed: str, *, is_block: bool) -> str:
+        return self.inserts.mark(self._formulas.element(tex, typed, is_block=is_block))
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        if url.startswith("attachment:"):
+            name = unquote(url.removeprefix("attachment:"))
+            url = f"attachment:{name}" if self.attachments.get(name) else ""
+        return str(super().image(text, url, title))
+
+
+def markdown_html(
+    source: str, attachments: dict[str, dict[str, str]] | None = None, *, formulas: Formulas | None = None
+) -> Markup:
     """
-    Return the text as HTML; formulas stay as they were typed, since no script may set them; what cannot be read as Markdown stays as typed as well.
+    Return the text as HTML, formulas set; what cannot be read as Markdown stays as typed.
 
     :param attachments: images by name, as base64 by MIME type.
+    :param formulas: the notebook's; default: it has no others.
     """
-    # embed_images would read files of this machine that the notebook names.
-    renderer = IPythonRenderer(
-        escape=False, embed_images=False, exclude_anchor_links=True, attachments=attachments or {}
-    )
+    renderer = _Renderer(attachments or {}, formulas or Formulas())
+    parser: Any = MarkdownWithMath(renderer=renderer, inline=_InlineParser(hard_wrap=False))
     try:
-        return Markup(clean(MarkdownWithMath(renderer=renderer).render(source)))  # noqa: S704 - cleaned
+        html = str(parser.render(without_marks(source)))
+        return Markup(clean(html, inserts=renderer.inserts, with_heading_ids=True).html)  # noqa: S704 - cleaned
     except (MemoryError, RecursionError):
         raise
-    except Exception:  # noqa: BLE001 - nbconvert raises what it likes, e.g. for an attachment that is not there
+    except Exception:  # noqa: BLE001 - nbconvert raises what it likes
         return Markup("<pre>{}</pre>").format(source)

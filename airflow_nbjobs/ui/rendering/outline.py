@@ -51,6 +51,7 @@ class Cell:
     index: int | None
     seconds: float | None
     is_failed: bool
+    is_last: bool = False
 
     @property
     def is_code(self) -> bool:

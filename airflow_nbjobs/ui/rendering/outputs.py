@@ -6,25 +6,28 @@ Called by ``document.py``. Everything here is untrusted, down to whether a text 
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from bs4 import BeautifulSoup
-from markupsafe import Markup
-from nbconvert.filters.ansi import ansi2html
+from markupsafe import Markup, escape
 
 from airflow_nbjobs.core.failure import strip_ansi
 from airflow_nbjobs.core.visible import visible
-from airflow_nbjobs.ui.rendering.clean import clean
+from airflow_nbjobs.ui.rendering.clean import Inserts, clean, without_marks
+from airflow_nbjobs.ui.rendering.formulas import Formulas
 from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.interactive import JAVASCRIPT, Interactive, carried_by, interactive, spec_of
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
+from airflow_nbjobs.ui.rendering.pictures import svg_address
 from airflow_nbjobs.ui.rendering.shrink import cut_length
+from airflow_nbjobs.ui.rendering.terminal import terminal_html
 from airflow_nbjobs.ui.rendering.tracebacks import sections
+from airflow_nbjobs.ui.rendering.widgets import VIEW, Widgets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,11 +48,9 @@ _LINE_CHARACTERS = 20_000
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
 _OWN_SECONDS = 12.0
-_NO_COLOUR = re.compile(
-    r"\x1b\[(?:[\d;]*;)?[34]8m"
-)  # says that a colour follows; nbconvert's reading fails where none does
 _NAMES_ELEMENT = re.compile(r"<[^>]{1,1000}?\sid\s*=", re.IGNORECASE)
 _PICTURE = re.compile(r"<(?:img|table)\b")
+_NO_DESCRIPTION = re.compile(r"|<IPython\.[\w.]+ object>|<pandas\.io\.formats\.style\.Styler at 0x[0-9a-f]+>")
 
 
 @dataclass(slots=True)
@@ -57,12 +58,15 @@ class Budget:
     """
     What may still be shown of each kind; one for a whole notebook.
 
+    :param metadata: the notebook's, where the state of its widgets is.
     :ivar scripted: outputs that do more with scripts.
     :ivar carried: libraries that the outputs so far bring along.
+    :ivar styled: outputs that have a style sheet.
     """
 
     with_scripts: bool = False
     guard: Guard = field(default_factory=lambda: Guard(_OWN_SECONDS))
+    metadata: object = None
     left: dict[str, int] = field(
         default_factory=lambda: {
             "image": _ALL_IMAGES_CHARACTERS,
@@ -75,6 +79,17 @@ class Budget:
     refused: int = 0
     scripted: int = 0
     carried: frozenset[str] = frozenset()
+    styled: int = 0
+    formulas: Formulas = field(default_factory=Formulas)
+    widgets: Widgets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.widgets = Widgets(
+            self.metadata,
+            outputs=partial(outputs_html, budget=self),
+            html=partial(_widget_html, budget=self),
+            image=lambda mime_type, text: _image({mime_type: text}, {}, mime_type, self) or Markup(""),
+        )
 
     def take(self, kind: str, characters: int, limit: int) -> bool:
         if characters > limit or characters > self.left[kind]:
@@ -131,7 +146,7 @@ def _output_html(items: list[dict[str, Any]], stream: str, budget: Budget) -> Ma
     if items[0].get("output_type") == "error":
         return error_html(items[0], budget)
     data = items[0].get("data")
-    return _data_html(data, budget) if isinstance(data, dict) else Markup("")
+    return _data_html(data, items[0].get("metadata"), budget) if isinstance(data, dict) else Markup("")
 
 
 def plain_text_of(output: Mapping[str, Any]) -> str:
@@ -197,8 +212,7 @@ def _overwritten(line: str) -> str:
 
 
 def _pre(lines: list[str]) -> Markup:
-    text = _NO_COLOUR.sub("", "\n".join(lines))
-    return Markup("<pre>{}</pre>").format(Markup(ansi2html(_printable(text))))  # noqa: S704 - it escapes
+    return Markup("<pre>{}</pre>").format(terminal_html(_printable("\n".join(lines))))
 
 
 def _details(title: str, lines: list[str]) -> Markup:
@@ -215,7 +229,11 @@ def _printable(text: str) -> str:
     return visible(text, but="\x1b")
 
 
-def _data_html(data: Mapping[str, Any], budget: Budget) -> Markup:
+def _data_html(data: Mapping[str, Any], metadata: object, budget: Budget) -> Markup:
+    about = metadata if isinstance(metadata, dict) else {}
+    widget = budget.widgets.view(data[VIEW]) if VIEW in data else None
+    if widget is not None:
+        return widget
     html, script = _whole(data.get("text/html")), _whole(data.get(JAVASCRIPT))
     budget.carried |= carried_by(html, script)
     found = interactive(data, html, script, budget.carried)
@@ -228,13 +246,22 @@ def _data_html(data: Mapping[str, Any], budget: Budget) -> Markup:
             shown = Markup('<div class="nb-html">{}</div>').format(Markup(verbatim))  # noqa: S704 - as said above
             return shown + _undrawn(found, data, budget) if found is not None and found.why else shown
     if found is not None:
-        return _interactive_html(found, data, budget)
-    shown_form = _form_html(data, budget)
+        return _interactive_html(found, data, about, budget)
+    shown_form = _form_html(data, about, budget)
     if shown_form is not None:
         return shown_form
-    if "text/plain" in data:
-        return text_html(text_of(data["text/plain"]), budget, kind="plain")
-    return notice(f"An output of type {', '.join(sorted(map(str, data)))[:200]} is not shown.") if data else Markup("")
+    plain = text_of(data.get("text/plain"))
+    rest = sorted(str(mime_type)[:80] for mime_type in data if mime_type != "text/plain")
+    said = notice(f"Not shown here: {', '.join(rest)[:200]}.") if rest else Markup("")
+    if _NO_DESCRIPTION.fullmatch(plain.strip()):
+        return said
+    return text_html(plain, budget, kind="plain") + (said if _is_foreign(data) else Markup(""))
+
+
+def _is_foreign(data: Mapping[str, Any]) -> bool:
+    """Say whether there is a form beside the text that no code here knows."""
+    known = {"text/plain", *(mime_type for mime_type, _ in _FORMS)}
+    return any(mime_type not in known for mime_type in data)
 
 
 def _place_html(html: str) -> str:
@@ -244,24 +271,26 @@ def _place_html(html: str) -> str:
     return str(BeautifulSoup(html, "html.parser"))
 
 
-def _form_html(data: Mapping[str, Any], budget: Budget) -> Markup | None:
+def _form_html(data: Mapping[str, Any], about: Mapping[str, Any], budget: Budget) -> Markup | None:
     for mime_type, show in _FORMS:
         if mime_type in data:
-            shown = show(data, mime_type, budget)
-            if shown is not None:
+            shown = show(data, about, mime_type, budget)
+            if shown:
                 return shown
     return None
 
 
-def _interactive_html(found: Interactive, data: Mapping[str, Any], budget: Budget) -> Markup:
+def _interactive_html(found: Interactive, data: Mapping[str, Any], about: Mapping[str, Any], budget: Budget) -> Markup:
     """Return a picture of the output, where it has one, or what it is and why there is none."""
     if found.is_part:
         return notice(f"{found.what}.") if found.what else Markup("")
     others = {name: data[name] for name in data if name != "text/html"}
-    html = _html(data, "text/html", budget) if 0 < len(text_of(data.get("text/html"))) <= _HTML_CHARACTERS else None
+    html = (
+        _html(data, about, "text/html", budget) if 0 < len(text_of(data.get("text/html"))) <= _HTML_CHARACTERS else None
+    )
     if html is not None and _PICTURE.search(html):
         return html
-    shown = _form_html(others, budget)
+    shown = _form_html(others, about, budget)
     if shown is not None:
         return shown
     if html is not None and not found.has_place and html.striptags():
@@ -279,7 +308,7 @@ def _undrawn(found: Interactive, data: Mapping[str, Any], budget: Budget) -> Mar
     spec = spec_of(data)
     if spec is None:
         return said + Markup("</p>")
-    text = _json({"spec": spec}, "spec", budget)
+    text = _json({"spec": spec}, {}, "spec", budget)
     return said + Markup("</p><details><summary>Its JSON</summary>{}</details>").format(text or "")
 
 
@@ -289,7 +318,7 @@ def _whole(value: object) -> str:
     return "" if cut_length(text) is not None else text
 
 
-def _image(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
+def _image(data: Mapping[str, Any], metadata: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
     text = text_of(data[mime_type])
     length = cut_length(text) or len(text)
     if not budget.take("image", length, _IMAGE_CHARACTERS if text and cut_length(text) is None else 0):
@@ -297,58 +326,107 @@ def _image(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | 
     if not _BASE64.fullmatch(text):
         why = notice(f"An image is not shown: its {mime_type} is {'no base64' if text.strip() else 'empty'}.")
         return why + text_html(text_of(data.get("text/plain")), budget, kind="plain")
-    return _img(mime_type, "".join(text.split()), data)
+    return _img(f"data:{mime_type};base64,{''.join(text.split())}", mime_type, data, metadata)
 
 
-def _svg(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
+def _svg(data: Mapping[str, Any], metadata: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
     text = text_of(data[mime_type])
     length = cut_length(text) or len(text)
     if not budget.take("image", length, _IMAGE_CHARACTERS if cut_length(text) is None else 0):
         return notice(f"An image of {_size(length)} is not shown; it is in the .ipynb.")
-    # As an image, not as a part of the page: a browser runs no script of an SVG image and loads nothing that it names.
-    return _img(mime_type, base64.b64encode(text.encode("utf-8", "replace")).decode(), data)
+    address = svg_address(_printable(text))
+    return _img(address, mime_type, data, metadata) if address else notice("An image in SVG cannot be read.")
 
 
-def _img(mime_type: str, encoded: str, data: Mapping[str, Any]) -> Markup:
-    described = text_of(data.get("text/plain")).strip()[:200] or "Image without a description"
-    return Markup('<img class="nb-image" alt="{}" src="data:{};base64,{}">').format(
-        _printable(described), mime_type, encoded
+def _img(address: str, mime_type: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Markup:
+    about = metadata.get(mime_type)
+    about = about if isinstance(about, dict) else {}
+    described = text_of(about.get("alt")) or text_of(data.get("text/plain"))
+    return Markup('<img class="nb-image" alt="{}"{} src="{}">').format(
+        _printable(described.strip()[:200] or "Image without a description"), _dimensions(about), address
     )
+
+
+def _dimensions(metadata: Mapping[str, Any]) -> Markup:
+    """Return the size that an image is to have; one of a high resolution has more pixels than that."""
+    width, height = (_pixels(metadata.get(name)) for name in ("width", "height"))
+    if width and height:
+        return Markup(' width="{}" style="aspect-ratio: {} / {}"').format(width, width, height)
+    if height:
+        return Markup(' style="height: {}px"').format(height)
+    return Markup(' width="{}"').format(width) if width else Markup("")
+
+
+def _pixels(value: object) -> int:
+    if isinstance(value, str) and value.removesuffix("px").isdecimal():
+        value = int(value.removesuffix("px")[:9])
+    is_size = isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= 20_000
+    return round(value) if is_size else 0  # type: ignore[call-overload]  # a number, as just asked
 
 
 def _takes_html(text: str, budget: Budget) -> bool:
-    return budget.take("tags", text.count("<"), _HTML_TAGS) and budget.take(
-        "html", cut_length(text) or len(text), _HTML_CHARACTERS
-    )
+    if not budget.take("tags", text.count("<"), _HTML_TAGS):
+        return False
+    if not budget.take("html", cut_length(text) or len(text), _HTML_CHARACTERS):
+        return False
+    if "<style" in text:  # takes three times as long
+        budget.left["html"] -= 2 * len(text)
+    return True
 
 
-def _html(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
+def _html(data: Mapping[str, Any], _: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
     text = text_of(data[mime_type])
+    return _html_text(text, budget) if _takes_html(text, budget) else None  # the text form, where there is one
+
+
+def _widget_html(text: str, budget: Budget) -> Markup:
     if not _takes_html(text, budget):
-        return None  # the text form, where there is one
-    shown = clean(_printable(text)).strip()
-    return Markup('<div class="nb-html">{}</div>').format(Markup(shown)) if shown else None  # noqa: S704 - cleaned
+        return notice(f"HTML of {_size(len(text))} is not shown; it is in the .ipynb.")
+    return _html_text(text, budget)
 
 
-def _markdown(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
+def _html_text(text: str, budget: Budget) -> Markup:
+    """Return a piece of HTML in a box that nothing of it leaves; empty where nothing of it is to be seen."""
+    scope = f"nb-out-{budget.styled}"
+    cleaned = clean(_printable(text), scope=scope)
+    if cleaned.is_blank:
+        return Markup("")
+    box = "nb-html nb-island" if cleaned.has_colours else "nb-html"
+    html = Markup(cleaned.html.strip())  # noqa: S704 - cleaned
+    if not cleaned.sheet:
+        return Markup('<div class="{}">{}</div>').format(box, html)
+    budget.styled += 1
+    sheet = Markup(cleaned.sheet)  # noqa: S704 - sanitised, and holds no "<"
+    return Markup('<div class="{}" id="{}"><style>{}</style>{}</div>').format(box, scope, sheet, html)
+
+
+def _markdown(data: Mapping[str, Any], _: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
     text = text_of(data[mime_type])
     if not _takes_html(text, budget):
         return None
-    return Markup('<div class="nb-markdown">{}</div>').format(markdown_html(_printable(text)))
+    return Markup('<div class="nb-markdown">{}</div>').format(markdown_html(_printable(text), formulas=budget.formulas))
 
 
-def _latex(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
-    return text_html(text_of(data[mime_type]), budget, kind="plain")
+def _latex(data: Mapping[str, Any], _: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
+    text = text_of(data[mime_type])
+    if not text.strip() or not budget.take("text", len(text), _TEXT_CHARACTERS):
+        return None
+    inserts = Inserts()
+    marked = "".join(
+        escape(without_marks(piece)) if isinstance(piece, str) else inserts.mark(piece)
+        for piece in budget.formulas.pieces(_printable(text))
+    )
+    return Markup('<div class="nb-latex">{}</div>').format(Markup(clean(marked, inserts=inserts).html))  # noqa: S704 - cleaned
 
 
-def _json(data: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
+def _json(data: Mapping[str, Any], _: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
     try:
         return text_html(json.dumps(data[mime_type], indent=2, ensure_ascii=False), budget, kind="plain")
     except (ValueError, RecursionError):
         return None
 
 
-_FORMS: tuple[tuple[str, Callable[[Mapping[str, Any], str, Budget], Markup | None]], ...] = (
+_FORMS: tuple[tuple[str, Callable[[Mapping[str, Any], Mapping[str, Any], str, Budget], Markup | None]], ...] = (
     ("text/html", _html),
     ("text/markdown", _markdown),
     *((mime_type, _image) for mime_type in _IMAGES),

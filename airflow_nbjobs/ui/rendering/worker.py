@@ -5,7 +5,7 @@ The rendering process: loads nbconvert once, then forks a child with limits for 
 takes seconds, a fork milliseconds; and what a notebook does to its child is gone with the child.
 
 One request a line of JSON on stdin, one answer a line on stdout:
-``{"source", "kind": "notebook"|"archive", "member", "folder", "title"}`` → ``{"status": "ok"|"too-large"|"unreadable"|"time"|"memory"|"crashed", "text"}``.
+``{"source", "kind": "notebook"|"archive", "member", "folder", "title", "has_failed"}`` → ``{"status": "ok"|"too-large"|"unreadable"|"time"|"memory"|"crashed", "text"}``.
 The child leaves ``document.html`` and ``summary.json`` in ``folder`` (and ``scripted.html``, where an output has scripts, and ``notebook.ipynb``, where it came out of an archive).
 """
 
@@ -156,9 +156,8 @@ def _render(request: dict[str, Any]) -> int:
         because = request.get("plain_because")
         if because:
             notices.append(f"Only the text of this notebook is shown, as it is: {because[:300]}.")
-        document = build_document(
-            notebook, title=request["title"], notices=tuple(notices), seconds=0 if because else PIECES_SECONDS
-        )
+        shown = {"title": request["title"], "notices": tuple(notices), "has_failed": request["has_failed"]}
+        document = build_document(notebook, **shown, seconds=0 if because else PIECES_SECONDS)
     except TooLargeError as error:
         return _give_up(folder, 10, str(error))
     except NotebookJobConfigError as error:
@@ -175,13 +174,7 @@ def _render(request: dict[str, Any]) -> int:
     )  # the document without scripts is there, whatever becomes of the other
     left = CPU_SECONDS - _SPARE_SECONDS - time.process_time()
     if summary["scripted"] and left > 0:
-        scripted = build_document(
-            notebook,
-            title=request["title"],
-            notices=tuple(notices),
-            with_scripts=True,
-            seconds=min(left, PIECES_SECONDS),
-        )
+        scripted = build_document(notebook, **shown, with_scripts=True, seconds=min(left, PIECES_SECONDS))
         (folder / "scripted.html").write_text(scripted.html, encoding="utf-8")
         _summarize(folder, summary)
     return 0

@@ -4,13 +4,45 @@ document.addEventListener("DOMContentLoaded", () => {
   const query = (more) => "?" + new URLSearchParams({ ...(page.asked ? { job: page.asked } : {}), ...more });
   const byId = (id) => document.getElementById(id);
   const stage = byId("notebook");
-  let frame = null, shown = "", anchor = "", tag = "", withScripts = false;
+  let frame = null, shown = "", anchor = "", tag = "", withScripts = false, isEarlier = false, said = null;
+
+  // -- which job: the choice is in the address that the reader sees, Airflow's where it frames this page -----------------
+
+  const chosenIn = (place) => {
+    const name = new URL(place.location.href).searchParams.get("job") || "";
+    return /^[A-Za-z0-9-]{0,63}$/.test(name) ? name : "";
+  };
+  const addressOf = (place, job) => {
+    const address = new URL(place.location.href);
+    if (job) address.searchParams.set("job", job);
+    else address.searchParams.delete("job");
+    return address;
+  };
+  function choose(job) {
+    if (!outer) { window.location.assign(addressOf(window, job)); return; }
+    // Airflow's router counts its entries in their state.
+    const state = outer.history.state;
+    outer.history.pushState(state && Number.isInteger(state.idx) ? { ...state, idx: state.idx + 1 } : state, "", addressOf(outer, job));
+    window.location.replace(addressOf(window, job));
+  }
+  if (outer) {
+    const path = outer.location.pathname;
+    const follow = () => {
+      const isOther = outer.location.pathname === path && chosenIn(outer) !== page.asked;
+      if (isOther) window.location.replace(addressOf(window, chosenIn(outer)));
+      return isOther;
+    };
+    outer.addEventListener("popstate", follow);
+    window.addEventListener("pagehide", () => outer.removeEventListener("popstate", follow));
+    if (follow()) return;
+  }
 
   function showFrame() {
     const theme = document.documentElement.dataset.theme;
     const address = `${page.base}/${withScripts ? "scripted" : "notebook"}.html${query({ theme, v: tag })}`;
     const next = `${address}${anchor ? "#" + anchor : ""}`;
-    if (frame && shown === address) { frame.src = next; return; }
+    // Replaced, not added to the browser's history: "back" leads to another job or page, not from cell to cell.
+    if (frame && shown === address) { frame.contentWindow.location.replace(new URL(next, window.location.href)); return; }
     shown = address;
     // What a notebook wrote has an origin of its own and, unless the reader has asked for it, runs nothing, whatever the answer's own policy says.
     const coming = document.createElement("iframe");
@@ -24,15 +56,40 @@ document.addEventListener("DOMContentLoaded", () => {
     if (old) coming.classList.add("coming");
     coming.addEventListener("load", () => {
       if (old) old.remove();
+      // For the page that a link of the notebook leads to (link.html), which has one script, ours. The notebook itself has none: this counts from the
+      // next page on, and its answer's own policy says the same whenever it comes back.
+      coming.setAttribute("sandbox", "allow-scripts");
       coming.classList.remove("coming");
       // Chromium can leave a frame in a frame at its top or its end, whatever its address points to; told again once it is laid out, it goes there.
-      const goThere = () => { if (anchor && frame === coming) coming.src = `${address}#${anchor}`; };
+      const goThere = () => { if (anchor && frame === coming) coming.contentWindow.location.replace(new URL(`${address}#${anchor}`, window.location.href)); };
       requestAnimationFrame(() => requestAnimationFrame(goThere));
-    });
+    }, { once: true });
   }
   themeListeners.push(() => { if (frame) showFrame(); });
 
   function goTo(place) { anchor = place; isFollowing = false; showFrame(); frame.focus(); }
+
+  // -- links out of the notebook, after a question -----------------------------------------------------------------------
+
+  function outsideAddress(text) {
+    try {
+      const address = new URL(text);
+      return ["http:", "https:", "mailto:"].includes(address.protocol) ? address : null;
+    } catch { return null; }
+  }
+
+  window.addEventListener("message", (event) => {
+    if (!frame || withScripts || event.source !== frame.contentWindow || !event.data || typeof event.data.nbjobsLink !== "string") return;
+    window.history.back();  // the frame, to where its reader was
+    const address = outsideAddress(event.data.nbjobsLink);
+    if (!address) return;
+    const box = byId("leave");
+    box.querySelector("strong").textContent = address.host || "mail";
+    box.querySelector("p.mono").textContent = address.href;
+    box.returnValue = "";
+    box.onclose = () => { if (box.returnValue === "open") openApart(address.href); };
+    if (!box.open) box.showModal();
+  });
 
   // -- while it runs ---------------------------------------------------------------------------------------------------
 
@@ -111,7 +168,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     showTimes(document);
     // Of an earlier job the task's state says nothing; of one that runs SageMaker's says more: starting, stopping.
-    if (facts.words && (page.asked || (page.finished !== "true" && facts.state === "running"))) { byId("state").dataset.state = facts.state; byId("state").textContent = facts.words; }
+    if (facts.words && (isEarlier || (page.finished !== "true" && facts.state === "running"))) { byId("state").dataset.state = facts.state; byId("state").textContent = facts.words; }
   }
 
   function showFiles() {
@@ -171,12 +228,8 @@ document.addEventListener("DOMContentLoaded", () => {
   function showAttempts(attempts, current) {
     const select = byId("attempts").querySelector("select");
     if (!attempts || attempts.length < 2 || attempts.length === select.options.length) return;
-    select.replaceChildren(...attempts.map((each) => new Option(`Job ${each.label}`, each.job_name, false, each.job_name === current)));
-    select.onchange = () => {
-      const target = new URL(window.location.href);
-      target.searchParams.set("job", select.value);
-      window.location.replace(target);
-    };
+    select.replaceChildren(...attempts.map((each) => new Option(each.label, each.job_name, false, each.job_name === current)));
+    select.onchange = () => choose(select.value);
     byId("attempts").hidden = false;
   }
 
@@ -225,19 +278,10 @@ document.addEventListener("DOMContentLoaded", () => {
     if (tag !== notebook.tag) withScripts = false;  // asked for those of another notebook
     tag = notebook.tag;
     offerScripts(notebook.scripted);
-    const failed = notebook.failed;
     if (running && isFollowing) anchor = notebook.progress.anchor || "";
-    const failure = byId("failure");
-    failure.hidden = !failed;
-    if (failed) {
-      failure.querySelector("h2").textContent = `${failed.index === null ? "A cell" : "Cell " + failed.index} failed: ${failed.ename}: ${failed.evalue}`;
-      failure.querySelector("pre").textContent = failed.traceback;
-      failure.querySelector("details").hidden = !failed.traceback;
-      const button = failure.querySelector("button");
-      button.hidden = !failed.anchor;
-      button.onclick = () => goTo(failed.anchor);
-      if (failed.anchor) anchor = failed.anchor;
-    }
+    const place = notebook.failed || notebook.stopped;
+    if (place && place.anchor) anchor = place.anchor;
+    showFailure(notebook.failed, place);
     const list = byId("outline").querySelector("ol");
     list.replaceChildren(...notebook.outline.map((entry) => {
       const button = document.createElement("button");
@@ -261,6 +305,58 @@ document.addEventListener("DOMContentLoaded", () => {
     showFrame();
   }
 
+  function fill(element, text) {
+    element.hidden = !text;
+    (element.querySelector("pre") || element).textContent = text;
+  }
+
+  // What the task said; of a cell that failed, the notebook itself says it best.
+  function showFailure(failed, place) {
+    const box = byId("failure");
+    box.hidden = !said && !failed;
+    if (box.hidden) return;
+    const isOfCell = failed && (!said || said.is_of_cell);
+    box.toggleAttribute("data-skip", Boolean(said && said.is_skip));
+    box.querySelector("h2").textContent = isOfCell ? `${failed.index === null ? "A cell" : "Cell " + failed.index} failed: ${failed.ename}: ${failed.evalue}` : said.title;
+    const list = box.querySelector("ul");
+    list.replaceChildren(...(said ? said.problems : []).map((text) => { const item = document.createElement("li"); item.textContent = text; return item; }));
+    list.hidden = !list.children.length;
+    fill(box.querySelector("p"), said && said.advice ? `Next: ${said.advice}` : "");
+    fill(byId("traceback"), failed ? failed.traceback : "");
+    fill(byId("said"), said ? said.text : "");
+    const button = box.querySelector("button");
+    button.hidden = !place || !place.anchor;
+    button.textContent = failed ? "Go to the cell" : "Go to the last cell that ran";
+    button.onclick = () => goTo(place.anchor);
+  }
+
+  function showValues(drawer, rows) {
+    drawer.hidden = !rows.length;
+    drawer.querySelector("summary span").textContent = `(${rows.length})`;
+    drawer.querySelector("table").replaceChildren(...rows.map((row) => {
+      const line = document.createElement("tr");
+      const [name, type, value] = ["th", "td", "td"].map((tagName) => line.appendChild(document.createElement(tagName)));
+      name.scope = "row";
+      name.className = value.className = "mono";
+      name.textContent = row.name;
+      type.textContent = row.type;
+      if (row.text.length <= 400) { value.textContent = row.text; return line; }
+      const whole = value.appendChild(document.createElement("details"));
+      whole.append(document.createElement("summary"), row.text);
+      whole.firstChild.textContent = `${row.text.slice(0, 200)}…`;
+      return line;
+    }));
+  }
+
+  function showKnown(known) {
+    if (known.failure !== undefined) { said = known.failure; showFailure(null, null); }
+    if (known.parameters) showValues(byId("parameters"), known.parameters);
+    if (known.outputs) showValues(byId("outputs"), known.outputs);
+    isEarlier = Boolean(known.earlier);
+    fill(byId("earlier"), known.earlier || "");
+  }
+  showKnown(JSON.parse(byId("known").textContent));
+
   function showProblem(problem) {
     const box = byId("problem");
     box.dataset.code = problem.code;
@@ -283,7 +379,8 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     byId("loading").hidden = true;
     byId("problem").hidden = true;
-    if (answer.facts) { showFacts(answer.facts); showFiles(); showLinks(answer.links); showAttempts(answer.attempts, answer.facts.job_name); }
+    if (answer.facts) { showKnown(answer); showFacts(answer.facts); showFiles(); showLinks(answer.links); }
+    showAttempts(answer.attempts, answer.facts ? answer.facts.job_name : page.asked);
     isPassing = Boolean(answer.is_passing);
     showProgress(answer.live, answer.status === "ok" ? answer.notebook : null);
     if (answer.live) isPassing = true;
@@ -298,7 +395,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const response = await fetch(`${page.base}/state.json`, { credentials: "same-origin" });
       const now = await response.json();
       const isSame = now.state === (page.state || null) && String(now.try_number) === page.try && (now.job_name || "") === page.job && String(now.has_ended) === page.ended;
-      const isOver = response.ok && !isSame && !page.asked;
+      const isOver = response.ok && !isSame && !isEarlier;
       if (isOver && !(running && isBeingRead())) { window.location.reload(); return; }
       if (isOver) offerEnd();
       else if (response.ok && isPassing) {

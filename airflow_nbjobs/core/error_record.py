@@ -1,0 +1,131 @@
+"""
+What a task says when it fails, as a small JSON value, and that value read back with distrust.
+
+Called by ``error_recording.py`` in the worker and by the pages, which show it as a hint: whoever may edit XComs can have written it. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobError, NotebookSkippedError
+from airflow_nbjobs.core.failure import plain_text, strip_ansi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_VERSION = 1
+_LINE_CHARACTERS = 1_000
+_TEXT_CHARACTERS = 8_000
+_MOST_PROBLEMS = 20
+# What is masked: a secret that this cuts in two lies where the shorter text is cut anyway.
+_MASKED_CHARACTERS = 100_000
+_MOST_NUMBER = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRecord:
+    """
+    :param kind: the error's class in ``core/errors.py``, else the exception's own.
+    :param problems: of an error that lists several.
+    :param advice: what follows ``next:``.
+    :param text: the whole error as the log has it, its middle left out where it is long; empty where the headline is all.
+    :param cell: position of the cell concerned in the author's file, from 1.
+    :param job_name: None: no job was submitted.
+    """
+
+    try_number: int
+    kind: str
+    headline: str
+    problems: tuple[str, ...] = ()
+    advice: str = ""
+    text: str = ""
+    cell: int | None = None
+    job_name: str | None = None
+
+
+def error_record(error: BaseException, *, try_number: int, mask: Callable[[str], str]) -> dict[str, Any]:
+    """
+    Return an error as an XCom holds it.
+
+    :param mask: hides what must not be seen, as Airflow's log does.
+    """
+
+    def shown(text: str, most: int = _LINE_CHARACTERS) -> str:
+        return _cut(mask(_cut(plain_text(strip_ansi(text)), _MASKED_CHARACTERS)), most)
+
+    # What is skipped instead of failed has the failure as its cause.
+    ours = next((each for each in (error, error.__cause__) if isinstance(each, NotebookJobError)), None)
+    whole = str(error)
+    kind = _kind(error)
+    headline = error.headline if isinstance(error, NotebookJobError) else _first_line(error, kind)
+    problems = [str(problem) for problem in getattr(ours, "problems", ())]
+    more = [f"… and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
+    return {
+        "version": _VERSION,
+        "try_number": try_number,
+        "type": kind,
+        "headline": shown(headline),
+        "problems": [shown(problem) for problem in problems[:_MOST_PROBLEMS]] + more,
+        "next": shown(ours.details.get("next", "")) if ours else "",
+        "text": shown(whole, _TEXT_CHARACTERS) if whole != headline else "",
+        "cell": ours.cell if isinstance(ours, NotebookCellError | NotebookSkippedError) else None,
+        "job_name": ours.job_name if ours else None,
+    }
+
+
+def _first_line(error: BaseException, kind: str) -> str:
+    """Return what an exception of others says: Airflow's own in their words alone, else with the class, which says more than the text."""
+    text = str(error).strip().partition("\n")[0]
+    if text and type(error).__module__.startswith("airflow."):
+        return text
+    return f"{kind}: {text}" if text else kind
+
+
+def short_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record without its longest text, to be kept beside those of many other jobs."""
+    return {**record, "text": "", "problems": record["problems"][:3]}
+
+
+def parse_error_record(value: object) -> ErrorRecord | None:
+    """Read a record; None where it says nothing, or is of another form."""
+    if not isinstance(value, dict) or value.get("version") != _VERSION:
+        return None
+    try_number, headline, problems = value.get("try_number"), _text(value.get("headline")), value.get("problems")
+    if not _is_number(try_number) or not headline:
+        return None
+    texts = map(_text, problems[: _MOST_PROBLEMS + 1] if isinstance(problems, list) else ())
+    cell = value.get("cell")
+    return ErrorRecord(
+        try_number=try_number,
+        kind=_text(value.get("type"))[:100],
+        headline=headline,
+        problems=tuple(text for text in texts if text),
+        advice=_text(value.get("next")),
+        text=_text(value.get("text"), _TEXT_CHARACTERS),
+        cell=cell if _is_number(cell) else None,
+        job_name=_text(value.get("job_name"))[:63] or None,
+    )
+
+
+def _kind(error: BaseException) -> str:
+    """Return the class that users know; what Airflow needs beside it (``Fatal…``) says nothing to a reader."""
+    classes = type(error).__mro__
+    ours = next((each for each in classes if each.__module__ == NotebookJobError.__module__), classes[0])
+    return ours.__name__
+
+
+def _text(value: object, most: int = _LINE_CHARACTERS) -> str:
+    return _cut(plain_text(value), most) if isinstance(value, str) else ""
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_NUMBER
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the text without its middle: an error begins with what happened and ends with what to do."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} … {text[-(most // 2 - 3) :]}"

@@ -1,0 +1,99 @@
+"""What a task says when it fails, as an XCom holds it: bounded, masked, and read with distrust."""
+
+import json
+
+import pytest
+
+from airflow_nbjobs.core.error_record import ErrorRecord, error_record, parse_error_record, short_record
+from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobConfigError, NotebookJobTimeoutError
+from airflow_nbjobs.failures import FatalNotebookJobConfigError
+
+
+def recorded(error, mask=lambda text: text):
+    made = error_record(error, try_number=2, mask=mask)
+    json.dumps(made, allow_nan=False)
+    return made
+
+
+def test_an_error_is_read_back_as_it_was_said():
+    error = NotebookJobTimeoutError("Its time was used up", details={"logs": "l", "next": "raise it"}, job_name="j")
+    assert parse_error_record(recorded(error)) == ErrorRecord(
+        try_number=2,
+        kind="NotebookJobTimeoutError",
+        headline="Its time was used up",
+        advice="raise it",
+        text="Its time was used up\n  logs: l\n  next: raise it",
+        job_name="j",
+    )
+
+
+def test_it_has_the_name_that_users_know_and_every_problem():
+    found = parse_error_record(recorded(FatalNotebookJobConfigError("two", problems=["a", "b"])))
+    assert (found.kind, found.problems) == ("NotebookJobConfigError", ("a", "b"))
+
+
+def test_the_cell_is_there_and_an_exception_of_others_names_its_class():
+    assert recorded(NotebookCellError("x", cell=3))["cell"] == 3
+    assert recorded(KeyError("day"))["headline"] == "KeyError: 'day'"
+    assert recorded(RuntimeError())["headline"] == "RuntimeError"
+
+
+def test_it_is_bounded_and_keeps_its_end_where_the_advice_is():
+    error = NotebookJobConfigError(
+        "h" * 5_000_000, problems=["p" * 5000] * 100, details={"a": "x" * 5_000_000, "next": "do this"}
+    )
+    made = recorded(error)
+    assert len(json.dumps(made)) < 40_000
+    assert made["text"].endswith("do this")
+    assert made["problems"][-1] == "… and 80 more"
+    assert len(json.dumps(short_record(made))) < 8_000
+
+
+@pytest.mark.parametrize("blanks", [0, 49_990, 99_990, 3_999_990])
+def test_no_part_of_a_secret_is_left_wherever_the_text_is_cut(blanks):
+    error = NotebookJobConfigError("x" * blanks + "my-long-password" + "x" * 4_000_000)
+    assert "my-long" not in json.dumps(recorded(error, lambda text: text.replace("my-long-password", "***")))
+
+
+def test_what_a_log_or_a_database_cannot_hold_is_replaced():
+    made = recorded(RuntimeError("\x1b[31mred\x1b[0m \0 \ud800"))
+    assert made["headline"] == "RuntimeError: red � ?"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "text",
+        [],
+        {},
+        {"version": 2, "try_number": 1, "headline": "x"},
+        {"version": 1, "try_number": "1", "headline": "x"},
+        {"version": 1, "try_number": True, "headline": "x"},
+        {"version": 1, "try_number": 10**12, "headline": "x"},
+        {"version": 1, "try_number": 1, "headline": ""},
+        {"version": 1, "try_number": 1, "headline": {"x": 1}},
+    ],
+)
+def test_what_is_no_record_says_nothing(value):
+    assert parse_error_record(value) is None
+
+
+def test_a_doctored_record_is_cut_and_its_wrong_parts_are_left_out():
+    found = parse_error_record(
+        {
+            "version": 1,
+            "try_number": 1,
+            "headline": "h" * 10**6,
+            "problems": [1, None, {"a": 1}, "p" * 10**6, *["q"] * 10**5],
+            "next": 5,
+            "text": "t" * 10**6,
+            "type": "T" * 10**6,
+            "cell": "3",
+            "job_name": "j" * 10**6,
+        }
+    )
+    assert len(found.headline) == 1000
+    assert len(found.problems) <= 21
+    assert (found.advice, found.cell, len(found.text)) == ("", None, 8000)
+    assert parse_error_record({"version": 1, "try_number": 1, "headline": "x", "problems": "no list"}).problems == ()

@@ -1,0 +1,120 @@
+"""Instance types and what SageMaker refuses for their sake, before it is asked."""
+
+import pytest
+
+from airflow_nbjobs.core import instances
+
+KNOWN = [
+    *(f"ml.m5.{size}" for size in ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")),
+    *("ml.p5.48xlarge", "ml.p5.4xlarge", "ml.g5.xlarge"),
+]
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "advice"),
+    [
+        ("ml.m5.lage", "did you mean 'ml.m5.large' or "),
+        ("ml.m5.3xlarge", "did you mean 'ml.m5.xlarge'"),
+        ("ml.m5.8xlarge", "is no size of ml.m5 for training jobs"),
+    ],
+)
+def test_a_size_that_a_settled_family_lacks_is_a_problem(instance_type, advice):
+    (problem,), warnings = instances.type_problems([instance_type], KNOWN)
+    assert problem.startswith(f"instance_type: '{instance_type}'")
+    assert advice in problem
+    assert warnings == []
+
+
+@pytest.mark.parametrize("instance_type", ["ml.p5.24xlarge", "ml.m55.large", "ml.q9.large"])
+def test_what_aws_may_have_added_since_is_a_warning(instance_type):
+    """An older botocore must not forbid a new family, or a new size of a young one."""
+    problems, (warning,) = instances.type_problems([instance_type, "ml.m5.large"], KNOWN)
+    assert problems == []
+    assert "for SageMaker to decide" in warning
+    assert ("did you mean" in warning) == (instance_type != "ml.q9.large")
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "is_local"),
+    [
+        *((name, True) for name in ("ml.p4d.24xlarge", "ml.p4de.24xlarge", "ml.p5en.48xlarge", "ml.g4dn.xlarge")),
+        *((name, True) for name in ("ml.g5.xlarge", "ml.g6e.xlarge", "ml.g7.2xlarge", "ml.trn1.2xlarge")),
+        *(
+            (name, True)
+            for name in ("ml.r5d.large", "ml.p3dn.24xlarge", "ml.p6-b200.48xlarge", "ml.p6e-gb200.36xlarge")
+        ),
+        *((name, False) for name in ("ml.m5.large", "ml.c5n.xlarge", "ml.p3.2xlarge", "ml.m7i-flex.large")),
+        *((name, False) for name in ("ml.t3.medium", "ml.p2.xlarge", "ml.r8i.large", "nothing")),
+    ],
+)
+def test_which_instances_have_disks_of_their_own(instance_type, is_local):
+    assert instances.has_local_disk(instance_type) is is_local
+
+
+def request_of(*, stopping=None, **resources):
+    return {
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1} | resources,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600} | (stopping or {}),
+    }
+
+
+def test_an_ordinary_request_has_no_problem():
+    assert instances.resource_problems(request_of(VolumeKmsKeyId="k"), ["ml.m5.large"]) == []
+    pending = request_of(InstanceType="ml.g5.xlarge", stopping={"MaxPendingTimeInSeconds": 7200})
+    assert instances.resource_problems(pending, ["ml.g5.xlarge"]) == []
+    assert (
+        instances.resource_problems(
+            request_of(stopping={"MaxPendingTimeInSeconds": 7200}), ["ml.m5.large", "ml.g5.xlarge"]
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "types", "texts"),
+    [
+        (request_of(VolumeKmsKeyId="k"), ["ml.m5.large", "ml.g5.xlarge"], ["volume_kms_key", "ml.g5.xlarge, whose"]),
+        (request_of(InstanceType="ml.p4d.24xlarge", VolumeKmsKeyId="k"), ["ml.m5.large"], ["for ml.p4d.24xlarge"]),
+        (request_of(InstanceCount=2), ["ml.m5.large"], ["InstanceCount is 2", "one instance"]),
+        (request_of(InstanceCount=0), ["ml.m5.large"], ["InstanceCount is 0"]),
+        (request_of(InstanceGroups=[]), ["ml.m5.large"], ["InstanceGroups", "give instance_type"]),
+        (request_of(InstancePreferences=[]), ["ml.m5.large"], ["InstancePreferences", "in order of preference"]),
+        (
+            request_of(stopping={"MaxPendingTimeInSeconds": 7200}),
+            ["ml.m5.large"],
+            ["MaxPendingTimeInSeconds", "accelerated", "not for ml.m5.large", "capacity_timeout"],
+        ),
+        (request_of(stopping={"MaxWaitTimeInSeconds": 7200}), ["ml.m5.large"], ["spot training only"]),
+        (request_of() | {"EnableManagedSpotTraining": True}, ["ml.m5.large"], ["needs StoppingCondition", "is None"]),
+        (
+            request_of(stopping={"MaxWaitTimeInSeconds": 60}) | {"EnableManagedSpotTraining": True},
+            ["ml.m5.large"],
+            ["is 60", "(3600)"],
+        ),
+        (
+            request_of(KeepAlivePeriodInSeconds=60, stopping={"MaxWaitTimeInSeconds": 7200})
+            | {"EnableManagedSpotTraining": True},
+            ["ml.m5.large"],
+            ["warm pool"],
+        ),
+        (request_of() | {"Tags": [{"Key": "a"}, {"Key": "a"}]}, ["ml.m5.large"], ["Tags has 'a' 2 times"]),
+        (
+            request_of() | {"InputDataConfig": [{"ChannelName": "a"}, {"ChannelName": "a"}]},
+            ["ml.m5.large"],
+            ["InputDataConfig has 'a' 2 times"],
+        ),
+    ],
+)
+def test_fields_that_exclude_each_other_are_one_problem_that_says_what_to_do(request_, types, texts):
+    (problem,) = instances.resource_problems(request_, types)
+    for text in texts:
+        assert text in problem
+
+
+def test_a_chosen_size_of_a_volume_that_is_none_is_said():
+    warnings = instances.resource_warnings(["ml.m5.large", "ml.g5.xlarge"], volume_size=100, usual_size=30)
+    assert warnings == [
+        "volume_size plays no part on ml.g5.xlarge: its storage is the instance's own disk, as large as it is"
+    ]
+    assert instances.resource_warnings(["ml.g5.xlarge"], volume_size=30, usual_size=30) == []
+    assert instances.resource_warnings(["ml.m5.large"], volume_size=100, usual_size=30) == []

@@ -1,0 +1,78 @@
+"""What a notebook was given and recorded, read from the executed notebook, and values as rows."""
+
+import json
+import math
+
+import pytest
+from fakes import code, executed, notebook
+
+from airflow_nbjobs.core.executed import parse_executed
+from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.core.parameters import prepare_parameters
+from airflow_nbjobs.core.received import read_parameters, read_recorded, value_rows
+
+RAW = notebook(code("x = 1", "parameters"), "y = 2")
+
+
+def given(**values):
+    staged = prepare_parameters(parse_notebook(RAW, source="nb"), values)
+    return read_parameters(parse_executed(executed(json.dumps(staged).encode()), source="nb")[0])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0,
+        -1,
+        10**5000,
+        -0.5,
+        1e300,
+        math.inf,
+        -math.inf,
+        True,
+        None,
+        [1, [2.5, "a\nb", None]],
+        {"a": {"b": [True]}, "": "é\u2028"},
+        [],
+        {},
+    ],
+    ids=lambda value: repr(value)[:30] if not (isinstance(value, int) and abs(value) > 9**99) else "huge",
+)
+def test_typed_parameters_come_back_as_they_were_given(value):
+    found = given(x=value, y="7")
+    assert (found["x"], type(found["x"])) == (value, type(value))
+    assert found["y"] == "7"
+
+
+def test_nan_comes_back():
+    assert math.isnan(given(x=math.nan)["x"])
+
+
+def test_without_a_parameters_cell_nothing_is_known():
+    assert read_parameters(parse_executed(executed(RAW), source="nb")[0]) is None
+
+
+def test_outputs_are_those_recorded_and_what_is_wrong_is_said():
+    recorded = executed(RAW, {"y": 2, "frame": {"type": "pandas.DataFrame", "error": "unsupported"}})
+    values, problems = read_recorded(parse_executed(recorded, source="nb")[0])
+    assert values == {"y": 2}
+    assert "to_dict" in problems[0]
+
+
+def test_rows_name_types_and_hold_whole_values():
+    rows = value_rows({"a": "x" * 90_000, "b": 1.0, "c": None, "d": [10**5000]}, is_python=True)
+    assert [row["type"] for row in rows] == ["str", "float", "None", "list"]
+    assert rows[0]["text"] == repr("x" * 90_000)
+    assert rows[3]["text"].startswith("[0x")
+    assert [row["text"] for row in value_rows({"a": "3", "b": 3, "c": True})] == ['"3"', "3", "true"]
+
+
+def test_rows_are_bounded():
+    rows = value_rows({f"n{number}": "x" * 200_000 for number in range(2_000)})
+    assert sum(len(row["text"]) for row in rows) < 1_200_000
+    assert rows[0]["text"].endswith("(200,002 characters)")
+    assert rows[-1]["text"] == "1,000 more"
+
+
+def test_what_no_json_holds_is_replaced():
+    assert value_rows({"a": "\ud800"})[0]["text"] == '"?"'
