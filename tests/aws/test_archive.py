@@ -92,7 +92,11 @@ def test_of_a_long_log_the_end_is_kept():
     assert content.cut == {"job.log"}
 
 
-@pytest.mark.parametrize("body", [b"", b"no archive", gzip.compress(b"no tar" * 200), b"\x1f\x8b" + b"\xff" * 50])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"no archive", gzip.compress(b"no tar" * 200, mtime=0), b"\x1f\x8b" + b"\xff" * 50],
+    ids=["nothing", "no archive", "no tar", "broken"],
+)
 def test_what_is_no_archive_is_a_problem_not_an_exception(body):
     content = read(body)
     assert content.members == {}

@@ -65,11 +65,12 @@ def test_uploads_run_side_by_side():
 def test_the_first_failure_is_raised_and_no_upload_runs_on():
     objects = FakeObjects()
     objects.denied.add("s3://b/k/0")
+    others = set(threading.enumerate())
     with pytest.raises(NotebookJobServiceError, match="s3://b/k/0"):
         upload([file(str(n)) for n in range(100)], to_uri="s3://b/k", objects=objects, kms_key=None)
     done = len(objects.puts)
     assert done < 100
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    assert not [thread for thread in threading.enumerate() if thread not in others]
 
 
 def test_a_name_that_makes_the_key_too_long_is_a_problem():
