@@ -176,7 +176,7 @@ def test_a_second_dag_waits_for_the_job_with_the_sensor(airflow, sagemaker, segm
     assert result["outputs"] == {"result": run.xcoms["scored", "result"]}
     assert result["outputs"]["result"]["orders"] == 31
     assert run.xcoms["report", "return_value"].startswith("31 orders, score 0.")
-    assert run.xcoms["scored", "_link_nbjobs_console"].endswith(f"#/jobs/{submitted['job_name']}")
+    assert not run.xcoms["scored", "_link_nbjobs_console"]  # no console has jobs of the embedded SageMaker
     # Nobody took this job's results for the task that submitted it: there is no copy, only the archive.
     assert result["executed_notebook_uri"] == result["output_archive_uri"]
     bucket, key = parse_s3_uri(result["output_archive_uri"])

@@ -41,7 +41,6 @@ _SOURCE_LINES = 12
 _STDERR_LINES = 8
 _SHOWN_LOG_LINES = 40
 _REASON_CHARACTERS = 600
-_EVALUE_CHARACTERS = 64 * 1024  # of an error that is pickled and recorded
 # What the driver and papermill say of failures that no cell shows; of the reason only its first 1,024 characters are kept.
 _NO_KERNEL = re.compile(r"No such kernel named (\S+)")
 _NO_TRANSLATOR = re.compile(r"No parameter translator functions specified for (kernel .+)")
@@ -289,7 +288,7 @@ def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode)
         return NotebookSkippedError(
             f"{remains.subject} asks in {at} to be skipped{f': {evalue}' if evalue else ''}",
             cell=cell.index,
-            reason=cell.evalue[:_EVALUE_CHARACTERS],
+            reason=cell.evalue,
             details=dict(remains.places),
             job_name=remains.name,
         )
@@ -307,7 +306,7 @@ def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode)
         else f"{remains.subject} failed in {at}: {raised}",
         cell=cell.index,
         ename=cell.ename,
-        evalue=cell.evalue[:_EVALUE_CHARACTERS],
+        evalue=cell.evalue,
         is_retryable=not is_expected,
         details=remains.places
         | _parameters(remains)

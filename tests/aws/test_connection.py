@@ -88,6 +88,9 @@ def test_every_port_of_a_connection_is_renewed_and_the_account_too():
             self.name, self.generation = name, generation
             self.meta = type("Meta", (), {"region_name": "xx-renewed-1"})
 
+        def get_paginator(self, operation):
+            return type("Paginator", (), {"paginate": lambda _, **given: [getattr(self, operation)(**given)]})()
+
         def __getattr__(self, operation):
             def call(**_):
                 if self.generation == 0:

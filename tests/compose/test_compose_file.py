@@ -129,7 +129,8 @@ def test_the_images_get_all_that_building_this_package_needs():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     build = project["tool"]["hatch"]["build"]["targets"]
     needed = {
-        project["project"]["readme"],
+        "README.md",
+        project["tool"]["hatch"]["metadata"]["hooks"]["custom"]["path"],
         *project["project"]["license-files"],
         *build["wheel"]["packages"],
         *build["wheel"]["force-include"],
