@@ -47,6 +47,11 @@ def test_what_a_room_imports_is_declared(room, imported):
     assert made_of & declared(EXTRAS.get(room, ())), f"{room} imports {imported} of {', '.join(made_of)}"
 
 
+def test_the_demo_has_what_its_tab_needs():
+    """README's command installs ``local`` alone, and the address that the demo prints leads to the tab."""
+    assert "airflow-nbjobs[ui]" in PROJECT["optional-dependencies"]["local"]
+
+
 def test_something_was_looked_at():
     assert {("aws", "boto3"), ("ui", "bleach"), ("triggers", "asgiref"), ("local", "moto")} <= set(IMPORTED)
 
