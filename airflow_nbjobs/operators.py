@@ -128,21 +128,37 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param image_uri: image with the notebook-job driver, or ``sagemaker-distribution:4-cpu`` for AWS's own of the region.
     :param kernel_name: default: the notebook's own kernelspec.
     :param notebook_job_name: readable beginning of the training-job name; default ``{dag_id}-{task_id}``.
+    :param name: the job's name in Studio (tag ``sagemaker:name``) where ``notebook_job_name`` is absent; default ``dag/task/run``.
+    :param display_name: the task's name in Airflow's UI (``task_display_name``).
+    :param description: the task's ``doc``.
     :param role: ARN or name of the job's execution role.
     :param s3_root_uri: ``s3://bucket/prefix`` under which each job has a folder.
     :param parameters: JSON-like values by name; the notebook gets values of the same types.
     :param environment_variables: readable by everyone who may describe the job: no secrets. Numbers and booleans become their texts, ``True`` is ``"True"``.
+    :param initialization_script: path of a shell script that runs before the notebook.
     :param additional_dependencies: files or folders to put beside the notebook; ``%run`` targets beside it are found without being listed.
     :param outputs: variables of the notebook to push as XComs, as names, or as names with types (``{"accuracy": float}``). At most 48 KiB each.
     :param return_output: push this output as ``return_value`` (to map over it); the job's facts then lie under ``nbjobs_result``.
     :param instance_type: one, or several in order of preference: the next is taken where one has no capacity, or none of its quota is left.
     :param volume_size: GiB.
+    :param s3_kms_key: of what is staged and of results.
+    :param volume_kms_key: of the instance's volume.
+    :param encrypt_inter_container_traffic: counts where a job has more containers than one.
+    :param security_group_ids: of the VPC that the job runs in; with ``subnets``.
+    :param subnets: of that VPC; with ``security_group_ids``.
+    :param enable_network_isolation: no network for the job.
+    :param tags: of the job, beside ``airflow:*``; a mapping, or AWS's list of ``Key`` and ``Value``.
     :param max_retry_attempts: 0-30 restarts by the platform after an InternalServerError; they are no retries of the task.
     :param max_runtime_in_seconds: 1 s to 28 days, also as a timedelta; bounded by what is left of ``execution_timeout``.
+    :param enable_managed_spot_training: run on spot capacity; an interrupted job begins anew.
+    :param max_wait_time_in_seconds: of a spot job, with the wait for capacity; at least ``max_runtime_in_seconds``.
     :param keep_alive_period_in_seconds: warm pool, 0-3600 s.
     :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
-    :param studio_domain_arn: of the Studio domain that lists the job: to all in it, or to ``studio_user_profile`` and ``studio_space`` alone.
-    :param unified_studio_domain_id: with ``unified_studio_project_id``: lists the job among the executions of that project of SageMaker Unified Studio.
+    :param studio_domain_arn: of the Studio domain that lists the job, to all in it.
+    :param studio_user_profile: of that domain; the job is then listed to this profile alone.
+    :param studio_space: as ``studio_user_profile``, for a space.
+    :param unified_studio_domain_id: of the SageMaker Unified Studio domain; with ``unified_studio_project_id``.
+    :param unified_studio_project_id: of the project that lists the job among its executions.
     :param install_driver: install the notebook-job driver in an image that lacks it; needs a network.
     :param unknown_parameters: what to do about a parameter that the ``parameters`` cell does not define: ``"error"`` or ``"warn"``.
     :param missing_dependencies: what to do about a ``%run`` target that is not there: ``"error"`` or ``"warn"``. It is a warning anyway where an earlier cell
@@ -162,6 +178,11 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param deferrable: wait in the triggerer, holding no worker slot; False waits in the worker.
     :param waiter_delay: longest time between two looks at the job: seconds, or a timedelta.
     :param aws_conn_id: Airflow connection; None uses the machine's own credentials.
+    :param region_name: default: the connection's.
+    :param verify: whether TLS certificates are checked, or the path of a CA bundle; default: the connection's.
+    :param botocore_config: keyword arguments of ``botocore.config.Config``.
+    :param retry_policies: an error that names ``retries``: a step's argument without a meaning here, as is ``depends_on``.
+    :param depends_on: an error that names ``>>``.
     """
 
     template_fields = _TemplateFields()

@@ -64,6 +64,8 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
     :param timeout: as of every sensor: longest time to wait, then ``AirflowSensorTimeout``.
     :param aws_conn_id: Airflow connection; None uses the machine's own credentials.
     :param region_name: default: the ARN's, else the connection's.
+    :param verify: whether TLS certificates are checked, or the path of a CA bundle; default: the connection's.
+    :param botocore_config: keyword arguments of ``botocore.config.Config``.
     """
 
     template_fields: Sequence[str] = ("job_name", "aws_conn_id", "region_name", "verify")

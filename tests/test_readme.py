@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import inspect
 import json
 import re
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from accounts import ScriptedAccount, ScriptedJob
+
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +37,15 @@ def test_python_blocks_run(source, tmp_path):
 
 def test_there_is_a_python_block():
     assert PYTHON_BLOCKS
+
+
+@pytest.mark.parametrize("explained", [SageMakerNotebookJobOperator, SageMakerNotebookJobSensor])
+def test_help_documents_every_argument_once(explained):
+    """README sends the reader there."""
+    arguments = set(inspect.signature(explained.__init__).parameters) - {"self", "kwargs"}
+    documented = re.findall(r":param (\w+):", explained.__doc__)
+    assert len(documented) == len(set(documented))
+    assert arguments <= set(documented)  # a sensor's, too, that every sensor has
 
 
 def permissions_in_code():

@@ -272,7 +272,7 @@ def _extra_request(given: object, where: Surroundings, problems: list[str]) -> o
 
 
 def _refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:
-    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return NotebookJobConfigError(
         f"notebook job of '{label}' cannot run: {count} (nothing was uploaded or billed)", problems=problems
     )

@@ -11,7 +11,7 @@ from airflow_nbjobs import cli
 from airflow_nbjobs.commands import demo
 from airflow_nbjobs.commands.demo import app
 from airflow_nbjobs.commands.demo.dag_ids import dag_ids
-from airflow_nbjobs.commands.demo.processes import DemoError
+from airflow_nbjobs.commands.demo.processes import DemoError, check_port
 
 
 def outcome(capsys, *arguments):
@@ -34,7 +34,13 @@ def test_a_busy_port_is_named(capsys):
 def test_a_port_that_does_not_exist_is_an_error(capsys):
     code, lines = outcome(capsys, "--port", "70000")
     assert code == 2
-    assert len(lines) == 1
+    assert lines == [
+        "nbjobs demo: port 70000 of 127.0.0.1 cannot be used: ports are 1 to 65535. Leave --port out for a free one"
+    ]
+
+
+def test_port_0_is_a_free_one_as_for_every_server():
+    assert check_port(0) > 0
 
 
 def test_a_dags_folder_that_is_not_there_is_named(capsys, tmp_path):

@@ -123,7 +123,7 @@ REFUSED = {
     "version": 1,
     "try_number": 1,
     "type": "NotebookJobConfigError",
-    "headline": "notebook job of 'dag_00.train' cannot run: a problem (nothing was uploaded or billed)",
+    "headline": "notebook job of 'dag_00.train' cannot run: 1 problem (nothing was uploaded or billed)",
     "problems": ["parameter 'né\"w' is not defined in the notebook"],
     "job_name": None,
 }
@@ -160,7 +160,7 @@ def test_a_task_that_was_refused_before_it_had_a_job_is_listed_with_its_reason(o
         (row,) = found().rows
         assert row.error == "not submitted: parameter 'né\"w' is not defined in the notebook"
         assert (row.state, row.cells, row.cost, row.notebook) == ("failed", "", None, "")
-        for text in ('né"w', "NÉ"[0], "cannot run: a problem"):
+        for text in ('né"w', "NÉ"[0], "cannot run: 1 problem"):
             assert found(text=text).total == 1, text
         assert (found(state="failed").total, found(text='né"x').total, list(found().dag_ids)) == (1, 0, ["dag_03"])
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="the run's params, a JSON object (default: the DAG's own)",
     )
-    parser.add_argument("--port", type=int, metavar="N", help="of Airflow's page on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--port", type=int, metavar="N", help="of Airflow's UI on 127.0.0.1 (default: a free one)")
     parser.add_argument(
         "--timeout",
         type=float,

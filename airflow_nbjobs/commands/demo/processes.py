@@ -162,7 +162,7 @@ def free_port() -> int:
 
 def check_port(port: int) -> int:
     """
-    Return the port.
+    Return the port; for 0 a free one.
 
     :raises DemoError: somebody listens on it, or it may not be used.
     """
@@ -172,11 +172,11 @@ def check_port(port: int) -> int:
         try:
             probe.bind((LOOPBACK, port))
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = getattr(error, "strerror", None) or "ports are 1 to 65535"
             raise DemoError(
                 f"port {port} of {LOOPBACK} cannot be used: {reason}. Leave --port out for a free one"
             ) from error
-    return port
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
