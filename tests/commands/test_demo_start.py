@@ -159,4 +159,13 @@ def test_a_start_that_takes_too_long_ends_with_what_was_waited_for(capsys, tmp_p
     (tmp_path / "made.py").write_text("from factory import make_dag  # of airflow\nmake_dag()\n")
     code, lines = outcome(capsys, "--dags", str(tmp_path), "--timeout", "0.05")
     assert code == 2
-    assert lines == ["nbjobs demo: the embedded SageMaker does not start within 0.05 s"]
+    assert lines == [
+        "nbjobs demo: the embedded SageMaker does not start within 0.05 s",
+        "next: on a slow or busy machine give it longer, as in --timeout 0.1",
+    ]
+
+
+@pytest.mark.parametrize(("timeout", "start"), [(60, 60), (900, 300), (3600, 1200)])
+def test_a_longer_timeout_gives_the_start_longer(timeout, start):
+    """On two cores that others use as well, Airflow has taken six minutes."""
+    assert app.start_seconds(timeout) == start

@@ -64,7 +64,7 @@ EXECUTED_NOTEBOOK_LINK = (
     "_link_nbjobs_executed_notebook"  # XCom of links.ExecutedNotebookLink, whose module imports airflow
 )
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-START_SECONDS = 300.0
+START_SECONDS = 300.0  # at least, or a third of --timeout; never more than all of it
 LOOK_SECONDS = 0.5
 PLUGIN_FILE = "from airflow_nbjobs.commands.demo.login import DemoLoginPlugin  # noqa: F401 - Airflow looks for it\n"
 # A file is imported within a second or two of Airflow's first sight of it; an error that is still there after this is the reason why the DAG is not.
@@ -131,7 +131,7 @@ class _Demo:
         self._found: frozenset[str] = frozenset()  # ids of DAGs
         self._found_since = self._begun
         self._to_open: tuple[str, str] | None = None  # after the run: an address's path, and what it shows
-        self._start_deadline = self._begun + min(START_SECONDS, request.timeout_seconds)
+        self._start_deadline = self._begun + start_seconds(request.timeout_seconds)
 
     def run(self) -> int:
         server = self._start_server()
@@ -290,7 +290,8 @@ class _Demo:
             time.sleep(LOOK_SECONDS)
         seconds = self._start_deadline - self._begun
         why = f": {self._waiting_for}" if self._waiting_for else ""
-        raise DemoError("\n".join([f"{problem} within {seconds:.3g} s{why}", *self._processes.log_tail(log)]))
+        advice = f"next: on a slow or busy machine give it longer, as in --timeout {2 * self._request.timeout_seconds:g}"
+        raise DemoError("\n".join([f"{problem} within {seconds:.3g} s{why}", *self._processes.log_tail(log), advice]))
 
     def _check_processes(self) -> None:
         if self._processes.has_ended():
@@ -308,6 +309,11 @@ class _Demo:
 
     def _say(self, text: str) -> None:
         print(f"[{time.monotonic() - self._begun:6.1f} s] {text}", flush=True)
+
+
+def start_seconds(timeout_seconds: float) -> float:
+    """Return how long the start may take of what start and run may take together."""
+    return min(timeout_seconds, max(START_SECONDS, timeout_seconds / 3))
 
 
 def check_dag_id(dag_id: str, dags: Path) -> None:
