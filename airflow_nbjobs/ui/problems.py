@@ -97,7 +97,7 @@ FILLING_IN = Problem(
 FINISHING = Problem(
     code="finishing",
     title="The job has ended, its results are on their way",
-    text="SageMaker is still uploading the executed notebook, or the task is just taking it over.",
+    text="SageMaker is still uploading the executed notebook, or the task is just taking it over. If this lasts for minutes, look whether Airflow's triggerer runs.",
     is_passing=True,
 )
 MISSING_EXTRA = Problem(

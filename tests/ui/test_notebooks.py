@@ -229,6 +229,7 @@ def test_a_notebook_that_is_not_there_is_gone_or_on_its_way(account, books, stat
     problem = problem_of(books, subject(state=state))
     assert problem.code == code
     assert problem.is_passing is (code == "finishing")
+    assert ("triggerer" in problem.text) is (code == "finishing")  # without one, a deferred task stays so for ever
 
 
 def test_a_running_job_is_said_to_be_running_and_asked_about_again(account, books):

@@ -290,7 +290,9 @@ class _Demo:
             time.sleep(LOOK_SECONDS)
         seconds = self._start_deadline - self._begun
         why = f": {self._waiting_for}" if self._waiting_for else ""
-        advice = f"next: on a slow or busy machine give it longer, as in --timeout {2 * self._request.timeout_seconds:g}"
+        advice = (
+            f"next: on a slow or busy machine give it longer, as in --timeout {2 * self._request.timeout_seconds:g}"
+        )
         raise DemoError("\n".join([f"{problem} within {seconds:.3g} s{why}", *self._processes.log_tail(log), advice]))
 
     def _check_processes(self) -> None:
