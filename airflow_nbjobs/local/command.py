@@ -245,5 +245,5 @@ def _key_lines(facts: ServerFacts) -> list[str]:
         "boto3, the AWS CLI:",
         *(f"  export {name}={shlex.quote(value)}" for name, value in facts.environment().items()),
         "Airflow:",
-        f"  export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(facts.airflow_connection())}",
+        f"  export AIRFLOW_CONN_AWS_DEFAULT={shlex.quote(facts.airflow_connection(with_job_defaults=True))}",
     ]

@@ -76,14 +76,24 @@ class ServerFacts:
             "AWS_DEFAULT_REGION": self.region,
         }
 
-    def airflow_connection(self) -> str:
-        """Return the JSON form of an Airflow connection to this server."""
+    def airflow_connection(self, *, with_job_defaults: bool = False) -> str:
+        """
+        Return the JSON form of an Airflow connection to this server.
+
+        :param with_job_defaults: also what every notebook job needs, so that a task has to name nothing; it wins over ``[nbjobs]``.
+        """
+        job_defaults = {
+            "role": self.role_arn,
+            "s3_root_uri": f"s3://{self.default_bucket}/nbjobs",
+            "image_uri": self.image_uri,
+        }
         return json.dumps(
             {
                 "conn_type": "aws",
                 "login": self.access_key_id,
                 "password": self.secret_access_key,
-                "extra": {"endpoint_url": self.endpoint_url, "region_name": self.region},
+                "extra": {"endpoint_url": self.endpoint_url, "region_name": self.region}
+                | ({"nbjobs": job_defaults} if with_job_defaults else {}),
             }
         )
 

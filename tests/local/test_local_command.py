@@ -65,6 +65,11 @@ def test_what_it_prints_works_as_it_stands(tmp_path: Path) -> None:
     connection = json.loads(variables["AIRFLOW_CONN_AWS_DEFAULT"])
     assert variables["AWS_ACCESS_KEY_ID"] == connection["login"] == facts["access_key_id"]
     assert variables["AWS_ENDPOINT_URL"] == connection["extra"]["endpoint_url"] == facts["endpoint_url"]
+    assert connection["extra"]["nbjobs"] == {  # a task that says nothing runs
+        "role": facts["role_arn"],
+        "s3_root_uri": f"s3://{facts['default_bucket']}/nbjobs",
+        "image_uri": facts["image_uri"],
+    }
 
 
 def test_a_busy_port_is_one_line_and_leaves_the_others_ready_file_alone(tmp_path: Path) -> None:
