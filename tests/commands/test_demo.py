@@ -231,7 +231,7 @@ def test_a_killed_demo_takes_a_running_notebook_with_it(demo, dags):
     (dags / "asleep.ipynb").write_text(json.dumps(notebook("import time\nprint('started')\ntime.sleep(600)")))
     (dags / "tiny.py").write_text(NOTEBOOK_DAG)
     running = demo("--exit")
-    running.until("deferred          cell")
+    running.until("running               cell")
     kernels = until(
         lambda: [one for one in marked_processes(running.marker) if "ipykernel_launcher" in " ".join(one.cmdline())],
         seconds=60,

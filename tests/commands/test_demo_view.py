@@ -30,9 +30,11 @@ def row(state="running", cells=None, task="train"):
 
 
 def test_rows_stand_in_the_order_of_their_start_and_those_to_come_last():
+    """In the words that the pages have for the same states: a deferred task's notebook runs."""
     rows = build_rows(
         [
             instance("a_last", None),
+            instance("before", "queued", start="2026-11-24T12:00:30Z"),
             instance("train", "deferred", start="2026-11-24T12:00:20.500000Z"),
             instance("prepare", "success", start="2026-11-24T12:00:00Z", end="2026-11-24T12:00:08.250000Z"),
         ],
@@ -41,8 +43,9 @@ def test_rows_stand_in_the_order_of_their_start_and_those_to_come_last():
     )
     assert rows == [
         Row(task="prepare", state="success", cells=None, seconds=8.25),
-        Row(task="train", state="deferred", cells=(3, 12), seconds=9.5),
-        Row(task="a_last", state="waiting", cells=None, seconds=None),
+        Row(task="train", state="running", cells=(3, 12), seconds=9.5),
+        Row(task="before", state="waiting for a slot", cells=None, seconds=0.0),
+        Row(task="a_last", state="to be run", cells=None, seconds=None),
     ]
 
 
@@ -61,7 +64,7 @@ def test_a_plain_log_has_a_line_for_each_state_but_not_for_each_cell():
 def test_a_plain_line_says_time_task_state_and_cell():
     assert (
         plain_line(row(cells=(3, 12)), at_seconds=7.25)
-        == "[   7.2 s] train                running           cell 3 of 12"
+        == "[   7.2 s] train                running               cell 3 of 12"
     )
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_nbjobs.core.wording import task_words
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -25,7 +27,7 @@ CELL_LINE_SECONDS = 2.0
 ERROR_LINES = 40
 _VALUE_LIMIT = 200
 _LINE_LIMIT = 2_000
-_STYLES = {"success": "green", "failed": "bold red", "upstream_failed": "red", "running": "cyan", "deferred": "cyan"}
+_STYLES = {"success": "green", "failed": "bold red", "upstream failed": "red", "running": "cyan"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Row:
     """
     One task instance at one moment.
 
+    :param state: in the words of the pages.
     :param cells: cells done and cells in all, where papermill has said so.
     :param seconds: since its try started, until its end if it has ended.
     """
@@ -133,7 +136,7 @@ def build_rows(
     return [
         Row(
             task=label(instance),
-            state=instance["state"] or "waiting",
+            state=task_words(instance["state"]),
             cells=cells.get(label(instance)),
             seconds=_seconds(instance, now),
         )
@@ -154,7 +157,7 @@ def is_worth_a_line(before: Row, row: Row, *, seconds_since: float) -> bool:
 
 def plain_line(row: Row, *, at_seconds: float) -> str:
     cell = f"  cell {row.cell_text}" if row.cells else ""
-    return f"[{at_seconds:6.1f} s] {row.task:<20} {row.state:<16}{cell}".rstrip()
+    return f"[{at_seconds:6.1f} s] {row.task:<20} {row.state:<20}{cell}".rstrip()
 
 
 def report(results: Sequence[TaskResult], *, run_state: str, seconds: float) -> str:
