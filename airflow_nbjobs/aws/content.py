@@ -21,6 +21,7 @@ from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core import notebook as notebooks
 from airflow_nbjobs.core.clock import clock_reads
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.outputs import DeclaredOutputs, prepare_outputs
 from airflow_nbjobs.core.parameters import CheckedParameters, hyperparameter_strings, prepare_parameters
 from airflow_nbjobs.core.progress import added_cells
@@ -325,7 +326,7 @@ class Content:
             return
         assigned = notebooks.assigned_names(sources)
         self.warnings += [
-            f"output '{name}' is assigned by no cell of the notebook or of what it %runs; the task will fail if it does not exist at the end"
+            f"output '{name}' is assigned by no cell of the notebook or of what it %runs; the task will fail if it does not exist at the end{did_you_mean(name, assigned)}"
             for name in names
             if name not in assigned
         ]

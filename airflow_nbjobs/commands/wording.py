@@ -17,6 +17,7 @@ _IN_PLACE_OF = {
     NO_REGION: "give --region, or set AWS_DEFAULT_REGION",
     NO_CREDENTIALS: "let this machine have some (environment, shared credentials file, instance profile), or run it with --local",
     "beside the DAG file": "beside the notebook",
+    "the task will fail if it does not exist at the end": "it must exist at the end",
     "clear the task to run it again": "run the notebook again",
 }
 

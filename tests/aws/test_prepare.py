@@ -11,6 +11,7 @@ import pytest
 from fakes import ACCOUNT_ID, DISTRIBUTION_ACCOUNT_ID, REGION, FakeClients, code, notebook
 
 from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.naming import RunKey
 
@@ -508,6 +509,13 @@ def test_problems_of_every_kind_are_reported_together(refused, tmp_path):
 def test_an_output_that_no_cell_assigns_is_a_warning(prepare):
     (warning,) = prepare(outputs=["x", "y"]).warnings
     assert "output 'y' is assigned by no cell" in warning
+
+
+def test_an_output_that_is_misspelt_is_told_with_the_variable_that_was_meant(prepare, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("accuracy = 1"))
+    (warning,) = prepare(outputs=["acuracy"]).warnings
+    assert warning.endswith("; did you mean 'accuracy'?")
+    assert "the task" not in in_flags(warning, ())  # `nbjobs run` has none
 
 
 def test_an_output_that_a_run_target_assigns_is_none(prepare, tmp_path):
