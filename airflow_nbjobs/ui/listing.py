@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from pydantic import BaseModel, Field, ValidationError, field_validator
-from sqlalchemy import String, and_, case, cast, false, func, not_, nulls_last, or_, select
+from sqlalchemy import String, and_, case, cast, collate, false, func, not_, nulls_last, or_, select
 from sqlalchemy.orm import aliased
 
 from airflow_nbjobs.core.progress import done_share
@@ -156,8 +156,7 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
     makes_row = or_(
         row.key == JOB_KEY, and_(row.key == ERROR_KEY, ~select(job.key).where(_beside(job, row, JOB_KEY)).exists())
     )
-    listed = (row.key.in_((JOB_KEY, ERROR_KEY)), row.dag_id.in_(readable), makes_row)
-    joined = (
+    listed = (
         select()
         .select_from(row)
         .join(
@@ -171,13 +170,24 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
         )
         .join(end, _beside(end, row, END_KEY), isouter=True)
         .join(error, _beside(error, row, ERROR_KEY), isouter=True)
-        .where(*listed, *_conditions(filters, row, end, error))
+        .where(row.key.in_((JOB_KEY, ERROR_KEY)), row.dag_id.in_(readable), makes_row)
     )
-    total = session.scalar(joined.with_only_columns(func.count())) or 0
-    pages = max(-(-total // PAGE_SIZE), 1)
-    number = min(filters.page, pages)
+    # Counted where it is filtered, which reads the values of every job; the values of one page are read after that.
+    wanted = (
+        listed.with_only_columns(TaskInstance.id, func.count().over())
+        .where(*_conditions(filters, row, end, error, is_postgres=session.get_bind().dialect.name == "postgresql"))
+        .order_by(*_order(filters.sort))
+        .limit(PAGE_SIZE)
+    )
+    number = filters.page
+    ids = session.execute(wanted.offset((number - 1) * PAGE_SIZE)).all()
+    if not ids and number > 1:  # past the end: the last page
+        ids = session.execute(wanted).all()
+        number = -(-ids[0][1] // PAGE_SIZE) if ids else 1
+        ids = session.execute(wanted.offset((number - 1) * PAGE_SIZE)).all()
+    total = ids[0][1] if ids else 0
     found = session.execute(
-        joined.join(progress, _beside(progress, row, PROGRESS_KEY), isouter=True)
+        listed.join(progress, _beside(progress, row, PROGRESS_KEY), isouter=True)
         .with_only_columns(
             TaskInstance.dag_id,
             TaskInstance.run_id,
@@ -193,9 +203,8 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
             error.value,
             progress.value,
         )
+        .where(TaskInstance.id.in_([task_id for task_id, _ in ids]))
         .order_by(*_order(filters.sort))
-        .limit(PAGE_SIZE)
-        .offset((number - 1) * PAGE_SIZE)
     ).all()
     dag_ids = session.scalars(
         select(row.dag_id)
@@ -215,7 +224,7 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
         )
     )
     rows = [_row(tuple(each), [next(values) for _ in range(4)], prices) for each in found]
-    return Listing(rows=rows, total=total, page=number, pages=pages, dag_ids=dag_ids)
+    return Listing(rows=rows, total=total, page=number, pages=max(-(-total // PAGE_SIZE), 1), dag_ids=dag_ids)
 
 
 def _beside(other: Any, job: Any, key: str) -> ColumnElement[bool]:
@@ -228,7 +237,7 @@ def _beside(other: Any, job: Any, key: str) -> ColumnElement[bool]:
     )
 
 
-def _conditions(filters: Filters, row: Any, end: Any, error: Any) -> list[ColumnElement[bool]]:
+def _conditions(filters: Filters, row: Any, end: Any, error: Any, *, is_postgres: bool) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if filters.dag_id:
         conditions.append(row.dag_id == filters.dag_id)
@@ -239,13 +248,12 @@ def _conditions(filters: Filters, row: Any, end: Any, error: Any) -> list[Column
     if filters.until and filters.until < date.max:
         conditions.append(TaskInstance.start_date < _midnight(filters.until + timedelta(days=1)))
     if filters.text:
-        ids = (row.dag_id, row.task_id, row.run_id)
-        conditions.append(
-            or_(
-                *(_contains(column, filters.text) for column in ids),
-                *(_contains_value(each.value, filters.text) for each in (row, end, error)),
-            )
+        ids = [(column, {filters.text}) for column in (row.dag_id, row.task_id, row.run_id)]
+        values = [(cast(each.value, String), _stored_forms(filters.text)) for each in (row, end, error)]
+        found = (
+            _contains(column, form, is_postgres=is_postgres) for column, forms in ids + values for form in sorted(forms)
         )
+        conditions.append(or_(*found))
     return conditions
 
 
@@ -253,27 +261,29 @@ def _is_in(state: str, row: Any) -> ColumnElement[bool]:
     if state not in ("running", "waiting"):
         return TaskInstance.state == state
     # A key of ours with an object: in no text of a value do its quotes stand unescaped.
-    waits = _contains_value(row.value, '"waiting": {', is_json=True)
+    key = '"waiting": {'
+    forms = (key, json.dumps(key)[1:-1])
+    waits = or_(*(cast(row.value, String).like(_pattern(form), escape="\\") for form in forms))
     is_under_way = TaskInstance.state.in_(UNDER_WAY)
     # The case has the database read the values of those tasks only, not of all.
     return and_(is_under_way, case((is_under_way, waits if state == "waiting" else not_(waits)), else_=false()))
 
 
-def _contains(column: Any, text: str) -> ColumnElement[bool]:
-    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    found: ColumnElement[bool] = column.ilike(pattern, escape="\\")
-    return found
+def _contains(column: Any, text: str, *, is_postgres: bool) -> ColumnElement[bool]:
+    # PostgreSQL folds the case of all letters there are, three times as slowly as of those in ASCII.
+    folded = collate(column, "C") if is_postgres and text.isascii() else column
+    said: ColumnElement[bool] = folded.ilike(_pattern(text), escape="\\")
+    return said
 
 
-def _contains_value(column: Any, text: str, *, is_json: bool = False) -> ColumnElement[bool]:
-    """
-    Say whether a stored value holds a text: as JSON writes it, and as JSON within JSON, which Airflow makes of what a task pushes.
+def _pattern(text: str) -> str:
+    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
 
-    :param is_json: whether the text is a part of the JSON itself.
-    """
-    once = {text} if is_json else {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    forms = once | {json.dumps(each, ensure_ascii=False)[1:-1] for each in once}
-    return or_(*(_contains(cast(column, String), form) for form in sorted(forms)))
+
+def _stored_forms(text: str) -> set[str]:
+    """Return how a stored value can hold a text: as JSON writes it, and as JSON within JSON, which Airflow makes of what a task pushes."""
+    once = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return once | {json.dumps(each, ensure_ascii=False)[1:-1] for each in once}
 
 
 def _order(sort: str) -> tuple[Any, ...]:
