@@ -78,7 +78,7 @@ with DAG("other", schedule=None, start_date=datetime(2026, 1, 1)):
 GOOD = [
     (
         "md",
-        "# Sentiment baseline\n\nTrains a *small* model and says how good it is. Formulas stay as typed: $a^2 + b^2$.\n\n- reads the data\n- trains `epochs` times\n\n| column | meaning |\n|---|---|\n| loss | cross entropy |",
+        "# Sentiment baseline\n\nTrains a *small* model and says how good it is. Formulas are set: $a^2 + b^2$.\n\n- reads the data\n- trains `epochs` times\n\n| column | meaning |\n|---|---|\n| loss | cross entropy |",
     ),
     ("parameters", "epochs = 1\nmodel = 'none'\nrates = []"),
     ("md", "## Data"),

@@ -92,14 +92,16 @@ async def ask(app, held):
             headers = {"Cookie": f"_token={token}"} if token else {}
             for dag_id in DAGS:
                 for route in ROUTES:
-                    answer = await client.get(f"/ti/{dag_id}/r/t/-1{route}", headers=headers)
+                    answer = await client.get(f"/ti/{dag_id}/r/{route}", headers=headers)
                     answers[f"{user} {dag_id} {route}"] = [
                         answer.status_code,
                         "accuracy" in answer.text or f"{dag_id}-t-" in answer.text,
                     ]
+            answer = await client.get(f"/link.html?dag_id={DAGS[0]}", headers=headers)
+            answers[f"{user} link"] = [answer.status_code, answer.text]
             for query in ("", "?text=ValueError", f"?dag_id={DAGS[0]}"):
                 answer = await client.get(f"/jobs{query}", headers=headers)
-                rows = [dag_id for dag_id in DAGS if f'<td class="break">{dag_id}</td>' in answer.text]
+                rows = [dag_id for dag_id in DAGS if f'<span class="clip" title="{dag_id}">' in answer.text]
                 named = [dag_id for dag_id in DAGS if f">{dag_id}</option>" in answer.text]
                 answers[f"{user} jobs {query}"] = [answer.status_code, rows, named]
     return answers
@@ -113,11 +115,15 @@ def main() -> None:
     from airflow_nbjobs.ui import app as routes
     from airflow_nbjobs.ui.notebooks import Notebooks
     from airflow_nbjobs.ui.renderer import Renderer
+    from airflow_nbjobs.ui.subject import Instance, Kind
 
     account = Account()
     for dag_id in DAGS:
         account.deliver(account.add_job(subject(dag_id=dag_id)), RAN)
-    routes.read_subject = lambda _session, **identity: subject(dag_id=identity["dag_id"])
+    # A mapped task has no instance without an index.
+    routes.read_subject = lambda _session, dag_id, task_id, **_: subject(dag_id=dag_id) if task_id == "t" else None
+    instance = Instance(map_index=0, state="success", label=None, parameters={"accuracy": 1}, job=None)
+    routes.read_instances = lambda _session, **_: (Kind.OPERATOR, [instance])
     books = Notebooks(account.access, Renderer())
     try:
         answers = asyncio.run(ask(routes.build_app(books), held))

