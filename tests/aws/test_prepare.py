@@ -413,7 +413,7 @@ def test_a_run_target_that_is_no_notebook_is_refused(refused, tmp_path):
         ({"s3_kms_key": ""}, "s3_kms_key is '', as a template writes it for a value that is not there; leave the"),
         ({"volume_kms_key": "None"}, "volume_kms_key is 'None', as a template writes it"),
         ({"enable_network_isolation": "None"}, "enable_network_isolation is 'None', as a template writes it"),
-        ({"extra_request": {"NoSuchField": 1}}, "CreateTrainingJob request: Unknown parameter"),
+        ({"extra_request": {"NoSuchField": 1}}, "extra_request: NoSuchField is no field of CreateTrainingJob"),
         ({"environment_variables": {f"V{n}": "" for n in range(95)}}, "Environment has 1"),
         ({"tags": {f"t{n}": "" for n in range(48)}}, "Tags has 5"),
     ],
@@ -618,6 +618,11 @@ def test_what_sagemaker_would_refuse_for_the_instances_sake_is_refused_before_an
     extra = {"ResourceConfig": {"InstanceCount": 2}, "StoppingCondition": {"MaxPendingTimeInSeconds": 7200}}
     assert len(refused(extra_request=extra)) == 2
     assert "unknown to the installed botocore" in prepare(instance_type="ml.q9.large").warnings[0]
+
+
+def test_a_field_of_extra_request_that_is_misspelt_is_told_without_a_list_of_all(refused):
+    (problem,) = refused(extra_request={"StoppingCondition": {"MaxRuntimeInSecond": 60}})
+    assert problem.endswith("did you mean 'MaxRuntimeInSeconds'?")
 
 
 def test_a_type_in_extra_request_is_looked_at_as_the_argument_is(refused):
