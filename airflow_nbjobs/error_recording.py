@@ -6,6 +6,7 @@ Used by the operator and the sensor around all that they do in a worker; importe
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow.sdk import BaseOperator, Context
+
+# Airflow's supervisor asks an API server that is away several times, for a minute or more: no further question then.
+_PATIENCE_SECONDS = 10.0
 
 
 @contextmanager
@@ -35,7 +39,7 @@ def recorded_error(task: BaseOperator, context: Context) -> Iterator[None]:
     except (Exception, AirflowTaskTimeout) as error:
         try:
             _record(task, context, error)
-        except Exception as trouble:  # noqa: BLE001 - as said above
+        except (Exception, AirflowTaskTimeout) as trouble:  # noqa: BLE001 - as said above
             task.log.warning("What the task failed with is in this log only: %s", trouble)
         raise
 
@@ -46,15 +50,19 @@ def _record(task: Any, context: Context, error: BaseException) -> None:
         return
     task._recorded_error = error  # noqa: SLF001 - of an operator or sensor of ours
     ti: Any = context["ti"]
+    began = time.monotonic()
     if is_try_over(getattr(ti, "id", None), task.log):
         return
+    if time.monotonic() - began > _PATIENCE_SECONDS:
+        raise TimeoutError("Airflow's API server has not answered in time")
     # Airflow's own text is the number of a process.
     is_bare = isinstance(error, AirflowTaskTimeout) and "execution_timeout" not in str(error)
     said = _timeout(task) if is_bare and task.execution_timeout else error
     record = error_record(said, try_number=int(ti.try_number), mask=lambda text: str(redact(text)))
     ti.xcom_push(key=ERROR_KEY, value=record)
     # What could not be read of a job is no word on the job: a later try may have it.
-    if record["job_name"] and not isinstance(error, NotebookJobServiceError):
+    is_slow = time.monotonic() - began > _PATIENCE_SECONDS
+    if record["job_name"] and not is_slow and not isinstance(error, NotebookJobServiceError):
         _remember(context, record)
 
 

@@ -79,6 +79,7 @@ def prepare(operator: SageMakerNotebookJobOperator, context: Context, *, told_sh
                 clients=hook.clients,
             ),
             problems=_problems(operator, settings),
+            is_volume_key_default=settings.place("volume_kms_key", operator.job_arguments()) is not None,
         )
     except NotebookJobError as error:
         tell_places(error, operator, settings)

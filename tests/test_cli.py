@@ -112,6 +112,11 @@ def test_every_option_says_what_it_does_and_what_it_is_without_it(parser):
             assert any(word in action.help for word in without), action.option_strings
 
 
+def test_help_fits_a_terminal_of_80_columns(parser, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in parser.format_help().splitlines() if len(line) > 80] == []
+
+
 def test_every_commands_help_has_an_example_that_it_takes_and_the_exit_codes(parser):
     assert f"example:\n  {parser.example}\n\n{EXIT_CODES}" in parser.format_help()
     command, *arguments = shlex.split(parser.example)
@@ -130,6 +135,7 @@ def test_every_commands_help_has_an_example_that_it_takes_and_the_exit_codes(par
         (("run", "x.ipynb", "--instnce-type", "ml.m5.large"), "did you mean '--instance-type'?"),
         (("run", "x.ipynb", "--instnce-type=ml.m5.large"), "did you mean '--instance-type'?"),
         (("run", "x.ipynb", "days=7"), "unrecognized arguments: days=7; did you mean '-p days=7'?"),
+        (("run", "x.ipynb", "--days", "7"), "--days 7; a parameter of the notebook is given as '-p days=VALUE'"),
         (("run", "x.ipynb", "y.ipynb"), "unrecognized arguments: y.ipynb"),
         (("run", "x.ipynb", "--missing-dependencies", "wran"), "did you mean 'warn'?"),
         (("run", "x.ipynb", "--role", "a", "--role", "b"), "argument --role: given twice: a, then b; give it once"),

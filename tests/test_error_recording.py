@@ -268,6 +268,32 @@ def test_airflow_that_takes_no_xcom_hides_no_error(task):
         task(input_notebook="none.ipynb").execute(context)
 
 
+def test_time_that_is_up_while_the_error_is_recorded_hides_no_error(task):
+    context = task_context()
+
+    def too_late(key, value):
+        raise AirflowTaskTimeout("Timeout, PID: 1")
+
+    context["ti"].xcom_push = too_late
+    with pytest.raises(RuntimeError, match="cannot run"):
+        task(input_notebook="none.ipynb").execute(context)
+
+
+def test_airflow_that_is_away_is_asked_once(task, monkeypatch):
+    """Each question to an API server that is away takes Airflow's supervisor a minute: the error is to leave the task."""
+    context, clock = task_context(), iter([0.0, 60.0])
+    context["ti"].id = "a-try"
+
+    def away(_):
+        raise OSError("no API server")
+
+    monkeypatch.setattr("airflow_nbjobs.custody.has_try", away)
+    monkeypatch.setattr("airflow_nbjobs.error_recording.time.monotonic", lambda: next(clock))
+    with pytest.raises(RuntimeError, match="cannot run"):
+        task(input_notebook="none.ipynb").execute(context)
+    assert said_by(context) is None
+
+
 class Store:
     """Airflow's task state store."""
 

@@ -342,3 +342,12 @@ def test_default_args_of_a_dag_do_not_hide_a_good_default(tmp_path):
     tasks = Tasks(tmp_path)
     dag.fileloc, tasks.dag = tasks.dag.fileloc, dag
     assert prepare(rendered(tasks()), task_context()).staged.hyperparameters == {}
+
+
+def test_an_organisations_volume_key_is_no_mistake_of_a_task_whose_instance_takes_none(task, prepared, problems):
+    task.hook.connection_extra = {"nbjobs": {"volume_kms_key": "alias/volumes"}}
+    job = prepared(instance_type="ml.g5.xlarge")
+    assert "VolumeKmsKeyId" not in job.request(0)["ResourceConfig"]
+    assert prepared().request(0)["ResourceConfig"]["VolumeKmsKeyId"] == "alias/volumes"
+    (problem,) = problems(instance_type="ml.g5.xlarge", volume_kms_key="alias/mine")
+    assert "SageMaker takes no key for ml.g5.xlarge" in problem

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core import texts
+from airflow_nbjobs.core.guesses import did_you_mean
 
 _WHOLE, _BROKEN = ("integer", "long"), ("float", "double")
 # Where True has the text that a template gives it, as in the arguments of these; in another text of the service, nobody knows what it means.
@@ -34,7 +35,7 @@ def fitted(extra: Mapping[str, Any], shape: Any) -> FittedExtra:
     """
     Return the mapping with its texts converted where that is exact, and numbers written out where the service takes texts.
 
-    What the model does not know stays as it is: whoever checks the finished request says so.
+    What the model does not know is a problem: botocore would not send it.
 
     :param shape: botocore's input shape of CreateTrainingJob.
     """
@@ -53,6 +54,11 @@ def _fitted(value: Any, shape: Any, path: str, problems: list[str]) -> Any:
             return value
         value = said
     if kind == "structure" and isinstance(value, Mapping):
+        problems += [
+            f"{f'{path}.{key}'.lstrip('.')} is no field of CreateTrainingJob in the installed botocore{did_you_mean(str(key), shape.members)}"
+            for key in value
+            if key not in shape.members
+        ]
         return {
             key: _fitted(member, shape.members[key], f"{path}.{key}".lstrip("."), problems)
             if key in shape.members

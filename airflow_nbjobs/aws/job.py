@@ -99,7 +99,7 @@ def instance_choices(job: PreparedJob, clients: AwsClients) -> tuple[tuple[str, 
     types = job.spec.instance_type
     singles = tuple((instance_type,) for instance_type in types)
     resources = clients.jobs.request_shape.members["ResourceConfig"].members
-    return (types, *singles) if job.spec.may_state_preferences and "InstancePreferences" in resources else singles
+    return (types, *singles) if job.may_state_preferences and "InstancePreferences" in resources else singles
 
 
 def submit(

@@ -190,13 +190,16 @@ class LogFollower:
             return
         if search in self._unfinished:
             self._unfinished.remove(search)
-        if isinstance(error, NotebookJobError) and not getattr(error, "is_retryable", False):
+        # A stream that is gone is one of them all, and nobody says which.
+        lacks_stream = isinstance(error, NotebookJobServiceError) and error.code == NO_STREAM
+        is_told = not (lacks_stream and len(search.readers) > 1) and not getattr(error, "is_retryable", False)
+        if isinstance(error, NotebookJobError) and is_told:
             for one in search.readers:
                 one.pause(_NOT_FOLLOWED.format(error.headline))
         if search.phrase:
             self._searched_until = min(search.since, self._searched_until or search.since)
-        if isinstance(error, NotebookJobServiceError) and error.code == NO_STREAM:
-            for one in search.readers:  # one of them is gone, and nobody says which
+        if lacks_stream:
+            for one in search.readers:
                 one.place.streams.clear()
                 one.asked_at = float("-inf")
 

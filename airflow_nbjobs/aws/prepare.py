@@ -93,6 +93,7 @@ class PreparedJob:
     A job that passed every check; submitting it needs a name and nothing else.
 
     :param added_cells: ``core.progress.added_cells`` of the staged notebook.
+    :param is_volume_key_default: the task itself has given no ``volume_kms_key``; the one that it has is left out on instances that take none.
     """
 
     run: Run
@@ -104,6 +105,7 @@ class PreparedJob:
     notebook_sha256: str
     input_sha256: str
     added_cells: tuple[int, ...] = ()
+    is_volume_key_default: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -116,6 +118,27 @@ class PreparedJob:
         """What Studio shows as the job's name; of a job that no task submits, its notebook."""
         return self.spec.displayed_name or (self.run.key.displayed_name() if self.run.key.dag_id else self.run.label)
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The instance types that may be asked for in turn."""
+        return instances.asked_types(self.spec.extra_resources, self.spec.instance_type)
+
+    @property
+    def may_state_preferences(self) -> bool:
+        """Say whether SageMaker may choose among the types: with a key that some of them do not take, each needs a request of its own."""
+        is_mixed = 0 < len(self._keyless(self.types)) < len(self.types)
+        return self.spec.may_state_preferences and not (is_mixed and self.is_volume_key_default)
+
+    def _keyless(self, types: Sequence[str]) -> list[str]:
+        asked = instances.asked_types(self.spec.extra_resources, types)
+        return [each for each in asked if self.spec.volume_kms_key and instances.has_local_disk(each)]
+
+    def key_notes(self) -> list[str]:
+        """Say where an organisation's key plays no part."""
+        left_out = self._keyless(self.types) if self.is_volume_key_default else []
+        why = "SageMaker takes none where the disk is the instance's own, which its hardware encrypts"
+        return [f"volume_kms_key, not the task's own, is left out on {', '.join(left_out)}: {why}"] if left_out else []
+
     def owner(self, attempt: int) -> str:
         return self.run.key.with_attempt(attempt).owner()
 
@@ -126,10 +149,12 @@ class PreparedJob:
         :param instance_types: SageMaker takes the first that it has; None: the first of the spec's alone.
         """
         location = self.location(attempt)
+        wanted = instance_types or self.spec.instance_type[:1]
+        takes_key = not (self.is_volume_key_default and self._keyless(wanted))
         return request_.build_create_training_job(
-            self.spec,
+            self.spec if takes_key else replace(self.spec, volume_kms_key=None),
             location=location,
-            instance_types=instance_types or self.spec.instance_type[:1],
+            instance_types=wanted,
             staged=self.staged,
             owner=self.owner(attempt),
             run_variables=dict(self.run.variables)
@@ -141,13 +166,19 @@ class PreparedJob:
 
 @reading_cells_once()
 def prepare_job(
-    arguments: Mapping[str, Any], *, run: Run, where: Surroundings, problems: Sequence[str] = ()
+    arguments: Mapping[str, Any],
+    *,
+    run: Run,
+    where: Surroundings,
+    problems: Sequence[str] = (),
+    is_volume_key_default: bool = False,
 ) -> PreparedJob:
     """
     Read, check and assemble one notebook job.
 
     :param arguments: the operator's rendered job arguments by name; None and missing mean the default.
     :param problems: what the caller has found wrong with arguments that are not the job's.
+    :param is_volume_key_default: ``volume_kms_key`` is an organisation's, not the task's.
     :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
     :raises NotebookJobServiceError: AWS could not be asked for a role or an image.
     """
@@ -218,6 +249,7 @@ def prepare_job(
         notebook_sha256=hashlib.sha256(content.raw).hexdigest(),
         input_sha256=input_digest(files) if not collisions else "",
         added_cells=added,
+        is_volume_key_default=is_volume_key_default and "VolumeKmsKeyId" not in spec.extra_resources,
         warnings=(
             *given.warnings,
             *parsed.warnings,
@@ -242,20 +274,22 @@ def _checked(job: PreparedJob, shape: Any, problems: list[str]) -> PreparedJob:
 
     :raises NotebookJobConfigError: SageMaker would refuse the request.
     """
-    request, types = job.request(0), job.spec.instance_type
+    request, types = job.request(0), job.types
     wanted = dict(job.run.tags) | {
         "sagemaker:name": job.displayed_name,
         "sagemaker:notebook-name": job.staged.notebook,
     }
     known = shape.members["ResourceConfig"].members["InstanceType"].enum
-    wrong_types, unknown_types = instances.type_problems(types, known)
+    argument = "instance_type" if types == job.spec.instance_type else "extra_request: ResourceConfig.InstanceType"
+    wrong_types, unknown_types = instances.type_problems(types, known, argument=argument)
     problems = [*problems, *wrong_types, *request_.request_problems(request, shape)]
-    problems += instances.resource_problems(request, types) if not problems else []
+    if not problems:
+        problems += instances.resource_problems(request, types, is_volume_key_default=job.is_volume_key_default)
     if problems:
         raise _refusal(job.run.label, problems)
     sizes = instances.resource_warnings(types, volume_size=job.spec.volume_size, usual_size=defaults.VOLUME_SIZE)
     more = (*unknown_types, *sizes, *request_.rewritten_tags(request, wanted))
-    return replace(job, warnings=(*job.warnings, *more))
+    return replace(job, warnings=(*job.warnings, *more), notes=(*job.notes, *job.key_notes()))
 
 
 def _extra_request(given: object, where: Surroundings, problems: list[str]) -> object:

@@ -15,7 +15,8 @@ from airflow_nbjobs.core.guesses import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EXIT_CODES = "exit codes: 0 it worked; 1 the work failed; 2 it could not begin (arguments, environment); 130 Ctrl-C"
+EXIT_CODES = """exit codes: 0 it worked; 1 the work failed;
+  2 it could not begin (arguments, environment); 130 Ctrl-C"""
 _CHOICE = re.compile(r"invalid choice: '(?P<given>.*?)' \(choose from (?P<known>.*)\)")
 
 
@@ -53,6 +54,8 @@ class CommandParser(argparse.ArgumentParser):
         """End because of arguments that are none of this command's."""
         word = unknown[0].partition("=")[0]
         hint = did_you_mean(word, re.findall(r"--[a-z][a-z-]+", self.format_help())) if word.startswith("-") else ""
+        if word.startswith("--") and not hint and "--parameter" in self.format_help():
+            hint = f"; a parameter of the notebook is given as '-p {word.lstrip('-')}=VALUE'"
         if "=" in unknown[0] and not word.startswith("-") and "--parameter" in self.format_help():
             hint = f"; did you mean '-p {unknown[0]}'?"
         self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")

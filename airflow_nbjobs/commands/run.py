@@ -40,7 +40,7 @@ _JOB_OPTIONS = {
         "IMAGE",
         "image of the job, such as sagemaker-distribution:4-cpu, or its URI in ECR; needed without --local",
     ),
-    "kernel_name": ("NAME", "kernel of the notebook (default: the one that its metadata name)"),
+    "kernel_name": ("NAME", "kernel of the notebook (default: the one that its metadata names)"),
     "role": ("ROLE", "name or ARN of the role that the job runs with; needed without --local"),
     "s3_root_uri": ("s3://BUCKET/PREFIX", "where in S3 the job's files go; needed without --local"),
     "instance_type": ("TYPE", f"machine of the job (default {defaults.INSTANCE_TYPE})"),
@@ -231,6 +231,8 @@ def _executed_path(args: argparse.Namespace) -> Path:
         path = Path(f"{notebook.stem}.executed.ipynb")
     else:
         path = notebook.with_name(f"{notebook.stem}.executed.ipynb")
+    if path.exists() and notebook.exists() and path.samefile(notebook):
+        raise NotebookJobConfigError(f"The executed notebook would take the place of '{notebook}': name another file")
     if path.is_dir():
         raise NotebookJobConfigError(
             f"The executed notebook cannot be saved as '{path}': that is a folder; name a file"

@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_nbjobs.core import texts
 from airflow_nbjobs.core.formats import formats_variable
+from airflow_nbjobs.core.instances import meant_type
 from airflow_nbjobs.core.naming import parse_s3_uri
 
 # Shapes of botocore ``sagemaker/2017-07-24/service-2``; \p{L}\p{Z}\p{N} has no equivalent in `re`: \w are the letters and digits and _, and blanks are
@@ -216,9 +217,8 @@ def instance_type(value: object) -> str:
     given = text(value)
     # Only the shape is checked: the list of types grows, and an older botocore must not forbid a new one.
     if not _INSTANCE_TYPE.fullmatch(given):
-        meant = re.sub(r"[\s_.]+", ".", given.lower())
-        meant = meant if meant.startswith("ml.") else f"ml.{meant}"
-        advice = f"; did you mean {meant!r}?" if _INSTANCE_TYPE.fullmatch(meant) else ""
+        meant = meant_type(given)
+        advice = f"; did you mean {meant!r}?" if meant else ""
         raise ValueError(f"{given!r} is not an instance type such as 'ml.m5.large'{advice}")
     return given
 

@@ -128,7 +128,7 @@ class LogPlace:
             streams = {str(name) for name in given.get("streams") or ()}
             added = tuple(int(each) for each in given.get("added") or ())
             return cls(floor=floor, seen=seen, cell=cell, cells=cells, streams=streams, added=added)
-        except (TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError, OverflowError):
             return cls()
 
 

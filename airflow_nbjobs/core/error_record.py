@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobError, NotebookSkippedError
+from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobError, NotebookSkippedError, bounded
 from airflow_nbjobs.core.failure import plain_text, strip_ansi
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ _VERSION = 1
 _LINE_CHARACTERS = 1_000
 _TEXT_CHARACTERS = 8_000
 _MOST_PROBLEMS = 20
-# What is masked: a secret that this cuts in two lies where the shorter text is cut anyway.
 _MASKED_CHARACTERS = 100_000
 _MOST_NUMBER = 10**9
 
@@ -53,7 +52,7 @@ def error_record(error: BaseException, *, try_number: int, mask: Callable[[str],
     """
 
     def shown(text: str, most: int = _LINE_CHARACTERS) -> str:
-        return _cut(mask(_cut(plain_text(strip_ansi(text)), _MASKED_CHARACTERS)), most)
+        return _cut(mask(plain_text(strip_ansi(bounded(text, _MASKED_CHARACTERS)))), most)
 
     # What is skipped instead of failed has the failure as its cause.
     ours = next((each for each in (error, error.__cause__) if isinstance(each, NotebookJobError)), None)

@@ -31,14 +31,22 @@ if TYPE_CHECKING:
 _MOST_OF_HEADLINE = 4_000
 _MOST_OF_DETAIL = 20_000
 _MOST_OF_FIELD = 10_000
+_MOST_OF_WORD = 500
 
 
 def bounded(text: str, most: int = _MOST_OF_HEADLINE) -> str:
-    """Return a text; a longer one without its middle, and with how much that was."""
+    """
+    Return a text; a longer one without its middle, and with how much that was.
+
+    No word is cut in two: of a secret, which whoever shows the text still has to mask, no part would be known as one.
+    """
     if len(text) <= most:
         return text
     end = most // 4
-    return f"{text[: most - end]} … {len(text) - most} more characters … {text[-end:]}"
+    head, tail = text[: most - end], text[-end:]
+    head = head[: len(head) - len(re.split(r"\s", head[-_MOST_OF_WORD:])[-1])]
+    tail = tail[len(re.split(r"\s", tail[:_MOST_OF_WORD])[0]) :]
+    return f"{head} … {len(text) - len(head) - len(tail)} more characters … {tail}"
 
 
 class NotebookJobError(RuntimeError):

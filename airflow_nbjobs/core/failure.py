@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _ERROR_MARKER_TAG = "papermill-error-cell-tag"
-# CSI and OSC sequences, then the other two-character escapes.
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# Colours and moves (CSI); strings, of which links (OSC 8) are some; then the other escapes, as ECMA-35 builds them.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])")
 _USAGE_ERROR = "UsageError:"
 # The last line of a traceback that IPython could not format, and so printed.
 _PRINTED_ERROR = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*))?")

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 _TYPE = re.compile(r"ml\.(?P<family>[a-z0-9-]+)\.(?P<size>[a-z0-9-]+)")
 _ACCELERATED = re.compile(r"(?:p|g|gr|trn|dl)\d")
 # Families whose data lies on NVMe disks of the instance: a "d" after the generation's number says so, or the family has them; one that is not known here is SageMaker's to refuse.
-_LOCAL_DISK = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*(?:-.*)?|p[56].*|g[5-7]e?|gr6|trn[12]n?")
+_LOCAL_DISK = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*(?:-.*)?|p[56].*|g[5-7][ef]?|gr6f?|trn\d.*|dl1|i[ms]?\d.*")
 # AWS adds sizes to a family while it is new; of one that has this many, no other is to come.
 _SETTLED_SIZES = 4
+_SIZE = re.compile(r"nano|micro|small|medium|large|\d*xlarge|metal(?:-.+)?")
+# What people write for "ml.m5.large": without its dots or its "ml", with hyphens, in capitals.
+_LOOSE = re.compile(
+    r"(?:ml[^a-z0-9]*)?(?P<family>[a-z]{1,3}\d[a-z]*(?:-flex)?)[^a-z0-9]*(?P<size>\d*[^a-z0-9]*(?:nano|micro|small|medium|x?large|metal))"
+)
 
 
 def has_local_disk(instance_type: str) -> bool:
@@ -34,33 +39,59 @@ def nearest(text: str, known: Collection[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
-def type_problems(instance_types: Sequence[str], known: Collection[str]) -> tuple[list[str], list[str]]:
+def meant_type(text: str) -> str | None:
+    """Return the instance type that a text spells in another way, as far as its form tells."""
+    match = _LOOSE.fullmatch(text.strip(" .,;'\"").lower())
+    return None if match is None else f"ml.{match['family']}.{re.sub('[^a-z0-9]', '', match['size'])}"
+
+
+def asked_types(extra_resources: Mapping[str, Any], instance_types: Sequence[str]) -> tuple[str, ...]:
+    """Return the types that a job asks for in turn: that of ``extra_request``, which replaces them, or the argument's."""
+    given = extra_resources.get("InstanceType")
+    return (given,) if isinstance(given, str) else tuple(instance_types)
+
+
+def type_problems(
+    instance_types: Sequence[str], known: Collection[str], *, argument: str = "instance_type"
+) -> tuple[list[str], list[str]]:
     """
     Return what cannot be an instance type, and what the installed botocore does not know but may have been added since.
 
     :param known: the types that botocore knows.
+    :param argument: where they were given.
     """
     problems, warnings = [], []
-    sizes = Counter(match["family"] for each in known if (match := _TYPE.fullmatch(each)))
+    sizes: dict[str, list[str]] = {}
+    for each in known:
+        if match := _TYPE.fullmatch(each):
+            sizes.setdefault(match["family"], []).append(match["size"])
     for unknown in (each for each in instance_types if each not in known):
         match = _TYPE.fullmatch(unknown)
-        if match is not None and sizes[match["family"]] >= _SETTLED_SIZES:
-            problems.append(
-                f"instance_type: {unknown!r} is no size of ml.{match['family']} for training jobs{nearest(unknown, known)}"
-            )
+        family, size = match.groups() if match is not None else ("", "")
+        its_sizes = sizes.get(family, [])
+        hint = nearest(meant_type(unknown) or unknown, known) or (
+            f"; ml.{family} has {', '.join(its_sizes)}" if its_sizes else ""
+        )
+        if len(its_sizes) >= _SETTLED_SIZES:
+            problems.append(f"{argument}: {unknown!r} is no size of ml.{family} for training jobs{hint}")
+        elif hint and not _SIZE.fullmatch(size):
+            problems.append(f"{argument}: {unknown!r} is no instance type{hint}")
         else:
             warnings.append(
-                f"instance_type: {unknown!r} is unknown to the installed botocore, and for SageMaker to decide{nearest(unknown, known)}"
+                f"{argument}: {unknown!r} is unknown to the installed botocore, and for SageMaker to decide{hint}"
             )
     return problems, warnings
 
 
-def resource_problems(request: Mapping[str, Any], instance_types: Sequence[str]) -> list[str]:
+def resource_problems(
+    request: Mapping[str, Any], types: Sequence[str], *, is_volume_key_default: bool = False
+) -> list[str]:
     """
     Return what SageMaker refuses, or would not do, though each field is right alone.
 
     :param request: of CreateTrainingJob, ``extra_request`` merged in.
-    :param instance_types: all that may be asked for in turn.
+    :param types: all that may be asked for in turn.
+    :param is_volume_key_default: the volume's key is an organisation's, which is left out where a type takes none.
     """
     resources, stopping = request.get("ResourceConfig", {}), request.get("StoppingCondition", {})
     if "InstanceGroups" in resources or "InstancePreferences" in resources:
@@ -69,7 +100,6 @@ def resource_problems(request: Mapping[str, Any], instance_types: Sequence[str])
             "give instance_type one type, or several in order of preference"
         )
         return [text]
-    types = [resources["InstanceType"]] if resources.get("InstanceType") not in instance_types else instance_types
     problems = []
     if resources.get("InstanceCount") != 1:
         problems.append(
@@ -77,7 +107,7 @@ def resource_problems(request: Mapping[str, Any], instance_types: Sequence[str])
             "all of it and write to the same place; leave it out, and take a larger instance_type"
         )
     local = [each for each in types if has_local_disk(each)]
-    if resources.get("VolumeKmsKeyId") and local:
+    if resources.get("VolumeKmsKeyId") and local and not is_volume_key_default:
         problems.append(
             f"volume_kms_key: SageMaker takes no key for {', '.join(local)}, whose own disk the instance encrypts; "
             "leave the key out, or take a type without a disk of its own, such as ml.m5.large"

@@ -51,7 +51,8 @@ def interval_seconds(calls: int, *, waiter_delay_seconds: float, pace: Pace) -> 
     :param waiter_delay_seconds: the shortest ``waiter_delay`` of all waiting tasks; below 1 s it counts as 1 s.
     """
     stretched = max(pace.polling_interval_seconds, calls / pace.list_calls_per_second)
-    return min(max(float(waiter_delay_seconds), SHORTEST_DELAY_SECONDS), stretched)
+    # In this order: of nan, too, the shortest delay is left.
+    return min(stretched, max(SHORTEST_DELAY_SECONDS, float(waiter_delay_seconds)))
 
 
 def slower(seconds_per_call: float, pace: Pace) -> float:

@@ -96,6 +96,12 @@ class NotebookJobSpec:
         return self.notebook_job_name or self.name
 
     @property
+    def extra_resources(self) -> Mapping[str, Any]:
+        """What ``extra_request`` says of the instances; nothing where it says it wrongly, which is reported elsewhere."""
+        resources = self.extra_request.get("ResourceConfig")
+        return resources if isinstance(resources, dict) else {}
+
+    @property
     def may_state_preferences(self) -> bool:
         """
         Say whether SageMaker itself can choose among the instance types of this job.
@@ -103,8 +109,7 @@ class NotebookJobSpec:
         Source: ``ResourceConfig$InstancePreferences``: up to 5, each once; not with spot, InstanceGroups, InstancePlacementConfig.
         Of warm pools its page says nothing, so a job that asks for one names its type.
         """
-        resources = self.extra_request.get("ResourceConfig")
-        is_chosen = isinstance(resources, dict) and not _OTHER_INSTANCES.isdisjoint(resources)
+        is_chosen = not _OTHER_INSTANCES.isdisjoint(self.extra_resources)
         return (
             2 <= len(self.instance_type) <= _MOST_PREFERENCES
             and not self.enable_managed_spot_training

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.errors import bounded
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,6 +31,7 @@ class JobState(enum.Enum):
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED)
 
 
+_MOST_OF_REASON = 10_000
 _STATES = {
     "Stopping": JobState.STOPPING,
     "Completed": JobState.SUCCEEDED,
@@ -163,11 +166,11 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
         state=parse_state(description["TrainingJobStatus"]),
         status=description["TrainingJobStatus"],
         secondary_status=description.get("SecondaryStatus", ""),
-        failure_reason=description.get("FailureReason", ""),
+        failure_reason=bounded(description.get("FailureReason", ""), _MOST_OF_REASON),
         transitions=tuple(
             StatusTransition(
                 status=transition.get("Status", ""),
-                message=transition.get("StatusMessage", ""),
+                message=bounded(transition.get("StatusMessage", ""), _MOST_OF_REASON),
                 started=_time(transition.get("StartTime")),
             )
             for transition in description.get("SecondaryStatusTransitions", ())

@@ -45,9 +45,10 @@ _OF_LIBRARY = re.compile(
 )
 _GENERATED = ("<string>", "<decorator", "<__array_function__", "<attrs generated", "<unknown>")
 _COMPILED = (".pyx", ".pxi", ".pxd")
-_CURRENT = re.compile(r"\s*-+> ?\d")
+# A number of five digits leaves room for "> " alone.
+_CURRENT = re.compile(r"\s*-*> ?\d")
 _CARETS = re.compile(r"\s*[~^]+\s*$")
-_NUMBERED = re.compile(r"\s*(?:-+> ?)?\d+(?: |$)")
+_NUMBERED = re.compile(r"\s*(?:-*> ?)?\d+(?: |$)")
 
 Kind = Literal["author", "library", "message", "link"]
 

@@ -24,8 +24,9 @@ from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.core.wording import task_words
 from airflow_nbjobs.ui import failure, problems
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
+from airflow_nbjobs.ui.aws_access import airflow_access
 from airflow_nbjobs.ui.listing import STATES, list_jobs, read_filters
-from airflow_nbjobs.ui.notebooks import Job, Notebooks, Source, airflow_access
+from airflow_nbjobs.ui.notebooks import Job, Notebooks, Source
 from airflow_nbjobs.ui.pages import (
     HEADERS,
     NO_CONNECTIONS,

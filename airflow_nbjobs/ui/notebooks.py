@@ -18,9 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from airflow_nbjobs.core.arguments import s3_root_uri
 from airflow_nbjobs.core.attempts import OWNER_VARIABLE
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.naming import JobLocation
@@ -28,6 +26,7 @@ from airflow_nbjobs.core.reference import executed_notebook_name, is_live, parse
 from airflow_nbjobs.core.status import JobSnapshot
 from airflow_nbjobs.links import job_urls
 from airflow_nbjobs.ui import problems
+from airflow_nbjobs.ui.aws_access import Access, access_key
 from airflow_nbjobs.ui.caches import Folders, Timed
 from airflow_nbjobs.ui.problems import ProblemError
 from airflow_nbjobs.ui.renderer import BusyError, Order, Outcome, Renderer, has_renderer
@@ -37,14 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-    from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.aws.ports import StoredObject
     from airflow_nbjobs.ui.subject import Attempt, Subject
 
 _log = logging.getLogger(__name__)
 
 # Rendered pages of another version of the rendering are another document to a browser.
-RENDERING_VERSION = "4"
+RENDERING_VERSION = "5"
 LONGEST_BYTES = 256 * 1024 * 1024
 _CACHE_BYTES = 256 * 1024 * 1024
 _ACCESS_SECONDS = 60.0  # a connection that was edited, a role that was allowed something
@@ -54,23 +52,6 @@ _LIVE_SECONDS = 3.0  # however many look on, a running job and its notebook are 
 _LARGE_ARCHIVE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _JOBS_REMEMBERED = 2_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """
-    One task's way to AWS.
-
-    :param root: where its jobs write, without a trailing slash; None where neither task, connection nor configuration says.
-    :param studio_domain_arn: of the Studio that shows its jobs.
-    :param has_console: whether it is AWS that answers, which has consoles, and not something in its place.
-    """
-
-    clients: AwsClients
-    deployment: str
-    root: str | None
-    studio_domain_arn: str | None = None
-    has_console: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +132,7 @@ class Notebooks:
     # -- whose job -------------------------------------------------------------------------------------------------
 
     def access(self, subject: Subject) -> Access:
-        key = _access_key(subject)
+        key = access_key(subject)
         with _as_problem():
             return self._accesses.get(key, lambda: self._make_access(subject))
 
@@ -199,7 +180,7 @@ class Notebooks:
         return Job(name=reference.job_name, snapshot=snapshot, location=JobLocation(root, reference.job_name))
 
     def _described(self, subject: Subject, name: str, access: Access) -> JobSnapshot:
-        key = (*_access_key(subject), name)
+        key = (*access_key(subject), name)
         known = self._ended.get(key)
         if known is not None:
             return known
@@ -243,11 +224,11 @@ class Notebooks:
         if not job.snapshot.state.is_terminal:
             if not is_live(job.snapshot.environment):
                 raise ProblemError(problems.RUNNING)
-            live = self._live.get((*_access_key(subject), job.name), lambda: self._live_source(subject, job))
+            live = self._live.get((*access_key(subject), job.name), lambda: self._live_source(subject, job))
             if live is None:
                 raise ProblemError(problems.FILLING_IN)
             return live
-        return self._sources.get((*_access_key(subject), job.name), lambda: self._found(subject, job))
+        return self._sources.get((*access_key(subject), job.name), lambda: self._found(subject, job))
 
     def _live_source(self, subject: Subject, job: Job) -> Source | None:
         with _as_problem():
@@ -384,41 +365,6 @@ class Notebooks:
             return self.access(subject).clients.logs.tail(job.name, limit=limit)
 
 
-def airflow_access(subject: Subject) -> Access:
-    """
-    Return the way to AWS of the task's own connection, with the defaults that a worker would use.
-
-    :raises NotebookJobError: there is no such connection, or its settings are wrong.
-    """
-    from airflow_nbjobs.hooks import SageMakerNotebookJobHook
-    from airflow_nbjobs.settings import read_settings
-
-    region = subject.argument("region_name")
-    if subject.kind is Kind.SENSOR:
-        region = parse_job_reference(subject.argument("job_name"), region_name=region).region
-    hook = SageMakerNotebookJobHook(
-        aws_conn_id=subject.argument("aws_conn_id"), region_name=region, verify=subject.argument("verify")
-    )
-    settings = read_settings(hook.connection_extra)
-    given = subject.argument("s3_root_uri") or settings.job_defaults.get("s3_root_uri")
-    try:
-        root = s3_root_uri(given) if given else None
-    except ValueError as error:
-        raise NotebookJobConfigError(f"s3_root_uri: {error}") from error
-    studio = subject.argument("studio_domain_arn") or settings.job_defaults.get("studio_domain_arn")
-    return Access(
-        clients=hook.clients,
-        deployment=settings.deployment,
-        root=root,
-        studio_domain_arn=studio if isinstance(studio, str) else None,
-        has_console=_is_of_aws(hook.clients.jobs.endpoint_url),
-    )
-
-
-def _is_of_aws(endpoint_url: str) -> bool:
-    return (urlsplit(endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
-
-
 def _is_whole(folder: Path) -> bool:
     """Say whether the outcome is there, and what belongs to it; of files that are looked at seldom, /tmp may be tidied."""
     outcome = folder / "outcome.json"
@@ -426,12 +372,6 @@ def _is_whole(folder: Path) -> bool:
         return False
     is_ok = json.loads(outcome.read_text(encoding="utf-8"))[0] == "ok"
     return not is_ok or all((folder / name).exists() for name in ("document.html", "summary.json"))
-
-
-def _access_key(subject: Subject) -> tuple[Any, ...]:
-    names = ("aws_conn_id", "region_name", "verify", "s3_root_uri", "studio_domain_arn")
-    watched = repr(subject.argument("job_name")) if subject.kind is Kind.SENSOR else None
-    return (subject.kind, watched, *(subject.argument(name) for name in names))
 
 
 @contextmanager

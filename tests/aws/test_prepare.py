@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from fakes import ACCOUNT_ID, DISTRIBUTION_ACCOUNT_ID, REGION, FakeClients, code, notebook
 
+from airflow_nbjobs.aws.job import instance_choices
 from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.core.errors import NotebookJobConfigError
@@ -412,7 +413,7 @@ def test_a_run_target_that_is_no_notebook_is_refused(refused, tmp_path):
         ({"s3_kms_key": ""}, "s3_kms_key is '', as a template writes it for a value that is not there; leave the"),
         ({"volume_kms_key": "None"}, "volume_kms_key is 'None', as a template writes it"),
         ({"enable_network_isolation": "None"}, "enable_network_isolation is 'None', as a template writes it"),
-        ({"extra_request": {"NoSuchField": 1}}, "CreateTrainingJob request: Unknown parameter"),
+        ({"extra_request": {"NoSuchField": 1}}, "extra_request: NoSuchField is no field of CreateTrainingJob"),
         ({"environment_variables": {f"V{n}": "" for n in range(95)}}, "Environment has 1"),
         ({"tags": {f"t{n}": "" for n in range(48)}}, "Tags has 5"),
     ],
@@ -617,6 +618,49 @@ def test_what_sagemaker_would_refuse_for_the_instances_sake_is_refused_before_an
     extra = {"ResourceConfig": {"InstanceCount": 2}, "StoppingCondition": {"MaxPendingTimeInSeconds": 7200}}
     assert len(refused(extra_request=extra)) == 2
     assert "unknown to the installed botocore" in prepare(instance_type="ml.q9.large").warnings[0]
+
+
+def test_a_field_of_extra_request_that_is_misspelt_is_told_without_a_list_of_all(refused):
+    (problem,) = refused(extra_request={"StoppingCondition": {"MaxRuntimeInSecond": 60}})
+    assert problem.endswith("did you mean 'MaxRuntimeInSeconds'?")
+
+
+def test_a_type_in_extra_request_is_looked_at_as_the_argument_is(refused):
+    (problem,) = refused(extra_request={"ResourceConfig": {"InstanceType": "ml.m5.larg"}})
+    assert problem.startswith("extra_request: ResourceConfig.InstanceType: 'ml.m5.larg' is no size of ml.m5")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys", "told"),
+    [
+        ({"instance_type": "ml.g5.xlarge"}, [None], "is left out on ml.g5.xlarge: SageMaker takes none"),
+        ({"instance_type": "ml.m5.large"}, ["k"], None),
+        ({"instance_type": "ml.m5.large, ml.p4d.24xlarge"}, ["k", None], "is left out on ml.p4d.24xlarge: "),
+        (
+            {"extra_request": {"ResourceConfig": {"InstanceType": "ml.g5.xlarge"}}},
+            [None],
+            "is left out on ml.g5.xlarge",
+        ),
+    ],
+)
+def test_an_organisations_volume_key_is_left_out_where_sagemaker_takes_none(tmp_path, clients, arguments, keys, told):
+    where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
+    (tmp_path / "nb.ipynb").write_bytes(PLAIN)
+    given = ARGUMENTS | {"volume_kms_key": "k"} | arguments
+    job = prepare_job(given, run=RUN, where=where, is_volume_key_default=True)
+    requests = [job.request(0, instance_types=choice) for choice in instance_choices(job, clients)]
+    assert [request["ResourceConfig"].get("VolumeKmsKeyId") for request in requests] == keys
+    assert any(told in note for note in job.notes) if told else not any("volume_kms_key" in note for note in job.notes)
+
+
+def test_a_key_that_the_task_asks_for_in_extra_request_is_no_default(tmp_path, clients):
+    where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
+    (tmp_path / "nb.ipynb").write_bytes(PLAIN)
+    extra = {"ResourceConfig": {"VolumeKmsKeyId": "own"}}
+    given = ARGUMENTS | {"volume_kms_key": "k", "instance_type": "ml.g5.xlarge", "extra_request": extra}
+    with pytest.raises(NotebookJobConfigError) as caught:
+        prepare_job(given, run=RUN, where=where, is_volume_key_default=True)
+    assert "takes no key for ml.g5.xlarge" in str(caught.value)
 
 
 def test_a_name_that_a_tag_cannot_hold_is_said(prepare):

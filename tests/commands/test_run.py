@@ -308,6 +308,7 @@ def test_a_notebooks_aws_commands_reach_the_embedded_s3(tmp_path, monkeypatch, p
             "--region: 'eu-west1' is no name of a region; did you mean 'eu-west-1'?",
         ),
         (("report.ipynb", "--executed", "."), "that is a folder; name a file"),
+        (("report.ipynb", "--executed", "reports/../report.ipynb"), "would take the place of 'report.ipynb': name"),
         (("missing.ipynb", "--role", "r", "--image-uri", "i", "--s3-root-uri", "s3://b"), "missing.ipynb"),
         (("report.ipynb", "-p", "weeks=3"), "weeks"),
         (("report.ipynb", "-p", "days=seven"), "the text 'seven' is not exactly an int"),

@@ -95,6 +95,8 @@ def test_a_place_stays_small_and_loses_nothing_that_is_newer():
     assert LogPlace.from_json(value).take(events(*map(str, range(1003)))) == ["1000", "1001", "1002"]
 
 
-@pytest.mark.parametrize("value", [None, {}, {"floor": "x"}, {"seen": [1]}, {"seen": {"a": None}}, "text", 7])
+@pytest.mark.parametrize(
+    "value", [None, {}, {"floor": "x"}, {"seen": [1]}, {"seen": {"a": None}}, {"floor": float("inf")}, "text", 7]
+)
 def test_what_is_no_place_is_the_beginning(value):
     assert LogPlace.from_json(value) == LogPlace()

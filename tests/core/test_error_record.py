@@ -1,6 +1,7 @@
 """What a task says when it fails, as an XCom holds it: bounded, masked, and read with distrust."""
 
 import json
+import time
 
 import pytest
 
@@ -49,10 +50,17 @@ def test_it_is_bounded_and_keeps_its_end_where_the_advice_is():
     assert len(json.dumps(short_record(made))) < 8_000
 
 
-@pytest.mark.parametrize("blanks", [0, 49_990, 99_990, 3_999_990])
+@pytest.mark.parametrize("blanks", [0, 2_991, 49_990, 99_990, 3_999_990])
 def test_no_part_of_a_secret_is_left_wherever_the_text_is_cut(blanks):
-    error = NotebookJobConfigError("x" * blanks + "my-long-password" + "x" * 4_000_000)
-    assert "my-long" not in json.dumps(recorded(error, lambda text: text.replace("my-long-password", "***")))
+    text = "x" * blanks + "my-long-password" + "x" * 4_000_000
+    for error in (NotebookJobConfigError(text), NotebookJobConfigError(text, details={"next": "look"}), OSError(text)):
+        assert "my-l" not in json.dumps(recorded(error, lambda text: text.replace("my-long-password", "***")))
+
+
+def test_a_text_of_codes_alone_is_recorded_in_no_time():
+    began = time.monotonic()
+    recorded(ValueError("\x1b[0m" * 5_000_000))
+    assert time.monotonic() - began < 3
 
 
 def test_what_a_log_or_a_database_cannot_hold_is_replaced():

@@ -134,3 +134,4 @@ def test_ansi_sequences_go_and_text_stays():
         strip_ansi("\x1b[0;31mred\x1b[0m \x1b]8;;http://x\x07link\x1b]8;;\x07 \x1b[38;5;241mx\x1b[1A[y]")
         == "red link x[y]"
     )
+    assert strip_ansi("\x1b(Ba\x1b=b\x1b7c\x1bM\x1bPq#0\x1b\\d") == "abcd"

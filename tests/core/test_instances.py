@@ -16,6 +16,7 @@ KNOWN = [
         ("ml.m5.lage", "did you mean 'ml.m5.large' or "),
         ("ml.m5.3xlarge", "did you mean 'ml.m5.xlarge'"),
         ("ml.m5.8xlarge", "is no size of ml.m5 for training jobs"),
+        ("ml.m5.2x", "; ml.m5 has large, xlarge, 2xlarge, 4xlarge, 12xlarge, 24xlarge"),
     ],
 )
 def test_a_size_that_a_settled_family_lacks_is_a_problem(instance_type, advice):
@@ -23,6 +24,41 @@ def test_a_size_that_a_settled_family_lacks_is_a_problem(instance_type, advice):
     assert problem.startswith(f"instance_type: '{instance_type}'")
     assert advice in problem
     assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "advice"),
+    [
+        ("ml.p5.48xlrage", "is no instance type; did you mean 'ml.p5.48xlarge'"),
+        ("ml.p5.48xl", "is no instance type; ml.p5 has 48xlarge, 4xlarge"),
+        ("ml.gd5.xlrage", "is no instance type; did you mean 'ml.g5.xlarge'"),
+        ("m5.large", "did you mean 'ml.m5.large'"),
+    ],
+)
+def test_what_is_spelt_like_no_type_of_any_family_is_a_problem_where_one_is_near(instance_type, advice):
+    """Sizes are called alike in old families and in new ones."""
+    (problem,), warnings = instances.type_problems([instance_type], KNOWN, argument="extra_request: X")
+    assert problem.startswith(f"extra_request: X: '{instance_type}'")
+    assert advice in problem
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        *((text, "ml.m5.large") for text in ("m5.large", "ml.M5.Large", "ml.m5large", "m5large", "ml-m5-large")),
+        *(
+            (text, "ml.m5.large")
+            for text in ("ml.m5-large", "mlm5.large", "ml m5 large", "ml..m5.large.", "ML/M5/LARGE")
+        ),
+        ("ml.p3.2.xlarge", "ml.p3.2xlarge"),
+        ("g4dn.12xlarge", "ml.g4dn.12xlarge"),
+        ("ml-m7i-flex-large", "ml.m7i-flex.large"),
+        *((text, None) for text in ("local_gpu", "Standard_NC6", "large", "ml.m5", "ml.system.m5.large", "")),
+    ],
+)
+def test_a_type_that_is_written_otherwise_is_known_by_its_form(text, meant):
+    assert instances.meant_type(text) == meant
 
 
 @pytest.mark.parametrize("instance_type", ["ml.p5.24xlarge", "ml.m55.large", "ml.q9.large"])
@@ -43,6 +79,9 @@ def test_what_aws_may_have_added_since_is_a_warning(instance_type):
             (name, True)
             for name in ("ml.r5d.large", "ml.p3dn.24xlarge", "ml.p6-b200.48xlarge", "ml.p6e-gb200.36xlarge")
         ),
+        *((name, True) for name in ("ml.m5d.large", "ml.c6id.large", "ml.m5dn.large", "ml.i3en.large", "ml.i4i.large")),
+        *((name, True) for name in ("ml.trn2u.48xlarge", "ml.g6f.large", "ml.gr6f.4xlarge", "ml.dl1.24xlarge")),
+        *((name, False) for name in ("ml.inf2.xlarge", "ml.g5g.xlarge", "ml.hpc6a.48xlarge", "ml.dl2q.24xlarge")),
         *((name, False) for name in ("ml.m5.large", "ml.c5n.xlarge", "ml.p3.2xlarge", "ml.m7i-flex.large")),
         *((name, False) for name in ("ml.t3.medium", "ml.p2.xlarge", "ml.r8i.large", "nothing")),
     ],
@@ -74,7 +113,7 @@ def test_an_ordinary_request_has_no_problem():
     ("request_", "types", "texts"),
     [
         (request_of(VolumeKmsKeyId="k"), ["ml.m5.large", "ml.g5.xlarge"], ["volume_kms_key", "ml.g5.xlarge, whose"]),
-        (request_of(InstanceType="ml.p4d.24xlarge", VolumeKmsKeyId="k"), ["ml.m5.large"], ["for ml.p4d.24xlarge"]),
+        (request_of(VolumeKmsKeyId="k"), ["ml.p4d.24xlarge"], ["for ml.p4d.24xlarge"]),
         (request_of(InstanceCount=2), ["ml.m5.large"], ["InstanceCount is 2", "one instance"]),
         (request_of(InstanceCount=0), ["ml.m5.large"], ["InstanceCount is 0"]),
         (request_of(InstanceGroups=[]), ["ml.m5.large"], ["InstanceGroups", "give instance_type"]),
@@ -109,6 +148,16 @@ def test_fields_that_exclude_each_other_are_one_problem_that_says_what_to_do(req
     (problem,) = instances.resource_problems(request_, types)
     for text in texts:
         assert text in problem
+
+
+def test_a_default_key_is_no_problem_of_the_task():
+    types = ["ml.m5.large", "ml.g5.xlarge"]
+    assert instances.resource_problems(request_of(VolumeKmsKeyId="k"), types, is_volume_key_default=True) == []
+
+
+def test_the_type_of_an_extra_request_replaces_those_of_the_argument():
+    assert instances.asked_types({}, ["a", "b"]) == ("a", "b")
+    assert instances.asked_types({"InstanceType": "c"}, ["a", "b"]) == ("c",)
 
 
 def test_a_chosen_size_of_a_volume_that_is_none_is_said():

@@ -31,6 +31,7 @@ def test_few_calls_are_made_every_5_seconds_and_many_at_the_budget(calls, waiter
 
 
 def test_the_polling_interval_and_the_budget_can_be_set():
+    assert interval_seconds(1, waiter_delay_seconds=float("nan"), pace=Pace()) == 1
     assert interval_seconds(1, waiter_delay_seconds=30, pace=Pace(polling_interval_seconds=30)) == 30
     assert interval_seconds(10, waiter_delay_seconds=60, pace=Pace(list_calls_per_second=0.5)) == 20
 

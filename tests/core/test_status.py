@@ -102,6 +102,16 @@ def test_a_full_description_is_read_completely():
     )
 
 
+def test_a_text_of_megabytes_is_bounded_where_it_is_read():
+    text = "AlgorithmError: " + "x" * 20_000_000
+    snapshot = described(
+        TrainingJobStatus="Failed", FailureReason=text, SecondaryStatusTransitions=[{"StatusMessage": text}]
+    )
+    assert snapshot.failure_kind is FailureKind.ALGORITHM
+    assert len(snapshot.failure_reason) < 11_000
+    assert len(snapshot.transitions[0].message) < 11_000
+
+
 def test_the_instance_type_that_sagemaker_selected_counts():
     chosen = {"InstanceType": "ml.m5.large", "SelectedInstanceType": "ml.m5.xlarge"}
     assert described(ResourceConfig=chosen).instance_type == "ml.m5.xlarge"

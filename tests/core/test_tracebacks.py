@@ -196,3 +196,25 @@ def test_a_short_text_stays_as_it_is():
     assert short("a\nb\nc") == "a\nb\nc"
     assert short("a\nb\nc\nd") == "a\nb\nc\n… 1 more line"
     assert len(short("x" * 20_000_000)) < 1100
+
+
+@pytest.mark.parametrize("number", [1, 9_999, 16_192, 123_456, 1_234_567])
+def test_a_frame_is_one_whatever_its_line(number):
+    """IPython's arrow has seven columns for itself and the number; pandas has frames beyond line 9,999."""
+    arrow = "-" * max(5 - len(str(number)), 0) + ("> " if len(str(number)) < 6 else ">"[: 7 - len(str(number))])
+    lines = [
+        "KeyError                                  Traceback (most recent call last)",
+        context_frame("Cell In[1], line 1", "----> 1 df.merge(other)"),
+        context_frame(
+            f"File {LIBRARY.format('pandas')}:{number}, in merge(self)",
+            f"{number - 1:>7} # before",
+            f"{arrow}{number} return merge(",
+        ),
+        context_frame(f"File {LIBRARY.format('pandas')}:5, in check()", "----> 5 raise KeyError(key)"),
+        "KeyError: 'a'",
+    ]
+    assert excerpt("\n".join(lines), ename="KeyError").split("\n")[1:4] == [
+        "Cell In[1], line 1",
+        "----> 1 df.merge(other)",
+        "  … 1 frame of pandas",
+    ]

@@ -13,8 +13,9 @@ import pytest
 from browser import chromium
 
 from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.document import build_document
-from airflow_nbjobs.ui.rendering.outputs import Budget, outputs_html
+from airflow_nbjobs.ui.rendering.outputs import outputs_html
 
 LIBRARY = "x" * 200_000
 PLACE = {"text/html": '\n  <div id="b09b" data-root-id="p1008" style="display: contents;"></div>\n'}

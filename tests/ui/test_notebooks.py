@@ -11,7 +11,8 @@ import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, archive, code, executed, failed_at, notebook
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.ui.notebooks import Access, Notebooks
+from airflow_nbjobs.ui.aws_access import Access
+from airflow_nbjobs.ui.notebooks import Notebooks
 from airflow_nbjobs.ui.problems import ProblemError
 from airflow_nbjobs.ui.renderer import Renderer
 from airflow_nbjobs.ui.subject import Kind, Subject, TaskArguments

@@ -175,6 +175,32 @@ def test_an_output_without_a_form_that_can_be_shown_says_what_it_was(bundle, wor
     assert words in html.partition('<div class="nb-outputs">')[2]
 
 
+def test_nothing_is_said_where_there_was_nothing():
+    """Rich ends a live display with an empty one; IPython's description of a script says nothing."""
+    empty = {"text/html": '<pre style="white-space:pre"></pre>\n', "text/plain": ""}
+    assert 'class="nb-notice"' not in document(code("track()", data(**empty))).html
+    script = {"application/javascript": "draw()", "text/plain": "<IPython.core.display.Javascript object>"}
+    html = document(code("Javascript()", data(**script))).html
+    assert "IPython.core" not in html
+    assert "JavaScript, which needs scripts" in html
+
+
+def test_a_page_by_address_is_named_once():
+    html = document(code("IFrame()", data(**{"text/html": "<iframe src='https://example.com/a'></iframe>"}))).html
+    assert html.count("example.com") == 1
+
+
+@pytest.mark.parametrize(
+    "place", ["<img id='_anim_img1'>", "<canvas></canvas>", "<div id='plot'>\n</div>", "<svg id=d3></svg>"]
+)
+def test_what_a_script_is_to_fill_is_said_beside_text_that_is_there(place):
+    """matplotlib's animations have their buttons in HTML, their pictures in a script."""
+    html = f"<div><b>Once</b> {place}<script>animate()</script></div>"
+    shown = document(code("anim", data(**{"text/html": html}))).html
+    assert "Once" in shown
+    assert "An interactive output, which needs scripts" in shown
+
+
 def test_pictures_by_address_and_missing_attachments_keep_their_words():
     shown = str(markdown_html("![A cat](https://e.com/c.png)\n\n![Gone](attachment:x.png) stays"))
     assert "A cat (a picture at https://e.com/c.png, not fetched)" in shown
@@ -457,7 +483,7 @@ def test_every_terminal_colour_can_be_read_on_every_page_of_its_theme(theme):
 
 def test_every_terminal_colour_can_be_read_on_every_background_and_inverted():
     backgrounds = re.findall(r"\.(ansi-[a-z-]+-bg) \{ background: #([0-9a-f]{6})", CSS)
-    assert len(backgrounds) == 16
+    assert len(backgrounds) == 17  # the sixteen, and what a colour of text becomes where only the text has one
     inks = colours(CSS.partition('[class*="-bg"] {')[2].partition("}")[0]) | {"text": (0x1F, 0x23, 0x28)}
     assert len(inks) == 9
     bad = [
@@ -512,3 +538,46 @@ def test_a_colour_that_is_announced_and_does_not_come_takes_nothing_else(codes):
 
 def test_raw_cells_wrap():
     assert re.search(r"\.nb-raw pre \{[^}]*white-space: pre-wrap; overflow-wrap: anywhere", CSS)
+
+
+# -- Markdown ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "cells"),
+    [
+        ("|a|b|\n|-|:-:|\n|1|2|\n|3|\n|4|5|6|", ["1", "2", "3", "", "4", "5"]),
+        ("a | b\n--- | ---\n1 | 2 | 3\n4 |", ["1", "2", "4", ""]),
+        ("|a|b|\n|-|-|\n|1|2", ["1", "2"]),
+        ("|a\\|b|c|\n|-|-|\n|1\\|2|", ["1|2", ""]),
+    ],
+)
+def test_a_table_with_uneven_rows_is_a_table(table, cells):
+    shown = re.findall(r"<td[^>]*>(.*?)</td>", str(markdown_html(f"before\n\n{table}\n\nafter | x")))
+    assert shown == cells
+
+
+def test_what_looks_like_a_table_in_code_stays_as_typed():
+    typed = "|a|b|\n|-|-|\n|1|\n"
+    assert typed in markdown_html(f"```\n{typed}```")
+    assert "<table" not in markdown_html("- x\n  |a|\n\ntext | more")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<span style='background: yellow'>x</span>",
+        "<font color=blue>x</font>",
+        "<table><tr><td style='color: #000'>x</table>",
+    ],
+)
+def test_a_text_with_colours_stands_on_a_light_page(source):
+    assert markdown_html(source).startswith('<div class="nb-island">')
+    assert "nb-island" not in markdown_html("**x** <b style='width: 3px'>y</b>")
+
+
+def test_colours_of_code_within_an_island_are_those_of_the_light_theme():
+    """IPython's ``Code`` brings style sheets that match the page's own names."""
+    html = document(code("x")).html
+    assert "[data-theme=dark] .highlight:not(.nb-island *) .k " in html
+    assert "[data-theme=dark] .highlight ." not in html.replace("[data-theme=dark] .highlight .err", "")

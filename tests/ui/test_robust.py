@@ -228,7 +228,7 @@ def test_of_thousands_of_cells_the_failing_one_is_there(place):
 
 
 def test_the_failing_cell_is_made_before_room_runs_out(monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.ui.rendering.outputs._ALL_TEXT_CHARACTERS", 50_000)
+    monkeypatch.setattr("airflow_nbjobs.ui.rendering.budget._ALL_TEXT_CHARACTERS", 50_000)
     long = stream(("y" * 99 + "\n") * 100)
     failing = code(stream("its own words\n" * 30), error("frame\n" * 30 + "KeyError: 'x'"), source="boom()")
     made = built(*[code(long)] * 10, failing)

@@ -25,11 +25,13 @@ from airflow_nbjobs.core.source import source_of
 from airflow_nbjobs.core.tracebacks import short
 from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui.rendering import THEME_MARK
+from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells
-from airflow_nbjobs.ui.rendering.outputs import Budget, notice, outputs_html
+from airflow_nbjobs.ui.rendering.outputs import outputs_html
 from airflow_nbjobs.ui.rendering.shrink import cut_length, with_excerpts
+from airflow_nbjobs.ui.rendering.text import notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -301,7 +303,7 @@ def _duration(seconds: float) -> str:
 def _style() -> str:
     sheet = files("airflow_nbjobs.ui.rendering").joinpath("notebook.css").read_text(encoding="utf-8")
     light = HtmlFormatter(style="default").get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark").get_style_defs("[data-theme=dark] .highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs("[data-theme=dark] .highlight:not(.nb-island *)")
     return f"{light}\n{dark}\n{sheet}"
 
 

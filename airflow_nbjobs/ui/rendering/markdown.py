@@ -6,6 +6,8 @@ Called by ``document.py`` and ``outputs.py``.
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +16,10 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from airflow_nbjobs.ui.rendering.clean import Inserts, clean, without_marks
 from airflow_nbjobs.ui.rendering.formulas import INLINE, Formulas
+
+_FENCE = re.compile(r" {0,3}(?:```|~~~)")
+_PIPE = re.compile(r"(?<!\\)(?:\\\\)*\|")
+_RULE = re.compile(r" {0,3}\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?)?[ \t]*")
 
 
 class _InlineParser(MathInlineParser):  # type: ignore[misc]  # nbconvert has no types
@@ -61,9 +67,40 @@ def markdown_html(
     renderer = _Renderer(attachments or {}, formulas or Formulas())
     parser: Any = MarkdownWithMath(renderer=renderer, inline=_InlineParser(hard_wrap=False))
     try:
-        html = str(parser.render(without_marks(source)))
-        return Markup(clean(html, inserts=renderer.inserts, with_heading_ids=True).html)  # noqa: S704 - cleaned
+        html = str(parser.render(_with_even_tables(without_marks(source))))
+        cleaned = clean(html, inserts=renderer.inserts, with_heading_ids=True)
     except (MemoryError, RecursionError):
         raise
     except Exception:  # noqa: BLE001 - nbconvert raises what it likes
         return Markup("<pre>{}</pre>").format(source)
+    shown = Markup(cleaned.html)  # noqa: S704 - cleaned
+    return Markup('<div class="nb-island">{}</div>').format(shown) if cleaned.has_colours else shown
+
+
+def _with_even_tables(source: str) -> str:
+    """Return the text with as many cells in each row of a table as in its head, as GitHub and JupyterLab read it; mistune reads no table at all there."""
+    lines = source.split("\n")
+    is_fenced = False
+    width = 0  # of the table that the line stands in
+    for number, (before, line) in enumerate(pairwise(lines), 1):
+        is_fenced ^= _FENCE.match(before) is not None
+        if is_fenced or "|" not in line:
+            width = 0
+        elif width:
+            lines[number] = _row(line, width)
+        elif _RULE.fullmatch(line) and "|" in before and len(_cells(before)) == len(_cells(line)):
+            width = len(_cells(line))
+            lines[number - 1 : number + 1] = _row(before, width), _row(line, width)
+    return "\n".join(lines)
+
+
+def _row(line: str, width: int) -> str:
+    cells = (_cells(line) + [""] * width)[:width]
+    return f"{line[: len(line) - len(line.lstrip())]}| {' | '.join(cells)} |"
+
+
+def _cells(row: str) -> list[str]:
+    row = row.strip()
+    ends = [found.end() - 1 for found in _PIPE.finditer(row)]
+    cells = [row[start + 1 : end].strip() for start, end in pairwise([-1, *ends, len(row)])]
+    return cells[1 if row.startswith("|") else 0 : -1 if ends and ends[-1] == len(row) - 1 else None]

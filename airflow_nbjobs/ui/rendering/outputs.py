@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -16,109 +15,44 @@ from typing import TYPE_CHECKING, Any
 from bs4 import BeautifulSoup
 from markupsafe import Markup, escape
 
-from airflow_nbjobs.core.failure import strip_ansi
-from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui.rendering.clean import Inserts, clean, without_marks
-from airflow_nbjobs.ui.rendering.formulas import Formulas
-from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.interactive import JAVASCRIPT, Interactive, carried_by, interactive, spec_of
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.pictures import svg_address
 from airflow_nbjobs.ui.rendering.shrink import cut_length
-from airflow_nbjobs.ui.rendering.terminal import terminal_html
-from airflow_nbjobs.ui.rendering.tracebacks import sections
+from airflow_nbjobs.ui.rendering.text import (
+    TEXT_CHARACTERS,
+    error_html,
+    notice,
+    plain_text_of,
+    printable,
+    size,
+    text_html,
+    text_of,
+)
 from airflow_nbjobs.ui.rendering.widgets import VIEW, Widgets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from airflow_nbjobs.ui.rendering.budget import Budget
+
 _HTML_CHARACTERS = 512 * 1024  # sanitised at some MB a second
 _HTML_TAGS = 15_000  # html5lib walks siblings in a time that grows with their square
-_ALL_HTML_TAGS = 60_000
 _IMAGE_CHARACTERS = 8 * 1024 * 1024
-_ALL_IMAGES_CHARACTERS = 24 * 1024 * 1024
-_ALL_HTML_CHARACTERS = 4 * 1024 * 1024
-_ALL_TEXT_CHARACTERS = 8 * 1024 * 1024
-_TEXT_CHARACTERS = 512 * 1024
 _SCRIPTED_CHARACTERS = 16 * 1024 * 1024  # a plotting library that a notebook carries has 5 MB
-_ALL_SCRIPTED_CHARACTERS = 24 * 1024 * 1024
-_LONG_LINES = 40  # more are folded
-_HEAD_LINES, _TAIL_LINES = 20, 10
-_LINE_CHARACTERS = 20_000
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
-_OWN_SECONDS = 12.0
 _NAMES_ELEMENT = re.compile(r"<[^>]{1,1000}?\sid\s*=", re.IGNORECASE)
 _PICTURE = re.compile(r"<(?:img|table)\b")
+# What a script is to fill or to draw on: an animation's picture, a canvas.
+_UNFILLED = re.compile(
+    r"<canvas\b|<img(?![^>]{0,1000}\ssrc\s*=)[^>]{0,1000}>|<(div|svg|table|tbody)\b[^>]{0,1000}\sid\s*=[^>]{0,1000}>\s*</\1>",
+    re.IGNORECASE,
+)
+# Nothing to be seen, whatever becomes of it: an empty live display of Rich.
+_NOTHING = re.compile(r"(?:\s|&nbsp;|</?(?:pre|code|div|span|p|br|b|i)\b[^>]{0,1000}>)*", re.IGNORECASE)
 _NO_DESCRIPTION = re.compile(r"|<IPython\.[\w.]+ object>|<pandas\.io\.formats\.style\.Styler at 0x[0-9a-f]+>")
-
-
-@dataclass(slots=True)
-class Budget:
-    """
-    What may still be shown of each kind; one for a whole notebook.
-
-    :param metadata: the notebook's, where the state of its widgets is.
-    :ivar scripted: outputs that do more with scripts.
-    :ivar carried: libraries that the outputs so far bring along.
-    :ivar styled: outputs that have a style sheet.
-    """
-
-    with_scripts: bool = False
-    guard: Guard = field(default_factory=lambda: Guard(_OWN_SECONDS))
-    metadata: object = None
-    left: dict[str, int] = field(
-        default_factory=lambda: {
-            "image": _ALL_IMAGES_CHARACTERS,
-            "html": _ALL_HTML_CHARACTERS,
-            "tags": _ALL_HTML_TAGS,
-            "text": _ALL_TEXT_CHARACTERS,
-            "scripted": _ALL_SCRIPTED_CHARACTERS,
-        }
-    )
-    refused: int = 0
-    scripted: int = 0
-    carried: frozenset[str] = frozenset()
-    styled: int = 0
-    formulas: Formulas = field(default_factory=Formulas)
-    widgets: Widgets = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.widgets = Widgets(
-            self.metadata,
-            outputs=partial(outputs_html, budget=self),
-            html=partial(_widget_html, budget=self),
-            image=lambda mime_type, text: _image({mime_type: text}, {}, mime_type, self) or Markup(""),
-        )
-
-    def take(self, kind: str, characters: int, limit: int) -> bool:
-        if characters > limit or characters > self.left[kind]:
-            self.refused += 1
-            return False
-        self.left[kind] -= characters
-        return True
-
-    def notices(self) -> list[str]:
-        """Return what a reader should know of all that is not shown as it should be."""
-        found = []
-        if self.refused:
-            found.append(f"{self.refused} large output(s) are shown in part or not at all; the .ipynb has them.")
-        if self.guard.unrendered:
-            found.append(f"{self.guard.unrendered} piece(s) could not be rendered; each says why, in its place.")
-        if self.guard.is_out_of_time:
-            found.append("Rendering all of the notebook would take too long: some of it is shown as plain text.")
-        return found
-
-
-def text_of(value: object) -> str:
-    """Return a text of the notebook format, which may be a list of lines; empty for anything else."""
-    if isinstance(value, list):
-        return "".join(part for part in value if isinstance(part, str))
-    return value if isinstance(value, str) else ""
-
-
-def notice(text: str) -> Markup:
-    return Markup('<p class="nb-notice">{}</p>').format(text)
 
 
 def outputs_html(outputs: Iterable[object], budget: Budget, where: str = "") -> Markup:
@@ -149,89 +83,15 @@ def _output_html(items: list[dict[str, Any]], stream: str, budget: Budget) -> Ma
     return _data_html(data, items[0].get("metadata"), budget) if isinstance(data, dict) else Markup("")
 
 
-def plain_text_of(output: Mapping[str, Any]) -> str:
-    """Return what an output is without any rendering: its text, else the names of its forms."""
-    data = output.get("data")
-    if isinstance(data, dict):
-        text = text_of(data.get("text/plain"))
-        names = ", ".join(sorted(str(name)[:80] for name in data))[:300]
-        return strip_ansi(text) or (f"(an output of type {names})" if names else "")
-    if output.get("output_type") == "error":
-        return strip_ansi(_traceback_of(output))
-    return strip_ansi(text_of(output.get("text")))
-
-
 def _stream_of(output: Mapping[str, Any]) -> str:
     if output.get("output_type") != "stream":
         return ""
     return "stderr" if output.get("name") == "stderr" else "stdout"
 
 
-def error_html(output: Mapping[str, Any], budget: Budget) -> Markup:
-    """Return a traceback whose frames of libraries, and whose long texts of exceptions, open on a click."""
-    text, more = _within(_traceback_of(output), budget)
-    shown = Markup("").join(
-        _details(title, lines) if title else _pre(lines) for title, lines in sections(text.rstrip("\n").split("\n"))
-    )
-    return Markup('<div class="nb-text nb-error">{}</div>{}').format(shown, more)
-
-
-def _traceback_of(output: Mapping[str, Any]) -> str:
-    traceback = output.get("traceback")
-    lines = [line for line in traceback if isinstance(line, str)] if isinstance(traceback, list) else []
-    return "\n".join(lines) or f"{text_of(output.get('ename'))}: {text_of(output.get('evalue'))}"
-
-
-def text_html(text: str, budget: Budget, *, kind: str) -> Markup:
-    """Return terminal text with its colours, long ones folded; what a carriage return overwrote is gone, as on a terminal."""
-    cut = cut_length(text)
-    if cut is not None:
-        return notice(f"Text of {_size(cut)} is not shown; it is in the .ipynb.")
-    shown, more = _within("\n".join(_overwritten(line) for line in text.rstrip("\n").split("\n")), budget)
-    lines = shown.split("\n")
-    body = _folded(lines) if len(lines) > _LONG_LINES else _pre(lines)
-    return Markup('<div class="nb-text nb-{}">{}</div>{}').format(kind, body, more)
-
-
-def _within(text: str, budget: Budget) -> tuple[str, Markup]:
-    """Return as much of a text as there is room for, its beginning and its end, and a notice if that is not all."""
-    if budget.take("text", len(text), _TEXT_CHARACTERS):
-        return text, Markup("")
-    half = max(min(_TEXT_CHARACTERS, budget.left["text"]) // 2, 1000)
-    budget.left["text"] = max(budget.left["text"] - 2 * half, 0)
-    if len(text) <= 2 * half:
-        return text, Markup("")
-    more = notice(f"{_size(len(text) - 2 * half)} in the middle are not shown; they are in the .ipynb.")
-    return f"{text[:half]}\n…\n{text[-half:]}", more
-
-
-def _overwritten(line: str) -> str:
-    if "\r" in line:
-        line = line.rstrip("\r").rpartition("\r")[2]
-    return line if len(line) <= _LINE_CHARACTERS else f"{line[:_LINE_CHARACTERS]}…"
-
-
-def _pre(lines: list[str]) -> Markup:
-    return Markup("<pre>{}</pre>").format(terminal_html(_printable("\n".join(lines))))
-
-
-def _details(title: str, lines: list[str]) -> Markup:
-    return Markup("<details><summary>{}</summary>{}</details>").format(title, _pre(lines))
-
-
-def _folded(lines: list[str]) -> Markup:
-    head, middle, tail = lines[:_HEAD_LINES], lines[_HEAD_LINES:-_TAIL_LINES], lines[-_TAIL_LINES:]
-    return _pre(head) + _details(f"{len(middle):,} more lines", middle) + _pre(tail)
-
-
-def _printable(text: str) -> str:
-    # Before it is parsed: a NUL ends some parsers' text. ESC begins a colour.
-    return visible(text, but="\x1b")
-
-
 def _data_html(data: Mapping[str, Any], metadata: object, budget: Budget) -> Markup:
     about = metadata if isinstance(metadata, dict) else {}
-    widget = budget.widgets.view(data[VIEW]) if VIEW in data else None
+    widget = _widgets(budget).view(data[VIEW]) if VIEW in data else None
     if widget is not None:
         return widget
     html, script = _whole(data.get("text/html")), _whole(data.get(JAVASCRIPT))
@@ -251,11 +111,23 @@ def _data_html(data: Mapping[str, Any], metadata: object, budget: Budget) -> Mar
     if shown_form is not None:
         return shown_form
     plain = text_of(data.get("text/plain"))
-    rest = sorted(str(mime_type)[:80] for mime_type in data if mime_type != "text/plain")
+    unseen = {"text/plain", "text/html"} if _NOTHING.fullmatch(html[:_HTML_CHARACTERS]) else {"text/plain"}
+    rest = sorted(str(mime_type)[:80] for mime_type in data if mime_type not in unseen)
     said = notice(f"Not shown here: {', '.join(rest)[:200]}.") if rest else Markup("")
     if _NO_DESCRIPTION.fullmatch(plain.strip()):
         return said
     return text_html(plain, budget, kind="plain") + (said if _is_foreign(data) else Markup(""))
+
+
+def _widgets(budget: Budget) -> Widgets:
+    if budget.widgets is None:
+        budget.widgets = Widgets(
+            budget.metadata,
+            outputs=partial(outputs_html, budget=budget),
+            html=partial(_widget_html, budget=budget),
+            image=lambda mime_type, text: _image({mime_type: text}, {}, mime_type, budget) or Markup(""),
+        )
+    return budget.widgets
 
 
 def _is_foreign(data: Mapping[str, Any]) -> bool:
@@ -288,14 +160,17 @@ def _interactive_html(found: Interactive, data: Mapping[str, Any], about: Mappin
     html = (
         _html(data, about, "text/html", budget) if 0 < len(text_of(data.get("text/html"))) <= _HTML_CHARACTERS else None
     )
-    if html is not None and _PICTURE.search(html):
+    is_whole = not (found.why or _UNFILLED.search(text_of(data.get("text/html"))[:_HTML_CHARACTERS]))
+    if html is not None and _PICTURE.search(html) and (is_whole or found.why):
         return html
     shown = _form_html(others, about, budget)
     if shown is not None:
         return shown
-    if html is not None and not found.has_place and html.striptags():
-        return html + (_undrawn(found, data, budget) if found.why else Markup(""))
-    plain = text_html(text_of(data["text/plain"]), budget, kind="plain") if "text/plain" in data else Markup("")
+    if html is not None and not found.has_place and (html.striptags() or _PICTURE.search(html)):
+        is_said = is_whole or ('class="nb-left-out"' in html and not found.script)
+        return html + (Markup("") if is_said else _undrawn(found, data, budget))
+    described = text_of(data.get("text/plain"))
+    plain = Markup("") if _NO_DESCRIPTION.fullmatch(described.strip()) else text_html(described, budget, kind="plain")
     return plain + _undrawn(found, data, budget)
 
 
@@ -322,7 +197,7 @@ def _image(data: Mapping[str, Any], metadata: Mapping[str, Any], mime_type: str,
     text = text_of(data[mime_type])
     length = cut_length(text) or len(text)
     if not budget.take("image", length, _IMAGE_CHARACTERS if text and cut_length(text) is None else 0):
-        return notice(f"An image of {_size(length)} is not shown; it is in the .ipynb.")
+        return notice(f"An image of {size(length)} is not shown; it is in the .ipynb.")
     if not _BASE64.fullmatch(text):
         why = notice(f"An image is not shown: its {mime_type} is {'no base64' if text.strip() else 'empty'}.")
         return why + text_html(text_of(data.get("text/plain")), budget, kind="plain")
@@ -333,8 +208,8 @@ def _svg(data: Mapping[str, Any], metadata: Mapping[str, Any], mime_type: str, b
     text = text_of(data[mime_type])
     length = cut_length(text) or len(text)
     if not budget.take("image", length, _IMAGE_CHARACTERS if cut_length(text) is None else 0):
-        return notice(f"An image of {_size(length)} is not shown; it is in the .ipynb.")
-    address = svg_address(_printable(text))
+        return notice(f"An image of {size(length)} is not shown; it is in the .ipynb.")
+    address = svg_address(printable(text))
     return _img(address, mime_type, data, metadata) if address else notice("An image in SVG cannot be read.")
 
 
@@ -343,7 +218,7 @@ def _img(address: str, mime_type: str, data: Mapping[str, Any], metadata: Mappin
     about = about if isinstance(about, dict) else {}
     described = text_of(about.get("alt")) or text_of(data.get("text/plain"))
     return Markup('<img class="nb-image" alt="{}"{} src="{}">').format(
-        _printable(described.strip()[:200] or "Image without a description"), _dimensions(about), address
+        printable(described.strip()[:200] or "Image without a description"), _dimensions(about), address
     )
 
 
@@ -381,14 +256,14 @@ def _html(data: Mapping[str, Any], _: Mapping[str, Any], mime_type: str, budget:
 
 def _widget_html(text: str, budget: Budget) -> Markup:
     if not _takes_html(text, budget):
-        return notice(f"HTML of {_size(len(text))} is not shown; it is in the .ipynb.")
+        return notice(f"HTML of {size(len(text))} is not shown; it is in the .ipynb.")
     return _html_text(text, budget)
 
 
 def _html_text(text: str, budget: Budget) -> Markup:
     """Return a piece of HTML in a box that nothing of it leaves; empty where nothing of it is to be seen."""
     scope = f"nb-out-{budget.styled}"
-    cleaned = clean(_printable(text), scope=scope)
+    cleaned = clean(printable(text), scope=scope)
     if cleaned.is_blank:
         return Markup("")
     box = "nb-html nb-island" if cleaned.has_colours else "nb-html"
@@ -404,17 +279,17 @@ def _markdown(data: Mapping[str, Any], _: Mapping[str, Any], mime_type: str, bud
     text = text_of(data[mime_type])
     if not _takes_html(text, budget):
         return None
-    return Markup('<div class="nb-markdown">{}</div>').format(markdown_html(_printable(text), formulas=budget.formulas))
+    return Markup('<div class="nb-markdown">{}</div>').format(markdown_html(printable(text), formulas=budget.formulas))
 
 
 def _latex(data: Mapping[str, Any], _: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
     text = text_of(data[mime_type])
-    if not text.strip() or not budget.take("text", len(text), _TEXT_CHARACTERS):
+    if not text.strip() or not budget.take("text", len(text), TEXT_CHARACTERS):
         return None
     inserts = Inserts()
     marked = "".join(
         escape(without_marks(piece)) if isinstance(piece, str) else inserts.mark(piece)
-        for piece in budget.formulas.pieces(_printable(text))
+        for piece in budget.formulas.pieces(printable(text))
     )
     return Markup('<div class="nb-latex">{}</div>').format(Markup(clean(marked, inserts=inserts).html))  # noqa: S704 - cleaned
 
@@ -434,7 +309,3 @@ _FORMS: tuple[tuple[str, Callable[[Mapping[str, Any], Mapping[str, Any], str, Bu
     ("text/latex", _latex),
     ("application/json", _json),
 )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1024**2:.1f} MB" if count >= 1024**2 else f"{max(count, 0) / 1024:.0f} kB"

@@ -1,5 +1,5 @@
 """
-Terminal text with its colours, by nbconvert, so that each stays readable in both themes.
+Terminal text as it stands in the end, with its colours, by nbconvert, so that each stays readable in both themes.
 
 Called by ``outputs.py``. Pure: text in, HTML out. The sixteen named colours are in ``notebook.css``; those that a program gives as numbers are made
 darker for the light page and lighter for the dark one, where they are not enough against it.
@@ -19,6 +19,15 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 _SPAN = re.compile(r'<span(?: class="(?P<classes>[a-z -]+)")?(?: style="(?P<style>[a-z0-9(),:; -]+)")?>')
 _CODES = re.compile(r"\x1b\[([\d;]*[34]8)m")
+# What is neither a colour nor a move, which nbconvert knows: links, titles, character sets.
+_NO_TEXT = re.compile(r"\x1b(?:[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])")
+_MOVES = re.compile(r"[\r\x08]|\x1b\[\d*[A-GJK]")
+_OTHER_MOVES = re.compile(r"\x08|\x1b\[\d*[A-GJK]")
+_TO_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_TOKENS = re.compile(
+    r"(?P<run>[^\x1b\r\n\x08]+)|(?P<colours>\x1b\[[\d;]*m)|\x1b\[(?P<count>\d*)(?P<move>[A-GJK])|(?P<control>[\r\n\x08])|(?P<rest>\x1b(?:\[[0-?]*[ -/]*[@-~])?)"
+)
+_FURTHEST = 200  # columns or rows of one move: about a screen
 _RGB = re.compile(r"(?P<what>background-color|color): rgb\((?P<red>\d+),(?P<green>\d+),(?P<blue>\d+)\)")
 
 Colour = tuple[int, int, int]
@@ -26,7 +35,102 @@ Colour = tuple[int, int, int]
 
 def terminal_html(text: str) -> Markup:
     """Return escaped text, its colours as classes of ``notebook.css`` and variables."""
-    return Markup(_SPAN.sub(_readable, ansi2html(_CODES.sub(_complete, text))))  # noqa: S704 - ansi2html escapes
+    text = _CODES.sub(_complete, _NO_TEXT.sub("", text))
+    return Markup(_SPAN.sub(_readable, ansi2html(text)))  # noqa: S704 - ansi2html escapes
+
+
+def settled(text: str) -> str:
+    """
+    Return what is left on a terminal when all has been written: progress in its last state, bars one below the other too.
+
+    Clearing the whole screen is left out: what a notebook printed before is still read in JupyterLab.
+    """
+    text = "\n".join(map(_last_states, re.sub(r"\r+\n", "\n", text).split("\n")))
+    if not _MOVES.search(text):
+        return text
+    screen = _Screen()
+    for token in _TOKENS.finditer(text):
+        if token["run"]:
+            screen.write(token["run"])
+        elif token["colours"]:
+            screen.colour(token["colours"])
+        else:
+            screen.move(token["move"] or token["control"] or "", token["count"] or "")
+    return "\n".join(map(_joined, screen.rows))
+
+
+def _last_states(line: str) -> str:
+    """Drop what of a line is written over in full: the thousand states before the last one, which need not be written one by one."""
+    if line.count("\r") < 2 or _OTHER_MOVES.search(line):
+        return line
+    kept: list[str] = []
+    longest = -1
+    for state in reversed(line.split("\r")):
+        length = len(_TO_COLOUR.sub("", state))
+        ends_plain = state.rfind("\x1b[") == max(state.rfind("\x1b[0m"), state.rfind("\x1b[m"))
+        if length > longest or not ends_plain:
+            kept.append(state)
+            longest = max(longest, length)
+    return "\r".join(reversed(kept))
+
+
+class _Screen:
+    """Rows of characters, each with the codes of its colours before it, and where the next one goes."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[str]] = [[]]
+        self._row = self._column = 0
+        self._colours = ""
+
+    def write(self, run: str) -> None:
+        row = self.rows[self._row]
+        row.extend(" " * (self._column - len(row)))
+        end = self._column + len(run)
+        row[self._column : end] = [self._colours + each for each in run] if self._colours else run
+        self._column = end
+
+    def colour(self, codes: str) -> None:
+        is_reset = codes[2:-1].split(";", maxsplit=1)[0].strip("0") == ""
+        kept = "" if is_reset or len(self._colours) > 100 else self._colours
+        self._colours = "" if codes[2:-1].strip("0") == "" else kept + codes
+
+    def move(self, what: str, given: str) -> None:
+        count = min(int(given[:4] or 1), _FURTHEST)
+        row = self.rows[self._row]
+        if what == "\n":
+            self._row, self._column = self._row + 1, 0
+            if self._row == len(self.rows):
+                self.rows.append([])
+        elif what in ("A", "F", "B", "E"):
+            down = count if what in ("B", "E") else -count
+            self._row = min(max(self._row + down, 0), len(self.rows) - 1)
+            self._column = 0 if what in ("E", "F") else self._column
+        elif what in ("K", "J"):
+            if given in ("", "0"):
+                del row[self._column :]
+                del self.rows[self._row + 1 if what == "J" else len(self.rows) :]
+            elif what == "K":
+                row[: self._column if given == "1" else len(row)] = " " * (self._column if given == "1" else 0)
+        else:
+            at = {
+                "\r": 0,
+                "\x08": self._column - 1,
+                "C": self._column + count,
+                "D": self._column - count,
+                "G": count - 1,
+            }
+            at_most = max(self._column, _FURTHEST)
+            self._column = min(max(at.get(what, self._column), 0), at_most)
+
+
+def _joined(row: list[str]) -> str:
+    parts, last = [], ""
+    for cell in row:
+        if cell[:-1] != last:
+            last = cell[:-1]
+            parts.append(f"\x1b[0m{last}")
+        parts.append(cell[-1])
+    return "".join(parts) + ("\x1b[0m" if last else "")
 
 
 def _complete(codes: re.Match[str]) -> str:

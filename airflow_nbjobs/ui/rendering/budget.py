@@ -1,0 +1,72 @@
+"""
+What may still be shown of a notebook, and what is known of its outputs so far.
+
+Made by ``document.py``, spent by ``outputs.py`` and ``text.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_nbjobs.ui.rendering.formulas import Formulas
+from airflow_nbjobs.ui.rendering.guard import Guard
+
+if TYPE_CHECKING:
+    from airflow_nbjobs.ui.rendering.widgets import Widgets
+
+_ALL_HTML_TAGS = 60_000
+_ALL_IMAGES_CHARACTERS = 24 * 1024 * 1024
+_ALL_HTML_CHARACTERS = 4 * 1024 * 1024
+_ALL_TEXT_CHARACTERS = 8 * 1024 * 1024
+_ALL_SCRIPTED_CHARACTERS = 24 * 1024 * 1024
+_OWN_SECONDS = 12.0
+
+
+@dataclass(slots=True)
+class Budget:
+    """
+    What may still be shown of each kind; one for a whole notebook.
+
+    :param metadata: the notebook's, where the state of its widgets is.
+    :ivar scripted: outputs that do more with scripts.
+    :ivar carried: libraries that the outputs so far bring along.
+    :ivar styled: outputs that have a style sheet.
+    """
+
+    with_scripts: bool = False
+    guard: Guard = field(default_factory=lambda: Guard(_OWN_SECONDS))
+    metadata: object = None
+    left: dict[str, int] = field(
+        default_factory=lambda: {
+            "image": _ALL_IMAGES_CHARACTERS,
+            "html": _ALL_HTML_CHARACTERS,
+            "tags": _ALL_HTML_TAGS,
+            "text": _ALL_TEXT_CHARACTERS,
+            "scripted": _ALL_SCRIPTED_CHARACTERS,
+        }
+    )
+    refused: int = 0
+    scripted: int = 0
+    carried: frozenset[str] = frozenset()
+    styled: int = 0
+    formulas: Formulas = field(default_factory=Formulas)
+    widgets: Widgets | None = None
+
+    def take(self, kind: str, characters: int, limit: int) -> bool:
+        if characters > limit or characters > self.left[kind]:
+            self.refused += 1
+            return False
+        self.left[kind] -= characters
+        return True
+
+    def notices(self) -> list[str]:
+        """Return what a reader should know of all that is not shown as it should be."""
+        found = []
+        if self.refused:
+            found.append(f"{self.refused} large output(s) are shown in part or not at all; the .ipynb has them.")
+        if self.guard.unrendered:
+            found.append(f"{self.guard.unrendered} piece(s) could not be rendered; each says why, in its place.")
+        if self.guard.is_out_of_time:
+            found.append("Rendering all of the notebook would take too long: some of it is shown as plain text.")
+        return found
