@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients, Boto3TrainingJobs
-from airflow_nbjobs.aws.container_logs import Boto3ContainerLogs
+from airflow_nbjobs.aws.errors import translated
 from airflow_nbjobs.aws.slim import only_operations
-from airflow_nbjobs.aws.translate import translated
-from airflow_nbjobs.core import arguments as parse
+from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.job import arguments as parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
 """
 How far a deferred task's job has come and how far its log was written, kept in Airflow's database beside each other.
 
-Called by ``triggers.py``, in whose event loop it runs, and by ``execution.py``: pages show the first, and who takes over from a triggerer or a trigger that has
+Called by ``triggers.py``, in whose event loop it runs, and by ``task/run.py``: pages show the first, and who takes over from a triggerer or a trigger that has
 died goes on from the second.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.progress import progress_facts
+from airflow_nbjobs.core.notebook.progress import progress_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_nbjobs.core.containerlog import LogPlace
+    from airflow_nbjobs.core.watch.log_lines import LogPlace
 
 _MOST_SEEN = 20  # what is kept is written every few seconds
 _PLACE = "log_place"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from airflow_nbjobs.aws.log_follower import LogFollower
-    from airflow_nbjobs.aws.log_search import Followed
     from airflow_nbjobs.aws.ports import Log
-    from airflow_nbjobs.core.containerlog import LogPlace
+    from airflow_nbjobs.aws.watch.log_follower import LogFollower
+    from airflow_nbjobs.aws.watch.log_search import Followed
+    from airflow_nbjobs.core.watch.log_lines import LogPlace
 
 # The triggerer answers all its triggers one after the other: two writes a second, however many jobs there are.
 _SECONDS_BETWEEN_REPORTS = 0.5

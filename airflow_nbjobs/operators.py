@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink, StudioLink
-from airflow_nbjobs.rendering import explained_dates, refuse_unstorable, rendered_texts
+from airflow_nbjobs.task.template_dates import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_nbjobs.execution import Execution
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+    from airflow_nbjobs.task.run import Execution
 
 # What goes to the job as it stands; everything else in the signature is about waiting, or about Airflow.
 _JOB_ARGUMENTS = (
@@ -347,13 +347,13 @@ class SageMakerNotebookJobOperator(BaseOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        from airflow_nbjobs.error_recording import recorded_error
+        from airflow_nbjobs.task.error_recording import recorded_error
 
         with recorded_error(self, context), explained_dates(content, context):
             render = super().render_template
             is_text_only = content is self.environment_variables or content is self.tags
             if content is self.parameters:
-                from airflow_nbjobs.parameters import render_parameters
+                from airflow_nbjobs.task.parameters import render_parameters
 
                 self._rendered_parameters = render_parameters(
                     self,
@@ -395,13 +395,14 @@ class SageMakerNotebookJobOperator(BaseOperator):
 
     @contextmanager
     def _execution_in(self, context: Context) -> Iterator[Execution]:
-        from airflow_nbjobs.error_recording import recorded_error
-        from airflow_nbjobs.execution import Execution
-        from airflow_nbjobs.given import settle
+        from airflow_nbjobs.task.error_recording import recorded_error
+        from airflow_nbjobs.task.given import settle
+        from airflow_nbjobs.task.run import Execution
 
         with recorded_error(self, context):
             settle(self)  # what is wrong is reported with everything else, before the job is submitted
-            yield Execution(self, context)
+            self._execution = Execution(self, context)  # for on_kill, which gets no arguments
+            yield self._execution
 
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""

@@ -14,7 +14,7 @@ from airflow.sdk import BaseSensorOperator
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink
-from airflow_nbjobs.rendering import explained_dates
+from airflow_nbjobs.task.template_dates import explained_dates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,7 +104,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         given: Any = self.deferrable
         if not isinstance(given, str):
             return bool(given)
-        from airflow_nbjobs.core import arguments
+        from airflow_nbjobs.core.job import arguments
 
         return arguments.is_absent(given) or arguments.boolean(given)
 
@@ -183,7 +183,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
     def _settled(self, context: Context) -> bool:
         """Return whether to defer; a text 'False' would count as true."""
         from airflow_nbjobs.core.errors import NotebookJobConfigError
-        from airflow_nbjobs.failures import surfaced
+        from airflow_nbjobs.task.retryable import surfaced
 
         try:
             return self._wants_to_defer()
@@ -200,14 +200,14 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
 
     def _get_next_poke_interval(self, *arguments: Any, **named: Any) -> float:
         """Look once a second at most: Airflow would ask without a pause at ``poke_interval=0``."""
-        from airflow_nbjobs.core.polling import SHORTEST_DELAY_SECONDS
+        from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
 
         return max(float(super()._get_next_poke_interval(*arguments, **named)), SHORTEST_DELAY_SECONDS)
 
     def _look(self, context: Context, *, was_looked_for: bool = False) -> PokeReturnValue:
         from airflow.sdk import PokeReturnValue
 
-        from airflow_nbjobs.watching import Watch
+        from airflow_nbjobs.task.sensor import Watch
 
         watch: Watch | None = getattr(self, "_watch", None)
         if watch is None:
@@ -259,7 +259,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         return datetime.now(tz=UTC) - ti.start_date if ti.start_date else timedelta()
 
     def _defer(self, context: Context) -> NoReturn:
-        from airflow_nbjobs.core.reference import parse_job_reference
+        from airflow_nbjobs.core.job.reference import parse_job_reference
         from airflow_nbjobs.triggers import NotebookJobSensorTrigger
 
         reference = parse_job_reference(self.job_name, region_name=self.region_name)
@@ -284,7 +284,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         return AirflowSensorTimeout(f"timeout ({self.timeout:.0f} s) has passed: {still}")
 
     def _recording(self, context: Context) -> AbstractContextManager[None]:
-        from airflow_nbjobs.error_recording import recorded_error
+        from airflow_nbjobs.task.error_recording import recorded_error
 
         return recorded_error(self, context)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core import arguments as parse
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.polling import Pace
+from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.watch.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

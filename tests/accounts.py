@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.looks import PAGE_SIZE, DescribeJob, ListJobs, Page
-from airflow_nbjobs.core.status import JobSummary, parse_state
+from airflow_nbjobs.core.job.status import JobSummary, parse_state
+from airflow_nbjobs.core.watch.plan import PAGE_SIZE, DescribeJob, ListJobs, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -21,13 +21,13 @@ import request_limits
 from botocore.validate import ParamValidator
 
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
-from airflow_nbjobs.core.containerlog import LogEvent, LogPage
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
-from airflow_nbjobs.core.naming import parse_s3_uri
-from airflow_nbjobs.core.outputs import prepare_outputs
-from airflow_nbjobs.core.recording import RECORD_MIME_TYPE, RECORD_VERSION
-from airflow_nbjobs.core.status import JobSnapshot, parse_description, parse_summary
+from airflow_nbjobs.core.job.naming import parse_s3_uri
+from airflow_nbjobs.core.job.status import JobSnapshot, parse_description, parse_summary
+from airflow_nbjobs.core.values.outputs import prepare_outputs
+from airflow_nbjobs.core.values.recording import RECORD_MIME_TYPE, RECORD_VERSION
+from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage
+from airflow_nbjobs.core.watch.plan import PAGE_SIZE, ListJobs, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -332,7 +332,7 @@ def executed(raw: bytes, record: Mapping[str, Any] | None = None, *, outputs: tu
 
     :param record: name to entry of the record, ``{"type": …, "json": …}``; a plain value is recorded as it would be.
     """
-    from airflow_nbjobs.core.notebook import dumps, parse_notebook
+    from airflow_nbjobs.core.notebook.document import dumps, parse_notebook
 
     names = tuple(record or outputs)
     prepared = json.loads(dumps(prepare_outputs(parse_notebook(raw, source="nb.ipynb"), names, python=True)))

@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 PYTHON = os.environ.get("NBJOBS_STUDIO_PYTHON", "")
 PROGRAM = Path(__file__).with_name("studio_client.py")

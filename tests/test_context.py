@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.log import mask_secret
 from fakes import STARTED, task_context
 
-from airflow_nbjobs.context import (
+from airflow_nbjobs.task.identity import (
     generation,
     is_first_try,
     parameters_text,

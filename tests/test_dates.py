@@ -11,9 +11,9 @@ from fakes import ACCOUNT_ID, REGION, FakeClients, code, notebook
 from jinja2 import UndefinedError
 
 from airflow_nbjobs._compat import AirflowFailException
-from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.naming import RunKey
+from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 

@@ -10,7 +10,7 @@ from operator_tasks import RAW, Tasks, defer, end, event_of
 
 from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.custody import TryOverError
+from airflow_nbjobs.task.ownership import TryOverError
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_every_end_of_a_job(task, clients, given):
 def test_a_timeout_of_the_task_while_it_waits_for_its_job(task, monkeypatch):
     operator, context = task(execution_timeout=timedelta(minutes=10)), task_context()
     deferred = defer(operator, context)
-    monkeypatch.setattr("airflow_nbjobs.execution.job_xcom", lambda key, **_: context["ti"].xcoms[key])
+    monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms[key])
     record, _ = failed(lambda: operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context), context)
     assert record.kind == "NotebookJobTimeoutError"
     assert "execution_timeout (0:10:00) has passed" in record.headline
@@ -209,7 +209,7 @@ def test_a_trigger_that_cannot_watch_the_job_for_long(task, clients):
 
 def test_an_exception_that_nobody_has_thought_of(task, monkeypatch):
     context = task_context()
-    monkeypatch.setattr("airflow_nbjobs.execution.submit", lambda *_, **__: {}["what"])
+    monkeypatch.setattr("airflow_nbjobs.task.run.submit", lambda *_, **__: {}["what"])
     record, error = failed(lambda: task().execute(context), context)
     assert isinstance(error, KeyError)
     assert record.headline == "KeyError: 'what'"
@@ -239,7 +239,7 @@ def test_a_try_that_is_over_records_nothing(task, monkeypatch, is_over):
     """What it pushed would be the next try's."""
     context = task_context()
     context["ti"].id = "a-try"
-    monkeypatch.setattr("airflow_nbjobs.custody.has_try", lambda _: not is_over)
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.has_try", lambda _: not is_over)
     with pytest.raises(RuntimeError):
         task(input_notebook="none.ipynb").execute(context)
     assert (said_by(context) is None) is is_over
@@ -251,7 +251,7 @@ def test_a_try_that_was_told_to_end_leaves_the_last_word_to_the_next(task, monke
     def over(*_, **__):
         raise TryOverError("Airflow has ended this try")
 
-    monkeypatch.setattr("airflow_nbjobs.execution.submit", over)
+    monkeypatch.setattr("airflow_nbjobs.task.run.submit", over)
     with pytest.raises(TryOverError):
         task().execute(context)
     assert said_by(context) is None
@@ -287,8 +287,8 @@ def test_airflow_that_is_away_is_asked_once(task, monkeypatch):
     def away(_):
         raise OSError("no API server")
 
-    monkeypatch.setattr("airflow_nbjobs.custody.has_try", away)
-    monkeypatch.setattr("airflow_nbjobs.error_recording.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.has_try", away)
+    monkeypatch.setattr("airflow_nbjobs.task.error_recording.time.monotonic", lambda: next(clock))
     with pytest.raises(RuntimeError, match="cannot run"):
         task(input_notebook="none.ipynb").execute(context)
     assert said_by(context) is None

@@ -14,7 +14,7 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
-from airflow_nbjobs.failures import at_surface, of_ended_job, surfaced
+from airflow_nbjobs.task.retryable import at_surface, of_ended_job, surfaced
 
 DENIED = NotebookJobServiceError("denied", code="AccessDenied")
 THROTTLED = NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)

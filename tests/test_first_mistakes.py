@@ -11,7 +11,7 @@ from fakes import code, notebook, task_context
 from operator_tasks import Tasks, defer
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.preparation import prepare
+from airflow_nbjobs.task.prepare import prepare
 
 CELL = code("epochs = 1\nday = ''\nzip_code = '0'\nmaybe = None", "parameters")
 

@@ -10,8 +10,8 @@ import loops
 import pytest
 
 from airflow_nbjobs import log_stream as module
-from airflow_nbjobs.aws.log_follower import LogFollower
-from airflow_nbjobs.core.containerlog import LogEvent, LogPage, LogPlace
+from airflow_nbjobs.aws.watch.log_follower import LogFollower
+from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage, LogPlace
 from airflow_nbjobs.log_stream import log_stream
 
 BEGUN = 1_000_000  # milliseconds, when the loop's clock begins

@@ -283,7 +283,7 @@ def job_known_to_airflow(monkeypatch):
 
     def know(context):
         monkeypatch.setattr(
-            "airflow_nbjobs.execution.job_xcom", lambda key, **_: context["ti"].xcoms.get(key), raising=True
+            "airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms.get(key), raising=True
         )
 
     return know

@@ -8,14 +8,14 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from fakes import executed, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
-from airflow_nbjobs import preparation
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobServiceError,
     NotebookJobStoppedError,
 )
-from airflow_nbjobs.core.polling import SHORTEST_DELAY_SECONDS
-from airflow_nbjobs.execution import Execution
+from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
+from airflow_nbjobs.task import prepare as preparation
+from airflow_nbjobs.task.run import Execution
 
 
 def taken_away_once_it_has_a_job(clients, state):
@@ -39,11 +39,11 @@ def clients(task):
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.execution.SHORTEST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_nbjobs.task.run.SHORTEST_DELAY_SECONDS", 0.01)
 
 
 def test_not_deferrable_without_a_delay_it_still_looks_once_a_second_at_most(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.execution.SHORTEST_DELAY_SECONDS", SHORTEST_DELAY_SECONDS)
+    monkeypatch.setattr("airflow_nbjobs.task.run.SHORTEST_DELAY_SECONDS", SHORTEST_DELAY_SECONDS)
     pauses = []
 
     def pause(_, seconds):
@@ -134,7 +134,7 @@ def test_not_deferrable_a_denial_that_passes_is_waited_through(task, clients):
 
 
 def test_not_deferrable_a_denial_that_lasts_follows_retries_and_says_what_a_clear_costs(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.core.trouble.DENIED_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_nbjobs.core.job.trouble.DENIED_SECONDS", 0.0)
     clients.jobs.errors["describe"] = [denied()]
     with pytest.raises(NotebookJobServiceError, match="AccessDenied") as caught:
         task(deferrable=False).execute(task_context())
@@ -160,7 +160,7 @@ def test_not_deferrable_a_job_that_is_not_shown_yet_is_waited_for(task, clients)
 
 
 def test_not_deferrable_a_job_that_stays_unknown_is_retried(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.core.trouble.UNKNOWN_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_nbjobs.core.job.trouble.UNKNOWN_SECONDS", 0.0)
     clients.jobs.describe = lambda _: None
     with pytest.raises(NotebookJobServiceError, match="does not know training job") as caught:
         task(deferrable=False).execute(task_context())
@@ -206,14 +206,14 @@ def test_a_killed_worker_stops_the_job_only_when_airflow_says_that_the_task_was_
 
     operator = task()
     defer(operator, task_context())
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", task_state)
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", task_state)
     operator.on_kill()
     assert clients.jobs.count("stop") == stops
 
 
 def test_a_try_that_stopped_its_own_job_ends_with_those_words(task, clients, monkeypatch):
     """``on_kill`` comes from a signal handler while the worker sleeps; nobody else has stopped the job."""
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", taken_away_once_it_has_a_job(clients, "failed"))
     operator, describe = task(deferrable=False), clients.jobs.describe
 
     def describing(job_name):
@@ -233,7 +233,7 @@ def test_a_task_that_has_submitted_nothing_has_nothing_to_stop(task, clients):
 
 
 def test_stop_on_kill_false_keeps_the_job(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", taken_away_once_it_has_a_job(clients, "failed"))
     operator = task(stop_on_kill=False)
     defer(operator, task_context())
     operator.on_kill()
@@ -248,7 +248,7 @@ def test_a_task_that_a_user_took_away_while_it_submitted_stops_its_job_and_does_
     task, clients, monkeypatch, state
 ):
     """Airflow tells a task so with its next heartbeat only; the deferral would be refused, and the job would run for nobody."""
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, state))
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", taken_away_once_it_has_a_job(clients, state))
     with pytest.raises(NotebookJobStoppedError, match=f"was stopped by this task: the task is now '{state}'"):
         task().execute(task_context())
     assert clients.jobs.count("stop") == 1
@@ -256,13 +256,13 @@ def test_a_task_that_a_user_took_away_while_it_submitted_stops_its_job_and_does_
 
 @pytest.mark.parametrize("state", ["running", "up_for_retry", None, "deleted"])
 def test_a_task_of_which_airflow_says_nothing_else_defers(task, clients, monkeypatch, state):
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: state)
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: state)
     defer(task(), task_context())
     assert clients.jobs.count("stop") == 0
 
 
 def test_stop_on_kill_false_defers_whatever_became_of_the_task(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", taken_away_once_it_has_a_job(clients, "failed"))
     defer(task(stop_on_kill=False), task_context())
     assert clients.jobs.count("stop") == 0
 
@@ -270,7 +270,7 @@ def test_stop_on_kill_false_defers_whatever_became_of_the_task(task, clients, mo
 def test_a_task_that_is_told_to_end_while_it_stages_starts_no_job_that_runs_on(task, clients, monkeypatch):
     """The signal handler returns, and the process goes on until it is killed."""
     operator, put = task(), clients.objects.put
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: "failed")
 
     def put_and_be_told(uri, body, *, kms_key):
         operator.on_kill()
@@ -284,7 +284,7 @@ def test_a_task_that_is_told_to_end_while_it_stages_starts_no_job_that_runs_on(t
 
 @pytest.mark.parametrize("stop_on_kill", [True, False])
 def test_a_task_that_a_user_took_away_before_it_has_a_job_makes_none(task, clients, monkeypatch, stop_on_kill):
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "failed")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: "failed")
     context = task_context()
     with pytest.raises(NotebookJobStoppedError, match="No notebook job was started: the task is now 'failed'"):
         task(stop_on_kill=stop_on_kill).execute(context)
@@ -310,14 +310,14 @@ def airflow_goes_on(monkeypatch):
     """
 
     def go_on(when, state="running", follows=None):
-        monkeypatch.setattr("airflow_nbjobs.custody._QUESTION_PAUSE_SECONDS", 0.0)
-        monkeypatch.setattr("airflow_nbjobs.custody._QUESTIONS", 3)
+        monkeypatch.setattr("airflow_nbjobs.task.ownership._QUESTION_PAUSE_SECONDS", 0.0)
+        monkeypatch.setattr("airflow_nbjobs.task.ownership._QUESTIONS", 3)
         monkeypatch.setattr(
-            "airflow_nbjobs.custody.has_try", lambda try_id: try_id == "0199-of-this-try" and not when()
+            "airflow_nbjobs.task.ownership.has_try", lambda try_id: try_id == "0199-of-this-try" and not when()
         )
-        monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: state if when() else "running")
+        monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: state if when() else "running")
         monkeypatch.setattr(
-            "airflow_nbjobs.custody.job_xcom", lambda *_, **__: follows() if callable(follows) else follows
+            "airflow_nbjobs.task.ownership.job_xcom", lambda *_, **__: follows() if callable(follows) else follows
         )
 
     return go_on
@@ -376,7 +376,8 @@ def test_a_task_that_a_new_scheduler_has_taken_over_keeps_its_job(task, clients,
     airflow_goes_on(lambda: clients.jobs.count("create"))
     states = iter([None, None, "queued"])
     monkeypatch.setattr(
-        "airflow_nbjobs.custody.task_state", lambda **_: next(states) if clients.jobs.count("create") else "running"
+        "airflow_nbjobs.task.ownership.task_state",
+        lambda **_: next(states) if clients.jobs.count("create") else "running",
     )
     with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
         task().execute(try_context())
@@ -386,10 +387,10 @@ def test_a_task_that_a_new_scheduler_has_taken_over_keeps_its_job(task, clients,
 
 def test_a_job_that_follows_one_without_an_instance_is_not_taken_for_a_leftover(task, clients, monkeypatch):
     """Until it is announced, the task's record names the job before."""
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "running")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: "running")
     spot = {"enable_managed_spot_training": True, "max_wait_time_in_seconds": 172_800}
     operator, context = task(instance_type=["ml.m5.large", "ml.m5.xlarge"], **spot), try_context()
-    monkeypatch.setattr("airflow_nbjobs.custody.job_xcom", lambda key, **_: context["ti"].xcoms.get(key))
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.job_xcom", lambda key, **_: context["ti"].xcoms.get(key))
     deferred = defer(operator, context)
     end(clients, "Failed", reason="CapacityError: Unable to provision requested ML compute capacity.")
     with pytest.raises(TaskDeferred) as following:
@@ -432,7 +433,7 @@ def test_a_leg_after_a_timeout_that_comes_too_late_leaves_the_next_lifes_job_alo
     operator = task(execution_timeout=timedelta(hours=1))
     defer(operator, try_context())
     record = {"job_name": next(iter(clients.jobs.descriptions))}
-    monkeypatch.setattr("airflow_nbjobs.execution.job_xcom", lambda *_, **__: record)
+    monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda *_, **__: record)
     airflow_goes_on(lambda: True, "deferred", record)
     with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
         operator.resume_execution("__fail__", {"error": "Trigger timeout"}, try_context())
@@ -494,7 +495,7 @@ def test_a_try_that_is_told_to_end_while_it_reads_results_leaves_them_to_the_nex
     task, clients, monkeypatch, stop_on_kill
 ):
     """It may be killed at any moment; killed right after the mark, the next try would run the notebook again."""
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "running")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: "running")
     operator = task(outputs=["accuracy"], stop_on_kill=stop_on_kill)
     deferred = defer(operator, try_context())
     job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5}))
@@ -515,7 +516,7 @@ def test_a_try_that_is_told_to_end_while_it_reads_results_leaves_them_to_the_nex
 
 
 def test_a_worker_that_is_told_to_end_while_its_job_runs_ends_at_once_and_keeps_the_job(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "running")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: "running")
     operator, describe = task(deferrable=False, waiter_delay=60), clients.jobs.describe
 
     def describing(job_name):
@@ -532,7 +533,7 @@ def test_airflow_that_does_not_answer_ends_no_try(task, clients, monkeypatch):
     def no_answer(_):
         raise OSError("no API server")
 
-    monkeypatch.setattr("airflow_nbjobs.custody.has_try", no_answer)
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.has_try", no_answer)
     defer(task(), try_context())
     assert len(clients.jobs.descriptions) == 1
 
@@ -552,7 +553,7 @@ def test_a_task_that_is_told_to_end_while_its_request_is_under_way_stops_what_it
     task, clients, monkeypatch, is_told_first
 ):
     operator, create = task(), clients.jobs.create
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", taken_away_once_it_has_a_job(clients, "failed"))
 
     def create_and_be_told(request):
         if is_told_first:
@@ -570,7 +571,7 @@ def test_a_task_that_is_told_to_end_while_its_request_is_under_way_stops_what_it
 
 def test_a_name_that_somebody_else_has_taken_is_never_stopped(task, clients, monkeypatch):
     operator, create = task(), clients.jobs.create
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", taken_away_once_it_has_a_job(clients, "failed"))
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", taken_away_once_it_has_a_job(clients, "failed"))
 
     def theirs(request):
         create({**request, "Environment": {}})
@@ -602,9 +603,9 @@ def test_a_leftover_process_stops_the_job_that_the_task_no_longer_follows(task, 
     """Failed and cleared before this process was told: the task runs again, under another name."""
     operator = task()
     deferred = defer(operator, task_context())
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: "running")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: "running")
     for follows, stops in (({"job_name": deferred.trigger.job_name}, 0), (None, 0), ({"job_name": "other"}, 1)):
-        monkeypatch.setattr("airflow_nbjobs.custody.job_xcom", lambda *_, follows=follows, **__: follows)
+        monkeypatch.setattr("airflow_nbjobs.task.ownership.job_xcom", lambda *_, follows=follows, **__: follows)
         operator.on_kill()
         assert clients.jobs.count("stop") == stops
 
@@ -613,7 +614,7 @@ def test_a_signal_that_interrupts_a_question_to_airflow_asks_no_other(task, clie
     """Airflow 3.0 would give it the answer of the first; later ones none, before the process is killed."""
     asked = []
     monkeypatch.setattr(
-        "airflow_nbjobs.custody.task_state", lambda **_: asked.append(answers["state"]) or answers["state"]
+        "airflow_nbjobs.task.ownership.task_state", lambda **_: asked.append(answers["state"]) or answers["state"]
     )
     answers = {"state": "running"}
     operator = task(deferrable=False)
@@ -639,8 +640,8 @@ def test_no_answer_in_time_keeps_the_job(task, clients, monkeypatch):
     """The handler may have interrupted the very call whose lock the question needs."""
     operator, may_answer = task(), threading.Event()
     defer(operator, task_context())
-    monkeypatch.setattr("airflow_nbjobs.custody._ASK_SECONDS", 0.05)
-    monkeypatch.setattr("airflow_nbjobs.custody.task_state", lambda **_: may_answer.wait(10) and "failed")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership._ASK_SECONDS", 0.05)
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: may_answer.wait(10) and "failed")
     operator.on_kill()
     may_answer.set()
     for thread in threading.enumerate():

@@ -8,7 +8,6 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from fakes import executed, failed_at, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
-from airflow_nbjobs.core.containerlog import LogPlace
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobCapacityError,
@@ -16,7 +15,8 @@ from airflow_nbjobs.core.errors import (
     NotebookJobServiceError,
     NotebookJobTimeoutError,
 )
-from airflow_nbjobs.core.queueing import TROUBLE_SECONDS
+from airflow_nbjobs.core.job.queueing import TROUBLE_SECONDS
+from airflow_nbjobs.core.watch.log_lines import LogPlace
 from airflow_nbjobs.log_memory import kept_form
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 
@@ -49,7 +49,7 @@ def recorded(monkeypatch):
     """The task's XComs, as the API server gives them to the resumed worker."""
 
     def know(context):
-        monkeypatch.setattr("airflow_nbjobs.execution.job_xcom", lambda key, **_: context["ti"].xcoms.get(key))
+        monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms.get(key))
 
     return know
 

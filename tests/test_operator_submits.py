@@ -9,11 +9,11 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from fakes import REGION, archive, executed, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
-from airflow_nbjobs.context import run_of
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
     NotebookJobServiceError,
 )
+from airflow_nbjobs.task.identity import run_of
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ def test_a_job_of_a_dead_life_that_appears_meanwhile_is_stopped_when_the_task_en
 
 
 def test_a_clear_says_so_if_there_are_more_jobs_than_it_looks_through(task, monkeypatch, capsys):
-    monkeypatch.setattr("airflow_nbjobs.aws.earlier_jobs._MOST_PAGES", 1)
+    monkeypatch.setattr("airflow_nbjobs.aws.submit.earlier_jobs._MOST_PAGES", 1)
     monkeypatch.setattr("fakes.PAGE_SIZE", 1)
     for number in (1, 2):
         defer(task(task_id=f"t{number}", notebook_job_name="report"), task_context(map_index=number))

@@ -51,7 +51,7 @@ def test_help_documents_every_argument_once(explained):
 def permissions_in_code():
     """Return every IAM action that a call is made or translated with."""
     found = set()
-    for file in (ROOT / "airflow_nbjobs" / "aws").glob("*.py"):
+    for file in (ROOT / "airflow_nbjobs" / "aws").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and {getattr(node.func, name, "") for name in ("id", "attr")} & {
                 "translated",
@@ -85,7 +85,9 @@ def test_every_exception_of_the_table_exists():
 
 def test_the_table_of_calls_is_what_a_look_and_the_schedule_give():
     """``tests/aws/test_poller.py`` counts the same for whole pollers."""
-    from airflow_nbjobs.core import defaults, looks, polling
+    from airflow_nbjobs.core import defaults
+    from airflow_nbjobs.core.watch import pace as polling
+    from airflow_nbjobs.core.watch import plan as looks
 
     rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| (\d+) \|$", README, re.MULTILINE)
     assert len(rows) >= 4
@@ -102,3 +104,14 @@ def test_the_table_of_calls_is_what_a_look_and_the_schedule_give():
         for pace, expected in zip((polling.Pace(), polling.Pace(polling_interval_seconds=30)), a_minute, strict=True):
             interval = polling.interval_seconds(calls, waiter_delay_seconds=defaults.WAITER_DELAY, pace=pace)
             assert 60 * calls / max(interval, calls / pace.list_calls_per_second) == pytest.approx(expected)
+
+
+def test_the_rooms_in_the_design_are_those_on_disk():
+    tree = re.search(r"```text\nairflow_nbjobs/\n(.*?)```", README, re.DOTALL)[1]
+    told = {line.split()[0].rstrip("/"): set(line.split()[1:]) for line in tree.splitlines()}
+    package = ROOT / "airflow_nbjobs"
+
+    def folders(of):
+        return {each.name for each in of.iterdir() if each.is_dir() and any(each.glob("*.*"))}
+
+    assert told == {room: folders(package / room) - {"__pycache__"} for room in folders(package) - {"__pycache__"}}

@@ -13,8 +13,8 @@ from operator_tasks import Tasks
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
-from airflow_nbjobs.parameters import plain
-from airflow_nbjobs.preparation import prepare
+from airflow_nbjobs.task.parameters import plain
+from airflow_nbjobs.task.prepare import prepare
 
 CELL = "zip_code = '00000'\nrows = 5\nlr = 0.1\nitems = []\nanything = None\nname = 'a'\nday: str = ''"
 

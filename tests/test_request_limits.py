@@ -9,10 +9,10 @@ import pytest
 import request_limits
 from fakes import FakeClients, request_shape
 
-from airflow_nbjobs.aws.request import request_problems
-from airflow_nbjobs.local import checks
-from airflow_nbjobs.local.validation import RequestValidator
-from airflow_nbjobs.local.wire import ServiceError
+from airflow_nbjobs.aws.submit.request import request_problems
+from airflow_nbjobs.local.training import checks
+from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.wire.validation import RequestValidator
 
 GPU = {"ResourceConfig.InstanceType": "ml.p3.2xlarge"}
 SPOT = {"EnableManagedSpotTraining": True}

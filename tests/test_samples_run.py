@@ -24,7 +24,7 @@ import pytest
 from sample_runs import HAS_TRANSFORMERS
 from studio import domain_arn, needs_studio, seen_in_studio
 
-from airflow_nbjobs.core.naming import parse_s3_uri
+from airflow_nbjobs.core.job.naming import parse_s3_uri
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from airflow.sdk.exceptions import (
 from airflow.serialization.serialized_objects import DagSerialization
 from fakes import ACCOUNT_ID, REGION, FakeHook, archive, executed, failed_at, notebook, task_context
 
-from airflow_nbjobs import watching
 from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -31,6 +30,7 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
 )
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
+from airflow_nbjobs.task import sensor as watching
 from airflow_nbjobs.triggers import NotebookJobSensorTrigger
 
 RAW = notebook("accuracy = 0.5")
@@ -210,7 +210,7 @@ def test_a_denial_of_a_job_that_was_seen_is_no_end_of_the_wait_for_five_minutes(
     clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDenied") for _ in range(3)]
     assert not task.poke(context)
     assert not task.poke(context)
-    monkeypatch.setattr("airflow_nbjobs.core.trouble.DENIED_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_nbjobs.core.job.trouble.DENIED_SECONDS", 0.0)
     with pytest.raises(NotebookJobServiceError) as caught:
         task.poke(context)
     assert isinstance(caught.value, AirflowFailException)

@@ -9,10 +9,10 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from fakes import notebook, task_context
 
-from airflow_nbjobs import watching
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceError
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
+from airflow_nbjobs.task import sensor as watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ import pytest
 from airflow.models.connection import Connection
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.polling import Pace
+from airflow_nbjobs.core.watch.pace import Pace
 from airflow_nbjobs.settings import JOB_DEFAULTS, Settings, read_pace, read_settings, wants_log_stream
 
 

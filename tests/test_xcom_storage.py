@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue, TypeAdapter
 
-from airflow_nbjobs.aws.results import JobResult
+from airflow_nbjobs.aws.results.read import JobResult
 from airflow_nbjobs.core.errors import NotebookOutputError
-from airflow_nbjobs.core.executed import parse_executed
-from airflow_nbjobs.core.outputs import declare_outputs, read_outputs
-from airflow_nbjobs.core.storable import DEPTH_LIMIT, storage_problem
-from airflow_nbjobs.handover import push_result
+from airflow_nbjobs.core.notebook.executed import parse_executed
+from airflow_nbjobs.core.values.outputs import declare_outputs, read_outputs
+from airflow_nbjobs.core.values.storable import DEPTH_LIMIT, storage_problem
+from airflow_nbjobs.task.handover import push_result
 
 JSON = TypeAdapter(JsonValue)
 KEYS = st.sampled_from(

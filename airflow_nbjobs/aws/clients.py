@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from airflow_nbjobs.aws.connection import Port
-from airflow_nbjobs.aws.container_logs import Boto3ContainerLogs
+from airflow_nbjobs.aws.errors import error_code, error_message, no_answer_of_aws, translated
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
-from airflow_nbjobs.aws.translate import error_code, error_message, no_answer_of_aws, translated
+from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.looks import PAGE_SIZE, ListJobs, Page
-from airflow_nbjobs.core.naming import parse_s3_uri
-from airflow_nbjobs.core.status import JobSnapshot, parse_description, parse_summary
+from airflow_nbjobs.core.job.naming import parse_s3_uri
+from airflow_nbjobs.core.job.status import JobSnapshot, parse_description, parse_summary
+from airflow_nbjobs.core.watch.plan import PAGE_SIZE, ListJobs, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_nbjobs.aws.translate import needs_reopening, translated
+from airflow_nbjobs.aws.errors import needs_reopening, translated
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
 if TYPE_CHECKING:

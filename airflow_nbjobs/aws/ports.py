@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from airflow_nbjobs.core.containerlog import LogPage
-    from airflow_nbjobs.core.looks import ListJobs, Page
-    from airflow_nbjobs.core.status import JobSnapshot
+    from airflow_nbjobs.core.job.status import JobSnapshot
+    from airflow_nbjobs.core.watch.log_lines import LogPage
+    from airflow_nbjobs.core.watch.plan import ListJobs, Page
 
 
 class Log(Protocol):

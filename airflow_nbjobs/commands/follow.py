@@ -12,25 +12,25 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.aws.job import Begin, Refused, submit
-from airflow_nbjobs.aws.results import read_result
+from airflow_nbjobs.aws.results.read import read_result
+from airflow_nbjobs.aws.submit.job import Begin, Refused, submit
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobConfigError,
     NotebookJobError,
     NotebookJobServiceError,
 )
-from airflow_nbjobs.core.progress import cell_text, newest_cells
-from airflow_nbjobs.core.trouble import NOT_FOUND, is_over
+from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over
+from airflow_nbjobs.core.notebook.progress import cell_text, newest_cells
 
 if TYPE_CHECKING:
     from airflow_nbjobs.aws.clients import AwsClients
-    from airflow_nbjobs.aws.explain import Expectation
-    from airflow_nbjobs.aws.job import Submission
-    from airflow_nbjobs.aws.prepare import PreparedJob
-    from airflow_nbjobs.aws.results import JobResult
-    from airflow_nbjobs.core.naming import JobLocation
-    from airflow_nbjobs.core.status import JobSnapshot
+    from airflow_nbjobs.aws.results.explain import Expectation
+    from airflow_nbjobs.aws.results.read import JobResult
+    from airflow_nbjobs.aws.submit.job import Submission
+    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.core.job.naming import JobLocation
+    from airflow_nbjobs.core.job.status import JobSnapshot
 
 _LOG_LINES = 20
 _SUBMIT_PAUSES_SECONDS = (5.0, 10.0, 20.0)

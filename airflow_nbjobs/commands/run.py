@@ -16,22 +16,22 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.near import near_folder, notebooks_in
-from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
-from airflow_nbjobs.aws.results import Expectation, JobResult
+from airflow_nbjobs.aws.results.read import Expectation, JobResult
+from airflow_nbjobs.aws.submit.near import near_folder, notebooks_in
+from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.commands.follow import FollowedJob
 from airflow_nbjobs.commands.target import embedded, own_account
 from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.core import defaults
-from airflow_nbjobs.core.conversion import Spelled, read_json
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError, NotebookSkippedError
-from airflow_nbjobs.core.naming import RunKey
+from airflow_nbjobs.core.job.naming import RunKey
+from airflow_nbjobs.core.values.conversion import Spelled, read_json
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from airflow_nbjobs.aws.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepare import PreparedJob
     from airflow_nbjobs.commands.target import Target
 
 EXAMPLE = "nbjobs run report.ipynb -p days=7 --output revenue --local"

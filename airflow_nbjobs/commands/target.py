@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
-from airflow_nbjobs.aws.translate import translated
-from airflow_nbjobs.core import arguments as parse
+from airflow_nbjobs.aws.errors import translated
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.guesses import did_you_mean
-from airflow_nbjobs.core.notebook import parse_notebook
-from airflow_nbjobs.core.shell_calls import cells_calling
+from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.notebook.document import parse_notebook
+from airflow_nbjobs.core.notebook.shell_calls import cells_calling
 
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from airflow_nbjobs.aws.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepare import PreparedJob
 
 _LOOK_SECONDS = 5.0
 _LOCAL_LOOK_SECONDS = 0.5
@@ -126,9 +126,9 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
     :raises NotebookJobConfigError: the region is none that it plays.
     """
     from airflow_nbjobs.local.command import DEFAULT_REGION
+    from airflow_nbjobs.local.container.kernels import kernels_here
     from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError, make_client
-    from airflow_nbjobs.local.facts import DISTRIBUTION_ACCOUNTS, build_facts
-    from airflow_nbjobs.local.kernels import kernels_here
+    from airflow_nbjobs.local.state.facts import DISTRIBUTION_ACCOUNTS, build_facts
 
     region = region_name or DEFAULT_REGION
     if region not in DISTRIBUTION_ACCOUNTS:
@@ -194,7 +194,7 @@ def _aws_remarks(job: PreparedJob) -> Iterator[str]:
 
 
 def _aws_problem() -> str | None:
-    from airflow_nbjobs.local.image import find_aws_cli, system_environment
+    from airflow_nbjobs.local.container.image import find_aws_cli, system_environment
 
     path = find_aws_cli(Path(sys.prefix))
     if path is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from airflow_nbjobs.aws.translate import NO_CREDENTIALS, NO_REGION
+from airflow_nbjobs.aws.errors import NO_CREDENTIALS, NO_REGION
 
 _OF_AIRFLOW = re.compile(
     r"(\w+) is not set; give it as the argument '\1', as the key '\1' .*? of the Airflow configuration"

@@ -1,7 +1,7 @@
 """
 Defaults of the operator's arguments, each with its unit.
 
-Read by ``operators.py`` at DAG-parse time and by ``core/spec.py``; imports nothing at all, so that parsing stays cheap.
+Read by ``operators.py`` at DAG-parse time and by ``core/job/spec.py``; imports nothing at all, so that parsing stays cheap.
 The job arguments' values are ``NotebookJobStep``'s (sagemaker 2.257), so that a step's arguments can be pasted.
 """
 

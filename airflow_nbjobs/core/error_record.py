@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobError, NotebookSkippedError, bounded
-from airflow_nbjobs.core.failure import plain_text, strip_ansi
+from airflow_nbjobs.core.notebook.failing_cell import plain_text, strip_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

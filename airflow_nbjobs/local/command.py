@@ -22,8 +22,8 @@ from airflow_nbjobs.core.guesses import did_you_mean
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_nbjobs.local.facts import ServerFacts
-    from airflow_nbjobs.local.probe import Isolation
+    from airflow_nbjobs.local.container.probe import Isolation
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 4599
@@ -113,11 +113,11 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("airflow_nbjobs.local").setLevel(logging.INFO)
     ends = _catch_signals()
-    from airflow_nbjobs.local.facts import write_ready_file
-    from airflow_nbjobs.local.image import ImageError
+    from airflow_nbjobs.local.container.image import ImageError
+    from airflow_nbjobs.local.container.probe import IsolationError
     from airflow_nbjobs.local.keys import KeyFileError, read_key_file
-    from airflow_nbjobs.local.probe import IsolationError
     from airflow_nbjobs.local.server import PortInUseError, ServerSettings, serve
+    from airflow_nbjobs.local.state.facts import write_ready_file
 
     try:
         settings = ServerSettings(
@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
 def _problem(args: argparse.Namespace) -> str | None:
     from importlib.util import find_spec
 
-    from airflow_nbjobs.local.facts import DISTRIBUTION_ACCOUNTS
+    from airflow_nbjobs.local.state.facts import DISTRIBUTION_ACCOUNTS
 
     if sys.platform not in {"linux", "darwin"}:
         return f"runs on Linux and macOS, not on {sys.platform}; on Windows use WSL 2"
@@ -222,7 +222,7 @@ def _catch_signals() -> _Ends:
 
 
 def _welcome(facts: ServerFacts, isolation: Isolation, args: argparse.Namespace) -> str:
-    from airflow_nbjobs.local.probe import DESCRIPTIONS, NOT_ISOLATED
+    from airflow_nbjobs.local.container.probe import DESCRIPTIONS, NOT_ISOLATED
 
     names = "".join(f", for callers of {name}" for name in args.allow_host)
     lines = [

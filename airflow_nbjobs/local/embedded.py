@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_nbjobs.local.command import DEFAULT_REGION
-from airflow_nbjobs.local.facts import ServerFacts, read_ready_file
+from airflow_nbjobs.local.state.facts import ServerFacts, read_ready_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

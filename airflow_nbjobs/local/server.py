@@ -18,21 +18,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.local.access import check_access, parse_caller
-from airflow_nbjobs.local.backends import Backends
-from airflow_nbjobs.local.batch_operations import BatchOperations
-from airflow_nbjobs.local.batch_runner import BatchRunner, Platform
-from airflow_nbjobs.local.clients import ServiceClients, connect
-from airflow_nbjobs.local.facts import ROLE_NAME, ServerFacts, build_facts
-from airflow_nbjobs.local.faults_http import CONTROL_SERVICE, FaultLayer
-from airflow_nbjobs.local.faults_jobs import JobScripts
-from airflow_nbjobs.local.image import Image, inspect_image
+from airflow_nbjobs.local.api.backends import Backends
+from airflow_nbjobs.local.api.batch_operations import BatchOperations
+from airflow_nbjobs.local.api.operations import SageMakerOperations
+from airflow_nbjobs.local.batch.runner import BatchRunner, Platform
+from airflow_nbjobs.local.container.image import Image, inspect_image
+from airflow_nbjobs.local.container.probe import Isolation, choose_isolation
+from airflow_nbjobs.local.faults.http import CONTROL_SERVICE, FaultLayer
+from airflow_nbjobs.local.faults.jobs import JobScripts
 from airflow_nbjobs.local.keys import Key, generate_key
-from airflow_nbjobs.local.operations import SageMakerOperations
-from airflow_nbjobs.local.probe import Isolation, choose_isolation
-from airflow_nbjobs.local.registry import JobRegistry
-from airflow_nbjobs.local.runner import Runner, RunnerSettings
-from airflow_nbjobs.local.wire import (
+from airflow_nbjobs.local.platform.clients import ServiceClients, connect
+from airflow_nbjobs.local.state.facts import ROLE_NAME, ServerFacts, build_facts
+from airflow_nbjobs.local.state.registry import JobRegistry
+from airflow_nbjobs.local.training.runner import Runner, RunnerSettings
+from airflow_nbjobs.local.wire.access import check_access, parse_caller
+from airflow_nbjobs.local.wire.formats import (
     Environ,
     Response,
     ServiceError,

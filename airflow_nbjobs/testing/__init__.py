@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 __all__ = [
     "JOB_NAME",

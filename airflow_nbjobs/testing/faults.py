@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from airflow_nbjobs.core.recording import RECORD_MIME_TYPE, RECORD_VERSION
-from airflow_nbjobs.local.faults_http import CONTROL_PATH, CONTROL_SERVICE
-from airflow_nbjobs.local.faults_jobs import LACK_OF_CAPACITY
+from airflow_nbjobs.core.values.recording import RECORD_MIME_TYPE, RECORD_VERSION
+from airflow_nbjobs.local.faults.http import CONTROL_PATH, CONTROL_SERVICE
+from airflow_nbjobs.local.faults.jobs import LACK_OF_CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_nbjobs.local.facts import ServerFacts
-    from airflow_nbjobs.local.faults import Effect, When
+    from airflow_nbjobs.local.faults.switches import Effect, When
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 JOB_NAME = "$TRAINING_JOB_NAME"  # in an output of a scripted job: becomes that job's name
 _CALL_SECONDS = 30.0
@@ -234,7 +234,7 @@ class Faults:
         """
         Switch on any fault.
 
-        :param members: of ``airflow_nbjobs.local.faults.Fault``.
+        :param members: of ``airflow_nbjobs.local.faults.switches.Fault``.
         :raises FaultError: they mean nothing.
         """
         document = {"effect": effect, "operations": list(operations), **members}
@@ -318,7 +318,7 @@ class Faults:
         :param status: ``Completed``, ``Failed``, or ``Stopped`` as somebody in the console would.
         :param outputs: values of the notebook's variables, as JSON-like values; ``JOB_NAME`` in a text becomes the job's name.
         :param failure_reason: of a failed job, in AWS' words; for one whose cell fails, give ``cell=…, error=(ename, evalue)`` instead.
-        :param end: further members of ``airflow_nbjobs.local.faults_jobs.JobEnd``: ``archive``, ``without_archive``, ``cell``.
+        :param end: further members of ``airflow_nbjobs.local.faults.jobs.JobEnd``: ``archive``, ``without_archive``, ``cell``.
         """
         self.request("end", job_name=job_name, end=_end(status, outputs, failure_reason, end))
 

@@ -18,15 +18,19 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from airflow_nbjobs.aws.prepare import NOTEBOOK_DIGEST_VARIABLE
-from airflow_nbjobs.core.containerlog import readable_log
+from airflow_nbjobs.aws.submit.prepare import NOTEBOOK_DIGEST_VARIABLE
+from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.core.visible import visible
-from airflow_nbjobs.core.wording import task_words
-from airflow_nbjobs.ui import failure, problems
+from airflow_nbjobs.core.watch.log_lines import readable_log
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
-from airflow_nbjobs.ui.aws_access import airflow_access
-from airflow_nbjobs.ui.listing import STATES, list_jobs, read_filters
-from airflow_nbjobs.ui.notebooks import Job, Notebooks, Source
+from airflow_nbjobs.ui.data.listing import STATES, list_jobs, read_filters
+from airflow_nbjobs.ui.data.records import read_instances, read_outputs, read_subject
+from airflow_nbjobs.ui.data.subject import Kind, Subject
+from airflow_nbjobs.ui.notebook import failure, problems
+from airflow_nbjobs.ui.notebook.aws_access import airflow_access
+from airflow_nbjobs.ui.notebook.executed import Job, Notebooks, Source
+from airflow_nbjobs.ui.notebook.problems import MappedError, Problem, ProblemError
+from airflow_nbjobs.ui.notebook.renderer import Renderer
 from airflow_nbjobs.ui.pages import (
     HEADERS,
     NO_CONNECTIONS,
@@ -38,12 +42,8 @@ from airflow_nbjobs.ui.pages import (
     marked,
     page,
 )
-from airflow_nbjobs.ui.problems import MappedError, Problem, ProblemError
-from airflow_nbjobs.ui.records import read_instances, read_outputs, read_subject
 from airflow_nbjobs.ui.refusals import as_json, refuse_kindly, root_of
-from airflow_nbjobs.ui.renderer import Renderer
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
-from airflow_nbjobs.ui.subject import Kind, Subject
 from airflow_nbjobs.ui.views import (
     earlier_note,
     facts_of_hint,

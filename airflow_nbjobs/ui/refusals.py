@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from airflow_nbjobs.core.wording import task_words
+from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.links import tab_path
-from airflow_nbjobs.ui import problems
+from airflow_nbjobs.ui.notebook import problems
+from airflow_nbjobs.ui.notebook.problems import MappedError, Problem, ProblemError
 from airflow_nbjobs.ui.pages import HEADERS, VisibleJSONResponse, page
-from airflow_nbjobs.ui.problems import MappedError, Problem, ProblemError
 from airflow_nbjobs.ui.views import value_text
 
 if TYPE_CHECKING:

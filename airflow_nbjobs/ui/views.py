@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.received import value_rows
-from airflow_nbjobs.core.status import JobState
-from airflow_nbjobs.core.wording import job_words
+from airflow_nbjobs.core.job.status import JobState
+from airflow_nbjobs.core.job.wording import job_words
+from airflow_nbjobs.core.values.received import value_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_nbjobs.core.status import JobSnapshot
-    from airflow_nbjobs.ui.subject import Subject
+    from airflow_nbjobs.core.job.status import JobSnapshot
+    from airflow_nbjobs.ui.data.subject import Subject
 
 _VALUE_CHARACTERS = 400
 _STATES = {

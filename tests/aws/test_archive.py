@@ -9,8 +9,8 @@ import tracemalloc
 import pytest
 from fakes import archive
 
-from airflow_nbjobs.aws import archive as archive_
-from airflow_nbjobs.aws.archive import Wanted, read_archive
+from airflow_nbjobs.aws.results import archive as archive_
+from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 
 NB = Wanted("job.ipynb", 1000)
 LOG = Wanted("job.log", 10, keeps_end=True)

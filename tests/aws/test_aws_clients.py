@@ -18,11 +18,11 @@ from fakes import FakeClients, archive
 from moto import mock_aws
 
 from airflow_nbjobs.aws import clients as clients_
-from airflow_nbjobs.aws.archive import Wanted, read_archive
 from airflow_nbjobs.aws.clients import AwsClients
-from airflow_nbjobs.aws.container_logs import LOG_GROUP
+from airflow_nbjobs.aws.results.archive import Wanted, read_archive
+from airflow_nbjobs.aws.watch.container_logs import LOG_GROUP
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.looks import ListJobs
+from airflow_nbjobs.core.watch.plan import ListJobs
 
 REGION = "eu-west-1"
 REQUIRED = {

@@ -7,9 +7,9 @@ import re
 import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, notebook
 
-from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.naming import RunKey
+from airflow_nbjobs.core.job.naming import RunKey
 
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
 ARGUMENTS = {

@@ -6,7 +6,7 @@ import json
 import pytest
 from fakes import ACCOUNT_ID, FakeClients, archive, code, executed, failed_at, notebook
 
-from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobConfigError,
@@ -17,9 +17,9 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
-from airflow_nbjobs.core.naming import JobLocation
-from airflow_nbjobs.core.outputs import declare_outputs
-from airflow_nbjobs.failures import at_surface
+from airflow_nbjobs.core.job.naming import JobLocation
+from airflow_nbjobs.core.values.outputs import declare_outputs
+from airflow_nbjobs.task.retryable import at_surface
 
 JOB = "d-t-0123456789ab"
 PLACE = JobLocation("s3://bucket/nbjobs", JOB)

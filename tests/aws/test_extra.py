@@ -3,7 +3,7 @@
 import pytest
 from fakes import request_shape
 
-from airflow_nbjobs.aws.extra import fitted
+from airflow_nbjobs.aws.submit.extra import fitted
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from accounts import ScriptedAccount, ScriptedJob
 from fakes import ACCOUNT_ID, FakeTrainingJobs
 
 from airflow_nbjobs.aws.clients import AwsClients
-from airflow_nbjobs.core.looks import ListJobs
-from airflow_nbjobs.core.polling import just_after, just_before
-from airflow_nbjobs.core.status import JobState
+from airflow_nbjobs.core.job.status import JobState
+from airflow_nbjobs.core.watch.pace import just_after, just_before
+from airflow_nbjobs.core.watch.plan import ListJobs
 
 COUNT = 5
 

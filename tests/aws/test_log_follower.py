@@ -10,9 +10,9 @@ from typing import Any
 import loops
 import pytest
 
-from airflow_nbjobs.aws.log_follower import NO_STREAM, LogFollower
-from airflow_nbjobs.core.containerlog import LogEvent, LogPage, LogPlace
+from airflow_nbjobs.aws.watch.log_follower import NO_STREAM, LogFollower
 from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage, LogPlace
 
 EPOCH = 1_795_000_000_000
 MARK = "+ SM_EXECUTION_INPUT_PATH=/opt/ml/input"

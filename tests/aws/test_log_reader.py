@@ -3,9 +3,9 @@
 import pytest
 from fakes import FakeClients, LogLines
 
-from airflow_nbjobs.aws.log_reader import LogReader
-from airflow_nbjobs.core.containerlog import LogEvent, LogPage
+from airflow_nbjobs.aws.watch.log_reader import LogReader
 from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage
 
 DENIED = NotebookJobServiceError("logs:FilterLogEvents was denied", code="AccessDeniedException")
 

@@ -14,14 +14,14 @@ import loops
 import pytest
 from accounts import InvalidTokenError, ScriptedAccount, ScriptedJob
 
-from airflow_nbjobs.aws import pollers as pollers_
-from airflow_nbjobs.aws.poller import JobPoller, Turns
-from airflow_nbjobs.aws.pollers import PollerKey, shared_poller
-from airflow_nbjobs.core import polling
+from airflow_nbjobs.aws.watch import pollers as pollers_
+from airflow_nbjobs.aws.watch.poller import JobPoller, Turns
+from airflow_nbjobs.aws.watch.pollers import PollerKey, shared_poller
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.looks import DescribeJob, ListJobs
-from airflow_nbjobs.core.polling import Pace
-from airflow_nbjobs.core.status import JobSnapshot
+from airflow_nbjobs.core.job.status import JobSnapshot
+from airflow_nbjobs.core.watch import pace as polling
+from airflow_nbjobs.core.watch.pace import Pace
+from airflow_nbjobs.core.watch.plan import DescribeJob, ListJobs
 
 KEY = PollerKey("aws_default", "eu-west-1", "None", "null")
 THROTTLED = NotebookJobServiceError("Rate exceeded", code="ThrottlingException", is_retryable=True)

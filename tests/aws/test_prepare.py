@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from fakes import ACCOUNT_ID, DISTRIBUTION_ACCOUNT_ID, REGION, FakeClients, code, notebook
 
-from airflow_nbjobs.aws.job import instance_choices
-from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.job import instance_choices
+from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.naming import RunKey
+from airflow_nbjobs.core.job.naming import RunKey
 
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
 RUN = Run(label="d.t", readable="d-t", key=KEY, variables={"NBJOBS_TASK_ID": "t"}, tags={"airflow:task_id": "t"})
@@ -594,7 +594,7 @@ def test_each_cell_is_read_once_however_many_checks_look_at_it(prepare, tmp_path
         parsed[source] += 1
         return parse(source, *args, **kwargs)
 
-    monkeypatch.setattr("airflow_nbjobs.core.cell_syntax.ast.parse", counting)
+    monkeypatch.setattr("airflow_nbjobs.core.notebook.cell_syntax.ast.parse", counting)
     (tmp_path / "nb.ipynb").write_bytes(
         notebook(code("epochs = 1", "parameters"), "%matplotlib inline\nscore = epochs")
     )

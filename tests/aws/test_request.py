@@ -8,9 +8,9 @@ import pytest
 from botocore.validate import ParamValidator
 from fakes import request_shape
 
-from airflow_nbjobs.aws import request as request_
-from airflow_nbjobs.core.naming import JobLocation
-from airflow_nbjobs.core.spec import parse_spec
+from airflow_nbjobs.aws.submit import request as request_
+from airflow_nbjobs.core.job.naming import JobLocation
+from airflow_nbjobs.core.job.spec import parse_spec
 
 JOB = "etl-preprocess-1f3a9c0d"
 ROLE = "arn:aws:iam::123456789012:role/NbJobExec"

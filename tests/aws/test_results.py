@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fakes import ACCOUNT_ID, FakeClients, archive, code, executed, failed_at, notebook
 
-from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobCapacityError,
@@ -21,8 +21,8 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
     NotebookOutputError,
 )
-from airflow_nbjobs.core.naming import JobLocation
-from airflow_nbjobs.core.outputs import declare_outputs
+from airflow_nbjobs.core.job.naming import JobLocation
+from airflow_nbjobs.core.values.outputs import declare_outputs
 
 JOB = "d-t-0123456789ab"
 PLACE = JobLocation("s3://bucket/nbjobs", JOB)

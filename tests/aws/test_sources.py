@@ -3,7 +3,7 @@
 import pytest
 from fakes import FakeObjects
 
-from airflow_nbjobs.aws.sources import LocalFolder, S3Folder, dependency_files, locate
+from airflow_nbjobs.aws.submit.sources import LocalFolder, S3Folder, dependency_files, locate
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
 

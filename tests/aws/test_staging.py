@@ -5,8 +5,8 @@ import threading
 import pytest
 from fakes import FakeObjects
 
-from airflow_nbjobs.aws.sources import StagedFile
-from airflow_nbjobs.aws.staging import input_digest, key_problems, merge_files, upload
+from airflow_nbjobs.aws.submit.sources import StagedFile
+from airflow_nbjobs.aws.submit.staging import input_digest, key_problems, merge_files, upload
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
 

@@ -3,12 +3,12 @@
 import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, LogLines, notebook
 
-from airflow_nbjobs.aws.job import Begin, Refused, Staged, submit
+from airflow_nbjobs.aws.errors import ZeroQuotaError
 from airflow_nbjobs.aws.ports import NameTakenError
-from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
-from airflow_nbjobs.aws.translate import ZeroQuotaError
+from airflow_nbjobs.aws.submit.job import Begin, Refused, Staged, submit
+from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.naming import RunKey
+from airflow_nbjobs.core.job.naming import RunKey
 
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
 
@@ -286,7 +286,7 @@ def test_adopting_a_job_that_runs_on_other_input_is_a_warning(tmp_path, clients,
 
 
 def test_names_do_not_run_on_for_ever(job, clients, log, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.aws.job._MOST_ATTEMPTS", 3)
+    monkeypatch.setattr("airflow_nbjobs.aws.submit.job._MOST_ATTEMPTS", 3)
     for attempt in range(3):
         name = clients.jobs.create(job.request(attempt)).rpartition("/")[2]
         clients.jobs.descriptions[name]["Environment"] = {}  # somebody else's

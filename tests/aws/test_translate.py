@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from botocore.retries import standard
 
-from airflow_nbjobs.aws.translate import (
+from airflow_nbjobs.aws.errors import (
     ZeroQuotaError,
     has_refused_credentials,
     is_denied,

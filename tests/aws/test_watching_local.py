@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from airflow_nbjobs.aws import poller, reopening
+from airflow_nbjobs.aws.watch import poller, reopening
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.testing import local_sagemaker
 from airflow_nbjobs.triggers import NotebookJobTrigger

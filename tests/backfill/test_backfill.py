@@ -24,7 +24,7 @@ import pytest
 from postgres import PostgresServer
 from standalone_airflow import StandaloneAirflow
 
-from airflow_nbjobs.core.naming import parse_s3_uri
+from airflow_nbjobs.core.job.naming import parse_s3_uri
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 if TYPE_CHECKING:

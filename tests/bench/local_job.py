@@ -17,10 +17,10 @@ from pathlib import Path
 
 from support.report import Row, run
 
-from airflow_nbjobs.local.container import WorkDir, build_environment, write_config
-from airflow_nbjobs.local.driver_copy import rewrite_script
+from airflow_nbjobs.local.container.driver_copy import rewrite_script
+from airflow_nbjobs.local.container.image import Image, inspect_image
+from airflow_nbjobs.local.container.run import WorkDir, build_environment, write_config
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-from airflow_nbjobs.local.image import Image, inspect_image
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "local"))
 from local_jobs import CHANNEL, TERMINAL, Jobs, notebook

@@ -26,8 +26,8 @@ from support.report import Row, run
 from test_notebooks import ROOT, Account, subject
 
 from airflow_nbjobs.aws.ports import StoredObject
-from airflow_nbjobs.ui.notebooks import Notebooks
-from airflow_nbjobs.ui.renderer import Renderer
+from airflow_nbjobs.ui.notebook.executed import Notebooks
+from airflow_nbjobs.ui.notebook.renderer import Renderer
 
 if TYPE_CHECKING:
     import io

@@ -20,8 +20,8 @@ from support.endpoint import Endpoint, endpoint
 from support.report import Row, run
 
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, Boto3Objects
-from airflow_nbjobs.aws.sources import StagedFile
-from airflow_nbjobs.aws.staging import upload
+from airflow_nbjobs.aws.submit.sources import StagedFile
+from airflow_nbjobs.aws.submit.staging import upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

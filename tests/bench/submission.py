@@ -23,7 +23,7 @@ from support.report import Row, run
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 if TYPE_CHECKING:
-    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 DELAY_SECONDS = 0.06
 RUNS = 5

@@ -20,7 +20,7 @@ import pytest
 from fakes import code, notebook
 
 from airflow_nbjobs import cli
-from airflow_nbjobs.aws.results import JobResult
+from airflow_nbjobs.aws.results.read import JobResult
 from airflow_nbjobs.commands.run import _report
 from airflow_nbjobs.commands.target import own_account
 from airflow_nbjobs.commands.wording import in_flags

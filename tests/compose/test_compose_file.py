@@ -200,7 +200,7 @@ def connection(document, monkeypatch):
 
 def test_the_default_connection_leads_to_the_embedded_sagemaker_and_its_account(monkeypatch):
     from airflow_nbjobs.local.command import add_arguments
-    from airflow_nbjobs.local.facts import build_facts
+    from airflow_nbjobs.local.state.facts import build_facts
     from airflow_nbjobs.settings import read_settings
 
     parser = argparse.ArgumentParser()

@@ -13,10 +13,10 @@ import pytest
 from stack import Stack
 
 from airflow_nbjobs.commands.demo.api import AirflowApi, ApiUnavailableError
+from airflow_nbjobs.local.container.image import inspect_image
+from airflow_nbjobs.local.container.probe import WAYS, try_way
 from airflow_nbjobs.local.embedded import make_client
-from airflow_nbjobs.local.facts import read_ready_file
-from airflow_nbjobs.local.image import inspect_image
-from airflow_nbjobs.local.probe import WAYS, try_way
+from airflow_nbjobs.local.state.facts import read_ready_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from fakes import FakeClients
 from real_account import RealAccount, make_clients
 
 from airflow_nbjobs.aws.clients import AwsClients
-from airflow_nbjobs.core.naming import parse_s3_uri
-from airflow_nbjobs.core.status import JobState
+from airflow_nbjobs.core.job.naming import parse_s3_uri
+from airflow_nbjobs.core.job.status import JobState
 
 if TYPE_CHECKING:
     from airflow_nbjobs.local.embedded import EmbeddedSageMaker

@@ -8,8 +8,8 @@ import pytest
 
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.looks import ListJobs
-from airflow_nbjobs.core.status import FailureKind, JobState
+from airflow_nbjobs.core.job.status import FailureKind, JobState
+from airflow_nbjobs.core.watch.plan import ListJobs
 
 UNKNOWN = "contract-a-job-that-never-was"
 

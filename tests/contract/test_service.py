@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_nbjobs.aws.translate import is_throttled
+from airflow_nbjobs.aws.errors import is_throttled
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.looks import ListJobs
+from airflow_nbjobs.core.watch.plan import ListJobs
 from airflow_nbjobs.testing import Faults
 
 UNKNOWN = "contract-a-job-that-never-was"
@@ -212,5 +212,5 @@ def test_aws_throttles_listings_in_these_words(aws):
 
     with concurrent.futures.ThreadPoolExecutor(20) as threads:
         refusals = [found for found in threads.map(call, range(40)) if found]
-    assert refusals, "all forty were answered: the budget of core/polling.py is cautious"
+    assert refusals, "all forty were answered: the budget of core/watch/pace.py is cautious"
     assert set(refusals) == {("ThrottlingException", "Rate exceeded")}

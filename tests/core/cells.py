@@ -2,7 +2,7 @@
 
 import json
 
-from airflow_nbjobs.core.notebook import code_cell, parse_notebook
+from airflow_nbjobs.core.notebook.document import code_cell, parse_notebook
 
 
 def notebook_of(*sources):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_nbjobs.core import arguments as parse
+from airflow_nbjobs.core.job import arguments as parse
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/nb:1"
 

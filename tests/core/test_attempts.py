@@ -2,8 +2,8 @@
 
 import pytest
 
-from airflow_nbjobs.core.attempts import OWNER_VARIABLE, Step, decide
-from airflow_nbjobs.core.status import parse_description
+from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, Step, decide
+from airflow_nbjobs.core.job.status import parse_description
 
 
 def job(status, *, owner="me"):

@@ -5,9 +5,9 @@ import json
 import pytest
 from fakes import code, executed, failed_at, notebook
 
-from airflow_nbjobs.core.causes import advice_on, failed_installs, unrendered_failure
-from airflow_nbjobs.core.executed import parse_executed
-from airflow_nbjobs.core.failure import clean_exit, find_failing_cell
+from airflow_nbjobs.core.notebook.causes import advice_on, failed_installs, unrendered_failure
+from airflow_nbjobs.core.notebook.executed import parse_executed
+from airflow_nbjobs.core.notebook.failing_cell import clean_exit, find_failing_cell
 
 # As nbformat words it, in the driver's log.
 UNRENDERED = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from airflow_nbjobs.core.clock import ClockRead, clock_reads
+from airflow_nbjobs.core.notebook.clock_reads import ClockRead, clock_reads
 
 
 def reads(*sources: str) -> list[tuple[int, str]]:

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from airflow_nbjobs.core.conversion import Spelled, read_json
-from airflow_nbjobs.core.notebook import code_cell, parse_notebook
-from airflow_nbjobs.core.parameters import check_parameters
+from airflow_nbjobs.core.notebook.document import code_cell, parse_notebook
+from airflow_nbjobs.core.values.conversion import Spelled, read_json
+from airflow_nbjobs.core.values.parameters import check_parameters
 
 
 def notebook_of(cell):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_nbjobs.core.declaration import read_declaration
-from airflow_nbjobs.core.notebook import code_cell, parse_notebook
-from airflow_nbjobs.core.parameters import check_parameters
+from airflow_nbjobs.core.notebook.document import code_cell, parse_notebook
+from airflow_nbjobs.core.values.declaration import read_declaration
+from airflow_nbjobs.core.values.parameters import check_parameters
 
 TAGGED = ("parameters",)
 

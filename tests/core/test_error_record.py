@@ -7,7 +7,7 @@ import pytest
 
 from airflow_nbjobs.core.error_record import ErrorRecord, error_record, parse_error_record, short_record
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobConfigError, NotebookJobTimeoutError
-from airflow_nbjobs.failures import FatalNotebookJobConfigError
+from airflow_nbjobs.task.retryable import FatalNotebookJobConfigError
 
 
 def recorded(error, mask=lambda text: text):

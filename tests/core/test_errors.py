@@ -36,7 +36,7 @@ def subclasses_of(base):
 
 
 def every_error():
-    from airflow_nbjobs import failures  # noqa: F401 - its classes are found through their bases
+    from airflow_nbjobs.task import retryable as failures  # noqa: F401 - its classes are found through their bases
 
     return sorted(subclasses_of(NotebookJobError), key=lambda error_type: error_type.__name__)
 

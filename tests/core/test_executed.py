@@ -9,16 +9,22 @@ from fakes import code, executed, failed_at, notebook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_nbjobs.core.causes import failed_installs, unrendered_failure
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.executed import parse_executed
-from airflow_nbjobs.core.failure import clean_exit, find_failing_cell, last_cell_run, numbered_cells, printed
-from airflow_nbjobs.core.foreseen import late_failures
-from airflow_nbjobs.core.notebook import dumps, parse_notebook, without_saved_widgets
-from airflow_nbjobs.core.outputs import declare_outputs, has_record, read_outputs
-from airflow_nbjobs.core.progress import progress_of
-from airflow_nbjobs.core.scraps import read_scraps
-from airflow_nbjobs.core.source import names_in_order
+from airflow_nbjobs.core.job.foreseen import late_failures
+from airflow_nbjobs.core.notebook.causes import failed_installs, unrendered_failure
+from airflow_nbjobs.core.notebook.document import dumps, parse_notebook, without_saved_widgets
+from airflow_nbjobs.core.notebook.executed import parse_executed
+from airflow_nbjobs.core.notebook.failing_cell import (
+    clean_exit,
+    find_failing_cell,
+    last_cell_run,
+    numbered_cells,
+    printed,
+)
+from airflow_nbjobs.core.notebook.progress import progress_of
+from airflow_nbjobs.core.notebook.source import names_in_order
+from airflow_nbjobs.core.values.outputs import declare_outputs, has_record, read_outputs
+from airflow_nbjobs.core.values.scraps import read_scraps
 
 UNRENDERED = "NotebookValidationError: None is not of type 'array' On instance['traceback']: None"
 

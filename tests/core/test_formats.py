@@ -3,9 +3,9 @@
 import pytest
 from fakes import code, notebook
 
-from airflow_nbjobs.core.foreseen import late_failures
-from airflow_nbjobs.core.formats import failed_format, format_warnings
-from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.core.job.foreseen import late_failures
+from airflow_nbjobs.core.job.formats import failed_format, format_warnings
+from airflow_nbjobs.core.notebook.document import parse_notebook
 
 TRACEBACK = ["Traceback (most recent call last):", '  File "x.py", line 1, in main', "    app.start()"]
 JINJA = ["Traceback (most recent call last):", '  File "null.j2", line 48, in block', "    {%- block x %}", "    ^"]

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from airflow_nbjobs.core.init_script import INIT_SCRIPT_NAME, init_script
+from airflow_nbjobs.core.job.init_script import INIT_SCRIPT_NAME, init_script
 
 NOTEBOOK = "job-1.ipynb"
 # The driver's own frame: options, an EXIT trap, the source in its place, then what follows.

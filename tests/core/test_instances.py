@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_nbjobs.core import instances
+from airflow_nbjobs.core.job import instances
 
 KNOWN = [
     *(f"ml.m5.{size}" for size in ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from airflow_nbjobs.core.kernels import DISTRIBUTION_KERNELS, choose_kernel
+from airflow_nbjobs.core.notebook.kernels import DISTRIBUTION_KERNELS, choose_kernel
 
 if TYPE_CHECKING:
     import nbformat

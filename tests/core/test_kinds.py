@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from airflow_nbjobs.core.kinds import kind_of
+from airflow_nbjobs.core.values.kinds import kind_of
 
 EXPRESSIONS = """
 10 * 1000 | 10**6 | 10**-3 | 1/3 | 7 // 2 | 7.0 // 2 | 7 % 2 | 2 ** 0.5 | -5 | +5 | ~5 | -True | not 0 | not [] | True + 1

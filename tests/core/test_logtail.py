@@ -1,6 +1,6 @@
 """The container's log as a person wants to read it."""
 
-from airflow_nbjobs.core.logtail import readable_tail
+from airflow_nbjobs.core.watch.log_tail import readable_tail
 
 
 def test_shell_traces_and_blank_lines_are_left_out():

@@ -7,9 +7,9 @@ from accounts import ScriptedAccount, ScriptedJob
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_nbjobs.core import looks
-from airflow_nbjobs.core.looks import Coverage, DescribeJob, ListJobs, LostPlaceError, Page
-from airflow_nbjobs.core.polling import next_cursor
+from airflow_nbjobs.core.watch import plan as looks
+from airflow_nbjobs.core.watch.pace import next_cursor
+from airflow_nbjobs.core.watch.plan import Coverage, DescribeJob, ListJobs, LostPlaceError, Page
 
 NOW = 1_000_000.0
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.naming import NAME_LIMIT, JobLocation, RunKey, parse_s3_uri, training_job_name
+from airflow_nbjobs.core.job.naming import NAME_LIMIT, JobLocation, RunKey, parse_s3_uri, training_job_name
 
 KEY = RunKey(
     deployment="",

@@ -5,7 +5,7 @@ import nbformat
 import pytest
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.notebook import (
+from airflow_nbjobs.core.notebook.document import (
     assigned_names,
     assigns_invisibly,
     code_cell,

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from airflow_nbjobs.core.notebook import NotebookNode, code_cell, dumps, mark_of, parse_notebook
-from airflow_nbjobs.core.outputs import declare_outputs, prepare_outputs, read_outputs
-from airflow_nbjobs.core.recording import OUTPUT_LIMIT_BYTES, RECORD_MIME_TYPE
-from airflow_nbjobs.core.scraps import read_scraps
+from airflow_nbjobs.core.notebook.document import NotebookNode, code_cell, dumps, mark_of, parse_notebook
+from airflow_nbjobs.core.values.outputs import declare_outputs, prepare_outputs, read_outputs
+from airflow_nbjobs.core.values.recording import OUTPUT_LIMIT_BYTES, RECORD_MIME_TYPE
+from airflow_nbjobs.core.values.scraps import read_scraps
 
 
 def notebook_of(*sources, minor=5):

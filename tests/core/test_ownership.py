@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_nbjobs.core.ownership import Verdict, verdict
+from airflow_nbjobs.core.job.ownership import Verdict, verdict
 
 STATES = {
     "deferred": (Verdict.KEEP, Verdict.KEEP, Verdict.STOP),

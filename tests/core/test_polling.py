@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_nbjobs.core.polling import (
+from airflow_nbjobs.core.watch.pace import (
     CURSOR_OVERLAP,
     Pace,
     faster,

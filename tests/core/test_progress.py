@@ -3,9 +3,8 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from airflow_nbjobs.core.notebook import MARK
-from airflow_nbjobs.core.parameters import prepare_parameters
-from airflow_nbjobs.core.progress import (
+from airflow_nbjobs.core.notebook.document import MARK
+from airflow_nbjobs.core.notebook.progress import (
     Progress,
     added_cells,
     author_cells,
@@ -14,7 +13,8 @@ from airflow_nbjobs.core.progress import (
     progress_facts,
     progress_of,
 )
-from airflow_nbjobs.core.recording import OUTPUTS
+from airflow_nbjobs.core.values.parameters import prepare_parameters
+from airflow_nbjobs.core.values.recording import OUTPUTS
 
 
 def ran(*statuses, last=()):

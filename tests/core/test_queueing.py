@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_nbjobs.core.queueing import TROUBLE_SECONDS, Cause, Step, Turn, next_turn
+from airflow_nbjobs.core.job.queueing import TROUBLE_SECONDS, Cause, Step, Turn, next_turn
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 HOURS_6 = 6 * 3600.0

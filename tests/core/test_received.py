@@ -6,10 +6,10 @@ import math
 import pytest
 from fakes import code, executed, notebook
 
-from airflow_nbjobs.core.executed import parse_executed
-from airflow_nbjobs.core.notebook import parse_notebook
-from airflow_nbjobs.core.parameters import prepare_parameters
-from airflow_nbjobs.core.received import read_parameters, read_recorded, value_rows
+from airflow_nbjobs.core.notebook.document import parse_notebook
+from airflow_nbjobs.core.notebook.executed import parse_executed
+from airflow_nbjobs.core.values.parameters import prepare_parameters
+from airflow_nbjobs.core.values.received import read_parameters, read_recorded, value_rows
 
 RAW = notebook(code("x = 1", "parameters"), "y = 2")
 

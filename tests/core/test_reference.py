@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_nbjobs.core.reference import JobReference, parse_job_reference
+from airflow_nbjobs.core.job.reference import JobReference, parse_job_reference
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:training-job/nightly-7f3a"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from airflow_nbjobs.core.shell_calls import cells_calling
+from airflow_nbjobs.core.notebook.shell_calls import cells_calling
 
 
 @pytest.mark.parametrize(

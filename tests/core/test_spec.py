@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_nbjobs.core import defaults
-from airflow_nbjobs.core.spec import RESERVED_VARIABLES, NotebookJobSpec, parse_spec
+from airflow_nbjobs.core.job.spec import RESERVED_VARIABLES, NotebookJobSpec, parse_spec
 
 ROLE = "arn:aws:iam::123456789012:role/NotebookJobs"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/nb:1"

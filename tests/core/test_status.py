@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import botocore.session
 import pytest
 
-from airflow_nbjobs.core.status import FailureKind, JobState, parse_description, parse_state
+from airflow_nbjobs.core.job.status import FailureKind, JobState, parse_description, parse_state
 
 MINIMAL = {"TrainingJobName": "j", "TrainingJobArn": "arn", "TrainingJobStatus": "InProgress"}
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_nbjobs.core.failure import failed_cell, find_failing_cell, strip_ansi
-from airflow_nbjobs.core.notebook import NotebookNode
-from airflow_nbjobs.core.tracebacks import excerpt, parts_of, short
+from airflow_nbjobs.core.notebook.document import NotebookNode
+from airflow_nbjobs.core.notebook.failing_cell import failed_cell, find_failing_cell, strip_ansi
+from airflow_nbjobs.core.notebook.tracebacks import excerpt, parts_of, short
 
 SENT = json.loads(Path(__file__).with_name("tracebacks.json").read_text(encoding="utf-8"))
 MODES = ("Context", "Plain", "Verbose")

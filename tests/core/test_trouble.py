@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.trouble import NOT_FOUND, is_over, of_kept_job
+from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over, of_kept_job
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 DENIED = NotebookJobServiceError("denied", code="AccessDenied", details={"next": "grant it"})

@@ -7,7 +7,7 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from airflow_nbjobs.core.unattended import Unattended, unattended
+from airflow_nbjobs.core.notebook.unattended import Unattended, unattended
 
 
 def look(*cells: str, tags: tuple[str, ...] = ()) -> Unattended:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from airflow_nbjobs.core.status import parse_description
-from airflow_nbjobs.core.wording import job_words, task_words
+from airflow_nbjobs.core.job.status import parse_description
+from airflow_nbjobs.core.job.wording import job_words, task_words
 
 
 @pytest.mark.parametrize(

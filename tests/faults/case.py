@@ -22,8 +22,8 @@ from census import FINAL, Counts, Instance, Job, count
 from stand import PATIENCE, Stand, until
 
 from airflow_nbjobs.commands.demo.api import ApiRefusedError
-from airflow_nbjobs.core.naming import parse_s3_uri
-from airflow_nbjobs.local.faults_http import PLATFORM_AGENT
+from airflow_nbjobs.core.job.naming import parse_s3_uri
+from airflow_nbjobs.local.faults.http import PLATFORM_AGENT
 from airflow_nbjobs.testing import JOB_NAME, Call, Fault, FaultError, Faults, HeldJob
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 TASK = "run"
 RUN = "r1"

@@ -24,7 +24,7 @@ from airflow_nbjobs.commands.demo.settings import EmbeddedServer, Secrets, airfl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 PACKAGE = Path(__file__).parents[2]
 START_SECONDS = 400.0
@@ -64,7 +64,7 @@ import sys
 if "scheduler" in sys.argv:
     import airflow.providers.amazon.aws.hooks.base_aws
     import airflow.sdk.execution_time.task_runner
-    import airflow_nbjobs.execution
+    import airflow_nbjobs.task.run
     import airflow_nbjobs.hooks
     import airflow_nbjobs.operators
     import boto3

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from case import Case, Event, write_atomically
 
-from airflow_nbjobs.core.naming import RunKey, training_job_name
+from airflow_nbjobs.core.job.naming import RunKey, training_job_name
 
 STAGED = ("s3:PutObject", "/input/*")
 CREATED = ("CreateTrainingJob", "")

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from local_jobs import wait_until
 
-from airflow_nbjobs.local.container import WorkDir, start_container
-from airflow_nbjobs.local.facts import ServerFacts, read_ready_file
-from airflow_nbjobs.local.image import inspect_image
-from airflow_nbjobs.local.probe import choose_isolation
+from airflow_nbjobs.local.container.image import inspect_image
+from airflow_nbjobs.local.container.probe import choose_isolation
+from airflow_nbjobs.local.container.run import WorkDir, start_container
+from airflow_nbjobs.local.state.facts import ServerFacts, read_ready_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow_nbjobs.local.container import Container
+    from airflow_nbjobs.local.container.run import Container
 
 
 class Machine:

@@ -15,18 +15,18 @@ import pytest
 from local_jobs import CHANNEL, Jobs, notebook, stream_text, wait_until
 from machine import Machine, served_directly
 
-from airflow_nbjobs.local.access import check_access
-from airflow_nbjobs.local.container import WorkDir, claim_direct_folders
+from airflow_nbjobs.local.container.image import inspect_image
+from airflow_nbjobs.local.container.probe import WAYS, try_way
+from airflow_nbjobs.local.container.run import WorkDir, claim_direct_folders
 from airflow_nbjobs.local.embedded import make_client
-from airflow_nbjobs.local.image import inspect_image
 from airflow_nbjobs.local.keys import Key, KeyFileError, generate_key, read_key_file
-from airflow_nbjobs.local.probe import WAYS, try_way
-from airflow_nbjobs.local.wire import Caller, ServiceError
+from airflow_nbjobs.local.wire.access import check_access
+from airflow_nbjobs.local.wire.formats import Caller, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_nbjobs.local.facts import ServerFacts
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what the command must not take without more words
 KEY = Key("AKIALOCAL0123456789ABCDEF", "not a secret of anybody")
@@ -248,8 +248,8 @@ def read(path: Path) -> bytes:
 
 def test_a_folder_with_somebodys_files_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ml, home = tmp_path / "ml", tmp_path / "home"
-    monkeypatch.setattr("airflow_nbjobs.local.container.DIRECT_OPT_ML", ml)
-    monkeypatch.setattr("airflow_nbjobs.local.container.DIRECT_HOME", home)
+    monkeypatch.setattr("airflow_nbjobs.local.container.run.DIRECT_OPT_ML", ml)
+    monkeypatch.setattr("airflow_nbjobs.local.container.run.DIRECT_HOME", home)
     ml.mkdir()
     (ml / "model.bin").write_text("dear to somebody")
     assert "files that are not the embedded SageMaker's own" in str(claim_direct_folders())

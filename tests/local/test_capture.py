@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from batch_jobs import BatchJobs, json_lines
 
-from airflow_nbjobs.local.capture import CaptureError, append_inference_ids, build_manifest, manifest_uri
+from airflow_nbjobs.local.batch.capture import CaptureError, append_inference_ids, build_manifest, manifest_uri
 
 if TYPE_CHECKING:
     from local_jobs import Jobs

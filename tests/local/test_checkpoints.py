@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from local_jobs import Jobs, notebook, stream_text, wait_until
 
-from airflow_nbjobs.core.init_script import INIT_SCRIPT_NAME, init_script
-from airflow_nbjobs.local.checkpoints import is_checkpoint_folder
+from airflow_nbjobs.core.job.init_script import INIT_SCRIPT_NAME, init_script
+from airflow_nbjobs.local.platform.checkpoints import is_checkpoint_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

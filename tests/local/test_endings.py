@@ -6,9 +6,9 @@ import pytest
 from fakes import LogLines, code, notebook
 
 from airflow_nbjobs.aws.clients import AwsClients
-from airflow_nbjobs.aws.job import Begin, submit
-from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
-from airflow_nbjobs.aws.results import Expectation, read_result
+from airflow_nbjobs.aws.results.read import Expectation, read_result
+from airflow_nbjobs.aws.submit.job import Begin, submit
+from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobConfigError,
@@ -16,7 +16,7 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
-from airflow_nbjobs.core.naming import RunKey
+from airflow_nbjobs.core.job.naming import RunKey
 
 pytestmark = [pytest.mark.local, pytest.mark.slow]  # a real job for each
 

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from local_jobs import notebook, wait_until
 
-from airflow_nbjobs.local.faults_http import CONTROL_PATH
+from airflow_nbjobs.local.faults.http import CONTROL_PATH
 from airflow_nbjobs.testing import JOB_NAME, FaultError, Faults
 
 pytestmark = pytest.mark.local

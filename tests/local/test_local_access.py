@@ -14,8 +14,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from airflow_nbjobs.local.access import check_access, parse_caller
-from airflow_nbjobs.local.wire import Caller, ServiceError
+from airflow_nbjobs.local.wire.access import check_access, parse_caller
+from airflow_nbjobs.local.wire.formats import Caller, ServiceError
 
 if TYPE_CHECKING:
     from local_jobs import Jobs

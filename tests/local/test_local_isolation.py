@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 from local_jobs import CHANNEL, Jobs, notebook, stream_text, wait_until
 
-from airflow_nbjobs.local.container import WorkDir
-from airflow_nbjobs.local.driver_copy import DriverError, rewrite_script
+from airflow_nbjobs.local.container.driver_copy import DriverError, rewrite_script
+from airflow_nbjobs.local.container.image import ImageError, inspect_image
+from airflow_nbjobs.local.container.probe import WAYS, try_way
+from airflow_nbjobs.local.container.run import WorkDir
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, make_client
-from airflow_nbjobs.local.facts import read_ready_file
-from airflow_nbjobs.local.image import ImageError, inspect_image
-from airflow_nbjobs.local.probe import WAYS, try_way
+from airflow_nbjobs.local.state.facts import read_ready_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

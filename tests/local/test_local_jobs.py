@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_nbjobs.local.facts import build_facts, read_ready_file, write_ready_file
-from airflow_nbjobs.local.image import is_pullable
-from airflow_nbjobs.local.jobs import Outcome, TrainingJob, conclude, new_job
-from airflow_nbjobs.local.logs import BATCH_BYTES, EVENT_BYTES, LineSplitter, split_batches
-from airflow_nbjobs.local.storage import S3Location, StorageError, local_name, pack, parse_s3_uri
+from airflow_nbjobs.local.container.image import is_pullable
+from airflow_nbjobs.local.platform.logs import BATCH_BYTES, EVENT_BYTES, LineSplitter, split_batches
+from airflow_nbjobs.local.platform.storage import S3Location, StorageError, local_name, pack, parse_s3_uri
+from airflow_nbjobs.local.state.facts import build_facts, read_ready_file, write_ready_file
+from airflow_nbjobs.local.state.jobs import Outcome, TrainingJob, conclude, new_job
 
 if TYPE_CHECKING:
     from pathlib import Path

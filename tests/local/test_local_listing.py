@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_nbjobs.local.jobs import COMPLETED, TrainingJob, new_job
-from airflow_nbjobs.local.listing import list_training_jobs
-from airflow_nbjobs.local.search import search_training_jobs
-from airflow_nbjobs.local.wire import ServiceError
+from airflow_nbjobs.local.state.jobs import COMPLETED, TrainingJob, new_job
+from airflow_nbjobs.local.training.listing import list_training_jobs
+from airflow_nbjobs.local.training.search import search_training_jobs
+from airflow_nbjobs.local.wire.formats import ServiceError
 
 START = 1_795_500_000.25
 LATER = datetime.fromtimestamp(START + 500, tz=UTC).replace(tzinfo=None).isoformat(timespec="seconds")

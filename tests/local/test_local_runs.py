@@ -13,11 +13,11 @@ import pytest
 from botocore.exceptions import ClientError
 from local_jobs import CHANNEL, Jobs, notebook, stream_text, wait_until
 
-from airflow_nbjobs.local.clients import connect
-from airflow_nbjobs.local.image import inspect_image
-from airflow_nbjobs.local.jobs import new_job
-from airflow_nbjobs.local.registry import JobRegistry
-from airflow_nbjobs.local.runner import Runner, RunnerSettings
+from airflow_nbjobs.local.container.image import inspect_image
+from airflow_nbjobs.local.platform.clients import connect
+from airflow_nbjobs.local.state.jobs import new_job
+from airflow_nbjobs.local.state.registry import JobRegistry
+from airflow_nbjobs.local.training.runner import Runner, RunnerSettings
 
 pytestmark = pytest.mark.local
 

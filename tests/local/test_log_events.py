@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_nbjobs.local.log_events import parse_pattern
-from airflow_nbjobs.local.wire import ServiceError
+from airflow_nbjobs.local.api.log_events import parse_pattern
+from airflow_nbjobs.local.wire.formats import ServiceError
 
 if TYPE_CHECKING:
     from local_jobs import Jobs

@@ -10,8 +10,8 @@ import pytest
 from batch_jobs import BatchJobs, archive
 from botocore.exceptions import ClientError
 
-from airflow_nbjobs.local.models import image_family
-from airflow_nbjobs.local.unpack import ArchiveError, unpack
+from airflow_nbjobs.local.platform.unpack import ArchiveError, unpack
+from airflow_nbjobs.local.state.models import image_family
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,9 +18,9 @@ import pytest
 from local_jobs import CHANNEL, Jobs, notebook, stream_text
 from wheels import wheel
 
+from airflow_nbjobs.local.container.image import inspect_image, system_environment
+from airflow_nbjobs.local.container.overlay import FOLDER, activated, make_overlay
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-from airflow_nbjobs.local.image import inspect_image, system_environment
-from airflow_nbjobs.local.overlay import FOLDER, activated, make_overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_jobs import wait_until
 
-from airflow_nbjobs.local.analyzer.checks import category_distance, find_violations, numeric_distance
-from airflow_nbjobs.local.analyzer.statistics import (
+from airflow_nbjobs.local.batch.analyzer.checks import category_distance, find_violations, numeric_distance
+from airflow_nbjobs.local.batch.analyzer.statistics import (
     Column,
     build_constraints,
     build_statistics,

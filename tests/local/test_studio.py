@@ -10,9 +10,9 @@ from local_jobs import Jobs
 from studio import domain_arn, needs_studio, seen_in_studio
 
 from airflow_nbjobs.aws.clients import AwsClients
-from airflow_nbjobs.aws.job import Begin, submit
-from airflow_nbjobs.aws.prepare import Run, Surroundings, prepare_job
-from airflow_nbjobs.core.naming import RunKey
+from airflow_nbjobs.aws.submit.job import Begin, submit
+from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.core.job.naming import RunKey
 
 if TYPE_CHECKING:
     from pathlib import Path

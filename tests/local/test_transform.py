@@ -13,8 +13,8 @@ from batch_jobs import ECHO, BatchJobs, archive, json_lines
 from botocore.exceptions import ClientError
 from local_jobs import Jobs, notebook, wait_until
 
+from airflow_nbjobs.local.batch.transform_worker import RecordError, split_batches
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-from airflow_nbjobs.local.transform_worker import RecordError, split_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from airflow_nbjobs.core.notebook import dumps, parse_notebook
-from airflow_nbjobs.core.outputs import prepare_outputs
-from airflow_nbjobs.core.parameters import hyperparameter_strings, prepare_parameters
+from airflow_nbjobs.core.notebook.document import dumps, parse_notebook
+from airflow_nbjobs.core.values.outputs import prepare_outputs
+from airflow_nbjobs.core.values.parameters import hyperparameter_strings, prepare_parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 import pytest
 from building import notebook_of
 
-from airflow_nbjobs.core.failure import find_failing_cell
-from airflow_nbjobs.core.outputs import declare_outputs, read_outputs
+from airflow_nbjobs.core.notebook.failing_cell import find_failing_cell
+from airflow_nbjobs.core.values.outputs import declare_outputs, read_outputs
 
 # Each of these succeeds by itself, as the last cell of a notebook; what follows it must, too.
 HOSTILE = {

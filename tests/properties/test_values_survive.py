@@ -11,10 +11,10 @@ from building import notebook_of
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from airflow_nbjobs.core.literals import literal
-from airflow_nbjobs.core.notebook import is_python
-from airflow_nbjobs.core.outputs import OUTPUT_LIMIT_BYTES, declare_outputs, read_outputs
-from airflow_nbjobs.core.parameters import check_parameters
+from airflow_nbjobs.core.notebook.document import is_python
+from airflow_nbjobs.core.values.literals import literal
+from airflow_nbjobs.core.values.outputs import OUTPUT_LIMIT_BYTES, declare_outputs, read_outputs
+from airflow_nbjobs.core.values.parameters import check_parameters
 
 TEXT = st.one_of(
     st.text(st.characters(codec=None, exclude_categories=())),

@@ -113,9 +113,9 @@ def main() -> None:
     manager = init_auth_manager()
     held = tokens(manager)
     from airflow_nbjobs.ui import app as routes
-    from airflow_nbjobs.ui.notebooks import Notebooks
-    from airflow_nbjobs.ui.renderer import Renderer
-    from airflow_nbjobs.ui.subject import Instance, Kind
+    from airflow_nbjobs.ui.data.subject import Instance, Kind
+    from airflow_nbjobs.ui.notebook.executed import Notebooks
+    from airflow_nbjobs.ui.notebook.renderer import Renderer
 
     account = Account()
     for dag_id in DAGS:

@@ -28,8 +28,8 @@ from browser import (
 )
 from hostile import MARKUP, NOTEBOOKS, RUN
 
+from airflow_nbjobs.ui.notebook.renderer import Order, Renderer
 from airflow_nbjobs.ui.pages import NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY
-from airflow_nbjobs.ui.renderer import Order, Renderer
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 
 if TYPE_CHECKING:

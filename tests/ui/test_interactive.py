@@ -12,7 +12,7 @@ from html import escape, unescape
 import pytest
 from browser import chromium
 
-from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.document import build_document
 from airflow_nbjobs.ui.rendering.outputs import outputs_html

@@ -12,7 +12,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from job_rows import add_jobs, job, open_database
 from sqlalchemy import delete, select, update
 
-from airflow_nbjobs.ui.listing import PAGE_SIZE, Filters, list_jobs, read_filters
+from airflow_nbjobs.ui.data.listing import PAGE_SIZE, Filters, list_jobs, read_filters
 from airflow_nbjobs.ui.views import Prices
 
 PRICES = Prices({"ml.m5.large": 0.138})

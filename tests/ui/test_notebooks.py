@@ -11,11 +11,11 @@ import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, archive, code, executed, failed_at, notebook
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.ui.aws_access import Access
-from airflow_nbjobs.ui.notebooks import Notebooks
-from airflow_nbjobs.ui.problems import ProblemError
-from airflow_nbjobs.ui.renderer import Renderer
-from airflow_nbjobs.ui.subject import Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.data.subject import Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.notebook.aws_access import Access
+from airflow_nbjobs.ui.notebook.executed import Notebooks
+from airflow_nbjobs.ui.notebook.problems import ProblemError
+from airflow_nbjobs.ui.notebook.renderer import Renderer
 
 ROOT = "s3://bucket/nbjobs"
 MICROSECONDS = 1767323045678901
@@ -122,7 +122,7 @@ def test_a_page_that_is_looked_at_again_costs_no_call(account, books):
 
 def test_a_page_that_is_being_read_can_be_read_to_its_end(account, renderer, monkeypatch):
     """Others are rendered meanwhile, and this one is thrown out for them."""
-    monkeypatch.setattr("airflow_nbjobs.ui.notebooks._CACHE_BYTES", 1)
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.executed._CACHE_BYTES", 1)
     books = Notebooks(account.access, renderer, live_seconds=0)
     first, second = subject(), subject(task_id="other")
     for of in (first, second):
@@ -405,7 +405,7 @@ def test_a_failed_rendering_is_remembered_too(account, books):
 
 def test_without_the_extra_the_page_says_how_to_install_it(account, books, monkeypatch):
     account.deliver(account.add_job(subject()))
-    monkeypatch.setattr("airflow_nbjobs.ui.notebooks.has_renderer", lambda: False)
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.executed.has_renderer", lambda: False)
     problem = problem_of(books, subject())
     assert problem.details == ("pip install 'airflow-nbjobs[ui]'",)
 

@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 from test_notebooks import RAN, Account, subject
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.ui import access, records
+from airflow_nbjobs.ui import access
 from airflow_nbjobs.ui import app as routes
-from airflow_nbjobs.ui.notebooks import Notebooks
-from airflow_nbjobs.ui.renderer import Renderer
-from airflow_nbjobs.ui.subject import Kind, TaskArguments
+from airflow_nbjobs.ui.data import records
+from airflow_nbjobs.ui.data.subject import Kind, TaskArguments
+from airflow_nbjobs.ui.notebook.executed import Notebooks
+from airflow_nbjobs.ui.notebook.renderer import Renderer
 
 MODELS = [RenderedTaskInstanceFields]
 try:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.ui.rendering.document import build_document
 from airflow_nbjobs.ui.rendering.shrink import TooLargeError, cut_length, shrink
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from test_rendering import code, data, document, markdown, stream
 
-from airflow_nbjobs.core.notebook import parse_notebook
+from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.ui.rendering.clean import clean
 from airflow_nbjobs.ui.rendering.document import build_document
 from airflow_nbjobs.ui.rendering.markdown import markdown_html

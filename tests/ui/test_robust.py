@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from airflow_nbjobs.core.executed import parse_executed
+from airflow_nbjobs.core.notebook.executed import parse_executed
+from airflow_nbjobs.ui.notebook.problems import Problem
 from airflow_nbjobs.ui.pages import VisibleJSONResponse, page
-from airflow_nbjobs.ui.problems import Problem
 from airflow_nbjobs.ui.rendering import worker
 from airflow_nbjobs.ui.rendering.document import build_document
 from airflow_nbjobs.ui.rendering.guard import Guard

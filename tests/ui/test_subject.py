@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_nbjobs.core.naming import RunKey, training_job_name
-from airflow_nbjobs.ui.subject import Attempt, Kind, Subject, TaskArguments
+from airflow_nbjobs.core.job.naming import RunKey, training_job_name
+from airflow_nbjobs.ui.data.subject import Attempt, Kind, Subject, TaskArguments
 
 RUN_STARTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 MICROSECONDS = 1767323045678901

@@ -14,7 +14,7 @@ from airflow_nbjobs.aws.clients import AwsClients
 from airflow_nbjobs.commands.demo.api import ApiUnavailableError
 from airflow_nbjobs.commands.demo.view import label
 from airflow_nbjobs.core.errors import NotebookJobError
-from airflow_nbjobs.core.progress import newest_cells
+from airflow_nbjobs.core.notebook.progress import newest_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

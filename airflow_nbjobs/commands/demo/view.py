@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_nbjobs.core.wording import task_words
+from airflow_nbjobs.core.job.wording import task_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,13 +16,13 @@ from markupsafe import Markup
 from nbconvert.filters.highlight import Highlight2HTML
 from pygments.formatters import HtmlFormatter
 
-from airflow_nbjobs.core.failure import clean_exit, find_failing_cell, last_cell_run, numbered_cells
-from airflow_nbjobs.core.notebook import language, mark_of, tags_of
-from airflow_nbjobs.core.progress import cell_text, progress_of
-from airflow_nbjobs.core.received import read_parameters, read_recorded, value_rows
-from airflow_nbjobs.core.recording import OUTPUTS
-from airflow_nbjobs.core.source import source_of
-from airflow_nbjobs.core.tracebacks import short
+from airflow_nbjobs.core.notebook.document import language, mark_of, tags_of
+from airflow_nbjobs.core.notebook.failing_cell import clean_exit, find_failing_cell, last_cell_run, numbered_cells
+from airflow_nbjobs.core.notebook.progress import cell_text, progress_of
+from airflow_nbjobs.core.notebook.source import source_of
+from airflow_nbjobs.core.notebook.tracebacks import short
+from airflow_nbjobs.core.values.received import read_parameters, read_recorded, value_rows
+from airflow_nbjobs.core.values.recording import OUTPUTS
 from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui.rendering import THEME_MARK
 from airflow_nbjobs.ui.rendering.budget import Budget

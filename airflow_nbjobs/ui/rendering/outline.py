@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.failure import strip_ansi
-from airflow_nbjobs.core.source import source_of
+from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
+from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.visible import visible
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CUT_MARK = "airflow-nbjobs:cut:"  # begins the text that stands for a text cut out; its length follows, and on lines of their own its beginning and end
 WHOLE_BYTES = 24 * 1024 * 1024  # files up to this size are read as they are
-LONGEST_BYTES = 256 * 1024 * 1024  # what the worker copies at most as well (``aws/results.py``)
+LONGEST_BYTES = 256 * 1024 * 1024  # what the worker copies at most as well (``aws/results/read.py``)
 _LONG_BYTES = 64 * 1024
 _KEPT_BYTES = 16 * 1024 * 1024  # of long texts, in the order of the file
 _REST_BYTES = 64 * 1024 * 1024  # of everything else: a million short lines would be parsed one by one

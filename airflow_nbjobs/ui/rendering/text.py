@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from airflow_nbjobs.core.failure import strip_ansi
+from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
 from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui.rendering.shrink import cut_length
 from airflow_nbjobs.ui.rendering.terminal import settled, terminal_html

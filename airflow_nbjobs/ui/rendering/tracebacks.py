@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.failure import strip_ansi
-from airflow_nbjobs.core.tracebacks import MESSAGE_LINES, exceptions_of, folded, parts_of, whose
+from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
+from airflow_nbjobs.core.notebook.tracebacks import MESSAGE_LINES, exceptions_of, folded, parts_of, whose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

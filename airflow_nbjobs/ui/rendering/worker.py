@@ -1,7 +1,7 @@
 """
 The rendering process: loads nbconvert once, then forks a child with limits for each notebook.
 
-``python -m airflow_nbjobs.ui.rendering.worker``, started by ``ui/renderer.py``, which closes its end of stdin to end it. Loading nbconvert
+``python -m airflow_nbjobs.ui.rendering.worker``, started by ``ui/notebook/renderer.py``, which closes its end of stdin to end it. Loading nbconvert
 takes seconds, a fork milliseconds; and what a notebook does to its child is gone with the child.
 
 One request a line of JSON on stdin, one answer a line on stdout:
@@ -22,9 +22,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from airflow_nbjobs.aws.archive import Wanted, read_archive
+from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.executed import parse_executed
+from airflow_nbjobs.core.notebook.executed import parse_executed
 from airflow_nbjobs.ui.rendering.document import PIECES_SECONDS, build_document
 from airflow_nbjobs.ui.rendering.shrink import LONGEST_BYTES, TooLargeError, shrink
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from accounts import EPOCH, InvalidTokenError, ScriptedAccount, ScriptedJob
 
-from airflow_nbjobs.core.looks import DescribeJob, ListJobs, Page
+from airflow_nbjobs.core.watch.plan import DescribeJob, ListJobs, Page
 
 # What AWS takes, about; as measured for DescribeTrainingJob and ListTrainingJobs with 100 summaries.
 LATENCY_SECONDS = {"DescribeTrainingJob": 0.03, "ListTrainingJobs": 0.09}

@@ -1,0 +1,344 @@
+"""
+The error that says most about why a job did not complete.
+
+Called by ``results/read.py`` with what it has read; reads nothing itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+    NotebookSkippedError,
+)
+from airflow_nbjobs.core.job.foreseen import RAISES_EXCEPTION
+from airflow_nbjobs.core.job.formats import failed_format
+from airflow_nbjobs.core.job.status import FailureKind
+from airflow_nbjobs.core.notebook import causes
+from airflow_nbjobs.core.notebook import failing_cell as failure
+from airflow_nbjobs.core.notebook.progress import progress_of
+from airflow_nbjobs.core.notebook.tracebacks import short
+from airflow_nbjobs.core.values.outputs import has_record
+from airflow_nbjobs.core.watch.log_tail import readable_lines, readable_tail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_nbjobs.core.job.status import JobSnapshot
+    from airflow_nbjobs.core.notebook.document import NotebookNode
+    from airflow_nbjobs.core.values.outputs import DeclaredOutputs
+
+_SOURCE_LINES = 12
+_STDERR_LINES = 8
+_SHOWN_LOG_LINES = 40
+_REASON_CHARACTERS = 600
+# What the driver and papermill say of failures that no cell shows; of the reason only its first 1,024 characters are kept.
+_NO_KERNEL = re.compile(r"No such kernel named (\S+)")
+_NO_TRANSLATOR = re.compile(r"No parameter translator functions specified for (kernel .+)")
+_DEAD_KERNEL = re.compile(r"DeadKernelError|Kernel died|exit code: 137")
+_QUIT = (
+    "if a cell calls quit() or exit(), remove it: they end the kernel, which the driver asks once more after the last cell; "
+    "to end a notebook early, call sys.exit(0)"
+)
+_NO_ANSWER = re.compile(r"Kernel didn't respond in \d+ seconds|Kernel died before replying")
+_INIT_SCRIPT = re.compile(r"Error with running (?:init|LCC) script")
+# The driver converts nothing of a notebook that has failed before it says so.
+_CONVERTING = re.compile(r"Papermill process complete|Unknown exporter")
+# Of an image without the driver, SageMaker says "Artifact upload failed: … exec: "amazon_sagemaker_scheduler": executable file not found in $PATH".
+_NO_DRIVER = '"amazon_sagemaker_scheduler": executable file not found'
+_KILLED = "the container was killed, most likely for want of memory: use a larger instance type"
+_OUT_OF_MEMORY = "the kernel was killed, most likely for want of memory: use a larger instance_type; or the notebook ended it itself (quit(), exit(), os._exit, a crash in native code)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """
+    What the task that finishes the job knows about it.
+
+    :param executed_notebook_uri: where to say that the executed notebook is; None: under its own key, where the submitting task puts it.
+    :param is_notebook_job: False for a training job of another kind, of which there is neither notebook nor output.
+    :param is_awaited: the task did not start the job, and cannot run it again.
+    """
+
+    label: str
+    input_notebook: str
+    declared: DeclaredOutputs
+    parameters_text: str = "{}"
+    executed_notebook_uri: str | None = None
+    is_notebook_job: bool = True
+    is_awaited: bool = False
+
+    @property
+    def noun(self) -> str:
+        return "Notebook job" if self.is_notebook_job else "Training job"
+
+    def advice(self, text: str) -> dict[str, str]:
+        """Return what to do about the job, addressed to whoever started it."""
+        return {
+            "next": f"where the job was started, since this task only waits for it: {text}" if self.is_awaited else text
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """
+    What is left of a job that did not complete.
+
+    :param executed: the executed notebook, as far as it came and could be read.
+    :param places: where to look, by label.
+    :param log: the end of the container's log, as the container wrote it.
+    """
+
+    snapshot: JobSnapshot
+    expected: Expectation
+    executed: NotebookNode | None
+    places: dict[str, str]
+    log: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        return self.snapshot.job_name
+
+    @property
+    def subject(self) -> str:
+        return f"{self.expected.noun} '{self.name}'"
+
+    @property
+    def has_run_to_its_end(self) -> bool:
+        return self.executed is not None and (has_record(self.executed) or progress_of(self.executed).is_complete)
+
+
+def explain(remains: Remains) -> NotebookJobError:
+    """Return the error; its type says whether a retry may help."""
+    of_service = _of_service(remains)
+    if of_service is not None:
+        if remains.has_run_to_its_end:
+            of_service.details["notebook ran"] = "the notebook itself has run to its end"
+        return of_service
+    if remains.executed is not None:
+        cell = failure.find_failing_cell(remains.executed, has_run_to_its_end=remains.has_run_to_its_end)
+        if cell is not None:
+            return _of_cell(remains, cell, remains.executed)
+    if remains.snapshot.failure_kind is not FailureKind.ALGORITHM:
+        return _of_request(remains)
+    return _of_notebook_job(remains) or _outside_cells(remains)
+
+
+def _of_service(remains: Remains) -> NotebookJobError | None:
+    """Return the error of an end that SageMaker or a person made."""
+    snapshot, name, expected = remains.snapshot, remains.name, remains.expected
+    what = "notebook" if expected.is_notebook_job else "job"
+    match snapshot.failure_kind:
+        case FailureKind.TIMEOUT:
+            return NotebookJobTimeoutError(
+                f"{remains.subject} was stopped after its time was used up ({snapshot.secondary_status})",
+                details=remains.places
+                | _parameters(remains)
+                | expected.advice(
+                    f"raise {'max_runtime_in_seconds' if expected.is_notebook_job else 'MaxRuntimeInSeconds'}, or give the {what} less to do"
+                ),
+                job_name=name,
+            )
+        case FailureKind.STOPPED:
+            return NotebookJobStoppedError(
+                f"{remains.subject} was stopped by somebody, not by this task",
+                details=remains.places
+                | expected.advice("run it again" if expected.is_awaited else "clear the task to run it again"),
+                job_name=name,
+            )
+        case FailureKind.CAPACITY:
+            return NotebookJobCapacityError(
+                f"{remains.subject} got no instance: {snapshot.failure_reason}",
+                details=remains.places | expected.advice("retry later, or use another instance type"),
+                job_name=name,
+            )
+        case FailureKind.PLATFORM:
+            return NotebookJobServiceError(
+                f"{remains.subject} failed in SageMaker itself: {snapshot.failure_reason}",
+                code="InternalServerError",
+                is_retryable=True,
+                details=remains.places | expected.advice(f"retry; nothing in the {what} caused this"),
+                job_name=name,
+            )
+        case _:
+            return None
+
+
+def _of_request(remains: Remains) -> NotebookJobConfigError:
+    reason = remains.snapshot.failure_reason
+    return NotebookJobConfigError(
+        f"{remains.subject} could not run: {reason or remains.snapshot.status}",
+        details=remains.places
+        | remains.expected.advice(
+            "set install_driver=True, or use an image that has the notebook-job driver"
+            if _NO_DRIVER in reason
+            else "check the image, the role's permissions and the job's data"
+        ),
+        job_name=remains.name,
+    )
+
+
+def _of_notebook_job(remains: Remains) -> NotebookJobError | None:
+    """Return the error of a failure that the driver's words explain, though no cell shows it."""
+    if not remains.expected.is_notebook_job:
+        return None
+    text = _text(remains)
+    if remains.has_run_to_its_end or (remains.executed is None and _CONVERTING.search(text)):
+        return _of_format(remains)
+    last = failure.last_cell_run(remains.executed) if remains.executed is not None else None
+    if last is None:
+        return _of_start(remains, text)
+    quiet = causes.unrendered_failure(remains.executed, text) if remains.executed is not None else None
+    if quiet is not None and remains.executed is not None:
+        error = _of_cell(remains, quiet, remains.executed)
+        if isinstance(error, NotebookSkippedError):
+            return error
+        error.details |= remains.expected.advice(
+            "the exception's _render_traceback_ returns no list, on which the driver breaks: have it return []; "
+            f"to end a notebook early as a success, call sys.exit(0); to have its task skipped, raise a class {causes.SKIP}"
+        )
+        return error
+    return None
+
+
+def _of_format(remains: Remains) -> NotebookOutputError | None:
+    asked = [name for name in remains.snapshot.environment.get("SM_OUTPUT_FORMATS", "").split(",") if name]
+    found = failed_format(_text(remains).splitlines(), asked)
+    if found is None:
+        return None
+    untried = {"not tried": f"formats {', '.join(found.untried)}"} if found.untried else {}
+    return NotebookOutputError(
+        f"{remains.subject} failed after its notebook: the notebook has run to its end; "
+        f"format '{found.name}' could not be written: {found.cause or 'the log does not say why'}",
+        details=remains.places | untried | remains.expected.advice(found.advice),
+        job_name=remains.name,
+    )
+
+
+def _of_start(remains: Remains, text: str) -> NotebookJobConfigError | None:
+    no_kernel, no_translator = _NO_KERNEL.search(text), _NO_TRANSLATOR.search(text)
+    if no_kernel:
+        kernel = remains.snapshot.environment.get("SM_KERNEL_NAME") or no_kernel[1]
+        what = f"the image has no kernel '{kernel}'"
+        advice = "set kernel_name to a kernel that the image has; most have 'python3', and 'jupyter kernelspec list' in the image names all"
+    elif no_translator:
+        what = f"papermill cannot pass parameters to {no_translator[1].rstrip('.')}"
+        advice = "leave parameters out, or set kernel_name to another kernel"
+    else:
+        return None
+    return NotebookJobConfigError(
+        f"{remains.subject} could not start: {what}",
+        details=remains.places | remains.expected.advice(advice),
+        job_name=remains.name,
+    )
+
+
+def _outside_cells(remains: Remains) -> NotebookJobError:
+    """Return the error that shows the log, since nothing else says why."""
+    text = _text(remains)
+    last = failure.last_cell_run(remains.executed) if remains.executed is not None else None
+    ran = {"last cell": f"cell {last} was the last that ran"} if last is not None else {}
+    advice = f"read the log above{': kernel, init script or image' if remains.expected.is_notebook_job else ''}"
+    where = " outside its cells" if remains.expected.is_notebook_job else ""
+    if not remains.expected.is_notebook_job:
+        advice = _KILLED if _DEAD_KERNEL.search(text) else advice
+    elif _NO_ANSWER.search(text):
+        where, advice = (
+            " before its first cell: its kernel did not start",
+            "check that the kernel starts in the image; read the log above",
+        )
+    elif causes.NO_SPACE.search(text):
+        where, advice = f"{where}: {causes.FULL_DISK}", "raise volume_size (GB)"
+    elif _DEAD_KERNEL.search(text):
+        advice = _OUT_OF_MEMORY
+        where = f" in cell {last}: its kernel died" if last is not None else where
+    elif _INIT_SCRIPT.search(text):
+        where, advice = " before its first cell", "read the log above: the initialization_script failed"
+    if remains.has_run_to_its_end:
+        where = " outside its cells: the notebook has run to its end"
+        if _DEAD_KERNEL.search(text) and "exit code: 137" not in text:
+            where, advice = f"{where}, then its kernel died", _QUIT
+    reason = " ".join(line for line, _ in readable_lines(remains.snapshot.failure_reason)) or "none given"
+    tail = readable_tail(remains.log, limit=_SHOWN_LOG_LINES)
+    return NotebookJobError(
+        f"{remains.subject} failed{where}",
+        details=remains.places
+        | {"reason": reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS]}…"}
+        | ran
+        | _parameters(remains)
+        | {"log": "\n    ".join(("", *tail))}
+        | remains.expected.advice(advice),
+        job_name=remains.name,
+    )
+
+
+def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode) -> NotebookJobError:
+    at = f"cell {cell.index}" if cell.index is not None else "a cell that is not the author's"
+    evalue = short(cell.evalue)
+    if cell.ename == causes.SKIP:
+        return NotebookSkippedError(
+            f"{remains.subject} asks in {at} to be skipped{f': {evalue}' if evalue else ''}",
+            cell=cell.index,
+            reason=cell.evalue,
+            details=dict(remains.places),
+            job_name=remains.name,
+        )
+    raised = f"{cell.ename}: {evalue}" if evalue else cell.ename
+    is_expected = remains.has_run_to_its_end and RAISES_EXCEPTION in cell.tags
+    cause = causes.advice_on(cell)
+    if is_expected:
+        cause = (
+            "catch the exception in the cell, with try/except: the tag lets the notebook run on, but the driver fails every job "
+            "whose executed notebook shows an error"
+        )
+    return NotebookCellError(
+        f"{remains.subject} has run to its end, but {at} shows an error: {raised}"
+        if remains.has_run_to_its_end
+        else f"{remains.subject} failed in {at}: {raised}",
+        cell=cell.index,
+        ename=cell.ename,
+        evalue=cell.evalue,
+        is_retryable=not is_expected,
+        details=remains.places
+        | _parameters(remains)
+        | _shown(cell, executed)
+        | (remains.expected.advice(cause) if cause else {"next": f"open the executed notebook at {at}"}),
+        job_name=remains.name,
+    )
+
+
+def _shown(cell: failure.FailedCell, executed: NotebookNode) -> dict[str, str]:
+    lines = cell.source.splitlines()
+    source = (
+        lines if len(lines) <= _SOURCE_LINES else [*lines[: _SOURCE_LINES // 2], "…", *lines[-_SOURCE_LINES // 2 :]]
+    )
+    parts = {"source": source, "traceback": cell.traceback.splitlines()}
+    if cell.ename == "CalledProcessError":
+        parts["stderr"] = cell.stderr.rstrip().splitlines()[-_STDERR_LINES:]
+    installs = causes.failed_installs(executed, cell) if cell.ename in causes.IMPORT_ERRORS else None
+    return (
+        ({"tags": ", ".join(cell.tags)} if cell.tags else {})
+        | {label: "\n    ".join(("", *shown)) for label, shown in parts.items() if "".join(shown).strip()}
+        | ({"not installed": installs} if installs else {})
+    )
+
+
+def _parameters(remains: Remains) -> dict[str, str]:
+    return {"parameters": remains.expected.parameters_text}
+
+
+def _text(remains: Remains) -> str:
+    """Return what the driver said: the reason first, of which SageMaker keeps the beginning, then the log, of which we have the end."""
+    return "\n".join(
+        [remains.snapshot.failure_reason, *(line for raw in remains.log for line, _ in readable_lines(raw))]
+    )

@@ -1,0 +1,229 @@
+"""
+Where a notebook and its files are read from: a folder of this machine or an S3 prefix.
+
+Called by ``prepare.py``; reads, never writes.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_nbjobs.aws.submit.near import near_name, notebooks_in
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.job.naming import parse_s3_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from airflow_nbjobs.aws.ports import Objects
+
+_SHOWN_CHARACTERS = 300  # of a path in a message
+_URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """
+    One file of the job's input channel.
+
+    :param name: path inside the channel's folder, with forward slashes.
+    :param body: the content, or the local file that holds it.
+    :param origin: where it came from, for messages.
+    """
+
+    name: str
+    body: bytes | Path
+    origin: str
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.body) if isinstance(self.body, bytes) else self.body.stat().st_size
+
+
+class Folder(Protocol):
+    """The place beside a notebook."""
+
+    def read(self, name: str) -> bytes | None: ...
+
+    def exists(self, name: str) -> bool: ...
+
+    def origin(self, name: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFolder:
+    path: Path
+
+    def read(self, name: str) -> bytes | None:
+        return (self.path / name).read_bytes() if self.exists(name) and (self.path / name).is_file() else None
+
+    def exists(self, name: str) -> bool:
+        try:
+            return (self.path / name).exists()
+        except (OSError, ValueError):  # no name that a file system can hold
+            return False
+
+    def origin(self, name: str) -> str:
+        return str(self.path / name)
+
+    def has_python(self, name: str) -> bool:
+        """Whether a folder of that name has a Python file directly in it."""
+        return self.exists(name) and next((self.path / name).glob("*.py"), None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Folder:
+    uri: str
+    objects: Objects
+
+    def read(self, name: str) -> bytes | None:
+        stream = self.objects.open(self.origin(name))
+        if stream is None:
+            return None
+        with stream:
+            return stream.read()
+
+    def exists(self, name: str) -> bool:
+        return self.objects.exists(self.origin(name))
+
+    def origin(self, name: str) -> str:
+        return f"{self.uri}/{name}"
+
+
+def plain_origin(origin: str) -> str:
+    """Return the path or URI without ``..``: equal for two ways to the same file, links not followed."""
+    if origin.startswith("s3://"):
+        return f"s3://{posixpath.normpath(origin.removeprefix('s3://'))}"
+    return os.path.normpath(Path(origin).absolute())
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A file that an argument names: the folder it lies in, and its own name."""
+
+    folder: Folder
+    name: str
+
+    @property
+    def origin(self) -> str:
+        return self.folder.origin(self.name)
+
+    def notebook_instead(self) -> str:
+        """Return what to do about a file that is no notebook by its name: take the one beside it, or rename it."""
+        for name in (f"{PurePosixPath(self.name).stem}.ipynb", f"{self.name}.ipynb"):
+            if self.folder.exists(name):
+                return f"; did you mean '{name}'?"
+        stem, suffix, _ = self.name.lower().partition(".ipynb")
+        return f"; if it is one, rename it to '{self.name[: len(stem)]}.ipynb'" if suffix else ""
+
+
+def locate(argument: str, path: object, folders: Sequence[Path], objects: Callable[[], Objects]) -> Located:
+    """
+    Find the file that an argument names: ``s3://…``, an absolute path, else in the first of ``folders`` that has it.
+
+    :param argument: name of the argument, for the message.
+    :param objects: gives the S3 port; called for an ``s3://`` path only, so that a local notebook needs no S3 client yet.
+    :raises NotebookJobConfigError: there is no such file; names every place that was searched.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise NotebookJobConfigError(f"{argument}: must be a path or an s3:// URI, not {path!r}")
+    text = str(path)
+    if text.startswith("s3://"):
+        folder_uri, _, name = text.rpartition("/")
+        if not name or folder_uri == "s3:/":
+            raise NotebookJobConfigError(f"{argument}: '{text}' names no object; give 's3://bucket/key'")
+        if not objects().exists(text):
+            raise NotebookJobConfigError(f"{argument}: there is no object '{text}'")
+        return Located(S3Folder(folder_uri, objects()), name)
+    file = find_local(argument, text, folders)
+    if not file.is_file():
+        there = notebooks_in(file) if argument == "input_notebook" else ""
+        raise NotebookJobConfigError(f"{argument}: '{text}' is a folder, a file is needed{there}")
+    return Located(LocalFolder(file.parent), file.name)
+
+
+def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
+    """Return the existing file or folder of that path; raises NotebookJobConfigError naming the places searched."""
+    uri = _URI.match(path)
+    if uri is not None:
+        raise NotebookJobConfigError(
+            f"{argument}: '{_cut(path)}' is no path; of URIs, 's3://bucket/key' is taken: {_instead(uri['scheme'].lower(), uri['rest'])}"
+        )
+    wanted = Path(path).expanduser()
+    candidates = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
+    for candidate in candidates:
+        try:
+            if candidate.exists():
+                return candidate
+        except OSError:  # too long for a file name: a notebook's text given in place of its path
+            continue
+    searched = ", ".join(f"'{_cut(candidate)}'" for candidate in candidates) or "no folder"
+    meant = near_name(path, folders)
+    hint = f"; did you mean '{meant}'?" if meant is not None else ""
+    raise NotebookJobConfigError(f"{argument}: there is no '{_cut(path)}'; searched {searched}{hint}")
+
+
+def _instead(scheme: str, rest: str) -> str:
+    if scheme in ("s3", "s3a", "s3n"):
+        return f"give 's3://{_cut(rest)}'"
+    return f"give '{_cut(rest)}'" if scheme == "file" else "put the file there"
+
+
+def _cut(path: object) -> str:
+    text = str(path)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def dependency_files(path: str, folders: Sequence[Path], objects: Callable[[], Objects]) -> Iterator[StagedFile]:
+    """
+    Return the files of one ``additional_dependencies`` entry.
+
+    A file lands under its own name; a folder (or an S3 prefix that ends in a slash) keeps its last path component and brings
+    everything below it, hidden files included: as ``NotebookJobStep`` stages them.
+
+    :raises NotebookJobConfigError: it does not exist, or is an empty folder.
+    """
+    if path.startswith("s3://"):
+        yield from _s3_files(path, objects())
+        return
+    found = find_local("additional_dependencies", path, folders)
+    if found.is_file():
+        yield StagedFile(found.name, found, str(found))
+        return
+    files = sorted(file for file in found.rglob("*") if file.is_file())
+    if not files:
+        raise NotebookJobConfigError(f"additional_dependencies: folder '{found}' holds no file")
+    # Not resolve(): a linked folder keeps the name under which the notebook reads it.
+    root = Path(os.path.normpath(found.absolute())).name
+    for file in files:
+        yield StagedFile(f"{root}/{file.relative_to(found).as_posix()}", file, str(file))
+
+
+def _s3_files(uri: str, objects: Objects) -> Iterator[StagedFile]:
+    try:
+        _, key = parse_s3_uri(uri)
+    except ValueError as error:
+        raise NotebookJobConfigError(f"additional_dependencies: {error}") from error
+    if not uri.endswith("/"):
+        folder = S3Folder(uri.rpartition("/")[0], objects)
+        body = folder.read(uri.rpartition("/")[2])
+        if body is None:
+            raise NotebookJobConfigError(
+                f"additional_dependencies: there is no object '{uri}'; end it in a slash if it is a prefix"
+            )
+        yield StagedFile(PurePosixPath(key).name, body, uri)
+        return
+    folder = S3Folder(uri.rstrip("/"), objects)
+    names = objects.names_below(folder.uri)
+    if not names:
+        raise NotebookJobConfigError(f"additional_dependencies: there is no object below '{uri}'")
+    root = PurePosixPath(key).name
+    for name in names:
+        body = folder.read(name)
+        if body is not None:
+            yield StagedFile(f"{root}/{name}" if root else name, body, folder.origin(name))

@@ -1,0 +1,121 @@
+"""
+What a follower of container logs knows of one job, and one search in CloudWatch Logs, page by page.
+
+Used by ``log_follower.py`` only, inside the triggerer's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_nbjobs.core.watch.log_lines import LATE_MILLISECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow_nbjobs.aws.ports import ContainerLogs
+    from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPlace
+
+_MOST_LINES = 200  # of one job in a cycle
+
+
+@dataclass(eq=False)
+class Followed:
+    """
+    One job's log.
+
+    :ivar place: how far it has been read.
+    :ivar since: when the wait for the job began, by the loop's clock.
+    :ivar begun: milliseconds since the epoch: no stream that is known was written to before this.
+    :ivar problem: why it is not followed now.
+    """
+
+    job_name: str
+    place: LogPlace
+    since: float
+    begun: int = 0
+    problem: str | None = None
+    asked_at: float = float("-inf")
+    _given: int = 0  # lines of this cycle
+    _latest: tuple[int, float] = (0, 0.0)  # the latest event, and when it was first seen by the loop's clock
+    _lines: asyncio.Queue[list[str]] = field(default_factory=asyncio.Queue)
+
+    async def lines(self) -> list[str]:
+        """Return the next lines as soon as there are any."""
+        return await self._lines.get()
+
+    def rest(self) -> list[str]:
+        """Return the lines that nobody has taken yet."""
+        found: list[str] = []
+        while not self._lines.empty():
+            found += self._lines.get_nowait()
+        return found
+
+    def add(self, events: Iterable[LogEvent]) -> None:
+        lines = self.place.take(events)
+        shown = lines[: max(_MOST_LINES - self._given, 0)]
+        self._given += len(lines)
+        if shown:
+            self._lines.put_nowait(shown)
+
+    def settle(self, now: float) -> None:
+        """Read no more what was there a minute ago: nothing older can be seen late any more. A burst would be read again and again."""
+        latest = max(self.place.seen.values(), default=0)
+        if latest > self._latest[0]:
+            self._latest = latest, now
+        elif latest and now - self._latest[1] >= LATE_MILLISECONDS / 1000:
+            self.place.forget_before(latest + 1)
+
+    def end_cycle(self) -> None:
+        if self._given > _MOST_LINES:
+            self._lines.put_nowait([f"… {self._given - _MOST_LINES} more lines are in CloudWatch"])
+        self._given = 0
+
+    def pause(self, problem: str) -> None:
+        """Say, once, why no more lines come for now."""
+        if self.problem is None:
+            self.problem = problem
+            self._lines.put_nowait([problem])
+
+
+@dataclass(eq=False)
+class Search:
+    """
+    One question that may take many pages, some of them empty: it is gone on with, by its token, until there is no more.
+
+    :ivar readers: whose lines it brings; nobody's where it looks for the first words of all jobs.
+    """
+
+    since: int
+    readers: Sequence[Followed] = ()
+    streams: Sequence[str] = ()
+    prefix: str = ""
+    phrase: str = ""
+    token: str | None = None
+
+    def page(self, logs: ContainerLogs) -> tuple[LogEvent, ...]:
+        page = logs.events(
+            streams=self.streams, prefix=self.prefix, phrase=self.phrase, since=self.since, next_token=self.token
+        )
+        self.token = page.next_token
+        return page.events
+
+    def hand_out(self, events: Sequence[LogEvent]) -> None:
+        """Give each reader its lines of a page. Pages follow each other in the order of time, so that what comes before has been read."""
+        owners: dict[str, list[Followed]] = {}
+        for one in self.readers:
+            for stream in {event.stream for event in events} if self.prefix else one.place.streams:
+                owners.setdefault(stream, []).append(one)
+        found: dict[Followed, list[LogEvent]] = {}
+        for event in events:
+            for one in owners.get(event.stream, ()):
+                found.setdefault(one, []).append(event)
+        for one, its_events in found.items():
+            one.add(its_events)
+        if events:
+            # By the service's own times: this machine's clock may be wrong.
+            read_until = max(event.at for event in events) - LATE_MILLISECONDS
+            for one in self.readers:
+                one.place.forget_before(read_until)

@@ -1,0 +1,89 @@
+"""
+Whether a task's next step is to create a job, to adopt one, or to go on to the next name.
+
+Called by ``aws/submit/job.py`` with what Describe and S3 say; pure.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_nbjobs.core.job.status import JobState
+
+if TYPE_CHECKING:
+    from airflow_nbjobs.core.job.status import JobSnapshot
+
+OWNER_VARIABLE = "NBJOBS_OWNER"
+# Of an owner's fields: the run's start, the generation, the attempt (``RunKey.identity``). A clear changes the first two.
+_OF_ONE_LIFE = frozenset({3, 6, 7})
+
+
+class Step(enum.Enum):
+    """What to do about one attempt's name."""
+
+    CREATE = "create"
+    ADOPT = "adopt"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A step and, for the task log, why."""
+
+    step: Step
+    reason: str = ""
+
+
+def decide(snapshot: JobSnapshot | None, *, owner: str, is_delivered: bool) -> Decision:
+    """
+    Decide what one attempt's name means for this try.
+
+    Only a job of ours that still runs, or that completed but whose results no try has handed over, is taken up again: it has been paid for.
+    A failed or stopped job is never adopted, since a retry is asked to try again.
+
+    :param snapshot: the job of that name; None when the name is free.
+    :param owner: ``RunKey.owner()`` of this attempt; a job that carries another is not ours, whatever its name.
+    :param is_delivered: whether the executed notebook's own copy exists, which is written after all XComs.
+    """
+    if snapshot is None:
+        return Decision(Step.CREATE)
+    if snapshot.environment.get(OWNER_VARIABLE) != owner:
+        return Decision(Step.NEXT, f"training job '{snapshot.job_name}' exists but is not this task's")
+    if snapshot.state is JobState.RUNNING:
+        return Decision(Step.ADOPT, f"training job '{snapshot.job_name}' of an earlier try is still running")
+    if snapshot.state is JobState.SUCCEEDED and not is_delivered:
+        return Decision(
+            Step.ADOPT,
+            f"training job '{snapshot.job_name}' of an earlier try has completed, its results were not handed over",
+        )
+    found = "already delivered its results" if snapshot.state is JobState.SUCCEEDED else f"is {snapshot.status}"
+    return Decision(Step.NEXT, f"training job '{snapshot.job_name}' of an earlier try {found}")
+
+
+def is_of_earlier_life(owner: str, *, own: str) -> bool:
+    """
+    Say whether a job belongs to the same task as another, but to another of its lives: before a clear.
+
+    :param owner: ``NBJOBS_OWNER`` of the job; one that was cut for its length tells too little, and is of nobody.
+    :param own: ``RunKey.identity()`` of the task now.
+    """
+    theirs, ours = _fields(owner), _fields(own)
+    if theirs is None or ours is None or len(theirs) != len(ours):
+        return False
+    is_same_task = all(
+        mine == other for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)) if place not in _OF_ONE_LIFE
+    )
+    # The generation need not grow: a clear counts on from the tries there were, with the ``retries`` of then.
+    is_earlier = isinstance(theirs[3], int) and isinstance(ours[3], int) and theirs[3] <= ours[3]
+    return is_same_task and is_earlier and (theirs[3], theirs[6]) != (ours[3], ours[6])
+
+
+def _fields(owner: str) -> list[object] | None:
+    try:
+        found = json.loads(owner)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) and len(found) > max(_OF_ONE_LIFE) else None

@@ -1,0 +1,31 @@
+"""
+Answers that may pass: a job that the service does not know yet, or does not show to us now; pure.
+
+Called by ``aws/watch/poller.py`` and ``task/sensor.py``; ``trouble.py`` takes its times from here. DescribeTrainingJob and ListTrainingJobs may not know a job for some seconds
+after its creation, and a policy takes minutes to reach everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# A job is shown within seconds of its creation; what is unknown for so long was deleted.
+UNKNOWN_SECONDS = 60.0
+# A denial passes when somebody mends a policy, or puts back what was there before.
+DENIED_SECONDS = 600.0
+# So long, a connection that is read anew may be refused before anybody is told: a key is rotated in steps.
+REFUSED_SECONDS = 300.0
+
+
+@dataclass(slots=True)
+class Doubts:
+    """Since when an answer has been the same."""
+
+    _since: dict[str, float] = field(default_factory=dict)
+
+    def has_lasted(self, name: str, seconds: float, *, now: float) -> bool:
+        """Note the answer; say whether it was the same for so long, and so is to be believed."""
+        return now - self._since.setdefault(name, now) >= seconds
+
+    def clear(self, name: str) -> None:
+        self._since.pop(name, None)

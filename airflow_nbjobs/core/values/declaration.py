@@ -1,0 +1,249 @@
+"""
+What a notebook's ``parameters`` cell says of its parameters: their names, and of which type each is.
+
+Called by ``core.values.parameters``. Standard library only, pure; nothing of the notebook is run.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from airflow_nbjobs.core.notebook.document import tagged_index, tags_of
+from airflow_nbjobs.core.notebook.source import (
+    assigns_dynamically,
+    bound_names,
+    code_cells,
+    parse_python,
+    source_of,
+    split_cell,
+)
+from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind, annotated_kind, kind_of, of
+from airflow_nbjobs.core.values.objects import defined_classes, imported_names, is_used_as_object, makes_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nbformat import NotebookNode
+
+TAG = "parameters"
+_SHORT_TAGS = frozenset({"param", "params"})
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """
+    What the ``parameters`` cell says.
+
+    :param kinds: of every name that the cell binds, in the order of the cell.
+    :param annotated: names whose kind their annotation says, and not their default.
+    :param is_complete: False: names may be defined that cannot be seen.
+    :param doubt: why, for a warning.
+    :param has_cell: whether a code cell has the tag.
+    :param objects: names whose default is an object that no parameter can be and that later cells use as one, each with that default as it is written.
+    :param further: positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind.
+    """
+
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    annotated: frozenset[str] = frozenset()
+    is_complete: bool = False
+    doubt: str = ""
+    has_cell: bool = False
+    objects: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_declaration(nb: NotebookNode) -> Declaration:
+    """Read the first cell with the tag, which is the one that papermill takes."""
+    index = tagged_index(nb, TAG)
+    if index is None or nb.cells[index].get("cell_type") != "code":
+        return Declaration(doubt=untagged(nb))
+    cell = split_cell(source_of(nb.cells[index]))
+    tree = _with_type_comments(cell.python)
+    if tree is None:
+        return Declaration(doubt="the 'parameters' cell is not plain Python", has_cell=True)
+    bindings = _Bindings()
+    try:
+        bindings.read(tree.body, is_certain=True)
+    except RecursionError:
+        bindings = _Bindings()
+    # These run the cell's Python as it is.
+    is_plain = all(magic.split()[:1] in (["time"], ["prun"]) for magic in cell.cell_magics)
+    is_complete = not assigns_dynamically(tree) and is_plain
+    return Declaration(
+        kinds={name: bindings.kinds.get(name, UNKNOWN) for name in (*bound_names(tree), *bindings.kinds)},
+        annotated=frozenset(bindings.annotated),
+        is_complete=is_complete,
+        doubt="" if is_complete else "the 'parameters' cell may assign names that cannot be seen",
+        has_cell=True,
+        objects=_objects(nb, index, tree, bindings),
+        further=_further(nb, index),
+    )
+
+
+def _with_type_comments(python: str) -> ast.Module | None:
+    """The tree with "# type: int" as papermill reads it too; without these comments where one of them is no type."""
+    tree = parse_python(python)
+    if tree is None or "type:" not in python:
+        return tree
+    try:
+        return ast.parse(python, type_comments=True)
+    except SyntaxError:
+        return tree
+
+
+def _objects(nb: NotebookNode, index: int, tree: ast.Module, bindings: _Bindings) -> dict[str, str]:
+    imports, classes = imported_names(nb), defined_classes(tree)
+    return {
+        name: ast.unparse(value)
+        for name, value in bindings.values.items()
+        if makes_object(value, imports, classes)
+        and is_used_as_object(name, (cell for _, cell in code_cells({"cells": nb.cells[index + 1 :]})))
+    }
+
+
+def _further(nb: NotebookNode, index: int) -> dict[str, int]:
+    """Names that further cells with the tag bind: papermill takes the first one alone."""
+    found: dict[str, int] = {}
+    for position, cell in code_cells(nb):
+        tree = (
+            parse_python(split_cell(source_of(cell)).python) if position > index + 1 and TAG in tags_of(cell) else None
+        )
+        for name in bound_names(tree) if tree is not None else ():
+            found.setdefault(name, position)
+    return found
+
+
+def untagged(nb: NotebookNode) -> str:
+    """Say that no code cell has the tag, and which cell comes near it."""
+    index = tagged_index(nb, TAG)
+    if index is not None:
+        return f"cell {index + 1}, tagged 'parameters', is a {nb.cells[index].get('cell_type')} cell and no code cell"
+    text = "the notebook has no cell tagged 'parameters'"
+    for position, cell in enumerate(nb.cells, 1):
+        for tag in tags_of(cell):
+            word = tag.strip().casefold()
+            is_near = word in _SHORT_TAGS or bool(difflib.get_close_matches(word, [TAG], cutoff=0.8))
+            if is_near and word != "injected-parameters":
+                return f"{text}; cell {position} is tagged {tag!r}, which counts for nothing: the tag is 'parameters'"
+    return text
+
+
+class _Bindings:
+    """The kinds of the names that statements bind, each joined with what it was where a statement may not run."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, Kind] = {}
+        self.annotated: set[str] = set()
+        self.values: dict[str, ast.expr] = {}  # of names that one statement binds alone, for certain
+
+    def read(self, statements: Iterable[ast.stmt], *, is_certain: bool) -> None:
+        for statement in statements:
+            self._read_walrus(statement, is_certain=is_certain)
+            self._read_statement(statement, is_certain=is_certain)
+            if is_certain and isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                self.values |= {target.id: statement.value for target in targets if isinstance(target, ast.Name)}
+
+    def _read_statement(self, statement: ast.stmt, *, is_certain: bool) -> None:  # noqa: C901, PLR0912 a case per statement
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value, type_comment=str(comment)):
+                self._annotate(
+                    name, ast.Constant(value=comment.partition("#")[0].strip()), value, is_certain=is_certain
+                )
+            case ast.Assign(targets=targets, value=value):
+                kind = self._kind(value)
+                for target in targets:
+                    self._bind(target, kind, value, is_certain=is_certain)
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
+                self._annotate(name, annotation, value, is_certain=is_certain)
+            case ast.AugAssign(target=ast.Name(id=name), op=operator, value=value):
+                left = ast.Name(id=name, ctx=ast.Load())
+                kind = self._kind(ast.BinOp(left=left, op=operator, right=value))
+                self._set(name, kind, is_certain=is_certain)
+            case ast.For(target=target, iter=iterable) | ast.AsyncFor(target=target, iter=iterable):
+                self._bind(target, self._item_kind(iterable), None, is_certain=is_certain)
+                self.read([*statement.body, *statement.orelse], is_certain=False)
+            case ast.If(body=body, orelse=orelse) | ast.While(body=body, orelse=orelse):
+                self.read([*body, *orelse], is_certain=False)
+            case ast.Try() | ast.TryStar():
+                self.read(statement.body, is_certain=False)
+                for handler in statement.handlers:
+                    self.read(handler.body, is_certain=False)
+                self.read(statement.orelse, is_certain=False)
+                self.read(statement.finalbody, is_certain=is_certain)
+            case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
+                for item in items:
+                    if item.optional_vars is not None:
+                        self._bind(item.optional_vars, UNKNOWN, None, is_certain=is_certain)
+                self.read(body, is_certain=is_certain)
+            case ast.Match(cases=cases):
+                for case in cases:
+                    self.read(case.body, is_certain=False)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                self._set(name, UNKNOWN, is_certain=is_certain)
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                for alias in aliases:
+                    self._set(alias.asname or alias.name.split(".")[0], UNKNOWN, is_certain=is_certain)
+            case _:
+                pass
+
+    def _read_walrus(self, statement: ast.stmt, *, is_certain: bool) -> None:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return
+        # A block's own statements are read one by one.
+        pending: list[ast.AST] = [n for n in ast.iter_child_nodes(statement) if isinstance(n, ast.expr)]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
+                self._set(node.target.id, self._kind(node.value), is_certain=is_certain)
+            if not isinstance(node, ast.Lambda):
+                pending += ast.iter_child_nodes(node)
+
+    def _annotate(self, name: str, annotation: ast.expr, value: ast.expr | None, *, is_certain: bool) -> None:
+        said = annotated_kind(annotation)
+        default = UNKNOWN if value is None else self._kind(value)
+        if said is None:
+            if value is not None:
+                self._set(name, default, is_certain=is_certain)
+            return
+        if default.only(NoneType):  # "limit: int = None" means Optional[int]
+            said |= of(NoneType)
+        self.annotated.discard(name)
+        self._set(name, said, is_certain=True)
+        self.annotated.add(name)
+
+    def _bind(self, target: ast.expr, kind: Kind, value: ast.expr | None, *, is_certain: bool) -> None:
+        match target:
+            case ast.Name(id=name):
+                self._set(name, kind, is_certain=is_certain)
+            case ast.Starred(value=ast.Name(id=name)):
+                self._set(name, of(list), is_certain=is_certain)
+            case ast.Tuple(elts=targets) | ast.List(elts=targets):
+                values: list[ast.expr | None] = [None] * len(targets)
+                if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(targets):
+                    values = [*value.elts]
+                has_star = any(isinstance(one, ast.Starred) for one in (*targets, *(values or ())))
+                for one, part in zip(targets, values, strict=True):
+                    known = part is not None and not has_star
+                    item = self._kind(part) if known and part is not None else (kind.items or UNKNOWN)
+                    self._bind(one, item, part if known else None, is_certain=is_certain)
+            case _:
+                pass
+
+    def _item_kind(self, iterable: ast.expr) -> Kind:
+        if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "range":
+            return of(int)
+        return self._kind(iterable).items or UNKNOWN
+
+    def _kind(self, expression: ast.expr) -> Kind:
+        return kind_of(expression, self.kinds)
+
+    def _set(self, name: str, kind: Kind, *, is_certain: bool) -> None:
+        self.values.pop(name, None)
+        if name in self.annotated:
+            return
+        self.kinds[name] = kind if is_certain or name not in self.kinds else self.kinds[name] | kind

@@ -1,0 +1,160 @@
+"""
+S3, STS, IAM, SSM and CloudWatch Logs: moto's backends, one WSGI application for each.
+
+Used by ``server.py``, which has already decided that the caller may call and for which service.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from typing import Any
+
+from airflow_nbjobs.local.api.log_events import check_group, end_exclusively, filter_log_events
+from airflow_nbjobs.local.faults.http import identify
+from airflow_nbjobs.local.state.facts import DISTRIBUTION_ACCOUNTS, DISTRIBUTION_PARAMETER, ServerFacts
+from airflow_nbjobs.local.wire.formats import (
+    Environ,
+    HeldStart,
+    Response,
+    ServiceError,
+    StartResponse,
+    parse_json_object,
+    read_body,
+    replace_body,
+    send_json,
+)
+from airflow_nbjobs.local.wire.validation import RequestValidator
+
+LOG = logging.getLogger(__name__)
+
+SERVICES = ("s3", "sts", "iam", "ssm", "logs")
+# moto's own control pages, which would reset the server or list what it holds; no AWS service has these paths.
+_OF_LOG_GROUPS = ("logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams")
+_CLOSED_PATHS = ("/moto-api", "/latest/meta-data", "/latest/api", "/favicon.ico")
+
+
+class Backends:
+    """
+    moto, service by service.
+
+    moto's own dispatcher guesses the service from host, path and body; here the signature has said it, so each application is made directly. What
+    moto does not have, or cannot make sense of, is an answer of ours that names the operation.
+    """
+
+    def __init__(self, facts: ServerFacts) -> None:
+        from moto.moto_server.werkzeug_app import create_backend_app
+
+        self._create: Any = create_backend_app
+        self._facts = facts
+        self._applications: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        # Of the services that speak JSON, and so can be held against the model before moto, which checks little.
+        self._validators = {
+            "logs": RequestValidator("logs", code="InvalidParameterException"),
+            "ssm": RequestValidator("ssm"),
+        }
+
+    def answer(self, service: str, environ: Environ, start_response: StartResponse) -> Response:
+        """
+        Answer one request.
+
+        :raises ServiceError: the service, the operation or the path is none of ours, or the request is malformed.
+        """
+        if service not in SERVICES:
+            raise ServiceError(
+                "UnsupportedOperation",
+                f"The embedded SageMaker does not support the AWS service {service!r}; it has sagemaker, {', '.join(SERVICES)}.",
+            )
+        if environ["PATH_INFO"].startswith(_CLOSED_PATHS):
+            raise ServiceError("AccessDenied", "The embedded SageMaker keeps moto's own pages closed.", 403)
+        operation, _ = identify(service, environ)
+        if service in self._validators:
+            request = self._checked(service, operation, environ)
+            if (document := self._own_answer(operation, request)) is not None:
+                return send_json(start_response, document)
+            if operation == "logs:GetLogEvents":
+                replace_body(environ, json.dumps(end_exclusively(request)).encode())
+        return self._answer_of_moto(service, operation, environ, start_response)
+
+    def _checked(self, service: str, operation: str, environ: Environ) -> dict[str, Any]:
+        """Return a JSON service's request, valid by the model; its body can be read again."""
+        name = operation.partition(":")[2]
+        if not self._validators[service].knows(name):
+            raise _unsupported(operation)
+        body = read_body(environ)
+        replace_body(environ, body)
+        request = parse_json_object(body)
+        self._validators[service].check(name, request)
+        return request
+
+    def _own_answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Answer what moto does not, or otherwise than AWS; None: moto does."""
+        if operation == "ssm:GetParameter" and request["Name"] == DISTRIBUTION_PARAMETER:
+            return self._distribution_parameter()
+        if operation in _OF_LOG_GROUPS:
+            check_group(request)
+        if operation == "logs:FilterLogEvents":
+            from moto.logs.models import logs_backends
+
+            return filter_log_events(request, logs_backends[self._facts.account_id][self._facts.region].groups)
+        return None
+
+    def _answer_of_moto(
+        self, service: str, operation: str, environ: Environ, start_response: StartResponse
+    ) -> Response:
+        held = HeldStart()
+        try:
+            body = list(self._application(service)(environ, _without_cors(held)))
+        except NotImplementedError as error:
+            raise _unsupported(operation) from error
+        except (OSError, MemoryError):  # not the caller's fault
+            raise
+        except Exception as error:
+            LOG.exception("moto failed on %s", operation)
+            raise _not_understood(operation, f"{type(error).__name__}: {error}") from error
+        is_page = any(name.lower() == "content-type" and value.startswith("text/html") for name, value in held.headers)
+        if is_page and held.status[:1] in "45" and environ["REQUEST_METHOD"] != "HEAD":
+            raise _not_understood(operation, "it names no operation that moto knows, or lacks what that needs")
+        held.send(start_response)
+        return body
+
+    def _application(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._applications:
+                self._applications[service] = self._create(service)
+            return self._applications[service]
+
+    def _distribution_parameter(self) -> dict[str, Any]:
+        """Answer for the one public parameter that we need: moto lets nobody put a name below ``/aws``."""
+        region = self._facts.region
+        parameter = {
+            "Name": DISTRIBUTION_PARAMETER,
+            "Type": "String",
+            "Value": DISTRIBUTION_ACCOUNTS[region],
+            "Version": 1,
+            "ARN": f"arn:aws:ssm:{region}::parameter{DISTRIBUTION_PARAMETER}",
+            "DataType": "text",
+        }
+        return {"Parameter": parameter}
+
+
+def _unsupported(operation: str) -> ServiceError:
+    return ServiceError("UnknownOperationException", f"The embedded SageMaker does not support {operation}.")
+
+
+def _not_understood(operation: str, why: str) -> ServiceError:
+    return ServiceError(
+        "InvalidRequest", f"The embedded SageMaker cannot make sense of this request for {operation} ({why})."
+    )
+
+
+def _without_cors(start_response: StartResponse) -> StartResponse:
+    """No page may read an answer: neither flask-cors nor a bucket's own CORS rules get out."""
+
+    def start(status: str, headers: list[tuple[str, str]], *arguments: Any) -> Any:
+        kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
+        return start_response(status, kept, *arguments)
+
+    return start

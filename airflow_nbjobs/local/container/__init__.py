@@ -1,0 +1,1 @@
+"""A job's container: its environment, image, kernels and isolation."""

@@ -1,0 +1,181 @@
+"""
+Where faults strike: around every call that is not the platform's own, and the control path that switches them.
+
+Used by ``server.py``, after ``access.py`` has let the request in: control needs the same key as everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+from airflow_nbjobs.local.faults.switches import FaultSwitches, Journal, Switch, parse_fault
+from airflow_nbjobs.local.wire.formats import (
+    Environ,
+    HeldStart,
+    Response,
+    ServiceError,
+    StartResponse,
+    parse_json_object,
+    read_body,
+    replace_body,
+    send_json,
+)
+
+if TYPE_CHECKING:
+    from airflow_nbjobs.local.faults.jobs import JobScripts
+
+CONTROL_SERVICE = "nbjobs-control"  # as the caller's credential scope names it
+CONTROL_PATH = "/nbjobs-control"
+PLATFORM_AGENT = "nbjobs-platform"  # in the User-Agent of the server's own clients
+
+Answer = Callable[[Environ, StartResponse], Response]
+_S3_OBJECT = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
+_S3_BUCKET = {"PUT": "CreateBucket", "GET": "ListObjects", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}
+_RESOURCE_MEMBERS = ("TrainingJobName", "TransformJobName", "ProcessingJobName", "ModelName", "ResourceArn")
+# What S3 says where the JSON services say this.
+_S3_CODES = {
+    "ThrottlingException": ("SlowDown", "Please reduce your request rate.", 503),
+    "InternalFailure": ("InternalError", "We encountered an internal error. Please try again.", 500),
+    "AccessDeniedException": ("AccessDenied", "Access Denied", 403),
+}
+
+
+class FaultLayer:
+    """
+    What stands between the door and the services.
+
+    :ivar journal: what was called, for tests to ask.
+    """
+
+    def __init__(self) -> None:
+        self.switches = FaultSwitches()
+        self.journal = Journal()
+        self.scripts: JobScripts | None = None
+
+    def close(self) -> None:
+        """Let go of calls that are held back."""
+        self.switches.clear()
+
+    def around(self, service: str, environ: Environ, start_response: StartResponse, answer: Answer) -> Response:
+        """
+        Answer one call, unless a fault does.
+
+        :raises ServiceError: the fault's, or the service's.
+        :raises ConnectionResetError: the connection is gone.
+        """
+        if PLATFORM_AGENT in str(environ.get("HTTP_USER_AGENT", "")):
+            return answer(environ, start_response)
+        operation, resource = identify(service, environ)
+        hits = self.switches.hitting(operation, resource)
+        with self.journal.noting(operation, resource, tuple(hit.id for hit in hits)) as call:
+            for hit in hits:
+                if hit.fault.when == "before":
+                    strike(hit, service, environ)
+            captured = HeldStart()
+            body = list(answer(environ, captured))
+            for hit in hits:
+                if hit.fault.when == "after":
+                    strike(hit, service, environ)
+            call.answer = captured.status.split(" ")[0]
+        captured.send(start_response)
+        return body
+
+    def control(self, environ: Environ, start_response: StartResponse) -> Response:
+        """
+        Perform one control request: a JSON object whose ``action`` names what to do.
+
+        :raises ServiceError: it means nothing.
+        """
+        if environ["PATH_INFO"] != CONTROL_PATH or environ["REQUEST_METHOD"] != "POST":
+            raise ServiceError("ValidationException", f"Faults are switched by POST {CONTROL_PATH}.", 404)
+        request = parse_json_object(read_body(environ))
+        action = request.pop("action", None)
+        actions: dict[Any, Callable[..., Any]] = {
+            "add": lambda fault: self.switches.add(parse_fault(fault)).document(),
+            "remove": lambda id: self.switches.remove(id).document(),  # noqa: A006 - the wire's name
+            "get": lambda id: self.switches.get(id).document(),  # noqa: A006
+            "list": lambda: {"faults": [switch.document() for switch in self.switches.all()]},
+            "calls": lambda **query: {"calls": self.journal.calls(**query)},
+            "clear": self._clear,
+            **(self.scripts.actions() if self.scripts else {}),
+        }
+        if action not in actions:
+            raise ServiceError("ValidationException", f"The action is one of {', '.join(actions)}, not {action!r}.")
+        try:
+            answer = actions[action](**request)
+        except TypeError as error:  # the request's members are the action's arguments
+            raise ServiceError("ValidationException", f"{action}: {error}") from error
+        return send_json(start_response, answer if isinstance(answer, dict) else {})
+
+    def _clear(self) -> None:
+        self.switches.clear()
+        if self.scripts:
+            self.scripts.clear()
+
+
+def identify(service: str, environ: Environ) -> tuple[str, str]:
+    """Return a call's operation and resource, in the form that faults name them: ``CreateTrainingJob`` and a job's name, ``s3:GetObject`` and ``bucket/key``."""
+    if service == "s3":
+        return _identify_s3(environ)
+    body = read_body(environ)
+    replace_body(environ, body)
+    if cbor := re.search(r"/operation/(\w+)$", str(environ["PATH_INFO"])):
+        return f"{service}:{cbor[1]}", ""
+    operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
+    if not operation:
+        operation = parse_qs(body.decode(errors="replace")).get("Action", ["?"])[0]
+    if service != "sagemaker":
+        return f"{service}:{operation}", ""
+    try:
+        request = parse_json_object(body)
+    except ServiceError:
+        return operation, ""
+    return operation, next((str(request[member]) for member in _RESOURCE_MEMBERS if member in request), "")
+
+
+def _identify_s3(environ: Environ) -> tuple[str, str]:
+    resource = unquote(str(environ["PATH_INFO"])).lstrip("/")
+    method = str(environ["REQUEST_METHOD"])
+    _bucket, _, key = resource.partition("/")
+    if method == "POST":
+        return "s3:DeleteObjects" if not key else "s3:MultipartUpload", resource
+    if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
+        return "s3:CopyObject", resource
+    return f"s3:{(_S3_OBJECT if key else _S3_BUCKET).get(method, method)}", resource
+
+
+def strike(hit: Switch, service: str, environ: Environ) -> None:
+    """
+    Do to a call what the fault says.
+
+    :raises ServiceError: the effect is an error, in the words of the service that was called.
+    :raises ConnectionResetError: the effect is a reset.
+    """
+    fault = hit.fault
+    if fault.effect == "delay":
+        hit.is_off.wait(fault.seconds)
+        return
+    if fault.effect == "reset":
+        reset(environ)
+    code, message, status = fault.code, fault.message, fault.status
+    if service == "s3":
+        code, message, status = _S3_CODES.get(code, (code, message, status))
+    raise ServiceError(code, message, status)
+
+
+def reset(environ: Environ) -> None:
+    """
+    End the connection as a peer that has gone does: with RST, not with an orderly end that a client might take for an empty answer.
+
+    :raises ConnectionResetError: always; the WSGI server drops the request on it.
+    """
+    connection = environ["werkzeug.socket"]
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(connection.detach())
+    raise ConnectionResetError("reset by a fault switch")

@@ -1,0 +1,1 @@
+"""What exists: jobs, models, their registries, and what the embedded SageMaker itself is."""

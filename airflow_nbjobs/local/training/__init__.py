@@ -1,0 +1,1 @@
+"""Training jobs: what CreateTrainingJob checks, and a job from the queue to its last status."""

@@ -1,0 +1,168 @@
+"""
+Search over training jobs, in the forms that Studio's Notebook Jobs page and people use. Pure; called by ``operations.py``.
+
+Source: SearchRequest, Filter, NestedFilters and SearchExpression, API reference. A job is found at once; on AWS the index
+is some seconds behind, which ``operations.py`` plays when it is asked to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.wire.paging import take_page
+
+if TYPE_CHECKING:
+    from airflow_nbjobs.local.state.jobs import Document, TrainingJob
+
+DEFAULT_PAGE = 10
+# Members of TrainingJobs found by Search that DescribeTrainingJob has and Search has not.
+_NOT_IN_RESULTS = {"RemoteDebugConfig", "InfraCheckConfig", "ProfilerRuleConfigurations"}
+_BY_NAME = ("Tags", "HyperParameters", "Environment")  # "Tags.my.key": everything after the first dot is the key
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "GreaterThan": lambda found, wanted: found > wanted,
+    "GreaterThanOrEqualTo": lambda found, wanted: found >= wanted,
+    "LessThan": lambda found, wanted: found < wanted,
+    "LessThanOrEqualTo": lambda found, wanted: found <= wanted,
+}
+
+
+def search_training_jobs(jobs: Sequence[TrainingJob], request: Mapping[str, Any]) -> Document:
+    """
+    Return one page of jobs with their tags.
+
+    :raises ServiceError: an expression that means nothing.
+    """
+    if _count_contains(request.get("SearchExpression", {})) > 1:
+        raise ServiceError("ValidationException", "'CONTAINS' operator usage limit of 1 exceeded.")
+    documents = {job.name: result_document(job) for job in jobs}
+    found = [job for job in jobs if matches(documents[job.name], request.get("SearchExpression", {}))]
+    sort_by = request.get("SortBy", "LastModifiedTime")
+
+    def sort_key(job: TrainingJob) -> list[Any]:
+        # Jobs without the property come last in an ascending order; numbers and texts do not compare.
+        value = next(property_values(documents[job.name], sort_by), None)
+        return [value is None, isinstance(value, str), value if value is not None else 0]
+
+    page, token = take_page(
+        found,
+        request,
+        key=sort_key,
+        descending=request.get("SortOrder", "Descending") == "Descending",
+        default_size=DEFAULT_PAGE,
+    )
+    response: Document = {
+        "Results": [{"TrainingJob": documents[job.name]} for job in page],
+        "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
+    }
+    return {**response, "NextToken": token} if token else response
+
+
+def result_document(job: TrainingJob) -> Document:
+    document = {name: value for name, value in job.describe().items() if name not in _NOT_IN_RESULTS}
+    return {**document, "Tags": [{"Key": key, "Value": value} for key, value in job.tags]}
+
+
+def matches(document: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
+    """Say whether a job satisfies an expression: its filters, nested filters and subexpressions, joined by its operator (And unless said)."""
+    results = [
+        *(_filter_matches(document, condition) for condition in expression.get("Filters", ())),
+        *(_nested_matches(document, nested) for nested in expression.get("NestedFilters", ())),
+        *(matches(document, below) for below in expression.get("SubExpressions", ())),
+    ]
+    return any(results) if results and expression.get("Operator") == "Or" else all(results)
+
+
+def _count_contains(expression: Mapping[str, Any]) -> int:
+    filters = [
+        *expression.get("Filters", ()),
+        *(f for nested in expression.get("NestedFilters", ()) for f in nested["Filters"]),
+    ]
+    here = sum(1 for condition in filters if condition.get("Operator") == "Contains")
+    below = sum(_count_contains(part) for part in expression.get("SubExpressions", ()))
+    return here + below
+
+
+def _nested_matches(document: Mapping[str, Any], nested: Mapping[str, Any]) -> bool:
+    """One element of the list must satisfy all filters."""
+    name = nested["NestedPropertyName"]
+    elements = list(property_values(document, name))
+    # A filter's name repeats the list's: InputDataConfig, then InputDataConfig.DataSource.S3DataSource.S3Uri.
+    filters = [{**condition, "Name": condition["Name"].removeprefix(f"{name}.")} for condition in nested["Filters"]]
+    return any(
+        all(_filter_matches(element, condition) for condition in filters)
+        for element in elements
+        if isinstance(element, Mapping)
+    )
+
+
+def _filter_matches(document: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+    operator = condition.get("Operator", "Equals" if "Value" in condition else "Exists")
+    found = list(property_values(document, condition["Name"]))
+    if operator == "Exists":
+        return bool(found)
+    if operator == "NotExists":
+        return not found
+    if "Value" not in condition:
+        raise ServiceError("ValidationException", f"The operator {operator} of {condition['Name']!r} needs a Value.")
+    wanted = condition["Value"]
+    if operator == "NotEquals":
+        return not any(_equals(value, wanted) for value in found)
+    return any(_satisfies(value, operator, wanted) for value in found)
+
+
+def _satisfies(value: Any, operator: str, wanted: str) -> bool:
+    if operator == "Equals":
+        return _equals(value, wanted)
+    if operator == "Contains":
+        return isinstance(value, str) and wanted in value
+    if operator == "In":
+        return str(value) in wanted.split(",")
+    try:
+        return _COMPARISONS[operator](float(value), _number(wanted))
+    except ValueError as error:
+        raise ServiceError(
+            "ValidationException", f"The operator {operator} takes numbers and times, not {wanted!r}."
+        ) from error
+
+
+def _equals(value: Any, wanted: str) -> bool:
+    if isinstance(value, bool):
+        return str(value).lower() == wanted.lower()
+    if isinstance(value, (int, float)):
+        try:
+            return value == _number(wanted)
+        except ValueError:
+            return False
+    return bool(value == wanted)
+
+
+def _number(text: str) -> float:
+    """Read a number, or a time as seconds since the epoch (UTC unless it says otherwise)."""
+    try:
+        return float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def property_values(document: Mapping[str, Any], name: str) -> Iterator[Any]:
+    """Return the values of a dotted property name; a list gives one for each element."""
+    first, _, rest = name.partition(".")
+    if first in _BY_NAME and rest:
+        container = document.get(first, {})
+        pairs = container if isinstance(container, Mapping) else {tag["Key"]: tag["Value"] for tag in container}
+        if rest in pairs:
+            yield pairs[rest]
+        return
+    value = document.get(first)
+    for element in value if isinstance(value, list) else [value]:
+        if element is None:
+            continue
+        if not rest:
+            yield element
+        elif isinstance(element, Mapping):
+            yield from property_values(element, rest)

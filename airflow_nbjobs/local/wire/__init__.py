@@ -1,0 +1,1 @@
+"""The AWS wire: formats, access, validation against the service's model, pages."""

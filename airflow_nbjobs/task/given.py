@@ -1,0 +1,123 @@
+"""
+What a task was given: texts and durations of the arguments that are no template fields become values, and a wrong value is told where it comes from.
+
+Called by the operator inside ``execute`` and by ``task/prepare.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core.job import arguments as parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_nbjobs.core.errors import NotebookJobError
+    from airflow_nbjobs.settings import Settings
+    from airflow_nbjobs.task.view import TaskView
+
+_FLAGS = ("stop_on_kill", "retry_on_cell_error", "wait_for_completion", "deferrable")
+_DURATIONS = {"waiter_delay": defaults.WAITER_DELAY, "capacity_timeout": defaults.CAPACITY_TIMEOUT}
+# A problem begins with the argument's name, but for these.
+_SPOKEN = {"parameter": "parameters", "output": "outputs"}
+_FIRST_WORD = re.compile(r"[a-z][a-z0-9_]*(?=[: ])")
+
+
+def settle(operator: TaskView) -> list[str]:
+    """
+    Put a value in the place of each text or timedelta, as YAML and configuration give them; a text 'False' would count as true.
+
+    An empty text, as of a template, counts as not given.
+
+    :return: what is wrong with those that say no value; they stay as they are.
+    """
+    problems: list[str] = []
+    for name in (*_FLAGS, *_DURATIONS):
+        given = getattr(operator, name)
+        if name in _FLAGS and given is None:
+            continue  # no flag is set by None, here as everywhere in Python
+        try:
+            if isinstance(given, str) and parse.is_absent(given):
+                value: Any = _DURATIONS.get(name, True)
+            else:
+                value = parse.boolean(given) if name in _FLAGS else parse.seconds(given)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+        else:
+            setattr(operator, name, value)
+    return problems
+
+
+def tell_places(error: NotebookJobError, operator: TaskView, settings: Settings) -> None:
+    """
+    Add to an error where the wrong values come from, as far as the task itself has not given them.
+
+    ``default_args`` of a DAG reach every operator that has an argument of that name, whatever they were meant for.
+    """
+    arguments = operator.job_arguments()
+
+    def place(name: str) -> str | None:
+        return settings.place(name, arguments) or _default_args_with(name, operator)
+
+    problems = getattr(error, "problems", ())
+    if problems:
+        error.problems = tuple(_with_place(problem, place) for problem in problems)  # type: ignore[attr-defined]
+        return
+    # What AWS says of a role or an image names the value, not the argument.
+    completed = settings.completed(arguments)
+    told = [
+        f"{name} comes from {where}"
+        for name in ("role", "image_uri")
+        if str(completed.get(name) or "\0") in error.headline and (where := place(name))
+    ]
+    if told:
+        error.details["given"] = "; ".join(told)
+
+
+def _with_place(problem: str, place: Callable[[str], str | None]) -> str:
+    found = _FIRST_WORD.match(problem)
+    if found is None:
+        return problem
+    spoken = found[0]
+    where = place(_SPOKEN.get(spoken, spoken))
+    if where is None:
+        return problem
+    if spoken in _SPOKEN:
+        return f"{problem} ({_SPOKEN[spoken]} come from {where})"
+    return f"{spoken} (from {where}){problem[found.end() :]}"
+
+
+def _default_args_with(name: str, operator: TaskView) -> str | None:
+    """Return whose ``default_args`` hold the value that the task was made with; None where it was given to the task itself."""
+    dag: Any = operator.dag
+    # This task's fields are rendered; the DAG has the task as it was made, or a mapped task, which takes the default_args with each instance.
+    made: Any = dag.task_dict.get(operator.task_id, operator)
+    value = vars(made if isinstance(made, type(operator)) else operator).get(name)
+    if value is None:
+        return None
+    holders = [
+        (f"default_args of task group '{group.group_id}'", group.default_args)
+        for group in _groups(made)
+        if name in (group.default_args or {})
+    ]
+    # The inner group's count; one that it has of an outer group is the outer's.
+    holders = holders or [(f"default_args of DAG '{dag.dag_id}'", dag.default_args or {})]
+    return next((text for text, defaults in reversed(holders) if _is_same(defaults.get(name), value)), None)
+
+
+def _groups(task: Any) -> Iterator[Any]:
+    group = getattr(task, "task_group", None)
+    while group is not None:
+        if group.group_id:
+            yield group
+        group = group.parent_group
+
+
+def _is_same(one: object, other: object) -> bool:
+    try:
+        return one is other or (type(one) is type(other) and bool(one == other))
+    except Exception:  # noqa: BLE001 - values of any type, whose comparison may do anything
+        return False

@@ -1,0 +1,305 @@
+"""
+Whether a running task's process still speaks for its task, and whether its job may be stopped: only when a person took the task away from this try.
+
+Called by ``task/run.py``, from the worker's main thread and from inside its signal handler.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs._compat import has_try, job_xcom, task_state
+from airflow_nbjobs.core.errors import NotebookJobStoppedError
+from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
+from airflow_nbjobs.core.job.ownership import TAKEN_AWAY, Verdict, verdict
+from airflow_nbjobs.links import JOB_KEY
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from airflow_nbjobs.task.view import TaskView
+
+# Airflow's supervisor kills a process 5 s after it has told it to end.
+_ASK_SECONDS = 3.0
+_STOP_SECONDS = 10.0
+# How often a process whose try is over asks what the next try does with the job; its supervisor kills it sooner, as a rule.
+_QUESTIONS = 30
+_QUESTION_PAUSE_SECONDS = 1.0
+# What an on_kill keeps the job for, beside the states of a task that is this try's own. None: a scheduler that takes over sets it for a moment, as a clear of an
+# ended task does; the next try tells which, and stops the job of a cleared one. Source: ``adopt_or_reset_orphaned_tasks`` of Airflow's scheduler.
+_AIRFLOWS_OWN = frozenset({"up_for_retry", "up_for_reschedule", "scheduled", "queued", None})
+
+
+def _is_in_a_question() -> bool:
+    """Say whether the signal has interrupted a question to Airflow: another one then has no answer, or on Airflow 3.0 takes that of the first."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the only way to the stack without inspect's reading of source files
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "airflow.sdk.execution_time.comms":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def is_try_over(try_id: object, log: Any) -> bool:
+    """Say whether Airflow has gone on to another try; no answer means no."""
+    if try_id is None:
+        return False
+    try:
+        return not has_try(try_id)
+    except Exception as error:  # noqa: BLE001 - in doubt the try goes on: what it records is refused, if it is over
+        log.debug("Airflow does not say whether this try goes on: %s", error)
+        return False
+
+
+class TryOverError(NotebookJobStoppedError):
+    """This try is over and the job is left to the next one; not fatal, as a stop by somebody is: a retry goes on."""
+
+
+class Custody:
+    """
+    Which job this process answers for, and whether it still does.
+
+    :ivar job_name: the job to stop if need be; None before one has a name.
+    :ivar stop_reason: why this process has stopped the job, or must not begin one; None while it may go on.
+    :ivar was_told_to_end: Airflow has sent its signal; the process may be killed at any moment.
+    """
+
+    def __init__(self, operator: TaskView, ti: Any) -> None:
+        self._operator = operator
+        self._identity: dict[str, Any] = {
+            "dag_id": ti.dag_id,
+            "run_id": ti.run_id,
+            "task_id": ti.task_id,
+            "map_index": ti.map_index,
+        }
+        self._try_id: Any = getattr(ti, "id", None)
+        self._owner: str | None = None
+        self._is_recorded = False
+        self._has_ended = False
+        self.job_name: str | None = None
+        self.stop_reason: str | None = None
+        self.was_told_to_end = False
+        self._is_stopped = False
+
+    def expect(self, job_name: str, owner: str) -> None:
+        """
+        Note the job that is about to be created: from here on it may exist, whether or not the answer arrives.
+
+        Airflow is asked first, each time: a process that stood still may have lost its task meanwhile.
+
+        :raises NotebookJobStoppedError: the task is no longer this try's; no job is created.
+        """
+        if self.stop_reason is not None:
+            raise self.stopped_by_us(self.stop_reason)
+        # One of before, if any, has ended or was never made.
+        self.job_name, self._is_recorded, self._has_ended = None, False, False
+        if self.was_told_to_end:
+            raise self._over("Airflow told this try to end")
+        if self._is_over():
+            raise self._over("Airflow has ended this try")
+        reason = self._asked(TAKEN_AWAY)
+        if reason is not None:
+            raise self.stopped_by_us(reason)
+        self.job_name, self._owner = job_name, owner
+
+    def hold(self, job_name: str, *, is_recorded: bool) -> None:
+        """
+        Note a job that is known to be this task's.
+
+        :param is_recorded: the task's ``nbjobs_job`` names it; until then that may name a job that this try has followed before.
+        """
+        self.job_name, self._owner, self._is_recorded = job_name, None, is_recorded
+        self._has_ended = False
+
+    def note_end(self) -> None:
+        """Note that the job is in a terminal state: there is nothing to stop any more."""
+        self._has_ended = True
+
+    def stop_if_taken_away(self) -> None:
+        """
+        Stop the job if Airflow says that the task is no longer this try's; no answer within 3 s keeps it.
+
+        Works in a thread of its own: this runs inside a signal handler, which may have interrupted a call to Airflow or to AWS whose lock is not
+        reentrant. Before there is a job it leaves a reason, and none is created.
+        """
+        self.was_told_to_end = True
+        if self.stop_reason is not None or not self._operator.stop_on_kill or _is_in_a_question():
+            return  # where it has interrupted a question to Airflow, this thread asks again, or ends, as soon as that is answered
+        answers: list[str | None] = []
+        answered, is_too_late = threading.Event(), threading.Event()
+
+        def ask_and_stop() -> None:
+            try:
+                answers.append(self._taken_away())
+            except Exception as error:  # noqa: BLE001 - no answer keeps the job, whatever the reason
+                self._operator.log.warning("Airflow does not say what became of this task: %s", error)
+            answered.set()
+            if answers and answers[0] is not None and not is_too_late.is_set():
+                try:
+                    self.stop(answers[0])
+                except Exception:  # the process is ending: nobody is left to take it
+                    self._operator.log.exception("Notebook job '%s' could not be stopped", self.job_name)
+
+        asking = threading.Thread(target=ask_and_stop, daemon=True, name="nbjobs-custody")
+        asking.start()
+        if not answered.wait(_ASK_SECONDS):
+            is_too_late.set()
+        if not is_too_late.is_set() and answers and answers[0] is not None:
+            asking.join(_STOP_SECONDS)
+            return
+        if self.job_name is not None:
+            self._operator.log.warning(
+                "Keeping notebook job '%s': Airflow ends this try by itself; the task's next try adopts the job",
+                self.job_name,
+            )
+
+    def end_if_over(self) -> None:
+        """
+        End this try if it is no longer the task's, or was told to end: what it would record or hand over belongs to the next try.
+
+        :raises NotebookJobStoppedError: with the job stopped where a user took the task away, else kept for the next try.
+        """
+        if self.stop_reason is not None:
+            if not self._is_stopped:  # it was not there yet when the signal came
+                self.stop(self.stop_reason)
+        else:
+            # First: what the task's state is says nothing of a try that is over, since it is another's.
+            self.end_if_superseded()
+            reason = self._asked(TAKEN_AWAY)
+            if reason is not None and self._operator.stop_on_kill:
+                self.stop(reason)
+        if self.stop_reason is not None and self._operator.stop_on_kill:
+            raise self.stopped_by_us(self.stop_reason)
+        if self.was_told_to_end:
+            raise self._over("Airflow told this try to end")
+
+    def end_if_superseded(self) -> None:
+        """
+        End this try if Airflow has gone on to another.
+
+        :raises NotebookJobStoppedError: with the job stopped where the task goes on without it, else kept for the next try.
+        """
+        if self._is_over():
+            self._settle_job()
+            raise self._over("Airflow has ended this try")
+
+    def _asked(self, states: frozenset[str]) -> str | None:
+        try:
+            return self._taken_away(states)
+        except Exception as error:  # noqa: BLE001 - in doubt the job is kept
+            self._operator.log.debug("Airflow does not say what became of this task: %s", error)
+            return None
+
+    def _is_over(self) -> bool:
+        return is_try_over(self._try_id, self._operator.log)
+
+    def _taken_away(self, states: frozenset[str] | None = None) -> str | None:
+        """
+        Return what became of the task, None while it is this try's.
+
+        :param states: only these count as taken away; None: every state but a live try's and what Airflow sets by itself, also none at all.
+        """
+        state = task_state(**self._identity)
+        is_running = state in ("running", "deferred")
+        is_taken = not is_running and state not in _AIRFLOWS_OWN if states is None else state in states
+        if is_taken:
+            return None if self._is_left_running(state) else f"the task is now '{state}'"
+        if is_running and self._is_recorded:
+            # Cleared, and begun again: this process is a leftover. A try that has not pushed its job yet may be about to adopt this one.
+            followed = self._followed()
+            if followed not in (None, self.job_name):
+                return f"the task now follows job '{followed}'"
+        return None
+
+    def _is_left_running(self, state: str | None) -> bool:
+        """Say whether the task has succeeded with another try, which has adopted the job and left it running as it was asked to."""
+        return state == "success" and not self._operator.wait_for_completion and self._is_over()
+
+    def _followed(self) -> str | None:
+        job = job_xcom(JOB_KEY, **self._identity)
+        return (job.get("job_name") or None) if isinstance(job, dict) else None
+
+    def _settle_job(self) -> None:
+        """Stop the job of a try that is over where the task goes on without it: it was cleared. A retry adopts it, and none is stopped in doubt."""
+        job_name = self.job_name
+        if job_name is None or not self._operator.stop_on_kill:
+            return
+        for left in reversed(range(_QUESTIONS)):
+            try:
+                state = task_state(**self._identity)
+                found = verdict(state, followed=self._followed(), job_name=job_name)
+                # None: it lasts a moment where a scheduler takes over; a cleared task may wait for others.
+                if state is None and left:
+                    found = Verdict.ASK_AGAIN
+                elif self._is_left_running(state):
+                    found = Verdict.KEEP
+            except Exception as error:  # noqa: BLE001 - in doubt the job is kept
+                self._operator.log.debug("Airflow does not say what became of this task: %s", error)
+                return
+            if found is Verdict.STOP:
+                self.stop(f"the task no longer waits for it, its state is now '{state}'")
+                raise self.stopped_by_us(str(self.stop_reason))
+            if found is Verdict.KEEP:
+                return
+            time.sleep(_QUESTION_PAUSE_SECONDS)
+
+    def stop(self, reason: str) -> None:
+        """Stop the job, if there is one and it is ours; from now on this process must not begin another."""
+        self.stop_reason = reason
+        job_name = self.job_name
+        if job_name is None or self._has_ended:
+            return
+        jobs = self._operator.hook.clients.jobs
+        if self._owner is not None:
+            snapshot = jobs.describe(job_name)
+            if snapshot is None or snapshot.environment.get(OWNER_VARIABLE) != self._owner:
+                return
+        self._operator.log.info("Stopping notebook job '%s': %s", job_name, reason)
+        jobs.stop(job_name)
+        self._is_stopped = True
+
+    def stop_at_timeout(self, reason: str) -> None:
+        """
+        Stop the job because the task's time is over; a stop that fails is told in the log and hides no timeout.
+
+        :raises NotebookJobStoppedError: the time is over of a try that is over itself; the job is the next one's.
+        """
+        self.end_if_superseded()
+        try:
+            self.stop(reason)
+        except Exception as error:  # noqa: BLE001 - also a connection that cannot be read
+            self._operator.log.warning(
+                "Notebook job '%s' could not be stopped and runs on, at most until its max_runtime_in_seconds: %s",
+                self.job_name,
+                error,
+            )
+
+    def _over(self, reason: str) -> TryOverError:
+        return TryOverError(
+            f"{reason}: notebook job '{self.job_name}' and its results are left to the task's next try"
+            if self.job_name
+            else f"No notebook job was started: {reason}",
+            details={
+                "next": "nothing where the task has retries left; without them, SageMakerNotebookJobSensor("
+                f"job_name={self.job_name!r}) hands over what the job returns"
+            }
+            if self.job_name
+            else {},
+            job_name=self.job_name,
+        )
+
+    def stopped_by_us(self, reason: str) -> NotebookJobStoppedError:
+        """Return the error with which a try ends that was told to."""
+        if self._has_ended:
+            return NotebookJobStoppedError(
+                f"The results of notebook job '{self.job_name}' were not handed over: {reason}", job_name=self.job_name
+            )
+        return NotebookJobStoppedError(
+            f"Notebook job '{self.job_name}' was stopped by this task: {reason}"
+            if self.job_name
+            else f"No notebook job was started: {reason}",
+            job_name=self.job_name,
+        )

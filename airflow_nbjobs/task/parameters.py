@@ -1,0 +1,157 @@
+"""
+A task's parameters on their way from Airflow to its job: rendered, and without what Airflow wraps them in.
+
+Called while a task's fields are rendered and by ``task/prepare.py``; never while DAGs are parsed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.core.job.arguments import json_object
+from airflow_nbjobs.core.values.conversion import Spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk import BaseOperator, Context
+
+_NATIVE = "native rendering (render_template_as_native_obj)"
+_LEVELS = 60  # of lists and dicts: more than a parameter may have
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedParameters:
+    """
+    A task's rendered parameters, as Airflow stores them beside the task, and what the job gets in place of them.
+
+    Stored are JSON values. The job gets nan and infinity as well, and with native rendering each text beside what was made of it:
+    of "12345" native rendering makes a number, whatever the notebook's parameter is.
+
+    :param instead: by name: the value as it is stored, and the one that it stands for.
+    """
+
+    stored: Any
+    instead: Mapping[str, tuple[Any, Any]]
+
+    def given(self, parameters: Any) -> Any:
+        """Return a task's parameters for its job; what a user has put there since they were rendered stays."""
+        if not isinstance(parameters, dict):
+            return parameters
+        nothing = (object(), None)
+        pairs = ((name, value, self.instead.get(name, nothing)) for name, value in parameters.items())
+        return {name: given if value is stored else value for name, value, (stored, given) in pairs}
+
+
+def render_parameters(
+    operator: BaseOperator,
+    content: Any,
+    *,
+    context: Context,
+    environment: Any,
+    skip: set[int],
+    render: Callable[[Any], Any],
+) -> RenderedParameters:
+    """
+    Render a task's parameters.
+
+    :param environment: jinja's.
+    :param skip: ids of objects that Airflow leaves as they are: what a mapped task is expanded with.
+    :param render: as Airflow renders anything.
+    """
+    if _is_native(operator):
+        given = _native(content, lambda text: _native_text(text, context, environment), skip, render)
+        if isinstance(given, Spelled):
+            given = given.value  # all parameters come from one template
+    else:
+        given = render(content)
+    given = plain(given)
+    if isinstance(given, str):
+        with suppress(ValueError):  # a text that says no mapping is refused with all that is wrong
+            given = json_object(given)
+    stored = _stored(given, _LEVELS)
+    if not isinstance(given, dict):
+        return RenderedParameters(stored, {})
+    return RenderedParameters(
+        stored, {name: (stored[name], value) for name, value in given.items() if _is_stored_otherwise(value, _LEVELS)}
+    )
+
+
+def _is_native(operator: BaseOperator) -> bool:
+    own = getattr(operator, "render_template_as_native_obj", None)  # Airflow 3.2 and later
+    dag = operator.get_dag()
+    return bool(own if own is not None else dag is not None and dag.render_template_as_native_obj)
+
+
+def _native(value: Any, text: Callable[[str], Any], skip: set[int], render: Callable[[Any], Any]) -> Any:
+    if id(value) in skip:
+        return value
+    if isinstance(value, str):
+        return text(value)
+    if type(value) is list:
+        return [_native(part, text, skip, render) for part in value]
+    if type(value) is dict:
+        return {key: _native(part, text, skip, render) for key, part in value.items()}
+    return render(value)
+
+
+def _native_text(template: str, context: Context, environment: Any) -> Any:
+    """Return what jinja makes of the template; with the text, where it was one and is another value now."""
+    from jinja2 import Undefined
+    from jinja2.nativetypes import native_concat
+
+    parts = list(environment.from_string(template).generate(context))  # once: a template may ask Airflow, or draw lots
+    whole = parts[0] if len(parts) == 1 else "".join(map(str, parts))
+    if isinstance(whole, Undefined):
+        return str(whole)  # an error, unless the DAG allows what is undefined
+    if not isinstance(whole, str):
+        return Spelled(whole, None, _NATIVE)
+    value = native_concat(parts)
+    return value if type(value) is str and value == whole else Spelled(value, whole, _NATIVE)
+
+
+def plain(value: Any, levels: int = _LEVELS) -> Any:
+    """Return the value with the sequences of mapped tasks as lists: ``expand(…).output``, and what ``map``, ``zip`` and ``concat`` make of it."""
+    kind = type(value)
+    if not levels or kind in {str, int, float, bool, type(None)}:
+        return value
+    if kind is list:
+        return [plain(item, levels - 1) for item in value]
+    if kind is dict:
+        return {key: plain(item, levels - 1) for key, item in value.items()}
+    if isinstance(value, Spelled):
+        return value if value.text is not None else Spelled(plain(value.value, levels), None, value.by)
+    if not kind.__module__.startswith("airflow."):
+        return value
+    if isinstance(value, Mapping):
+        return {key: plain(value[key], levels - 1) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | tuple | list):
+        items = value[:] if kind.__name__ == "LazyXComSequence" else [value[index] for index in range(len(value))]
+        # zip() gives tuples.
+        return [plain(list(item) if type(item) is tuple else item, levels - 1) for item in items]
+    return value
+
+
+def _is_stored_otherwise(value: Any, levels: int) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if levels and type(value) in {list, dict}:
+        parts = value.values() if isinstance(value, dict) else value
+        return any(_is_stored_otherwise(part, levels - 1) for part in parts)
+    return isinstance(value, Spelled)
+
+
+def _stored(value: Any, levels: int) -> Any:
+    if isinstance(value, Spelled):
+        return _stored(value.value, levels)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if levels and type(value) is list:
+        return [_stored(item, levels - 1) for item in value]
+    if levels and type(value) is dict:
+        return {key: _stored(item, levels - 1) for key, item in value.items()}
+    return value

@@ -1,0 +1,219 @@
+"""
+What Airflow's database says about one task instance, as values.
+
+Called by ``app.py`` with the API server's session; reads only.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.dagrun import DagRun
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import and_, select
+
+from airflow_nbjobs.core.error_record import parse_error_record
+from airflow_nbjobs.links import ATTEMPTS_KEY, END_KEY, ERROR_KEY, JOB_KEY
+from airflow_nbjobs.ui.data.subject import Instance, Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Session
+
+_DAGS_KEPT = 16
+_MOST_OUTPUTS = 1000
+_MOST_INSTANCES = 1000
+_OURS = ("nbjobs_", "_link_", "return_value", "skipmixin_key")
+_OPERATOR_FIELDS = {"input_notebook", "s3_root_uri", "initialization_script", "aws_conn_id"}
+_SENSOR_TYPE = "SageMakerNotebookJobSensor"
+
+
+def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Subject | None:
+    """Return the task instance; None where Airflow has none of that name."""
+    row = session.execute(
+        select(
+            TaskInstance.state,
+            TaskInstance.try_number,
+            TaskInstance.max_tries,
+            TaskInstance.start_date,
+            TaskInstance.end_date,
+            TaskInstance.dag_version_id,
+            DagRun.start_date,
+            DagRun.run_after,
+        )
+        .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
+        .where(
+            TaskInstance.dag_id == dag_id,
+            TaskInstance.run_id == run_id,
+            TaskInstance.task_id == task_id,
+            TaskInstance.map_index == map_index,
+        )
+    ).first()
+    if row is None:
+        return None
+    state, try_number, max_tries, started, ended, version_id, run_started, run_after = row
+    kind, arguments = _arguments(session, version_id, task_id)
+    identity: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+    xcoms = (
+        _xcoms(session, XComModel.key.in_((JOB_KEY, END_KEY, ERROR_KEY)), **identity) if kind is not Kind.OTHER else {}
+    )
+    return Subject(
+        **identity,
+        state=state_text(state),
+        try_number=int(try_number or 0),
+        max_tries=int(max_tries),
+        started=started,
+        ended=ended,
+        run_started=run_started or run_after,
+        kind=kind,
+        arguments=arguments,
+        rendered=_rendered(session, **identity) if kind is not Kind.OTHER else {},
+        job=mapping(xcoms.get(JOB_KEY)),
+        end=mapping(xcoms.get(END_KEY)),
+        error=parse_error_record(mapping(xcoms.get(ERROR_KEY))),
+        attempts=_attempts(session, **identity) if kind is Kind.OPERATOR else (),
+    )
+
+
+def state_text(state: Any) -> str | None:
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def _arguments(session: Session, version_id: Any, task_id: str) -> tuple[Kind, TaskArguments]:
+    task = _task(session, version_id, task_id) if version_id is not None else None
+    if task is None:
+        return Kind.OTHER, TaskArguments({})
+    # By its fields, not by its name: a subclass or a decorated task is a notebook job as well.
+    fields = set(task.template_fields or ())
+    if fields >= _OPERATOR_FIELDS:
+        kind = Kind.OPERATOR
+    elif task.task_type == _SENSOR_TYPE:
+        kind = Kind.SENSOR
+    else:
+        return Kind.OTHER, TaskArguments({})
+    if not task.is_mapped:
+        return kind, TaskArguments({name: getattr(task, name, None) for name in fields})
+    # Of a mapped task only what `partial` was given is serialized, no defaults; everything else is each instance's own.
+    given = {name: value for name, value in task.partial_kwargs.items() if name in fields}
+    return kind, TaskArguments(given, frozenset(fields - set(given)))
+
+
+_tasks: OrderedDict[tuple[Any, str], dict[str, Any]] = OrderedDict()
+_tasks_lock = Lock()
+
+
+def _task(session: Session, version_id: Any, task_id: str) -> Any:
+    """Return the serialized operator; the last few DAGs are kept, since reading one takes time with its size."""
+    current_hash = session.scalar(
+        select(SerializedDagModel.dag_hash).where(SerializedDagModel.dag_version_id == version_id)
+    )
+    if current_hash is None:
+        return None
+    key = (version_id, current_hash)
+    with _tasks_lock:
+        tasks = _tasks.get(key)
+    if tasks is None:
+        model = session.scalar(select(SerializedDagModel).where(SerializedDagModel.dag_version_id == version_id))
+        if model is None:
+            return None
+        model.load_op_links = False
+        tasks = dict(model.dag.task_dict)
+        with _tasks_lock:
+            _tasks[key] = tasks
+            while len(_tasks) > _DAGS_KEPT:
+                _tasks.popitem(last=False)
+    return tasks.get(task_id)
+
+
+def read_outputs(session: Session, subject: Subject) -> tuple[dict[str, Any], int]:
+    """Return the outputs that a task has pushed, the first thousand by name, and how many there are."""
+    identity = {name: getattr(subject, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    names = session.scalars(select(XComModel.key).where(*_is_of(XComModel, identity)).order_by(XComModel.key)).all()
+    outputs = [name for name in names if not name.startswith(_OURS)]
+    return _xcoms(session, XComModel.key.in_(outputs[:_MOST_OUTPUTS]), **identity), len(outputs)
+
+
+def _xcoms(session: Session, wanted: ColumnElement[bool], **identity: Any) -> dict[str, Any]:
+    rows = session.execute(
+        select(XComModel.key, XComModel.value).where(*_is_of(XComModel, identity), wanted).order_by(XComModel.key)
+    ).all()
+    return dict(zip([key for key, _ in rows], backend_values((key, value) for key, value in rows), strict=True))
+
+
+def _is_of(model: Any, identity: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    return [getattr(model, name) == value for name, value in identity.items()]
+
+
+def read_instances(session: Session, *, dag_id: str, run_id: str, task_id: str) -> tuple[Kind, list[Instance]]:
+    """Return what a mapped task is, and its instances, the first thousand; none of a task that is not mapped."""
+    task = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+    fields: Any = RenderedTaskInstanceFields
+
+    def beside(model: Any) -> ColumnElement[bool]:
+        return and_(*(getattr(model, name) == getattr(TaskInstance, name) for name in (*task, "map_index")))
+
+    columns: list[Any] = [
+        TaskInstance.dag_version_id,
+        TaskInstance.map_index,
+        TaskInstance.state,
+        TaskInstance.rendered_map_index,
+        fields.rendered_fields,
+        XComModel.value,
+    ]
+    found = session.execute(
+        select(*columns)
+        .select_from(TaskInstance)
+        .join(fields, beside(fields), isouter=True)
+        .join(XComModel, and_(XComModel.key == JOB_KEY, beside(XComModel)), isouter=True)
+        .where(*_is_of(TaskInstance, task), TaskInstance.map_index >= 0)
+        .order_by(TaskInstance.map_index)
+        .limit(_MOST_INSTANCES)
+    ).all()
+    kind = _arguments(session, found[0][0], task_id)[0] if found else Kind.OTHER
+    jobs = backend_values((JOB_KEY, job) for *_, job in found)
+    instances = [
+        Instance(
+            map_index=map_index,
+            state=state_text(state),
+            label=label if label != str(map_index) else None,  # Airflow gives the index where there is none
+            parameters=(mapping(rendered) or {}).get("parameters"),
+            job=mapping(job),
+        )
+        for (_, map_index, state, label, rendered, _), job in zip(found, jobs, strict=True)
+    ]
+    return kind, instances
+
+
+def _rendered(session: Session, **identity: Any) -> dict[str, Any]:
+    fields = session.scalar(
+        select(RenderedTaskInstanceFields.rendered_fields).where(*_is_of(RenderedTaskInstanceFields, identity))
+    )
+    return mapping(fields) or {}
+
+
+def _attempts(session: Session, **identity: Any) -> tuple[dict[str, Any], ...]:
+    try:
+        from airflow.models.task_state_store import TaskStateStoreModel
+    except ImportError:  # Airflow < 3.3
+        return ()
+    value = session.scalar(
+        select(TaskStateStoreModel.value).where(
+            TaskStateStoreModel.key == ATTEMPTS_KEY,
+            *_is_of(TaskStateStoreModel, identity),
+        )
+    )
+    found = plain(value)
+    return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
+
+
+def mapping(value: Any) -> dict[str, Any] | None:
+    value = plain(value)
+    return value if isinstance(value, dict) else None

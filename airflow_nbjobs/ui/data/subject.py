@@ -1,0 +1,182 @@
+"""
+One task instance as the pages see it, and which training job is its own: decided from the naming rule, never from an XCom.
+
+Pure: values in, values out.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.core.job.naming import RunKey, training_job_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_nbjobs.core.error_record import ErrorRecord
+
+_MOST_ATTEMPTS = 1000
+_FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+
+
+class Kind(enum.Enum):
+    """What a task is to these pages."""
+
+    OPERATOR = "operator"
+    SENSOR = "sensor"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskArguments:
+    """
+    The serialized operator's arguments, before rendering.
+
+    :param mapped: names of those that each mapped instance has its own value of.
+    """
+
+    values: Mapping[str, Any]
+    mapped: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What names one job of a task instance, beyond its DAG, run, task and map index."""
+
+    generation: int
+    run_started_microseconds: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """
+    A task instance.
+
+    :param job: XCom ``nbjobs_job``: a hint only, whoever may edit XComs can have written it.
+    :param end: XCom ``nbjobs_end``, a hint as well.
+    :param error: XCom ``nbjobs_error``, of whichever try has left it; a hint as well.
+    :param rendered: the fields as Airflow recorded them when the task ran, secrets masked.
+    :param attempts: the remembered jobs, oldest first, hints too.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    max_tries: int
+    started: datetime | None
+    ended: datetime | None
+    run_started: datetime
+    kind: Kind
+    arguments: TaskArguments
+    rendered: Mapping[str, Any] = field(default_factory=dict)
+    job: Mapping[str, Any] | None = None
+    end: Mapping[str, Any] | None = None
+    error: ErrorRecord | None = None
+    attempts: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in _FINISHED
+
+    @property
+    def said(self) -> ErrorRecord | None:
+        """What the task's last try failed with: not another try's error, nor that of a task which somebody has marked as successful since."""
+        is_its_own = self.error is not None and self.error.try_number == self.try_number and self.state != "success"
+        return self.error if is_its_own else None
+
+    @property
+    def waiting(self) -> Mapping[str, Any] | None:
+        """What the task waits for instead of a job, if it does."""
+        waiting = self.job.get("waiting") if self.job else None
+        return waiting if isinstance(waiting, dict) else None
+
+    def argument(self, name: str) -> Any:
+        """
+        Return an argument as the task had it: the serialized operator's where it is plain, else what Airflow rendered for this instance.
+
+        A template may say something else for each run; only Airflow's own record of that run knows what.
+        """
+        value = self.arguments.values.get(name)
+        if name in self.arguments.mapped or not _is_plain(value):
+            return self.rendered.get(name)
+        return value
+
+    def known_attempts(self) -> list[Attempt]:
+        """Return the jobs that this task instance may have had, newest first; at least one."""
+        fallback = Attempt(
+            generation=self.max_tries, run_started_microseconds=_microseconds(self.run_started), attempt=0
+        )
+        current = _parsed(self.job, fallback) if self.job else fallback
+        earlier = [_parsed(each, None) for each in reversed(self.attempts)]
+        found = [each for each in ([current] if self.job or not earlier else []) + earlier if each is not None]
+        return list(dict.fromkeys(found))
+
+    def key(self, attempt: Attempt, *, deployment: str) -> RunKey:
+        return RunKey(
+            deployment=deployment,
+            dag_id=self.dag_id,
+            run_id=self.run_id,
+            run_started_microseconds=attempt.run_started_microseconds,
+            task_id=self.task_id,
+            map_index=self.map_index,
+            generation=attempt.generation,
+            attempt=attempt.attempt,
+        )
+
+    def job_name(self, attempt: Attempt, *, deployment: str) -> str:
+        """Return the only name that a job of this task instance can have for this attempt."""
+        readable = self.argument("notebook_job_name") or f"{self.dag_id}-{self.task_id}"
+        return training_job_name(str(readable), self.key(attempt, deployment=deployment))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """
+    One instance of a mapped task, as a reader chooses it.
+
+    :param label: Airflow's ``map_index_template``, rendered; None where the task has none.
+    :param parameters: as Airflow recorded them when the instance ran, secrets masked.
+    :param job: XCom ``nbjobs_job``.
+    """
+
+    map_index: int
+    state: str | None
+    label: str | None
+    parameters: Any
+    job: Mapping[str, Any] | None
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _parsed(hint: Mapping[str, Any], fallback: Attempt | None) -> Attempt | None:
+    """Read a hint; numbers out of range or of another type make it none."""
+    numbers = [hint.get(name) for name in ("generation", "run_started_microseconds", "attempt")]
+    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+        attempt = hint.get("attempt")
+        if fallback is None or not isinstance(attempt, int) or not 0 <= attempt < _MOST_ATTEMPTS:
+            return fallback
+        return Attempt(
+            generation=fallback.generation,
+            run_started_microseconds=fallback.run_started_microseconds,
+            attempt=attempt,
+        )
+    generation, started, attempt = numbers
+    if not (-1 <= generation < 1_000_000 and 0 < started < 2**63 and 0 <= attempt < _MOST_ATTEMPTS):  # type: ignore[operator]
+        return fallback
+    return Attempt(generation=generation, run_started_microseconds=started, attempt=attempt)  # type: ignore[arg-type]
+
+
+def _microseconds(moment: datetime) -> int:
+    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
