@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NAME = ("dag_id", "run_id", "task_id", "map_index")
-READ_WITH_XCOM = ("xcom_v1", "legacy_task_data_owner")
+READ_AS_WELL = ("xcom_v1", "legacy_task_data_owner", "dynamic_region")  # of Airflow >= 3.4, by its own queries
 INDEX = (
     "region_index" if hasattr(TaskInstance, "region_index") else "map_index"
 )  # Airflow >= 3.4 has the one for the other
@@ -34,7 +34,7 @@ def open_database(url: str = "sqlite://", *further_models: Any) -> Session:
     import_all_models()
     engine = create_engine(url)
     needed = {model.__table__ for model in (DagRun, TaskInstance, StoredXCom, *further_models)}
-    needed |= {table for name, table in Base.metadata.tables.items() if name in READ_WITH_XCOM}
+    needed |= {table for name, table in Base.metadata.tables.items() if name in READ_AS_WELL}
     while further := {key.column.table for table in needed for key in table.foreign_keys} - needed:
         needed |= further
     Base.metadata.create_all(engine, tables=list(needed))
