@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import ColumnElement
+
 try:  # Airflow >= 3.2
     from airflow.sdk.exceptions import (
         AirflowFailException,
@@ -38,6 +40,7 @@ __all__ = [
     "has_try",
     "job_xcom",
     "may_push_from_trigger",
+    "of_task_instance",
     "push_job_xcom",
     "redact",
     "task_state",
@@ -133,6 +136,22 @@ def has_try(ti_id: object) -> bool:
     if not isinstance(answer, InactiveAssetsResult):  # of another question, whose asking a signal has cut short
         raise TypeError(f"Airflow answers with {type(answer).__name__}")
     return True
+
+
+def of_task_instance(model: Any) -> ColumnElement[bool]:
+    """Join the rows that Airflow's database keeps for a task instance (XComs, rendered fields, states) with it."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import and_
+
+    if hasattr(model, "task_instance_id"):  # Airflow >= 3.4
+        by_id: ColumnElement[bool] = model.task_instance_id == TaskInstance.id
+        return by_id
+    index = (
+        ("region_id", "region_index") if hasattr(model, "region_id") else ("map_index",)
+    )  # Airflow >= 3.4: of a loop's iteration
+    return and_(
+        *(getattr(model, part) == getattr(TaskInstance, part) for part in ("dag_id", "run_id", "task_id", *index))
+    )
 
 
 def ui_address() -> str | None:

@@ -300,11 +300,11 @@ def test_the_event_of_a_job_that_ends_at_once_waits_until_the_scheduler_has_read
     clients.jobs.set_status("job-1", "Completed")
 
     async def seconds_taken(age, task=TASK):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         deferred_at = datetime.now(tz=UTC) - timedelta(seconds=age)
         trigger = on_fakes(clients, deferred_at=deferred_at.isoformat())
         trigger.task_instance = task
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         (event,) = [event async for event in trigger.run()]
         assert event.payload["status"] == "Completed"
         return loop.time() - began

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,22 @@ from airflow.models import import_all_models
 from airflow.models.base import Base
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, insert, select
 from sqlalchemy.orm import Session
+
+try:  # Airflow >= 3.4: XCom's own model is for reading; what is written has the task instance's id in place of its name
+    from airflow.models.xcom import XComModelV2 as StoredXCom
+except ImportError:
+    from airflow.models.xcom import XComModel as StoredXCom
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+NAME = ("dag_id", "run_id", "task_id", "map_index")
+READ_AS_WELL = ("xcom_v1", "legacy_task_data_owner", "dynamic_region")  # of Airflow >= 3.4, by its own queries
+INDEX = (
+    "region_index" if hasattr(TaskInstance, "region_index") else "map_index"
+)  # Airflow >= 3.4 has the one for the other
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STATES = ("success", "success", "success", "failed", "running")
 
@@ -25,7 +33,8 @@ def open_database(url: str = "sqlite://", *further_models: Any) -> Session:
     """Return a session of a database with Airflow's tables; ``url`` is of an empty one."""
     import_all_models()
     engine = create_engine(url)
-    needed = {model.__table__ for model in (DagRun, TaskInstance, XComModel, *further_models)}
+    needed = {model.__table__ for model in (DagRun, TaskInstance, StoredXCom, *further_models)}
+    needed |= {table for name, table in Base.metadata.tables.items() if name in READ_AS_WELL}
     while further := {key.column.table for table in needed for key in table.foreign_keys} - needed:
         needed |= further
     Base.metadata.create_all(engine, tables=list(needed))
@@ -51,7 +60,7 @@ def job(number: int, *, dags: int = 20) -> dict[str, Any]:
 
 
 def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
-    runs, instances, xcoms = [], [], []
+    runs, instances, xcoms = {}, [], []
     for number, each in enumerate(jobs, 1):
         key = {
             "dag_id": each["dag_id"],
@@ -59,7 +68,8 @@ def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
             "task_id": each["task_id"],
             "map_index": each.get("map_index", -1),
         }
-        runs.append(
+        run = runs.setdefault(
+            (key["dag_id"], key["run_id"]),
             {
                 "id": number,
                 "dag_id": key["dag_id"],
@@ -67,12 +77,12 @@ def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
                 "run_type": "manual",
                 "run_after": each["started"],
                 "state": "success",
-            }
+            },
         )
         instances.append(
             key
             | {
-                "id": uuid.uuid4(),
+                INDEX: key["map_index"],
                 "state": each["state"],
                 "start_date": each["started"],
                 "duration": each["seconds"],
@@ -83,7 +93,7 @@ def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
                 "executor_config": {},
             }
         )
-        xcom = key | {"dag_run_id": number}
+        xcom = key | {"dag_run_id": run["id"]}
         facts = {
             "job_name": f"job-{number - 1}",
             "instance_type": "ml.m5.large",
@@ -109,6 +119,27 @@ def add_jobs(session: Session, jobs: Iterable[dict[str, Any]]) -> None:
                 end["error"] = {"type": "NotebookCellError", "headline": each["error"], "cell": 3}
             xcoms.append(xcom | {"key": "nbjobs_end", "value": end})
         xcoms.append(xcom | {"key": "return_value", "value": {"outputs": {"accuracy": 0.5}}})
-    for model, rows in ((DagRun, runs), (TaskInstance, instances), (XComModel, xcoms)):
-        session.execute(insert(model), rows)
+    session.execute(insert(DagRun), list(runs.values()))
+    session.execute(insert(TaskInstance), instances)
+    add_xcoms(session, xcoms)
     session.commit()
+
+
+def add_xcoms(session: Session, xcoms: Iterable[dict[str, Any]]) -> None:
+    """Write XComs, each with its task instance's name and ``dag_run_id``."""
+    if not hasattr(StoredXCom, "task_instance_id"):
+        session.execute(insert(StoredXCom), list(xcoms))
+        return
+    instances = session.execute(select(*(getattr(TaskInstance, part) for part in NAME), TaskInstance.id))
+    ids = {tuple(name): instance for *name, instance in instances}
+    session.execute(
+        insert(StoredXCom),
+        [
+            {
+                "task_instance_id": ids[tuple(each[part] for part in NAME)],
+                "key": each["key"],
+                "value": each["value"],
+            }
+            for each in xcoms
+        ],
+    )

@@ -7,9 +7,8 @@ from datetime import date
 import pytest
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from airflow.sdk.bases.xcom import BaseXCom
-from job_rows import add_jobs, job, open_database
+from job_rows import StoredXCom, add_jobs, job, open_database
 from sqlalchemy import delete, select, update
 
 from airflow_nbjobs.ui.data.listing import PAGE_SIZE, Filters, list_jobs, read_filters
@@ -113,7 +112,7 @@ def test_a_row_says_how_far_the_notebook_has_come(session, number, said):
 def test_what_says_nothing_of_this_job_is_no_progress(one, empty, said):
     """XComs can be written by hand, and by a try that is over."""
     found = one()
-    empty.execute(update(XComModel).where(XComModel.key == "nbjobs_progress").values(value=said))
+    empty.execute(update(StoredXCom).where(StoredXCom.key == "nbjobs_progress").values(value=said))
     (row,) = found().rows
     assert (row.progress, row.cells) == (None, "")
 
@@ -142,11 +141,11 @@ def one(empty):
     """Lists one job, changed."""
 
     def listing_of(number=4, *, stored=None, **fields):
-        for model in (XComModel, TaskInstance, DagRun):
+        for model in (StoredXCom, TaskInstance, DagRun):
             empty.execute(delete(model))
         add_jobs(empty, [job(number) | fields])
         if stored is not None:
-            for row in empty.scalars(select(XComModel)):
+            for row in empty.scalars(select(StoredXCom)):
                 row.value = stored(row.value)
             empty.commit()
         return lambda **filters: listed(empty, **filters)

@@ -10,10 +10,9 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from fastapi.exceptions import HTTPException
-from job_rows import add_jobs, job, open_database
-from sqlalchemy import insert, select, text, update
+from job_rows import add_jobs, add_xcoms, job, open_database
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 from test_notebooks import RAN, Account, subject
 
@@ -45,7 +44,7 @@ def database(tmp_path_factory):
         mapped = [
             job(9)
             | {
-                "run_id": f"run{index}",
+                "run_id": "run0",
                 "dag_id": "m",
                 "map_index": index,
                 "state": ("success", "failed", "deferred")[index],
@@ -53,21 +52,16 @@ def database(tmp_path_factory):
             for index in range(MAPPED)
         ]
         add_jobs(session, [*map(job, range(3)), *mapped])
-        # Of one run, not of three.
-        session.execute(update(TaskInstance).where(TaskInstance.dag_id == "m").values(run_id="run0"))
-        session.execute(update(XComModel).where(XComModel.dag_id == "m").values(run_id="run0"))
-        named = "UPDATE task_instance SET rendered_map_index = '<b>eu' WHERE dag_id = 'm' AND map_index = 1"
-        session.execute(text(named))
-        ti = {"dag_id": "m", "run_id": "run0", "task_id": "train"}
+        second = (TaskInstance.dag_id == "m", TaskInstance.map_index == 1)
+        session.execute(update(TaskInstance).where(*second).values(_rendered_map_index="<b>eu"))
         fields = {"parameters": {"region": "<i>", "day": "2026-01-02"}, "input_notebook": "x.ipynb"}
-        session.execute(insert(RenderedTaskInstanceFields).values(**ti, map_index=1, rendered_fields=fields))
-        (first,) = session.execute(
-            select(XComModel).where(XComModel.key == "nbjobs_job", XComModel.dag_id == "dag_00")
-        ).scalars()
-        same = {name: getattr(first, name) for name in ("dag_run_id", "dag_id", "run_id", "task_id", "map_index")}
-        session.execute(
-            insert(XComModel), [same | {"key": f"a_{number:04d}", "value": number} for number in range(OUTPUTS)]
-        )
+        if hasattr(RenderedTaskInstanceFields, "task_instance_id"):  # Airflow >= 3.4
+            whose = {"task_instance_id": session.scalar(select(TaskInstance.id).where(*second))}
+        else:
+            whose = {"dag_id": "m", "run_id": "run0", "task_id": "train", "map_index": 1}
+        session.execute(insert(RenderedTaskInstanceFields).values(**whose, rendered_fields=fields))
+        same = {"dag_run_id": 1, "dag_id": "dag_00", "run_id": "manual__0", "task_id": "train", "map_index": -1}
+        add_xcoms(session, [same | {"key": f"a_{number:04d}", "value": number} for number in range(OUTPUTS)])
         session.commit()
         engine = session.bind
     yield engine

@@ -17,6 +17,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import and_, select
 
+from airflow_nbjobs._compat import of_task_instance
 from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.links import ATTEMPTS_KEY, END_KEY, ERROR_KEY, JOB_KEY
 from airflow_nbjobs.ui.data.subject import Instance, Kind, Subject, TaskArguments
@@ -156,10 +157,6 @@ def read_instances(session: Session, *, dag_id: str, run_id: str, task_id: str) 
     """Return what a mapped task is, and its instances, the first thousand; none of a task that is not mapped."""
     task = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
     fields: Any = RenderedTaskInstanceFields
-
-    def beside(model: Any) -> ColumnElement[bool]:
-        return and_(*(getattr(model, name) == getattr(TaskInstance, name) for name in (*task, "map_index")))
-
     columns: list[Any] = [
         TaskInstance.dag_version_id,
         TaskInstance.map_index,
@@ -171,8 +168,8 @@ def read_instances(session: Session, *, dag_id: str, run_id: str, task_id: str) 
     found = session.execute(
         select(*columns)
         .select_from(TaskInstance)
-        .join(fields, beside(fields), isouter=True)
-        .join(XComModel, and_(XComModel.key == JOB_KEY, beside(XComModel)), isouter=True)
+        .join(fields, of_task_instance(fields), isouter=True)
+        .join(XComModel, and_(XComModel.key == JOB_KEY, of_task_instance(XComModel)), isouter=True)
         .where(*_is_of(TaskInstance, task), TaskInstance.map_index >= 0)
         .order_by(TaskInstance.map_index)
         .limit(_MOST_INSTANCES)
@@ -193,10 +190,13 @@ def read_instances(session: Session, *, dag_id: str, run_id: str, task_id: str) 
 
 
 def _rendered(session: Session, **identity: Any) -> dict[str, Any]:
-    fields = session.scalar(
-        select(RenderedTaskInstanceFields.rendered_fields).where(*_is_of(RenderedTaskInstanceFields, identity))
+    fields: Any = RenderedTaskInstanceFields
+    found = session.scalar(
+        select(fields.rendered_fields)
+        .join(TaskInstance, of_task_instance(fields))
+        .where(*_is_of(TaskInstance, identity))
     )
-    return mapping(fields) or {}
+    return mapping(found) or {}
 
 
 def _attempts(session: Session, **identity: Any) -> tuple[dict[str, Any], ...]:
@@ -205,10 +205,9 @@ def _attempts(session: Session, **identity: Any) -> tuple[dict[str, Any], ...]:
     except ImportError:  # Airflow < 3.3
         return ()
     value = session.scalar(
-        select(TaskStateStoreModel.value).where(
-            TaskStateStoreModel.key == ATTEMPTS_KEY,
-            *_is_of(TaskStateStoreModel, identity),
-        )
+        select(TaskStateStoreModel.value)
+        .join(TaskInstance, of_task_instance(TaskStateStoreModel))
+        .where(TaskStateStoreModel.key == ATTEMPTS_KEY, *_is_of(TaskInstance, identity))
     )
     found = plain(value)
     return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
