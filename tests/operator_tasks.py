@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import TaskDeferred
+from airflow_names import TaskDeferred
 from fakes import ACCOUNT_ID, REGION, FakeClients, FakeHook, archive, code, notebook
 
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator

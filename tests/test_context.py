@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
-from airflow.sdk.log import mask_secret
+from airflow_names import mask_secret
 from fakes import STARTED, task_context
 
 from airflow_nbjobs.task.identity import (

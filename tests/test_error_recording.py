@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+from airflow_names import AirflowTaskTimeout, TaskDeferred
 from fakes import archive, executed, failed_at, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
@@ -224,7 +224,7 @@ def test_no_deferral_and_no_success_is_an_error(task, clients):
 
 
 def test_secrets_are_masked_as_in_the_log(task, monkeypatch):
-    from airflow.sdk.log import mask_secret
+    from airflow_names import mask_secret
 
     context = task_context()
     mask_secret("hunter2-hunter2")

@@ -1,7 +1,7 @@
 """Which errors a retry cannot help, and their form at Airflow's surface."""
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow_names import AirflowFailException, AirflowSkipException
 
 from airflow_nbjobs.core.errors import (
     NotebookCellError,

@@ -1,7 +1,7 @@
 """The buttons on a task instance, and the addresses behind them."""
 
 import pytest
-from airflow.sdk.types import TaskInstanceKey
+from airflow_names import TaskInstanceKey
 
 from airflow_nbjobs.links import (
     CloudWatchLogsLink,

@@ -4,8 +4,7 @@ import inspect
 import warnings
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow_names import AirflowFailException, DagSerialization
 from operator_tasks import Tasks, new_dag
 
 from airflow_nbjobs.core.errors import (

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow_names import AirflowFailException, TaskDeferred
 from fakes import executed, failed_at, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 

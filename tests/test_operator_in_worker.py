@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow_names import AirflowFailException, TaskDeferred
 from fakes import executed, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
@@ -169,7 +169,7 @@ def test_not_deferrable_a_job_that_stays_unknown_is_retried(task, clients, monke
 
 
 def test_not_deferrable_an_execution_timeout_stops_the_job(task, clients):
-    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow_names import AirflowTaskTimeout
 
     clients.jobs.errors["describe"] = [AirflowTaskTimeout("timeout")]
     with pytest.raises(AirflowTaskTimeout):
@@ -417,7 +417,7 @@ def test_a_timeout_that_passes_while_the_worker_stands_still_leaves_the_job_to_t
     task, clients, airflow_goes_on
 ):
     """The alarm's clock goes on while the process stands still; the retry that has adopted the job has all its time."""
-    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow_names import AirflowTaskTimeout
 
     clients.jobs.errors["describe"] = [AirflowTaskTimeout("timeout")]
     airflow_goes_on(lambda: not clients.jobs.errors["describe"], "up_for_retry")
@@ -540,7 +540,7 @@ def test_airflow_that_does_not_answer_ends_no_try(task, clients, monkeypatch):
 
 @pytest.mark.parametrize("error", [denied(), OSError("no API server: the connection cannot be read")], ids=repr)
 def test_a_stop_that_fails_does_not_hide_the_timeout(task, clients, error):
-    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow_names import AirflowTaskTimeout
 
     clients.jobs.errors["describe"] = [AirflowTaskTimeout("timeout")]
     clients.jobs.errors["stop"] = [error]
@@ -585,7 +585,7 @@ def test_a_name_that_somebody_else_has_taken_is_never_stopped(task, clients, mon
 
 
 def test_an_execution_timeout_while_the_request_is_under_way_stops_the_job(task, clients):
-    from airflow.sdk.exceptions import AirflowTaskTimeout
+    from airflow_names import AirflowTaskTimeout
 
     create = clients.jobs.create
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow_names import AirflowFailException, TaskDeferred
 from fakes import executed, failed_at, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 

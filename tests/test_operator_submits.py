@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow_names import AirflowFailException, TaskDeferred
 from fakes import REGION, archive, executed, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 

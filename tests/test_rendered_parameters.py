@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.definitions.xcom_arg import _ConcatResult, _MapResult, _ZipResult
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow_names import DagSerialization
 from fakes import code, notebook, task_context
 from operator_tasks import Tasks
 

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import (
+from airflow_names import (
     AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
+    DagSerialization,
     TaskDeferred,
 )
-from airflow.serialization.serialized_objects import DagSerialization
 from fakes import ACCOUNT_ID, REGION, FakeHook, archive, executed, failed_at, notebook, task_context
 
 from airflow_nbjobs.core.error_record import parse_error_record

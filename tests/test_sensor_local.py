@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow_names import TaskDeferred
 from fakes import notebook, task_context
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceError

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import boto3
 import loops
 import pytest
-from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow_names import deserialize, serialize
 from fakes import FakeClients
 from moto import mock_aws
 
