@@ -1,8 +1,11 @@
-"""What the tests take from Airflow by a name that has moved between 3.0 and 3.4."""
+"""What the tests take from Airflow that has moved, or come, between 3.0 and 3.4."""
 
 from __future__ import annotations
 
+from airflow.triggers.base import BaseTrigger
+
 __all__ = [
+    "HAS_ON_KILL",
     "AirflowFailException",
     "AirflowRescheduleException",
     "AirflowSensorTimeout",
@@ -54,3 +57,6 @@ try:
     from airflow.sdk.log import mask_secret
 except ImportError:
     from airflow.sdk.execution_time.secrets_masker import mask_secret
+
+# Airflow >= 3.3: a trigger is told of a user's stop, and the triggerer renders the templates of a task that starts there.
+HAS_ON_KILL = hasattr(BaseTrigger, "on_kill")

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+import pytest
 import request_limits
 from botocore.validate import ParamValidator
 
@@ -45,6 +46,13 @@ STARTED = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 def request_shape() -> Any:
     model = botocore.session.get_session().get_service_model("sagemaker")
     return model.operation_model("CreateTrainingJob").input_shape
+
+
+# boto3 of 2025 does not: the types are asked for one by one.
+KNOWS_PREFERENCES = "InstancePreferences" in request_shape().members["ResourceConfig"].members
+needs_preferences = pytest.mark.skipif(
+    not KNOWS_PREFERENCES, reason=f"botocore {botocore.__version__} has no InstancePreferences"
+)
 
 
 class FakeTrainingJobs:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk import DAG
 from airflow_names import (
+    HAS_ON_KILL,
     AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
@@ -681,6 +682,7 @@ def dag():
         yield dag
 
 
+@pytest.mark.skipif(not HAS_ON_KILL, reason="Airflow < 3.3")
 def test_it_starts_in_the_triggerer_with_its_templates_unrendered(dag):
     task = sensor("{{ params.job }}", timeout=60, region_name=REGION)
     assert task.start_from_trigger
@@ -704,7 +706,7 @@ def test_it_starts_in_the_triggerer_with_its_templates_unrendered(dag):
     ["job", ARN + "job", "job-{{ ds_nodash }}", "{{ dag_run.conf['job'] | lower }}", "{{ params.job }}-{{ run_id }}"],
 )
 def test_it_starts_in_the_triggerer_with_values_of_the_run(dag, job_name):
-    assert sensor(job_name).start_from_trigger
+    assert sensor(job_name).start_from_trigger is HAS_ON_KILL
 
 
 @pytest.mark.parametrize(
@@ -740,7 +742,7 @@ def test_a_text_says_that_it_does_not_defer(clients, text):
 
 @pytest.mark.parametrize("text", ["True", "yes", "", "None"])
 def test_a_text_or_an_empty_one_says_that_it_defers(clients, text):
-    assert sensor(deferrable=text).start_from_trigger
+    assert sensor(deferrable=text).start_from_trigger is HAS_ON_KILL
     start(clients)
     defer(sensor(deferrable=text), task_context())
 

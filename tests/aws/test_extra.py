@@ -1,5 +1,6 @@
 """What templates make of ``extra_request``, held against botocore's own model of CreateTrainingJob."""
 
+import botocore
 import pytest
 from fakes import request_shape
 
@@ -63,15 +64,15 @@ def test_what_a_template_wrote_becomes_what_botocore_takes(extra, expected):
         ({"ResourceConfig": "x"}, "extra_request: ResourceConfig must be a dict, or the JSON text of one, not 'x'"),
         (
             {"EnableManagedSpotTrainig": True},
-            "extra_request: EnableManagedSpotTrainig is no field of CreateTrainingJob in the installed botocore; did you mean 'EnableManagedSpotTraining'?",
+            f"extra_request: EnableManagedSpotTrainig is no field of CreateTrainingJob in the installed botocore {botocore.__version__} (if AWS has it, upgrade boto3); did you mean 'EnableManagedSpotTraining'?",
         ),
         (
             {"ResourceConfig": {"volumesizeingb": "30"}},
-            "extra_request: ResourceConfig.volumesizeingb is no field of CreateTrainingJob in the installed botocore; did you mean 'VolumeSizeInGB'?",
+            f"extra_request: ResourceConfig.volumesizeingb is no field of CreateTrainingJob in the installed botocore {botocore.__version__} (if AWS has it, upgrade boto3); did you mean 'VolumeSizeInGB'?",
         ),
         (
             {"InputDataConfig": [{"Zzz": 1}]},
-            "extra_request: InputDataConfig[0].Zzz is no field of CreateTrainingJob in the installed botocore",
+            f"extra_request: InputDataConfig[0].Zzz is no field of CreateTrainingJob in the installed botocore {botocore.__version__} (if AWS has it, upgrade boto3)",
         ),
         ({"Tags": "a=1"}, "extra_request: Tags must be a list, or the JSON text of one, not 'a=1'"),
     ],

@@ -1,9 +1,11 @@
 """The CreateTrainingJob request, against the protocol, botocore's model and the service's limits."""
 
 import copy
+import inspect
 import json
 from dataclasses import replace
 
+import botocore
 import pytest
 from botocore.validate import ParamValidator
 from fakes import request_shape
@@ -203,7 +205,11 @@ def test_unified_studio_finds_the_job_by_three_tags():
     utils = pytest.importorskip("sagemaker_studio.execution.utils").ExecutionUtils
     ids = ("dzd_3is8hf193ykyc0", "6jw4wtluwzqx47")
     tags = tags_of(build(unified_studio_domain_id=ids[0], unified_studio_project_id=ids[1]))
-    filters = utils.create_sagemaker_search_expression_for_training(*ids)["Filters"]
+    search = utils.create_sagemaker_search_expression_for_training
+    environment = (
+        ("env",) if "datazone_environment_id" in inspect.signature(search).parameters else ()
+    )  # sagemaker_studio < 1.1
+    filters = search(*ids, *environment)["Filters"]
     assert len(filters) == 3
     assert {each["Name"].removeprefix("Tags."): each["Value"] for each in filters}.items() <= tags.items()
     assert not any(key.startswith(("Amazon", "sagemaker-")) for key in tags_of(build()))
@@ -331,6 +337,24 @@ def test_what_the_service_would_refuse_is_a_problem_before_it_is_asked(parts, te
     assert "CreateTrainingJob request: " in found
     for text in texts:
         assert text in found
+
+
+@pytest.mark.parametrize(
+    "stopping",
+    [
+        {"MaxRuntimeInSeconds": 60, "MaxPendingTimeInSeconds": 60},
+        {"MaxRuntimeInSeconds": 60, "MaxPendingTimeInSeconds": 10**7},
+    ],
+    ids=["minimum", "maximum"],
+)
+def test_a_limit_is_that_of_the_installed_botocore_which_can_be_older_than_the_services(stopping):
+    (problem,) = request_.request_problems(build() | {"StoppingCondition": stopping}, request_shape())
+    assert "StoppingCondition.MaxPendingTimeInSeconds" in problem
+    assert problem.endswith(f" by the installed botocore {botocore.__version__} (if AWS allows it, upgrade boto3)")
+
+
+def test_what_no_boto3_sends_asks_for_no_newer_one():
+    assert "boto3" not in wrong(RoleArn=1)
 
 
 def test_an_enum_value_of_next_year_is_no_problem():

@@ -1,7 +1,7 @@
 """Submitting exactly once: one call on a first try, the adoption table on later ones."""
 
 import pytest
-from fakes import ACCOUNT_ID, REGION, FakeClients, LogLines, notebook
+from fakes import ACCOUNT_ID, REGION, FakeClients, LogLines, needs_preferences, notebook
 
 from airflow_nbjobs.aws.errors import ZeroQuotaError
 from airflow_nbjobs.aws.ports import NameTakenError
@@ -411,6 +411,7 @@ def test_zero_for_one_type_and_a_full_quota_of_the_other_is_a_queue(of_two, clie
     assert submit_first(of_two, clients, log).error is FULL
 
 
+@needs_preferences
 def test_sagemaker_chooses_among_several_types_where_it_can(tmp_path, clients, log):
     job = prepared(tmp_path, clients, "x = 1", instance_type=TYPES)
     submission = submit_first(job, clients, log)
@@ -418,6 +419,7 @@ def test_sagemaker_chooses_among_several_types_where_it_can(tmp_path, clients, l
     assert submission.choice == 0
 
 
+@needs_preferences
 def test_what_sagemaker_refuses_as_a_list_is_asked_for_one_by_one(tmp_path, clients, log):
     """Each type has a quota of its own."""
     job = prepared(tmp_path, clients, "x = 1", instance_type=TYPES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -64,12 +65,15 @@ def command(tmp_path, monkeypatch, clients, clock, capsys, caplog):  # noqa: PLR
     )
 
     def called(*arguments):
-        code = cli.main(
-            [
-                *("run", "report.ipynb", "--image-uri", f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/nb:1"),
-                *("--role", f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs", "--s3-root-uri", ROOT, *arguments),
-            ]
-        )
+        with monkeypatch.context() as patch:
+            # As in a process of its own: an Airflow < 3.1 that another test has imported logs to stdout.
+            patch.setattr(logging.getLogger(), "handlers", [caplog.handler])
+            code = cli.main(
+                [
+                    *("run", "report.ipynb", "--image-uri", f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com/nb:1"),
+                    *("--role", f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs", "--s3-root-uri", ROOT, *arguments),
+                ]
+            )
         said = capsys.readouterr()
         return code, said.out, said.err + caplog.text
 

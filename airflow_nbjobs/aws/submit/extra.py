@@ -54,8 +54,11 @@ def _fitted(value: Any, shape: Any, path: str, problems: list[str]) -> Any:
             return value
         value = said
     if kind == "structure" and isinstance(value, Mapping):
+        from botocore import __version__
+
         problems += [
-            f"{f'{path}.{key}'.lstrip('.')} is no field of CreateTrainingJob in the installed botocore{did_you_mean(str(key), shape.members)}"
+            f"{f'{path}.{key}'.lstrip('.')} is no field of CreateTrainingJob in the installed botocore {__version__} "
+            f"(if AWS has it, upgrade boto3){did_you_mean(str(key), shape.members)}"
             for key in value
             if key not in shape.members
         ]

@@ -266,12 +266,15 @@ def request_problems(request: Mapping[str, Any], shape: Any) -> list[str]:
 
     :param shape: botocore's input shape of CreateTrainingJob.
     """
+    from botocore import __version__
     from botocore.validate import ParamValidator
 
+    newer = f" by the installed botocore {__version__} (if AWS allows it, upgrade boto3)"
     report = ParamValidator().validate(request, shape)
     if report.has_errors():
-        return [f"CreateTrainingJob request: {line}" for line in report.generate_report().splitlines()]
-    return [f"CreateTrainingJob request: {text}" for text in _limit_problems(request, shape, "")]
+        lines = report.generate_report().splitlines()
+        return [f"CreateTrainingJob request: {line}{newer if 'valid min ' in line else ''}" for line in lines]
+    return [f"CreateTrainingJob request: {text}{newer}" for text in _limit_problems(request, shape, "")]
 
 
 def _limit_problems(value: Any, shape: Any, path: str) -> list[str]:
