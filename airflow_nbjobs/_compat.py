@@ -6,12 +6,12 @@ Imported inside functions only, never while a DAG is parsed.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from sqlalchemy import ColumnElement
 
 try:  # Airflow >= 3.2
     from airflow.sdk.exceptions import (
@@ -138,19 +138,17 @@ def has_try(ti_id: object) -> bool:
     return True
 
 
-def of_task_instance(model: Any) -> ColumnElement[bool]:
-    """Join the rows that Airflow's database keeps for a task instance (XComs, rendered fields, states) with it."""
+def of_task_instance(model: Any) -> Any:
+    """Join the rows that Airflow's database keeps for a task instance (XComs, rendered fields, states) with it; for the API server."""
     from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import and_
 
     if hasattr(model, "task_instance_id"):  # Airflow >= 3.4
-        by_id: ColumnElement[bool] = model.task_instance_id == TaskInstance.id
-        return by_id
-    index = (
-        ("region_id", "region_index") if hasattr(model, "region_id") else ("map_index",)
-    )  # Airflow >= 3.4: of a loop's iteration
-    return and_(
-        *(getattr(model, part) == getattr(TaskInstance, part) for part in ("dag_id", "run_id", "task_id", *index))
+        return model.task_instance_id == TaskInstance.id
+    # Airflow >= 3.4: of a loop's iteration
+    index = ("region_id", "region_index") if hasattr(model, "region_id") else ("map_index",)
+    # By operator: a worker imports this module, and SQLAlchemy is a dependency of the tab alone.
+    return reduce(
+        and_, (getattr(model, part) == getattr(TaskInstance, part) for part in ("dag_id", "run_id", "task_id", *index))
     )
 
 

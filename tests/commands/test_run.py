@@ -100,23 +100,33 @@ def test_a_failed_cell_ends_it_with_1_its_error_and_the_notebook_so_far(tmp_path
     assert [output.get("text") or output.get("ename") for output in outputs] == ["first\n", "ZeroDivisionError"]
 
 
+@pytest.fixture
+def ctrl_c_is_heard():
+    """Tests in the background of a script (``pytest &``) start with SIGINT ignored, and an ignored signal is inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.local
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_stops_the_job(tmp_path):
     (tmp_path / "report.ipynb").write_bytes(notebook(code("import time"), code("time.sleep(600)")))
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*NBJOBS, "run", "report.ipynb", "--local"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if line.startswith("cell "):
-            process.send_signal(signal.SIGINT)
-            break
-    rest = process.communicate(timeout=120)[1]
+    ) as process:
+        try:
+            for line in process.stderr:
+                if line.startswith("cell "):
+                    process.send_signal(signal.SIGINT)
+                    break
+            rest = process.communicate(timeout=120)[1]
+        finally:
+            process.kill()  # one that hears no signal ends with its test, not as a warning in a later one
     assert "Stopping notebook job 'report-" in rest
     assert process.returncode == 130
     assert "Traceback" not in rest
