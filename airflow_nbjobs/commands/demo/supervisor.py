@@ -194,7 +194,14 @@ def _signal_on_orphan(number: int) -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # loaded here: between fork and exec as little as possible should happen
-    return lambda: prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    supervisor = os.getpid()
+
+    def ask_for_signal() -> None:
+        prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        if os.getppid() != supervisor:  # killed before it was asked for
+            os._exit(1)
+
+    return ask_for_signal
 
 
 if __name__ == "__main__":
