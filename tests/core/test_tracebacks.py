@@ -38,7 +38,7 @@ def deep(frames=60, *, between="pandas"):
             "KeyError                                  Traceback (most recent call last)",
             context_frame("Cell In[3], line 2", "      1 import helpers", "----> 2 helpers.load(df)"),
             context_frame(
-                "File ~/work/helpers.py:7, in load(df)", "      6 def load(df):", "----> 7     return df['x']"
+                "File ~/project/helpers.py:7, in load(df)", "      6 def load(df):", "----> 7     return df['x']"
             ),
             *(
                 context_frame(f"File {library}:{n}, in DataFrame.f{n}(self)", f"--> {n}     return g{n}()")
@@ -54,7 +54,7 @@ def test_of_sixty_frames_of_a_library_the_last_is_kept_and_the_authors_all():
         "KeyError                                  Traceback (most recent call last)",
         "Cell In[3], line 2",
         "----> 2 helpers.load(df)",
-        "File ~/work/helpers.py:7, in load(df)",
+        "File ~/project/helpers.py:7, in load(df)",
         "----> 7     return df['x']",
         "  … 59 frames of pandas",
         f"File {LIBRARY.format('pandas')}:59, in DataFrame.f59(self)",
@@ -113,7 +113,7 @@ def test_a_long_text_is_three_lines(mode):
         ("<ipython-input-3-0123456789ab> in <module>", "author"),
         ("/tmp/ipykernel_12/34567.py in <module>", "author"),
         ("File /tmp/ipykernel_12/34567.py:3", "author"),
-        ("~/work/helpers.py in h(f)", "author"),
+        ("~/project/helpers.py in h(f)", "author"),
         ('  File "/opt/ml/input/data/x/helpers.py", line 3, in h', "author"),
         ('  | File "/home/me/x.py", line 3, in h', "author"),
         ('  File "<stdin>", line 1, in <module>', "author"),
