@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # The extra without which a room does not run. The commands check for "local" themselves, and say so.
 EXTRAS = {"local": {"local"}, "commands": {"local"}, "testing": {"local"}, "ui": {"ui"}}
-# What a user of `airflow_nbjobs.testing` has by definition, and who reads Airflow's database.
-GIVEN = {"testing": {"pytest"}, "_compat": {"sqlalchemy"}}
+# What a user of `airflow_nbjobs.testing` has by definition.
+GIVEN = {"testing": {"pytest"}}
 DISTRIBUTIONS = packages_distributions()
 
 

@@ -45,6 +45,39 @@ def parse_state(status: str) -> JobState:
     return _STATES.get(status, JobState.RUNNING)
 
 
+class Phase(enum.Enum):
+    """What a job is at while its ``TrainingJobStatus`` is InProgress, as far as a user cares."""
+
+    PENDING = "no instance yet"
+    STARTING = "its instance and image are made ready"
+    RUNNING = "the notebook's own time"
+    RESTARTING = "the platform starts it again"
+    INTERRUPTED = "its spot instance was taken away"
+    UPLOADING = "its results are uploaded"
+    STOPPING = "it is being stopped"
+
+
+# Source: the API reference, DescribeTrainingJob, ``SecondaryStatus``.
+_PHASES = {
+    "Pending": Phase.PENDING,
+    "Starting": Phase.STARTING,
+    "LaunchingMLInstances": Phase.STARTING,
+    "PreparingTrainingStack": Phase.STARTING,
+    "PreparingTraining": Phase.STARTING,
+    "Downloading": Phase.STARTING,
+    "DownloadingTrainingImage": Phase.STARTING,
+    "Restarting": Phase.RESTARTING,
+    "Interrupted": Phase.INTERRUPTED,
+    "Uploading": Phase.UPLOADING,
+    "Stopping": Phase.STOPPING,
+}
+
+
+def parse_phase(secondary_status: str) -> Phase:
+    """Map a ``SecondaryStatus``; what is not known is the notebook's own time."""
+    return _PHASES.get(secondary_status, Phase.RUNNING)
+
+
 class FailureKind(enum.Enum):
     """Why a job did not complete, as far as its status tells; the executed notebook tells more of ALGORITHM."""
 

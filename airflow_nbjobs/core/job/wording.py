@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.job.status import JobState
+from airflow_nbjobs.core.job.status import JobState, Phase, parse_phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,19 +26,14 @@ _OF_TASK = {
     "up_for_reschedule": "waiting",
     "deferred": "running",
 }
-# ``SecondaryStatus``; what is not here is the notebook's own time. Source: the API reference, DescribeTrainingJob.
 _OF_JOB = {
-    "Pending": FOR_CAPACITY,
-    "Starting": "starting",
-    "LaunchingMLInstances": "starting",
-    "PreparingTrainingStack": "starting",
-    "PreparingTraining": "starting",
-    "Downloading": "starting",
-    "DownloadingTrainingImage": "starting",
-    "Restarting": "starting again",
-    "Interrupted": "waiting for a spot instance",
-    "Uploading": "finishing",
-    "Stopping": "stopping",
+    Phase.PENDING: FOR_CAPACITY,
+    Phase.STARTING: "starting",
+    Phase.RUNNING: "running",
+    Phase.RESTARTING: "starting again",
+    Phase.INTERRUPTED: "waiting for a spot instance",
+    Phase.UPLOADING: "finishing",
+    Phase.STOPPING: "stopping",
 }
 
 
@@ -65,4 +60,4 @@ def job_words(snapshot: JobSnapshot) -> str:
         return str(snapshot.state.value)
     if snapshot.state is JobState.STOPPING:
         return "stopping"
-    return _OF_JOB.get(snapshot.secondary_status, "running")
+    return _OF_JOB[parse_phase(snapshot.secondary_status)]
