@@ -99,7 +99,7 @@ def training_job_name(readable: str, run_key: RunKey) -> str:
     Return the training-job name for one attempt of a task.
 
     Equal inputs give equal names, so a repeated submit collides instead of billing a second job.
-    Does not check that the name is free, nor whose it is: see ``attempts.decide``.
+    Does not check that the name is free, nor whose it is: see ``adoption.decide``.
 
     :param readable: what a person should recognise, e.g. ``nightly-report``; letters and digits are kept, everything else becomes a hyphen, and it is cut.
     :return: 1-63 characters, ``[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}``.

@@ -401,7 +401,7 @@ def prepare_parameters(nb: NotebookNode, values: Mapping[str, object]) -> Notebo
     nb.cells = [cell for cell in nb.cells if mark_of(cell) != TYPED_PARAMETERS]  # a staged copy that is run again
     injected = tagged_index(nb, "injected-parameters")
     if injected is not None:
-        # The author's file counts this cell; one that papermill adds later is none of theirs (core.failure).
+        # The author's file counts this cell; one that papermill adds later is none of theirs (``core.notebook.failing_cell``).
         nb.metadata[MARK] = {"has_injected_parameters": True}
     if is_needed:
         before = injected if injected is not None else tagged_index(nb, "parameters")
