@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from airflow_names import AirflowTaskTimeout, TaskDeferred
@@ -194,6 +195,41 @@ def test_a_timeout_of_the_task_that_waits_in_its_worker(task, clients, monkeypat
     assert isinstance(error, AirflowTaskTimeout)
     assert record.headline == f"Notebook job '{job_name}' was stopped: execution_timeout (0:10:00) has passed"
     assert (record.kind, record.job_name) == ("NotebookJobTimeoutError", job_name)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_timeout_whose_stop_is_refused_does_not_say_that_the_job_was_stopped(task, clients, monkeypatch, deferrable):
+    operator, context = task(deferrable=deferrable, execution_timeout=timedelta(minutes=10)), task_context()
+    if deferrable:
+        defer(operator, context)
+    else:
+        clients.jobs.errors["describe"] = [AirflowTaskTimeout("Timeout, PID: 4711")]
+    clients.jobs.errors["stop"] = [denied("AccessDeniedException on sagemaker:StopTrainingJob")]
+    monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms[key])
+    resume = partial(operator.resume_execution, "__fail__", {"error": "Trigger timeout"}, context)
+    record, _ = failed(resume if deferrable else partial(operator.execute, context), context)
+    (job_name,) = clients.jobs.descriptions
+    runs_on = f"Notebook job '{job_name}' was not stopped and may run on"
+    assert record.headline == f"{runs_on}: execution_timeout (0:10:00) has passed"
+
+
+def test_a_timeout_while_results_are_pushed_does_not_say_that_the_job_was_stopped(task, clients):
+    operator, context = task(outputs=["accuracy"], execution_timeout=timedelta(minutes=10)), task_context()
+    deferred = defer(operator, context)
+    job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    push = context["ti"].xcom_push
+
+    def timing_out(key, value):
+        if key == "accuracy":
+            raise AirflowTaskTimeout("Timeout, PID: 4711")
+        push(key=key, value=value)
+
+    context["ti"].xcom_push = timing_out
+    record, _ = failed(lambda: operator.execute_complete(context, event_of(deferred)), context)
+    assert (
+        record.headline
+        == f"Notebook job '{job_name}' has ended, its task has not: execution_timeout (0:10:00) has passed"
+    )
 
 
 def test_a_trigger_that_cannot_watch_the_job_for_long(task, clients):

@@ -90,7 +90,7 @@ async def three_cells(logs):
 def test_the_newest_cell_of_each_look_is_reported():
     reported, said = follow(["a"], three_cells)
     assert [entry[1:] for entry in reported] == [("a", 2, 9), ("a", 3, 9)]
-    assert said == ["cell 1 of 9 has run", "cell 2 of 9 has run", "cell 3 of 9 has run"]
+    assert said == ["cell 1 of 9 has ended", "cell 2 of 9 has ended", "cell 3 of 9 has ended"]
 
 
 def test_lines_that_end_no_cell_are_reported_so_that_the_next_triggerer_goes_on_behind_them():
@@ -122,8 +122,8 @@ def test_a_report_that_is_refused_is_said_once_and_the_log_goes_on():
     reported, said = follow(["a"], three_cells, report="refuse")
     assert reported == []
     assert said.count("How far the notebook has come is not recorded: the database is full") == 1
-    assert "cell 3 of 9 has run" in said
+    assert "cell 3 of 9 has ended" in said
 
 
 def test_nobody_need_want_to_know():
-    assert follow(["a"], three_cells, report=None)[1] == [f"cell {n} of 9 has run" for n in (1, 2, 3)]
+    assert follow(["a"], three_cells, report=None)[1] == [f"cell {n} of 9 has ended" for n in (1, 2, 3)]

@@ -469,7 +469,7 @@ def test_a_trigger_that_takes_over_writes_on_from_where_the_one_before_was(monke
     }
     clients.logs.lines["job-1"].append("b")
     asyncio.run(life("b", seen=4))
-    first = ["cell 1 of 2 has run", "a"]
+    first = ["cell 1 of 2 has ended", "a"]
     assert said == ([*first, "b"] if is_answered else [*first, *first, "b"])
 
 

@@ -67,13 +67,10 @@ def _record(task: Any, context: Context, error: BaseException) -> None:
 
 
 def _timeout(task: Any) -> NotebookJobTimeoutError:
-    job_name = getattr(getattr(task, "_execution", None), "job_name", None)
-    what = f"Notebook job '{job_name}' was stopped" if job_name else "The task has ended"
-    return NotebookJobTimeoutError(
-        f"{what}: execution_timeout ({task.execution_timeout}) has passed",
-        details={"next": "raise execution_timeout, or give the notebook less to do"},
-        job_name=job_name,
-    )
+    execution = getattr(task, "_execution", None)
+    if execution is not None:
+        return execution.timeout_error()  # type: ignore[no-any-return]
+    return NotebookJobTimeoutError(f"The task has ended: execution_timeout ({task.execution_timeout}) has passed")
 
 
 def _remember(context: Any, record: dict[str, Any]) -> None:

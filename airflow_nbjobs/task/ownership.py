@@ -12,12 +12,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs._compat import has_try, job_xcom, task_state
-from airflow_nbjobs.core.errors import NotebookJobStoppedError
+from airflow_nbjobs.core.errors import NotebookJobStoppedError, NotebookJobTimeoutError
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.ownership import TAKEN_AWAY, Verdict, verdict
 from airflow_nbjobs.links import JOB_KEY
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from types import FrameType
 
     from airflow_nbjobs.task.view import TaskView
@@ -276,6 +277,22 @@ class Custody:
                 self.job_name,
                 error,
             )
+
+    def timeout_error(self, execution_timeout: timedelta) -> NotebookJobTimeoutError:
+        """Return the error with which a try ends whose time has passed: it says what became of the job."""
+        if self.job_name is None:
+            what = "The task has ended"
+        elif self._is_stopped:
+            what = f"Notebook job '{self.job_name}' was stopped"
+        elif self._has_ended:
+            what = f"Notebook job '{self.job_name}' has ended, its task has not"
+        else:
+            what = f"Notebook job '{self.job_name}' was not stopped and may run on"
+        return NotebookJobTimeoutError(
+            f"{what}: execution_timeout ({execution_timeout}) has passed",
+            details={"next": "raise execution_timeout, or give the notebook less to do"},
+            job_name=self.job_name,
+        )
 
     def _over(self, reason: str) -> TryOverError:
         return TryOverError(

@@ -85,10 +85,9 @@ class Execution:
         self._preparation = Preparation(operator, context)
         self._log_place: dict[str, Any] | None = None  # how much of the container's log an earlier leg has written
 
-    @property
-    def job_name(self) -> str | None:
-        """The job that this leg answers for, once it has a name."""
-        return self._custody.job_name
+    def timeout_error(self) -> NotebookJobTimeoutError:
+        """Return the error of a try whose ``execution_timeout`` has passed."""
+        return self._custody.timeout_error(self._operator.execution_timeout)
 
     def stop_if_taken_away(self) -> None:
         """Stop the job if Airflow says that the task is no longer this try's; called inside a signal handler."""
@@ -436,11 +435,7 @@ class Execution:
         except Exception as error:  # noqa: BLE001 - nothing hides a timeout, nor does a connection that cannot be read
             operator.log.warning("Whether the job has completed in time is not known: %s", error)
         self._custody.stop_at_timeout(_TIMEOUT_PASSED)
-        raise NotebookJobTimeoutError(
-            f"Notebook job '{job_name}' was stopped: {timeout} has passed",
-            details={"next": "raise execution_timeout, or give the notebook less to do"},
-            job_name=job_name,
-        )
+        raise self.timeout_error()
 
     def _identity(self) -> dict[str, Any]:
         return {name: getattr(self._ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}

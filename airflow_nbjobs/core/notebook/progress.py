@@ -52,7 +52,8 @@ def done_share(facts: Mapping[str, Any]) -> float | None:
 
 
 def cell_text(done: int, total: int) -> str:
-    return f"cell {done} of {total} has run"
+    """Return the words for a cell that has ended, well or not: papermill counts a cell that fails as well."""
+    return f"cell {done} of {total} has ended"
 
 
 def progress_of(notebook: NotebookNode) -> Progress:
