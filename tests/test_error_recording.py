@@ -174,7 +174,7 @@ def test_every_end_of_a_job(task, clients, given):
 def test_a_timeout_of_the_task_while_it_waits_for_its_job(task, monkeypatch):
     operator, context = task(execution_timeout=timedelta(minutes=10)), task_context()
     deferred = defer(operator, context)
-    monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms[key])
+    monkeypatch.setattr("airflow_nbjobs.task.resume.job_xcom", lambda key, **_: context["ti"].xcoms[key])
     record, _ = failed(lambda: operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context), context)
     assert record.kind == "NotebookJobTimeoutError"
     assert "execution_timeout (0:10:00) has passed" in record.headline
@@ -205,7 +205,7 @@ def test_a_timeout_whose_stop_is_refused_does_not_say_that_the_job_was_stopped(t
     else:
         clients.jobs.errors["describe"] = [AirflowTaskTimeout("Timeout, PID: 4711")]
     clients.jobs.errors["stop"] = [denied("AccessDeniedException on sagemaker:StopTrainingJob")]
-    monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms[key])
+    monkeypatch.setattr("airflow_nbjobs.task.resume.job_xcom", lambda key, **_: context["ti"].xcoms[key])
     resume = partial(operator.resume_execution, "__fail__", {"error": "Trigger timeout"}, context)
     record, _ = failed(resume if deferrable else partial(operator.execute, context), context)
     (job_name,) = clients.jobs.descriptions
@@ -245,7 +245,7 @@ def test_a_trigger_that_cannot_watch_the_job_for_long(task, clients):
 
 def test_an_exception_that_nobody_has_thought_of(task, monkeypatch):
     context = task_context()
-    monkeypatch.setattr("airflow_nbjobs.task.run.submit", lambda *_, **__: {}["what"])
+    monkeypatch.setattr("airflow_nbjobs.task.submit.submit", lambda *_, **__: {}["what"])
     record, error = failed(lambda: task().execute(context), context)
     assert isinstance(error, KeyError)
     assert record.headline == "KeyError: 'what'"
@@ -287,7 +287,7 @@ def test_a_try_that_was_told_to_end_leaves_the_last_word_to_the_next(task, monke
     def over(*_, **__):
         raise TryOverError("Airflow has ended this try")
 
-    monkeypatch.setattr("airflow_nbjobs.task.run.submit", over)
+    monkeypatch.setattr("airflow_nbjobs.task.submit.submit", over)
     with pytest.raises(TryOverError):
         task().execute(context)
     assert said_by(context) is None

@@ -9,10 +9,10 @@ import itertools
 import loops
 import pytest
 
-from airflow_nbjobs import log_stream as module
 from airflow_nbjobs.aws.watch.log_follower import LogFollower
 from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage, LogPlace
-from airflow_nbjobs.log_stream import log_stream
+from airflow_nbjobs.triggers import task_log as module
+from airflow_nbjobs.triggers.task_log import write_log
 
 BEGUN = 1_000_000  # milliseconds, when the loop's clock begins
 MARK = "+ SM_EXECUTION_INPUT_PATH=/opt/ml/input"
@@ -73,7 +73,7 @@ def follow(jobs, script, *, report="record", minutes=5.0):
         async with contextlib.AsyncExitStack() as streams:
             for job in jobs:
                 told = None if report is None else recorder(job)
-                await streams.enter_async_context(log_stream(follower, job, LogPlace(), lines, told))
+                await streams.enter_async_context(write_log(follower, job, LogPlace(), lines, told))
             await script(logs)
             await asyncio.sleep(minutes * 60)
 

@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.results.read import read_result
-from airflow_nbjobs.aws.submit.job import Begin, Refused, submit
+from airflow_nbjobs.aws.submit.job import Refused, submit
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobConfigError,
     NotebookJobError,
     NotebookJobServiceError,
 )
+from airflow_nbjobs.core.job.submission_state import SubmissionState
 from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over
 from airflow_nbjobs.core.notebook.progress import cell_text, newest_cells
 
@@ -59,26 +60,25 @@ class FollowedJob:
 
         :raises NotebookJobError: there is none.
         """
-        outcome = self._submitted(Begin(is_free=True))
+        outcome = self._submitted(SubmissionState(may_exist=False))
         for pause_seconds in _SUBMIT_PAUSES_SECONDS:
             if not isinstance(outcome, Refused) or isinstance(outcome.error, NotebookJobCapacityError):
                 break
             log.info("%s; asking again in %.0f s", outcome.error.headline, pause_seconds)
             time.sleep(pause_seconds)
             # An answer that did not arrive may have been a yes.
-            again = Begin(attempt=outcome.attempt, staged=outcome.staged, is_free=not outcome.may_exist)
-            outcome = self._submitted(again)
+            outcome = self._submitted(outcome.state)
         if not isinstance(outcome, Refused):
             return outcome
-        if outcome.may_exist and self._asked_for:
+        if outcome.state.may_exist and self._asked_for:
             outcome.error.details["job"] = (
                 f"whether training job '{self._asked_for[-1]}' was made is not known: look for it before you run the notebook again"
             )
         raise outcome.error
 
-    def _submitted(self, begin: Begin) -> Submission | Refused:
+    def _submitted(self, state: SubmissionState) -> Submission | Refused:
         return submit(
-            self._job, self._clients, begin=begin, log=log, expect=lambda name, _owner: self._asked_for.append(name)
+            self._job, self._clients, state, log=log, expect=lambda name, _owner: self._asked_for.append(name)
         )
 
     def wait(self, location: JobLocation) -> JobSnapshot:

@@ -1,7 +1,7 @@
 """
 Trouble about a job that exists: how long it is waited through, and what the task says in the end.
 
-Called by ``task/run.py`` and ``task/sensor.py`` once there is a job; pure. Such an error is never final: the job is paid for, and whoever asks again finds it.
+Called by ``task/`` once there is a job; pure. Such an error is never final: the job is paid for, and whoever asks again finds it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOT_FOUND = "ResourceNotFound"
 
 def is_over(error: NotebookJobServiceError, since: datetime, now: datetime) -> bool:
     """
-    Say whether a wait through trouble has lasted long enough, and the error is to be told.
+    Say whether a wait through trouble has lasted long enough, and the error is to be raised.
 
     Throttling, a 5xx and lost connections pass, and a task in its worker waits through them for as long as its job may run. A denial
     lasts 10 minutes then, an unknown job a minute.
