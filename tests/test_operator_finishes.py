@@ -330,7 +330,7 @@ def test_a_task_without_a_record_of_its_job_says_so(task, clients, job_known_to_
 
 @pytest.mark.parametrize(
     "edited",
-    ["x", {"version": 2}, {"job_name": 3}, {"turn": "x"}, {"turn": {"step": "sleep"}}, {"turn": {"since": "then"}}],
+    ["x", {"version": 2}, {"job_name": 3}, {"turn": {"step": "sleep"}}, {"turn": {"since": "then"}}],
     ids=repr,
 )
 def test_a_record_that_somebody_has_edited_is_an_error_that_says_so(task, clients, job_known_to_airflow, edited):
@@ -344,7 +344,9 @@ def test_a_record_that_somebody_has_edited_is_an_error_that_says_so(task, client
     assert caught.value.is_retryable
 
 
-@pytest.mark.parametrize("edited", [{"try_number": "one"}, {"waiting": "x"}, {"was_adopted": 1, "log_place": []}])
+@pytest.mark.parametrize(
+    "edited", [{"try_number": "one"}, {"waiting": "x"}, {"turn": "x"}, {"was_adopted": 1, "log_place": []}]
+)
 def test_a_field_that_somebody_has_edited_counts_as_missing(task, clients, job_known_to_airflow, edited):
     operator, context = task(execution_timeout=timedelta(minutes=5)), task_context()
     deferred = defer(operator, context)

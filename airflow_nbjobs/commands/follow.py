@@ -21,7 +21,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobServiceError,
 )
 from airflow_nbjobs.core.job.submission_state import SubmissionState
-from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over
+from airflow_nbjobs.core.job.trouble import READ_PAUSES_SECONDS, is_over, known
 from airflow_nbjobs.core.notebook.progress import cell_text, newest_cells
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _LOG_LINES = 20
 _SUBMIT_PAUSES_SECONDS = (5.0, 10.0, 20.0)
-# Some ten minutes, as a task waits through trouble in reading.
-_READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
 
 log = logging.getLogger("nbjobs")
 
@@ -92,7 +90,7 @@ class FollowedJob:
         trouble_since: datetime | None = None
         while True:
             try:
-                snapshot = self._described(location.job_name)
+                snapshot = known(self._clients.jobs.describe(location.job_name), location.job_name)
             except NotebookJobError as error:
                 now = datetime.now(tz=UTC)
                 trouble_since = trouble_since or now
@@ -116,18 +114,6 @@ class FollowedJob:
                 log.info("%s", cell_text(*cells))
             time.sleep(self._look_seconds)
 
-    def _described(self, job_name: str) -> JobSnapshot:
-        snapshot = self._clients.jobs.describe(job_name)
-        if snapshot is None:
-            # A service of many machines: one may not know yet what another has just made.
-            raise NotebookJobServiceError(
-                f"SageMaker does not know training job '{job_name}'",
-                code=NOT_FOUND,
-                is_retryable=True,
-                job_name=job_name,
-            )
-        return snapshot
-
     def _progress(self, job_name: str) -> tuple[int, int] | None:
         # The log is a comfort here too: whoever may not read it still gets the result.
         with contextlib.suppress(NotebookJobServiceError, NotebookJobConfigError):
@@ -141,7 +127,7 @@ class FollowedJob:
 
         :raises NotebookJobError: S3 could not be read for ten minutes, or denies it.
         """
-        for pause_seconds in (*_READ_PAUSES_SECONDS, None):
+        for pause_seconds in (*READ_PAUSES_SECONDS, None):
             try:
                 return read_result(snapshot, location, expected, self._clients, now=datetime.now(tz=UTC))
             except NotebookJobServiceError as error:

@@ -16,7 +16,7 @@ from airflow_nbjobs.aws.watch.log_reader import LogReader
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.arguments import seconds
 from airflow_nbjobs.core.job.submission_state import SHORTEST_DEFERRAL_SECONDS, Cause, next_sleep
-from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over, of_kept_job
+from airflow_nbjobs.core.job.trouble import is_over, known, of_kept_job
 from airflow_nbjobs.core.job.wording import FOR_AWS, FOR_CAPACITY, FOR_TURN
 from airflow_nbjobs.core.watch.log_lines import LogPlace
 from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
@@ -90,17 +90,7 @@ def described(task: TaskView, job_name: str) -> JobSnapshot:
 
     :raises NotebookJobServiceError: it does not know the job, or could not be asked.
     """
-    snapshot = task.hook.clients.jobs.describe(job_name)
-    if snapshot is None:
-        # A service of many machines: one may not know yet what another has just made.
-        raise NotebookJobServiceError(
-            f"SageMaker does not know training job '{job_name}'",
-            code=NOT_FOUND,
-            is_retryable=True,
-            details={"why": "it has been deleted, or was created a moment ago and is not shown yet"},
-            job_name=job_name,
-        )
-    return snapshot
+    return known(task.hook.clients.jobs.describe(job_name), job_name)
 
 
 class Wait:

@@ -15,8 +15,30 @@ from airflow_nbjobs.core.job.doubts import DENIED_SECONDS, UNKNOWN_SECONDS
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from airflow_nbjobs.core.job.status import JobSnapshot
+
 # Of an error that says so: DescribeTrainingJob does not know the job.
 NOT_FOUND = "ResourceNotFound"
+# Between the tries to read an ended job's results: some ten minutes.
+READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
+
+
+def known(snapshot: JobSnapshot | None, job_name: str) -> JobSnapshot:
+    """
+    Return what SageMaker says of a job that was made.
+
+    :param snapshot: None: SageMaker does not know it.
+    :raises NotebookJobServiceError: so. Of many machines one may not know yet what another has just made.
+    """
+    if snapshot is None:
+        raise NotebookJobServiceError(
+            f"SageMaker does not know training job '{job_name}'",
+            code=NOT_FOUND,
+            is_retryable=True,
+            details={"why": "it has been deleted, or was created a moment ago and is not shown yet"},
+            job_name=job_name,
+        )
+    return snapshot
 
 
 def is_over(error: NotebookJobServiceError, since: datetime, now: datetime) -> bool:
