@@ -315,11 +315,8 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
             yield
         except AirflowSkipException:
             raise
-        except (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
-            raise
-        except Exception as error:
-            if self.never_fail:
+        except (Exception, AirflowTaskTimeout) as error:
+            is_final = isinstance(error, AirflowFailException | AirflowSensorTimeout | AirflowTaskTimeout)
+            if self.never_fail or (self.soft_fail and is_final):
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise

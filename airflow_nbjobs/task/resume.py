@@ -13,7 +13,7 @@ from airflow_nbjobs._compat import job_xcom, task_instance_key
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.submission_state import Step, SubmissionState
 from airflow_nbjobs.core.job.xcoms import JOB_KEY, read_event
-from airflow_nbjobs.task.wait import FollowedJob
+from airflow_nbjobs.task.wait import CurrentJob
 from airflow_nbjobs.triggers.kept_progress import recall
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Resumption:
     :param log_place: how much of the job's log is in the task's.
     """
 
-    job: FollowedJob
+    job: CurrentJob
     try_number: int | None = None
     status: str = ""
     error: str = ""
@@ -85,7 +85,7 @@ def _parsed(fields: Mapping[str, Any]) -> Resumption | None:
     if not job_name and state.step is Step.FINISH:
         return None
     return Resumption(
-        job=FollowedJob(job_name=job_name, was_adopted=fields.get("was_adopted", False), state=state),
+        job=CurrentJob(job_name=job_name, was_adopted=fields.get("was_adopted", False), state=state),
         try_number=fields.get("try_number"),
         status=fields.get("status", ""),
         error=fields.get("error", ""),

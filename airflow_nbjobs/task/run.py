@@ -24,7 +24,7 @@ from airflow_nbjobs.task.results import log_transitions, push_results
 from airflow_nbjobs.task.resume import Resumption, from_event, from_record
 from airflow_nbjobs.task.retryable import errors_of_task
 from airflow_nbjobs.task.submit import Submitter
-from airflow_nbjobs.task.wait import FollowedJob, JobLog, Wait, described
+from airflow_nbjobs.task.wait import CurrentJob, JobLog, Wait, described
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,7 +49,7 @@ class TaskRun:
         self._publisher = Publisher(task, context)
         self._job_log = JobLog(task)
         self._wait = Wait(task, context, self.ownership, self._publisher, self._job_log)
-        self._submitter = Submitter(task, context, self.ownership, self._publisher, self._wait)
+        self._submitter = Submitter(task, context, self._wait)
         self._errors = partial(errors_of_task, task, context)
 
     def start(self, state: SubmissionState | None = None) -> Any:
@@ -81,7 +81,7 @@ class TaskRun:
             return {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
         adopted = submission.adopted
         self._job_log.place = self._job_log.place or LogPlace(added=job.added_cells).to_json()
-        followed = FollowedJob(
+        followed = CurrentJob(
             job_name=submission.job_name,
             was_adopted=adopted is not None,
             state=replace(submission.state, step=Step.FINISH, trouble_since=None),
@@ -192,7 +192,7 @@ class TaskRun:
 
     def _finish(
         self,
-        job: FollowedJob,
+        job: CurrentJob,
         snapshot: JobSnapshot | None = None,
         seen: int = 0,
         *,

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.submit.prepare import PreparedJob
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.task.ownership import Ownership
-    from airflow_nbjobs.task.publish import Publisher
     from airflow_nbjobs.task.view import TaskView
     from airflow_nbjobs.task.wait import Wait
 
@@ -43,15 +41,12 @@ if TYPE_CHECKING:
 class Submitter:
     """Submits the jobs of one task."""
 
-    def __init__(
-        self, task: TaskView, context: Context, ownership: Ownership, publisher: Publisher, wait: Wait
-    ) -> None:
+    def __init__(self, task: TaskView, context: Context, wait: Wait) -> None:
         self._task = task
         self._context = context
         self._ti: Any = context["ti"]
-        self._ownership = ownership
-        self._publisher = publisher
         self._wait = wait
+        self._ownership, self._publisher = wait.ownership, wait.publisher
         self._preparation = Preparation(task, context)
 
     def submit(self, state: SubmissionState | None) -> tuple[PreparedJob, Submission]:

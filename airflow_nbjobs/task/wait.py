@@ -41,7 +41,7 @@ _SLICE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowedJob:
+class CurrentJob:
     """
     The job that a try waits for.
 
@@ -106,11 +106,11 @@ class Wait:
         self._task = task
         self._context = context
         self._ti: Any = context["ti"]
-        self._ownership = ownership
-        self._publisher = publisher
+        self.ownership = ownership
+        self.publisher = publisher
         self._job_log = job_log
 
-    def until_ended(self, job: FollowedJob) -> tuple[JobSnapshot, int]:
+    def until_ended(self, job: CurrentJob) -> tuple[JobSnapshot, int]:
         """
         Defer until the job has ended, or wait here.
 
@@ -125,18 +125,18 @@ class Wait:
                 )
             )
         ended = self._poll(job.job_name)
-        if self._ownership.stop_reason is not None:
+        if self.ownership.stop_reason is not None:
             # `on_kill` has stopped it while this loop slept; the try ends, whatever the job left behind.
-            raise self._ownership.stopped_by_us(self._ownership.stop_reason)
+            raise self.ownership.stopped_by_us(self.ownership.stop_reason)
         return ended
 
     def _poll(self, job_name: str) -> tuple[JobSnapshot, int]:
         seen = 0
         trouble_since: datetime | None = None
         while True:
-            if self._ownership.was_told_to_end:
+            if self.ownership.was_told_to_end:
                 # The signal handler may have had no answer, having interrupted another question.
-                self._ownership.end_if_over()
+                self.ownership.end_if_over()
             try:
                 with errors_of_task(self._task, self._context):
                     snapshot = described(self._task, job_name)
@@ -153,7 +153,7 @@ class Wait:
                 return snapshot, seen
             if self._job_log.reader is not None:
                 self._job_log.reader.show(job_name)
-                self._publisher.push_progress(job_name, self._job_log.reader.place)
+                self.publisher.push_progress(job_name, self._job_log.reader.place)
             self._pause(max(self._task.waiter_delay, SHORTEST_DELAY_SECONDS))
 
     def until_next_request(
@@ -175,10 +175,10 @@ class Wait:
         name = job.location(state.attempt).job_name if job else ""
         sleep, what = self._next_sleep(state, cause, error, name)
         words = FOR_AWS if cause is Cause.TROUBLE else FOR_CAPACITY if got_no_instance else FOR_TURN
-        self._publisher.push_wait(sleep, what, error, job, words=words)
-        return self._sleep(sleep, FollowedJob(job_name=name, was_adopted=False, state=sleep.state))
+        self.publisher.push_wait(sleep, what, error, job, words=words)
+        return self._sleep(sleep, CurrentJob(job_name=name, was_adopted=False, state=sleep.state))
 
-    def until_readable(self, job: FollowedJob, error: NotebookJobServiceError) -> FollowedJob:
+    def until_readable(self, job: CurrentJob, error: NotebookJobServiceError) -> CurrentJob:
         """
         Wait until an existing job's end may be asked for, or its results be read, again.
 
@@ -214,22 +214,22 @@ class Wait:
         )
         return sleep, what
 
-    def _sleep(self, sleep: Sleep, job: FollowedJob) -> SubmissionState:
+    def _sleep(self, sleep: Sleep, job: CurrentJob) -> SubmissionState:
         if self._task.deferrable:
             self._defer(NotebookJobTurnTrigger(until=sleep.until.isoformat(), **self._trigger_arguments(job)))
         return self._slept(sleep)
 
     def _slept(self, sleep: Sleep) -> SubmissionState:
         while (left := (sleep.until - datetime.now(tz=UTC)).total_seconds()) > 0:
-            if self._ownership.was_told_to_end:
-                self._ownership.end_if_over()
+            if self.ownership.was_told_to_end:
+                self.ownership.end_if_over()
             self._pause(min(left, max(self._task.waiter_delay, _SLICE_SECONDS)))
         return sleep.state
 
     def _pause(self, seconds: float) -> None:
         """Sleep, but no longer than until this try is told to end."""
         until = time.monotonic() + seconds
-        while not self._ownership.was_told_to_end and (left := until - time.monotonic()) > 0:
+        while not self.ownership.was_told_to_end and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE_SECONDS))
 
     def _defer(self, trigger: NotebookJobTrigger) -> NoReturn:
@@ -241,7 +241,7 @@ class Wait:
             timeout=timedelta(seconds=max(left, SHORTEST_DEFERRAL_SECONDS)) if left is not None else None,
         )
 
-    def _trigger_arguments(self, job: FollowedJob) -> dict[str, Any]:
+    def _trigger_arguments(self, job: CurrentJob) -> dict[str, Any]:
         task = self._task
         return {
             "job_name": job.job_name,
