@@ -112,6 +112,11 @@ def read_event(value: object) -> dict[str, Any]:
     return _fields(value, _EVENT_TYPES, EVENT_VERSION)
 
 
+def is_output(key: str) -> bool:
+    """Say whether an XCom of a notebook task is one of its notebook's outputs."""
+    return key not in AIRFLOWS_KEYS and not key.startswith(OWN_PREFIXES)
+
+
 def progress_record(job_name: str, done: int, total: int) -> dict[str, Any]:
     """Return what ``nbjobs_progress`` holds of a running job: cells of the author's file."""
     return {"job_name": job_name, "done": done, "total": total}

@@ -20,12 +20,11 @@ from sqlalchemy import and_, select
 from airflow_nbjobs._compat import of_task_instance
 from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.job.xcoms import (
-    AIRFLOWS_KEYS,
     ATTEMPTS_KEY,
     END_KEY,
     ERROR_KEY,
     JOB_KEY,
-    OWN_PREFIXES,
+    is_output,
     read_attempts,
     read_record,
 )
@@ -146,7 +145,7 @@ def read_outputs(session: Session, subject: Subject) -> tuple[dict[str, Any], in
     """Return the outputs that a task has pushed, the first thousand by name, and how many there are."""
     identity = {name: getattr(subject, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     names = session.scalars(select(XComModel.key).where(*_is_of(XComModel, identity)).order_by(XComModel.key)).all()
-    outputs = [name for name in names if not name.startswith(OWN_PREFIXES) and name not in AIRFLOWS_KEYS]
+    outputs = [name for name in names if is_output(name)]
     return _xcoms(session, XComModel.key.in_(outputs[:_MOST_OUTPUTS]), **identity), len(outputs)
 
 

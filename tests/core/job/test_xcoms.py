@@ -9,6 +9,7 @@ from airflow_nbjobs.core.job.xcoms import (
     ERROR_KEY,
     JOB_KEY,
     PROGRESS_KEY,
+    is_output,
     read_attempts,
     read_event,
     read_record,
@@ -80,3 +81,18 @@ def test_a_state_of_an_earlier_version_is_read():
     state = SubmissionState.from_json(stored)
     assert (state.step, state.attempt) == (Step.FINISH, 1)
     assert state.to_json() == stored
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("accuracy", True),
+        ("return_values", True),  # only the whole name is Airflow's
+        ("return_value", False),
+        ("skipmixin_key", False),
+        ("nbjobs_job", False),
+        ("_link_nbjobs_logs", False),
+    ],
+)
+def test_which_xcoms_are_outputs(key, expected):
+    assert is_output(key) is expected
