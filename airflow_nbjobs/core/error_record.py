@@ -52,7 +52,7 @@ def error_record(error: BaseException, *, try_number: int, mask: Callable[[str],
     """
 
     def shown(text: str, most: int = _LINE_CHARACTERS) -> str:
-        return _cut(mask(plain_text(strip_ansi(bounded(text, _MASKED_CHARACTERS)))), most)
+        return _cut(mask(plain_text(strip_ansi(bounded(text, _MASKED_CHARACTERS, mask)))), most)
 
     # What is skipped instead of failed has the failure as its cause.
     ours = next((each for each in (error, error.__cause__) if isinstance(each, NotebookJobError)), None)

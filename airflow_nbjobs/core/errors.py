@@ -1,7 +1,7 @@
 """
 Exceptions of the package: what happened, which notebook, cell and job, where to look, what to do.
 
-Raised everywhere; imports nothing beyond the standard library and ``core.visible``.
+Raised everywhere; imports nothing beyond the standard library, ``core.masking`` and ``core.visible``.
 
 ```
 NotebookJobError (RuntimeError)
@@ -21,10 +21,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.masking import masked_ends
 from airflow_nbjobs.core.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 # A log, a database and a pickle hold what an error says: an exception of a notebook may have a text of megabytes.
@@ -34,16 +35,17 @@ _MOST_OF_FIELD = 10_000
 _MOST_OF_WORD = 500
 
 
-def bounded(text: str, most: int = _MOST_OF_HEADLINE) -> str:
+def bounded(text: str, most: int = _MOST_OF_HEADLINE, mask: Callable[[str], str] | None = None) -> str:
     """
     Return a text; a longer one without its middle, and with how much that was.
 
-    No word is cut in two: of a secret, which whoever shows the text still has to mask, no part would be known as one.
+    Secrets are masked before it is cut. Where nothing is known to mask them, no word is cut in two: whoever shows the text may know the whole word.
+
+    :param mask: instead of what ``core.masking.mask_with`` has set.
     """
     if len(text) <= most:
         return text
-    end = most // 4
-    head, tail = text[: most - end], text[-end:]
+    head, tail = masked_ends(text, most - most // 4, most // 4, mask)
     head = head[: len(head) - len(re.split(r"\s", head[-_MOST_OF_WORD:])[-1])]
     tail = tail[len(re.split(r"\s", tail[:_MOST_OF_WORD])[0]) :]
     return f"{head} … {len(text) - len(head) - len(tail)} more characters … {tail}"
