@@ -34,8 +34,9 @@ from airflow_nbjobs.core.watch.log_tail import readable_lines, readable_tail
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nbformat import NotebookNode
+
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.core.notebook.document import NotebookNode
     from airflow_nbjobs.core.values.outputs import DeclaredOutputs
 
 _SOURCE_LINES = 12

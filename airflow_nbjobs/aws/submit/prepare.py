@@ -27,7 +27,7 @@ from airflow_nbjobs.core.job.naming import JobLocation, RunKey, training_job_nam
 from airflow_nbjobs.core.job.spec import NotebookJobSpec, given_arguments, parse_spec
 from airflow_nbjobs.core.notebook import document as notebooks
 from airflow_nbjobs.core.notebook.kernels import choose_kernel
-from airflow_nbjobs.core.notebook.source import reading_cells_once
+from airflow_nbjobs.core.notebook.syntax_trees import reading_cells_once
 from airflow_nbjobs.core.notebook.unattended import name_problem, unattended
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, declare_outputs
 from airflow_nbjobs.core.values.parameters import (

@@ -10,8 +10,10 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import code_cells, parse_anew, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
 from airflow_nbjobs.core.notebook.stopwatch import Flow
+from airflow_nbjobs.core.notebook.syntax_trees import parse_anew, parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

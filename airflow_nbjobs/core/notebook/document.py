@@ -1,8 +1,7 @@
 """
 Notebooks as values: parsed from text, asked about, and written as bytes.
 
-Called by staging, parameters, outputs and results; the questions about cells' code are answered by ``core.notebook.source`` and
-``core.notebook.run_targets`` and re-exported here. Must never import airflow, boto3 or anything that touches disk or network.
+Called by staging, parameters, outputs and results; ``core.notebook.source`` answers what is asked about the cells' code. Must never import airflow, boto3 or anything that touches disk or network.
 """
 
 from __future__ import annotations
@@ -18,37 +17,9 @@ from nbformat import NotebookNode
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
-from airflow_nbjobs.core.notebook.references import References, code_references, script_imports
-from airflow_nbjobs.core.notebook.run_targets import RunTargets, collect_run_targets, machine_paths, run_targets
-from airflow_nbjobs.core.notebook.source import assigned_names, assigns_invisibly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = [
-    "MARK",
-    "NotebookNode",
-    "References",
-    "RunTargets",
-    "assigned_names",
-    "assigns_invisibly",
-    "code_cell",
-    "code_references",
-    "collect_run_targets",
-    "dumps",
-    "is_python",
-    "kernel_name",
-    "language",
-    "load_json",
-    "machine_paths",
-    "mark_of",
-    "parse_notebook",
-    "run_targets",
-    "script_imports",
-    "tagged_index",
-    "tags_of",
-    "without_saved_widgets",
-]
 
 # Metadata key of the cells that we add to the staged copy; its value says which one it is.
 MARK = "airflow_nbjobs"

@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import HARMLESS_LINE_MAGICS, parse_python, walk
+from airflow_nbjobs.core.notebook.source import HARMLESS_LINE_MAGICS
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,65 +23,14 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 60
 # Commands that leave no file for %run to find, whatever they are given; a redirection may make one.
 _HARMLESS_COMMANDS = frozenset(
-    (
-        *(
-            "apt",
-            "apt-get",
-            "cat",
-            "cd",
-            "conda",
-            "date",
-            "df",
-            "du",
-            "echo",
-            "env",
-            "exit",
-            "export",
-            "file",
-            "find",
-            "free",
-        ),
-        *(
-            "grep",
-            "head",
-            "hostname",
-            "id",
-            "kill",
-            "ls",
-            "lscpu",
-            "mamba",
-            "micromamba",
-            "nproc",
-            "nvidia-smi",
-            "pip",
-            "pip3",
-        ),
-        *(
-            "printenv",
-            "printf",
-            "ps",
-            "pwd",
-            "rm",
-            "set",
-            "sleep",
-            "stat",
-            "tail",
-            "top",
-            "true",
-            "type",
-            "uname",
-            "uptime",
-        ),
-        *("wc", "which", "whoami", "yum"),
-    )
+    "apt apt-get cat cd conda date df du echo env exit export file find free grep head hostname id kill ls lscpu mamba micromamba"
+    " nproc nvidia-smi pip pip3 printenv printf ps pwd rm set sleep stat tail top true type uname uptime wc which whoami yum".split()
 )
 _HARMLESS_INVOCATIONS = re.compile(
     r"(?:python3?(?:\.\d+)? (?:-m (?:pip|venv)\b|-V|--version)|uv pip|git (?:config|status|log|branch|diff|--version)"
     r"|aws (?:configure|sts|s3 ls|--version)|jupyter (?:--version|kernelspec|labextension|nbextension)|\S+ --version$)"
 )
-_HARMLESS_CELL_MAGICS = frozenset(
-    ("HTML", "SVG", "html", "javascript", "js", "latex", "markdown", "svg", "time", "timeit", "prun", "capture", "sql")
-)
+_HARMLESS_CELL_MAGICS = frozenset("HTML SVG html javascript js latex markdown svg time timeit prun capture sql".split())
 # Functions that make a file, or change where one is looked for, without its name among the arguments.
 _ALWAYS = re.compile(
     r"(?:chdir|system|popen|Popen|check_call|check_output|getoutput|exec|eval|extract\w*|unpack\w*|clone\w*|checkout|execute_notebook"

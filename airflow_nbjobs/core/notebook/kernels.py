@@ -16,7 +16,7 @@ from airflow_nbjobs.core.notebook.document import language
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from airflow_nbjobs.core.notebook.document import NotebookNode
+    from nbformat import NotebookNode
 
 # Studio Classic writes the kernel and the image that it came from as one name: "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:…:image/datascience-1.0".
 _STUDIO_CLASSIC = "__SAGEMAKER_INTERNAL__"

@@ -10,7 +10,8 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names, walk
+from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names
+from airflow_nbjobs.core.notebook.syntax_trees import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,20 +19,9 @@ if TYPE_CHECKING:
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit", "SystemExit", "os.abort", "os.kill"})
 # No handler of these catches NotImplementedError, which StdinNotImplementedError is.
 _OTHER_ERRORS = frozenset(
-    (
-        *(
-            "ArithmeticError",
-            "AssertionError",
-            "AttributeError",
-            "EOFError",
-            "FileNotFoundError",
-            "IOError",
-            "ImportError",
-        ),
-        *("IndexError", "KeyError", "KeyboardInterrupt", "LookupError", "ModuleNotFoundError", "NameError", "OSError"),
-        *("OverflowError", "PermissionError", "SystemExit", "TimeoutError", "TypeError", "UnicodeError", "ValueError"),
-        "ZeroDivisionError",
-    )
+    "ArithmeticError AssertionError AttributeError EOFError FileNotFoundError IOError ImportError IndexError KeyError"
+    " KeyboardInterrupt LookupError ModuleNotFoundError NameError OSError OverflowError PermissionError SystemExit TimeoutError"
+    " TypeError UnicodeError ValueError ZeroDivisionError".split()
 )
 _DEPTH = 5  # of calls of the notebook's own functions
 

@@ -13,7 +13,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from airflow_nbjobs.core.notebook.source import CellSource, code_cells, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,26 +32,9 @@ _WRITES = re.compile(
     r"(?:to_\w+|save\w*|\w+_save|imsave|imwrite|dump|write\w*|touch|mkdir|makedirs|ExcelWriter|\w*FileHandler|export\w*|ParquetWriter)"
 )
 _LAST_IS_WRITTEN = re.compile(r"(?:urlretrieve|download_file\w*|download|copy\w*|move|rename|replace)")
-_LOOKS_ONLY = frozenset(
-    {
-        "exists",
-        "isfile",
-        "isdir",
-        "is_file",
-        "is_dir",
-        "remove",
-        "unlink",
-        "rmtree",
-        "print",
-        "info",
-        "Markdown",
-        "HTML",
-    }
-)
+_LOOKS_ONLY = frozenset("exists isfile isdir is_file is_dir remove unlink rmtree print info Markdown HTML".split())
 # Where a bare word is a folder's name, not just any text.
-_TAKES_FOLDER = frozenset(
-    {"listdir", "scandir", "walk", "glob", "iglob", "ImageFolder", "chdir", "copytree", "addsitedir"}
-)
+_TAKES_FOLDER = frozenset("listdir scandir walk glob iglob ImageFolder chdir copytree addsitedir".split())
 _FOLDER_KEYWORD = re.compile(r"\w*(?:dir|directory|folder)", re.IGNORECASE)
 _FOLDER_VARIABLE = re.compile(r"\w*(?:dir|directory|folder|path|root)s?", re.IGNORECASE)
 

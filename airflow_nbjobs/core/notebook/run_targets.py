@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
 from airflow_nbjobs.core.notebook.file_effects import FileEffect, file_effects
-from airflow_nbjobs.core.notebook.source import CellSource, code_cells, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

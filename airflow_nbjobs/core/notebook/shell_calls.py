@@ -10,7 +10,9 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import code_cells, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +21,7 @@ if TYPE_CHECKING:
 
 _SHELL_CELLS = frozenset({"bash", "sh", "!", "sx", "system", "script"})
 # Of os and subprocess, and IPython's.
-_RUNNING_FUNCTIONS = frozenset(
-    ("system", "popen", "run", "call", "check_call", "check_output", "Popen", "getoutput", "getstatusoutput")
-)
+_RUNNING_FUNCTIONS = frozenset("system popen run call check_call check_output Popen getoutput getstatusoutput".split())
 _SHELL_LINE = re.compile(r"(?:!!?|%(?:sx|system)\s)(.*)", re.DOTALL)
 
 

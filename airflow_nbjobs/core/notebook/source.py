@@ -11,31 +11,8 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.cell_syntax import (
-    CellSource,
-    parse_anew,
-    parse_python,
-    reading_cells_once,
-    split_cell,
-    walk,
-)
-
-__all__ = [
-    "HARMLESS_LINE_MAGICS",
-    "CellSource",
-    "assigned_names",
-    "assigns_dynamically",
-    "assigns_invisibly",
-    "bound_names",
-    "code_cells",
-    "names_in_order",
-    "parse_anew",
-    "parse_python",
-    "reading_cells_once",
-    "source_of",
-    "split_cell",
-    "walk",
-]
+from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,41 +21,11 @@ if TYPE_CHECKING:
 
 # Magics that assign no variable. Any other one may (%store -r, %%sql result <<, %pylab, an extension's own).
 _HARMLESS_CELL_MAGICS = frozenset(
-    [
-        "HTML",
-        "SVG",
-        "html",
-        "javascript",
-        "js",
-        "latex",
-        "markdown",
-        "svg",
-        "time",
-        "timeit",
-        "prun",
-        "writefile",
-        "file",
-        "!",
-    ]
+    "HTML SVG html javascript js latex markdown svg time timeit prun writefile file !".split()
 )
 HARMLESS_LINE_MAGICS = frozenset(
-    (
-        *("alias_magic", "autoreload", "autosave", "cat", "cd", "colors", "conda", "config", "env", "load_ext", "ls"),
-        *(
-            "magic",
-            "mamba",
-            "matplotlib",
-            "micromamba",
-            "mkdir",
-            "pdb",
-            "pinfo",
-            "pip",
-            "precision",
-            "pwd",
-            "reload_ext",
-        ),
-        *("run", "set_env", "system", "time", "timeit", "uv", "who", "whos", "xmode"),
-    )
+    "alias_magic autoreload autosave cat cd colors conda config env load_ext ls magic mamba matplotlib micromamba mkdir pdb pinfo"
+    " pip precision pwd reload_ext run set_env system time timeit uv who whos xmode".split()
 )
 _SCRIPT_MAGICS = frozenset({"bash", "sh", "script", "perl", "ruby", "python", "python2", "python3", "pypy"})
 

@@ -10,114 +10,25 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import walk
+from airflow_nbjobs.core.notebook.syntax_trees import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 # The value of the argument, in another form: what becomes of the result decides.
 _CONVERSIONS = frozenset(
-    (
-        *(
-            "int",
-            "float",
-            "str",
-            "repr",
-            "round",
-            "abs",
-            "max",
-            "min",
-            "format",
-            "list",
-            "tuple",
-            "dict",
-            "fromtimestamp",
-        ),
-        *(
-            "utcfromtimestamp",
-            "Timestamp",
-            "to_datetime",
-            "localtime",
-            "gmtime",
-            "ctime",
-            "asctime",
-            "strftime",
-            "join",
-        ),
-    )
+    "int float str repr round abs max min format list tuple dict fromtimestamp utcfromtimestamp Timestamp to_datetime localtime"
+    " gmtime ctime asctime strftime join".split()
 )
 # Of a time or of a text, the same.
 _METHODS = frozenset(
-    (
-        *(
-            "timestamp",
-            "isoformat",
-            "strftime",
-            "ctime",
-            "replace",
-            "astimezone",
-            "date",
-            "time",
-            "normalize",
-            "floor",
-            "format",
-        ),
-        *(
-            "round",
-            "total_seconds",
-            "to_pydatetime",
-            "timetuple",
-            "split",
-            "strip",
-            "lower",
-            "upper",
-            "copy",
-            "tz_localize",
-            "tz_convert",
-        ),
-    )
+    "timestamp isoformat strftime ctime replace astimezone date time normalize floor format round total_seconds to_pydatetime"
+    " timetuple split strip lower upper copy tz_localize tz_convert".split()
 )
 _SHOWN_BY = frozenset(
-    (
-        *(
-            "print",
-            "pprint",
-            "display",
-            "Markdown",
-            "HTML",
-            "debug",
-            "info",
-            "warning",
-            "warn",
-            "error",
-            "critical",
-            "exception",
-        ),
-        *(
-            "log",
-            "echo",
-            "secho",
-            "set_postfix",
-            "set_postfix_str",
-            "set_description",
-            "title",
-            "suptitle",
-            "len",
-            "diff",
-        ),
-        *(
-            "seed",
-            "manual_seed",
-            "manual_seed_all",
-            "set_seed",
-            "set_random_seed",
-            "default_rng",
-            "Random",
-            "RandomState",
-            "sleep",
-        ),
-        *("basicConfig", "FileHandler", "RotatingFileHandler", "SummaryWriter", "TensorBoard", "getLogger"),
-    )
+    "print pprint display Markdown HTML debug info warning warn error critical exception log echo secho set_postfix"
+    " set_postfix_str set_description title suptitle len diff seed manual_seed manual_seed_all set_seed set_random_seed default_rng"
+    " Random RandomState sleep basicConfig FileHandler RotatingFileHandler SummaryWriter TensorBoard getLogger".split()
 )
 # Names that only have to be different each time, and where logs go.
 _KEYWORDS = re.compile(

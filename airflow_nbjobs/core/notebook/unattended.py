@@ -13,14 +13,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tags_of
 from airflow_nbjobs.core.notebook.reached_calls import Call, ReachedCalls
-from airflow_nbjobs.core.notebook.source import code_cells, parse_python, source_of, split_cell
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airflow_nbjobs.core.notebook.document import NotebookNode
+    from nbformat import NotebookNode
 
 _TOLERATED = "raises-exception"  # papermill goes on after such a cell
 _AS_PARAMETER = (

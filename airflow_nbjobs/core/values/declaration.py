@@ -12,15 +12,10 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tagged_index, tags_of
-from airflow_nbjobs.core.notebook.source import (
-    assigns_dynamically,
-    bound_names,
-    code_cells,
-    parse_python,
-    source_of,
-    split_cell,
-)
+from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names, code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python
 from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind, annotated_kind, kind_of, of
 from airflow_nbjobs.core.values.objects import defined_classes, imported_names, is_used_as_object, makes_object
 

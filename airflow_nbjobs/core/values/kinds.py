@@ -12,7 +12,7 @@ from functools import reduce
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import parse_python
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

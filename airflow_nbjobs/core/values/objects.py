@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import code_cells, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,9 +27,7 @@ _CLASSES = frozenset(
         *(f"numpy.{name}" for name in ("array", "arange", "linspace", "zeros", "ones", "datetime64")),
     )
 )
-_CONSTRUCTORS = frozenset(
-    ("today", "now", "utcnow", "strptime", "fromisoformat", "fromtimestamp", "combine", "cwd", "home", "uuid4")
-)
+_CONSTRUCTORS = frozenset("today now utcnow strptime fromisoformat fromtimestamp combine cwd home uuid4".split())
 
 
 def imported_names(nb: NotebookNode) -> dict[str, str]:

@@ -15,8 +15,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import MARK, code_cell, is_python, mark_of, tagged_index
-from airflow_nbjobs.core.notebook.source import bound_names, parse_python, source_of, split_cell
+from airflow_nbjobs.core.notebook.source import bound_names, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python
 from airflow_nbjobs.core.values.conversion import Spelled, fit, kind_name, short, short_text
 from airflow_nbjobs.core.values.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.values.declaration import Declaration, read_declaration, untagged

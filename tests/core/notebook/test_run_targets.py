@@ -4,7 +4,7 @@ import pytest
 from cells import notebook_of
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.notebook.document import collect_run_targets, machine_paths, run_targets
+from airflow_nbjobs.core.notebook.run_targets import collect_run_targets, machine_paths, run_targets
 
 
 def test_run_targets_are_found_as_ipython_reads_them():
