@@ -10,8 +10,9 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.failing_cell import FailedCell, failed_cell, numbered_cells, printed, was_started
-from airflow_nbjobs.core.notebook.source import source_of
+from airflow_nbjobs.core.notebook.failing_cell import FailedCell, failed_cell, numbered_cells, printed
+from airflow_nbjobs.core.notebook.papermill import was_started
+from airflow_nbjobs.core.notebook.source import source_of, tree_of
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -128,12 +129,9 @@ def unrendered_failure(executed: NotebookNode, log_text: str) -> FailedCell | No
     return failed_cell(index, cell, {"ename": ename, "evalue": evalue})
 
 
-def _tree(cell: NotebookNode) -> ast.AST:
-    lines = ["pass" if line[:1] in ("%", "!", "?") else line for line in source_of(cell).splitlines()]
-    try:
-        return ast.parse("\n".join(lines)) if cell.get("cell_type") == "code" else ast.Module([], [])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module([], [])
+def _tree(cell: NotebookNode) -> ast.Module:
+    tree = tree_of(cell) if cell.get("cell_type") == "code" else None
+    return tree or ast.Module([], [])
 
 
 def _quiet_classes(tree: ast.AST) -> set[str]:

@@ -17,8 +17,11 @@ from airflow_nbjobs.core.notebook.cell_lines import HELP, assembled, cleaned, en
 from airflow_nbjobs.core.notebook.syntax_trees import once, parse_python
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable
 
+# Cells that run commands of the shell.
+SHELL_CELL_MAGICS = frozenset({"bash", "sh", "!", "sx", "system", "script"})
 _ESCAPES = frozenset("%!?,;/")
 # A line that begins with one of these begins with Python's own operator, not with an escape.
 _OPERATORS = ("%=", "!=", "//", "/=")
@@ -66,6 +69,16 @@ class CellSource:
     def cell_magic(self) -> str | None:
         """``"capture out"`` for a cell that begins with ``%%capture out``."""
         return self.cell_magics[0] if self.cell_magics else None
+
+    @property
+    def tree(self) -> ast.Module | None:
+        """What ``parse_python`` gives of its Python."""
+        return parse_python(self.python)
+
+    @property
+    def trees(self) -> tuple[ast.Module, ...]:
+        """All its Python that parses, with what is timed."""
+        return tuple(tree for tree in (self.tree, parse_python(self.timed)) if tree is not None)
 
 
 @once

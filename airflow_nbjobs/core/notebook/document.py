@@ -192,9 +192,15 @@ def is_python(nb: NotebookNode, kernel_name: str) -> bool:
     return bool(_PYTHON_KERNEL.fullmatch(kernel_name)) or language(nb) in {"python", "ipython"}
 
 
+def metadata_of(cell: NotebookNode) -> dict[str, Any]:
+    """The cell's metadata; empty where they are malformed."""
+    metadata = cell.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
 def tags_of(cell: NotebookNode) -> tuple[str, ...]:
     """The cell's tags; none where its metadata is malformed."""
-    tags = cell["metadata"].get("tags") if isinstance(cell.get("metadata"), dict) else None
+    tags = metadata_of(cell).get("tags")
     return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 
 
@@ -205,7 +211,7 @@ def tagged_index(nb: NotebookNode, tag: str) -> int | None:
 
 def mark_of(cell: NotebookNode) -> str | None:
     """Which of our own cells this is (``"typed-parameters"``, ``"outputs"``); None for the author's."""
-    mark = cell["metadata"].get(MARK) if isinstance(cell.get("metadata"), dict) else None
+    mark = metadata_of(cell).get(MARK)
     return mark if isinstance(mark, str) else None
 
 

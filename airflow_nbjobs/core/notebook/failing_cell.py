@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook.document import MARK, mark_of, tags_of
+from airflow_nbjobs.core.notebook.papermill import ERROR_MARKER, INJECTED, has_failed, was_started
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.notebook.tracebacks import excerpt
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-_ERROR_MARKER_TAG = "papermill-error-cell-tag"
 # Colours and moves (CSI); strings, of which links (OSC 8) are some; then the other escapes, as ECMA-35 builds them.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])")
 _USAGE_ERROR = "UsageError:"
@@ -58,7 +58,7 @@ def find_failing_cell(executed: NotebookNode, *, has_run_to_its_end: bool = Fals
         if found is not None and not has_run_to_its_end and was_started(cell):
             found = None
         error = _error_of(cell)
-        is_marked = _papermill_of(cell).get("exception") is True
+        is_marked = has_failed(cell)
         if _is_clean_exit(error) or (error is None and not is_marked):
             continue
         failed = failed_cell(index, cell, error or _printed_error(cell))
@@ -85,14 +85,6 @@ def last_cell_run(executed: NotebookNode) -> int | None:
         if index is not None and was_started(cell):
             last = index
     return last
-
-
-def was_started(cell: NotebookNode) -> bool:
-    """Say whether this is a cell of code that the kernel was given; where the driver breaks, papermill calls the rest ``completed`` too."""
-    return cell.get("cell_type") == "code" and (
-        isinstance(_papermill_of(cell).get("start_time"), str)
-        or ("papermill" not in _metadata_of(cell) and isinstance(cell.get("execution_count"), int))
-    )
 
 
 def printed(cell: NotebookNode, *streams: str) -> str:
@@ -129,22 +121,12 @@ def numbered_cells(executed: NotebookNode) -> Iterator[tuple[int | None, Noteboo
         if not isinstance(cell, dict):
             continue
         tags = tags_of(cell)
-        is_injected = "injected-parameters" in tags and not has_injected
-        if is_injected or _ERROR_MARKER_TAG in tags or mark_of(cell) is not None:
+        is_injected = INJECTED in tags and not has_injected
+        if is_injected or ERROR_MARKER in tags or mark_of(cell) is not None:
             yield None, cell
         else:
             index += 1
             yield index, cell
-
-
-def _metadata_of(cell: NotebookNode) -> dict[str, Any]:
-    metadata = cell.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _papermill_of(cell: NotebookNode) -> dict[str, Any]:
-    papermill = _metadata_of(cell).get("papermill")
-    return papermill if isinstance(papermill, dict) else {}
 
 
 def _error_of(cell: NotebookNode) -> dict[str, Any] | None:

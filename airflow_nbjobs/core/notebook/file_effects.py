@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.notebook.source import HARMLESS_LINE_MAGICS
-from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
+from airflow_nbjobs.core.notebook.syntax_trees import argument_of, last_name, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,10 +74,8 @@ def file_effects(cell: CellSource) -> Iterator[FileEffect]:
         effect = _effect_of_magic(magic, line)
         if effect is not None:
             yield effect
-    for python in (cell.python, cell.timed):
-        tree = parse_python(python)
-        if tree is not None:
-            yield from _effects_of_python(tree)
+    for tree in cell.trees:
+        yield from _effects_of_python(tree)
 
 
 def _effects_of_cell_magic(magic: str, body: str) -> Iterator[FileEffect]:
@@ -139,7 +137,7 @@ def _effects_of_python(tree: ast.Module) -> Iterator[FileEffect]:
             if effect is not None:
                 yield effect
         elif isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            name = last_name(node.func)
             base = node.func.value if isinstance(node.func, ast.Attribute) else None
             if _may_have_effect(name, base, node):
                 yield _effect_of_call(name, node)
@@ -185,9 +183,7 @@ def _may_have_effect(name: str, base: ast.expr | None, call: ast.Call) -> bool:
 
 
 def _may_write(call: ast.Call, *, mode: int) -> bool:
-    given = (
-        call.args[mode] if len(call.args) > mode else next((k.value for k in call.keywords if k.arg == "mode"), None)
-    )
+    given = argument_of(call, mode, "mode")
     if given is None:
         return any(keyword.arg is None for keyword in call.keywords)
     return not (isinstance(given, ast.Constant) and isinstance(given.value, str) and not set(given.value) & set("wax+"))

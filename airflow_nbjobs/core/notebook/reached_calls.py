@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names
-from airflow_nbjobs.core.notebook.syntax_trees import walk
+from airflow_nbjobs.core.notebook.syntax_trees import argument_names, imported_names, last_name, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,15 +96,9 @@ class ReachedCalls:
         )
 
     def _learn(self, tree: ast.Module, cell: int) -> None:
-        imported: dict[str, str] = {}
+        imported = imported_names(tree)
         for node in walk(tree):
             match node:
-                case ast.Import(names=aliases):
-                    imported |= {
-                        a.asname or a.name.split(".")[0]: a.name if a.asname else a.name.split(".")[0] for a in aliases
-                    }
-                case ast.ImportFrom(module=str(module), names=aliases, level=0):
-                    imported |= {a.asname or a.name: f"{module}.{a.name}" for a in aliases}
                 case ast.Attribute(ctx=ast.Store()):
                     self._replaced.add(ast.unparse(node).replace("__builtins__", "builtins"))
                 case ast.Constant(value=str(text)):
@@ -225,8 +219,7 @@ class ReachedCalls:
 
     def _call(self, node: ast.Call, place: _Place, *, certain: bool) -> Iterator[Call]:
         name = self._name_of(node.func, place)
-        if isinstance(node.func, (ast.Name, ast.Attribute)):
-            self._is_doubtful |= ast.unparse(node.func).rpartition(".")[2] in self._exiting
+        self._is_doubtful |= last_name(node.func) in self._exiting
         if name is None or self._has_ended:
             return
         if name in _EXITS:
@@ -245,21 +238,13 @@ class ReachedCalls:
 
 
 def _inside(function: ast.FunctionDef, cell: int, *, depth: int) -> _Place:
-    parts = function.args
-    names = [
-        part.arg for part in (*parts.posonlyargs, *parts.args, *parts.kwonlyargs, parts.vararg, parts.kwarg) if part
-    ]
     assigned = bound_names(ast.Module(function.body, []))
-    return _Place(cell, depth, frozenset({*names, *assigned}))
+    return _Place(cell, depth, frozenset({*argument_names(function), *assigned}))
 
 
 def _may_exit(function: ast.AST) -> bool:
     """Say whether the function names a way out, by whatever name ``sys`` and ``os`` have."""
-    names = {
-        node.attr if isinstance(node, ast.Attribute) else node.id
-        for node in walk(function)
-        if isinstance(node, (ast.Attribute, ast.Name))
-    }
+    names = {last_name(node) for node in walk(function) if isinstance(node, ast.expr)}
     return bool(names & {name.rpartition(".")[2] for name in _EXITS})
 
 

@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
+from airflow_nbjobs.core.notebook.cell_syntax import SHELL_CELL_MAGICS, CellSource, split_cell
 from airflow_nbjobs.core.notebook.source import code_cells, source_of
-from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
+from airflow_nbjobs.core.notebook.syntax_trees import argument_of, last_name, parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,7 +105,7 @@ class _Found:
             if name in {"writefile", "file"}:
                 for word in rest.split():
                     self.use(word.strip("'\""), "write")
-            elif name in {"bash", "sh", "!", "sx", "system", "script"}:
+            elif name in SHELL_CELL_MAGICS:
                 for command in cell.body.replace("\\\n", "  ").split("\n"):
                     self.add_command(command)
         for magic in cell.magics:
@@ -121,11 +121,9 @@ class _Found:
             elif not re.match(r"%(?:cd|pushd|timeit|time|prun)\b", magic):
                 for word in _words(magic[1:]):
                     self.use(word, "read")
-        for python in (cell.python, cell.timed):
-            tree = parse_python(python)
-            if tree is not None:
-                self.imports.update(_imports(tree))
-                self.add_python(tree)
+        for tree in cell.trees:
+            self.imports.update(_imports(tree))
+            self.add_python(tree)
 
     def add_command(self, command: str) -> None:
         """The files that a shell command names; those it redirects to, or copies to, are written."""
@@ -234,7 +232,7 @@ class _Found:
             self.use(path, use)
 
     def _visit_call(self, call: ast.Call, use: Use) -> None:
-        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        name = last_name(call.func)
         path = self._constant(call)
         if path is not None:  # os.path.join("data", "x.csv"), Path("data")
             self._are_used(call)
@@ -337,11 +335,7 @@ def _use_of_owner(name: str, call: ast.Call, use: Use) -> Use:
 
 
 def _opens_for_writing(call: ast.Call, position: int) -> bool:
-    given = (
-        call.args[position]
-        if len(call.args) > position
-        else next((k.value for k in call.keywords if k.arg == "mode"), None)
-    )
+    given = argument_of(call, position, "mode")
     return isinstance(given, ast.Constant) and isinstance(given.value, str) and bool(set(given.value) & set("wax"))
 
 

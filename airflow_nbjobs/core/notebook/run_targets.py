@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
+from airflow_nbjobs.core.notebook.document import tags_of
 from airflow_nbjobs.core.notebook.file_effects import FileEffect, file_effects
+from airflow_nbjobs.core.notebook.papermill import RAISES_EXCEPTION
 from airflow_nbjobs.core.notebook.source import code_cells, source_of
 from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
 
@@ -118,8 +120,7 @@ def _steps(nb: NotebookNode) -> Iterator[RunTarget | tuple[int, FileEffect]]:
     """What the notebook does about files, in order: a target is run, or something else happens (with its cell)."""
     for position, cell in code_cells(nb):
         source = split_cell(source_of(cell))
-        tags = cell.get("metadata", {}).get("tags") if isinstance(cell.get("metadata"), dict) else None
-        yield from _steps_of_cell(source, position, may_raise=isinstance(tags, list) and "raises-exception" in tags)
+        yield from _steps_of_cell(source, position, may_raise=RAISES_EXCEPTION in tags_of(cell))
 
 
 def _steps_of_cell(
@@ -137,10 +138,7 @@ def _steps_of_cell(
 
 
 def _conditional_lines(source: CellSource) -> frozenset[int]:
-    tree = parse_python(source.python)
-    if tree is None:
-        return frozenset()
-    nodes = [node for node in walk(tree) if isinstance(node, _CONDITIONAL)]
+    nodes = [node for node in walk(source.tree) if isinstance(node, _CONDITIONAL)] if source.tree is not None else []
     return frozenset(line for node in nodes for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
 
 

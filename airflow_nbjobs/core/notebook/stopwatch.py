@@ -10,7 +10,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.syntax_trees import walk
+from airflow_nbjobs.core.notebook.syntax_trees import last_name, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -113,7 +113,7 @@ class Flow:
                 return True
             case ast.Call(func=ast.Attribute(attr=name, value=owner)) if name in _METHODS and self._is_clock(owner):
                 return True
-            case ast.Call(func=func, args=arguments) if _called(func) in _CONVERSIONS:
+            case ast.Call(func=func, args=arguments) if last_name(func) in _CONVERSIONS:
                 return any(map(self._is_clock, arguments))
             case ast.Name() | ast.Attribute() if _key(node) in self._clock_names:
                 return True
@@ -177,7 +177,7 @@ class Flow:
                 return False
 
     def _is_harmless_call(self, call: ast.Call, node: ast.expr, *, is_number: bool, seen: set[str]) -> bool:
-        name = _called(call.func)
+        name = last_name(call.func)
         if name in _SHOWN_BY:
             return True
         if name == "append" and isinstance(call.func, ast.Attribute):
@@ -193,11 +193,11 @@ class Flow:
 
     def _is_shown(self, keyword: ast.keyword) -> bool:
         call = self._parents.get(keyword)
-        return isinstance(call, ast.Call) and _called(call.func) in _SHOWN_BY
+        return isinstance(call, ast.Call) and last_name(call.func) in _SHOWN_BY
 
     def _goes_on(self, keyword: ast.keyword, on: Callable[[ast.expr], bool]) -> bool:
         call = self._parents.get(keyword)
-        return isinstance(call, ast.Call) and _called(call.func) in (_CONVERSIONS | _METHODS) and on(call)
+        return isinstance(call, ast.Call) and last_name(call.func) in (_CONVERSIONS | _METHODS) and on(call)
 
     def _is_stopwatch_operand(self, other: ast.expr, *, is_number: bool) -> bool:
         """Whether what a time is compared with, or taken from, is a time of this clock as well, as far as can be told."""
@@ -281,12 +281,8 @@ def _key(node: ast.expr) -> str:
     return f".{node.attr}" if isinstance(node, ast.Attribute) else ""
 
 
-def _called(func: ast.expr) -> str:
-    return func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
-
-
 def _is_container(node: ast.expr) -> bool:
-    is_made = isinstance(node, ast.Call) and _called(node.func) in {"dict", "list", "defaultdict", "OrderedDict"}
+    is_made = isinstance(node, ast.Call) and last_name(node.func) in {"dict", "list", "defaultdict", "OrderedDict"}
     return is_made or isinstance(node, ast.Dict | ast.List)
 
 

@@ -14,7 +14,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 Read = TypeVar("Read")
 Found = TypeVar("Found")
@@ -123,7 +123,7 @@ def dotted_name(node: ast.expr) -> str:
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
-def full_name(node: ast.expr, imports: dict[str, str]) -> str:
+def full_name(node: ast.expr, imports: Mapping[str, str]) -> str:
     """``datetime.datetime.now`` of ``dt.now``; empty where the name is no import of the notebook's."""
     first, dot, rest = dotted_name(node).partition(".")
     return f"{imports[first]}{dot}{rest}" if first in imports else ""

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import mark_of, tagged_index
+from airflow_nbjobs.core.notebook.papermill import INJECTED, cells_before_values
 from airflow_nbjobs.core.notebook.source import code_cells, source_of
-from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
+from airflow_nbjobs.core.notebook.syntax_trees import argument_names, walk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -71,8 +72,7 @@ def follow(nb: NotebookNode, given: Collection[str], runs: Mapping[str, Notebook
 
     :param runs: notebooks that this one executes with ``%run``, by relative name; those that are not here are passed over.
     """
-    injected, declared = tagged_index(nb, "injected-parameters"), tagged_index(nb, "parameters")
-    after = injected if injected is not None else -1 if declared is None else declared
+    injected, before = tagged_index(nb, INJECTED), cells_before_values(nb)
     before_cells: list[_Cell] = []
     after_cells: list[_Cell] = []
     later = _Later(given)
@@ -80,10 +80,10 @@ def follow(nb: NotebookNode, given: Collection[str], runs: Mapping[str, Notebook
         for position, cell in code_cells(nb):
             source = source_of(cell)
             split = split_cell(source)
-            tree = parse_python(split.python)
+            tree = split.tree
             if position - 1 == injected or mark_of(cell) is not None:
                 continue
-            if position - 1 <= after:
+            if position <= before:
                 if tree is not None:
                     before_cells.append(_Cell(position, tree, source))
                 continue
@@ -138,9 +138,8 @@ def _cells_run(magic: str, runs: Mapping[str, NotebookNode], within: frozenset[s
         split = split_cell(source)
         for inner in split.magics:
             yield from _cells_run(inner, runs, within | {name})
-        tree = parse_python(split.python)
-        if tree is not None:
-            yield _Cell(position, tree, source)
+        if split.tree is not None:
+            yield _Cell(position, split.tree, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,15 +320,7 @@ class _Steps:
 
     def _free_names(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> frozenset[str]:
         """Names of the module that a call of the function reads."""
-        everywhere = function.args
-        arguments = [
-            *everywhere.posonlyargs,
-            *everywhere.args,
-            *everywhere.kwonlyargs,
-            everywhere.vararg,
-            everywhere.kwarg,
-        ]
-        own = {argument.arg for argument in arguments if argument is not None}
+        own = argument_names(function)
         for inner in function.body:
             for one in walk(inner):
                 if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):

@@ -15,10 +15,9 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import MARK, code_cell, is_python, mark_of, tagged_index
-from airflow_nbjobs.core.notebook.source import bound_names, source_of
-from airflow_nbjobs.core.notebook.syntax_trees import parse_python
+from airflow_nbjobs.core.notebook.papermill import INJECTED, cells_before_values
+from airflow_nbjobs.core.notebook.source import bound_names, tree_of
 from airflow_nbjobs.core.values.conversion import Spelled, fit, kind_name, short, short_text
 from airflow_nbjobs.core.values.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.values.declaration import Declaration, read_declaration, untagged
@@ -346,8 +345,8 @@ def _other_language_problems(name: str, value: object, kernel_name: str) -> list
 
 
 def _stale_injection(nb: NotebookNode, parameters: Mapping[str, object]) -> list[str]:
-    index = tagged_index(nb, "injected-parameters")
-    tree = None if index is None else parse_python(split_cell(source_of(nb.cells[index])).python)
+    index = tagged_index(nb, INJECTED)
+    tree = None if index is None else tree_of(nb.cells[index])
     names = [] if tree is None else [name for name in dict.fromkeys(bound_names(tree)) if name not in parameters]
     if not names or parameters:  # with parameters, papermill replaces that cell
         return []
@@ -395,19 +394,19 @@ def prepare_parameters(nb: NotebookNode, values: Mapping[str, object]) -> Notebo
     strings before it in each case, so the typed values win. Without need, when the hyperparameters carry every value
     unchanged, no cell is added; a notebook that needs no change is returned itself.
     """
-    injected = tagged_index(nb, "injected-parameters")
+    injected = tagged_index(nb, INJECTED)
     is_needed = hyperparameter_strings(values) != dict(values)
     if not is_needed and injected is None and not any(mark_of(cell) == TYPED_PARAMETERS for cell in nb.cells):
         return nb
     nb = copy.deepcopy(nb)
     nb.cells = [cell for cell in nb.cells if mark_of(cell) != TYPED_PARAMETERS]  # a staged copy that is run again
-    injected = tagged_index(nb, "injected-parameters")
+    injected = tagged_index(nb, INJECTED)
     if injected is not None:
         # The author's file counts this cell; one that papermill adds later is none of theirs (``core.notebook.failing_cell``).
         nb.metadata[MARK] = {"has_injected_parameters": True}
     if is_needed:
-        before = injected if injected is not None else tagged_index(nb, "parameters")
-        nb.cells.insert(0 if before is None else before + 1, _typed_cell(values, nbformat_minor=nb.nbformat_minor))
+        place = cells_before_values(nb) + (injected is not None)
+        nb.cells.insert(place, _typed_cell(values, nbformat_minor=nb.nbformat_minor))
     return nb
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook.document import mark_of, tags_of
 from airflow_nbjobs.core.notebook.failing_cell import numbered_cells
+from airflow_nbjobs.core.notebook.papermill import INJECTED
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.values.literals import literal
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, read_outputs, recorded_names
@@ -38,7 +39,7 @@ def read_parameters(executed: NotebookNode) -> dict[str, Any] | None:
     """
     cells = [(index, cell) for index, cell in numbered_cells(executed) if cell.get("cell_type") == "code"]
     typed = [cell for _, cell in cells if mark_of(cell) == TYPED_PARAMETERS]
-    injected = [cell for index, cell in cells if index is None and "injected-parameters" in tags_of(cell)]
+    injected = [cell for index, cell in cells if index is None and INJECTED in tags_of(cell)]
     for cell in (*typed[-1:], *injected[-1:]):
         found = _assigned(source_of(cell))
         if found is not None:
