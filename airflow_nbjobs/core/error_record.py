@@ -59,7 +59,7 @@ def error_record(error: BaseException, *, try_number: int, mask: Callable[[str],
     whole = str(error)
     kind = _kind(error)
     headline = error.headline if isinstance(error, NotebookJobError) else _first_line(error, kind)
-    problems = [str(problem) for problem in getattr(ours, "problems", ())]
+    problems = list(ours.problems) if ours else []
     more = [f"… and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
     return {
         "version": _VERSION,

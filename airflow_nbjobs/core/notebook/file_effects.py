@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.notebook.source import HARMLESS_LINE_MAGICS
 from airflow_nbjobs.core.notebook.syntax_trees import argument_of, last_name, walk
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,5 +214,4 @@ def _made(name: str) -> frozenset[str] | None:
 
 
 def _shown(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
+    return shortened(" ".join(text.split()), _SHOWN_CHARACTERS)

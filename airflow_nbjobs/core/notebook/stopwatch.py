@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_nbjobs.core.notebook.syntax_trees import last_name, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 # The value of the argument, in another form: what becomes of the result decides.
 _CONVERSIONS = frozenset(
@@ -52,6 +52,9 @@ class Flow:
         self._calls_of: dict[str, list[ast.Call]] = {}
         self._tree_of: dict[ast.AST, int] = {}
         self._entries: list[tuple[str, ast.expr]] = []
+        # Of the call that is followed now.
+        self._is_number = False
+        self._seen: set[str] = set()
         for number, tree in enumerate(trees):
             for node in walk(tree):
                 self._tree_of[node] = number
@@ -104,7 +107,8 @@ class Flow:
 
         :param is_number: it is a number of seconds (``time.time()``), which is rarely a date: in doubt a stopwatch.
         """
-        return self._is_harmless(call, is_number=is_number, seen=set())
+        self._is_number, self._seen = is_number, set()
+        return self._is_harmless(call)
 
     def _is_clock(self, node: ast.expr) -> bool:
         """Whether the expression is a time read from the clock, in whatever form, or moved by some time."""
@@ -128,11 +132,8 @@ class Flow:
             case _:
                 return False
 
-    def _is_harmless(self, node: ast.expr, *, is_number: bool, seen: set[str]) -> bool:  # noqa: C901, PLR0912 a case per kind of parent
+    def _is_harmless(self, node: ast.expr) -> bool:  # noqa: C901, PLR0912 a case per kind of parent
         parent = self._parents.get(node)
-
-        def on(further: ast.expr) -> bool:
-            return self._is_harmless(further, is_number=is_number, seen=seen)
 
         match parent:
             case ast.Expr():
@@ -141,19 +142,19 @@ class Flow:
                 return True
             case ast.BinOp(op=ast.Sub()):
                 other = parent.right if parent.left is node else parent.left
-                return self._is_stopwatch_operand(other, is_number=is_number) or (self._is_shift(other) and on(parent))
+                return self._is_stopwatch_operand(other) or (self._is_shift(other) and self._is_harmless(parent))
             case ast.Compare():
                 others = [side for side in (parent.left, *parent.comparators) if side is not node]
-                return all(self._is_stopwatch_operand(side, is_number=is_number) for side in others)
+                return all(self._is_stopwatch_operand(side) for side in others)
             case ast.Call():
-                return self._is_harmless_call(parent, node, is_number=is_number, seen=seen)
+                return self._is_harmless_call(parent, node)
             case ast.keyword(arg=str(name)):
-                return bool(_KEYWORDS.fullmatch(name)) or self._is_shown(parent) or self._goes_on(parent, on)
+                return bool(_KEYWORDS.fullmatch(name)) or self._is_shown(parent) or self._goes_on(parent)
             case ast.Attribute(attr=name):
                 outer = self._parents.get(parent)
                 if isinstance(outer, ast.Call) and outer.func is parent:
-                    return name == "append" or (name in _METHODS and on(outer))
-                return on(parent)
+                    return name == "append" or (name in _METHODS and self._is_harmless(outer))
+                return self._is_harmless(parent)
             case ast.Subscript() if parent.slice is node:
                 return False
             case ast.IfExp() if parent.test is node:
@@ -162,84 +163,84 @@ class Flow:
                 ast.BinOp() | ast.UnaryOp() | ast.JoinedStr() | ast.FormattedValue() | ast.IfExp() | ast.Subscript()
                 | ast.List() | ast.Tuple() | ast.Dict() | ast.Starred() | ast.BoolOp()
             ):  # fmt: skip
-                return on(parent)
+                return self._is_harmless(parent)
             case ast.Assign(targets=targets):
-                return self._targets_are_harmless(node, targets, is_number=is_number, seen=seen)
+                return self._targets_are_harmless(node, targets)
             case ast.AnnAssign(target=target):
-                return self._targets_are_harmless(node, [target], is_number=is_number, seen=seen)
+                return self._targets_are_harmless(node, [target])
             case ast.NamedExpr(target=target):
-                return on(parent) and self._targets_are_harmless(node, [target], is_number=is_number, seen=seen)
+                return self._is_harmless(parent) and self._targets_are_harmless(node, [target])
             case ast.AugAssign():
-                return is_number
+                return self._is_number
             case ast.Return():
-                return self._result_is_harmless(parent, is_number=is_number, seen=seen)
+                return self._result_is_harmless(parent)
             case _:
                 return False
 
-    def _is_harmless_call(self, call: ast.Call, node: ast.expr, *, is_number: bool, seen: set[str]) -> bool:
+    def _is_harmless_call(self, call: ast.Call, node: ast.expr) -> bool:
         name = last_name(call.func)
         if name in _SHOWN_BY:
             return True
         if name == "append" and isinstance(call.func, ast.Attribute):
-            return self._targets_are_harmless(node, [call.func.value], is_number=is_number, seen=seen)
+            return self._targets_are_harmless(node, [call.func.value])
         if name == "write" and isinstance(call.func, ast.Attribute):
             return (
                 getattr(call.func.value, "attr", "") in {"stdout", "stderr"}
                 or getattr(call.func.value, "id", "") == "tqdm"
             )
         if name in _CONVERSIONS or name in _METHODS:
-            return self._is_harmless(call, is_number=is_number, seen=seen)
+            return self._is_harmless(call)
         return False
 
     def _is_shown(self, keyword: ast.keyword) -> bool:
         call = self._parents.get(keyword)
         return isinstance(call, ast.Call) and last_name(call.func) in _SHOWN_BY
 
-    def _goes_on(self, keyword: ast.keyword, on: Callable[[ast.expr], bool]) -> bool:
+    def _goes_on(self, keyword: ast.keyword) -> bool:
         call = self._parents.get(keyword)
-        return isinstance(call, ast.Call) and last_name(call.func) in (_CONVERSIONS | _METHODS) and on(call)
+        return (
+            isinstance(call, ast.Call) and last_name(call.func) in (_CONVERSIONS | _METHODS) and self._is_harmless(call)
+        )
 
-    def _is_stopwatch_operand(self, other: ast.expr, *, is_number: bool) -> bool:
+    def _is_stopwatch_operand(self, other: ast.expr) -> bool:
         """Whether what a time is compared with, or taken from, is a time of this clock as well, as far as can be told."""
         if self._is_clock(other):
             return True
         key = _key(other.value if isinstance(other, ast.Subscript) else other)
-        if not key or (isinstance(other, ast.Subscript) and not is_number):
+        if not key or (isinstance(other, ast.Subscript) and not self._is_number):
             return False
         name = key.lstrip(".")
         is_known = key in self._values and name not in self._parameters
         is_column = isinstance(other, ast.Attribute) and getattr(other.value, "id", "") not in {"self", "cls"}
-        return not is_known and ((is_number and not is_column) or _STOPWATCH_NAME.fullmatch(name) is not None)
+        return not is_known and ((self._is_number and not is_column) or _STOPWATCH_NAME.fullmatch(name) is not None)
 
     def _is_shift(self, other: ast.expr) -> bool:
         return not self._is_clock(other) and not isinstance(other, ast.Subscript | ast.Attribute)
 
-    def _targets_are_harmless(
-        self, value: ast.expr, targets: Iterable[ast.expr], *, is_number: bool, seen: set[str]
-    ) -> bool:
-        return all(self._target_is_harmless(value, target, is_number=is_number, seen=seen) for target in targets)
+    def _targets_are_harmless(self, value: ast.expr, targets: Iterable[ast.expr]) -> bool:
+        return all(self._target_is_harmless(value, target) for target in targets)
 
-    def _target_is_harmless(self, value: ast.expr, target: ast.expr, *, is_number: bool, seen: set[str]) -> bool:
+    def _target_is_harmless(self, value: ast.expr, target: ast.expr) -> bool:
         if isinstance(target, ast.Tuple):
             parts = target.elts
-            return all(self._target_is_harmless(value, part, is_number=is_number, seen=seen) for part in parts)
+            return all(self._target_is_harmless(value, part) for part in parts)
         is_entry = isinstance(target, ast.Subscript)
         key = _key(target.value if isinstance(target, ast.Subscript) else target)
         if not key:
             return False
         if is_entry and key not in self._containers:
             return False
-        if key in seen:
+        if key in self._seen:
             return True
-        seen.add(key)
+        self._seen.add(key)
         loads = [
             load
             for load in self._loads.get(key, ())
             if not self._is_place_of_storage(load) and self._may_hold(value, key, load)
         ]
         if not loads:
-            return is_number or is_entry
-        return all(self._is_harmless(load, is_number=is_number, seen=seen) for load in loads)
+            return self._is_number or is_entry
+        return all(self._is_harmless(load) for load in loads)
 
     def _may_hold(self, value: ast.expr, key: str, load: ast.expr) -> bool:
         """False where the last assignment before this use, as the cells are written, gave the name another value."""
@@ -263,15 +264,15 @@ class Flow:
             return isinstance(parent.ctx, ast.Store | ast.Del)
         return isinstance(parent, ast.Attribute) and parent.attr == "append"
 
-    def _result_is_harmless(self, statement: ast.AST, *, is_number: bool, seen: set[str]) -> bool:
+    def _result_is_harmless(self, statement: ast.AST) -> bool:
         function: ast.AST | None = statement
         while function is not None and not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             function = self._parents.get(function)
-        if function is None or f"{function.name}()" in seen:
+        if function is None or f"{function.name}()" in self._seen:
             return function is not None
-        seen.add(f"{function.name}()")
+        self._seen.add(f"{function.name}()")
         calls = self._calls_of.get(function.name, [])
-        return bool(calls) and all(self._is_harmless(call, is_number=is_number, seen=seen) for call in calls)
+        return bool(calls) and all(self._is_harmless(call) for call in calls)
 
 
 def _key(node: ast.expr) -> str:

@@ -17,6 +17,7 @@ from airflow_nbjobs.core.notebook.document import mark_of, tagged_index
 from airflow_nbjobs.core.notebook.papermill import INJECTED, cells_before_values
 from airflow_nbjobs.core.notebook.source import code_cells, source_of
 from airflow_nbjobs.core.notebook.syntax_trees import argument_names, walk
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -120,7 +121,7 @@ class _Cell:
     def place(self, shown: str, line: int, of: tuple[str, ...] = ()) -> Place:
         lines = self.source.split("\n")
         source = lines[line - 1].strip() if line <= len(lines) else ""
-        source = source if len(source) <= 80 else source[:79] + "…"
+        source = shortened(source)
         if self.run is not None:
             cell, at, magic = self.run
             return Place(shown, cell, at, f"{magic.strip()}, whose cell {self.position} says {source}", of)

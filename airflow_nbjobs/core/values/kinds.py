@@ -64,40 +64,23 @@ def of(*types: type) -> Kind:
 
 
 _BUILTINS = {
-    **dict.fromkeys(("int", "len", "ord", "hash", "id"), of(int)),
-    "float": of(float),
-    **dict.fromkeys(("bool", "isinstance", "issubclass", "callable", "hasattr", "any", "all"), of(bool)),
-    **dict.fromkeys(("str", "chr", "repr", "ascii", "format", "hex", "bin", "oct", "input"), of(str)),
+    **dict.fromkeys("int len ord hash id".split(), of(int)),
+    **dict.fromkeys("bool isinstance issubclass callable hasattr any all".split(), of(bool)),
+    **dict.fromkeys("str chr repr ascii format hex bin oct input".split(), of(str)),
     **dict.fromkeys(("list", "sorted"), of(list)),
-    "dict": of(dict),
     **dict.fromkeys(("tuple", "divmod"), of(tuple)),
     **dict.fromkeys(("set", "frozenset"), of(set)),
-    "bytes": of(bytes),
-    "complex": of(complex),
+    **{kind.__name__: of(kind) for kind in (float, dict, bytes, complex)},
 }
 _METHODS_OF_TEXTS = {
     **dict.fromkeys(
-        (
-            *(
-                "format",
-                "join",
-                "upper",
-                "lower",
-                "strip",
-                "lstrip",
-                "rstrip",
-                "replace",
-                "title",
-                "capitalize",
-                "zfill",
-            ),
-            *("removeprefix", "removesuffix", "format_map", "casefold", "center", "ljust", "rjust", "swapcase"),
-        ),
+        "format join upper lower strip lstrip rstrip replace title capitalize zfill removeprefix removesuffix format_map casefold"
+        " center ljust rjust swapcase".split(),
         of(str),
     ),
-    **dict.fromkeys(("split", "rsplit", "splitlines"), of(list)),
-    **dict.fromkeys(("startswith", "endswith", "isdigit", "isalpha", "isidentifier"), of(bool)),
-    **dict.fromkeys(("find", "rfind", "index", "count"), of(int)),
+    **dict.fromkeys("split rsplit splitlines".split(), of(list)),
+    **dict.fromkeys("startswith endswith isdigit isalpha isidentifier".split(), of(bool)),
+    **dict.fromkeys("find rfind index count".split(), of(int)),
     "encode": of(bytes),
 }
 _CONSTANTS = {
@@ -291,15 +274,13 @@ def _power_types(exponent: ast.expr) -> frozenset[type]:
 
 
 _ANNOTATIONS = {
-    "int": of(int),
-    "float": of(float),
-    "bool": of(bool),
-    **dict.fromkeys(("str", "Text"), of(str)),
+    **{kind.__name__: of(kind) for kind in (int, float, bool, str)},
+    "Text": of(str),
     "None": of(NoneType),
-    **dict.fromkeys(("list", "List", "Sequence", "MutableSequence", "Iterable", "Collection"), of(list)),
-    **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping", "OrderedDict"), of(dict)),
+    **dict.fromkeys("list List Sequence MutableSequence Iterable Collection".split(), of(list)),
+    **dict.fromkeys("dict Dict Mapping MutableMapping OrderedDict".split(), of(dict)),
     **dict.fromkeys(("tuple", "Tuple"), of(tuple)),
-    **dict.fromkeys(("set", "Set", "frozenset", "FrozenSet", "AbstractSet", "MutableSet"), of(set)),
+    **dict.fromkeys("set Set frozenset FrozenSet AbstractSet MutableSet".split(), of(set)),
     **dict.fromkeys(("Any", "object"), UNKNOWN),
 }
 

@@ -21,6 +21,7 @@ from airflow_nbjobs.core.notebook.document import mark_of
 from airflow_nbjobs.core.notebook.failing_cell import last_cell_run
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
 from airflow_nbjobs.core.notebook.source import names_in_order
+from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.core.values.recording import (
     OUTPUT_LIMIT_BYTES,
     OUTPUTS,
@@ -332,8 +333,7 @@ def _as_declared(name: str, found: _Found, declared: type | None) -> tuple[objec
             except (ValueError, OverflowError):
                 return None, f"output '{name}' is too large for a float"
     kind = found.kind or type(value).__name__
-    shown = json.dumps(value)
-    shown = shown if len(shown) <= 80 else shown[:79] + "…"
+    shown = shortened(json.dumps(value))
     return (
         None,
         f"output '{name}' is {_article(kind)} ({shown}), declared as {declared.__name__}; convert it in the notebook",

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_nbjobs.core.notebook.document import MARK, code_cell, is_python, mark_of, tagged_index
 from airflow_nbjobs.core.notebook.papermill import INJECTED, cells_before_values
 from airflow_nbjobs.core.notebook.source import bound_names, tree_of
-from airflow_nbjobs.core.values.conversion import Spelled, fit, kind_name, short, short_text
+from airflow_nbjobs.core.texts import shortened
+from airflow_nbjobs.core.values.conversion import Spelled, fit, kind_name, short
 from airflow_nbjobs.core.values.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.values.declaration import Declaration, read_declaration, untagged
 from airflow_nbjobs.core.values.literals import literal
@@ -189,7 +190,7 @@ class _Findings:
         default = declaration.objects.get(name)
         if default is not None and fitted.value is not None and not fitted.warnings:
             self.warnings.append(
-                f"parameter '{name}': its default is {short_text(default)}, an object that no parameter can be; {short(fitted.value)} arrives as "
+                f"parameter '{name}': its default is {shortened(default)}, an object that no parameter can be; {short(fitted.value)} arrives as "
                 f"{kind_name(fitted.value)}: make the object of it in a later cell"
             )
         return fitted.value

@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def _walk(path: str, value: object) -> Iterator[tuple[str, object]]:
     yield path, value
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _walk(f"{path}[{_shown(key)}]", item)
+            yield from _walk(f"{path}[{shortened(ascii(key), _KEY_CHARACTERS)}]", item)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _walk(f"{path}[{index}]", item)
@@ -81,8 +82,3 @@ def _problem_of_text(text: str) -> tuple[str, str] | None:
     if "\0" in text:
         return "a NUL character", advice
     return ("half of a surrogate pair", advice) if _SURROGATE.search(text) else None
-
-
-def _shown(key: str) -> str:
-    shown = ascii(key)
-    return shown if len(shown) <= _KEY_CHARACTERS else f"{shown[: _KEY_CHARACTERS - 1]}…"
