@@ -27,7 +27,7 @@ from airflow_nbjobs.core.notebook.references import code_references, script_impo
 from airflow_nbjobs.core.notebook.run_targets import collect_run_targets, machine_paths
 from airflow_nbjobs.core.notebook.source import assigned_names, assigns_invisibly
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, prepare_outputs
-from airflow_nbjobs.core.values.parameters import CheckedParameters, hyperparameter_strings, prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, prepare_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from airflow_nbjobs.aws.ports import Objects
+    from airflow_nbjobs.core.values.parameters import CheckedParameters
 
 INTERVAL_VARIABLE = "NBJOBS_DATA_INTERVAL_START"
 _UNQUOTED = re.compile(r"[\w./+@:=-]+", re.ASCII)  # the driver's `cd ${SM_EXECUTION_INPUT_PATH}` has no quotes

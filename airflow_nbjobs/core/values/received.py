@@ -16,7 +16,7 @@ from airflow_nbjobs.core.notebook.papermill import INJECTED
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.values.literals import literal, value_of
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, read_outputs, recorded_names
-from airflow_nbjobs.core.values.parameters import TYPED_PARAMETERS
+from airflow_nbjobs.core.values.parameter_cell import TYPED_PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
