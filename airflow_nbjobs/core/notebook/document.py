@@ -192,6 +192,18 @@ def is_python(nb: NotebookNode, kernel_name: str) -> bool:
     return bool(_PYTHON_KERNEL.fullmatch(kernel_name)) or language(nb) in {"python", "ipython"}
 
 
+def cells_of(nb: NotebookNode) -> list[NotebookNode]:
+    """The cells; what is none is left out, and no malformed notebook fails."""
+    cells = nb.get("cells")
+    return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
+
+
+def outputs_of(cell: NotebookNode) -> list[dict[str, Any]]:
+    """The cell's outputs, as ``cells_of`` gives cells."""
+    outputs = cell.get("outputs")
+    return [output for output in outputs if isinstance(output, dict)] if isinstance(outputs, list) else []
+
+
 def metadata_of(cell: NotebookNode) -> dict[str, Any]:
     """The cell's metadata; empty where they are malformed."""
     metadata = cell.get("metadata")

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.notebook.document import MARK, mark_of, tags_of
+from airflow_nbjobs.core.notebook.document import MARK, cells_of, mark_of, metadata_of, outputs_of, tags_of
 from airflow_nbjobs.core.notebook.papermill import ERROR_MARKER, INJECTED, has_failed, was_started
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.notebook.tracebacks import excerpt
@@ -89,10 +89,9 @@ def last_cell_run(executed: NotebookNode) -> int | None:
 
 def printed(cell: NotebookNode, *streams: str) -> str:
     """Return what a cell has printed, without ANSI sequences; of these streams only, where any are named."""
-    outputs = cell.get("outputs")
     texts: list[str] = []
-    for output in outputs if isinstance(outputs, list) else ():
-        if isinstance(output, dict) and (not streams or output.get("name") in streams):
+    for output in outputs_of(cell):
+        if not streams or output.get("name") in streams:
             text = output.get("text") if output.get("output_type") == "stream" else None
             lines = text if isinstance(text, list) else [text]
             texts += [line for line in lines if isinstance(line, str)]
@@ -111,15 +110,11 @@ def strip_ansi(text: str) -> str:
 
 def numbered_cells(executed: NotebookNode) -> Iterator[tuple[int | None, NotebookNode]]:
     """The cells, each with its position in the author's file, or None where it is none of theirs."""
-    cells = executed.get("cells")
-    metadata = executed.get("metadata")
-    ours = metadata.get(MARK) if isinstance(metadata, dict) else None
+    ours = metadata_of(executed).get(MARK)
     # Papermill replaces an 'injected-parameters' cell that the file has, and adds one that it has not.
     has_injected = isinstance(ours, dict) and ours.get("has_injected_parameters") is True
     index = 0
-    for cell in cells if isinstance(cells, list) else ():
-        if not isinstance(cell, dict):
-            continue
+    for cell in cells_of(executed):
         tags = tags_of(cell)
         is_injected = INJECTED in tags and not has_injected
         if is_injected or ERROR_MARKER in tags or mark_of(cell) is not None:
@@ -130,11 +125,7 @@ def numbered_cells(executed: NotebookNode) -> Iterator[tuple[int | None, Noteboo
 
 
 def _error_of(cell: NotebookNode) -> dict[str, Any] | None:
-    outputs = cell.get("outputs")
-    for output in outputs if isinstance(outputs, list) else ():
-        if isinstance(output, dict) and output.get("output_type") == "error":
-            return output
-    return None
+    return next((output for output in outputs_of(cell) if output.get("output_type") == "error"), None)
 
 
 def _is_clean_exit(error: dict[str, Any] | None) -> bool:

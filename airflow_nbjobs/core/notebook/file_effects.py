@@ -132,9 +132,9 @@ def _is_harmless(command: str) -> bool:
 
 def _effects_of_python(tree: ast.Module) -> Iterator[FileEffect]:
     for node in walk(tree):
-        as_magic = _as_magic(node)
-        if as_magic is not None:
-            effect = _effect_of_magic(as_magic, getattr(node, "lineno", 1))
+        magic = as_magic(node)
+        if magic is not None:
+            effect = _effect_of_magic(magic, getattr(node, "lineno", 1))
             if effect is not None:
                 yield effect
         elif isinstance(node, ast.Call):
@@ -153,7 +153,7 @@ def _code_among(arguments: list[ast.expr]) -> frozenset[str]:
     return frozenset(posixpath.basename(text) for text in texts if text.endswith(_CODE_SUFFIXES))
 
 
-def _as_magic(node: ast.AST) -> str | None:
+def as_magic(node: ast.AST) -> str | None:
     """The magic that ``get_ipython().run_line_magic("cd", "x")`` and its like stand for, where that is literal."""
     match node:
         case ast.Call(

@@ -1,7 +1,7 @@
 """
 Whether a time that a notebook reads from the clock only measures how long something takes, is only shown, or seeds a generator.
 
-Called by ``clock``: such a reading makes no difference to what the notebook reports. Names are followed by name alone, through the whole namespace; pure.
+Called by ``clock_reads``: such a reading makes no difference to what the notebook reports. Names are followed by name alone, through the whole namespace; pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 What a notebook's own code does with the parameters that it is given: values that are assigned over, or made before they are there.
 
-Called by ``core.values.parameters``. Standard library only, pure; nothing of the notebook is run.
+Called by ``core.values.parameters``; ``core.values.statement_steps`` reads the statements. Standard library only, pure; nothing of the notebook is run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 Outputs of a notebook job: declared, recorded by a cell of the staged notebook, and read from the executed one.
 
-Called by ``core.job.spec``, the staging and the results code. The executed notebook is untrusted: what is wrong in it becomes a
+Called by ``aws/submit``, ``aws/results`` and the task. The executed notebook is untrusted: what is wrong in it becomes a
 problem in words, never an exception. Pure; must never import airflow or boto3.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.document import mark_of
+from airflow_nbjobs.core.notebook.document import cells_of, mark_of
 from airflow_nbjobs.core.notebook.failing_cell import last_cell_run
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
 from airflow_nbjobs.core.notebook.source import names_in_order
@@ -258,8 +258,7 @@ def _what_it_defines(name: str, executed: NotebookNode) -> str:
 def _not_recorded(missing: Sequence[str], executed: NotebookNode) -> str:
     names = ", ".join(f"'{name}'" for name in missing)
     what = f"output{'s' if len(missing) > 1 else ''} {names} not recorded"
-    cells = executed.get("cells")
-    ours = [c for c in cells if isinstance(c, dict) and mark_of(c) == OUTPUTS] if isinstance(cells, list) else []
+    ours = [cell for cell in cells_of(executed) if mark_of(cell) == OUTPUTS]
     if not ours:
         return (
             f"{what}: a job records those that the operator which starts it declares, in Python kernels only; "

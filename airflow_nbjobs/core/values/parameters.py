@@ -1,7 +1,7 @@
 """
-Parameters of a notebook job: checked, as the strings of the request, and as a typed cell in the staged notebook.
+Parameters of a notebook job, checked against the notebook that gets them.
 
-Called by ``core.job.spec`` and the staging. Must never import airflow or boto3.
+Called by ``aws/submit/prepare.py``. Must never import airflow or boto3.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.document import mark_of
+from airflow_nbjobs.core.notebook.document import cells_of, mark_of, outputs_of
 from airflow_nbjobs.core.values.recording import (
     OUTPUT_LIMIT_BYTES,
     OUTPUTS,
@@ -50,13 +50,9 @@ class Recorded:
 
 def read_record(executed: NotebookNode) -> dict[str, object] | None:
     """The recording cell's entries, or None where it did not run or left nothing that can be read."""
-    cells = executed.get("cells")
-    for cell in reversed(cells if isinstance(cells, list) else []):
-        if not isinstance(cell, dict) or mark_of(cell) != OUTPUTS:
-            continue
-        outputs = cell.get("outputs")
-        for output in reversed(outputs if isinstance(outputs, list) else []):
-            data = output.get("data") if isinstance(output, dict) else None
+    for cell in reversed([cell for cell in cells_of(executed) if mark_of(cell) == OUTPUTS]):
+        for output in reversed(outputs_of(cell)):
+            data = output.get("data")
             text = data.get(RECORD_MIME_TYPE) if isinstance(data, dict) else None
             record = _json_or_none(text) if isinstance(text, str) else None
             if (
