@@ -18,7 +18,7 @@ _process = SimpleNamespace(mask=str)
 
 
 def mask_with(mask: Callable[[str], str]) -> None:
-    """Set what hides secrets in this process, as Airflow's log does with whole texts: a secret that was cut it would not know."""
+    """Set what hides secrets in this process. Airflow's log masks whole secrets: it does not know one that was cut before."""
     _process.mask = mask
 
 

@@ -39,7 +39,7 @@ def cleaned(lines: list[str]) -> list[str]:
 
 
 def _without_prompts(lines: list[str]) -> list[str]:
-    """What was pasted with its ``>>>`` or ``In [1]:`` is run without."""
+    """The lines without the ``>>>`` and ``In [1]:`` with which they were pasted."""
     if any(line.lstrip().startswith(">>>") for line in lines):
         lines = _without_doctest_prompts(lines)
     if _IPYTHON_PROMPT.match(lines[0]) or (len(lines) > 1 and _IPYTHON_PROMPT.match(lines[1])):

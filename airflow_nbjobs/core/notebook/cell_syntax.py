@@ -34,11 +34,11 @@ _CALLS: dict[str, Callable[[str], str]] = {
     ";": lambda words: f'("{words}")',
     "/": lambda words: f"({', '.join(words.split())})",
 }
-# What %time, %prun and %timeit take before the statement: flags, some of them with a value.
+# %time, %prun and %timeit take flags before the statement, some of them with a value.
 _STATEMENT_OPTIONS = re.compile(
     r"(?:(?:--?no-raise-error|-[nrp]\s*\d+|-[DlsT]\s*(?:\"[^\"]*\"|'[^']*'|\S+)|-[tcqovr]+)(?:\s+|$))*"
 )
-# IPython's automagic takes the sign for granted where a cell is one line. Names that no Python statement begins with a blank after.
+# In a cell of one line, IPython's automagic adds the sign before these names. No Python statement begins with one of them and a blank.
 _AUTOMAGICS = frozenset(
     "cat cd conda config cp env ldir less load load_ext ls mamba man matplotlib mkdir more mv pip popd prun pushd rm rmdir run"
     " set_env store sx system time timeit uv who whos".split()
@@ -72,12 +72,12 @@ class CellSource:
 
     @property
     def tree(self) -> ast.Module | None:
-        """What ``parse_python`` gives of its Python."""
+        """The syntax tree of its Python; None where that does not parse."""
         return parse_python(self.python)
 
     @property
     def trees(self) -> tuple[ast.Module, ...]:
-        """All its Python that parses, with what is timed."""
+        """The syntax trees of its Python and of what is timed, each where it parses."""
         return tuple(tree for tree in (self.tree, parse_python(self.timed)) if tree is not None)
 
 

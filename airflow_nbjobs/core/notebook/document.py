@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MARK = "airflow_nbjobs"
 _NBFORMAT = 4
 _NBFORMAT_MINOR_WITH_CELL_IDS = 5
-_CELL_TYPES = ("code", "markdown", "raw")
+CELL_TYPES = ("code", "markdown", "raw")
 # Copying and writing a notebook take Python several calls a level, the driver as well as us. What people plot has some 20 levels.
 NESTING_LIMIT = 150
 # Kernels whose cells run on a Spark cluster, not in the kernel's own Python: what we add to a notebook cannot work there.
@@ -126,8 +126,8 @@ def _structure_problem(raw: dict[str, Any]) -> str | None:
 def _cell_problem(cell: object) -> str | None:
     if not isinstance(cell, dict):
         return "is not an object"
-    if cell.get("cell_type") not in _CELL_TYPES:
-        return f"'cell_type' is {cell.get('cell_type')!r}, not one of {', '.join(_CELL_TYPES)}"
+    if cell.get("cell_type") not in CELL_TYPES:
+        return f"'cell_type' is {cell.get('cell_type')!r}, not one of {', '.join(CELL_TYPES)}"
     source = cell.get("source")
     if not (isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))):
         return "'source' is not text"
@@ -152,7 +152,7 @@ def _cell_problem(cell: object) -> str | None:
 
 
 def _output_problem(output: dict[str, Any]) -> str | None:
-    # One without an output_type is Jupyter's business: the driver drops it before it runs the notebook.
+    # The driver drops an output without an output_type before it runs the notebook.
     output_type = output.get("output_type", "")
     if not isinstance(output_type, str):
         return f"the 'output_type' of an output is {output_type!r:.40}, not text"
@@ -193,13 +193,13 @@ def is_python(nb: NotebookNode, kernel_name: str) -> bool:
 
 
 def cells_of(nb: NotebookNode) -> list[NotebookNode]:
-    """The cells; what is none is left out, and no malformed notebook fails."""
+    """The cells of a notebook that may be malformed: what is no object is left out."""
     cells = nb.get("cells")
     return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
 
 
 def outputs_of(cell: NotebookNode) -> list[dict[str, Any]]:
-    """The cell's outputs, as ``cells_of`` gives cells."""
+    """The outputs of a cell that may be malformed: what is no object is left out."""
     outputs = cell.get("outputs")
     return [output for output in outputs if isinstance(output, dict)] if isinstance(outputs, list) else []
 

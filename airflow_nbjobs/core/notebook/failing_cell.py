@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Colours and moves (CSI); strings, of which links (OSC 8) are some; then the other escapes, as ECMA-35 builds them.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])")
 _USAGE_ERROR = "UsageError:"
-# The last line of a traceback that IPython could not format, and so printed.
+# IPython prints a traceback that it cannot format; this is its last line.
 _PRINTED_ERROR = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*))?")
 # IPython prints an exception group as Python does: with the exception that it came of before it, its own exceptions after it.
 _GROUP = "  + Exception Group Traceback (most recent call last):"
@@ -145,7 +145,7 @@ def _printed_error(cell: NotebookNode) -> dict[str, Any]:
         found = next((match for match in map(_PRINTED_ERROR.fullmatch, outer) if match), None)
         if found is not None:
             return {"ename": found[1].rpartition(".")[2], "evalue": found[2] or "", "traceback": lines}
-    # Of a chain, the first is the cell's own; the rest is what went wrong in showing it.
+    # The first exception of a chain is the cell's own; the others were raised while it was shown.
     ends = [line for line in lines[1:] if line[:1] not in ("", " ")] if lines[0].startswith("Traceback") else lines[-1:]
     found = _PRINTED_ERROR.fullmatch(ends[0]) if ends else None
     if found is None:

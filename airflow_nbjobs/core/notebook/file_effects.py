@@ -106,7 +106,7 @@ def _effect_of_magic(magic: str, line: int) -> FileEffect | None:
         return FileEffect(line, shown, None, enters=folder if re.fullmatch(r"[\w. /-]+", folder) else None)
     if name in {"sx", "system"}:
         return FileEffect(line, shown, None) if _may_make(argument) else None
-    # What %run executes is looked into by itself, where it can be found.
+    # ``run_targets`` reads the files that %run executes.
     is_harmless = name in HARMLESS_LINE_MAGICS or name in {"prun", "load", "capture", "store", "reset", "pinfo", "sql"}
     return None if is_harmless else FileEffect(line, shown, None)
 
@@ -148,7 +148,7 @@ def _effects_of_python(tree: ast.Module) -> Iterator[FileEffect]:
 
 
 def _code_among(arguments: list[ast.expr]) -> frozenset[str]:
-    """Base names of code that is named after another argument: what is fetched has a place that it comes from."""
+    """Base names of code among all arguments but the first, which says where a fetched file comes from."""
     texts = [one.value for one in arguments[1:] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
     return frozenset(posixpath.basename(text) for text in texts if text.endswith(_CODE_SUFFIXES))
 
@@ -201,7 +201,7 @@ def _effect_of_call(name: str, call: ast.Call) -> FileEffect:
         )
         return FileEffect(call.lineno, shown, None, enters=enters)
     names = frozenset(posixpath.basename(text) for text in texts if _FILE_NAME.fullmatch(text))
-    # A literal of a data file's name rules out that this call makes code; a name that is put together at run time rules out nothing.
+    # A call with the literal name of a data file makes no code; one whose name is put together at run time may make any file.
     return FileEffect(call.lineno, shown, None if not names or _has_name_of_code(names) else names)
 
 

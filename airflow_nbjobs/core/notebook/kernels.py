@@ -108,7 +108,7 @@ def _missing(name: str, origin: str, notebook: NotebookNode, available: Collecti
 
 
 def _doubt(name: str, image: str, *, is_given: bool, has_script: bool) -> str | None:
-    """Say why the kernel may be missing; None where nothing speaks against it, or where somebody has thought of it."""
+    """Say why the kernel may be missing; None where nothing suggests it, or where the author has seen to it."""
     if _DISTRIBUTION_IMAGE.fullmatch(image):
         if name.lower() in DISTRIBUTION_KERNELS or (is_given and has_script):
             return None

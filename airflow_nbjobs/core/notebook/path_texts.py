@@ -38,7 +38,7 @@ def looks_like_path(text: str) -> bool:
 
 
 def relative_path(path: str) -> str:
-    """The name beside the notebook, without what a pattern matches; empty for one that is none."""
+    """The path relative to the notebook, normalised, of a pattern its folder; empty where it lies elsewhere."""
     if pattern := re.search(r"[*?\[]", path):
         path = path[: pattern.start()].rpartition("/")[0]
     if (
@@ -88,7 +88,7 @@ def files_of_command(command: str) -> CommandFiles:
 
 
 def _add_fetched(files: CommandFiles, command: str) -> None:
-    """Add what the command brings from elsewhere: files by name, and the folders that it fills."""
+    """Add the files that the command fetches by name, and the folders that it fills."""
     for match in re.finditer(r"\baws\s+s3\s+(cp|mv|sync)\s([^;|&\n]*)", command):
         words = [word.strip("'\"") for word in match[2].split()]
         source, target = next((pair for pair in itertools.pairwise(words) if pair[0].startswith("s3://")), ("", ""))

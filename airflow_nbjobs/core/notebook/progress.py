@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-# It ends no line: what a cell prints next stands behind it.
+# The bar ends no line: what a cell prints next follows on the same line.
 _BAR = re.compile(r"Executing:\s+\d+%\|[^|]*\|\s*(\d{1,6})/(\d{1,6}) \[[^\]]*\]?")
 
 

@@ -116,7 +116,7 @@ class ReachedCalls:
             for node in tree.body
             if isinstance(node, ast.FunctionDef) and not node.decorator_list and not _is_generator(node)
         }
-        # Whoever gives the kernel an answer of his own changes these two of ipykernel's.
+        # A notebook that answers for itself replaces one of these two attributes of ipykernel's kernel.
         gives_answers = any(written.endswith((".raw_input", "._allow_stdin")) for written in self._replaced)
         self._is_doubtful |= gives_answers or assigns_dynamically(tree)
 
@@ -145,7 +145,7 @@ class ReachedCalls:
                     pass
             if self._has_ended or isinstance(statement, (ast.Raise, ast.Return, ast.Break, ast.Continue)):
                 return
-            # What comes after a statement that may jump away is reached perhaps.
+            # A statement that may jump away leaves open whether the next one is reached.
             certain = certain and not _may_jump(statement)
 
     def _statement(self, statement: ast.stmt, place: _Place, *, certain: bool) -> Iterator[Call]:  # noqa: C901, PLR0912 a case per statement
@@ -223,7 +223,7 @@ class ReachedCalls:
         if name is None or self._has_ended:
             return
         if name in _EXITS:
-            # In a cell of the notebook itself the way out is taken; elsewhere perhaps.
+            # A cell of the notebook itself takes the way out; a function may not be called.
             self._has_ended = certain and place.depth == 0
             self._is_doubtful |= not self._has_ended
             return

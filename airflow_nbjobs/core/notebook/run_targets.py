@@ -32,7 +32,7 @@ _RUN_MAGIC = re.compile(r"%run\s+(.+)", re.DOTALL)
 _BARE_RUN = re.compile(r"[ \t]*run[ \t]+(['\"]?[\w./ -]+\.(?:ipynb|py)['\"]?(?:[ \t].*)?)")
 # IPython's %run takes these with a value of their own; -m runs a module, which is no file.
 _FLAGS_WITH_VALUE = frozenset({"-b", "-N", "-l", "-s", "-T", "-D"})
-# A target in one of these may run, or may not.
+# A target within one of these statements may never run.
 _CONDITIONAL = (
     ast.If,
     ast.Try,

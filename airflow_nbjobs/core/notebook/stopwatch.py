@@ -15,12 +15,12 @@ from airflow_nbjobs.core.notebook.syntax_trees import last_name, walk
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# The value of the argument, in another form: what becomes of the result decides.
+# They give the argument's value in another form: what becomes of their result decides.
 _CONVERSIONS = frozenset(
     "int float str repr round abs max min format list tuple dict fromtimestamp utcfromtimestamp Timestamp to_datetime localtime"
     " gmtime ctime asctime strftime join".split()
 )
-# Of a time or of a text, the same.
+# Methods of a time or of a text that do the same.
 _METHODS = frozenset(
     "timestamp isoformat strftime ctime replace astimezone date time normalize floor format round total_seconds to_pydatetime"
     " timetuple split strip lower upper copy tz_localize tz_convert".split()
@@ -30,7 +30,7 @@ _SHOWN_BY = frozenset(
     " set_postfix_str set_description title suptitle len diff seed manual_seed manual_seed_all set_seed set_random_seed default_rng"
     " Random RandomState sleep basicConfig FileHandler RotatingFileHandler SummaryWriter TensorBoard getLogger".split()
 )
-# Names that only have to be different each time, and where logs go.
+# Keywords for names that only have to differ each time, for folders of logs and for seeds.
 _KEYWORDS = re.compile(
     r"(?:\w*job|run|experiment|trial|endpoint|endpoint_?config|model|model_?package|pipeline|logger)_?name|log_?dir|(?:random_)?seed|random_state|run_id",
     re.IGNORECASE,
@@ -42,7 +42,7 @@ _LOG_FILE = re.compile(r"\.log\b|\blogs?(?:[/_-]|$)", re.IGNORECASE)
 
 
 class Flow:
-    """Where the values of some calls go, in all code of one namespace."""
+    """Follows the values of some calls through all code of one namespace."""
 
     def __init__(self, trees: Iterable[ast.Module], calls: Iterable[ast.Call]) -> None:
         self._parents: dict[ast.AST, ast.AST] = {}
@@ -52,7 +52,7 @@ class Flow:
         self._calls_of: dict[str, list[ast.Call]] = {}
         self._tree_of: dict[ast.AST, int] = {}
         self._entries: list[tuple[str, ast.expr]] = []
-        # Of the call that is followed now.
+        # These two belong to the call that is followed now.
         self._is_number = False
         self._seen: set[str] = set()
         for number, tree in enumerate(trees):
@@ -148,8 +148,8 @@ class Flow:
                 return all(self._is_stopwatch_operand(side) for side in others)
             case ast.Call():
                 return self._is_harmless_call(parent, node)
-            case ast.keyword(arg=str(name)):
-                return bool(_KEYWORDS.fullmatch(name)) or self._is_shown(parent) or self._goes_on(parent)
+            case ast.keyword(arg=str()):
+                return self._is_harmless_keyword(parent)
             case ast.Attribute(attr=name):
                 outer = self._parents.get(parent)
                 if isinstance(outer, ast.Call) and outer.func is parent:
@@ -192,15 +192,12 @@ class Flow:
             return self._is_harmless(call)
         return False
 
-    def _is_shown(self, keyword: ast.keyword) -> bool:
+    def _is_harmless_keyword(self, keyword: ast.keyword) -> bool:
         call = self._parents.get(keyword)
-        return isinstance(call, ast.Call) and last_name(call.func) in _SHOWN_BY
-
-    def _goes_on(self, keyword: ast.keyword) -> bool:
-        call = self._parents.get(keyword)
-        return (
-            isinstance(call, ast.Call) and last_name(call.func) in (_CONVERSIONS | _METHODS) and self._is_harmless(call)
-        )
+        name = last_name(call.func) if isinstance(call, ast.Call) else ""
+        if name in _SHOWN_BY or _KEYWORDS.fullmatch(keyword.arg or ""):
+            return True
+        return isinstance(call, ast.Call) and name in (_CONVERSIONS | _METHODS) and self._is_harmless(call)
 
     def _is_stopwatch_operand(self, other: ast.expr) -> bool:
         """Whether what a time is compared with, or taken from, is a time of this clock as well, as far as can be told."""
@@ -222,8 +219,7 @@ class Flow:
 
     def _target_is_harmless(self, value: ast.expr, target: ast.expr) -> bool:
         if isinstance(target, ast.Tuple):
-            parts = target.elts
-            return all(self._target_is_harmless(value, part) for part in parts)
+            return self._targets_are_harmless(value, target.elts)
         is_entry = isinstance(target, ast.Subscript)
         key = _key(target.value if isinstance(target, ast.Subscript) else target)
         if not key:

@@ -47,7 +47,7 @@ _OF_LIBRARY = re.compile(
 )
 _GENERATED = ("<string>", "<decorator", "<__array_function__", "<attrs generated", "<unknown>")
 _COMPILED = (".pyx", ".pxi", ".pxd")
-# A number of five digits leaves room for "> " alone.
+# Beside a line number of five digits there is room for "> " alone.
 _CURRENT = re.compile(r"\s*-*> ?\d")
 _CARETS = re.compile(r"\s*[~^]+\s*$")
 _NUMBERED = re.compile(r"\s*(?:-*> ?)?\d+(?: |$)")

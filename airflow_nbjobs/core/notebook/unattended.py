@@ -87,7 +87,7 @@ def unattended(notebook: NotebookNode, name: str) -> Unattended:
         if tree is not None:
             calls = reached.of_cell(tree, cell=position)
             found += [] if RAISES_EXCEPTION in tags_of(cell) else calls
-    # What a later cell refers to is known only now.
+    # Only after the last cell is it known which functions something refers to.
     found += reached.of_functions()
     asking = [call for call in found if _asks(call) and not reached.is_replaced(call.name)]
     problems = [

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _FLOAT = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|NaN|inf|Infinity)", re.ASCII)
 _NAMED_FLOAT = re.compile(r"[+-]?(?:nan|NaN|inf|Infinity)")
-# As int() and repr() write it: "007" is rather a code.
+# Numbers as int() and repr() write them: "007" is more likely a code.
 _CANONICAL_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|-?(?:nan|NaN|inf|Infinity)", re.ASCII)
-# The limit is that of int(): past 4,300 digits it refuses.
+# int() refuses more than 4,300 digits.
 _INT = re.compile(r"[+-]?\d{1,4300}", re.ASCII)
 _BOOLS = {"true": True, "True": True, "false": False, "False": False}
 _NONES = frozenset({"None", "null"})
@@ -295,7 +295,7 @@ def _float(text: str) -> float:
     if not _FLOAT.fullmatch(text):
         raise ValueError(text)
     value = float(text)
-    # Rounding is a float's nature; a number that becomes infinity or nothing at all is lost.
+    # Floats round; a number that becomes infinity or zero is lost.
     is_lost = math.isinf(value) or (value == 0 and re.search(r"[1-9]", re.split(r"[eE]", text)[0]) is not None)
     if is_lost and not _NAMED_FLOAT.fullmatch(text):
         raise ValueError(text)

@@ -1,5 +1,5 @@
 """
-What a notebook's own code does with the parameters that it is given: values that are assigned over, or made before they are there.
+What a notebook's own code does with its parameters: it assigns over a value given, or makes something of the default before the value is there.
 
 Called by ``core.values.parameters``; ``core.values.statement_steps`` reads the statements. Standard library only, pure; nothing of the notebook is run.
 """
@@ -85,7 +85,7 @@ def follow(nb: NotebookNode, given: Collection[str], runs: Mapping[str, Notebook
                 if tree is not None:
                     before_cells.append(_Cell(position, tree, source))
                 continue
-            # What a magic or another language's cell mentions, it may read.
+            # A magic or a cell of another language may read every name that it mentions.
             is_python = tree is not None and (bool(tree.body) or split.cell_magic is None)
             later.mention("\n".join(split.magics) if is_python else source)
             for magic in split.magics:

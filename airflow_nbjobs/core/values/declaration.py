@@ -65,7 +65,7 @@ def read_declaration(nb: NotebookNode) -> Declaration:
         bindings.read(tree.body, is_certain=True)
     except RecursionError:
         bindings = _Bindings()
-    # These run the cell's Python as it is.
+    # These two magics run the cell's Python in the notebook's namespace.
     is_plain = all(magic.split()[:1] in (["time"], ["prun"]) for magic in cell.cell_magics)
     is_complete = not assigns_dynamically(tree) and is_plain
     return Declaration(
@@ -113,7 +113,7 @@ def _further(nb: NotebookNode, index: int) -> dict[str, int]:
 
 
 def untagged(nb: NotebookNode) -> str:
-    """Say that no code cell has the tag, and which cell comes near it."""
+    """Say that no code cell has the tag, and which cell has a tag that looks like it."""
     index = tagged_index(nb, PARAMETERS)
     if index is not None:
         return f"cell {index + 1}, tagged 'parameters', is a {nb.cells[index].get('cell_type')} cell and no code cell"
@@ -128,7 +128,7 @@ def untagged(nb: NotebookNode) -> str:
 
 
 class _Bindings:
-    """The kinds of the names that statements bind, each joined with what it was where a statement may not run."""
+    """Collects the kinds of the names that statements bind; where a statement may not run, the former kind stays possible."""
 
     def __init__(self) -> None:
         self.kinds: dict[str, Kind] = {}

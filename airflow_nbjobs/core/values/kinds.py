@@ -158,7 +158,7 @@ class _Reader:
     def _is_rebound(self, node: ast.expr) -> bool:
         while isinstance(node, ast.Attribute):
             node = node.value
-        # An import is bound as well, without a type.
+        # Imports are bound as well, but without a type.
         return not isinstance(node, ast.Name) or bool(self._names.get(node.id, UNKNOWN).types)
 
     def _dict(self, keys: list[ast.expr | None], values: list[ast.expr]) -> Kind:
@@ -346,5 +346,5 @@ def _union(parts: list[ast.expr]) -> Kind | None:
     joined = reduce(Kind.__or__, known)
     if len(known) == len(kinds):
         return joined
-    # Another class beside them: a text is right where a text is admitted; else the default has to tell.
+    # The union has another class as well: a text is right where it admits texts; else the default decides.
     return Kind(joined.types, is_known=False) if str in joined.types else None

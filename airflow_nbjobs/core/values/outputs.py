@@ -199,7 +199,7 @@ def recorded_names(executed: NotebookNode) -> list[str]:
 
 
 def _checked(name: str, found: Recorded, declared: type | None) -> tuple[object, str | None]:
-    """The value as it is to be pushed, nan and infinity aside, or a problem."""
+    """The value to be pushed, still with nan and infinity, or a problem."""
     if found.problem is not None:
         return None, found.problem
     if is_deeper_than(found.value, DEPTH_LIMIT):  # before anything that calls itself at each level
@@ -229,7 +229,7 @@ def _as_declared(name: str, found: Recorded, declared: type | None) -> tuple[obj
 
 
 def _for_xcom(value: object, path: str, warnings: list[str]) -> object:
-    """The value with nan and infinity as texts; says where."""
+    """The value with nan and infinity as texts; a warning says where."""
     match value:
         case float() if not math.isfinite(value):
             text = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

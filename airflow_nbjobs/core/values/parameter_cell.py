@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_nbjobs.core.notebook.document import MARK, code_cell, mark_of, tagged_index
 from airflow_nbjobs.core.notebook.papermill import INJECTED, cells_before_values
 from airflow_nbjobs.core.values.literals import literal
+from airflow_nbjobs.core.visible import SURROGATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +31,8 @@ PARAMETER_TEXT_LIMIT = 2_500  # characters
 _LINE_ENDS = re.compile(r"[\n\r\x85\u2028\u2029]")
 
 
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
-
-
 def is_plain(text: str) -> bool:
-    return not _LINE_ENDS.search(text) and not _SURROGATES.search(text)
+    return not _LINE_ENDS.search(text) and not SURROGATE.search(text)
 
 
 def hyperparameter_strings(values: Mapping[str, object]) -> dict[str, str]:

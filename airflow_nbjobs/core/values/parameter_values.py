@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# Source: limits of CreateTrainingJob's HyperParameters in the developer guide.
 PARAMETER_NAME_LIMIT = 256  # characters
 
 

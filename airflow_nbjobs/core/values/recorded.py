@@ -94,7 +94,7 @@ def read_entry(name: str, entry: object) -> Recorded:
 
 
 def _recording_problem(name: str, entry: dict[str, object]) -> str:
-    """In words, why the recording cell found no JSON form; the codes are those of ``recording_cell``."""
+    """Say why the recording cell found no JSON form; ``recording_cell`` lists its codes."""
     kind = _class_name(entry.get("type"))
     found = _class_name(entry.get("found")) or kind
     place = f"{name}{clean(entry.get('at'))}"
@@ -138,7 +138,7 @@ def article(kind: str) -> str:
 
 
 def clean(text: object) -> str:
-    """A text of the untrusted record, fit for a message: one line, printable, short."""
+    """A text of the untrusted record as a message can hold it: one printable line of 200 characters at most."""
     if not isinstance(text, str):
         return ""
     return re.sub(r"\s+", " ", "".join(c if c.isprintable() else "?" for c in text))[:200]
