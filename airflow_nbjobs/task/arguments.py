@@ -64,7 +64,7 @@ def add_sources(error: NotebookJobError, task: TaskView, settings: Settings) -> 
 
     problems = getattr(error, "problems", ())
     if problems:
-        error.problems = tuple(_with_place(problem, place) for problem in problems)  # type: ignore[attr-defined]
+        error.problems = tuple(_with_place(problem, place) for problem in problems)
         return
     # What AWS says of a role or an image names the value, not the argument.
     completed = settings.completed(arguments)
