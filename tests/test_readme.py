@@ -3,6 +3,7 @@
 import ast
 import configparser
 import contextlib
+import importlib
 import inspect
 import json
 import os
@@ -18,6 +19,8 @@ import pytest
 import readme_tables
 from accounts import ScriptedAccount, ScriptedJob
 
+from airflow_nbjobs import cli
+from airflow_nbjobs.commands.parser import CommandParser
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.provider_info import get_provider_info
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
@@ -40,6 +43,35 @@ def blocks(kind, name):
 def anchor(heading):
     """Return the address that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_first_sentence_is_the_packages_description():
+    from importlib.metadata import metadata
+
+    assert README.startswith(f"# airflow_nbjobs\n\n{metadata('airflow-nbjobs')['Summary']} ")
+
+
+def test_every_option_of_nbjobs_that_is_named_exists():
+    """Inline; the blocks are executed or parsed."""
+    named = {
+        option
+        for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE))
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", code)
+    }
+    theirs = {
+        "--include-deferred",
+        "--reprocess-behavior",
+        "--section",
+        "--include-descriptions",
+        "--check",
+    }  # airflow, ruff
+    known = set()
+    for module_name, _ in cli._COMMANDS.values():
+        parser = CommandParser(prog="nbjobs", description="", example="")
+        importlib.import_module(module_name).add_arguments(parser)
+        known |= {option for action in parser._actions for option in action.option_strings}
+    assert {"--local", "--conf", "--image-prefix"} <= named
+    assert named - theirs - known == set()
 
 
 def test_what_comes_before_the_reference_is_short_enough_to_be_read():
@@ -69,6 +101,7 @@ def test_every_block_is_executed_or_says_why_not():
         ("policy", "caller"),
         ("put", "lifecycle"),
         ("read", "airflow"),
+        ("read", "error"),
         ("read", "settings"),
         ("read", "tree"),
         ("runs", "nbjobs run"),  # by tests/commands/test_run.py
@@ -104,6 +137,20 @@ def test_the_settings_are_settings():
     parser.read_string(block)
     assert parser.sections() == ["nbjobs"]
     assert set(parser["nbjobs"]) <= set(get_provider_info()["config"]["nbjobs"]["options"])
+
+
+def test_the_example_of_an_error_is_laid_out_and_labelled_as_errors_are():
+    from airflow_nbjobs.core.errors import NotebookCellError
+
+    (block,) = blocks("read", "error")
+    headline, rest = block.rstrip("\n").split("\n", 1)
+    details = dict(re.findall(r"^  (\w+): *(.*(?:\n    .*)*)", rest, re.MULTILINE))
+    assert str(NotebookCellError(headline, details=details)) == block.rstrip("\n")
+    results = "".join(
+        file.read_text(encoding="utf-8") for file in (ROOT / "airflow_nbjobs" / "aws" / "results").glob("*.py")
+    )
+    assert len(details) == 7
+    assert [label for label in details if f'"{label}"' not in results] == []
 
 
 def test_s3_takes_the_lifecycle_rule():
