@@ -31,8 +31,7 @@ from airflow_nbjobs.settings import read_pace
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from airflow_nbjobs.aws.clients import Boto3TrainingJobs
-    from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
+    from airflow_nbjobs.aws.ports import ContainerLogs, TrainingJobs
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 EVENT_VERSION = 1
@@ -237,16 +236,16 @@ class NotebookJobTrigger(BaseTrigger):
         kept = kept_form(place)
         await self._asked(lambda: keep(self.job_name, kept, self._identity(self.task_instance)))
 
-    async def _open_logs(self) -> Boto3ContainerLogs:
+    async def _open_logs(self) -> ContainerLogs:
         hook = await self._open_hook()
         return await asyncio.to_thread(lambda: hook.polled_logs)
 
-    async def _open_jobs(self) -> Boto3TrainingJobs:
+    async def _open_jobs(self) -> TrainingJobs:
         """Return the port for the poller."""
         hook = await self._open_hook()
         return await asyncio.to_thread(lambda: hook.polled_jobs)
 
-    async def _open_stopping_jobs(self) -> Boto3TrainingJobs:
+    async def _open_stopping_jobs(self) -> TrainingJobs:
         """Return a port whose calls botocore repeats: a stop is asked for once."""
         hook = await self._open_hook()
         return await asyncio.to_thread(lambda: hook.clients.jobs)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import BinaryIO
 
-UPLOAD_THREADS = 16
 # Where AWS publishes the account of its SageMaker Distribution images, in each region.
 _DISTRIBUTION_PARAMETER = "/aws/service/sagemaker-distribution/ecr-account-id"
 # From this size on, boto3's managed transfer uploads in parts; below it one PutObject is one request.
@@ -39,7 +38,7 @@ _distribution_accounts: dict[str, str] = {}
 _lock = threading.Lock()
 
 
-class AwsClients:
+class Boto3Clients:
     """
     One boto3 client per service, made when first asked for, and the ports on them.
 

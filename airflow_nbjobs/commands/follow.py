@@ -24,7 +24,7 @@ from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over
 from airflow_nbjobs.core.notebook.progress import cell_text, newest_cells
 
 if TYPE_CHECKING:
-    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.aws.results.explain import Expectation
     from airflow_nbjobs.aws.results.read import JobResult
     from airflow_nbjobs.aws.submit.job import Submission

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.errors import translated
+from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.job import arguments as parse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.aws.submit.prepare import PreparedJob
 
 _LOOK_SECONDS = 5.0
@@ -80,7 +82,7 @@ class _OwnAccount:
     def __init__(self, region_name: str | None) -> None:
         self._region_name = region_name
         self._reopen()
-        self.clients = AwsClients(self._client, self._reopen)
+        self.clients = Boto3Clients(self._client, self._reopen)
 
     def _reopen(self) -> None:
         import boto3
@@ -148,7 +150,7 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
                 stack.enter_context(server)
             except EmbeddedSageMakerError as error:
                 raise NotebookJobConfigError(str(error)) from error
-            started.append(AwsClients(server.client))
+            started.append(Boto3Clients(server.client))
         return started[0]
 
     def checking_client(service: str) -> Any:
@@ -160,7 +162,7 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
     return Target(
         region=region,
         has_credentials=True,
-        checking=AwsClients(checking_client),
+        checking=Boto3Clients(checking_client),
         start=start,
         look_seconds=_LOCAL_LOOK_SECONDS,
         defaults={

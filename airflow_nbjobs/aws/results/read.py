@@ -19,6 +19,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobServiceError,
     NotebookOutputError,
 )
+from airflow_nbjobs.core.job.naming import LOG_GROUP
 from airflow_nbjobs.core.job.reference import executed_notebook_name
 from airflow_nbjobs.core.job.status import JobSnapshot, JobState
 from airflow_nbjobs.core.notebook import failing_cell as failure
@@ -31,13 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.notebook.document import NotebookNode
 
 __all__ = ["Expectation", "JobResult", "read_result"]
 
-LOG_GROUP_TEXT = "/aws/sagemaker/TrainingJobs"
 _LATE_SECONDS = 60.0
 _RAW_LOG_LINES = 500
 _SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
@@ -284,4 +284,4 @@ def _places(
     inside = f" ({executed_notebook_name(snapshot.environment)} in it)" if uri == location.output_archive_uri else ""
     executed = {"executed": f"{uri}{inside}"} if has_notebook else {}
     notebook = {"notebook": expected.input_notebook} if expected.is_notebook_job else {}
-    return notebook | executed | {"logs": f"{LOG_GROUP_TEXT} {snapshot.job_name}/algo-1"}
+    return notebook | executed | {"logs": f"{LOG_GROUP} {snapshot.job_name}/algo-1"}

@@ -22,8 +22,7 @@ from airflow_nbjobs.core.job.trouble import of_possible_job
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_nbjobs.aws.clients import AwsClients
-    from airflow_nbjobs.aws.ports import Log
+    from airflow_nbjobs.aws.ports import AwsClients, Log
     from airflow_nbjobs.aws.submit.prepare import PreparedJob
     from airflow_nbjobs.core.job.status import JobSnapshot
 

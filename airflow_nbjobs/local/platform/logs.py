@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any
 
-from airflow_nbjobs.local.state.facts import LOG_GROUP
+from airflow_nbjobs.core.job.naming import LOG_GROUP
 
 LOG = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from airflow_nbjobs.core.job.reference import parse_job_reference
 from airflow_nbjobs.ui.data.subject import Kind
 
 if TYPE_CHECKING:
-    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.ui.data.subject import Subject
 
 

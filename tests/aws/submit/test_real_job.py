@@ -6,7 +6,7 @@ import time
 import pytest
 from fakes import LogLines, code, notebook
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.aws.submit.job import Begin, submit
 from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
@@ -40,7 +40,7 @@ def clients(server, calls):
         client.meta.events.register("before-send.*.*", lambda event_name, **_: calls.update([event_name[12:]]))
         return client
 
-    return AwsClients(make_client)
+    return Boto3Clients(make_client)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 import pytest
 from fakes import LogLines, code, notebook
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.aws.submit.job import Begin, submit
 from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
@@ -137,7 +137,7 @@ def results(tmp_path_factory):
     from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
     with EmbeddedSageMaker() as server:
-        clients = AwsClients(server.client)
+        clients = Boto3Clients(server.client)
         jobs = {name: submitted(server, clients, tmp_path_factory.mktemp(name), name) for name in ENDINGS}
         yield {name: ended(clients, job, submission) for name, (job, submission) in jobs.items()}
 
