@@ -19,7 +19,7 @@ from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.job import parsers as parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.results.explain import Expectation
     from airflow_nbjobs.aws.results.read import JobResult
     from airflow_nbjobs.aws.submit.job import Submission
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.job.status import JobSnapshot
 

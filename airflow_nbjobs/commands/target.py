@@ -19,7 +19,7 @@ from airflow_nbjobs.aws.errors import translated
 from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.guesses import did_you_mean
-from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.job.aws_parsers import region as parse_region
 from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.core.notebook.shell_calls import cells_calling
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from airflow_nbjobs.aws.ports import AwsClients
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
 
 _LOOK_SECONDS = 5.0
 _LOCAL_LOOK_SECONDS = 0.5
@@ -104,7 +104,7 @@ class _OwnAccount:
     def region_meant(self) -> str:
         """Return the known region that an unknown one resembles, as the end of a message; it may also be newer than boto3, or be refused as no name at all."""
         try:
-            parse.region(self.region)
+            parse_region(self.region)
         except ValueError:
             return ""
         from botocore.loaders import Loader

@@ -26,9 +26,10 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
     bounded,
 )
-from airflow_nbjobs.core.job.arguments import seconds
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.doubts import UNKNOWN_SECONDS
 from airflow_nbjobs.core.job.naming import JobLocation
+from airflow_nbjobs.core.job.parsers import seconds
 from airflow_nbjobs.core.job.queueing import (
     SHORTEST_DEFERRAL_SECONDS,
     TROUBLE_SECONDS,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.task.view import TaskView
 
@@ -598,8 +599,8 @@ class Execution:
             operator = self._operator
             kms_key = (
                 read_settings(operator.hook.connection_extra)
-                .completed({"s3_kms_key": operator.s3_kms_key})
-                .get("s3_kms_key")
+                .completed(JobArguments(s3_kms_key=operator.s3_kms_key))
+                .s3_kms_key
             )
             operator.hook.clients.objects.put(location.executed_notebook_uri, result.executed_notebook, kms_key=kms_key)
             operator.log.info("Executed notebook: %s", location.executed_notebook_uri)

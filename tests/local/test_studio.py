@@ -11,7 +11,9 @@ from studio import domain_arn, needs_studio, seen_in_studio
 
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.submit.job import Begin, submit
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Submitter:
             generation=0,
         )
         job = prepare_job(
-            given | arguments,
+            JobArguments(**given | arguments),
             run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
             where=Surroundings(folders=[folder], region=facts.region, has_credentials=True, clients=self._clients),
         )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain
 from airflow_nbjobs.aws.results.output import LOG_NAME, read_live_copy, read_members
-from airflow_nbjobs.aws.submit.prepare import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
     NotebookJobError,
@@ -22,6 +21,7 @@ from airflow_nbjobs.core.errors import (
 from airflow_nbjobs.core.job.naming import LOG_GROUP
 from airflow_nbjobs.core.job.reference import executed_notebook_name
 from airflow_nbjobs.core.job.status import JobSnapshot, JobState
+from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.notebook import failing_cell as failure
 from airflow_nbjobs.core.notebook.executed import parse_executed
 from airflow_nbjobs.core.notebook.progress import Progress, progress_of

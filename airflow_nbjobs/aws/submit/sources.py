@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.ports import Objects
 
+READ_SCRIPT_BYTES = 1024 * 1024  # of a script that is looked into; a longer one is no one's handwriting
 _SHOWN_CHARACTERS = 300  # of a path in a message
 _URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
 
@@ -43,6 +44,9 @@ class StagedFile:
     @property
     def size_bytes(self) -> int:
         return len(self.body) if isinstance(self.body, bytes) else self.body.stat().st_size
+
+    def read(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else self.body.read_bytes()
 
 
 class Folder(Protocol):

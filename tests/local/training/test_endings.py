@@ -8,7 +8,8 @@ from fakes import LogLines, code, notebook
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.aws.submit.job import Begin, submit
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobConfigError,
@@ -16,6 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 
 pytestmark = [pytest.mark.local, pytest.mark.slow]  # a real job for each
@@ -161,7 +163,9 @@ def submitted(server, clients, folder, name):
         "outputs": ["x"],
     }
     where = Surroundings(folders=[folder], region=server.facts.region, has_credentials=True, clients=clients)
-    job = prepare_job(given | arguments, run=Run(label=f"d.{name}", readable=f"d-{name}", key=key), where=where)
+    job = prepare_job(
+        JobArguments(**given | arguments), run=Run(label=f"d.{name}", readable=f"d-{name}", key=key), where=where
+    )
     return job, submit(job, clients, begin=Begin(is_free=True), log=LogLines())
 
 
