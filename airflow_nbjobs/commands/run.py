@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.results.read import Expectation, JobResult
-from airflow_nbjobs.aws.submit.near import near_folder, notebooks_in
+from airflow_nbjobs.aws.submit.path_guesses import near_folder, notebooks_in
 from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.commands.follow import FollowedJob

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
-from airflow_nbjobs.core.job.runtime import bounded
+from airflow_nbjobs.core.job.runtime_limits import lowered_limits
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 from airflow_nbjobs.task import identity as task_context
 from airflow_nbjobs.task.given import settle, tell_places
@@ -52,7 +52,7 @@ class Preparation:
 
 
 def _within(job: PreparedJob, left_seconds: float) -> PreparedJob:
-    return replace(job, spec=replace(job.spec, **bounded(job.spec, left_seconds)))
+    return replace(job, spec=replace(job.spec, **lowered_limits(job.spec, left_seconds)))
 
 
 def prepare(operator: TaskView, context: Context, *, told_sha256: str = "") -> PreparedJob:
@@ -105,7 +105,7 @@ def _within_timeout(arguments: JobArguments, operator: TaskView, context: Contex
     left = task_context.seconds_left(operator, context)
     if left is None:
         return arguments
-    limits = bounded(arguments, left)
+    limits = lowered_limits(arguments, left)
     for name, value in limits.items():
         of_extra = f": {value['StoppingCondition']}" if name == "extra_request" else f" is {value}"
         operator.log.info("%s%s: what is left of execution_timeout", name, of_extra)

@@ -21,8 +21,8 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
-from airflow_nbjobs.core.job.foreseen import RAISES_EXCEPTION
 from airflow_nbjobs.core.job.formats import failed_format
+from airflow_nbjobs.core.job.late_failures import RAISES_EXCEPTION
 from airflow_nbjobs.core.job.status import FailureKind
 from airflow_nbjobs.core.notebook import causes
 from airflow_nbjobs.core.notebook import failing_cell as failure

@@ -23,7 +23,6 @@ from airflow_nbjobs.aws.submit.sources import (
     locate,
     plain_origin,
 )
-from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job import parsers as parse
 from airflow_nbjobs.core.notebook import document as notebooks
@@ -79,17 +78,12 @@ class Content:
             with self._collected():
                 self._read_script(arguments.initialization_script)
         if self.notebook is not None and self.located is not None:
-            self._follow_runs(self.notebook, self.located, self._missing(arguments.missing_dependencies))
+            missing = arguments.severity("missing_dependencies", self._problems)
+            self._follow_runs(self.notebook, self.located, missing)
             self.warnings += machine_path_warnings(self.sources)
             self._add_listed_above(self.located)
             self.warnings += unshipped_warnings(self.located, self.others, self.sources, self._folders)
             self._place(self.located)
-
-    def _missing(self, value: object) -> Literal["error", "warn"]:
-        wanted = defaults.MISSING_DEPENDENCIES if value is None else value
-        if wanted not in ("error", "warn"):
-            self._problems.append(f"missing_dependencies must be 'error' or 'warn', not {value!r}")
-        return "warn" if wanted == "warn" else "error"
 
     @contextmanager
     def _collected(self) -> Iterator[None]:

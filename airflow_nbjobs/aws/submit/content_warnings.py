@@ -140,7 +140,7 @@ def _beside(
     folder: LocalFolder,
     staged: Container[str],
 ) -> set[str]:
-    """What is there of the names: files and folders, with the folder of a package once. A module that is staged in one place is not looked for in another."""
+    """Return the files and folders that exist of these names, each package's folder once; a module that is staged in one place is sought in no other."""
     found = {name for name in file_names if folder.exists(name)}
     for module in imports:
         top, _, rest = module.partition(".")

@@ -23,8 +23,8 @@ from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job import instances
 from airflow_nbjobs.core.job.aws_parsers import is_role_arn, short_image_tag
-from airflow_nbjobs.core.job.foreseen import late_failures
 from airflow_nbjobs.core.job.init_script import INIT_SCRIPT_NAME, init_script
+from airflow_nbjobs.core.job.late_failures import late_failures
 from airflow_nbjobs.core.job.parsers import json_object
 from airflow_nbjobs.core.job.spec import NotebookJobSpec, parse_spec
 from airflow_nbjobs.core.notebook import document as notebooks
@@ -57,7 +57,7 @@ class Surroundings:
 
     :param folders: where relative paths are looked up, in this order.
     :param region: None where none is configured anywhere.
-    :param kernels: those of the environment that will run the job; None where an image will, which cannot be looked into.
+    :param kernels: those of the environment that will run the job; None: an image runs it, whose kernels nobody knows before.
     """
 
     folders: Sequence[Path]
@@ -232,10 +232,7 @@ def _check_parameters(
     arguments: JobArguments, content: Content, kernel_name: object, problems: list[str]
 ) -> CheckedParameters | None:
     """Check against the notebook; where there is none, what is wrong with the values anyway, so that all is said at once."""
-    unknown = arguments.unknown_parameters
-    unknown = defaults.UNKNOWN_PARAMETERS if unknown is None else unknown
-    if unknown not in ("error", "warn"):
-        problems.append(f"unknown_parameters must be 'error' or 'warn', not {unknown!r}")
+    unknown = arguments.severity("unknown_parameters", problems)
     try:
         values = json_object(arguments.parameters or {})
     except ValueError as error:
@@ -248,7 +245,7 @@ def _check_parameters(
         content.notebook,
         values,
         kernel_name=str(kernel_name or UNKNOWN_KERNEL),
-        unknown="warn" if unknown == "warn" else "error",
+        unknown=unknown,
         runs=content.targets,
     )
     problems += checked.problems

@@ -70,7 +70,7 @@ class PreparedJob:
     :param staged_folder: of the channel's folder; empty: that folder itself.
     :param hyperparameters: the texts that the driver injects as parameters.
     :param added_cells: ``core.notebook.progress.added_cells`` of the staged notebook.
-    :param is_volume_key_default: the task itself has given no ``volume_kms_key``; the one that it has is left out on instances that take none.
+    :param is_volume_key_default: ``volume_kms_key`` is an organisation's, not the task's: it is left out on instances that take none.
     """
 
     run: Run

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_nbjobs.aws.submit.near import near_name, notebooks_in
+from airflow_nbjobs.aws.submit.path_guesses import near_name, notebooks_in
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.ports import Objects
 
-READ_SCRIPT_BYTES = 1024 * 1024  # of a script that is looked into; a longer one is no one's handwriting
+READ_SCRIPT_BYTES = 1024 * 1024  # of a script whose imports are read; a longer one was not written by hand
 _SHOWN_CHARACTERS = 300  # of a path in a message
 _URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
 

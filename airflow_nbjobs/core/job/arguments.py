@@ -7,8 +7,9 @@ Made by the operator and by ``nbjobs run``, completed by the settings, validated
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
+from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.job.parsers import is_absent
 
 # Without them a job is less protected than its author meant: an empty text is no way to say so.
@@ -62,6 +63,16 @@ class JobArguments:
     extra_request: Any = None
     outputs: Any = None
     return_output: Any = None
+
+    def severity(
+        self, name: Literal["unknown_parameters", "missing_dependencies"], problems: list[str]
+    ) -> Literal["error", "warn"]:
+        """Return what the argument says that a finding is; what says neither counts as an error, and is a problem."""
+        value = getattr(self, name)
+        value = getattr(defaults, name.upper()) if value is None else value
+        if value not in ("error", "warn"):
+            problems.append(f"{name} must be 'error' or 'warn', not {value!r}")
+        return "warn" if value == "warn" else "error"
 
     def without_absent(self) -> tuple[JobArguments, list[str], list[str]]:
         """

@@ -24,7 +24,7 @@ class JobReference:
     Which training job is meant.
 
     :param region: None: the connection's.
-    :param account_id: None where only a name was given.
+    :param account_id: None: only the name is known.
     """
 
     job_name: str
@@ -75,7 +75,7 @@ def executed_notebook_name(environment: Mapping[str, str]) -> str | None:
     r"""
     Return the executed notebook's name in ``output.tar.gz``, None for a job that is no notebook job.
 
-    The driver does not keep the name it is given: dots and colons become hyphens, and hyphens before the ending go.
+    The driver changes the name: dots and colons become hyphens, and hyphens before the ending go.
 
     Source: ``sed 's|\.|-|g; s|:|-|g; s|-*ipynb$|.ipynb|g;'`` in sagemaker-headless-execution-driver 0.0.13.
     """

@@ -20,7 +20,7 @@ _CONDITION = "StoppingCondition"
 _LIMITS = ("MaxRuntimeInSeconds", "MaxWaitTimeInSeconds")
 
 
-def bounded(job: JobArguments | NotebookJobSpec, left_seconds: float) -> dict[str, Any]:
+def lowered_limits(job: JobArguments | NotebookJobSpec, left_seconds: float) -> dict[str, Any]:
     """
     Return the arguments that ask for more time than is left, each with what is left in its place; none of those that ask for less, or are wrong.
 
