@@ -122,8 +122,8 @@ def test_dependencies_may_be_the_text_of_their_list(prepare, tmp_path):
 
 @pytest.mark.parametrize("empty", ["", "  ", "None", "null"])
 def test_what_a_template_writes_for_nothing_is_not_given_and_said(prepare, empty):
-    names = ("kernel_name", "name", "notebook_job_name", "initialization_script", "live_notebook", "volume_size")
-    names += ("instance_type", "subnets", "security_group_ids", "tags", "additional_dependencies", "extra_request")
+    names = ("kernel_name", "notebook_job_name", "name", "initialization_script", "instance_type", "volume_size")
+    names += ("security_group_ids", "subnets", "tags", "additional_dependencies", "live_notebook", "extra_request")
     job = prepare(**dict.fromkeys(names, empty))
     assert job.request(0) == prepare().request(0)
     assert job.warnings == tuple(
