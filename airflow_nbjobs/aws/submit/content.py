@@ -115,9 +115,7 @@ class Content:
             raise NotebookJobConfigError(
                 f"input_notebook: '{located.name}' is no Jupyter notebook (.ipynb){located.notebook_instead()}"
             )
-        raw = located.folder.read(located.name)
-        if raw is None:
-            raise NotebookJobConfigError(f"input_notebook: '{located.origin}' has gone away while it was read")
+        raw = located.read("input_notebook")
         self.notebook = notebooks.parse_notebook(raw, source=located.origin)
         self.raw, self.located = raw, located
 
@@ -128,9 +126,7 @@ class Content:
                 f"initialization_script: must be the path of a script, not its text ('{first[:100]} …'); write it into a file beside the DAG file"
             )
         located = locate("initialization_script", path, self._folders, self._objects)
-        body = located.folder.read(located.name)
-        if body is None:
-            raise NotebookJobConfigError(f"initialization_script: '{located.origin}' has gone away while it was read")
+        body = located.read("initialization_script")
         if b"\r\n" in body:
             self.warnings.append(
                 f"initialization_script '{located.origin}' has Windows line endings, with which the driver's bash fails"

@@ -117,6 +117,12 @@ class Located:
     def origin(self) -> str:
         return self.folder.origin(self.name)
 
+    def read(self, argument: str) -> bytes:
+        body = self.folder.read(self.name)
+        if body is None:
+            raise NotebookJobConfigError(f"{argument}: '{self.origin}' has gone away while it was read")
+        return body
+
     def notebook_instead(self) -> str:
         """Return what to do about a file that is no notebook by its name: take the one beside it, or rename it."""
         for name in (f"{PurePosixPath(self.name).stem}.ipynb", f"{self.name}.ipynb"):

@@ -8,7 +8,7 @@ ValueError that says what is wrong and what to do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_nbjobs.core import texts
@@ -184,25 +184,32 @@ def output_formats(value: object) -> tuple[str, ...]:
 
 def environment_variables(value: object) -> dict[str, str]:
     """Read variables; numbers and booleans become the text that Python, and so Jinja, writes for them."""
-    variables: dict[Any, Any] = json_object(value)
-    read: dict[str, str] = {}
-    wrong: list[str] = []
-    for name, content in variables.items():
-        if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
-            wrong.append(f"{name!r} is not a variable name (letters, digits, underscores; at most 512)")
-        elif name in RESERVED_VARIABLES or name.startswith(RESERVED_VARIABLE_PREFIX):
-            argument = RESERVED_VARIABLES.get(name)
-            instead = f", as {argument} says" if argument else ""
-            wrong.append(f"{name!r} is set by the operator for the driver{instead}; remove it")
-        elif (written := plain_text(content)) is None:
-            wrong.append(f"the value of {name!r} must be a text or a number, not {_shown(content)}")
-        elif len(written) > 512:
-            wrong.append(f"the value of {name!r} has {len(written)} characters; at most 512 are allowed")
-        else:
-            read[name] = written
+    return _texts(json_object(value).items(), _variable_refusal)
+
+
+def _variable_refusal(name: object, content: object, written: str | None) -> str | None:
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+        return f"{name!r} is not a variable name (letters, digits, underscores; at most 512)"
+    if name in RESERVED_VARIABLES or name.startswith(RESERVED_VARIABLE_PREFIX):
+        argument = RESERVED_VARIABLES.get(name)
+        instead = f", as {argument} says" if argument else ""
+        return f"{name!r} is set by the operator for the driver{instead}; remove it"
+    if written is None:
+        return f"the value of {name!r} must be a text or a number, not {_shown(content)}"
+    if len(written) > 512:
+        return f"the value of {name!r} has {len(written)} characters; at most 512 are allowed"
+    return None
+
+
+def _texts(
+    pairs: Iterable[tuple[Any, object]], refusal: Callable[[object, object, str | None], str | None]
+) -> dict[str, str]:
+    """Return the pairs with their values as texts; raises ValueError with what ``refusal`` says of all that are wrong."""
+    written = [(name, content, plain_text(content)) for name, content in pairs]
+    wrong = [why for pair in written if (why := refusal(*pair))]
     if wrong:
         raise ValueError("; ".join(wrong))
-    return read
+    return {name: text or "" for name, _, text in written}
 
 
 def _shown(value: object) -> str:
@@ -228,25 +235,19 @@ def tags(value: object) -> dict[str, str]:
         pairs = [(tag["Key"], tag["Value"]) for tag in structure]
     else:
         raise ValueError(f"must be a dictionary or a list of {{'Key': …, 'Value': …}}, not {value!r}")
-    read: dict[str, str] = {}
-    wrong: list[str] = []
-    for key, content in pairs:
-        written = plain_text(content)
-        if not isinstance(key, str):
-            wrong.append(f"{key!r}: the key must be a text")
-        elif written is None:
-            wrong.append(f"{key!r}: the value must be a text or a number, not {_shown(content)}")
-        elif not 1 <= len(key) <= 128 or len(written) > 256:
-            wrong.append(f"{key!r}: a key has 1-128 characters, a value at most 256")
-        elif not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(written):
-            wrong.append(f"{key!r}: {written!r} may hold letters, digits, blanks and _ . : / = + - @ only")
-        elif key.lower().startswith("aws:"):
-            wrong.append(f"{key!r}: the prefix 'aws:' is AWS's own")
-        else:
-            read[key] = written
-    if wrong:
-        raise ValueError("; ".join(wrong))
-    return read
+    return _texts(pairs, _tag_refusal)
+
+
+def _tag_refusal(key: object, content: object, written: str | None) -> str | None:
+    if not isinstance(key, str):
+        return f"{key!r}: the key must be a text"
+    if written is None:
+        return f"{key!r}: the value must be a text or a number, not {_shown(content)}"
+    if not 1 <= len(key) <= 128 or len(written) > 256:
+        return f"{key!r}: a key has 1-128 characters, a value at most 256"
+    if not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(written):
+        return f"{key!r}: {written!r} may hold letters, digits, blanks and _ . : / = + - @ only"
+    return f"{key!r}: the prefix 'aws:' is AWS's own" if key.lower().startswith("aws:") else None
 
 
 def tag_text(value: str) -> str:
