@@ -10,11 +10,12 @@ from local_jobs import Jobs
 from studio import domain_arn, needs_studio, seen_in_studio
 
 from airflow_nbjobs.aws.clients import Boto3Clients
-from airflow_nbjobs.aws.submit.job import Begin, submit
+from airflow_nbjobs.aws.submit.job import submit
 from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
+from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +60,8 @@ class Submitter:
             run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
             where=Surroundings(folders=[folder], region=facts.region, has_credentials=True, clients=self._clients),
         )
-        begin = Begin(attempt=attempt, is_free=True)
-        return submit(job, self._clients, begin=begin, log=LogLines()).job_name  # type: ignore[union-attr]
+        state = SubmissionState(attempt=attempt, may_exist=False)
+        return submit(job, self._clients, state, log=LogLines()).job_name  # type: ignore[union-attr]
 
 
 def test_studio_lists_and_downloads_each_job_whatever_became_of_it(

@@ -27,14 +27,19 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job import parsers as parse
 from airflow_nbjobs.core.notebook import document as notebooks
 from airflow_nbjobs.core.notebook.progress import added_cells
+from airflow_nbjobs.core.notebook.references import code_references
+from airflow_nbjobs.core.notebook.run_targets import collect_run_targets
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, prepare_outputs
-from airflow_nbjobs.core.values.parameters import CheckedParameters, hyperparameter_strings, prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, prepare_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from nbformat import NotebookNode
+
     from airflow_nbjobs.aws.ports import Objects
     from airflow_nbjobs.core.job.arguments import JobArguments
+    from airflow_nbjobs.core.values.parameters import CheckedParameters
 
 _UNQUOTED = re.compile(r"[\w./+@:=-]+", re.ASCII)  # the driver's `cd ${SM_EXECUTION_INPUT_PATH}` has no quotes
 _PLACES_OF_A_JOB = (b"sagemaker_headless_execution", b"SM_EXECUTION_INPUT_PATH", b"/home/sagemaker-user")
@@ -56,14 +61,14 @@ class Content:
         self._problems = problems
         self.warnings: list[str] = []
         self.raw = b""
-        self.notebook: notebooks.NotebookNode | None = None
+        self.notebook: NotebookNode | None = None
         self.located: Located | None = None
         self.script_name: str | None = None
         self.others: list[StagedFile] = []
         self.staged_name = ""  # of the notebook, in the channel's folder
         self.subfolder = ""  # of the channel's folder, in which the notebook and what lies beside it are
         self.input_folder = ""  # the same where the driver can be told to begin there, as Studio needs it
-        self.targets: dict[str, notebooks.NotebookNode] = {}
+        self.targets: dict[str, NotebookNode] = {}
         self._script: StagedFile | None = None
         self._read: dict[str, bytes | None] = {}
         self._gather(arguments)
@@ -135,13 +140,11 @@ class Content:
         self._script = StagedFile(located.name, body, located.origin)
         self.others.append(self._script)
 
-    def _follow_runs(
-        self, notebook: notebooks.NotebookNode, located: Located, missing: Literal["error", "warn"]
-    ) -> None:
+    def _follow_runs(self, notebook: NotebookNode, located: Located, missing: Literal["error", "warn"]) -> None:
         """Ship what ``%run`` needs without being listed; a target that is missing is a problem now, not in five minutes."""
         listed = {file.name: file for file in self.others}
 
-        def load(name: str) -> notebooks.NotebookNode | None:
+        def load(name: str) -> NotebookNode | None:
             file = self._find(name, located, listed)
             return None if file is None else notebooks.parse_notebook(file.read(), source=file.origin)
 
@@ -150,7 +153,7 @@ class Content:
             return None if file is None or file.size_bytes > READ_SCRIPT_BYTES else file.read().decode(errors="replace")
 
         with self._collected():
-            targets = notebooks.collect_run_targets(
+            targets = collect_run_targets(
                 located.name,
                 notebook,
                 load,
@@ -225,7 +228,7 @@ class Content:
         """
         if any(place in self.raw for place in _PLACES_OF_A_JOB):
             return
-        names = {name for source in self.sources.values() for name in notebooks.code_references(source).file_names}
+        names = {name for source in self.sources.values() for name in code_references(source).file_names}
         present = {file.name for file in self.others}
         by_origin = {plain_origin(file.origin): file for file in self.others}
         for name in sorted(names):
@@ -238,7 +241,7 @@ class Content:
                         self.others.append(StagedFile(place, file.body, file.origin))
 
     @property
-    def sources(self) -> dict[str, notebooks.NotebookNode]:
+    def sources(self) -> dict[str, NotebookNode]:
         """The notebook and those that it runs, by name."""
         return (
             {} if self.notebook is None or self.located is None else {self.located.name: self.notebook, **self.targets}

@@ -16,21 +16,25 @@ from typing import TYPE_CHECKING
 from airflow_nbjobs.aws.submit.sources import READ_SCRIPT_BYTES, LocalFolder, plain_origin
 from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.job.variables import INTERVAL_VARIABLE
-from airflow_nbjobs.core.notebook import document as notebooks
 from airflow_nbjobs.core.notebook.clock_reads import clock_reads
+from airflow_nbjobs.core.notebook.references import code_references, script_imports
+from airflow_nbjobs.core.notebook.run_targets import machine_paths
+from airflow_nbjobs.core.notebook.source import assigned_names, assigns_invisibly
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+    from nbformat import NotebookNode
+
     from airflow_nbjobs.aws.submit.sources import Located, StagedFile
 
-    Notebooks = Mapping[str, notebooks.NotebookNode]  # the job's own and those that it runs, by name
+    Notebooks = Mapping[str, NotebookNode]  # the job's own and those that it runs, by name
 
 
 def machine_path_warnings(sources: Notebooks) -> list[str]:
     warnings: list[str] = []
     for name, source in sources.items():
-        found = dict.fromkeys(notebooks.machine_paths(source))
+        found = dict.fromkeys(machine_paths(source))
         if found:
             shown = ", ".join(f"'{path}' (cell {cell})" for cell, path in found)
             warnings.append(
@@ -42,9 +46,9 @@ def machine_path_warnings(sources: Notebooks) -> list[str]:
 def unassigned_warnings(sources: Notebooks, names: Iterable[str]) -> list[str]:
     """Name the declared outputs that no cell assigns in plain Python; ``%%capture``, ``exec`` and star imports assign as well, so no error."""
     all_sources = list(sources.values())
-    if notebooks.assigns_invisibly(all_sources):
+    if assigns_invisibly(all_sources):
         return []
-    assigned = notebooks.assigned_names(all_sources)
+    assigned = assigned_names(all_sources)
     return [
         f"output '{name}' is assigned by no cell of the notebook or of what it %runs; the task will fail if it does not exist at the end{did_you_mean(name, assigned)}"
         for name in names
@@ -81,7 +85,7 @@ def unshipped_warnings(
         return []  # each look-up in S3 would be a request
     files = {posixpath.normpath(file.name) for file in shipped} | {located.name}
     staged = files | {str(parent) for name in files for parent in PurePosixPath(name).parents}
-    references = {name: notebooks.code_references(source) for name, source in sources.items()}
+    references = {name: code_references(source) for name, source in sources.items()}
     written = frozenset(name for found in references.values() for name in found.written)
     search_folders = ("", *dict.fromkeys(folder for found in references.values() for folder in found.search_folders))
     missed = {
@@ -91,7 +95,7 @@ def unshipped_warnings(
     for file in shipped:
         is_local = not file.origin.startswith("s3://")
         if file.name.endswith(".py") and is_local and file.size_bytes <= READ_SCRIPT_BYTES:
-            imports = notebooks.script_imports(file.read().decode(errors="replace"))
+            imports = script_imports(file.read().decode(errors="replace"))
             own = posixpath.dirname(file.name)
             missed[file.name] = _beside(imports, (), (*search_folders, own), located.folder, staged)
     made = written | {str(parent) for name in written for parent in PurePosixPath(name).parents}

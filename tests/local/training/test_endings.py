@@ -7,7 +7,7 @@ from fakes import LogLines, code, notebook
 
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
-from airflow_nbjobs.aws.submit.job import Begin, submit
+from airflow_nbjobs.aws.submit.job import submit
 from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import (
@@ -19,6 +19,7 @@ from airflow_nbjobs.core.errors import (
 )
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
+from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 pytestmark = [pytest.mark.local, pytest.mark.slow]  # a real job for each
 
@@ -166,7 +167,7 @@ def submitted(server, clients, folder, name):
     job = prepare_job(
         JobArguments(**given | arguments), run=Run(label=f"d.{name}", readable=f"d-{name}", key=key), where=where
     )
-    return job, submit(job, clients, begin=Begin(is_free=True), log=LogLines())
+    return job, submit(job, clients, SubmissionState(may_exist=False), log=LogLines())
 
 
 def ended(clients, job, submission):
