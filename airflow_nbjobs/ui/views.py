@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs.core.job.status import JobState
 from airflow_nbjobs.core.job.wording import job_words
 from airflow_nbjobs.core.values.received import value_rows
+from airflow_nbjobs.ui.durations import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.ui.data.subject import Subject
+    from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
 _VALUE_CHARACTERS = 400
 _STATES = {
@@ -54,10 +55,10 @@ def read_prices() -> Prices:
     from airflow.configuration import conf
 
     try:
-        given = json.loads(conf.get("nbjobs", "instance_prices", fallback="") or "{}")
+        configured = json.loads(conf.get("nbjobs", "instance_prices", fallback="") or "{}")
     except ValueError:
-        given = {}
-    items = given.items() if isinstance(given, dict) else ()
+        configured = {}
+    items = configured.items() if isinstance(configured, dict) else ()
     return Prices(
         {
             str(name): float(price)
@@ -68,14 +69,10 @@ def read_prices() -> Prices:
     )
 
 
-def duration_text(seconds: object) -> str | None:
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e10:
-        return None
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+def checked_duration(seconds: object) -> str | None:
+    """Return what an XCom or AWS says took so long, in words; None for what is no duration."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    return duration_text(seconds) if is_number and 0 <= seconds < 1e10 else None  # type: ignore[operator,arg-type] # as just asked
 
 
 def time_text(moment: object) -> str | None:
@@ -132,15 +129,15 @@ def earlier_note(state: str | None) -> str:
     return f"This is an earlier job of the task, with its own parameters and outputs. The task itself is now: {(state or 'no status').replace('_', ' ')}."
 
 
-def facts_of_hint(subject: Subject, prices: Prices) -> dict[str, str | None]:
+def facts_of_hint(ti: NotebookTaskInstance, prices: Prices) -> dict[str, str | None]:
     """Return the header's facts as the task recorded them, before AWS is asked."""
-    job, end = subject.job or {}, subject.end or {}
+    job, end = ti.job or {}, ti.end or {}
     return {
         "job_name": _text(job.get("job_name")),
         "instance_type": _text(job.get("instance_type")),
-        "started": time_text(end.get("started_at")) or time_text(subject.started),
-        "duration": duration_text(end.get("duration_seconds")),
-        "billable": duration_text(end.get("billable_seconds")),
+        "started": time_text(end.get("started_at")) or time_text(ti.started),
+        "duration": checked_duration(end.get("duration_seconds")),
+        "billable": checked_duration(end.get("billable_seconds")),
         "cost": prices.cost(job.get("instance_type"), end.get("billable_seconds")),
         "sha256": _text(job.get("notebook_sha256")),
         "notebook": _text(job.get("input_notebook")),
@@ -161,8 +158,8 @@ def facts_of_job(
         "job_name": snapshot.job_name,
         "instance_type": snapshot.instance_type,
         "started": time_text(snapshot.started or snapshot.created),
-        "duration": duration_text(seconds),
-        "billable": duration_text(snapshot.billable_seconds),
+        "duration": checked_duration(seconds),
+        "billable": checked_duration(snapshot.billable_seconds),
         "cost": prices.cost(snapshot.instance_type, snapshot.billable_seconds),
         "sha256": sha256,
         "status": snapshot.status,

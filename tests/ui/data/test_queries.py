@@ -18,8 +18,8 @@ from sqlalchemy import delete, insert, select, update
 
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
-from airflow_nbjobs.ui.data import records
-from airflow_nbjobs.ui.data.subject import Kind
+from airflow_nbjobs.ui.data import queries
+from airflow_nbjobs.ui.data.task_instance import Kind
 
 try:
     from airflow.models.task_state_store import TaskStateStoreModel
@@ -60,14 +60,14 @@ def database():
     add_jobs(session, [*rows, rows[0] | {"run_id": "other"}, rows[1] | {"map_index": 0}])
     session.execute(update(TaskInstance).values(dag_version_id=version.id, end_date=now))
     session.commit()
-    records._tasks.clear()
+    queries._tasks.clear()
     yield session
     session.close()
     session.bind.dispose()
 
 
 def read(database, task_id="train", *, run_id="r", map_index=-1, dag_id="d"):
-    return records.read_subject(database, dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
+    return queries.read_task_instance(database, dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
 
 
 def put(database, key, value, task_id="train", run_id="r"):
@@ -77,7 +77,8 @@ def put(database, key, value, task_id="train", run_id="r"):
 
 
 @pytest.mark.parametrize(
-    ("task_id", "kind"), [("train", Kind.OPERATOR), ("mapped", Kind.OPERATOR), ("wait", Kind.SENSOR), ("plain", Kind.OTHER)]
+    ("task_id", "kind"),
+    [("train", Kind.OPERATOR), ("mapped", Kind.OPERATOR), ("wait", Kind.SENSOR), ("plain", Kind.OTHER)],
 )
 def test_a_task_is_known_by_its_fields_in_the_serialized_dag(database, task_id, kind):
     found = read(database, task_id)
@@ -128,24 +129,24 @@ def test_a_task_whose_dag_version_is_gone_is_of_no_kind(database):
     database.execute(update(TaskInstance).where(TaskInstance.run_id == "other").values(dag_version_id=None))
     assert read(database, run_id="other").kind is Kind.OTHER
     database.execute(update(TaskInstance).values(dag_version_id=version))
-    assert records._arguments(database, version, "gone")[0] is Kind.OTHER
+    assert queries._arguments(database, version, "gone")[0] is Kind.OTHER
     database.rollback()
 
 
 def test_a_serialized_dag_is_read_once_until_it_changes(database):
     version = database.scalar(select(DagVersion.id))
-    first = records._task(database, version, "train")
-    assert records._task(database, version, "train") is first
+    first = queries._task(database, version, "train")
+    assert queries._task(database, version, "train") is first
     database.execute(update(SerializedDagModel).values(dag_hash="changed"))
-    assert records._task(database, version, "train") is not first
+    assert queries._task(database, version, "train") is not first
     database.rollback()
-    for number in range(records._DAGS_KEPT):
-        records._tasks[number, ""] = {}
-    records._task(database, version, "train")
-    assert len(records._tasks) == records._DAGS_KEPT + 2  # in place of the oldest only once another is read
+    for number in range(queries._DAGS_KEPT):
+        queries._tasks[number, ""] = {}
+    queries._task(database, version, "train")
+    assert len(queries._tasks) == queries._DAGS_KEPT + 2  # in place of the oldest only once another is read
     database.execute(update(SerializedDagModel).values(dag_hash="again"))
-    records._task(database, version, "train")
-    assert len(records._tasks) == records._DAGS_KEPT
+    queries._task(database, version, "train")
+    assert len(queries._tasks) == queries._DAGS_KEPT
     database.rollback()
 
 
@@ -153,7 +154,7 @@ def test_what_the_last_try_failed_with_is_read_where_it_is_a_record(database):
     record = {"version": 1, "try_number": 1, "type": "X", "headline": "no role", "problems": ["role"], "job_name": None}
     put(database, "nbjobs_error", record)
     database.execute(update(TaskInstance).where(TaskInstance.task_id == "train").values(state="failed"))
-    assert read(database).said.headline == "no role"
+    assert read(database).last_error.headline == "no role"
     database.execute(update(StoredXCom).where(StoredXCom.key == "nbjobs_error").values(value="no mapping"))
     assert read(database).error is None
     database.rollback()
@@ -176,8 +177,8 @@ def test_outputs_are_what_the_notebook_returned_and_nothing_of_ours(database):
     for key in ("accuracy", "nbjobs_results", "_link_x", "skipmixin_key"):
         put(database, key, {"of": key})
     put(database, "accuracy", 0.25, run_id="other")
-    assert records.read_outputs(database, read(database)) == ({"accuracy": {"of": "accuracy"}}, 1)
-    assert records.read_outputs(database, read(database, "wait")) == ({}, 0)
+    assert queries.read_outputs(database, read(database)) == ({"accuracy": {"of": "accuracy"}}, 1)
+    assert queries.read_outputs(database, read(database, "wait")) == ({}, 0)
     database.rollback()
 
 
@@ -188,7 +189,11 @@ def test_the_remembered_jobs_are_read_where_airflow_keeps_them(database):
     if hasattr(TaskStateStoreModel, "task_instance_id"):  # Airflow >= 3.4
         names = {"task_instance_id": database.scalar(select(TaskInstance.id).where(*where))}
     remembered = [{"attempt": 0}, "no mapping", {"attempt": 1}]
-    row = names | {"key": "nbjobs_attempts", "value": json.dumps(remembered), "updated_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    row = names | {
+        "key": "nbjobs_attempts",
+        "value": json.dumps(remembered),
+        "updated_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
     database.execute(insert(TaskStateStoreModel).values(**row))
     assert read(database).attempts == ({"attempt": 0}, {"attempt": 1})
     assert read(database, run_id="other").attempts == ()
@@ -201,8 +206,8 @@ def test_the_remembered_jobs_are_read_where_airflow_keeps_them(database):
 
 
 def test_instances_of_a_mapped_task_are_read_with_its_kind(database):
-    kind, (instance,) = records.read_instances(database, dag_id="d", run_id="r", task_id="mapped")
+    kind, (instance,) = queries.read_instances(database, dag_id="d", run_id="r", task_id="mapped")
     assert kind is Kind.OPERATOR
     assert (instance.map_index, instance.label, instance.parameters) == (0, None, None)
     assert instance.job["job_name"] == "job-5"
-    assert records.read_instances(database, dag_id="d", run_id="r", task_id="train") == (Kind.OTHER, [])
+    assert queries.read_instances(database, dag_id="d", run_id="r", task_id="train") == (Kind.OTHER, [])
