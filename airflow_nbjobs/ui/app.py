@@ -24,6 +24,7 @@ from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.core.watch.log_lines import readable_log
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.data.listing import STATES, list_jobs, read_filters
+from airflow_nbjobs.ui.data.prices import read_prices
 from airflow_nbjobs.ui.data.queries import read_instances, read_outputs, read_task_instance
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import add_error_pages, as_json, root_of
@@ -54,7 +55,6 @@ from airflow_nbjobs.ui.views import (
     live_facts,
     output_rows,
     parameter_rows,
-    read_prices,
 )
 
 _LOG_LINES = 10_000  # GetLogEvents returns no more at a time

@@ -1,25 +1,24 @@
 """
 What the pages say, as values for the templates: texts, not objects.
 
-Pure but for Airflow's configuration (prices), which is read in one function.
+Called by ``app.py``. Pure.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.status import JobState
 from airflow_nbjobs.core.job.wording import job_words
 from airflow_nbjobs.core.values.received import value_rows
-from airflow_nbjobs.ui.durations import duration_text
+from airflow_nbjobs.ui.times import checked_duration, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_nbjobs.core.job.status import JobSnapshot
+    from airflow_nbjobs.ui.data.prices import Prices
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
 _VALUE_CHARACTERS = 400
@@ -30,61 +29,6 @@ _STATES = {
     JobState.FAILED: "failed",
     JobState.STOPPED: "failed",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """
-    What an hour of an instance costs, as the user configured it; this package knows no price.
-
-    :param currency: shown before the number.
-    """
-
-    per_hour: Mapping[str, float]
-    currency: str = "$"
-
-    def cost(self, instance_type: object, billable_seconds: object) -> str | None:
-        price = self.per_hour.get(instance_type) if isinstance(instance_type, str) else None
-        if price is None or not isinstance(billable_seconds, int | float) or isinstance(billable_seconds, bool):
-            return None
-        return f"{self.currency}{price * billable_seconds / 3600:,.4f}"
-
-
-def read_prices() -> Prices:
-    """Read ``[nbjobs] instance_prices``; what is no JSON object of numbers is no price."""
-    from airflow.configuration import conf
-
-    try:
-        configured = json.loads(conf.get("nbjobs", "instance_prices", fallback="") or "{}")
-    except ValueError:
-        configured = {}
-    items = configured.items() if isinstance(configured, dict) else ()
-    return Prices(
-        {
-            str(name): float(price)
-            for name, price in items
-            if isinstance(price, int | float) and not isinstance(price, bool)
-        },
-        conf.get("nbjobs", "currency", fallback="$") or "$",
-    )
-
-
-def checked_duration(seconds: object) -> str | None:
-    """Return what an XCom or AWS says took so long, in words; None for what is no duration."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    return duration_text(seconds) if is_number and 0 <= seconds < 1e10 else None  # type: ignore[operator,arg-type] # as just asked
-
-
-def time_text(moment: object) -> str | None:
-    """Return an instant as ISO text in UTC; the page's script shows it in the reader's own time zone."""
-    if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment)
-        except ValueError:
-            return None
-    if not isinstance(moment, datetime):
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
 
 
 def value_text(value: Any) -> str:

@@ -18,12 +18,12 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.ui import access, pages
 from airflow_nbjobs.ui import app as routes
 from airflow_nbjobs.ui.data.listing import Listing
+from airflow_nbjobs.ui.data.prices import Prices
 from airflow_nbjobs.ui.data.task_instance import Instance, Kind
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.problems import MappedError, ProblemError
 from airflow_nbjobs.ui.notebook.renderer import Outcome, Renderer
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
-from airflow_nbjobs.ui.views import Prices
 
 PAGE = f"<html data-theme={THEME_MARK}><a href='{LINK_MARK}#https://e.com'>accuracy</a></html>"
 SUMMARY = {"unrendered": [], "progress": {"is_complete": True}, "parameters": None, "outputs": []}

@@ -6,17 +6,15 @@ import pytest
 from ui_account import hint, task_instance
 
 from airflow_nbjobs.core.job.status import parse_description
+from airflow_nbjobs.ui.data.prices import Prices, read_prices
+from airflow_nbjobs.ui.times import checked_duration, time_text
 from airflow_nbjobs.ui.views import (
-    Prices,
-    checked_duration,
     earlier_note,
     facts_of_hint,
     facts_of_job,
     live_facts,
     output_rows,
     parameter_rows,
-    read_prices,
-    time_text,
     value_text,
 )
 

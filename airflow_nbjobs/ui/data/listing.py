@@ -23,7 +23,7 @@ from airflow_nbjobs.core.notebook.progress import done_share
 from airflow_nbjobs.links import END_KEY, ERROR_KEY, JOB_KEY, PROGRESS_KEY, tab_path
 from airflow_nbjobs.ui.data.queries import mapping, state_text
 from airflow_nbjobs.ui.data.xcom_values import backend_values
-from airflow_nbjobs.ui.views import checked_duration, time_text
+from airflow_nbjobs.ui.times import checked_duration, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-    from airflow_nbjobs.ui.views import Prices
+    from airflow_nbjobs.ui.data.prices import Prices
 
 PAGE_SIZE = 50
 # What the form offers; what each selects is in `_is_in`.

@@ -25,7 +25,6 @@ from airflow_nbjobs.core.notebook.tracebacks import short
 from airflow_nbjobs.core.values.received import read_parameters, read_recorded, value_rows
 from airflow_nbjobs.core.values.recording import OUTPUTS
 from airflow_nbjobs.core.visible import visible
-from airflow_nbjobs.ui.durations import duration_text
 from airflow_nbjobs.ui.rendering import THEME_MARK
 from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.guard import Guard
@@ -33,6 +32,7 @@ from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
 from airflow_nbjobs.ui.rendering.shrink import cut_length, with_excerpts
+from airflow_nbjobs.ui.times import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
