@@ -161,7 +161,11 @@ def test_the_log_as_it_was_written_shows_what_is_unseen(site):
 
 @pytest.mark.parametrize(
     ("added", "lines"),
-    [([2], ["cell 1 of 1 has ended"]), ([2, "x", None], ["cell 1 of 1 has ended"]), ("no list", ["cell 1 of 2 has ended"])],
+    [
+        ([2], ["cell 1 of 1 has ended"]),
+        ([2, "x", None], ["cell 1 of 1 has ended"]),
+        ("no list", ["cell 1 of 2 has ended"]),
+    ],
 )
 def test_the_readable_log_counts_cells_as_the_author_does(site, monkeypatch, added, lines):
     name = site.add_job()
