@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 # bash's xtrace prefix; what ipykernel's debugger says of every kernel.
 _NOISE = re.compile(r"\++ |0\.00s - ")
-_BAR = re.compile(r"\d+%\|.*\|\s*\d+/\d+ \[")  # tqdm
+# tqdm's bar. Two expressions: as one, with `.*` between them, they take quadratic time on a line that is nearly a bar.
+_BAR_START = re.compile(r"\d%\|")
+_BAR_END = re.compile(r"\|\s*\d+/\d+ \[")
 _NO_WORDS = re.compile(r"[\W\d_]+")
 _LINE_LIMIT = 500
 
@@ -53,11 +55,15 @@ def append_line(kept: list[str], line: str, *, is_over: bool = False) -> None:
 
     :param is_over: whether it was written over that line; text that merely ends in carriage returns was, too.
     """
-    # Cut first: what looks for a bar takes quadratic time.
     shown = line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…"
-    if kept and ((_BAR.search(shown) and _BAR.search(kept[-1])) or (is_over and _words(shown) == _words(kept[-1]))):
+    if kept and ((_has_bar(shown) and _has_bar(kept[-1])) or (is_over and _words(shown) == _words(kept[-1]))):
         kept.pop()
     kept.append(shown)
+
+
+def _has_bar(line: str) -> bool:
+    start = _BAR_START.search(line)
+    return start is not None and _BAR_END.search(line, start.end()) is not None
 
 
 def _words(line: str) -> str:
