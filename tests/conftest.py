@@ -5,12 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import sys
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import real_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +29,7 @@ os.environ |= {
 # The fixtures that authors of DAGs get. Here and not where they are used: pytest must meet a plugin before any test imports it.
 pytest_plugins = ["airflow_nbjobs.testing"]
 
-# But for the tests that an AWS account is named for: see `contract/real_account.py`.
-sys.path.append(str(Path(__file__).with_name("contract")))
-import real_account  # noqa: E402
-
+# But for the tests that an AWS account is named for.
 real_account.machine_environment.update(_removed)
 
 

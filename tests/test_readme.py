@@ -84,7 +84,7 @@ def test_every_exception_of_the_table_exists():
 
 
 def test_the_table_of_calls_is_what_a_look_and_the_schedule_give():
-    """``tests/aws/test_poller.py`` counts the same for whole pollers."""
+    """``tests/aws/watch/test_poller.py`` counts the same for whole pollers."""
     from airflow_nbjobs.core import defaults
     from airflow_nbjobs.core.watch import pace as polling
     from airflow_nbjobs.core.watch import plan as looks

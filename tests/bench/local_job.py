@@ -22,7 +22,7 @@ from airflow_nbjobs.local.container.image import Image, inspect_image
 from airflow_nbjobs.local.container.run import WorkDir, build_environment, write_config
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "local"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from local_jobs import CHANNEL, TERMINAL, Jobs, notebook
 
 RUNS = 7

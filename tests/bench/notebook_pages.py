@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "ui"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from support.report import Row, run
-from test_notebooks import ROOT, Account, subject
+from ui_account import ROOT, Account, subject
 
 from airflow_nbjobs.aws.ports import StoredObject
 from airflow_nbjobs.ui.notebook.executed import Notebooks

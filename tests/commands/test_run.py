@@ -26,7 +26,7 @@ from airflow_nbjobs.commands.target import own_account
 from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NBJOBS = (sys.executable, "-m", "airflow_nbjobs.cli")
 

@@ -2,7 +2,7 @@
 Where our job may differ from ``NotebookJobStep``'s, and why: everything else must be equal.
 
 Used by ``test_requests.py``. Each deviation has one function, which takes away what it knows from *both* sides and leaves alone what it does not
-recognise, so that any other difference stays and is found. ``PYTHONPATH=tests python tests/golden/deviations.py`` prints the table.
+recognise, so that any other difference stays and is found. ``PYTHONPATH=tests/support python tests/golden/deviations.py`` prints the table.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import TaskDeferred
+from airflow_names import TaskDeferred
 from fakes import task_context
 from offline_aws import REGION, OfflineAws
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-PROGRAM = Path(__file__).with_name("foreign_client.py")
+PROGRAM = Path(__file__).parents[1] / "support" / "foreign_client.py"
 FOREIGN_PYTHON = os.environ.get("NBJOBS_FOREIGN_PYTHON", "")
 CONNECTIONS = ("aws_default", None)
 
@@ -168,7 +168,7 @@ def test_a_job_that_fails_fails_the_operator_with_the_reason(batch: BatchJobs, c
 @pytest.mark.slow
 @pytest.mark.skipif(
     not FOREIGN_PYTHON,
-    reason="needs aiobotocore: NBJOBS_FOREIGN_PYTHON=$(python tests/local/foreign_environment.py FOLDER deferrable) and again",
+    reason="needs aiobotocore: NBJOBS_FOREIGN_PYTHON=$(python tests/support/foreign_environment.py FOLDER deferrable) and again",
 )
 def test_the_deferrable_operators_wait_in_their_triggers(tmp_path: Path) -> None:
     """One slot for each family of jobs, held until the operator has deferred: a job that is done at once would not be deferred."""

@@ -27,7 +27,7 @@ os.environ |= {
     "AIRFLOW__API__SECRET_KEY": "a-secret-key-of-this-test-alone-0123456789-0123456789",
     "AIRFLOW__API_AUTH__JWT_SECRET": "a-jwt-secret-of-this-test-alone-0123456789abcdef-0123456789abcdef",
 }
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
 
 import httpx  # noqa: E402
 from airflow import settings  # noqa: E402
@@ -38,8 +38,8 @@ from airflow.utils.db import initdb  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
 from job_rows import add_jobs, job  # noqa: E402
 from sqlalchemy.orm import Session  # noqa: E402
-from test_notebooks import RAN, Account, subject  # noqa: E402
 from test_permissions import ROUTES  # noqa: E402
+from ui_account import RAN, Account, subject  # noqa: E402
 
 DAGS = ("dag_00", "dag_01")
 FAB_USERS = {"root": "Admin", "reader": "Viewer", "neighbour": "OnlyOther", "stranger": "Public"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import chromium, serving, tab
-from test_rendering import code, document, markdown
+from rendered import code, document, markdown
 
 from airflow_nbjobs.ui.pages import NOTEBOOK_POLICY, link_page, marked
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK

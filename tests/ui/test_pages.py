@@ -14,7 +14,7 @@ from fastapi.exceptions import HTTPException
 from job_rows import add_jobs, add_xcoms, job, open_database
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
-from test_notebooks import RAN, Account, subject
+from ui_account import RAN, Account, subject
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.ui import access

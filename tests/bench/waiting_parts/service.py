@@ -18,7 +18,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 from accounts import EPOCH, InvalidTokenError, ScriptedAccount, ScriptedJob
 

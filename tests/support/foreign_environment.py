@@ -1,5 +1,5 @@
 """
-Make the environment of foreign clients: ``python tests/local/foreign_environment.py FOLDER deferrable|studio``; prints its Python.
+Make the environment of foreign clients: ``python tests/support/foreign_environment.py FOLDER deferrable|studio``; prints its Python.
 
 This Airflow and amazon's provider, or AWS's Studio extension; both with aiobotocore, which pins botocore below the boto3 of the tests' own environment, and
 nothing of this project.

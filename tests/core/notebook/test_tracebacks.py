@@ -1,7 +1,7 @@
 """
 An excerpt of a traceback keeps the author's own frames, whatever lies between them.
 
-``tests/core/tracebacks.json`` is what a kernel with IPython 9.18 has sent for cells that fail, in each mode of ``%xmode``.
+``tracebacks.json``, beside this file, is what a kernel with IPython 9.18 has sent for cells that fail, in each mode of ``%xmode``.
 """
 
 import json

@@ -9,7 +9,7 @@ from html import unescape
 import httpx
 import pytest
 from fakes import code, executed, failed_at, notebook
-from test_notebooks import Account, hint, subject
+from ui_account import Account, hint, subject
 
 from airflow_nbjobs.core.error_record import error_record, parse_error_record
 from airflow_nbjobs.core.errors import (

@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 import pytest
 
-DAGS = Path(__file__).parent.parent / "dags"
+DAGS = Path(__file__).parents[2] / "dags"
 
 PROBE = """
 import json, sys, warnings

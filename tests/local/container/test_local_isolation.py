@@ -140,7 +140,7 @@ def world_readable_environment() -> Iterator[Path]:
     try:
         subprocess.run([base, "-m", "venv", "--without-pip", folder / "env"], check=True)
         env_packages = folder / "env" / "lib" / version / "site-packages"
-        (env_packages / "shared.pth").write_text(f"{packages}\n{Path(__file__).parents[2]}\n")
+        (env_packages / "shared.pth").write_text(f"{packages}\n{Path(__file__).parents[3]}\n")
         command = folder / "env" / "bin" / "amazon_sagemaker_scheduler"
         command.write_text(
             f"#!{folder}/env/bin/python\nimport sys\nfrom sagemaker_headless_execution_driver.headless_execution import main\nsys.exit(main())\n"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.demo]
 
-DAGS = Path(__file__).parent.parent.parent / "dags"
+DAGS = Path(__file__).parents[2] / "dags"
 DAG_ID = "nightly_report"
 DAYS = [f"2026-01-{number:02}" for number in range(5, 12)]
 POOL, SLOTS = "sagemaker_ml_m5_large", 2

@@ -239,7 +239,7 @@ def test_code_nested_too_deep_to_follow_is_no_crash():
 
 def test_the_sample_notebooks_are_without_a_warning():
     """A warning that is mostly false is worse than none: the package's own notebooks have none."""
-    folder = Path(__file__).parents[2] / "dags" / "notebooks"
+    folder = Path(__file__).parents[3] / "dags" / "notebooks"
     notebooks = sorted(folder.rglob("*.ipynb"))
     assert notebooks
     for path in notebooks:

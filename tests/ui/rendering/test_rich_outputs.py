@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from test_rendering import code, data, document, markdown, stream
+from rendered import code, data, document, markdown, stream
 
 from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.ui.rendering.clean import clean

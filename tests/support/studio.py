@@ -23,7 +23,7 @@ DOMAIN_ID = "d-nbjobs"
 
 needs_studio = pytest.mark.skipif(
     not PYTHON,
-    reason="needs AWS's extension: NBJOBS_STUDIO_PYTHON=$(python tests/local/foreign_environment.py FOLDER studio) and again",
+    reason="needs AWS's extension: NBJOBS_STUDIO_PYTHON=$(python tests/support/foreign_environment.py FOLDER studio) and again",
 )
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-DAGS = Path(__file__).parent.parent / "dags"
+DAGS = Path(__file__).parents[2] / "dags"
 RUN_SECONDS = 1200  # of a run that trains a transformer on a busy machine
 
 

@@ -175,7 +175,7 @@ def test_an_operation_that_is_not_there_is_refused_by_name(jobs: Jobs) -> None:
     [
         ("logs", "start_query", {"startTime": 0, "endTime": 1, "queryString": "fields @message"}),
         ("ssm", "describe_sessions", {"State": "Active"}),
-        ("iam", "get_account_properties", {}),
+        ("iam", "get_organizations_access_report", {"JobId": "0" * 36}),
         ("sts", "decode_authorization_message", {"EncodedMessage": "x"}),
         ("s3", "restore_object", {"Bucket": "{bucket}", "Key": "no such"}),
         ("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "e", "Body": b""}),

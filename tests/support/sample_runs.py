@@ -17,7 +17,7 @@ import nbformat
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NOTEBOOKS = Path(__file__).parent.parent / "dags" / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "dags" / "notebooks"
 NAMES = ("preprocess.ipynb", "training.ipynb", "prepare-test-set.ipynb", "transform-monitor.ipynb")
 
 PREPARED = ("train_rows", "train_s3_uri", "label_counts")

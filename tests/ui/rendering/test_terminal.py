@@ -1,7 +1,7 @@
 """What a program wrote to a terminal, as it stands there in the end."""
 
 import pytest
-from test_rendering import code, document, stream
+from rendered import code, document, stream
 
 from airflow_nbjobs.ui.rendering.terminal import settled, terminal_html
 

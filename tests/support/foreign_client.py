@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from airflow.providers.amazon.aws.operators import sagemaker
-from airflow.sdk.exceptions import TaskDeferred
+from airflow_names import TaskDeferred
 
 
 class TaskInstance:

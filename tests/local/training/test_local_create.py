@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from fakes import needs_preferences
 
 if TYPE_CHECKING:
     from local_jobs import Jobs
@@ -278,6 +279,7 @@ def test_describe_returns_the_request_and_no_tags(jobs: Jobs) -> None:
 PREFERRED = [{"InstanceType": "ml.m5.xlarge"}, {"InstanceType": "ml.m5.large"}]
 
 
+@needs_preferences
 @pytest.mark.parametrize(
     ("path", "value", "text"),
     [

@@ -1,0 +1,66 @@
+"""Task instances, and jobs of theirs in an AWS account, as the API server finds them."""
+
+from datetime import UTC, datetime
+
+from fakes import ACCOUNT_ID, REGION, FakeClients, executed, notebook
+
+from airflow_nbjobs.ui.data.subject import Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.notebook.aws_access import Access
+
+ROOT = "s3://bucket/nbjobs"
+MICROSECONDS = 1767323045678901
+RAN = executed(notebook("accuracy = 0.5"))
+
+
+def hint(**fields):
+    return {"generation": 0, "run_started_microseconds": MICROSECONDS, "attempt": 0} | fields
+
+
+def subject(**fields):
+    given = {
+        "dag_id": "d",
+        "run_id": "r",
+        "task_id": "t",
+        "map_index": -1,
+        "state": "success",
+        "try_number": 1,
+        "max_tries": 0,
+        "started": None,
+        "ended": None,
+        "run_started": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+        "kind": Kind.OPERATOR,
+        "arguments": TaskArguments({"aws_conn_id": "aws_default", "s3_root_uri": ROOT}),
+        "job": hint(),
+    }
+    return Subject(**given | fields)
+
+
+class Account:
+    """An AWS account, and jobs of task instances in it."""
+
+    def __init__(self):
+        self.clients = FakeClients()
+        self.asked = 0
+        self.root = ROOT
+
+    def access(self, _subject):
+        self.asked += 1
+        return Access(clients=self.clients, deployment="", root=self.root)
+
+    def add_job(self, of, *, status="Completed", owner=None, root=ROOT, **environment):
+        (attempt, *_) = of.known_attempts()
+        name = of.job_name(attempt, deployment="")
+        owner = of.key(attempt, deployment="").owner() if owner is None else owner
+        self.clients.jobs.descriptions[name] = {
+            "TrainingJobName": name,
+            "TrainingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/{name}",
+            "TrainingJobStatus": status,
+            "SecondaryStatus": status,
+            "Environment": {"NBJOBS_OWNER": owner, "SM_OUTPUT_NOTEBOOK_NAME": f"{name}.ipynb"} | environment,
+            "ResourceConfig": {"InstanceType": "ml.m5.large"},
+            "OutputDataConfig": {"S3OutputPath": root},
+        }
+        return name
+
+    def deliver(self, name, body=RAN, root=ROOT):
+        self.clients.objects.bodies[f"{root}/{name}/{name}.ipynb"] = body
