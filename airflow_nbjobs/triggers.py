@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_nbjobs.aws.watch.pollers import PollerKey, shared_follower, shared_poller
+from airflow_nbjobs.aws.watch.shared import PollerKey, shared_log_reader, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobError, bounded
 from airflow_nbjobs.core.job.ownership import LIVE, Verdict, verdict
 from airflow_nbjobs.core.job.queueing import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.core.job.reference import parse_job_reference
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.log_memory import keep, kept_form, recall
 from airflow_nbjobs.log_stream import log_stream
 from airflow_nbjobs.settings import read_pace
@@ -67,7 +67,7 @@ class NotebookJobTrigger(BaseTrigger):
     :param stop_on_kill: stop the job when a user clears, fails or marks the deferred task.
     :param turn: what the operator needs to know of earlier waits for capacity (``core/job/queueing.py``); comes back in the event.
     :param stream_logs: write the container's log into the task's as it comes.
-    :param log_place: how much of that log an earlier leg has written (``core/watch/log_lines.py``); in the event, how much has been written by then.
+    :param log_place: how much of that log an earlier leg has written (``core/watch/log_place.py``); in the event, how much has been written by then.
     :param deferred_at: ISO 8601 with an offset: when the task left its worker. The event waits until that is 10 s ago: a task that is back before the
         scheduler has read the end of its last leg is failed by it ("finished with state success, but …"). None: it left none.
     :param try_number: of the task's try that waits; comes back in the event, since Airflow 3.0 hands a try's last event to its retry as well.
@@ -224,7 +224,7 @@ class NotebookJobTrigger(BaseTrigger):
         stored = self.log_place
         if is_kept and age >= _TAKEN_OVER_SECONDS:
             stored = await self._asked(lambda: recall(self.job_name, self._identity(self.task_instance))) or stored
-        follower = shared_follower(key, self._open_logs)
+        follower = shared_log_reader(key, self._open_logs)
         place = LogPlace.from_json(stored)
         report = self._report if is_kept else None
         async with log_stream(follower, self.job_name, place, self.log, report, age_seconds=age) as followed:

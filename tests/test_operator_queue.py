@@ -17,7 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.job.queueing import TROUBLE_SECONDS
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.log_memory import kept_form
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 

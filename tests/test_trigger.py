@@ -19,7 +19,7 @@ from moto import mock_aws
 from airflow_nbjobs import _compat, triggers
 from airflow_nbjobs.aws.watch import log_follower, poller
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 
 ARGUMENTS = {

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.submit.prepare import PreparedJob
 
-_LOOK_SECONDS = 5.0
-_LOCAL_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 5.0
+_LOCAL_POLL_SECONDS = 0.5
 _AWS_SECONDS = 30.0
 _AWS = "aws"
 _OWN = "this machine"
@@ -53,7 +53,7 @@ class Target:
     has_credentials: bool
     checking: AwsClients
     start: Callable[[], AwsClients]
-    look_seconds: float = _LOOK_SECONDS
+    poll_seconds: float = _POLL_SECONDS
     defaults: Mapping[str, Any] = field(default_factory=dict)
     kernels: Collection[str] | None = None
     remarks: Callable[[PreparedJob], Iterator[str]] = lambda _: iter(())
@@ -162,7 +162,7 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
         has_credentials=True,
         checking=AwsClients(checking_client),
         start=start,
-        look_seconds=_LOCAL_LOOK_SECONDS,
+        poll_seconds=_LOCAL_POLL_SECONDS,
         defaults={
             "role": facts.role_arn,
             "s3_root_uri": f"s3://{facts.default_bucket}/nbjobs",

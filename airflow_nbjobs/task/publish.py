@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.job.queueing import Sleep
-    from airflow_nbjobs.core.watch.log_lines import LogPlace
+    from airflow_nbjobs.core.watch.log_place import LogPlace
     from airflow_nbjobs.task.view import TaskView
 
 _JOB_VERSION = 1

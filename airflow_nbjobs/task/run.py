@@ -42,7 +42,7 @@ from airflow_nbjobs.core.job.status import FailureKind, JobState
 from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over, of_kept_job
 from airflow_nbjobs.core.job.wording import FOR_AWS, FOR_CAPACITY, FOR_TURN
 from airflow_nbjobs.core.values.outputs import declare_outputs
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
 from airflow_nbjobs.links import JOB_KEY
 from airflow_nbjobs.log_memory import recall

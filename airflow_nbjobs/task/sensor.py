@@ -16,7 +16,7 @@ from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.doubts import UNKNOWN_SECONDS, Doubts
 from airflow_nbjobs.core.job.naming import JobLocation
 from airflow_nbjobs.core.job.reference import is_notebook_job, parse_job_reference
-from airflow_nbjobs.core.job.trouble import is_over
+from airflow_nbjobs.core.job.trouble import READ_PAUSES_SECONDS, is_over
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 from airflow_nbjobs.links import JOB_KEY, NO_CONSOLE, job_urls
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.task.view import SensorView
 
 _JOB_VERSION = 1
-# Between the tries to read an ended job's results: some ten minutes, as the operator waits through trouble.
-_READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
 
 
 class Watch:
@@ -203,7 +201,7 @@ class Watch:
 
     def _read(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
         location = _location(snapshot)
-        for pause_seconds in _READ_PAUSES_SECONDS:
+        for pause_seconds in READ_PAUSES_SECONDS:
             try:
                 return self._read_once(snapshot, location, is_notebook=is_notebook)
             except NotebookJobServiceError as error:

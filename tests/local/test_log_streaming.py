@@ -14,7 +14,7 @@ from local_jobs import Jobs, wait_until
 from airflow_nbjobs.aws.watch import log_follower
 from airflow_nbjobs.aws.watch.log_reader import LogReader
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 from airflow_nbjobs.triggers import NotebookJobTrigger
 

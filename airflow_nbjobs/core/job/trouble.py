@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Of an error that says so: DescribeTrainingJob does not know the job.
 NOT_FOUND = "ResourceNotFound"
+# Between the tries to read an ended job's results: some ten minutes, as a task waits through trouble.
+READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
 
 
 def is_over(error: NotebookJobServiceError, since: datetime, now: datetime) -> bool:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.naming import JobLocation
-from airflow_nbjobs.core.job.reference import executed_notebook_name, is_live, parse_job_reference
+from airflow_nbjobs.core.job.reference import executed_notebook_name, is_live, may_spare_archive, parse_job_reference
 from airflow_nbjobs.core.job.status import JobSnapshot
 from airflow_nbjobs.links import job_urls
 from airflow_nbjobs.ui.data.subject import Kind
@@ -48,8 +48,6 @@ _CACHE_BYTES = 256 * 1024 * 1024
 _ACCESS_SECONDS = 60.0  # a connection that was edited, a role that was allowed something
 _OBJECT_SECONDS = 60.0  # an executed notebook is written once more where a try was repeated
 _LIVE_SECONDS = 3.0  # however many look on, a running job and its notebook are asked for once in this time
-# From this size of the archive on, the copy that was made while the job ran is looked at first.
-_LARGE_ARCHIVE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _JOBS_REMEMBERED = 2_000
 
@@ -252,7 +250,7 @@ class Notebooks:
                 expected = job.location.executed_notebook_uri if is_ours else job.location.output_archive_uri
                 raise ProblemError(problems.gone(expected))
             return live
-        if archive.size_bytes > _LARGE_ARCHIVE_BYTES and is_live(job.snapshot.environment) and has_renderer():
+        if may_spare_archive(job.snapshot.environment, archive.size_bytes) and has_renderer():
             live = self._live_source(subject, job)
             if live is not None and self._is_complete(subject, job, live):
                 return live

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from airflow_nbjobs.core.watch.log_tail import readable_tail
+from airflow_nbjobs.core.watch.log_text import readable_tail
 
 
 def test_shell_traces_and_blank_lines_are_left_out():

@@ -1,7 +1,7 @@
 """
-The container's log as a person wants to read it.
+The text of a container's log without its noise.
 
-Called by ``aws/results/read.py`` and ``log_lines.py``; pure. The driver runs under ``bash -x`` and papermill draws a progress bar, so a raw tail is mostly noise.
+Called by ``aws/results/`` and ``log_place.py``; pure. The driver runs under ``bash -x`` and papermill draws a progress bar, so a raw tail is mostly noise.
 """
 
 from __future__ import annotations
@@ -41,7 +41,11 @@ def readable_tail(lines: Iterable[str], *, limit: int) -> list[str]:
 
 
 def readable_lines(raw: str) -> Iterator[tuple[str, bool]]:
-    """Yield the lines of one event that are no noise, without ANSI codes and with marks for what is unseen, and whether each was written over the one before."""
+    """
+    Yield the lines of one event that are no noise, and whether each was written over the one before.
+
+    ANSI codes go; invisible characters become marks.
+    """
     for line in strip_ansi(raw).split("\n"):
         for place, piece in enumerate(line.split("\r")):
             text = visible(piece.rstrip())
