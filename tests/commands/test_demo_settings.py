@@ -23,6 +23,7 @@ from airflow_nbjobs.commands.demo.settings import (
     base_environment,
     launcher_script,
 )
+from airflow_nbjobs.local.embedded import make_client
 from airflow_nbjobs.local.state.facts import ServerFacts
 
 READY = ServerFacts(
@@ -165,6 +166,12 @@ def test_the_demo_leaves_airflow_a_plugin_file_that_it_finds(environment, tmp_pa
     names = {}
     exec(app.PLUGIN_FILE, names)  # noqa: S102 - ours
     assert names["DemoLoginPlugin"] is DemoLoginPlugin
+
+
+def test_the_demo_reads_logs_whatever_aws_profile_the_user_has(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_PROFILE", "one-that-is-not-there")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path))
+    assert make_client(READY, "logs").meta.endpoint_url == READY.endpoint_url
 
 
 def test_two_demos_share_no_secret():
