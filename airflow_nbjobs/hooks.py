@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
+from airflow_nbjobs._compat import redact
 from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients, Boto3TrainingJobs
 from airflow_nbjobs.aws.errors import translated
 from airflow_nbjobs.aws.slim import only_operations
@@ -19,10 +20,13 @@ from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.masking import mask_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# Whatever asks AWS imports this module: in its process errors are masked before they are cut.
+mask_with(lambda text: str(redact(text)))
 _client_lock = threading.Lock()
 # An instance's metadata service, which botocore asks once and for a second, is late where a machine has just started or many tasks ask it.
 _CREDENTIAL_PAUSES_SECONDS = (0.5, 1.0)
@@ -98,7 +102,7 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
     @property
     def has_credentials(self) -> bool:
         """
-        Say whether there are any: looked for three times before the answer is no.
+        Say whether there are any: they are asked for three times before the answer is no.
 
         :raises NotebookJobServiceError: their source could not be asked.
         """

@@ -97,8 +97,6 @@ FREE = {"cli", "commands", "testing"}  # the rooms that may also import local an
 SURFACE = {
     "hooks",
     "links",
-    "log_memory",
-    "log_stream",
     "operators",
     "sensors",
     "settings",
@@ -110,7 +108,6 @@ TABLE = (
     {"core", "_compat", "provider_info"},
     {"aws"},
     {"settings", "hooks", "links"},
-    {"log_memory", "log_stream"},
     {"triggers"},
     {"task"},
     {"operators", "sensors"},

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from nbformat import NotebookNode
+
     from airflow_nbjobs.aws.clients import AwsClients
     from airflow_nbjobs.core.job.naming import JobLocation
-    from airflow_nbjobs.core.notebook.document import NotebookNode
 
 __all__ = ["Expectation", "JobResult", "read_result"]
 

@@ -23,13 +23,19 @@ from airflow_nbjobs.core.job import arguments as parse
 from airflow_nbjobs.core.notebook import document as notebooks
 from airflow_nbjobs.core.notebook.clock_reads import clock_reads
 from airflow_nbjobs.core.notebook.progress import added_cells
+from airflow_nbjobs.core.notebook.references import code_references, script_imports
+from airflow_nbjobs.core.notebook.run_targets import collect_run_targets, machine_paths
+from airflow_nbjobs.core.notebook.source import assigned_names, assigns_invisibly
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, prepare_outputs
-from airflow_nbjobs.core.values.parameters import CheckedParameters, hyperparameter_strings, prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, prepare_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
+    from nbformat import NotebookNode
+
     from airflow_nbjobs.aws.ports import Objects
+    from airflow_nbjobs.core.values.parameters import CheckedParameters
 
 INTERVAL_VARIABLE = "NBJOBS_DATA_INTERVAL_START"
 _UNQUOTED = re.compile(r"[\w./+@:=-]+", re.ASCII)  # the driver's `cd ${SM_EXECUTION_INPUT_PATH}` has no quotes
@@ -53,14 +59,14 @@ class Content:
         self._problems = problems
         self.warnings: list[str] = []
         self.raw = b""
-        self.notebook: notebooks.NotebookNode | None = None
+        self.notebook: NotebookNode | None = None
         self.located: Located | None = None
         self.script_name: str | None = None
         self.others: list[StagedFile] = []
         self.staged_name = ""  # of the notebook, in the channel's folder
         self.subfolder = ""  # of the channel's folder, in which the notebook and what lies beside it are
         self.input_folder = ""  # the same where the driver can be told to begin there, as Studio needs it
-        self.targets: dict[str, notebooks.NotebookNode] = {}
+        self.targets: dict[str, NotebookNode] = {}
         self._script: StagedFile | None = None
         self._read: dict[str, bytes | None] = {}
         self._gather(arguments)
@@ -141,13 +147,11 @@ class Content:
         self._script = StagedFile(located.name, body, located.origin)
         self.others.append(self._script)
 
-    def _follow_runs(
-        self, notebook: notebooks.NotebookNode, located: Located, missing: Literal["error", "warn"]
-    ) -> None:
+    def _follow_runs(self, notebook: NotebookNode, located: Located, missing: Literal["error", "warn"]) -> None:
         """Ship what ``%run`` needs without being listed; a target that is missing is a problem now, not in five minutes."""
         listed = {file.name: file for file in self.others}
 
-        def load(name: str) -> notebooks.NotebookNode | None:
+        def load(name: str) -> NotebookNode | None:
             file = self._find(name, located, listed)
             return None if file is None else notebooks.parse_notebook(_bytes(file), source=file.origin)
 
@@ -158,7 +162,7 @@ class Content:
             )
 
         with self._collected():
-            targets = notebooks.collect_run_targets(
+            targets = collect_run_targets(
                 located.name,
                 notebook,
                 load,
@@ -233,9 +237,7 @@ class Content:
         """
         if any(place in self.raw for place in _PLACES_OF_A_JOB):
             return
-        names = {
-            name for source in self._sources(located).values() for name in notebooks.code_references(source).file_names
-        }
+        names = {name for source in self._sources(located).values() for name in code_references(source).file_names}
         present = {file.name for file in self.others}
         by_origin = {plain_origin(file.origin): file for file in self.others}
         for name in sorted(names):
@@ -247,12 +249,12 @@ class Content:
                     if origin.startswith(wanted) and below[:1] in ("", "/") and place not in present:
                         self.others.append(StagedFile(place, file.body, file.origin))
 
-    def _sources(self, located: Located) -> dict[str, notebooks.NotebookNode]:
+    def _sources(self, located: Located) -> dict[str, NotebookNode]:
         return {} if self.notebook is None else {located.name: self.notebook, **self.targets}
 
     def _warn_of_machine_paths(self, located: Located) -> None:
         for name, source in self._sources(located).items():
-            found = dict.fromkeys(notebooks.machine_paths(source))
+            found = dict.fromkeys(machine_paths(source))
             if found:
                 shown = ", ".join(f"'{path}' (cell {cell})" for cell, path in found)
                 self.warnings.append(
@@ -265,7 +267,7 @@ class Content:
         files = {posixpath.normpath(file.name) for file in self.others} | {located.name}
         staged = files | {str(parent) for name in files for parent in PurePosixPath(name).parents}
         sources = self._sources(located)
-        references = {name: notebooks.code_references(source) for name, source in sources.items()}
+        references = {name: code_references(source) for name, source in sources.items()}
         written = frozenset(name for found in references.values() for name in found.written)
         search_folders = (
             "",
@@ -281,7 +283,7 @@ class Content:
                 and not file.origin.startswith("s3://")
                 and file.size_bytes <= _READ_SCRIPT_BYTES
             ):
-                imports = notebooks.script_imports(_bytes(file).decode(errors="replace"))
+                imports = script_imports(_bytes(file).decode(errors="replace"))
                 own = posixpath.dirname(file.name)
                 missed[file.name] = _beside(imports, (), (*search_folders, own), located.folder, staged)
         made = written | {str(parent) for name in written for parent in PurePosixPath(name).parents}
@@ -322,9 +324,9 @@ class Content:
     def warn_of_unassigned(self, names: Iterable[str]) -> None:
         """Warn of declared outputs that no cell assigns in plain Python; ``%%capture``, ``exec`` and star imports assign as well, so no error."""
         sources = [source for source in (self.notebook, *self.targets.values()) if source is not None]
-        if notebooks.assigns_invisibly(sources):
+        if assigns_invisibly(sources):
             return
-        assigned = notebooks.assigned_names(sources)
+        assigned = assigned_names(sources)
         self.warnings += [
             f"output '{name}' is assigned by no cell of the notebook or of what it %runs; the task will fail if it does not exist at the end{did_you_mean(name, assigned)}"
             for name in names

@@ -27,15 +27,12 @@ from airflow_nbjobs.core.job.naming import JobLocation, RunKey, training_job_nam
 from airflow_nbjobs.core.job.spec import NotebookJobSpec, given_arguments, parse_spec
 from airflow_nbjobs.core.notebook import document as notebooks
 from airflow_nbjobs.core.notebook.kernels import choose_kernel
-from airflow_nbjobs.core.notebook.source import reading_cells_once
+from airflow_nbjobs.core.notebook.syntax_trees import reading_cells_once
 from airflow_nbjobs.core.notebook.unattended import name_problem, unattended
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, declare_outputs
-from airflow_nbjobs.core.values.parameters import (
-    CheckedParameters,
-    check_parameters,
-    hyperparameter_strings,
-    value_problems,
-)
+from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings
+from airflow_nbjobs.core.values.parameter_values import value_problems
+from airflow_nbjobs.core.values.parameters import CheckedParameters, check_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

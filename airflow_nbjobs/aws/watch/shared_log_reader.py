@@ -49,7 +49,7 @@ class SharedLogReader:
     :param open_logs: reads the connection and gives a port on it; again where its credentials are refused.
     :param on_idle: called when the last job has gone.
     :param now: milliseconds since the epoch.
-    :ivar report_lock: held by the one trigger of all that records how far its notebook has come (``log_stream.py``).
+    :ivar report_lock: held by the one trigger of all that records how far its notebook has come (``triggers/task_log.py``).
     """
 
     def __init__(

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.job.formats import format_warnings
 from airflow_nbjobs.core.notebook.document import tags_of
+from airflow_nbjobs.core.notebook.papermill import RAISES_EXCEPTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbformat import NotebookNode
-
-RAISES_EXCEPTION = "raises-exception"
 
 
 def late_failures(notebook: NotebookNode, output_formats: Sequence[str]) -> tuple[str, ...]:

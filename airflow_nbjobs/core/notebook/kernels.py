@@ -16,7 +16,7 @@ from airflow_nbjobs.core.notebook.document import language
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from airflow_nbjobs.core.notebook.document import NotebookNode
+    from nbformat import NotebookNode
 
 # Studio Classic writes the kernel and the image that it came from as one name: "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:…:image/datascience-1.0".
 _STUDIO_CLASSIC = "__SAGEMAKER_INTERNAL__"
@@ -108,7 +108,7 @@ def _missing(name: str, origin: str, notebook: NotebookNode, available: Collecti
 
 
 def _doubt(name: str, image: str, *, is_given: bool, has_script: bool) -> str | None:
-    """Say why the kernel may be missing; None where nothing speaks against it, or where somebody has thought of it."""
+    """Say why the kernel may be missing; None where nothing suggests it, or where the author has seen to it."""
     if _DISTRIBUTION_IMAGE.fullmatch(image):
         if name.lower() in DISTRIBUTION_KERNELS or (is_given and has_script):
             return None

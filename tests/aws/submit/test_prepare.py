@@ -594,7 +594,7 @@ def test_each_cell_is_read_once_however_many_checks_look_at_it(prepare, tmp_path
         parsed[source] += 1
         return parse(source, *args, **kwargs)
 
-    monkeypatch.setattr("airflow_nbjobs.core.notebook.cell_syntax.ast.parse", counting)
+    monkeypatch.setattr("airflow_nbjobs.core.notebook.syntax_trees.ast.parse", counting)
     (tmp_path / "nb.ipynb").write_bytes(
         notebook(code("epochs = 1", "parameters"), "%matplotlib inline\nscore = epochs")
     )
