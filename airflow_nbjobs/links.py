@@ -49,9 +49,9 @@ def console_url(region: str, job_name: str) -> str:
 
 
 def logs_url(region: str, job_name: str) -> str:
-    from airflow_nbjobs.core.watch.log_place import LOG_GROUP
+    from airflow_nbjobs.core.job.naming import LOG_GROUP
 
-    # CloudWatch's console escapes twice, with $ for %: the log group and the filter of log streams.
+    # CloudWatch's console escapes twice, with $ for %.
     group = quote(quote(LOG_GROUP, safe=""), safe="").replace("%", "$")
     prefix = quote(quote(f"{job_name}/", safe=""), safe="").replace("%", "$")
     return f"{console_host(region)}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{prefix}"

@@ -182,9 +182,9 @@ def test_the_tables_of_arguments_and_settings_are_up_to_date():
 
 
 def test_the_tags_that_studio_looks_for_are_those_that_a_job_gets():
-    source = (ROOT / "airflow_nbjobs" / "aws" / "submit" / "request.py").read_text(encoding="utf-8")
+    source = (ROOT / "airflow_nbjobs" / "aws" / "submit" / "prepared_job.py").read_text(encoding="utf-8")
     is_tag = re.compile(r"(sagemaker[:-]|AmazonDataZone)[\w-]+").fullmatch
-    (function,) = [node for node in ast.parse(source).body if getattr(node, "name", "") == "_tags"]
+    (function,) = [node for node in ast.walk(ast.parse(source)) if getattr(node, "name", "") == "tags"]
     sent = {
         node.value
         for node in ast.walk(function)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.job.status import JobSnapshot
 

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain
 from airflow_nbjobs.aws.results.output import LOG_NAME, read_live_copy, read_members
-from airflow_nbjobs.aws.submit.prepare import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
     NotebookJobError,
     NotebookJobServiceError,
     NotebookOutputError,
 )
+from airflow_nbjobs.core.job.naming import LOG_GROUP
 from airflow_nbjobs.core.job.reference import executed_notebook_name
 from airflow_nbjobs.core.job.status import JobSnapshot, JobState
+from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.notebook import failing_cell as failure
 from airflow_nbjobs.core.notebook.executed import parse_executed
 from airflow_nbjobs.core.notebook.progress import Progress, progress_of
 from airflow_nbjobs.core.values.outputs import OutputRecord, read_outputs
-from airflow_nbjobs.core.watch.log_place import LOG_GROUP
 from airflow_nbjobs.core.watch.log_text import readable_tail
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.core.job.naming import JobLocation
 
 __all__ = ["Expectation", "JobResult", "read_result"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_nbjobs.aws.connection import Port
 from airflow_nbjobs.aws.errors import error_code
-from airflow_nbjobs.core.watch.log_place import LOG_GROUP, LogEvent, LogPage
+from airflow_nbjobs.core.job.naming import LOG_GROUP
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,8 +16,7 @@ from airflow_nbjobs.core.watch.pace import LOG_REFUSED_SECONDS, LONGEST_LOG_REFU
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_nbjobs.aws.clients import AwsClients
-    from airflow_nbjobs.aws.ports import Log
+    from airflow_nbjobs.aws.ports import AwsClients, Log
 
 _MOST_PAGES = 20  # of one call of `show`; a page has up to 10,000 events or 1 MiB. The next call goes on from there
 

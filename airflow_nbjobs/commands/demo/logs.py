@@ -10,7 +10,7 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.commands.demo.api import ApiUnavailableError
 from airflow_nbjobs.commands.demo.view import label
 from airflow_nbjobs.core.errors import NotebookJobError
@@ -33,7 +33,7 @@ class CellProgress:
 
     def __init__(self, api: AirflowApi, server: ServerFacts) -> None:
         self._api = api
-        self._clients = AwsClients(partial(make_client, server))
+        self._clients = Boto3Clients(partial(make_client, server))
         self._cells: dict[str, tuple[int, int]] = {}
 
     def cells(self, instances: Iterable[dict[str, Any]]) -> Mapping[str, tuple[int, int]]:

@@ -15,7 +15,6 @@ from airflow_nbjobs.core.watch.log_text import append_line, readable_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"  # the service's own, of every training job
 # What the service takes in may be seen by a search a little later only, and not in the order of its time.
 LATE_MILLISECONDS = 60_000
 _MOST_HELD = 100_000  # ids in memory: of a burst

@@ -1,5 +1,5 @@
 """
-What is likely to fail a job after its notebook has run, told before it is submitted.
+What is likely to fail a job after its notebook has run, as warnings before it is submitted.
 
 Called by ``aws/submit/prepare.py``; pure.
 """
