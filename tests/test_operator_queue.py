@@ -17,7 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 from airflow_nbjobs.triggers.kept_progress import kept_form
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.core.watch.log_lines import LogPage
+    from airflow_nbjobs.core.watch.log_place import LogPage
     from airflow_nbjobs.core.watch.plan import ListJobs, Page
 
 

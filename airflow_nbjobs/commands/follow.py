@@ -1,5 +1,5 @@
 """
-A job of ``nbjobs run`` from its submission to its results, through trouble that passes: the job is billed whether or not somebody looks.
+A job of ``nbjobs run`` from its submission to its results, through trouble that passes: the job is billed whether or not it is polled.
 
 Called by ``run.py``.
 """
@@ -41,15 +41,15 @@ log = logging.getLogger("nbjobs")
 
 class FollowedJob:
     """
-    One job, made and looked at until it has ended.
+    One job, submitted and polled until it has ended.
 
-    :param look_seconds: between two looks.
+    :param poll_seconds: between two polls.
     """
 
-    def __init__(self, job: PreparedJob, clients: AwsClients, look_seconds: float) -> None:
+    def __init__(self, job: PreparedJob, clients: AwsClients, poll_seconds: float) -> None:
         self._job = job
         self._clients = clients
-        self._look_seconds = look_seconds
+        self._poll_seconds = poll_seconds
         self._asked_for: list[str] = []  # names of the jobs that requests were sent for
 
     def submit(self) -> Submission:
@@ -81,7 +81,7 @@ class FollowedJob:
 
     def wait(self, location: JobLocation) -> JobSnapshot:
         """
-        Look until the job has ended, printing each new status and the notebook's progress.
+        Poll the job until it has ended, printing each new status and the notebook's progress.
 
         :raises NotebookJobServiceError: SageMaker does not know the job for a minute, or refuses to show it for ten.
         """
@@ -100,7 +100,7 @@ class FollowedJob:
                 if error.headline != said:
                     said = error.headline
                     log.info("%s; going on waiting", said)
-                time.sleep(self._look_seconds)
+                time.sleep(self._poll_seconds)
                 continue
             trouble_since, said = None, ""
             for transition in snapshot.transitions[seen:]:
@@ -112,7 +112,7 @@ class FollowedJob:
             if now_at is not None and now_at != cells:
                 cells = now_at
                 log.info("%s", cell_text(*cells))
-            time.sleep(self._look_seconds)
+            time.sleep(self._poll_seconds)
 
     def _progress(self, job_name: str) -> tuple[int, int] | None:
         # The log is a comfort here too: whoever may not read it still gets the result.
@@ -148,12 +148,12 @@ class FollowedJob:
 
 
 def _as_trouble(error: NotebookJobError) -> NotebookJobServiceError:
-    """Return what makes the request wrong now, such as a profile that is just being written, as what passes or is over after ten minutes."""
+    """Return an error that is none of AWS's, such as a profile that is just being written, in the form that `is_over` takes."""
     return NotebookJobServiceError(error.headline, code=type(error).__name__)
 
 
 def _left_alone(error: NotebookJobError, location: JobLocation) -> NotebookJobError:
-    """Say in an error of looking at a job what becomes of the job."""
+    """Return the error of a poll or a read, with what becomes of the job."""
     error.details["job"] = (
         f"'{location.job_name}' is left as it is; its results are in {location.output_archive_uri} when it has ended, and "
         f"SageMakerNotebookJobSensor(job_name='{location.job_name}') hands them over"

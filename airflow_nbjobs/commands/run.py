@@ -125,7 +125,7 @@ def _run(args: argparse.Namespace) -> int:
             job = _prepared(args, target)
             for note in (*job.notes, *job.warnings, *target.remarks(job)):
                 log.info("%s", _in_flags(note))
-            followed = FollowedJob(job, target.start(), target.look_seconds)
+            followed = FollowedJob(job, target.start(), target.poll_seconds)
         except NotebookJobConfigError as error:
             return _refused(error, code=2)
         try:
@@ -223,7 +223,7 @@ def _expectation(args: argparse.Namespace, job: PreparedJob) -> Expectation:
 
 
 def _executed_path(args: argparse.Namespace) -> Path:
-    """Return where the executed notebook goes; a folder that cannot take it is an error now, not after the job has been paid."""
+    """Return where the executed notebook goes; a folder that cannot take it is an error before the job is paid."""
     notebook = Path(args.input_notebook)
     if notebook.is_dir():
         raise NotebookJobConfigError(f"'{notebook}' is a folder; a notebook is needed{notebooks_in(notebook)}")

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
 
-_LOOK_SECONDS = 5.0
-_LOCAL_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 5.0
+_LOCAL_POLL_SECONDS = 0.5
 _AWS_SECONDS = 30.0
 _AWS = "aws"
 _OWN = "this machine"
@@ -55,7 +55,7 @@ class Target:
     has_credentials: bool
     checking: AwsClients
     start: Callable[[], AwsClients]
-    look_seconds: float = _LOOK_SECONDS
+    poll_seconds: float = _POLL_SECONDS
     defaults: Mapping[str, Any] = field(default_factory=dict)
     kernels: Collection[str] | None = None
     remarks: Callable[[PreparedJob], Iterator[str]] = lambda _: iter(())
@@ -164,7 +164,7 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
         has_credentials=True,
         checking=Boto3Clients(checking_client),
         start=start,
-        look_seconds=_LOCAL_LOOK_SECONDS,
+        poll_seconds=_LOCAL_POLL_SECONDS,
         defaults={
             "role": facts.role_arn,
             "s3_root_uri": f"s3://{facts.default_bucket}/nbjobs",

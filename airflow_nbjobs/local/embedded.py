@@ -131,11 +131,22 @@ class EmbeddedSageMaker:
 
 
 def make_client(facts: ServerFacts, service: str) -> Any:
-    """Return a boto3 client of the server with these facts; the caller's own proxy settings play no part."""
+    """Return a boto3 client of the server with these facts; the caller's own AWS profile, files and proxies play no part."""
     import boto3
+    import botocore.session
     from botocore.config import Config
 
-    session = boto3.session.Session(facts.access_key_id, facts.secret_access_key, region_name=facts.region)
+    nobodys = {
+        "profile": (None, None, None, None),
+        "config_file": (None, None, os.devnull, None),
+        "credentials_file": (None, None, os.devnull, None),
+    }
+    session = boto3.session.Session(
+        facts.access_key_id,
+        facts.secret_access_key,
+        region_name=facts.region,
+        botocore_session=botocore.session.Session(session_vars=nobodys),
+    )
     return session.client(
         service, endpoint_url=facts.endpoint_url, config=Config(proxies={}, retries={"max_attempts": 1})
     )

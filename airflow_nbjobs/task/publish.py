@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.job.submission_state import Sleep
-    from airflow_nbjobs.core.watch.log_lines import LogPlace
+    from airflow_nbjobs.core.watch.log_place import LogPlace
     from airflow_nbjobs.task.view import TaskView
 
 _MOST_REMEMBERED = 50

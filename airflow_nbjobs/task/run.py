@@ -17,7 +17,7 @@ from airflow_nbjobs.core.job.doubts import UNKNOWN_SECONDS
 from airflow_nbjobs.core.job.status import FailureKind, JobState
 from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS, Cause, Step, SubmissionState
 from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over, of_kept_job
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.task.earlier_jobs import stop_earlier_jobs
 from airflow_nbjobs.task.ownership import Ownership
 from airflow_nbjobs.task.publish import Publisher

@@ -19,7 +19,7 @@ from airflow_nbjobs.core.job.status import FOR_CAPACITY
 from airflow_nbjobs.core.job.submission_state import SHORTEST_DEFERRAL_SECONDS, Cause, next_sleep
 from airflow_nbjobs.core.job.trouble import is_over, known, of_kept_job
 from airflow_nbjobs.core.job.wording import FOR_AWS, FOR_TURN
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 from airflow_nbjobs.task import identity

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from airflow_nbjobs.core.values.recording import RECORD_MIME_TYPE, RECORD_VERSION
@@ -95,6 +95,25 @@ class HeldJob:
     environment: Mapping[str, str]
 
 
+class Which(TypedDict, total=False):
+    """
+    Which of an operation's calls a fault hits; every one unless said otherwise.
+
+    :ivar resource: glob of the training job's name, or of ``bucket/key``.
+    :ivar when: ``before`` the service has done anything, or ``after`` it has committed and before it answers.
+    :ivar times: how many calls.
+    :ivar for_seconds: how long it stands.
+    :ivar probability: that a call is hit, drawn from ``seed``: a run can be repeated.
+    """
+
+    resource: str
+    when: When
+    times: int | None
+    for_seconds: float | None
+    probability: float
+    seed: int
+
+
 class Faults:
     """
     The fault switches of one embedded SageMaker. None is on at first; the ``nbjobs_sagemaker`` fixture clears them after each test.
@@ -109,126 +128,39 @@ class Faults:
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
-    def throttle(
-        self,
-        *operations: str,
-        resource: str = "*",
-        times: int | None = None,
-        for_seconds: float | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-    ) -> Fault:
+    def throttle(self, *operations: str, **which: Unpack[Which]) -> Fault:
         """
         Answer ``ThrottlingException: Rate exceeded`` (S3: ``SlowDown``).
 
         :param operations: globs, ``"CreateTrainingJob"``, ``"s3:*"``; none: every call.
-        :param resource: glob of the training job's name, or of ``bucket/key``.
-        :param times: how many calls; botocore itself makes up to three for one.
+        :param which: see ``Which``; botocore itself makes up to three calls for one.
         """
-        return self.add(
-            "error",
-            operations,
-            code="ThrottlingException",
-            message="Rate exceeded",
-            status=400,
-            resource=resource,
-            times=times,
-            for_seconds=for_seconds,
-            probability=probability,
-            seed=seed,
-        )
+        return self.add("error", operations, code="ThrottlingException", message="Rate exceeded", status=400, **which)
 
-    def internal_error(
-        self,
-        *operations: str,
-        resource: str = "*",
-        when: When = "before",
-        times: int | None = None,
-        for_seconds: float | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-    ) -> Fault:
+    def internal_error(self, *operations: str, **which: Unpack[Which]) -> Fault:
         """Answer HTTP 500 ``InternalFailure``; with ``when="after"``, although the call has been performed."""
-        return self.add(
-            "error",
-            operations,
-            when=when,
-            resource=resource,
-            times=times,
-            for_seconds=for_seconds,
-            probability=probability,
-            seed=seed,
-        )
+        return self.add("error", operations, **which)
 
-    def reset(
-        self,
-        *operations: str,
-        resource: str = "*",
-        when: When = "before",
-        times: int | None = None,
-        for_seconds: float | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-    ) -> Fault:
+    def reset(self, *operations: str, **which: Unpack[Which]) -> Fault:
         """Reset the connection without an answer; with ``when="after"``, after the call has been performed: its answer is lost."""
-        return self.add(
-            "reset",
-            operations,
-            when=when,
-            resource=resource,
-            times=times,
-            for_seconds=for_seconds,
-            probability=probability,
-            seed=seed,
-        )
+        return self.add("reset", operations, **which)
 
-    def delay(
-        self,
-        *operations: str,
-        seconds: float,
-        resource: str = "*",
-        when: When = "before",
-        times: int | None = None,
-        for_seconds: float | None = None,
-    ) -> Fault:
+    def delay(self, *operations: str, seconds: float, **which: Unpack[Which]) -> Fault:
         """Let the caller wait, before the call is performed or before it is answered; ``remove`` ends all waits at once."""
-        return self.add(
-            "delay", operations, seconds=seconds, when=when, resource=resource, times=times, for_seconds=for_seconds
-        )
+        return self.add("delay", operations, seconds=seconds, **which)
 
-    def deny(self, *operations: str, resource: str = "*", times: int | None = None) -> Fault:
+    def deny(self, *operations: str, **which: Unpack[Which]) -> Fault:
         """Answer ``AccessDenied`` (JSON services: ``AccessDeniedException``), as without a permission."""
-        return self.add(
-            "error",
-            operations,
+        return self.refuse(
+            *operations,
             code="AccessDeniedException",
             message="User is not authorized to perform this action",
-            status=400,
-            resource=resource,
-            times=times,
+            **which,
         )
 
-    def refuse(
-        self,
-        *operations: str,
-        code: str,
-        message: str,
-        status: int = 400,
-        resource: str = "*",
-        times: int | None = None,
-        when: When = "before",
-    ) -> Fault:
+    def refuse(self, *operations: str, code: str, message: str, status: int = 400, **which: Unpack[Which]) -> Fault:
         """Answer any error, in your words."""
-        return self.add(
-            "error",
-            operations,
-            code=code,
-            message=message,
-            status=status,
-            resource=resource,
-            times=times,
-            when=when,
-        )
+        return self.add("error", operations, code=code, message=message, status=status, **which)
 
     def add(self, effect: Effect, operations: Sequence[str] = (), **members: Any) -> Fault:
         """

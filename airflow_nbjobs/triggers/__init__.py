@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_nbjobs.aws.watch.pollers import PollerKey, shared_follower, shared_poller
+from airflow_nbjobs.aws.watch.shared import PollerKey, shared_log_reader, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobError, bounded
 from airflow_nbjobs.core.job.reference import parse_job_reference
 from airflow_nbjobs.core.job.submission_state import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.core.job.xcoms import EVENT_VERSION
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.settings import read_pace
 from airflow_nbjobs.triggers import questions
 from airflow_nbjobs.triggers.kept_progress import keep, kept_form, recall
@@ -56,7 +56,7 @@ class NotebookJobTrigger(BaseTrigger):
     :param stop_on_kill: stop the job when a user clears, fails or marks the deferred task.
     :param turn: what the operator needs to know of earlier waits for capacity (``core/job/submission_state.py``); comes back in the event.
     :param stream_logs: write the container's log into the task's as it comes.
-    :param log_place: how much of that log an earlier process has written (``core/watch/log_lines.py``); in the event, how much has been written by then.
+    :param log_place: how much of that log an earlier process has written (``core/watch/log_place.py``); in the event, how much has been written by then.
     :param deferred_at: ISO 8601 with an offset: when the task left its worker. The event waits until that is 10 s ago: a task that is back before the
         scheduler has read that it left is failed by it ("finished with state success, but …"). None: it left none.
     :param try_number: of the task's try that waits; comes back in the event, since Airflow 3.0 hands a try's last event to its retry as well.
@@ -170,7 +170,7 @@ class NotebookJobTrigger(BaseTrigger):
         stored = self.log_place
         if is_kept and age >= _TAKEN_OVER_SECONDS:
             stored = await questions.ask(lambda: recall(self.job_name, task_instance_key(self.task_instance))) or stored
-        follower = shared_follower(key, self._open_logs)
+        follower = shared_log_reader(key, self._open_logs)
         place = LogPlace.from_json(stored)
         report = self._report if is_kept else None
         async with write_log(follower, self.job_name, place, self.log, report, age_seconds=age) as followed:

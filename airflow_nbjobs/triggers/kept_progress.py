@@ -15,7 +15,7 @@ from airflow_nbjobs.core.job.xcoms import PROGRESS_KEY, progress_record, read_re
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_nbjobs.core.watch.log_lines import LogPlace
+    from airflow_nbjobs.core.watch.log_place import LogPlace
 
 _MOST_SEEN = 20  # what is kept is written every few seconds
 _PLACE = "log_place"

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from airflow_nbjobs.aws.ports import Log
-    from airflow_nbjobs.aws.watch.log_follower import LogFollower
-    from airflow_nbjobs.aws.watch.log_search import Followed
-    from airflow_nbjobs.core.watch.log_lines import LogPlace
+    from airflow_nbjobs.aws.watch.log_search import FollowedLog
+    from airflow_nbjobs.aws.watch.shared_log_reader import SharedLogReader
+    from airflow_nbjobs.core.watch.log_place import LogPlace
 
 # The triggerer answers all its triggers one after the other: two writes a second, however many jobs there are.
 _SECONDS_BETWEEN_REPORTS = 0.5
@@ -24,14 +24,14 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 
 @asynccontextmanager
 async def write_log(
-    follower: LogFollower,
+    follower: SharedLogReader,
     job_name: str,
     place: LogPlace,
     log: Log,
     report: Callable[[LogPlace], Awaitable[Any]] | None,
     *,
     age_seconds: float = 0.0,
-) -> AsyncIterator[Followed]:
+) -> AsyncIterator[FollowedLog]:
     """
     Write what is new of a job's log into the task's while the block runs.
 
@@ -43,7 +43,7 @@ async def write_log(
     # In the trigger's own context: by that Airflow knows whose log a line belongs to.
     tasks = [asyncio.create_task(_write(followed, log, has_moved))]
     if report is not None:
-        tasks.append(asyncio.create_task(_report(followed, log, has_moved, report, follower.turn_to_report)))
+        tasks.append(asyncio.create_task(_report(followed, log, has_moved, report, follower.report_lock)))
     try:
         yield followed
     finally:
@@ -54,7 +54,7 @@ async def write_log(
             log.info("%s", line)
 
 
-async def _write(followed: Followed, log: Log, has_moved: asyncio.Event) -> None:
+async def _write(followed: FollowedLog, log: Log, has_moved: asyncio.Event) -> None:
     while True:
         for line in await followed.lines():
             log.info("%s", line)
@@ -62,7 +62,7 @@ async def _write(followed: Followed, log: Log, has_moved: asyncio.Event) -> None
 
 
 async def _report(
-    followed: Followed,
+    followed: FollowedLog,
     log: Log,
     has_moved: asyncio.Event,
     report: Callable[[LogPlace], Awaitable[Any]],

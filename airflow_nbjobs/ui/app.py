@@ -21,7 +21,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.core.visible import visible
-from airflow_nbjobs.core.watch.log_lines import readable_log
+from airflow_nbjobs.core.watch.log_place import readable_log
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.data.listing import STATES, list_jobs, read_filters
 from airflow_nbjobs.ui.data.prices import read_prices

@@ -20,8 +20,8 @@ from moto import mock_aws
 from airflow_nbjobs.aws import clients as clients_
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.archive import Wanted, read_archive
-from airflow_nbjobs.aws.watch.container_logs import LOG_GROUP
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.job.naming import LOG_GROUP
 from airflow_nbjobs.core.watch.plan import ListJobs
 
 REGION = "eu-west-1"

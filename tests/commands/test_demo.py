@@ -17,7 +17,7 @@ import psutil
 import pytest
 from demo_processes import homes, marked_environment, marked_processes, until, until_none_is_left
 
-from airflow_nbjobs.commands.demo.processes import free_port
+from airflow_nbjobs.commands.demo.processes import check_port
 
 pytestmark = pytest.mark.demo
 
@@ -256,7 +256,7 @@ def test_a_signal_during_the_start_leaves_nothing(demo, number, code):
 
 
 def test_ctrl_c_after_a_good_run_is_a_good_end_and_the_users_port_is_used(demo):
-    port = free_port()
+    port = check_port(0)
     running = demo("--port", str(port))
     running.until("Ctrl-C ends the demo")
     assert f"Airflow: http://127.0.0.1:{port}/" in running.output

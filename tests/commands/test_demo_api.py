@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from airflow_nbjobs.commands.demo.api import AirflowApi, ApiUnavailableError, is_signed_by
-from airflow_nbjobs.commands.demo.processes import free_port
+from airflow_nbjobs.commands.demo.processes import check_port
 
 
 def base64url(content):
@@ -89,4 +89,4 @@ def test_our_server_is_known_by_its_token(server):
 
 def test_nobody_listening_is_not_up_yet():
     with pytest.raises(ApiUnavailableError, match="no answer from Airflow"):
-        AirflowApi(free_port()).log_in(password="x", jwt_secret="ours")
+        AirflowApi(check_port(0)).log_in(password="x", jwt_secret="ours")

@@ -18,25 +18,27 @@ from fastapi import FastAPI
 from airflow_nbjobs.commands.demo import app
 from airflow_nbjobs.commands.demo.login import DemoLoginPlugin
 from airflow_nbjobs.commands.demo.settings import (
-    EmbeddedServer,
     Secrets,
     airflow_environment,
     base_environment,
     launcher_script,
 )
+from airflow_nbjobs.local.embedded import make_client
+from airflow_nbjobs.local.state.facts import ServerFacts
 
-READY = {
-    "endpoint_url": "http://127.0.0.1:4000",
-    "access_key_id": "AKIAKEY",
-    "secret_access_key": "s3cret",
-    "region": "eu-west-1",
-    "account_id": "123456789012",
-    "role_arn": "arn:aws:iam::123456789012:role/Nb",
-    "default_bucket": "bucket",
-    "sample_bucket": "samples",
-    "image_uri": "image:1",
-    "pid": 7,
-}
+READY = ServerFacts(
+    endpoint_url="http://127.0.0.1:4000",
+    access_key_id="AKIAKEY",
+    secret_access_key="s3cret",
+    region="eu-west-1",
+    account_id="123456789012",
+    role_arn="arn:aws:iam::123456789012:role/Nb",
+    default_bucket="bucket",
+    sample_bucket="samples",
+    image_uri="image:1",
+    pid=7,
+    isolation="none",
+)
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def environment():
         home=Path("/private"),
         dags=Path("/samples/dags"),
         port=5001,
-        server=EmbeddedServer.parse(json.dumps(READY)),
+        server=READY,
         keys=Secrets.generate(),
     )
 
@@ -100,7 +102,7 @@ def test_jobs_go_to_the_embedded_server(environment):
         "password": "s3cret",
         "extra": {"endpoint_url": "http://127.0.0.1:4000", "region_name": "eu-west-1"},
     }
-    assert environment["AIRFLOW__NBJOBS__ROLE"] == READY["role_arn"]
+    assert environment["AIRFLOW__NBJOBS__ROLE"] == READY.role_arn
     assert environment["AIRFLOW__NBJOBS__S3_ROOT_URI"] == "s3://bucket/nbjobs"
     assert environment["AIRFLOW__NBJOBS__IMAGE_URI"] == "image:1"
 
@@ -166,15 +168,15 @@ def test_the_demo_leaves_airflow_a_plugin_file_that_it_finds(environment, tmp_pa
     assert names["DemoLoginPlugin"] is DemoLoginPlugin
 
 
+def test_the_demo_reads_logs_whatever_aws_profile_the_user_has(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_PROFILE", "one-that-is-not-there")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path))
+    assert make_client(READY, "logs").meta.endpoint_url == READY.endpoint_url
+
+
 def test_two_demos_share_no_secret():
     first, second = Secrets.generate(), Secrets.generate()
     assert all(getattr(first, name) != getattr(second, name) for name in Secrets.__slots__)
-
-
-@pytest.mark.parametrize("text", ["", "{", json.dumps({"endpoint_url": "http://127.0.0.1:1"})])
-def test_an_unfinished_ready_file_is_an_error(text):
-    with pytest.raises((ValueError, KeyError)):
-        EmbeddedServer.parse(text)
 
 
 @pytest.mark.parametrize(

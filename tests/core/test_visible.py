@@ -4,7 +4,7 @@ import pytest
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.visible import visible
-from airflow_nbjobs.core.watch.log_tail import readable_tail
+from airflow_nbjobs.core.watch.log_text import readable_tail
 
 
 @pytest.mark.parametrize("code", [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])

@@ -18,8 +18,8 @@ from urllib.parse import quote
 import psutil
 
 from airflow_nbjobs.commands.demo.api import AirflowApi, ApiRefusedError, ApiUnavailableError
-from airflow_nbjobs.commands.demo.processes import free_port
-from airflow_nbjobs.commands.demo.settings import EmbeddedServer, Secrets, airflow_environment
+from airflow_nbjobs.commands.demo.processes import check_port
+from airflow_nbjobs.commands.demo.settings import Secrets, airflow_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -152,10 +152,9 @@ class Stand:
         self.home = home
         self._python = python
         self._keys = Secrets.generate()
-        self.api = Api(free_port())
-        server = EmbeddedServer.parse(json.dumps({name: getattr(facts, name) for name in EmbeddedServer.__slots__}))
+        self.api = Api(check_port(0))
         self.environment = airflow_environment(
-            os.environ, home=home, dags=dags, port=self.api.port, server=server, keys=self._keys
+            os.environ, home=home, dags=dags, port=self.api.port, server=facts, keys=self._keys
         )
         for section, options in OPTIONS.items():
             for option, value in options.items():

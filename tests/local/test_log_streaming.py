@@ -11,10 +11,10 @@ import pytest
 from fakes import FakeClients
 from local_jobs import Jobs, wait_until
 
-from airflow_nbjobs.aws.watch import log_follower
+from airflow_nbjobs.aws.watch import shared_log_reader
 from airflow_nbjobs.aws.watch.log_reader import LogReader
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 from airflow_nbjobs.triggers import NotebookJobTrigger
 
@@ -46,8 +46,8 @@ def said():
 @pytest.fixture
 def connection(sagemaker_server: EmbeddedSageMaker, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_AWS_LOCAL", sagemaker_server.facts.airflow_connection())
-    monkeypatch.setattr(log_follower, "SHORTEST_CYCLE_SECONDS", 0.2)
-    monkeypatch.setattr(log_follower, "SECONDS_PER_CALL", 0.0)
+    monkeypatch.setattr(shared_log_reader, "SHORTEST_CYCLE_SECONDS", 0.2)
+    monkeypatch.setattr(shared_log_reader, "SECONDS_PER_CALL", 0.0)
 
 
 def trigger_of(name: str, logger: logging.Logger) -> NotebookJobTrigger:

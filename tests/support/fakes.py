@@ -27,7 +27,7 @@ from airflow_nbjobs.core.job.naming import parse_s3_uri
 from airflow_nbjobs.core.job.status import JobSnapshot, parse_description, parse_summary
 from airflow_nbjobs.core.values.outputs import prepare_outputs
 from airflow_nbjobs.core.values.recording import RECORD_MIME_TYPE, RECORD_VERSION
-from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage
 from airflow_nbjobs.core.watch.plan import PAGE_SIZE, ListJobs, Page
 
 if TYPE_CHECKING:

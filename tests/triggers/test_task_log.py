@@ -9,8 +9,8 @@ import itertools
 import loops
 import pytest
 
-from airflow_nbjobs.aws.watch.log_follower import LogFollower
-from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage, LogPlace
+from airflow_nbjobs.aws.watch.shared_log_reader import SharedLogReader
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage, LogPlace
 from airflow_nbjobs.triggers import task_log as module
 from airflow_nbjobs.triggers.task_log import write_log
 
@@ -60,7 +60,7 @@ def follow(jobs, script, *, report="record", minutes=5.0):
         async def open_logs():
             return logs
 
-        follower = LogFollower(open_logs, now=lambda: int(asyncio.get_running_loop().time() * 1000))
+        follower = SharedLogReader(open_logs, now=lambda: int(asyncio.get_running_loop().time() * 1000))
 
         def recorder(job):
             async def record(place: LogPlace) -> None:

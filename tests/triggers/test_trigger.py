@@ -17,9 +17,9 @@ from fakes import FakeClients
 from moto import mock_aws
 
 from airflow_nbjobs import _compat
-from airflow_nbjobs.aws.watch import log_follower, poller
+from airflow_nbjobs.aws.watch import poller, shared_log_reader, waiters
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.watch.log_lines import LogPlace
+from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger, questions, stop
 
 ARGUMENTS = {
@@ -121,7 +121,7 @@ def test_a_job_that_has_ended_is_one_event_with_all_that_the_task_needs(aws):
 
 
 def test_a_job_that_stays_unknown_is_an_event_that_says_so(aws, monkeypatch):
-    monkeypatch.setattr(poller, "UNKNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(waiters, "UNKNOWN_SECONDS", 0.0)
     (event,) = events_of(NotebookJobTrigger(**ARGUMENTS | {"job_name": "job-2"}))
     assert event.payload["status"] is None
     assert "job-2" in event.payload["error"]
@@ -437,8 +437,8 @@ def test_a_trigger_that_takes_over_writes_on_from_where_the_one_before_was(monke
     monkeypatch.setattr(_compat, "job_xcom", read)
     monkeypatch.setattr(_compat, "may_push_from_trigger", lambda: True)
     monkeypatch.setattr(_compat, "task_state", lambda **_: "deferred")
-    monkeypatch.setattr(log_follower, "SHORTEST_CYCLE_SECONDS", 0.01)
-    monkeypatch.setattr(log_follower, "SECONDS_PER_CALL", 0.0)
+    monkeypatch.setattr(shared_log_reader, "SHORTEST_CYCLE_SECONDS", 0.01)
+    monkeypatch.setattr(shared_log_reader, "SECONDS_PER_CALL", 0.0)
     clients.logs.lines["job-1"] = ["+ SM_EXECUTION_INPUT_PATH=/opt/ml", "Executing:  50%|#  | 1/2 [00:00<00:01]", "a"]
     hour_ago = (datetime.now(tz=UTC) - timedelta(hours=1)).isoformat()
     stored = NotebookJobTrigger(job_name="job-1", stream_logs=True, deferred_at=hour_ago).serialize()[1]

@@ -50,7 +50,7 @@ _DAMAGE = (
 @dataclass(frozen=True, slots=True)
 class ArchiveContent:
     """
-    What was wanted and found.
+    The wanted members that the archive holds.
 
     :param members: content by wanted name, at most the wanted size of it.
     :param problems: what kept the rest from being read, each naming the member or the archive.
@@ -94,7 +94,7 @@ class _TooMuchError(Exception):
 
 class _Unpacked:
     """
-    The unpacked stream, which ends where no member that was announced has a right to it, or where it has become a bomb.
+    The unpacked stream; an error where it goes beyond the members announced so far, or unpacks to far more than it was packed.
 
     :param packed: what ``stream`` reads.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -29,16 +29,17 @@ from airflow_nbjobs.core.notebook.papermill import RAISES_EXCEPTION
 from airflow_nbjobs.core.notebook.progress import progress_of
 from airflow_nbjobs.core.notebook.tracebacks import short
 from airflow_nbjobs.core.values.outputs import has_record
-from airflow_nbjobs.core.watch.log_tail import readable_lines, readable_tail
+from airflow_nbjobs.core.watch.log_text import readable_lines, readable_tail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nbformat import NotebookNode
 
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.core.values.outputs import DeclaredOutputs
 
+_Error = TypeVar("_Error", bound=NotebookJobError)
 _SOURCE_LINES = 12
 _STDERR_LINES = 8
 _SHOWN_LOG_LINES = 40
@@ -111,8 +112,15 @@ class Remains:
         return self.snapshot.job_name
 
     @property
-    def subject(self) -> str:
+    def job(self) -> str:
         return f"{self.expected.noun} '{self.name}'"
+
+    def error(
+        self, make: Callable[..., _Error], headline: str, advice: str, more: dict[str, str] | None = None, **fields: Any
+    ) -> _Error:
+        """Return an error that also says where to look and what to do."""
+        details = self.places | (more or {}) | self.expected.advice(advice)
+        return make(f"{self.job} {headline}", details=details, job_name=self.name, **fields)
 
     @property
     def has_run_to_its_end(self) -> bool:
@@ -137,39 +145,36 @@ def explain(remains: Remains) -> NotebookJobError:
 
 def _of_service(remains: Remains) -> NotebookJobError | None:
     """Return the error of an end that SageMaker or a person made."""
-    snapshot, name, expected = remains.snapshot, remains.name, remains.expected
+    snapshot, expected = remains.snapshot, remains.expected
     what = "notebook" if expected.is_notebook_job else "job"
     match snapshot.failure_kind:
         case FailureKind.TIMEOUT:
-            return NotebookJobTimeoutError(
-                f"{remains.subject} was stopped after its time was used up ({snapshot.secondary_status})",
-                details=remains.places
-                | _parameters(remains)
-                | expected.advice(
-                    f"raise {'max_runtime_in_seconds' if expected.is_notebook_job else 'MaxRuntimeInSeconds'}, or give the {what} less to do"
-                ),
-                job_name=name,
+            limit = "max_runtime_in_seconds" if expected.is_notebook_job else "MaxRuntimeInSeconds"
+            return remains.error(
+                NotebookJobTimeoutError,
+                f"was stopped after its time was used up ({snapshot.secondary_status})",
+                f"raise {limit}, or give the {what} less to do",
+                _parameters(remains),
             )
         case FailureKind.STOPPED:
-            return NotebookJobStoppedError(
-                f"{remains.subject} was stopped by somebody, not by this task",
-                details=remains.places
-                | expected.advice("run it again" if expected.is_awaited else "clear the task to run it again"),
-                job_name=name,
+            return remains.error(
+                NotebookJobStoppedError,
+                "was stopped by somebody, not by this task",
+                "run it again" if expected.is_awaited else "clear the task to run it again",
             )
         case FailureKind.CAPACITY:
-            return NotebookJobCapacityError(
-                f"{remains.subject} got no instance: {snapshot.failure_reason}",
-                details=remains.places | expected.advice("retry later, or use another instance type"),
-                job_name=name,
+            return remains.error(
+                NotebookJobCapacityError,
+                f"got no instance: {snapshot.failure_reason}",
+                "retry later, or use another instance type",
             )
         case FailureKind.PLATFORM:
-            return NotebookJobServiceError(
-                f"{remains.subject} failed in SageMaker itself: {snapshot.failure_reason}",
+            return remains.error(
+                NotebookJobServiceError,
+                f"failed in SageMaker itself: {snapshot.failure_reason}",
+                f"retry; nothing in the {what} caused this",
                 code="InternalServerError",
                 is_retryable=True,
-                details=remains.places | expected.advice(f"retry; nothing in the {what} caused this"),
-                job_name=name,
             )
         case _:
             return None
@@ -177,20 +182,17 @@ def _of_service(remains: Remains) -> NotebookJobError | None:
 
 def _of_request(remains: Remains) -> NotebookJobConfigError:
     reason = remains.snapshot.failure_reason
-    return NotebookJobConfigError(
-        f"{remains.subject} could not run: {reason or remains.snapshot.status}",
-        details=remains.places
-        | remains.expected.advice(
-            "set install_driver=True, or use an image that has the notebook-job driver"
-            if _NO_DRIVER in reason
-            else "check the image, the role's permissions and the job's data"
-        ),
-        job_name=remains.name,
+    return remains.error(
+        NotebookJobConfigError,
+        f"could not run: {reason or remains.snapshot.status}",
+        "set install_driver=True, or use an image that has the notebook-job driver"
+        if _NO_DRIVER in reason
+        else "check the image, the role's permissions and the job's data",
     )
 
 
 def _of_notebook_job(remains: Remains) -> NotebookJobError | None:
-    """Return the error of a failure that the driver's words explain, though no cell shows it."""
+    """Return the error of a failure that no cell shows and the driver's log explains; None where it does not."""
     if not remains.expected.is_notebook_job:
         return None
     text = _text(remains)
@@ -218,11 +220,12 @@ def _of_format(remains: Remains) -> NotebookOutputError | None:
     if found is None:
         return None
     untried = {"not tried": f"formats {', '.join(found.untried)}"} if found.untried else {}
-    return NotebookOutputError(
-        f"{remains.subject} failed after its notebook: the notebook has run to its end; "
+    return remains.error(
+        NotebookOutputError,
+        "failed after its notebook: the notebook has run to its end; "
         f"format '{found.name}' could not be written: {found.cause or 'the log does not say why'}",
-        details=remains.places | untried | remains.expected.advice(found.advice),
-        job_name=remains.name,
+        found.advice,
+        untried,
     )
 
 
@@ -237,11 +240,7 @@ def _of_start(remains: Remains, text: str) -> NotebookJobConfigError | None:
         advice = "leave parameters out, or set kernel_name to another kernel"
     else:
         return None
-    return NotebookJobConfigError(
-        f"{remains.subject} could not start: {what}",
-        details=remains.places | remains.expected.advice(advice),
-        job_name=remains.name,
-    )
+    return remains.error(NotebookJobConfigError, f"could not start: {what}", advice)
 
 
 def _outside_cells(remains: Remains) -> NotebookJobError:
@@ -271,16 +270,9 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
             where, advice = f"{where}, then its kernel died", _QUIT
     reason = " ".join(line for line, _ in readable_lines(remains.snapshot.failure_reason)) or "none given"
     tail = readable_tail(remains.log, limit=_SHOWN_LOG_LINES)
-    return NotebookJobError(
-        f"{remains.subject} failed{where}",
-        details=remains.places
-        | {"reason": reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS]}…"}
-        | ran
-        | _parameters(remains)
-        | {"log": "\n    ".join(("", *tail))}
-        | remains.expected.advice(advice),
-        job_name=remains.name,
-    )
+    shown = {"reason": reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS]}…"}
+    log = {"log": "\n    ".join(("", *tail))}
+    return remains.error(NotebookJobError, f"failed{where}", advice, shown | ran | _parameters(remains) | log)
 
 
 def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode) -> NotebookJobError:
@@ -288,7 +280,7 @@ def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode)
     evalue = short(cell.evalue)
     if cell.ename == causes.SKIP:
         return NotebookSkippedError(
-            f"{remains.subject} asks in {at} to be skipped{f': {evalue}' if evalue else ''}",
+            f"{remains.job} asks in {at} to be skipped{f': {evalue}' if evalue else ''}",
             cell=cell.index,
             reason=cell.evalue,
             details=dict(remains.places),
@@ -303,9 +295,9 @@ def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode)
             "whose executed notebook shows an error"
         )
     return NotebookCellError(
-        f"{remains.subject} has run to its end, but {at} shows an error: {raised}"
+        f"{remains.job} has run to its end, but {at} shows an error: {raised}"
         if remains.has_run_to_its_end
-        else f"{remains.subject} failed in {at}: {raised}",
+        else f"{remains.job} failed in {at}: {raised}",
         cell=cell.index,
         ename=cell.ename,
         evalue=cell.evalue,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.job.reference import is_live
+from airflow_nbjobs.core.job.reference import is_live, may_spare_archive
 from airflow_nbjobs.core.notebook.executed import parse_executed
 from airflow_nbjobs.core.notebook.progress import progress_of
 
@@ -28,8 +28,6 @@ LOG_NAME = "sagemaker_job_execution.log"
 # As Python objects a notebook takes some ten times its size.
 _NOTEBOOK_LIMIT_BYTES = 128 * 1024 * 1024
 _LOG_LIMIT_BYTES = 256 * 1024
-# A smaller archive is read sooner than a second object is asked for.
-_LARGE_ARCHIVE_BYTES = 1024 * 1024
 
 
 def read_members(
@@ -71,7 +69,7 @@ def _complete_live_notebook(snapshot: JobSnapshot, location: JobLocation, client
     if not is_live(snapshot.environment):
         return None
     archive = clients.objects.stat(location.output_archive_uri)
-    if archive is None or archive.size_bytes <= _LARGE_ARCHIVE_BYTES:
+    if archive is None or not may_spare_archive(snapshot.environment, archive.size_bytes):
         return None
     try:
         stored = clients.objects.stat(location.live_notebook_uri)

@@ -25,8 +25,8 @@ from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.notebook import failing_cell as failure
 from airflow_nbjobs.core.notebook.executed import parse_executed
 from airflow_nbjobs.core.notebook.progress import Progress, progress_of
-from airflow_nbjobs.core.values.outputs import DeclaredOutputs, OutputRecord, read_outputs
-from airflow_nbjobs.core.watch.log_tail import readable_tail
+from airflow_nbjobs.core.values.outputs import OutputRecord, read_outputs
+from airflow_nbjobs.core.watch.log_text import readable_tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,34 +113,33 @@ def read_result(
         warnings=tuple(warnings),
     )
     places = _places(snapshot, location, expected, has_notebook=raw is not None)
+    remains = Remains(snapshot=snapshot, expected=expected, executed=executed, places=places, log=lines)
     if snapshot.state is not JobState.SUCCEEDED:
-        failed = explain(Remains(snapshot=snapshot, expected=expected, executed=executed, places=places, log=lines))
-        record = _handed_over(executed, expected.declared, failed)
-        return replace(read, outputs=record.values, error=failed, warnings=(*warnings, *record.warnings))
+        failed = explain(remains)
+        return _with_outputs(read, _known_outputs(remains, failed), failed)
     if not expected.is_notebook_job:
-        return replace(read, error=_without_outputs(snapshot, expected, places))
+        return replace(read, error=_without_outputs(remains))
     if executed is None or (live is not None and not _is_whole(executed)):
-        missing = _without_notebook(snapshot, location, notebook_name, archived, warnings, places)
-        found = _handed_over(executed, expected.declared, missing) if executed is not None else None
-        return replace(
-            read,
-            outputs=found.values if found else {},
-            error=missing,
-            warnings=(*warnings, *(found.warnings if found else ())),
-        )
+        missing = _without_notebook(remains, location, notebook_name, archived, warnings)
+        if executed is None:
+            return replace(read, error=missing)
+        return _with_outputs(read, _known_outputs(remains, missing), missing)
     record = read_outputs(executed, expected.declared)
-    wrong = (
-        NotebookOutputError(
-            f"Notebook job '{snapshot.job_name}' completed, but {'an output is' if len(record.problems) == 1 else f'{len(record.problems)} outputs are'} wrong",
-            problems=record.problems,
-            details=places | {"next": _WRONG_OUTPUTS},
-            job_name=snapshot.job_name,
-        )
-        if record.problems
-        else None
-    )
-    return replace(
-        read, outputs=record.values, error=wrong, warnings=(*warnings, *record.warnings, *_ended_itself(executed))
+    return _with_outputs(read, record, _wrong_outputs(remains, record), *_ended_itself(executed))
+
+
+def _with_outputs(read: JobResult, record: OutputRecord, error: NotebookJobError | None, *warnings: str) -> JobResult:
+    return replace(read, outputs=record.values, error=error, warnings=(*read.warnings, *record.warnings, *warnings))
+
+
+def _wrong_outputs(remains: Remains, record: OutputRecord) -> NotebookOutputError | None:
+    if not record.problems:
+        return None
+    return NotebookOutputError(
+        f"{remains.job} completed, but {'an output is' if len(record.problems) == 1 else f'{len(record.problems)} outputs are'} wrong",
+        problems=record.problems,
+        details=remains.places | {"next": _WRONG_OUTPUTS},
+        job_name=remains.name,
     )
 
 
@@ -161,7 +160,7 @@ def _is_whole(live: NotebookNode) -> bool:
 def _may_still_arrive(
     snapshot: JobSnapshot, location: JobLocation, expected: Expectation, clients: AwsClients, now: datetime | None
 ) -> bool:
-    """Say whether a container ran to its own end and has left nothing, so little ago that S3 may only be late; one that was stopped may leave nothing."""
+    """Say whether the archive of a container that was not stopped is missing, and it ended less than a minute ago."""
     if now is None or snapshot.started is None or snapshot.ended is None or not expected.is_notebook_job:
         return False
     if snapshot.state is JobState.STOPPED:
@@ -182,16 +181,11 @@ def _parsed(raw: bytes | None, name: str, warnings: list[str]) -> NotebookNode |
     return notebook
 
 
-def _without_notebook(  # noqa: PLR0917 - the parts of one text
-    snapshot: JobSnapshot,
-    location: JobLocation,
-    name: str,
-    raw: bytes | None,
-    warnings: list[str],
-    places: dict[str, str],
+def _without_notebook(
+    remains: Remains, location: JobLocation, name: str, raw: bytes | None, warnings: list[str]
 ) -> NotebookOutputError:
     if raw is None:
-        headline = f"Notebook job '{snapshot.job_name}' completed without an executed notebook"
+        headline = f"{remains.job} completed without an executed notebook"
         problems = [
             f"'{name}' is not in {location.output_archive_uri}",
             *warnings,
@@ -199,17 +193,18 @@ def _without_notebook(  # noqa: PLR0917 - the parts of one text
         ]
         saved = {}
     else:
-        headline = f"Notebook job '{snapshot.job_name}' completed, but its executed notebook is none"
+        headline = f"{remains.job} completed, but its executed notebook is none"
         problems = list(warnings)
         saved = {"saved": f"its {len(raw)} bytes as they are, under the address above; no output could be read"}
-    details = (
-        places | saved | {"next": "read the log of the job; what it has left cannot change, so a clear runs it anew"}
+    advice = {"next": "read the log of the job; what it has left cannot change, so a clear runs it anew"}
+    return NotebookOutputError(
+        headline, problems=problems, details=remains.places | saved | advice, job_name=remains.name
     )
-    return NotebookOutputError(headline, problems=problems, details=details, job_name=snapshot.job_name)
 
 
-def _handed_over(executed: NotebookNode | None, declared: DeclaredOutputs, failed: NotebookJobError) -> OutputRecord:
-    """Return the declared outputs that the notebook recorded or glued, though its job failed; say in the error which are known and which are not."""
+def _known_outputs(remains: Remains, failed: NotebookJobError) -> OutputRecord:
+    """Return the declared outputs that the notebook recorded or glued, though its job failed; the error says which are known and which are not."""
+    executed, declared = remains.executed, remains.expected.declared
     if executed is None or not declared.types:
         record = OutputRecord({}, (), (), was_recorded=False, unknown=tuple(declared.types))
     else:
@@ -227,16 +222,15 @@ def _handed_over(executed: NotebookNode | None, declared: DeclaredOutputs, faile
     return record
 
 
-def _without_outputs(
-    snapshot: JobSnapshot, expected: Expectation, places: dict[str, str]
-) -> NotebookOutputError | None:
-    if not expected.declared.types:
+def _without_outputs(remains: Remains) -> NotebookOutputError | None:
+    declared = remains.expected.declared.types
+    if not declared:
         return None
     return NotebookOutputError(
-        f"Training job '{snapshot.job_name}' completed, but it is no notebook job and has no outputs",
-        problems=[f"output '{name}' is declared; leave outputs out" for name in expected.declared.types],
-        details=places,
-        job_name=snapshot.job_name,
+        f"{remains.job} completed, but it is no notebook job and has no outputs",
+        problems=[f"output '{name}' is declared; leave outputs out" for name in declared],
+        details=remains.places,
+        job_name=remains.name,
     )
 
 

@@ -1,1 +1,1 @@
-"""Waiting for many jobs with few calls: the shared poller, and followers of logs."""
+"""Waiting for many jobs with few calls, and reading what their containers log."""

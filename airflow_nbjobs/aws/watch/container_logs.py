@@ -1,7 +1,7 @@
 """
 CloudWatch Logs: what the containers of training jobs write.
 
-Made by ``clients.py``; ``log_follower.py``, ``log_reader.py`` and ``results/read.py`` read through it.
+Made by ``clients.py``; ``shared_log_reader.py``, ``log_reader.py`` and ``results/read.py`` read through it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_nbjobs.aws.connection import Port
 from airflow_nbjobs.aws.errors import error_code
 from airflow_nbjobs.core.job.naming import LOG_GROUP
-from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,21 +10,21 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.watch.log_lines import LATE_MILLISECONDS, LogPlace
+from airflow_nbjobs.core.watch.log_place import LATE_MILLISECONDS, LogPlace
+from airflow_nbjobs.core.watch.pace import LOG_REFUSED_SECONDS, LONGEST_LOG_REFUSED_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_nbjobs.aws.ports import AwsClients, Log
 
-_MOST_PAGES = 20  # of one look; a page has up to 10,000 events or 1 MiB. The next look goes on from there
-# After a denial, doubling: a policy may be corrected, or only have been on its way.
-_REFUSED_SECONDS = 60.0
-_LONGEST_REFUSED_SECONDS = 900.0
+_MOST_PAGES = 20  # of one call of `show`; a page has up to 10,000 events or 1 MiB. The next call goes on from there
 
 
 class LogReader:
     """
+    Writes one job's log into the task's.
+
     :param place: how far the log has been read.
     :param clock: seconds.
     """
@@ -74,7 +74,9 @@ class LogReader:
     def _note(self, error: NotebookJobServiceError | NotebookJobConfigError) -> None:
         if not getattr(error, "is_retryable", False):
             self._search = None  # its token may be what is refused
-            self._refused_seconds = min(max(self._refused_seconds * 2, _REFUSED_SECONDS), _LONGEST_REFUSED_SECONDS)
+            self._refused_seconds = min(
+                max(self._refused_seconds * 2, LOG_REFUSED_SECONDS), LONGEST_LOG_REFUSED_SECONDS
+            )
             self._refused_until = self._clock() + self._refused_seconds
         if not self._has_told:
             self._log.warning("CloudWatch log not read: %s", error.headline)

@@ -1,7 +1,7 @@
 """
 What a follower of container logs knows of one job, and one search in CloudWatch Logs, page by page.
 
-Used by ``log_follower.py`` only, inside the triggerer's event loop.
+Used by ``shared_log_reader.py`` only, inside the triggerer's event loop.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.watch.log_lines import LATE_MILLISECONDS
+from airflow_nbjobs.core.watch.log_place import LATE_MILLISECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airflow_nbjobs.aws.ports import ContainerLogs
-    from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPlace
+    from airflow_nbjobs.core.watch.log_place import LogEvent, LogPlace
 
 _MOST_LINES = 200  # of one job in a cycle
 
 
 @dataclass(eq=False)
-class Followed:
+class FollowedLog:
     """
     One job's log.
 
@@ -47,7 +47,7 @@ class Followed:
         return await self._lines.get()
 
     def rest(self) -> list[str]:
-        """Return the lines that nobody has taken yet."""
+        """Return the lines that `lines` has not returned yet."""
         found: list[str] = []
         while not self._lines.empty():
             found += self._lines.get_nowait()
@@ -61,7 +61,7 @@ class Followed:
             self._lines.put_nowait(shown)
 
     def settle(self, now: float) -> None:
-        """Read no more what was there a minute ago: nothing older can be seen late any more. A burst would be read again and again."""
+        """Read nothing up to the newest event again once it has been the newest for a minute: nothing older shows up late any more, and a burst would come each time."""
         latest = max(self.place.seen.values(), default=0)
         if latest > self._latest[0]:
             self._latest = latest, now
@@ -83,13 +83,13 @@ class Followed:
 @dataclass(eq=False)
 class Search:
     """
-    One question that may take many pages, some of them empty: it is gone on with, by its token, until there is no more.
+    One search in CloudWatch Logs, which may take many pages, some of them empty: its token leads to the next.
 
     :ivar readers: whose lines it brings; nobody's where it looks for the first words of all jobs.
     """
 
     since: int
-    readers: Sequence[Followed] = ()
+    readers: Sequence[FollowedLog] = ()
     streams: Sequence[str] = ()
     prefix: str = ""
     phrase: str = ""
@@ -103,12 +103,12 @@ class Search:
         return page.events
 
     def hand_out(self, events: Sequence[LogEvent]) -> None:
-        """Give each reader its lines of a page. Pages follow each other in the order of time, so that what comes before has been read."""
-        owners: dict[str, list[Followed]] = {}
+        """Give each reader its lines of a page. Pages come in the order of time: what is older than a page has been read."""
+        owners: dict[str, list[FollowedLog]] = {}
         for one in self.readers:
             for stream in {event.stream for event in events} if self.prefix else one.place.streams:
                 owners.setdefault(stream, []).append(one)
-        found: dict[Followed, list[LogEvent]] = {}
+        found: dict[FollowedLog, list[LogEvent]] = {}
         for event in events:
             for one in owners.get(event.stream, ()):
                 found.setdefault(one, []).append(event)

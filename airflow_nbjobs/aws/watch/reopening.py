@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from airflow_nbjobs.aws.ports import TrainingJobs
-    from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.core.watch.plan import ListJobs, Page
 
 log = logging.getLogger(__name__)
 _REFUSED, _UNREAD = "refused", "unread"
@@ -27,7 +25,7 @@ _REFUSED, _UNREAD = "refused", "unread"
 
 class ReopenedJobs:
     """
-    The part of ``TrainingJobs`` that a poller calls, on the connection as it was last read.
+    ``TrainingJobs`` on the connection as it was last read.
 
     :param open_jobs: reads the connection; runs in the loop and may take its time.
     :param note: says how many seconds to leave a failing endpoint alone.
@@ -41,20 +39,14 @@ class ReopenedJobs:
         self._reopened = 0  # since the last success
 
     @property
-    def _opened(self) -> TrainingJobs:
+    def port(self) -> TrainingJobs:
         if self._port is None:
             raise RuntimeError("open() comes first")
         return self._port
 
-    def describe(self, job_name: str) -> JobSnapshot | None:
-        return self._opened.describe(job_name)
-
-    def list_page(self, call: ListJobs) -> Page:
-        return self._opened.list_page(call)
-
     async def open(self) -> None:
         """
-        Read the connection, as often as it takes while it cannot be had for a reason that passes.
+        Read the connection, again and again while the reason that it cannot be had may pass.
 
         :raises NotebookJobError: there is no such connection, or its role or key is refused for good.
         :raises Exception: Airflow could not be asked for some minutes.

@@ -46,18 +46,9 @@ def run(args: argparse.Namespace) -> int:
     :return: 0 all tasks succeeded; 1 one did not, or the run took too long; 2 it could not start, said in one line on stderr;
         130 stopped by Ctrl-C before the run was over, 143 by SIGTERM.
     """
-    from airflow_nbjobs.commands.demo.app import Request, run_demo
+    from airflow_nbjobs.commands.demo.app import run_demo
 
-    return run_demo(
-        Request(
-            dags=args.dags,
-            dag_id=args.dag_id,
-            conf=args.conf,
-            port=args.port,
-            timeout_seconds=args.timeout,
-            exits_after_run=args.exit,
-        )
-    )
+    return run_demo(args)
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import signal
 import sys
 import sysconfig
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +29,6 @@ from airflow_nbjobs.commands.demo.processes import (
     StoppedBySignal,
     Supervised,
     check_port,
-    free_port,
     is_running,
     signals_as_exceptions,
 )
@@ -38,7 +36,6 @@ from airflow_nbjobs.commands.demo.settings import (
     LOGIN_PREFIX,
     LOOPBACK,
     USER,
-    EmbeddedServer,
     Secrets,
     airflow_environment,
     base_environment,
@@ -55,15 +52,19 @@ from airflow_nbjobs.commands.demo.view import (
 )
 from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.job.xcoms import JOB_KEY, NOTEBOOK_LINK_KEY
+from airflow_nbjobs.local.state.facts import read_ready_file
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Collection, Iterator
+
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 SERVER = "sagemaker"
 AIRFLOW = "airflow"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 START_SECONDS = 300.0  # at least, or a third of --timeout; never more than all of it
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 PLUGIN_FILE = "from airflow_nbjobs.commands.demo.login import DemoLoginPlugin  # noqa: F401 - Airflow looks for it\n"
 # A file is imported within a second or two of Airflow's first sight of it; an error that is still there after this is the reason why the DAG is not.
 IMPORT_ERROR_SECONDS = 3.0
@@ -72,36 +73,16 @@ _NEEDED = ("moto", "flask", "flask_cors", "werkzeug", "papermill", "sagemaker_he
 _FINAL = frozenset({"success", "failed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """
-    What the user asked for.
-
-    :param dags: folder of the DAGs, None for the samples.
-    :param conf: the run's params.
-    :param port: of the API server, None for a free one.
-    :param timeout_seconds: for start and run together.
-    :param exits_after_run: whether the demo ends then, or stays up.
-    """
-
-    dags: Path | None
-    dag_id: str
-    conf: dict[str, Any]
-    port: int | None
-    timeout_seconds: float
-    exits_after_run: bool
-
-
-def run_demo(request: Request) -> int:
-    """Run the demo; exit codes as ``airflow_nbjobs.commands.demo.run`` says."""
+def run_demo(args: argparse.Namespace) -> int:
+    """Run the demo as ``airflow_nbjobs.commands.demo.add_arguments`` has read it; exit codes as its ``run`` says."""
     try:
         check_installation(platform=sys.platform)
         airflow = airflow_executable()
-        dags = dags_folder(request.dags)
-        check_dag_id(request.dag_id, dags)
-        port = free_port() if request.port is None else check_port(request.port)
+        dags = dags_folder(args.dags)
+        check_dag_id(args.dag_id, dags)
+        port = check_port(args.port or 0)
         with signals_as_exceptions(), Supervised(base_environment(os.environ)) as processes:
-            return _Demo(request, processes, airflow=airflow, dags=dags, port=port).run()
+            return _Demo(args, processes, airflow=airflow, dags=dags, port=port).run()
     except DemoError as error:
         print(f"nbjobs demo: {error}", file=sys.stderr)
         return error.exit_code
@@ -115,30 +96,35 @@ def run_demo(request: Request) -> int:
 
 
 class _Demo:
-    def __init__(self, request: Request, processes: Supervised, *, airflow: Path, dags: Path, port: int) -> None:
-        self._request = request
+    def __init__(
+        self, args: argparse.Namespace, processes: Supervised, *, airflow: Path, dags: Path, port: int
+    ) -> None:
+        self._dag_id: str = args.dag_id
+        self._conf: dict[str, Any] = args.conf
+        self._timeout_seconds: float = args.timeout
+        self._exits_after_run: bool = args.exit
         self._processes = processes
         self._airflow = airflow
         self._dags = dags
         self._api = AirflowApi(port)
         self._keys = Secrets.generate()
         self._begun = time.monotonic()
-        self._deadline = self._begun + request.timeout_seconds
+        self._deadline = self._begun + args.timeout
         self._waiting_for = ""
         self._has_started = False
         self._found: frozenset[str] = frozenset()  # ids of DAGs
         self._found_since = self._begun
         self._to_open: tuple[str, str] | None = None  # after the run: an address's path, and what it shows
-        self._start_deadline = self._begun + start_seconds(request.timeout_seconds)
+        self._start_deadline = self._begun + start_seconds(args.timeout)
 
     def run(self) -> int:
         server = self._start_server()
         self._start_airflow(server)
         run_id = self._trigger()
-        path = f"/dags/{quote(self._request.dag_id)}/runs/{quote(run_id)}"
+        path = f"/dags/{quote(self._dag_id)}/runs/{quote(run_id)}"
         print(self._addresses(path, "the run"), flush=True)
         exit_code = self._follow(run_id, server)
-        if not self._request.exits_after_run:
+        if not self._exits_after_run:
             print(f"\n{self._addresses(*(self._to_open or (path, 'the run')))}", flush=True)
             print("Ctrl-C ends the demo and removes all that it made.", flush=True)
             self._stay()
@@ -152,21 +138,20 @@ class _Demo:
             f"Airflow: {url}{path}\n  user {USER}   password {self._keys.password}"
         )
 
-    def _start_server(self) -> EmbeddedServer:
+    def _start_server(self) -> ServerFacts:
         self._say("starting the embedded SageMaker")
         ready_file = self._processes.home / f"{SERVER}.json"
         command = [sys.executable, "-m", "airflow_nbjobs.local", "--port", "0"]
         command += ["--data", str(self._processes.home / SERVER), "--ready-file", str(ready_file)]
         self._processes.start(SERVER, command, environment=base_environment(os.environ))
-        for _ in self._looks("the embedded SageMaker does not start", log=SERVER):
-            # An unfinished file is no JSON, or lacks fields: look again.
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                server = EmbeddedServer.parse(ready_file.read_text())
+        for _ in self._while_starting("the embedded SageMaker does not start", log=SERVER):
+            if ready_file.exists():
+                server = read_ready_file(ready_file)
                 self._say(f"embedded SageMaker ready at {server.endpoint_url}")
                 return server
-        raise AssertionError  # `_looks` does not end but by an error
+        raise AssertionError  # `_while_starting` does not end but by an error
 
-    def _start_airflow(self, server: EmbeddedServer) -> None:
+    def _start_airflow(self, server: ServerFacts) -> None:
         home = self._processes.home
         write_private(home / "passwords.json", json.dumps({USER: self._keys.password}))
         (home / "bin").mkdir()
@@ -183,7 +168,7 @@ class _Demo:
             environment=environment,
             signal_on_orphan=signal.SIGINT,  # the one signal on which standalone stops its components
         )
-        for _ in self._looks("Airflow does not get ready"):
+        for _ in self._while_starting("Airflow does not get ready"):
             try:
                 self._api.log_in(password=self._keys.password, jwt_secret=self._keys.jwt_secret)
                 if not (unhealthy := self._api.unhealthy()):
@@ -194,9 +179,9 @@ class _Demo:
         self._say(f"Airflow ready at http://{LOOPBACK}:{self._api.port}")
 
     def _trigger(self) -> str:
-        dag_id = self._request.dag_id
+        dag_id = self._dag_id
         error_since: float | None = None
-        for _ in self._looks(f"no DAG '{dag_id}' in {self._dags}"):
+        for _ in self._while_starting(f"no DAG '{dag_id}' in {self._dags}"):
             with contextlib.suppress(ApiUnavailableError):
                 if self._api.has_dag(dag_id):
                     break
@@ -210,11 +195,9 @@ class _Demo:
                     texts = "\n".join(f"{name}:\n{text}" for name, text in errors.items())
                     raise DemoError(f"no DAG '{dag_id}' in {self._dags}: a file there cannot be imported\n{texts}")
         try:
-            run_id = self._api.trigger(dag_id, self._request.conf)
+            run_id = self._api.trigger(dag_id, self._conf)
         except ApiRefusedError as error:
-            raise DemoError(
-                f"Airflow refuses a run of '{dag_id}' with {json.dumps(self._request.conf)}: {error}"
-            ) from error
+            raise DemoError(f"Airflow refuses a run of '{dag_id}' with {json.dumps(self._conf)}: {error}") from error
         self._has_started = True
         self._say(f"triggered {dag_id}")
         return run_id
@@ -224,9 +207,9 @@ class _Demo:
         if known != self._found:
             self._found, self._found_since = known, time.monotonic()
         elif known and time.monotonic() - self._found_since > SETTLED_SECONDS:
-            raise DemoError(missing_dag(self._request.dag_id, known, place=f" in {self._dags}"))
+            raise DemoError(missing_dag(self._dag_id, known, place=f" in {self._dags}"))
 
-    def _follow(self, run_id: str, server: EmbeddedServer) -> int:
+    def _follow(self, run_id: str, server: ServerFacts) -> int:
         """Show the run until it ends, then report. Returns the demo's exit code."""
         begun = time.monotonic()
         progress = CellProgress(self._api, server)
@@ -236,13 +219,13 @@ class _Demo:
             while time.monotonic() < self._deadline:
                 # A busy Airflow may miss an answer; the run itself goes on.
                 with contextlib.suppress(ApiUnavailableError):
-                    state = self._api.run_state(self._request.dag_id, run_id)
-                    instances = self._api.task_instances(self._request.dag_id, run_id)
+                    state = self._api.run_state(self._dag_id, run_id)
+                    instances = self._api.task_instances(self._dag_id, run_id)
                     display.update(build_rows(instances, progress.cells(instances), now=datetime.now(UTC)))
                 if state in _FINAL:
                     break
                 self._check_processes()
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
         finally:
             display.close()
         rows = {row.task: row for row in build_rows(instances, progress.cells(()), now=datetime.now(UTC))}
@@ -264,17 +247,17 @@ class _Demo:
                 self._to_open = str(address).removeprefix(root), f"the notebook of '{shown.row.task}'"
         self._say("done")
         if state not in _FINAL:
-            print(f"nbjobs demo: gave up after --timeout {self._request.timeout_seconds:g} s", file=sys.stderr)
+            print(f"nbjobs demo: gave up after --timeout {self._timeout_seconds:g} s", file=sys.stderr)
         return 0 if state == "success" and all(row.state == "success" for row in rows.values()) else 1
 
     def _stay(self) -> None:
         with contextlib.suppress(KeyboardInterrupt, StoppedBySignal):
             while True:
                 self._check_processes()
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
         print("stopping…", flush=True)
 
-    def _looks(self, problem: str, *, log: str = AIRFLOW) -> Iterator[None]:
+    def _while_starting(self, problem: str, *, log: str = AIRFLOW) -> Iterator[None]:
         """
         Yield every half second.
 
@@ -285,12 +268,10 @@ class _Demo:
         while time.monotonic() < self._start_deadline:
             self._check_processes()
             yield
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         seconds = self._start_deadline - self._begun
         why = f": {self._waiting_for}" if self._waiting_for else ""
-        advice = (
-            f"next: on a slow or busy machine give it longer, as in --timeout {2 * self._request.timeout_seconds:g}"
-        )
+        advice = f"next: on a slow or busy machine give it longer, as in --timeout {2 * self._timeout_seconds:g}"
         raise DemoError("\n".join([f"{problem} within {seconds:.3g} s{why}", *self._processes.log_tail(log), advice]))
 
     def _check_processes(self) -> None:

@@ -64,13 +64,7 @@ def _id(call: ast.Call | None, constants: dict[str, object], *, default: str | N
         unpacked = call is not None and any(keyword.arg is None for keyword in call.keywords)
         return None if unpacked else default
     value = given[0]
-    found = (
-        value.value
-        if isinstance(value, ast.Constant)
-        else constants.get(value.id)
-        if isinstance(value, ast.Name)
-        else None
-    )
+    found = constants.get(value.id) if isinstance(value, ast.Name) else getattr(value, "value", None)
     return found if isinstance(found, str) else None
 
 

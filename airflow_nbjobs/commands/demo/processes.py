@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import queue
+import select
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self, cast
+from typing import IO, TYPE_CHECKING, Self, cast
 
 import psutil  # type: ignore[import-untyped]  # comes with Airflow; it has no type information of its own
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType, TracebackType
 
-_FIRST_WORD_SECONDS = 30.0
+_START_SECONDS = 30.0
 # A little more than the supervisor's own three limits together: after that it hangs, and waiting longer helps nobody.
 _CLOSE_SECONDS = 30.0
 
@@ -67,15 +66,12 @@ class Supervised:
         )
         self._lifeline = cast("IO[bytes]", self._process.stdin)
         self._output = cast("IO[bytes]", self._process.stdout)
-        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._exited: dict[str, int] = {}
-        self._reader = threading.Thread(target=self._read_events, daemon=True)
-        self._reader.start()
-        try:
-            self.home = Path(self._events.get(timeout=_FIRST_WORD_SECONDS)["home"])
-        except (queue.Empty, KeyError) as error:
+        is_up, _, _ = select.select([self._output], [], [], _START_SECONDS)
+        home = self._output.readline().decode().strip() if is_up else ""
+        if not home:
             self.close()
-            raise DemoError("the demo's supervisor process did not start") from error
+            raise DemoError("the demo's supervisor process did not start")
+        self.home = Path(home)
 
     def __enter__(self) -> Self:
         return self
@@ -105,11 +101,8 @@ class Supervised:
 
     def exit_code(self, name: str) -> int | None:
         """Return the exit code of a program that has ended, else None."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                event = self._events.get_nowait()
-                self._exited[event["name"]] = event["code"]
-        return self._exited.get(name)
+        found = next(self.home.glob(f"{name}.exit=*"), None)
+        return None if found is None else int(found.name.rpartition("=")[2])
 
     def has_ended(self) -> bool:
         """Whether the supervisor itself is gone, and with it (on Linux) all that it started."""
@@ -136,33 +129,20 @@ class Supervised:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reader.join()
         self._output.close()
-
-    def _read_events(self) -> None:
-        for line in self._output:
-            self._events.put(json.loads(line))
-        self._events.put({"event": "gone", "name": "", "code": 0})  # wakes whoever waits for the first word
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process exists and is more than the exit code of one."""
+    """Say whether a process exists and is no zombie."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-def free_port() -> int:
-    """Return a port that nobody uses on 127.0.0.1. Somebody may take it before we do: the caller verifies who answers."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
-
-
 def check_port(port: int) -> int:
     """
-    Return the port; for 0 a free one.
+    Return the port; for 0 a free one. Somebody may take it before we do: the caller verifies who answers.
 
     :raises DemoError: somebody listens on it, or it may not be used.
     """

@@ -1,7 +1,7 @@
 """
 What the demo's Airflow and embedded SageMaker are told, as environments: built from values, so it can be tested without starting anything.
 
-Used by ``app.py``; imports the standard library only, performs no I/O.
+Used by ``app.py``; imports the standard library only, since each of the demo's Airflow processes imports it, and performs no I/O.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from airflow_nbjobs.local.state.facts import ServerFacts
+
 USER = "admin"
 BUNDLE = "nbjobs-demo"
 LOOPBACK = "127.0.0.1"
@@ -29,30 +31,6 @@ PRICES = {"ml.m5.large": 0.138, "ml.m5.xlarge": 0.276}
 _FOREIGN_PREFIXES = ("AIRFLOW_", "_AIRFLOW_", "AWS_", "OPENLINEAGE_")
 # PYTHONDONTWRITEBYTECODE would make each of some twenty processes compile Airflow anew; colours have no place in a log file.
 _FOREIGN_NAMES = frozenset({"PYTHONDONTWRITEBYTECODE", "FORCE_COLOR", "CLICOLOR_FORCE"})
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedServer:
-    """How to reach the embedded SageMaker: what its ready file says."""
-
-    endpoint_url: str
-    access_key_id: str
-    secret_access_key: str
-    region: str
-    role_arn: str
-    default_bucket: str
-    image_uri: str
-
-    @classmethod
-    def parse(cls, text: str) -> EmbeddedServer:
-        """
-        Read the ready file's JSON; fields that the demo does not need are ignored.
-
-        :raises KeyError: a field is missing.
-        :raises ValueError: the text is not JSON.
-        """
-        fields = json.loads(text)
-        return cls(**{name: str(fields[name]) for name in cls.__slots__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +82,7 @@ def airflow_environment(
     home: Path,
     dags: Path,
     port: int,
-    server: EmbeddedServer,
+    server: ServerFacts,
     keys: Secrets,
 ) -> dict[str, str]:
     """
@@ -116,8 +94,21 @@ def airflow_environment(
 
     Source: ``airflow/config_templates/config.yml`` (3.0.6 to 3.3.2).
     """
+    environment = base_environment(environ)
+    for section, values in _airflow_options(home, dags, port, server, keys).items():
+        for option, value in values.items():
+            environment[f"AIRFLOW__{section}__{option}".upper()] = value
+    environment["AIRFLOW_HOME"] = str(home)
+    environment["AIRFLOW_CONN_AWS_DEFAULT"] = server.airflow_connection()
+    environment["PATH"] = os.pathsep.join([str(home / "bin"), environ.get("PATH", os.defpath)])
+    return environment
+
+
+def _airflow_options(
+    home: Path, dags: Path, port: int, server: ServerFacts, keys: Secrets
+) -> dict[str, dict[str, str]]:
     url = f"http://{LOOPBACK}:{port}"
-    options = {
+    return {
         "core": {
             "dags_folder": str(dags),
             "load_examples": "False",
@@ -175,21 +166,6 @@ def airflow_environment(
             "instance_prices": json.dumps(PRICES),
         },
     }
-    environment = base_environment(environ)
-    for section, values in options.items():
-        for option, value in values.items():
-            environment[f"AIRFLOW__{section}__{option}".upper()] = value
-    environment["AIRFLOW_HOME"] = str(home)
-    environment["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(
-        {
-            "conn_type": "aws",
-            "login": server.access_key_id,
-            "password": server.secret_access_key,
-            "extra": {"endpoint_url": server.endpoint_url, "region_name": server.region},
-        }
-    )
-    environment["PATH"] = os.pathsep.join([str(home / "bin"), environ.get("PATH", os.defpath)])
-    return environment
 
 
 def launcher_script(airflow: Path) -> str:

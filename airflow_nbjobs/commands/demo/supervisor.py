@@ -4,7 +4,8 @@ The process between `nbjobs demo` and everything that it starts: whatever happen
 Run as ``python -m airflow_nbjobs.commands.demo.supervisor`` by ``processes.py``; imports neither airflow nor the rest of the demo.
 
 Its standard input is a lifeline: requests arrive on it, one JSON object a line, and its end (the demo closed it, or was killed) means
-*stop everything*. Events leave on standard output in the same form. Secrets travel in these pipes, never in an argument that `ps` shows.
+*stop everything*. The one line of its standard output names its private folder, where each program has ``NAME.log`` and, once it has ended, an empty file
+``NAME.exit=CODE``. Secrets travel in the pipe, never in an argument that `ps` shows.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 INTERRUPT_SECONDS = 5.0
 TERMINATE_SECONDS = 2.0
 KILL_SECONDS = 5.0
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 CENSUS_SECONDS = 2.0
 
 _PR_SET_PDEATHSIG = 1
@@ -62,7 +63,8 @@ class Supervisor:
             # A handler, not SIG_IGN: handlers fall back to the default in children, an ignored SIGINT would be inherited
             # and make `airflow standalone` impossible to stop.
             signal.signal(number, self._ask_to_stop)
-        emit({"event": "ready", "home": str(self.home), "pid": os.getpid()})
+        with contextlib.suppress(BrokenPipeError):  # the demo is gone, as the lifeline will say
+            os.write(1, f"{self.home}\n".encode())
         while not self._asked_to_stop and self._read_requests():
             self._reap()
             if time.monotonic() - self._last_census >= CENSUS_SECONDS:
@@ -83,7 +85,7 @@ class Supervisor:
             for process in alive:  # again and again: a process may fork while the list is made
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             self._reap()
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -91,7 +93,7 @@ class Supervisor:
 
     def _read_requests(self) -> bool:
         """Carry out what has arrived; False at the end of the lifeline."""
-        ready, _, _ = select.select([0], [], [], LOOK_SECONDS)
+        ready, _, _ = select.select([0], [], [], POLL_SECONDS)
         if not ready:
             return True
         chunk = os.read(0, 65536)
@@ -115,7 +117,7 @@ class Supervisor:
                 )
             except OSError as error:
                 log.write(f"{argv[0]}: {error}\n".encode())
-                emit({"event": "exited", "name": name, "code": 127})
+                self._note_exit(name, 127)
                 return
         process.returncode = (
             0  # `_reap` waits for it; this keeps Popen from waiting for a process that is not there any more
@@ -123,12 +125,17 @@ class Supervisor:
         self._names[process.pid] = name
 
     def _reap(self) -> None:
-        """Collect ended children, adopted ones too, and report those that were asked for."""
+        """Collect ended children, adopted ones too, and note the exit codes of those that were asked for."""
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
                 pid, status = ended
                 if (name := self._names.pop(pid, None)) is not None:
-                    emit({"event": "exited", "name": name, "code": os.waitstatus_to_exitcode(status)})
+                    self._note_exit(name, os.waitstatus_to_exitcode(status))
+
+    def _note_exit(self, name: str, code: int) -> None:
+        # In the name, not in the file: that takes no room on a full disk, and is never half there.
+        with contextlib.suppress(OSError):
+            (self.home / f"{name}.exit={code}").touch()
 
     def _census(self) -> list[Any]:
         """
@@ -145,14 +152,8 @@ class Supervisor:
     def _wait_for_end(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while self._census() and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             self._reap()
-
-
-def emit(event: dict[str, object]) -> None:
-    """Tell the demo; a demo that is gone does not hear it, and that is no error here."""
-    with contextlib.suppress(BrokenPipeError):
-        os.write(1, json.dumps(event).encode() + b"\n")
 
 
 def remove_tree(folder: Path) -> None:

@@ -6,13 +6,14 @@ Called by ``app.py``; rich is used where it is installed and standard output is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.wording import task_words
 
@@ -70,14 +71,6 @@ class TaskResult:
     error: Sequence[str]
 
 
-class Display(Protocol):
-    """Shows rows as they change, and lines."""
-
-    def update(self, rows: Sequence[Row]) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class PlainDisplay:
     """One line a change, for logs."""
 
@@ -113,13 +106,11 @@ class LiveDisplay:
         self._live.stop()
 
 
-def make_display() -> Display:
+def make_display() -> PlainDisplay | LiveDisplay:
     """Return a live table where standard output is a terminal and rich is installed, else plain lines."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        try:
+        with contextlib.suppress(ImportError):
             return LiveDisplay()
-        except ImportError:
-            return PlainDisplay()
     return PlainDisplay()
 
 
@@ -207,7 +198,7 @@ def _extent(result: TaskResult) -> tuple[int, float]:
 
 
 def _without_its_middle(lines: Sequence[str]) -> list[str]:
-    """Return a text of any length so that its head, which says what happened, and its end, which says what to do, are there."""
+    """Return at most 40 lines: the head, which says what happened, and the end, which says what to do."""
     cut = [line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…" for line in lines]
     if len(cut) <= ERROR_LINES:
         return cut

@@ -14,6 +14,8 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.parsers import is_absent
 from airflow_nbjobs.core.job.variables import LIVE_VARIABLE, OUTPUT_NOTEBOOK_VARIABLE
 
+# A smaller archive is read sooner than a second object is asked for.
+_LARGE_ARCHIVE_BYTES = 1024 * 1024
 _NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}"
 _ARN = re.compile(rf"arn:aws[a-z-]*:sagemaker:([a-z0-9-]+):([0-9]{{12}}):training-job/({_NAME})")
 
@@ -69,6 +71,11 @@ def is_notebook_job(environment: Mapping[str, str]) -> bool:
 def is_live(environment: Mapping[str, str]) -> bool:
     """Say whether the job has its notebook copied to S3 as it runs, under ``JobLocation.live_notebook_uri``."""
     return environment.get(LIVE_VARIABLE) == "1"
+
+
+def may_spare_archive(environment: Mapping[str, str], archive_bytes: int) -> bool:
+    """Say whether an ended job's live copy is looked at before its archive; it is shown in the archive's place if its last cell has run."""
+    return is_live(environment) and archive_bytes > _LARGE_ARCHIVE_BYTES
 
 
 def executed_notebook_name(environment: Mapping[str, str]) -> str | None:

@@ -1,7 +1,7 @@
 """
-When to look at waiting jobs, from when on, and how fast; pure: no clock, no client.
+When to poll waiting jobs, from when on, and how fast; pure: no clock, no client.
 
-Called by ``aws/watch/poller.py``; which calls a look consists of is ``plan.py``'s.
+Called by ``aws/watch/poller.py`` and ``call_budget.py``; which calls a poll consists of is ``plan.py``'s.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from datetime import datetime, timedelta
 
 # ListTrainingJobs is said to allow 2 calls a second and account (not adjustable); DescribeTrainingJob several times as many.
 DESCRIBES_PER_LIST = 5.0
-# Between two looks at a job, whatever waiter_delay says: at 0 the worker, or the process that watches everybody's triggers, would ask without a pause.
+# Between two polls of a job, whatever waiter_delay says: at 0 the worker, or the process that watches everybody's triggers, would ask without a pause.
 SHORTEST_DELAY_SECONDS = 1.0
 # Changes are asked for again for this long: times are sent as whole seconds, the service's own machines differ by a little, and a list may
 # lag behind what it lists. A wide overlap costs a few more entries on pages that are read anyway.
 CURSOR_OVERLAP = timedelta(seconds=60)
-# However the service orders and dates its changes: this often, every waiting job is looked at, changed or not.
+# However the service orders and dates its changes: this often, every waiting job is polled, changed or not.
 SAFETY_SECONDS = 300.0
 # A policy may be corrected while the triggerer runs.
 DENIED_SECONDS = 3600.0
 # Of an endpoint that does not answer, the log tells this often.
 TELLING_SECONDS = 600.0
+# After CloudWatch Logs has refused a call, doubling: a policy may be corrected, or only have been on its way.
+LOG_REFUSED_SECONDS = 60.0
+LONGEST_LOG_REFUSED_SECONDS = 900.0
 _SLOWEST = 64.0
 _RECOVERY = 1 / 20
 
@@ -32,7 +35,7 @@ class Pace:
     How fast one process may ask.
 
     :param list_calls_per_second: budget of ListTrainingJobs calls, over all connections; DescribeTrainingJob gets five times as many.
-    :param polling_interval_seconds: the shortest time between two looks at a job, whatever a longer ``waiter_delay`` says: one cheap call is no reason to
+    :param polling_interval_seconds: the shortest time between two polls of a job, whatever a longer ``waiter_delay`` says: one cheap call is no reason to
         let a task wait half a minute.
     """
 
@@ -42,12 +45,12 @@ class Pace:
 
 def interval_seconds(calls: int, *, waiter_delay_seconds: float, pace: Pace) -> float:
     """
-    Return the seconds between the starts of two looks at all waiting jobs.
+    Return the seconds between the starts of two polls of all waiting jobs.
 
     Few calls: the polling interval. More of them stretch it to the budget, up to ``waiter_delay_seconds``. The budget itself is kept call by call, so that a
-    look whose calls do not fit into the interval takes longer.
+    poll whose calls do not fit into the interval takes longer.
 
-    :param calls: what one look costs now.
+    :param calls: what one poll costs now.
     :param waiter_delay_seconds: the shortest ``waiter_delay`` of all waiting tasks; below 1 s it counts as 1 s.
     """
     stretched = max(pace.polling_interval_seconds, calls / pace.list_calls_per_second)

@@ -66,7 +66,7 @@ Call = ListJobs | DescribeJob
 # None: the service knows no such job.
 Answer = Page | JobSummary | None
 Result = TypeVar("Result")
-Look = Generator[Call, Answer, Result]
+Plan = Generator[Call, Answer, Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +95,15 @@ class Coverage:
         return known.issuperset(job_names)
 
 
-def describe_each(job_names: Iterable[str]) -> Look[None]:
-    """Look at each job alone."""
+def describe_each(job_names: Iterable[str]) -> Plan[None]:
+    """Describe each job."""
     for name in job_names:
         yield DescribeJob(name)
 
 
-def find(job_names: Iterable[str]) -> Look[None]:
+def find(job_names: Iterable[str]) -> Plan[None]:
     """
-    Look at jobs whose creation is not known.
+    Ask for jobs whose creation is not known.
 
     Newest first, without a bound: jobs that have just been submitted are on the first page. Where pages find less than Describe would, one job is described and the page
     at its creation is tried, since jobs that wait together were often created together. Each page that finds nothing doubles the describes before the next
@@ -125,7 +125,7 @@ def find(job_names: Iterable[str]) -> Look[None]:
         due = pause
 
 
-def _read_while_worth_it(call: ListJobs, left: dict[str, None]) -> Look[int]:
+def _read_while_worth_it(call: ListJobs, left: dict[str, None]) -> Plan[int]:
     """Read on while the pages have shown at least one of the jobs each; return how many they have shown, and take those out of ``left``."""
     pages = found = 0
     while left and found >= pages:
@@ -141,9 +141,9 @@ def _read_while_worth_it(call: ListJobs, left: dict[str, None]) -> Look[int]:
     return found
 
 
-def sweep(created: Mapping[str, datetime], before: Coverage) -> Look[Coverage]:
+def sweep(created: Mapping[str, datetime], before: Coverage) -> Plan[Coverage]:
     """
-    Look at every waiting job, changed or not.
+    Ask for every waiting job, changed or not.
 
     A page that begins at the oldest job not seen yet shows all others among the next 100 jobs of the account; then the next page begins at the next one not seen,
     so that no history between waiting jobs is read. A job that is alone on its page is described. So there are never more calls than jobs, nor than pages from the oldest
@@ -172,7 +172,7 @@ def sweep(created: Mapping[str, datetime], before: Coverage) -> Look[Coverage]:
 _Queue = list[tuple[datetime, str]]
 
 
-def _read_run(queue: _Queue, reaches: dict[str, datetime]) -> Look[tuple[Group, list[str], _Queue]]:
+def _read_run(queue: _Queue, reaches: dict[str, datetime]) -> Plan[tuple[Group, list[str], _Queue]]:
     """
     Read pages from the first job of the queue on while that is worth it.
 
@@ -215,9 +215,9 @@ class LostPlaceError(Exception):
     """Tokens lead on and on: the sweep has to begin anew."""
 
 
-def changes(created: Mapping[str, datetime], coverage: Coverage, cursor: datetime) -> Look[None]:
+def changes(created: Mapping[str, datetime], coverage: Coverage, cursor: datetime) -> Plan[None]:
     """
-    Look only at what has changed since the cursor; never more calls than jobs, if the service pages as it did before.
+    Ask only for what has changed since the cursor; never more calls than jobs, if the service pages as it did before.
 
     :param coverage: of the last sweep; has to cover all jobs.
     :raises LostPlaceError: a window has far more pages than it had.
@@ -245,14 +245,14 @@ def changes(created: Mapping[str, datetime], coverage: Coverage, cursor: datetim
     yield from describe_each(sorted(left))
 
 
-def _listed(call: ListJobs) -> Look[Page]:
+def _listed(call: ListJobs) -> Plan[Page]:
     answer = yield call
     if not isinstance(answer, Page):
         raise TypeError(f"a list call is answered by a page, not by {answer!r}")
     return answer
 
 
-def _described(job_name: str) -> Look[JobSummary | None]:
+def _described(job_name: str) -> Plan[JobSummary | None]:
     answer = yield DescribeJob(job_name)
     if isinstance(answer, Page):
         raise TypeError("a describe call is answered by one job, not by a page")

@@ -14,7 +14,7 @@ from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain
 from airflow_nbjobs.core.error_record import ErrorRecord, parse_error_record
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobError, NotebookSkippedError
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs
-from airflow_nbjobs.core.watch.log_tail import readable_lines
+from airflow_nbjobs.core.watch.log_text import readable_lines
 
 if TYPE_CHECKING:
     from airflow_nbjobs.core.job.status import JobSnapshot

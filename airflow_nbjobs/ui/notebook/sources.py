@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
-from airflow_nbjobs.core.job.reference import executed_notebook_name, is_live
+from airflow_nbjobs.core.job.reference import executed_notebook_name, is_live, may_spare_archive
 from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.aws_access import as_problem
 from airflow_nbjobs.ui.notebook.problems import ProblemError
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 # Rendered pages of another version of the rendering are another document to a browser.
 RENDERING_VERSION = "5"
-# From this size of the archive on, the copy that was made while the job ran is tried first.
-_LARGE_ARCHIVE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,7 @@ def ended_source(
                 problems.GONE, job.location.executed_notebook_uri if is_ours else job.location.output_archive_uri
             )
         return live
-    if archive.size_bytes > _LARGE_ARCHIVE_BYTES and has_renderer():
+    if may_spare_archive(job.snapshot.environment, archive.size_bytes) and has_renderer():
         live = live_copy(job, objects)
         if live is not None and is_complete(live):
             return live

@@ -5,7 +5,7 @@ from fakes import FakeClients, LogLines
 
 from airflow_nbjobs.aws.watch.log_reader import LogReader
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage
 
 DENIED = NotebookJobServiceError("logs:FilterLogEvents was denied", code="AccessDeniedException")
 

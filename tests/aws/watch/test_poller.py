@@ -14,9 +14,10 @@ import loops
 import pytest
 from accounts import InvalidTokenError, ScriptedAccount, ScriptedJob
 
-from airflow_nbjobs.aws.watch import pollers as pollers_
-from airflow_nbjobs.aws.watch.poller import JobPoller, Turns
-from airflow_nbjobs.aws.watch.pollers import PollerKey, shared_poller
+from airflow_nbjobs.aws.watch import shared
+from airflow_nbjobs.aws.watch.call_budget import CallBudget
+from airflow_nbjobs.aws.watch.poller import JobPoller
+from airflow_nbjobs.aws.watch.shared import PollerKey, shared_poller
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.status import JobSnapshot
 from airflow_nbjobs.core.watch import pace as polling
@@ -901,10 +902,10 @@ def test_the_pollers_of_a_process_share_its_budget_and_a_refusal_slows_down_only
     accounts[0].every["list"] = THROTTLED
 
     async def main():
-        turns = Turns()
+        budget = CallBudget()
         waiting = []
         for account, of_account in zip(accounts, names, strict=True):
-            poller = JobPoller(account.open, turns=turns)
+            poller = JobPoller(account.open, budget=budget)
             waiting += [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in of_account]
         await asyncio.sleep(600)
         for task in waiting:
@@ -980,7 +981,7 @@ def test_a_poller_without_waiters_is_let_go(jobs):
     async def main():
         poller = shared_poller(KEY, jobs.open)
         await poller.wait("a", waiter_delay_seconds=30)
-        return list(pollers_._of_loops[asyncio.get_running_loop()].pollers)
+        return list(shared._of_loops[asyncio.get_running_loop()].pollers)
 
     assert loops.run(main()) == []
 

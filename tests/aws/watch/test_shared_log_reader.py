@@ -10,9 +10,9 @@ from typing import Any
 import loops
 import pytest
 
-from airflow_nbjobs.aws.watch.log_follower import NO_STREAM, LogFollower
+from airflow_nbjobs.aws.watch.shared_log_reader import NO_STREAM, SharedLogReader
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage, LogPlace
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage, LogPlace
 
 EPOCH = 1_795_000_000_000
 MARK = "+ SM_EXECUTION_INPUT_PATH=/opt/ml/input"
@@ -69,7 +69,7 @@ class Readers:
         def on_idle() -> None:
             self.idle += 1
 
-        self.follower = LogFollower(open_logs, on_idle=on_idle, now=logs.now)
+        self.follower = SharedLogReader(open_logs, on_idle=on_idle, now=logs.now)
         self.lines: dict[str, list[str]] = defaultdict(list)
 
     def follow(self, name: str, place: LogPlace | None = None, **given: Any) -> Any:

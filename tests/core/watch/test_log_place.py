@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPlace
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPlace
 
 # As the driver, papermill and a kernel wrote it (sagemaker-headless-execution-driver 0.0.13, papermill 2.7).
 REAL = [

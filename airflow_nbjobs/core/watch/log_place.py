@@ -1,7 +1,7 @@
 """
-A container's log as it is followed: which events are new, and which of their lines a person wants to read.
+How far a container's log has been read: which of its events are new, and which of their lines a person wants to read.
 
-Called by ``aws/watch/log_follower.py`` (many jobs, in the triggerer) and ``aws/watch/log_reader.py`` (one job, in the worker); pure.
+Called by ``aws/watch/shared_log_reader.py`` (many jobs, in the triggerer) and ``aws/watch/log_reader.py`` (one job, in the worker); pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook.progress import author_cells, cell_text, papermill_bars, without_bars
-from airflow_nbjobs.core.watch.log_tail import append_line, readable_lines
+from airflow_nbjobs.core.watch.log_text import append_line, readable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,7 +45,7 @@ class LogPage:
 @dataclass(slots=True)
 class LogPlace:
     """
-    How far one job's log has been read; travels from the triggerer to the worker, and to the triggerer that is started after it.
+    How far one job's log has been read; the triggerer passes it to the worker, and to the triggerer after it.
 
     :param floor: milliseconds since the epoch; what is older has been read.
     :param seen: ids of events at or after the floor that have been read, with their times.
@@ -80,7 +80,7 @@ class LogPlace:
             self.seen = {name: at for name, at in self.seen.items() if at >= moment}
 
     def keep_newest(self, most: int) -> None:
-        """Raise the floor so that it has at most so many events above it: all of its millisecond, or none, or some would come twice."""
+        """Raise the floor until at most so many events lie above it; those of one millisecond stay or go together, or some would be new twice."""
         if len(self.seen) <= most:
             return
         times = sorted(self.seen.values())
@@ -120,7 +120,7 @@ class LogPlace:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> LogPlace:
-        """Read a place; what is none is the log's beginning."""
+        """Read what ``to_json`` wrote; anything else is the log's beginning."""
         try:
             given = value or {}
             seen = {str(name): int(at) for name, at in dict(given.get("seen") or {}).items()}

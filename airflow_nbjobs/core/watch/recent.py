@@ -1,7 +1,7 @@
 """
 What the pages of the last minute said of jobs that nobody waited for then; pure.
 
-Called by ``aws/watch/poller.py``. A triggerer hands its triggers over 50 a second: those whose jobs were on a page need no look of their own.
+Called by ``aws/watch/waiters.py``. A triggerer starts its triggers 50 a second: those whose jobs were on a page need no call of their own.
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_nbjobs.core.job.status import JobSummary
 
-_REMEMBERED_SECONDS = 60.0
-_MOST_REMEMBERED = 20_000
+_KEPT_SECONDS = 60.0
+_MOST_KEPT = 20_000
 
 
 @dataclass(slots=True)
-class Memory:
-    """What the last minute's pages said of jobs that nobody waited for then."""
-
+class RecentSummaries:
     _entries: dict[str, tuple[JobSummary, float]] = field(default_factory=dict)
 
     def add(self, summary: JobSummary, now: float) -> None:
-        if len(self._entries) < _MOST_REMEMBERED or summary.job_name in self._entries:
+        if len(self._entries) < _MOST_KEPT or summary.job_name in self._entries:
             self._entries[summary.job_name] = (summary, now)
 
     def take(self, job_name: str, now: float) -> JobSummary | None:
         summary, at = self._entries.pop(job_name, (None, 0.0))
-        return summary if now - at <= _REMEMBERED_SECONDS else None
+        return summary if now - at <= _KEPT_SECONDS else None
 
     def forget_old(self, now: float) -> None:
-        self._entries = {name: entry for name, entry in self._entries.items() if now - entry[1] <= _REMEMBERED_SECONDS}
+        self._entries = {name: entry for name, entry in self._entries.items() if now - entry[1] <= _KEPT_SECONDS}

@@ -1,6 +1,10 @@
 """The container's log as a person wants to read it."""
 
-from airflow_nbjobs.core.watch.log_tail import readable_tail
+import time
+
+import pytest
+
+from airflow_nbjobs.core.watch.log_text import readable_tail
 
 
 def test_shell_traces_and_blank_lines_are_left_out():
@@ -40,3 +44,11 @@ def test_a_line_of_any_size_takes_no_time():
         ("1%|" * 200)[:500] + "…",
         ("2%|" * 200)[:500] + "…",
     ]
+
+
+@pytest.mark.parametrize("unit", ["1%|", "1", "1%||1", "1%||1/", "1%| ", "|  "])
+def test_lines_that_are_nearly_bars_take_no_longer_than_others(unit):
+    """A page of CloudWatch has up to 10,000 of them, and the triggerer reads it between two polls."""
+    begun = time.process_time()
+    readable_tail([(unit * 500)[:500]] * 10_000, limit=5)
+    assert time.process_time() - begun < 3

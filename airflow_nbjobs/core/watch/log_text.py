@@ -1,7 +1,7 @@
 """
-The container's log as a person wants to read it.
+The text of a container's log without its noise.
 
-Called by ``aws/results/read.py`` and ``log_lines.py``; pure. The driver runs under ``bash -x`` and papermill draws a progress bar, so a raw tail is mostly noise.
+Called by ``aws/results/`` and ``log_place.py``; pure. The driver runs under ``bash -x`` and papermill draws a progress bar, so a raw tail is mostly noise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 # bash's xtrace prefix; what ipykernel's debugger says of every kernel.
 _NOISE = re.compile(r"\++ |0\.00s - ")
-_BAR = re.compile(r"\d+%\|.*\|\s*\d+/\d+ \[")  # tqdm
+# tqdm's bar. Two expressions: as one, with `.*` between them, they take quadratic time on a line that is nearly a bar.
+_BAR_START = re.compile(r"\d%\|")
+_BAR_END = re.compile(r"\|\s*\d+/\d+ \[")
 _NO_WORDS = re.compile(r"[\W\d_]+")
 _LINE_LIMIT = 500
 
@@ -39,7 +41,11 @@ def readable_tail(lines: Iterable[str], *, limit: int) -> list[str]:
 
 
 def readable_lines(raw: str) -> Iterator[tuple[str, bool]]:
-    """Yield the lines of one event that are no noise, without ANSI codes and with marks for what is unseen, and whether each was written over the one before."""
+    """
+    Yield the lines of one event that are no noise, and whether each was written over the one before.
+
+    ANSI codes go; invisible characters become marks.
+    """
     for line in strip_ansi(raw).split("\n"):
         for place, piece in enumerate(line.split("\r")):
             text = visible(piece.rstrip())
@@ -53,11 +59,15 @@ def append_line(kept: list[str], line: str, *, is_over: bool = False) -> None:
 
     :param is_over: whether it was written over that line; text that merely ends in carriage returns was, too.
     """
-    # Cut first: what looks for a bar takes quadratic time.
     shown = line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…"
-    if kept and ((_BAR.search(shown) and _BAR.search(kept[-1])) or (is_over and _words(shown) == _words(kept[-1]))):
+    if kept and ((_has_bar(shown) and _has_bar(kept[-1])) or (is_over and _words(shown) == _words(kept[-1]))):
         kept.pop()
     kept.append(shown)
+
+
+def _has_bar(line: str) -> bool:
+    start = _BAR_START.search(line)
+    return start is not None and _BAR_END.search(line, start.end()) is not None
 
 
 def _words(line: str) -> str:

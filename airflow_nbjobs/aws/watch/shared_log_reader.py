@@ -1,8 +1,8 @@
 """
 The container logs of all waiting jobs of a connection, read together: up to a hundred streams with one call.
 
-Found through ``pollers.py``, and runs inside the triggerer's event loop beside the poller, whose budget it does not touch: CloudWatch Logs counts its own
-calls. Whoever follows a job's log gets its lines, and writes them in its own context, which is how Airflow knows whose log they belong to.
+Found through ``shared.py``, and runs inside the triggerer's event loop beside the poller, whose budget it does not touch: CloudWatch Logs counts its own
+calls. A trigger that follows a job's log gets its lines, and writes them in its own context: by that Airflow knows whose log they belong to.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.errors import is_denied, is_throttled, needs_reopening
-from airflow_nbjobs.aws.watch.log_search import Followed, Search
+from airflow_nbjobs.aws.watch.log_search import FollowedLog, Search
 from airflow_nbjobs.core.errors import NotebookJobError, NotebookJobServiceError
-from airflow_nbjobs.core.watch.log_lines import LATE_MILLISECONDS
+from airflow_nbjobs.core.watch.log_place import LATE_MILLISECONDS
+from airflow_nbjobs.core.watch.pace import LOG_REFUSED_SECONDS, LONGEST_LOG_REFUSED_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from airflow_nbjobs.aws.ports import ContainerLogs
-    from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPlace
+    from airflow_nbjobs.core.watch.log_place import LogEvent, LogPlace
 
 log = logging.getLogger(__name__)
 
@@ -29,27 +30,26 @@ STREAMS_PER_CALL = 100  # Source: FilterLogEvents, logStreamNames
 SECONDS_PER_CALL = 5.0  # 12 calls a minute, however many jobs there are
 SHORTEST_CYCLE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
-# After a denial, doubling: a policy may be corrected, or only have been on its way.
-REFUSED_SECONDS = 60.0
-LONGEST_REFUSED_SECONDS = 900.0
 _TROUBLE_SECONDS = 120.0  # of what passes, a task's log tells after this only
 NO_STREAM = "ResourceNotFoundException"
 _NOT_FOLLOWED = "The container's log is not followed: {}"
 # What the driver's trace says first, in each notebook job's log and in no other: one search finds the streams of all jobs.
 _FIRST_WORDS = "SM_EXECUTION_INPUT_PATH"
 _MOST_PAGES = 5  # of one search in a cycle; the next cycle goes on from there
-# A job that was under way before this process looked: its stream is asked for by its name.
+# A job that ran before this process began to read: its stream is asked for by its name.
 _OVERDUE_SECONDS = 60.0
 _SEARCHED_BACK_MILLISECONDS = 900_000
 _ASKED_BY_NAME = 2  # of those in a cycle
 
 
-class LogFollower:
+class SharedLogReader:
     """
+    Reads the logs of all jobs that are followed.
+
     :param open_logs: reads the connection and gives a port on it; again where its credentials are refused.
     :param on_idle: called when the last job has gone.
     :param now: milliseconds since the epoch.
-    :ivar turn_to_report: held by the one job of all that tells how far it has come (``triggers/task_log.py``).
+    :ivar report_lock: held by the one trigger of all that records how far its notebook has come (``triggers/task_log.py``).
     """
 
     def __init__(
@@ -62,27 +62,27 @@ class LogFollower:
         self._open_logs = open_logs
         self._on_idle = on_idle
         self._now = now
-        self._followed: set[Followed] = set()
+        self._followed: set[FollowedLog] = set()
         self._task: asyncio.Task[None] | None = None
         self._searched_until: int | None = None
         self._unfinished: list[Search] = []
         self._calls = 0  # of this cycle
         self._problem: str | None = None
         self._trouble_since: float | None = None
-        self.turn_to_report = asyncio.Lock()
+        self.report_lock = asyncio.Lock()
 
     @property
     def is_idle(self) -> bool:
         return not self._followed
 
-    def follow(self, job_name: str, place: LogPlace, *, age_seconds: float = 0.0) -> Followed:
+    def follow(self, job_name: str, place: LogPlace, *, age_seconds: float = 0.0) -> FollowedLog:
         """
         Begin to read a job's log.
 
         :param age_seconds: how long the job has been waited for: its streams may be as old.
         """
         place.streams = {name for name in place.streams if name.startswith(f"{job_name}/")}
-        followed = Followed(job_name, place, since=asyncio.get_running_loop().time() - age_seconds)
+        followed = FollowedLog(job_name, place, since=asyncio.get_running_loop().time() - age_seconds)
         self._followed.add(followed)
         if self._problem is not None:
             followed.pause(self._problem)
@@ -94,7 +94,7 @@ class LogFollower:
             self._task = asyncio.get_running_loop().create_task(self._run())
         return followed
 
-    def leave(self, followed: Followed) -> None:
+    def leave(self, followed: FollowedLog) -> None:
         self._followed.discard(followed)
         if self.is_idle:
             if self._task is not None:
@@ -134,7 +134,7 @@ class LogFollower:
         shortest, longest = (
             (2 * SHORTEST_CYCLE_SECONDS, LONGEST_PAUSE_SECONDS)
             if is_passing
-            else (REFUSED_SECONDS, LONGEST_REFUSED_SECONDS)
+            else (LOG_REFUSED_SECONDS, LONGEST_LOG_REFUSED_SECONDS)
         )
         return min(max(pause_seconds * 2, shortest), longest)
 
@@ -185,7 +185,7 @@ class LogFollower:
             (self._unfinished.remove if search.token is None else self._unfinished.append)(search)
 
     def _give_up(self, search: Search, error: Exception) -> None:
-        """Begin a search anew that has failed for good, as its token may have: from where its readers are by then."""
+        """Drop a search whose error, or token, will not pass; the next one begins where its readers are by then."""
         if search.token is not None and getattr(error, "is_retryable", False):
             return
         if search in self._unfinished:
@@ -215,7 +215,7 @@ class LogFollower:
         yield Search(since, phrase=_FIRST_WORDS)
 
     def _note_streams(self, events: Iterable[LogEvent]) -> None:
-        by_name: dict[str, list[Followed]] = {}
+        by_name: dict[str, list[FollowedLog]] = {}
         for one in self._followed:
             by_name.setdefault(one.job_name, []).append(one)
         for event in events:
@@ -251,7 +251,7 @@ class LogFollower:
             yield Search(min(map(_unread_since, batch)), batch, streams=tuple(streams))
 
 
-def _unread_since(one: Followed) -> int:
+def _unread_since(one: FollowedLog) -> int:
     return max(one.place.floor, one.begun)
 
 
@@ -260,8 +260,8 @@ def _concerns_all(error: NotebookJobError) -> bool:
     return is_denied(error) or is_throttled(error) or needs_reopening(error)
 
 
-def _batches(followed: Sequence[Followed]) -> Iterator[list[Followed]]:
-    batch: list[Followed] = []
+def _batches(followed: Sequence[FollowedLog]) -> Iterator[list[FollowedLog]]:
+    batch: list[FollowedLog] = []
     streams = 0
     for one in followed:
         if batch and streams + len(one.place.streams) > STREAMS_PER_CALL:

@@ -1,5 +1,5 @@
 """
-The pollers of this process, and what follows the logs of their jobs: one of each per event loop, connection and region.
+The pollers and the log readers that the waiting tasks of a process share: one of each per event loop, connection and region.
 
 Called by the trigger. ``dag.test`` runs each trigger in a loop of its own, a triggerer all of them in one.
 """
@@ -11,8 +11,9 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_nbjobs.aws.watch.log_follower import LogFollower
-from airflow_nbjobs.aws.watch.poller import JobPoller, Turns
+from airflow_nbjobs.aws.watch.call_budget import CallBudget
+from airflow_nbjobs.aws.watch.poller import JobPoller
+from airflow_nbjobs.aws.watch.shared_log_reader import SharedLogReader
 from airflow_nbjobs.core.watch.pace import Pace
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class PollerKey(NamedTuple):
 
 @dataclass(slots=True)
 class _OfLoop:
-    turns: Turns = field(default_factory=Turns)
+    budget: CallBudget = field(default_factory=CallBudget)
     pollers: dict[PollerKey, JobPoller] = field(default_factory=dict)
-    followers: dict[PollerKey, LogFollower] = field(default_factory=dict)
+    log_readers: dict[PollerKey, SharedLogReader] = field(default_factory=dict)
 
 
 # A poller refers to its loop while it has waiters: it leaves with the last of them, or the loop would never be collected.
@@ -57,26 +58,19 @@ def shared_poller(
     of_loop = _of_loops.setdefault(asyncio.get_running_loop(), _OfLoop())
     if key not in of_loop.pollers:
         of_loop.pollers[key] = JobPoller(
-            open_jobs, pace=read_pace(), turns=of_loop.turns, on_idle=lambda: _remove(of_loop, key)
+            open_jobs, pace=read_pace(), budget=of_loop.budget, on_idle=lambda: _remove_idle(of_loop.pollers, key)
         )
     return of_loop.pollers[key]
 
 
-def _remove(of_loop: _OfLoop, key: PollerKey) -> None:
-    poller = of_loop.pollers.get(key)
-    if poller is not None and poller.is_idle:
-        del of_loop.pollers[key]
-
-
-def shared_follower(key: PollerKey, open_logs: Callable[[], Awaitable[ContainerLogs]]) -> LogFollower:
-    """Return what follows the logs of the key's jobs in the running loop, making it if there is none."""
+def shared_log_reader(key: PollerKey, open_logs: Callable[[], Awaitable[ContainerLogs]]) -> SharedLogReader:
+    """Return what reads the logs of the key's jobs in the running loop, making it if there is none."""
     of_loop = _of_loops.setdefault(asyncio.get_running_loop(), _OfLoop())
-    if key not in of_loop.followers:
-        of_loop.followers[key] = LogFollower(open_logs, on_idle=lambda: _forget(of_loop, key))
-    return of_loop.followers[key]
+    if key not in of_loop.log_readers:
+        of_loop.log_readers[key] = SharedLogReader(open_logs, on_idle=lambda: _remove_idle(of_loop.log_readers, key))
+    return of_loop.log_readers[key]
 
 
-def _forget(of_loop: _OfLoop, key: PollerKey) -> None:
-    follower = of_loop.followers.get(key)
-    if follower is not None and follower.is_idle:
-        del of_loop.followers[key]
+def _remove_idle(shared: dict[PollerKey, JobPoller] | dict[PollerKey, SharedLogReader], key: PollerKey) -> None:
+    if key in shared and shared[key].is_idle:
+        del shared[key]

@@ -1,0 +1,48 @@
+"""What a type checker sees of the names that users import. ``mypy`` reads it (``pyproject.toml``); nothing runs it."""
+
+from typing import assert_type
+
+import airflow_nbjobs
+from airflow_nbjobs import (
+    NotebookCellError,
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+    NotebookSkippedError,
+    SageMakerNotebookJobHook,
+    SageMakerNotebookJobOperator,
+    SageMakerNotebookJobSensor,
+    __version__,
+)
+
+ERRORS: tuple[type[NotebookJobError], ...] = (
+    NotebookCellError,
+    NotebookJobCapacityError,
+    NotebookJobConfigError,
+    NotebookJobServiceError,
+    NotebookJobStoppedError,
+    NotebookJobTimeoutError,
+    NotebookOutputError,
+    NotebookSkippedError,
+)
+
+
+def fields(cell: NotebookCellError, service: NotebookJobServiceError, config: NotebookJobConfigError) -> None:
+    assert_type(cell.cell, int | None)
+    assert_type(service.is_retryable, bool)
+    assert_type(config.problems, tuple[str, ...])
+    assert_type(__version__, str)
+
+
+def task(hook: SageMakerNotebookJobHook) -> tuple[SageMakerNotebookJobOperator, SageMakerNotebookJobSensor]:
+    airflow_nbjobs.NoSuchName  # type: ignore[attr-defined]  # noqa: B018 - none of ours, and mypy has to say so
+    SageMakerNotebookJobOperator(task_id="report", input_notebook=3)  # type: ignore[arg-type]
+    SageMakerNotebookJobSensor(task_id="wait", job_name=3)  # type: ignore[arg-type]
+    return (
+        SageMakerNotebookJobOperator(task_id="report", input_notebook="report.ipynb"),
+        SageMakerNotebookJobSensor(task_id="wait", job_name="report-7f3a"),
+    )
