@@ -14,7 +14,18 @@ import boto3
 import nbformat
 import pytest
 from moto.server import ThreadedMotoServer
-from sample_runs import HAS_TRANSFORMERS, NAMES, NOTEBOOKS, PREPARED, TRAINED, Aws, Run, execute, kernel_environment
+from sample_runs import (
+    HAS_TRANSFORMERS,
+    NAMES,
+    NOTEBOOKS,
+    PREPARED,
+    TRAINED,
+    Aws,
+    Run,
+    execute,
+    kernel_environment,
+    refusal,
+)
 
 from airflow_nbjobs.local.sample_data import sample_objects
 
@@ -120,9 +131,8 @@ def test_the_next_day_gets_another_slice(aws, prepared, tmp_path):
 
 @pytest.mark.local
 def test_more_rows_than_the_data_set_has_are_refused(aws, tmp_path):
-    run = execute("preprocess.ipynb", {"rows": 10_000}, PREPARED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 1
-    assert "ValueError: rows must be between 1 and 6920, the lines of the data set; it is 10000" in run.log
+    said = refusal("preprocess.ipynb", {"rows": 10_000}, aws=aws, folder=tmp_path)
+    assert "ValueError: rows must be between 1 and 6920, the lines of the data set; it is 10000" in said
 
 
 @pytest.mark.local
@@ -212,20 +222,17 @@ def _served(archive_body: bytes, folder: Path) -> Any:
 @pytest.mark.local
 def test_an_unknown_model_is_refused_with_the_models_there_are(aws, tmp_path):
     parameters = {"train_s3_uri": "s3://acme/x/train.csv", "model_name": "bert-huge"}
-    run = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 1
     expected = "ValueError: model_name 'bert-huge' is not available; choose one of: baseline, tiny, bert-base-cased"
-    assert expected in run.log
+    assert expected in refusal("training.ipynb", parameters, aws=aws, folder=tmp_path)
 
 
 @pytest.mark.local
 @pytest.mark.skipif(HAS_TRANSFORMERS, reason="PyTorch, Transformers and Accelerate are installed here")
 def test_without_the_packages_that_bert_needs_the_error_names_the_extra(aws, prepared, tmp_path):
     parameters = {"train_s3_uri": prepared.variables["train_s3_uri"], "model_name": "tiny"}
-    run = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 1
-    assert "needs PyTorch, Transformers and Accelerate" in run.log
-    assert "pip install 'airflow-nbjobs[bert]'" in run.log
+    said = refusal("training.ipynb", parameters, aws=aws, folder=tmp_path)
+    assert "needs PyTorch, Transformers and Accelerate" in said
+    assert "pip install 'airflow-nbjobs[bert]'" in said
 
 
 @pytest.mark.local

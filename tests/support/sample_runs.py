@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,34 @@ class Run:
             for output in cell.get("outputs", ())
             if "image/png" in output.get("data", {})
         ]
+
+
+def refusal(name: str, parameters: dict[str, object], *, aws: Aws, folder: Path) -> str:
+    """
+    Run one notebook's cells as a plain Python program that must fail; return what it says.
+
+    For what a notebook refuses at its beginning: a kernel costs two seconds, and adds nothing to that.
+    """
+    cells = [cell for cell in nbformat.read(NOTEBOOKS / name, as_version=4).cells if cell.cell_type == "code"]
+    given = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
+    sources = [
+        f"{cell.source}\n{given}" if "parameters" in cell.metadata.get("tags", ()) else cell.source for cell in cells
+    ]
+    assert any("parameters" in cell.metadata.get("tags", ()) for cell in cells)
+    program = re.sub(r"(?m)^%.*$", "", "\n".join(sources))  # a notebook's one magic chooses how plots are shown
+    (folder / "program.py").write_text(program, encoding="utf-8")
+    shutil.copy(NOTEBOOKS / "inference.py", folder)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=folder,
+        env=aws.environment | {"MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    return done.stderr
 
 
 def execute(name: str, parameters: dict[str, object], variables: tuple[str, ...], *, aws: Aws, folder: Path) -> Run:
