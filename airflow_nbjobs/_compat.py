@@ -30,21 +30,12 @@ except ImportError:
         AirflowTaskTimeout,
     )
 
-__all__ = [
-    "TRIGGER_TIMEOUT",
+__all__ = [  # what is imported only to be found here
     "AirflowFailException",
     "AirflowRescheduleException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
-    "has_try",
-    "job_xcom",
-    "may_push_from_trigger",
-    "of_task_instance",
-    "push_job_xcom",
-    "redact",
-    "task_state",
-    "ui_address",
 ]
 
 # `airflow.sdk.bases.operator.TriggerFailureReason.TRIGGER_TIMEOUT` on every 3.x.
@@ -58,6 +49,11 @@ def redact(value: object) -> Any:
     except ImportError:
         from airflow.sdk.execution_time.secrets_masker import redact as mask  # type: ignore[no-redef]
     return mask(value)
+
+
+def task_instance_key(ti: Any) -> dict[str, Any]:
+    """Return what names a task instance to Airflow's API, as arguments of the functions below."""
+    return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
 
 def job_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:

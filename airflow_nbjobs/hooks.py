@@ -98,7 +98,7 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
     @property
     def has_credentials(self) -> bool:
         """
-        Say whether there are any: looked for three times before the answer is no.
+        Say whether there are any: they are asked for three times before the answer is no.
 
         :raises NotebookJobServiceError: their source could not be asked.
         """

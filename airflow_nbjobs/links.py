@@ -12,19 +12,20 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
+from airflow_nbjobs.core.job.xcoms import (
+    CONSOLE_LINK_KEY,
+    JOB_KEY,
+    LOGS_LINK_KEY,
+    NOTEBOOK_LINK_KEY,
+    STUDIO_LINK_KEY,
+    read_record,
+)
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
 TAB_ROUTE = "nbjobs_notebook"  # of the plugin's tab, in the addresses of Airflow's UI
-JOB_KEY = "nbjobs_job"  # XCom: what links and pages need to know of the job, pushed before the task defers
-
-END_KEY = "nbjobs_end"  # XCom: how the job ended, small, and there for a failure too
-ERROR_KEY = "nbjobs_error"  # XCom: what a try failed with, also where it had no job
-PROGRESS_KEY = "nbjobs_progress"  # XCom: how far a job that runs has come, for the page of all jobs
-ATTEMPTS_KEY = "nbjobs_attempts"  # task state store: the task's jobs, oldest first
-REMEMBERED_FACTS = ("job_name", "generation", "run_started_microseconds", "attempt")
-
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 
@@ -104,15 +105,14 @@ class _JobLink(BaseOperatorLink):
 def _job(ti_key: TaskInstanceKey) -> dict[str, Any]:
     from airflow.sdk.execution_time.xcom import XCom
 
-    job: Any = XCom.get_value(ti_key=ti_key, key=JOB_KEY)
-    return job if isinstance(job, dict) else {}
+    return read_record(JOB_KEY, XCom.get_value(ti_key=ti_key, key=JOB_KEY))
 
 
 class SageMakerConsoleLink(_JobLink):
     """The training job in the SageMaker console."""
 
     name = "SageMaker console"
-    xcom_key = "_link_nbjobs_console"
+    xcom_key = CONSOLE_LINK_KEY
     field = "console_url"
 
 
@@ -120,7 +120,7 @@ class CloudWatchLogsLink(_JobLink):
     """The container's log in CloudWatch."""
 
     name = "CloudWatch logs"
-    xcom_key = "_link_nbjobs_logs"
+    xcom_key = LOGS_LINK_KEY
     field = "logs_url"
 
 
@@ -128,7 +128,7 @@ class ExecutedNotebookLink(_JobLink):
     """The executed notebook: the task's tab where Airflow has tabs (>= 3.1) and knows its own address, else the S3 console."""
 
     name = "Executed notebook"
-    xcom_key = "_link_nbjobs_executed_notebook"
+    xcom_key = NOTEBOOK_LINK_KEY
     field = "executed_notebook_url"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
@@ -146,5 +146,5 @@ class StudioLink(_JobLink):
     """The training job in SageMaker Studio; only of a task with ``studio_domain_arn``."""
 
     name = "SageMaker Studio"
-    xcom_key = "_link_nbjobs_studio"
+    xcom_key = STUDIO_LINK_KEY
     field = "studio_url"

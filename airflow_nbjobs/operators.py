@@ -6,6 +6,7 @@ Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults
 
 from __future__ import annotations
 
+import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
-    from airflow_nbjobs.task.run import Execution
+    from airflow_nbjobs.task.run import TaskRun
 
 # What goes to the job as it stands; everything else in the signature is about waiting, or about Airflow.
 _JOB_ARGUMENTS = (
@@ -66,27 +67,9 @@ _JOB_ARGUMENTS = (
 )
 
 _TEMPLATE_FIELDS = (*_JOB_ARGUMENTS, "stream_logs", "capacity_timeout", "aws_conn_id", "region_name", "verify")
-# Where it is not None. A task that says nothing about them has nothing to render.
-_DEFAULT_VALUES = {
-    "instance_type": defaults.INSTANCE_TYPE,
-    "volume_size": defaults.VOLUME_SIZE,
-    "encrypt_inter_container_traffic": defaults.ENCRYPT_INTER_CONTAINER_TRAFFIC,
-    "max_retry_attempts": defaults.MAX_RETRY_ATTEMPTS,
-    "max_runtime_in_seconds": defaults.MAX_RUNTIME_IN_SECONDS,
-    "enable_managed_spot_training": False,
-    "enable_network_isolation": False,
-    "install_driver": False,
-    "unknown_parameters": defaults.UNKNOWN_PARAMETERS,
-    "missing_dependencies": defaults.MISSING_DEPENDENCIES,
-    "capacity_timeout": defaults.CAPACITY_TIMEOUT,
-}
 # Kept in every serialized task: the API server knows a notebook task by them, and reads there which connection and which place in S3 are its own.
 _ALWAYS_SHOWN = frozenset(
     {"input_notebook", "initialization_script", "s3_root_uri", "aws_conn_id", "region_name", "verify"}
-)
-_EQUAL_TO_NOTHING = object()
-_FIELDS_AND_DEFAULTS = tuple(
-    (name, _EQUAL_TO_NOTHING if name in _ALWAYS_SHOWN else _DEFAULT_VALUES.get(name)) for name in _TEMPLATE_FIELDS
 )
 
 
@@ -176,7 +159,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         5 minutes. ``execution_timeout`` counts through it.
     :param wait_for_completion: False: succeed once the job is submitted; outputs are not read.
     :param deferrable: wait in the triggerer, holding no worker slot; False waits in the worker.
-    :param waiter_delay: longest time between two looks at the job: seconds, or a timedelta.
+    :param waiter_delay: longest time between two polls of the job: seconds, or a timedelta.
     :param aws_conn_id: Airflow connection; None uses the machine's own credentials.
     :param region_name: default: the connection's.
     :param verify: whether TLS certificates are checked, or the path of a CA bundle; default: the connection's.
@@ -339,7 +322,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
         """Return the rendered job arguments by name."""
         rendered = getattr(self, "_rendered_parameters", None)
         return {name: getattr(self, name) for name in _JOB_ARGUMENTS} | {
-            "parameters": self.parameters if rendered is None else rendered.given(self.parameters),
+            "parameters": self.parameters if rendered is None else rendered.for_job(self.parameters),
             "outputs": self.outputs,
             "return_output": self.return_output,
         }
@@ -378,34 +361,42 @@ class SageMakerNotebookJobOperator(BaseOperator):
         :return: the job's facts and ``outputs``; with ``return_output`` that output.
         :raises NotebookJobError: see ``core/errors.py``; what a retry cannot help is an ``AirflowFailException`` as well.
         """
-        with self._execution_in(context) as execution:
-            return execution.start()
+        with self._run_in(context) as run:
+            return run.start()
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any] | Any:
         """Finish after the trigger's event; everything needed is in the event, since ``dag.test`` drops other arguments."""
-        with self._execution_in(context) as execution:
-            return execution.resume(event or {})
+        with self._run_in(context) as run:
+            return run.resume(event or {})
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume; a trigger that timed out or crashed comes back here and not to ``execute_complete``."""
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)
-        with self._execution_in(context) as execution:
-            return execution.resume_after_trigger_failure(next_kwargs or {})
+        with self._run_in(context) as run:
+            return run.resume_after_trigger_failure(next_kwargs or {})
 
     @contextmanager
-    def _execution_in(self, context: Context) -> Iterator[Execution]:
+    def _run_in(self, context: Context) -> Iterator[TaskRun]:
+        from airflow_nbjobs.task.arguments import parse_arguments
         from airflow_nbjobs.task.error_recording import recorded_error
-        from airflow_nbjobs.task.given import settle
-        from airflow_nbjobs.task.run import Execution
+        from airflow_nbjobs.task.run import TaskRun
 
         with recorded_error(self, context):
-            settle(self)  # what is wrong is reported with everything else, before the job is submitted
-            self._execution = Execution(self, context)  # for on_kill, which gets no arguments
-            yield self._execution
+            parse_arguments(self)  # what is wrong is reported with everything else, before the job is submitted
+            self._task_run = TaskRun(self, context)  # for on_kill, which gets no arguments
+            yield self._task_run
 
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""
-        execution = getattr(self, "_execution", None)
-        if execution is not None:
-            execution.stop_if_taken_away()
+        run = getattr(self, "_task_run", None)
+        if run is not None:
+            run.ownership.stop_if_taken_away()
+
+
+# A task that has the default of a field has nothing to render there.
+_EQUAL_TO_NOTHING = object()
+_ARGUMENTS = inspect.signature(SageMakerNotebookJobOperator.__init__).parameters
+_FIELDS_AND_DEFAULTS = tuple(
+    (name, _EQUAL_TO_NOTHING if name in _ALWAYS_SHOWN else _ARGUMENTS[name].default) for name in _TEMPLATE_FIELDS
+)

@@ -49,7 +49,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
             report(trained.output["accuracy"])
 
     A job that failed fails the task with the operator's own error, at once: it stays failed, whatever ``retries`` says. A job that SageMaker does not know for a
-    minute fails the try, and ``retries`` look for it again. The sensor never stops the job, and reads its results without marking them as handed over. A training
+    minute fails the try, and ``retries`` ask for it again. The sensor never stops the job, and reads its results without marking them as delivered. A training
     job that is no notebook job gives a result without outputs.
 
     Deferrable, it holds no worker slot; from Airflow 3.3 on it does not even begin on a worker, if ``job_name`` is a text whose template, if any,
@@ -60,7 +60,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
     :param outputs: variables of the notebook to push as XComs. The job must have been started with these outputs (or glue them with scrapbook).
     :param return_output: push this output as ``return_value``; the job's facts then lie under ``nbjobs_result``.
     :param deferrable: wait in the triggerer; False: as ``mode`` says.
-    :param poke_interval: longest seconds between two looks at the job. ``exponential_backoff`` plays a part only with ``deferrable=False``.
+    :param poke_interval: longest seconds between two polls of the job. ``exponential_backoff`` plays a part only with ``deferrable=False``.
     :param timeout: as of every sensor: longest time to wait, then ``AirflowSensorTimeout``.
     :param aws_conn_id: Airflow connection; None uses the machine's own credentials.
     :param region_name: default: the ARN's, else the connection's.
@@ -183,44 +183,44 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
     def _settled(self, context: Context) -> bool:
         """Return whether to defer; a text 'False' would count as true."""
         from airflow_nbjobs.core.errors import NotebookJobConfigError
-        from airflow_nbjobs.task.retryable import surfaced
+        from airflow_nbjobs.task.retryable import as_airflow_errors
 
         try:
             return self._wants_to_defer()
         except ValueError as error:
             ti: Any = context["ti"]
-            with surfaced():
+            with as_airflow_errors():
                 raise NotebookJobConfigError(
                     f"sensor '{ti.dag_id}.{ti.task_id}' cannot wait as asked", problems=[f"deferrable: {error}"]
                 ) from error
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look at the job once; when it has ended, hand over its results."""
-        return self._look(context)
+        """Ask for the job once; when it has ended, push its results."""
+        return self._poll(context)
 
     def _get_next_poke_interval(self, *arguments: Any, **named: Any) -> float:
-        """Look once a second at most: Airflow would ask without a pause at ``poke_interval=0``."""
+        """Poll once a second at most: Airflow would poll without a pause at ``poke_interval=0``."""
         from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
 
         return max(float(super()._get_next_poke_interval(*arguments, **named)), SHORTEST_DELAY_SECONDS)
 
-    def _look(self, context: Context, *, was_looked_for: bool = False) -> PokeReturnValue:
+    def _poll(self, context: Context, *, was_polled: bool = False) -> PokeReturnValue:
         from airflow.sdk import PokeReturnValue
 
-        from airflow_nbjobs.task.sensor import Watch
+        from airflow_nbjobs.task.sensor import SensorRun
 
-        watch: Watch | None = getattr(self, "_watch", None)
-        if watch is None:
-            watch = self._watch = Watch(self, context)
+        run: SensorRun | None = getattr(self, "_sensor_run", None)
+        if run is None:
+            run = self._sensor_run = SensorRun(self, context)
         with self._skipping_unknown():
-            snapshot = watch.look(was_looked_for=was_looked_for)
-        return PokeReturnValue(snapshot is not None, watch.finish(snapshot) if snapshot is not None else None)
+            snapshot = run.poll(was_polled=was_polled)
+        return PokeReturnValue(snapshot is not None, run.finish(snapshot) if snapshot is not None else None)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> Any:
         """Finish after the trigger's event; events may be stale or doubled, so SageMaker's own word counts."""
         error = event.get("error") if event else None
         with self._recording(context), self._skipping():
-            outcome = self._look(context, was_looked_for=bool(error))
+            outcome = self._poll(context, was_polled=bool(error))
             if outcome:
                 return outcome.xcom_value
             if event and error:
@@ -242,7 +242,7 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
 
         failure = next_kwargs or {}
         with self._recording(context), self._skipping():
-            # One last look, as a poke has: the job may have ended while no triggerer ran.
+            # Asked once more, as by a poke: the job may have ended while no triggerer ran.
             outcome = self.poke(context)
             if outcome:
                 return outcome.xcom_value
@@ -315,11 +315,8 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
             yield
         except AirflowSkipException:
             raise
-        except (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
-            raise
-        except Exception as error:
-            if self.never_fail:
+        except (Exception, AirflowTaskTimeout) as error:
+            is_final = isinstance(error, AirflowFailException | AirflowSensorTimeout | AirflowTaskTimeout)
+            if self.never_fail or (self.soft_fail and is_final):
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise

@@ -96,8 +96,6 @@ FREE = {"cli", "commands", "testing"}  # the rooms that may also import local an
 SURFACE = {
     "hooks",
     "links",
-    "log_memory",
-    "log_stream",
     "operators",
     "sensors",
     "settings",
@@ -109,7 +107,6 @@ TABLE = (
     {"core", "_compat", "provider_info"},
     {"aws"},
     {"settings", "hooks", "links"},
-    {"log_memory", "log_stream"},
     {"triggers"},
     {"task"},
     {"operators", "sensors"},

@@ -10,7 +10,7 @@ from operator_tasks import Tasks, new_dag
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
 )
-from airflow_nbjobs.operators import _DEFAULT_VALUES, _JOB_ARGUMENTS, SageMakerNotebookJobOperator
+from airflow_nbjobs.operators import _JOB_ARGUMENTS, SageMakerNotebookJobOperator
 
 STEP_ARGUMENTS = [
     "input_notebook",
@@ -75,16 +75,6 @@ def test_a_task_renders_and_stores_what_it_was_given_and_what_pages_need(dag):
     given = {"input_notebook", "instance_type", "volume_size"}
     pages = {"initialization_script", "s3_root_uri", "aws_conn_id", "region_name", "verify"}
     assert set(operator.template_fields) == given | pages
-
-
-def test_every_default_is_the_signatures():
-    """One that differs would be left out of what a task renders, or be stored for nothing."""
-    parameters = inspect.signature(SageMakerNotebookJobOperator).parameters
-    defaults = {name: parameters[name].default for name in SageMakerNotebookJobOperator.template_fields}
-    shown = {"input_notebook", "aws_conn_id"}
-    assert {name: value for name, value in defaults.items() if value is not None and name not in shown} == (
-        _DEFAULT_VALUES
-    )
 
 
 def test_what_is_assigned_after_init_is_a_template_field_and_a_dependency(dag):

@@ -283,7 +283,7 @@ def job_known_to_airflow(monkeypatch):
 
     def know(context):
         monkeypatch.setattr(
-            "airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms.get(key), raising=True
+            "airflow_nbjobs.task.resume.job_xcom", lambda key, **_: context["ti"].xcoms.get(key), raising=True
         )
 
     return know
@@ -326,3 +326,43 @@ def test_a_task_without_a_record_of_its_job_says_so(task, clients, job_known_to_
     job_known_to_airflow(context)
     with pytest.raises(NotebookJobServiceError, match="no record of its job"):
         task().resume_execution("__fail__", {"error": "Trigger failure"}, context)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    ["x", {"version": 2}, {"job_name": 3}, {"turn": {"step": "sleep"}}, {"turn": {"since": "then"}}],
+    ids=repr,
+)
+def test_a_record_that_somebody_has_edited_is_an_error_that_says_so(task, clients, job_known_to_airflow, edited):
+    operator, context = task(), task_context()
+    defer(operator, context)
+    record = context["ti"].xcoms["nbjobs_job"]
+    context["ti"].xcoms["nbjobs_job"] = record | edited if isinstance(edited, dict) else edited
+    job_known_to_airflow(context)
+    with pytest.raises(NotebookJobServiceError, match="nbjobs_job, is of another form") as caught:
+        operator.resume_execution("__fail__", {"error": "Trigger failure"}, context)
+    assert caught.value.is_retryable
+
+
+@pytest.mark.parametrize(
+    "edited", [{"try_number": "one"}, {"waiting": "x"}, {"turn": "x"}, {"was_adopted": 1, "log_place": []}]
+)
+def test_a_field_that_somebody_has_edited_counts_as_missing(task, clients, job_known_to_airflow, edited):
+    operator, context = task(execution_timeout=timedelta(minutes=5)), task_context()
+    deferred = defer(operator, context)
+    context["ti"].xcoms["nbjobs_job"] |= edited
+    job_known_to_airflow(context)
+    with pytest.raises(TaskDeferred) as again:
+        operator.resume_execution("__fail__", {"error": "Trigger failure"}, context)
+    assert again.value.trigger.job_name == deferred.trigger.job_name
+    with pytest.raises(NotebookJobTimeoutError):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+
+def test_an_event_of_a_later_version_is_made_up_for_by_the_tasks_own_record(task, clients, job_known_to_airflow):
+    operator, context = task(outputs=["accuracy"]), task_context()
+    deferred = defer(operator, context)
+    job_known_to_airflow(context)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    event = event_of(deferred, turn={"step": "fly"})
+    assert operator.execute_complete(context, event)["outputs"] == {"accuracy": 0.5}

@@ -15,7 +15,7 @@ from airflow_nbjobs.core.errors import (
 )
 from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
 from airflow_nbjobs.task import prepare as preparation
-from airflow_nbjobs.task.run import Execution
+from airflow_nbjobs.task.wait import Wait
 
 
 def taken_away_once_it_has_a_job(clients, state):
@@ -39,11 +39,11 @@ def clients(task):
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.task.run.SHORTEST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_nbjobs.task.wait.SHORTEST_DELAY_SECONDS", 0.01)
 
 
 def test_not_deferrable_without_a_delay_it_still_looks_once_a_second_at_most(task, clients, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.task.run.SHORTEST_DELAY_SECONDS", SHORTEST_DELAY_SECONDS)
+    monkeypatch.setattr("airflow_nbjobs.task.wait.SHORTEST_DELAY_SECONDS", SHORTEST_DELAY_SECONDS)
     pauses = []
 
     def pause(_, seconds):
@@ -51,7 +51,7 @@ def test_not_deferrable_without_a_delay_it_still_looks_once_a_second_at_most(tas
         if len(pauses) == 3:
             end(clients, ran=executed(RAW))
 
-    monkeypatch.setattr(Execution, "_pause", pause)
+    monkeypatch.setattr(Wait, "_pause", pause)
     clients.jobs.errors["describe"] = [denied()]
     task(deferrable=False, waiter_delay=0).execute(task_context())
     assert pauses == [1.0, 1.0, 1.0]
@@ -66,8 +66,8 @@ def test_a_worker_that_waits_for_its_turn_prepares_its_job_once(task, clients, m
         preparation, "prepare_job", lambda *given, **named: prepared.append(1) or preparing(*given, **named)
     )
     left = iter([600.0, *(500.0 - n for n in range(100))])
-    monkeypatch.setattr(preparation.task_context, "seconds_left", lambda *_: next(left))
-    monkeypatch.setattr(Execution, "_slept", lambda _, sleep: sleep.turn)
+    monkeypatch.setattr(preparation.identity, "seconds_left", lambda *_: next(left))
+    monkeypatch.setattr(Wait, "_slept", lambda _, sleep: sleep.state)
     operator = task(deferrable=False, capacity_timeout=3600, wait_for_completion=False)
     operator.execute(task_context())
     (request,) = clients.jobs.requests.values()
@@ -433,7 +433,7 @@ def test_a_leg_after_a_timeout_that_comes_too_late_leaves_the_next_lifes_job_alo
     operator = task(execution_timeout=timedelta(hours=1))
     defer(operator, try_context())
     record = {"job_name": next(iter(clients.jobs.descriptions))}
-    monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda *_, **__: record)
+    monkeypatch.setattr("airflow_nbjobs.task.resume.job_xcom", lambda *_, **__: record)
     airflow_goes_on(lambda: True, "deferred", record)
     with pytest.raises(NotebookJobStoppedError, match="left to the task's next try"):
         operator.resume_execution("__fail__", {"error": "Trigger timeout"}, try_context())
@@ -623,7 +623,7 @@ def test_a_signal_that_interrupts_a_question_to_airflow_asks_no_other(task, clie
     describe = clients.jobs.describe
 
     def describing(job_name):
-        if not operator._execution._custody.was_told_to_end:
+        if not operator._task_run.ownership.was_told_to_end:
             asked.clear()
             answers["state"] = "failed"
             comms["send"]()

@@ -16,10 +16,10 @@ from airflow_nbjobs.core.errors import (
     NotebookJobServiceError,
     NotebookJobTimeoutError,
 )
-from airflow_nbjobs.core.job.queueing import TROUBLE_SECONDS
+from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS
 from airflow_nbjobs.core.watch.log_lines import LogPlace
-from airflow_nbjobs.log_memory import kept_form
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
+from airflow_nbjobs.triggers.kept_progress import kept_form
 
 FULL = "the account's quota for this instance type is in use: 'ml.m5.large for training job usage' is 1 Instances"
 NO_CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
@@ -50,7 +50,7 @@ def recorded(monkeypatch):
     """The task's XComs, as the API server gives them to the resumed worker."""
 
     def know(context):
-        monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms.get(key))
+        monkeypatch.setattr("airflow_nbjobs.task.resume.job_xcom", lambda key, **_: context["ti"].xcoms.get(key))
 
     return know
 

@@ -641,7 +641,7 @@ def test_an_output_that_the_starting_task_does_not_declare_is_said_to_be_declare
 
 
 def test_results_that_cannot_be_read_now_are_worth_a_retry(clients, monkeypatch):
-    monkeypatch.setattr(watching, "_READ_PAUSES_SECONDS", ())
+    monkeypatch.setattr(watching, "READ_PAUSES_SECONDS", ())
     start(clients)
     end(clients)
 

@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.results.read import read_result
-from airflow_nbjobs.aws.submit.job import Begin, Refused, submit
+from airflow_nbjobs.aws.submit.job import Refused, submit
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
     NotebookJobConfigError,
     NotebookJobError,
     NotebookJobServiceError,
 )
-from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over
+from airflow_nbjobs.core.job.submission_state import SubmissionState
+from airflow_nbjobs.core.job.trouble import READ_PAUSES_SECONDS, is_over, known
 from airflow_nbjobs.core.notebook.progress import cell_text, newest_cells
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 _LOG_LINES = 20
 _SUBMIT_PAUSES_SECONDS = (5.0, 10.0, 20.0)
-# Some ten minutes, as a task waits through trouble in reading.
-_READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
 
 log = logging.getLogger("nbjobs")
 
@@ -59,26 +58,25 @@ class FollowedJob:
 
         :raises NotebookJobError: there is none.
         """
-        outcome = self._submitted(Begin(is_free=True))
+        outcome = self._submitted(SubmissionState(may_exist=False))
         for pause_seconds in _SUBMIT_PAUSES_SECONDS:
             if not isinstance(outcome, Refused) or isinstance(outcome.error, NotebookJobCapacityError):
                 break
             log.info("%s; asking again in %.0f s", outcome.error.headline, pause_seconds)
             time.sleep(pause_seconds)
             # An answer that did not arrive may have been a yes.
-            again = Begin(attempt=outcome.attempt, staged=outcome.staged, is_free=not outcome.may_exist)
-            outcome = self._submitted(again)
+            outcome = self._submitted(outcome.state)
         if not isinstance(outcome, Refused):
             return outcome
-        if outcome.may_exist and self._asked_for:
+        if outcome.state.may_exist and self._asked_for:
             outcome.error.details["job"] = (
                 f"whether training job '{self._asked_for[-1]}' was made is not known: look for it before you run the notebook again"
             )
         raise outcome.error
 
-    def _submitted(self, begin: Begin) -> Submission | Refused:
+    def _submitted(self, state: SubmissionState) -> Submission | Refused:
         return submit(
-            self._job, self._clients, begin=begin, log=log, expect=lambda name, _owner: self._asked_for.append(name)
+            self._job, self._clients, state, log=log, expect=lambda name, _owner: self._asked_for.append(name)
         )
 
     def wait(self, location: JobLocation) -> JobSnapshot:
@@ -92,7 +90,7 @@ class FollowedJob:
         trouble_since: datetime | None = None
         while True:
             try:
-                snapshot = self._described(location.job_name)
+                snapshot = known(self._clients.jobs.describe(location.job_name), location.job_name)
             except NotebookJobError as error:
                 now = datetime.now(tz=UTC)
                 trouble_since = trouble_since or now
@@ -116,18 +114,6 @@ class FollowedJob:
                 log.info("%s", cell_text(*cells))
             time.sleep(self._look_seconds)
 
-    def _described(self, job_name: str) -> JobSnapshot:
-        snapshot = self._clients.jobs.describe(job_name)
-        if snapshot is None:
-            # A service of many machines: one may not know yet what another has just made.
-            raise NotebookJobServiceError(
-                f"SageMaker does not know training job '{job_name}'",
-                code=NOT_FOUND,
-                is_retryable=True,
-                job_name=job_name,
-            )
-        return snapshot
-
     def _progress(self, job_name: str) -> tuple[int, int] | None:
         # The log is a comfort here too: whoever may not read it still gets the result.
         with contextlib.suppress(NotebookJobServiceError, NotebookJobConfigError):
@@ -141,7 +127,7 @@ class FollowedJob:
 
         :raises NotebookJobError: S3 could not be read for ten minutes, or denies it.
         """
-        for pause_seconds in (*_READ_PAUSES_SECONDS, None):
+        for pause_seconds in (*READ_PAUSES_SECONDS, None):
             try:
                 return read_result(snapshot, location, expected, self._clients, now=datetime.now(tz=UTC))
             except NotebookJobServiceError as error:

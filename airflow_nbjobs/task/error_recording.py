@@ -1,5 +1,5 @@
 """
-A task's last word: what it failed with, as the XCom ``nbjobs_error``, pushed just before the error leaves the task.
+What a task fails with, as the XCom ``nbjobs_error``, pushed just before the error leaves the task.
 
 Used by the operator and the sensor around all that they do in a worker; imported inside functions only.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs._compat import AirflowRescheduleException, AirflowTaskTimeout, redact
 from airflow_nbjobs.core.error_record import error_record, short_record
 from airflow_nbjobs.core.errors import NotebookJobServiceError, NotebookJobTimeoutError
-from airflow_nbjobs.links import ATTEMPTS_KEY, ERROR_KEY
+from airflow_nbjobs.core.job.xcoms import ATTEMPTS_KEY, ERROR_KEY, read_attempts
 from airflow_nbjobs.task.ownership import TryOverError, is_try_over
 
 if TYPE_CHECKING:
@@ -67,21 +67,18 @@ def _record(task: Any, context: Context, error: BaseException) -> None:
 
 
 def _timeout(task: Any) -> NotebookJobTimeoutError:
-    job_name = getattr(getattr(task, "_execution", None), "job_name", None)
-    what = f"Notebook job '{job_name}' was stopped" if job_name else "The task has ended"
-    return NotebookJobTimeoutError(
-        f"{what}: execution_timeout ({task.execution_timeout}) has passed",
-        details={"next": "raise execution_timeout, or give the notebook less to do"},
-        job_name=job_name,
-    )
+    run = getattr(task, "_task_run", None)
+    if run is not None:
+        return run.ownership.timeout_error()  # type: ignore[no-any-return]
+    return NotebookJobTimeoutError(f"The task has ended: execution_timeout ({task.execution_timeout}) has passed")
 
 
 def _remember(context: Any, record: dict[str, Any]) -> None:
     """Keep the record beside its job in the list of the task's jobs, for when the job is an earlier one."""
     store: Any = context.get("task_state_store")
-    known = store.get(ATTEMPTS_KEY) if store is not None else None
-    if isinstance(known, list) and any(each.get("job_name") == record["job_name"] for each in known):
-        noted = {"error": short_record(record)}
-        store.set(
-            ATTEMPTS_KEY, [each | noted if each.get("job_name") == record["job_name"] else each for each in known]
-        )
+    known = read_attempts(store.get(ATTEMPTS_KEY)) if store is not None else []
+    of_job = [each for each in known if each["job_name"] == record["job_name"]]
+    for each in of_job:
+        each["error"] = short_record(record)
+    if of_job:
+        store.set(ATTEMPTS_KEY, known)

@@ -1,5 +1,5 @@
 """
-A task's Airflow context as the values that a job needs: its identity, what its notebook is told, how long it may take.
+A task's Airflow context as the values that a job needs: its identity, what its notebook gets to know, how long it may take.
 
 Called by the operator inside ``execute``; reads the context, changes nothing.
 """
@@ -93,10 +93,10 @@ def _has_loop_around(task: Any) -> bool:
 
 def generation(ti: Any) -> int:
     """
-    Return what tells the task instance's life since its last clear from the lives before: ``max_tries``.
+    Return what tells the tries since the task instance's last clear from those before it: ``max_tries``.
 
     A clear sets it to ``try_number + retries``; a retry leaves it alone, also where ``retries`` was edited in between (``max_tries - retries``
-    would change with the edit, and a job that runs would be left alone and paid twice). Where ``retries`` was *lowered* before the clear, two lives
+    would change with the edit, and a job that runs would be left alone and paid twice). Where ``retries`` was *lowered* before the clear, two generations
     may have one number: then what became of the earlier jobs decides, as for a retry.
     """
     return int(ti.max_tries)
@@ -115,7 +115,7 @@ def earlier_generations(ti: Any, retries: int) -> list[int]:
     """
     Return the generations that the task may have had before its last clear, newest first, at most 8; none where it was never cleared.
 
-    Counted with the ``retries`` of now: of lives under others some are missed. Names that were never used are asked for in vain.
+    Counted with the ``retries`` of now: of generations under others some are missed. Names that were never used are asked for in vain.
     """
     return list(range(generation(ti) - 1, retries - 1, -1))[:_MOST_EARLIER]
 
@@ -131,9 +131,9 @@ def _microseconds(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def search_folders(operator: TaskView, context: Context) -> list[Path]:
+def search_folders(task: TaskView, context: Context) -> list[Path]:
     """Return where relative paths are looked up: beside the DAG file (in the versioned bundle's checkout), then the DAG's ``template_searchpath``, then the bundle's root."""
-    dag: Any = operator.dag
+    dag: Any = task.dag
     folders = [Path(dag.fileloc).parent]
     searchpath = dag.template_searchpath or ()
     folders += [Path(path) for path in ([searchpath] if isinstance(searchpath, str) else searchpath)]
@@ -144,9 +144,9 @@ def search_folders(operator: TaskView, context: Context) -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
-def seconds_left(operator: TaskView, context: Context) -> float | None:
+def seconds_left(task: TaskView, context: Context) -> float | None:
     """Return what is left of ``execution_timeout``, counted from the first start of this try; None where the task has none."""
-    timeout = operator.execution_timeout
+    timeout = task.execution_timeout
     ti: Any = context["ti"]
     if timeout is None or ti.start_date is None:
         return None

@@ -1,5 +1,5 @@
 """
-Whether a running task's process still speaks for its task, and whether its job may be stopped: only when a person took the task away from this try.
+Whether a process still owns its task, and whether it may stop the job: only when a user took the task away from this try.
 
 Called by ``task/run.py``, from the worker's main thread and from inside its signal handler.
 """
@@ -11,11 +11,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs._compat import has_try, job_xcom, task_state
-from airflow_nbjobs.core.errors import NotebookJobStoppedError
+from airflow_nbjobs._compat import has_try, job_xcom, task_instance_key, task_state
+from airflow_nbjobs.core.errors import NotebookJobStoppedError, NotebookJobTimeoutError
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.ownership import TAKEN_AWAY, Verdict, verdict
-from airflow_nbjobs.links import JOB_KEY
+from airflow_nbjobs.core.job.xcoms import JOB_KEY, read_record
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -28,8 +28,8 @@ _STOP_SECONDS = 10.0
 # How often a process whose try is over asks what the next try does with the job; its supervisor kills it sooner, as a rule.
 _QUESTIONS = 30
 _QUESTION_PAUSE_SECONDS = 1.0
-# What an on_kill keeps the job for, beside the states of a task that is this try's own. None: a scheduler that takes over sets it for a moment, as a clear of an
-# ended task does; the next try tells which, and stops the job of a cleared one. Source: ``adopt_or_reset_orphaned_tasks`` of Airflow's scheduler.
+# Airflow sets these by itself: `on_kill` keeps the job. None: a scheduler that takes over sets it for a moment, as a clear of an ended task does; the next try
+# knows which, and stops the job of a cleared one. Source: ``adopt_or_reset_orphaned_tasks`` of Airflow's scheduler.
 _AIRFLOWS_OWN = frozenset({"up_for_retry", "up_for_reschedule", "scheduled", "queued", None})
 
 
@@ -58,23 +58,18 @@ class TryOverError(NotebookJobStoppedError):
     """This try is over and the job is left to the next one; not fatal, as a stop by somebody is: a retry goes on."""
 
 
-class Custody:
+class Ownership:
     """
-    Which job this process answers for, and whether it still does.
+    Which job this process owns, and whether it still does.
 
     :ivar job_name: the job to stop if need be; None before one has a name.
     :ivar stop_reason: why this process has stopped the job, or must not begin one; None while it may go on.
     :ivar was_told_to_end: Airflow has sent its signal; the process may be killed at any moment.
     """
 
-    def __init__(self, operator: TaskView, ti: Any) -> None:
-        self._operator = operator
-        self._identity: dict[str, Any] = {
-            "dag_id": ti.dag_id,
-            "run_id": ti.run_id,
-            "task_id": ti.task_id,
-            "map_index": ti.map_index,
-        }
+    def __init__(self, task: TaskView, ti: Any) -> None:
+        self._task = task
+        self._identity = task_instance_key(ti)
         self._try_id: Any = getattr(ti, "id", None)
         self._owner: str | None = None
         self._is_recorded = False
@@ -100,7 +95,7 @@ class Custody:
             raise self._over("Airflow told this try to end")
         if self._is_over():
             raise self._over("Airflow has ended this try")
-        reason = self._asked(TAKEN_AWAY)
+        reason = self._asked()
         if reason is not None:
             raise self.stopped_by_us(reason)
         self.job_name, self._owner = job_name, owner
@@ -120,13 +115,13 @@ class Custody:
 
     def stop_if_taken_away(self) -> None:
         """
-        Stop the job if Airflow says that the task is no longer this try's; no answer within 3 s keeps it.
+        Stop the job if Airflow says that the task is no longer this try's; without an answer within 3 s the job is kept.
 
-        Works in a thread of its own: this runs inside a signal handler, which may have interrupted a call to Airflow or to AWS whose lock is not
-        reentrant. Before there is a job it leaves a reason, and none is created.
+        A thread of its own asks: this runs inside a signal handler, which may have interrupted a call to Airflow or to AWS whose lock is not
+        reentrant. Before there is a job, ``stop_reason`` alone is set, and none is created.
         """
         self.was_told_to_end = True
-        if self.stop_reason is not None or not self._operator.stop_on_kill or _is_in_a_question():
+        if self.stop_reason is not None or not self._task.stop_on_kill or _is_in_a_question():
             return  # where it has interrupted a question to Airflow, this thread asks again, or ends, as soon as that is answered
         answers: list[str | None] = []
         answered, is_too_late = threading.Event(), threading.Event()
@@ -135,15 +130,15 @@ class Custody:
             try:
                 answers.append(self._taken_away())
             except Exception as error:  # noqa: BLE001 - no answer keeps the job, whatever the reason
-                self._operator.log.warning("Airflow does not say what became of this task: %s", error)
+                self._task.log.warning("Airflow does not say what became of this task: %s", error)
             answered.set()
             if answers and answers[0] is not None and not is_too_late.is_set():
                 try:
                     self.stop(answers[0])
                 except Exception:  # the process is ending: nobody is left to take it
-                    self._operator.log.exception("Notebook job '%s' could not be stopped", self.job_name)
+                    self._task.log.exception("Notebook job '%s' could not be stopped", self.job_name)
 
-        asking = threading.Thread(target=ask_and_stop, daemon=True, name="nbjobs-custody")
+        asking = threading.Thread(target=ask_and_stop, daemon=True, name="nbjobs-ownership")
         asking.start()
         if not answered.wait(_ASK_SECONDS):
             is_too_late.set()
@@ -151,14 +146,14 @@ class Custody:
             asking.join(_STOP_SECONDS)
             return
         if self.job_name is not None:
-            self._operator.log.warning(
+            self._task.log.warning(
                 "Keeping notebook job '%s': Airflow ends this try by itself; the task's next try adopts the job",
                 self.job_name,
             )
 
     def end_if_over(self) -> None:
         """
-        End this try if it is no longer the task's, or was told to end: what it would record or hand over belongs to the next try.
+        End this try if it is no longer the task's, or was told to end: the next try records its job and pushes its results.
 
         :raises NotebookJobStoppedError: with the job stopped where a user took the task away, else kept for the next try.
         """
@@ -168,10 +163,10 @@ class Custody:
         else:
             # First: what the task's state is says nothing of a try that is over, since it is another's.
             self.end_if_superseded()
-            reason = self._asked(TAKEN_AWAY)
-            if reason is not None and self._operator.stop_on_kill:
+            reason = self._asked()
+            if reason is not None and self._task.stop_on_kill:
                 self.stop(reason)
-        if self.stop_reason is not None and self._operator.stop_on_kill:
+        if self.stop_reason is not None and self._task.stop_on_kill:
             raise self.stopped_by_us(self.stop_reason)
         if self.was_told_to_end:
             raise self._over("Airflow told this try to end")
@@ -186,15 +181,15 @@ class Custody:
             self._settle_job()
             raise self._over("Airflow has ended this try")
 
-    def _asked(self, states: frozenset[str]) -> str | None:
+    def _asked(self) -> str | None:
         try:
-            return self._taken_away(states)
+            return self._taken_away(TAKEN_AWAY)
         except Exception as error:  # noqa: BLE001 - in doubt the job is kept
-            self._operator.log.debug("Airflow does not say what became of this task: %s", error)
+            self._task.log.debug("Airflow does not say what became of this task: %s", error)
             return None
 
     def _is_over(self) -> bool:
-        return is_try_over(self._try_id, self._operator.log)
+        return is_try_over(self._try_id, self._task.log)
 
     def _taken_away(self, states: frozenset[str] | None = None) -> str | None:
         """
@@ -216,16 +211,15 @@ class Custody:
 
     def _is_left_running(self, state: str | None) -> bool:
         """Say whether the task has succeeded with another try, which has adopted the job and left it running as it was asked to."""
-        return state == "success" and not self._operator.wait_for_completion and self._is_over()
+        return state == "success" and not self._task.wait_for_completion and self._is_over()
 
     def _followed(self) -> str | None:
-        job = job_xcom(JOB_KEY, **self._identity)
-        return (job.get("job_name") or None) if isinstance(job, dict) else None
+        return read_record(JOB_KEY, job_xcom(JOB_KEY, **self._identity)).get("job_name") or None
 
     def _settle_job(self) -> None:
         """Stop the job of a try that is over where the task goes on without it: it was cleared. A retry adopts it, and none is stopped in doubt."""
         job_name = self.job_name
-        if job_name is None or not self._operator.stop_on_kill:
+        if job_name is None or not self._task.stop_on_kill:
             return
         for left in reversed(range(_QUESTIONS)):
             try:
@@ -237,7 +231,7 @@ class Custody:
                 elif self._is_left_running(state):
                     found = Verdict.KEEP
             except Exception as error:  # noqa: BLE001 - in doubt the job is kept
-                self._operator.log.debug("Airflow does not say what became of this task: %s", error)
+                self._task.log.debug("Airflow does not say what became of this task: %s", error)
                 return
             if found is Verdict.STOP:
                 self.stop(f"the task no longer waits for it, its state is now '{state}'")
@@ -252,30 +246,46 @@ class Custody:
         job_name = self.job_name
         if job_name is None or self._has_ended:
             return
-        jobs = self._operator.hook.clients.jobs
+        jobs = self._task.hook.clients.jobs
         if self._owner is not None:
             snapshot = jobs.describe(job_name)
             if snapshot is None or snapshot.environment.get(OWNER_VARIABLE) != self._owner:
                 return
-        self._operator.log.info("Stopping notebook job '%s': %s", job_name, reason)
+        self._task.log.info("Stopping notebook job '%s': %s", job_name, reason)
         jobs.stop(job_name)
         self._is_stopped = True
 
-    def stop_at_timeout(self, reason: str) -> None:
+    def stop_at_timeout(self) -> None:
         """
-        Stop the job because the task's time is over; a stop that fails is told in the log and hides no timeout.
+        Stop the job because the task's time is over; a stop that fails is logged and hides no timeout.
 
         :raises NotebookJobStoppedError: the time is over of a try that is over itself; the job is the next one's.
         """
         self.end_if_superseded()
         try:
-            self.stop(reason)
+            self.stop("execution_timeout has passed")
         except Exception as error:  # noqa: BLE001 - also a connection that cannot be read
-            self._operator.log.warning(
+            self._task.log.warning(
                 "Notebook job '%s' could not be stopped and runs on, at most until its max_runtime_in_seconds: %s",
                 self.job_name,
                 error,
             )
+
+    def timeout_error(self) -> NotebookJobTimeoutError:
+        """Return the error with which a try ends whose time has passed: it says what became of the job."""
+        if self.job_name is None:
+            what = "The task has ended"
+        elif self._is_stopped:
+            what = f"Notebook job '{self.job_name}' was stopped"
+        elif self._has_ended:
+            what = f"Notebook job '{self.job_name}' has ended, its task has not"
+        else:
+            what = f"Notebook job '{self.job_name}' was not stopped and may run on"
+        return NotebookJobTimeoutError(
+            f"{what}: execution_timeout ({self._task.execution_timeout}) has passed",
+            details={"next": "raise execution_timeout, or give the notebook less to do"},
+            job_name=self.job_name,
+        )
 
     def _over(self, reason: str) -> TryOverError:
         return TryOverError(
@@ -292,7 +302,7 @@ class Custody:
         )
 
     def stopped_by_us(self, reason: str) -> NotebookJobStoppedError:
-        """Return the error with which a try ends that was told to."""
+        """Return the error of a try that ends because its task was taken away."""
         if self._has_ended:
             return NotebookJobStoppedError(
                 f"The results of notebook job '{self.job_name}' were not handed over: {reason}", job_name=self.job_name

@@ -38,7 +38,7 @@ class RenderedParameters:
     stored: Any
     instead: Mapping[str, tuple[Any, Any]]
 
-    def given(self, parameters: Any) -> Any:
+    def for_job(self, parameters: Any) -> Any:
         """Return a task's parameters for its job; what a user has put there since they were rendered stays."""
         if not isinstance(parameters, dict):
             return parameters

@@ -1,7 +1,7 @@
 """
 A task's rendered arguments, its settings and its context as a job that can be submitted.
 
-Called by ``task/run.py``, on the worker; writes nothing.
+Called by ``submit.py``, on the worker; writes nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from airflow_nbjobs.aws.submit.prepare import PreparedJob, Surroundings, prepare
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.job.runtime import bounded
 from airflow_nbjobs.settings import read_settings, wants_log_stream
-from airflow_nbjobs.task import identity as task_context
-from airflow_nbjobs.task.given import settle, tell_places
+from airflow_nbjobs.task import identity
+from airflow_nbjobs.task.arguments import add_sources, parse_arguments
 from airflow_nbjobs.task.parameters import plain
 
 if TYPE_CHECKING:
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 
 class Preparation:
     """
-    A task's job, prepared once in a process: whoever waits for its turn in the worker asks again and again.
+    A task's job, prepared once in a process: a task that waits in its worker asks for it again and again.
 
     A notebook that is edited meanwhile counts where the task leaves its worker while it waits.
     """
 
-    def __init__(self, operator: TaskView, context: Context) -> None:
-        self._operator = operator
+    def __init__(self, task: TaskView, context: Context) -> None:
+        self._task = task
         self._context = context
         self._job: PreparedJob | None = None
 
-    def job(self, *, told_sha256: str = "") -> PreparedJob:
+    def job(self, *, logged_sha256: str = "") -> PreparedJob:
         """
         Return the job, with no more time than the task has left.
 
-        :param told_sha256: digest of the input of which an earlier leg has said what deserves it.
+        :param logged_sha256: digest of the input whose notes and warnings an earlier process has logged.
         :raises NotebookJobConfigError: as ``prepare``.
         :raises NotebookJobServiceError: as ``prepare``.
         """
         if self._job is None:
-            self._job = prepare(self._operator, self._context, told_sha256=told_sha256)
-        left = task_context.seconds_left(self._operator, self._context)
+            self._job = prepare(self._task, self._context, logged_sha256=logged_sha256)
+        left = identity.seconds_left(self._task, self._context)
         return self._job if left is None else _within(self._job, left)
 
 
@@ -56,58 +56,58 @@ def _within(job: PreparedJob, left_seconds: float) -> PreparedJob:
     return replace(job, spec=replace(job.spec, **changed))
 
 
-def prepare(operator: TaskView, context: Context, *, told_sha256: str = "") -> PreparedJob:
+def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> PreparedJob:
     """
-    Read and check everything, and say in the task's log what deserves it.
+    Read and check everything, and log notes and warnings.
 
-    :param told_sha256: digest of the input of which that was said before.
+    :param logged_sha256: digest of the input whose notes and warnings were logged before.
     :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
     :raises NotebookJobServiceError: AWS could not be asked for a role, an image or a notebook in S3.
     """
-    hook = operator.hook
+    hook = task.hook
     settings = read_settings(hook.connection_extra)
-    arguments = settings.completed({name: plain(value) for name, value in operator.job_arguments().items()})
-    _bound_runtime(arguments, operator, context)
+    arguments = settings.completed({name: plain(value) for name, value in task.job_arguments().items()})
+    _bound_runtime(arguments, task, context)
     try:
         job = prepare_job(
             arguments,
-            run=task_context.run_of(context, deployment=settings.deployment),
+            run=identity.run_of(context, deployment=settings.deployment),
             where=Surroundings(
-                folders=task_context.search_folders(operator, context),
+                folders=identity.search_folders(task, context),
                 region=hook.region,
                 has_credentials=hook.has_credentials,
                 clients=hook.clients,
             ),
-            problems=_problems(operator, settings),
-            is_volume_key_default=settings.place("volume_kms_key", operator.job_arguments()) is not None,
+            problems=_problems(task, settings),
+            is_volume_key_default=settings.place("volume_kms_key", task.job_arguments()) is not None,
         )
     except NotebookJobError as error:
-        tell_places(error, operator, settings)
+        add_sources(error, task, settings)
         raise
-    if told_sha256 and told_sha256 == job.input_sha256:
+    if logged_sha256 and logged_sha256 == job.input_sha256:
         return job
     for note in job.notes:
-        operator.log.info("%s", note)
+        task.log.info("%s", note)
     for warning in job.warnings:
-        operator.log.warning("%s", warning)
+        task.log.warning("%s", warning)
     return job
 
 
-def _problems(operator: TaskView, settings: Settings) -> list[str]:
-    problems = settle(operator)
+def _problems(task: TaskView, settings: Settings) -> list[str]:
+    problems = parse_arguments(task)
     try:
-        wants_log_stream(operator.stream_logs, settings)
+        wants_log_stream(task.stream_logs, settings)
     except NotebookJobConfigError as error:
         problems.append(str(error))
     return problems
 
 
-def _bound_runtime(arguments: dict[str, Any], operator: TaskView, context: Context) -> None:
+def _bound_runtime(arguments: dict[str, Any], task: TaskView, context: Context) -> None:
     """Let SageMaker end the job when the task's own time is over, even if no Airflow is left to stop it."""
-    left = task_context.seconds_left(operator, context)
+    left = identity.seconds_left(task, context)
     if left is None:
         return
     for name, value in bounded(arguments, left).items():
         arguments[name] = value
         of_extra = f": {value['StoppingCondition']}" if name == "extra_request" else f" is {value}"
-        operator.log.info("%s%s: what is left of execution_timeout", name, of_extra)
+        task.log.info("%s%s: what is left of execution_timeout", name, of_extra)

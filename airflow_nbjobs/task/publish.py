@@ -1,7 +1,7 @@
 """
-What a task tells while its job runs, or while it waits for one: the log's line, and the XCom that links and pages read.
+What a task publishes while its job runs, or while it waits for one: the log's line, the XComs that links and pages read, the list of its jobs.
 
-Called by ``task/run.py``, before every wait.
+Called by ``run.py``, ``submit.py`` and ``wait.py``, before every wait.
 """
 
 from __future__ import annotations
@@ -9,8 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.submit.job import instance_choices
-from airflow_nbjobs.core.notebook.progress import progress_facts
-from airflow_nbjobs.links import ATTEMPTS_KEY, JOB_KEY, NO_CONSOLE, PROGRESS_KEY, REMEMBERED_FACTS, job_urls
+from airflow_nbjobs.core.job.xcoms import (
+    ATTEMPT_FACTS,
+    ATTEMPTS_KEY,
+    JOB_KEY,
+    PROGRESS_KEY,
+    VERSION,
+    progress_record,
+    read_attempts,
+)
+from airflow_nbjobs.links import NO_CONSOLE, job_urls
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,34 +27,38 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.submit.prepare import PreparedJob
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.naming import JobLocation
-    from airflow_nbjobs.core.job.queueing import Sleep
+    from airflow_nbjobs.core.job.submission_state import Sleep
     from airflow_nbjobs.core.watch.log_lines import LogPlace
     from airflow_nbjobs.task.view import TaskView
 
-_JOB_VERSION = 1
 _MOST_REMEMBERED = 50
 _REASON_CHARACTERS = 500
 
 
-class Announcement:
+class Publisher:
     """
-    The sayings of one task.
+    Publishes what becomes of one task.
 
-    :param operator: whose log is written to.
+    :param task: whose log is written to.
     """
 
-    def __init__(self, operator: TaskView, context: Context) -> None:
-        self._operator = operator
+    def __init__(self, task: TaskView, context: Context) -> None:
+        self._task = task
         self._context = context
         self._ti: Any = context["ti"]
-        self._told_cell = 0
+        self._pushed_cell = 0
 
-    def of_job(self, job: PreparedJob, submission: Submission) -> None:
-        """Say which job the task follows."""
-        facts = _facts(job, submission.location, submission.attempt) | {
+    def push_job(self, job: PreparedJob, submission: Submission) -> None:
+        """Push which job the task follows."""
+        adopted = submission.adopted
+        if adopted is not None:
+            instance_type = adopted.instance_type
+        else:
+            instance_type = ", ".join(instance_choices(job, self._task.hook.clients)[submission.state.choice])
+        facts = _facts(job, submission.location, submission.state.attempt) | {
             "job_arn": submission.arn,
-            "was_adopted": submission.adopted is not None,
-            "instance_type": self._instance_type(job, submission),
+            "was_adopted": adopted is not None,
+            "instance_type": instance_type,
             **job_urls(
                 job.spec.region,
                 submission.job_name,
@@ -55,65 +67,61 @@ class Announcement:
                 studio_domain_arn=job.spec.studio_domain_arn,
             ),
         }
-        self._ti.xcom_push(key=JOB_KEY, value=facts | {"try_number": int(self._ti.try_number)})
-        self._operator.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"] or NO_CONSOLE)
+        self._push(facts)
+        self._task.log.info("Notebook job '%s': %s", submission.job_name, facts["console_url"] or NO_CONSOLE)
 
-    def of_wait(self, sleep: Sleep, what: str, error: NotebookJobError, job: PreparedJob | None, *, state: str) -> None:
+    def push_wait(
+        self, sleep: Sleep, what: str, error: NotebookJobError, job: PreparedJob | None, *, words: str
+    ) -> None:
         """
-        Say that there is no job yet, and why; also what there is to go on from, should the trigger fail.
+        Push that there is no job yet, and why; also what there is to go on from, should the trigger fail.
 
-        :param state: of ``core.job.wording``.
+        :param what: the task waits for.
+        :param words: for the task's state, of ``core.job.wording``.
         """
-        turn = sleep.turn
-        facts = (
-            _facts(job, job.location(turn.attempt), turn.attempt) if job else {"version": _JOB_VERSION, "job_name": ""}
-        )
+        state = sleep.state
+        facts = _facts(job, job.location(state.attempt), state.attempt) if job else {"version": VERSION, "job_name": ""}
         waiting = {
             "for": what,
-            "state": state,
-            "since": str(turn.since or turn.trouble_since),
+            "state": words,
+            "since": str(state.since or state.trouble_since),
             "until": str(sleep.until),
             "reason": error.headline[:_REASON_CHARACTERS],
         }
-        self._ti.xcom_push(
-            key=JOB_KEY,
-            value=facts | {"waiting": waiting, "turn": turn.to_json(), "try_number": int(self._ti.try_number)},
-        )
+        self._push(facts | {"waiting": waiting, "turn": state.to_json()})
 
-    def of_progress(self, job_name: str, place: LogPlace) -> None:
-        """Say how far the notebook has come, if another cell has run; a page's comfort, so whatever goes wrong with it ends no wait."""
-        if place.cell == self._told_cell:
+    def _push(self, facts: dict[str, Any]) -> None:
+        self._ti.xcom_push(key=JOB_KEY, value=facts | {"try_number": int(self._ti.try_number)})
+
+    def push_progress(self, job_name: str, place: LogPlace) -> None:
+        """Push how far the notebook has come, if another cell has run; a page's comfort, so whatever goes wrong with it ends no wait."""
+        if place.cell == self._pushed_cell:
             return
-        self._told_cell = place.cell
+        self._pushed_cell = place.cell
         try:
-            self._ti.xcom_push(key=PROGRESS_KEY, value=progress_facts(job_name, place.cell, place.cells))
+            self._ti.xcom_push(key=PROGRESS_KEY, value=progress_record(job_name, place.cell, place.cells))
         except Exception as error:  # noqa: BLE001 - as said above
-            self._operator.log.warning("How far the notebook has come is not recorded: %s", error)
-
-    def _instance_type(self, job: PreparedJob, submission: Submission) -> str | None:
-        if submission.adopted is not None:
-            return submission.adopted.instance_type
-        return ", ".join(instance_choices(job, self._operator.hook.clients)[submission.choice])
+            self._task.log.warning("How far the notebook has come is not recorded: %s", error)
 
     def remember(self, job: PreparedJob, attempt: int) -> None:
         """
         Add a job to the list of the task's jobs, before it is made: the XCom is gone with the next try.
 
-        Pages offer a task's earlier jobs from it, and a cleared task finds what its earlier lives have left running. A hint only: whose a job is, its own
-        environment says. Airflow before 3.3 has no such store.
+        Pages offer a task's earlier jobs from it, and a cleared task finds what its earlier generations have left running. A hint only: whose a job is, its
+        own environment says. Airflow before 3.3 has no such store.
         """
         facts = _facts(job, job.location(attempt), attempt)
-        entry = {name: facts[name] for name in REMEMBERED_FACTS}
+        entry = {name: facts[name] for name in ATTEMPT_FACTS}
         store: Any = self._context.get("task_state_store")
         if store is None:
             return
         try:
-            known = list(store.get(ATTEMPTS_KEY) or [])
+            known = read_attempts(store.get(ATTEMPTS_KEY))
             if not known or known[-1] != entry:
-                others = [each for each in known if each.get("job_name") != entry["job_name"]]
+                others = [each for each in known if each["job_name"] != entry["job_name"]]
                 store.set(ATTEMPTS_KEY, [*others, entry][-_MOST_REMEMBERED:])
         except Exception as error:  # noqa: BLE001 - no list of jobs may fail the task
-            self._operator.log.warning("The list of this task's jobs could not be kept: %s", error)
+            self._task.log.warning("The list of this task's jobs could not be kept: %s", error)
 
     def remembered(self) -> list[str] | None:
         """Return the names of the task's jobs, oldest first; None where Airflow keeps no such list, or does not give it."""
@@ -121,16 +129,15 @@ class Announcement:
         if store is None:
             return None
         try:
-            known = store.get(ATTEMPTS_KEY) or []
-            return [str(each["job_name"]) for each in known if isinstance(each, dict) and each.get("job_name")]
+            return [each["job_name"] for each in read_attempts(store.get(ATTEMPTS_KEY))]
         except Exception as error:  # noqa: BLE001 - as above
-            self._operator.log.warning("The list of this task's jobs could not be read: %s", error)
+            self._task.log.warning("The list of this task's jobs could not be read: %s", error)
             return None
 
 
 def _facts(job: PreparedJob, location: JobLocation, attempt: int) -> dict[str, Any]:
     return {
-        "version": _JOB_VERSION,
+        "version": VERSION,
         "job_name": location.job_name,
         "job_arn": None,
         "attempt": attempt,

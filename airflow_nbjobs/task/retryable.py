@@ -1,5 +1,5 @@
 """
-Which errors a retry cannot help, and their form at Airflow's surface: our type *and* an ``AirflowFailException``, or an ``AirflowSkipException``.
+Which errors a retry cannot help, and the form in which they leave the task: our type *and* an ``AirflowFailException``, or an ``AirflowSkipException``.
 
 Called by the operator as errors leave it; imported inside functions only.
 """
@@ -24,6 +24,7 @@ from airflow_nbjobs.core.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from airflow.sdk import Context
 
@@ -81,7 +82,7 @@ _FATAL_WHEN_ENDED: dict[type[NotebookJobError], type[NotebookJobError]] = _FATAL
 }
 
 
-def at_surface(error: NotebookJobError, *, retry_on_cell_error: bool, was_adopted: bool) -> NotebookJobError:
+def airflow_error(error: NotebookJobError, *, retry_on_cell_error: bool, was_adopted: bool) -> NotebookJobError:
     """
     Return the error in the form in which it should leave the task.
 
@@ -115,35 +116,44 @@ def _turned(error: NotebookJobError, fatal_type: type[NotebookJobError]) -> Note
 
 
 @contextmanager
-def surfaced(
+def as_airflow_errors(
     *,
     retry_on_cell_error: bool = True,
     was_adopted: bool = False,
     wants_retry: Callable[[NotebookJobError], bool] = lambda _error: False,
 ) -> Iterator[None]:
     """
-    Let a ``NotebookJobError`` leave the block in its surface form, with the original as its cause.
+    Let a ``NotebookJobError`` leave the block in the form that Airflow understands, with the original as its cause.
 
     :param wants_retry: asked of an error that would fail the task at once; its word counts.
     """
     try:
         yield
     except NotebookJobError as error:
-        raised = at_surface(error, retry_on_cell_error=retry_on_cell_error, was_adopted=was_adopted)
+        raised = airflow_error(error, retry_on_cell_error=retry_on_cell_error, was_adopted=was_adopted)
         # A skip is no failure: nobody is asked whether to retry it.
         if raised is error or (not isinstance(error, NotebookSkippedError) and wants_retry(error)):
             raise
         raise raised from error
 
 
-def policy_wants_retry(operator: TaskView, context: Context) -> Callable[[NotebookJobError], bool]:
+def errors_of_task(task: TaskView, context: Context, *, was_adopted: bool = False) -> AbstractContextManager[None]:
+    """Return ``as_airflow_errors`` with what the task says of its errors; ``was_adopted`` as there."""
+    return as_airflow_errors(
+        retry_on_cell_error=task.retry_on_cell_error,
+        was_adopted=was_adopted,
+        wants_retry=policy_wants_retry(task, context),
+    )
+
+
+def policy_wants_retry(task: TaskView, context: Context) -> Callable[[NotebookJobError], bool]:
     """
     Return what the task's own ``retry_policy`` (Airflow >= 3.3) says of an error that would fail the task at once.
 
     Airflow never asks a policy about an ``AirflowFailException``; asked here, it can have an error retried that we would not, and cannot
     overlook one. An error that it wants retried is then raised as it is, for Airflow to ask again, with its delay.
     """
-    policy: Any = getattr(operator, "retry_policy", None)
+    policy: Any = getattr(task, "retry_policy", None)
 
     def wants_retry(error: NotebookJobError) -> bool:
         if policy is None:
@@ -154,7 +164,7 @@ def policy_wants_retry(operator: TaskView, context: Context) -> Callable[[Notebo
                 exception=error, try_number=ti.try_number, max_tries=ti.max_tries, context=context
             )
         except Exception:  # as Airflow does: a policy that fails decides nothing
-            operator.log.exception("retry_policy could not be asked")
+            task.log.exception("retry_policy could not be asked")
             return False
         return bool(decision.action.value == "retry")
 

@@ -1,5 +1,5 @@
 """
-One worker leg of a sensor: look at the job, and when it has ended hand over its results.
+What a sensor does on a worker: ask for the job, and when it has ended push its results.
 
 Called by the sensor, inside ``execute`` and its successors only; writes nothing to AWS and never stops a job.
 """
@@ -14,28 +14,25 @@ from airflow_nbjobs.aws.results.read import Expectation, JobResult, read_result
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.doubts import UNKNOWN_SECONDS, Doubts
-from airflow_nbjobs.core.job.naming import JobLocation
 from airflow_nbjobs.core.job.reference import is_notebook_job, parse_job_reference
-from airflow_nbjobs.core.job.trouble import is_over
+from airflow_nbjobs.core.job.trouble import READ_PAUSES_SECONDS, is_over
+from airflow_nbjobs.core.job.xcoms import JOB_KEY, VERSION
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
-from airflow_nbjobs.links import JOB_KEY, NO_CONSOLE, job_urls
-from airflow_nbjobs.task import identity as task_context
-from airflow_nbjobs.task.handover import log_result, log_transitions, push_result
-from airflow_nbjobs.task.retryable import of_ended_job, surfaced
+from airflow_nbjobs.links import NO_CONSOLE, job_urls
+from airflow_nbjobs.task.identity import parameters_text
+from airflow_nbjobs.task.results import location_of, log_result, log_transitions, push_result
+from airflow_nbjobs.task.retryable import as_airflow_errors, of_ended_job
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.task.view import SensorView
 
-_JOB_VERSION = 1
-# Between the tries to read an ended job's results: some ten minutes, as the operator waits through trouble.
-_READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
 
-
-class Watch:
+class SensorRun:
     """
     What one worker process knows of the job that a sensor waits for.
 
@@ -48,10 +45,10 @@ class Watch:
         self._context = context
         self._ti: Any = context["ti"]
         self._seen = 0
-        self._is_announced = False
+        self._is_published = False
         self._doubts = Doubts()
         self._trouble_since: datetime | None = None
-        with surfaced():
+        with as_airflow_errors():
             self._reference = parse_job_reference(sensor.job_name, region_name=sensor.region_name)
             self._declared = declare_outputs(sensor.outputs, sensor.return_output)
             if self._declared.problems:
@@ -66,16 +63,16 @@ class Watch:
             config=sensor.botocore_config,
         )
 
-    def look(self, *, was_looked_for: bool = False) -> JobSnapshot | None:
+    def poll(self, *, was_polled: bool = False) -> JobSnapshot | None:
         """
         Return what SageMaker says of the job; None while it runs, while SageMaker cannot be asked for a reason that passes, and in the first minute of the task's
         try while SageMaker does not know the job: whoever started it may have done so a moment ago.
 
-        :param was_looked_for: the triggerer has looked for a minute already.
-        :raises NotebookJobServiceError: there is no such job; worth a retry, which looks for it again.
+        :param was_polled: the triggerer has asked for the job for a minute already.
+        :raises NotebookJobServiceError: there is no such job; worth a retry, which asks for it again.
         :raises NotebookJobError: fatal: the job may not be seen, or is another account's.
         """
-        with surfaced():
+        with as_airflow_errors():
             try:
                 snapshot = self.hook.clients.jobs.describe(self._reference.job_name)
             except NotebookJobServiceError as error:
@@ -84,7 +81,7 @@ class Watch:
                 self._sensor.log.warning("%s; going on waiting", error.headline)
                 return None
             if snapshot is None:
-                if not (was_looked_for or self._has_been_unknown_for_a_minute()):
+                if not (was_polled or self._has_been_unknown_for_a_minute()):
                     self._sensor.log.info(
                         "SageMaker does not know training job '%s' yet; asking again", self._reference.job_name
                     )
@@ -94,7 +91,7 @@ class Watch:
             self._trouble_since = None
             self._check_account(snapshot)
         self._seen = log_transitions(self._sensor.log, snapshot, self._seen)
-        self._announce(snapshot)
+        self._publish(snapshot)
         return snapshot if snapshot.state.is_terminal else None
 
     def _is_final(self, error: NotebookJobServiceError) -> bool:
@@ -103,12 +100,12 @@ class Watch:
             return False
         now = datetime.now(tz=UTC)
         self._trouble_since = self._trouble_since or now
-        return not self._is_announced or is_over(error, self._trouble_since, now)
+        return not self._is_published or is_over(error, self._trouble_since, now)
 
     def _has_been_unknown_for_a_minute(self) -> bool:
         now = datetime.now(tz=UTC)
         began = self._began()
-        if not self._is_announced and began is not None:
+        if not self._is_published and began is not None:
             return (now - began).total_seconds() >= UNKNOWN_SECONDS
         # A job that was seen, or a try that does not say since when it runs.
         return self._doubts.has_lasted(self._reference.job_name, UNKNOWN_SECONDS, now=now.timestamp())
@@ -122,7 +119,7 @@ class Watch:
 
     def _unknown(self) -> NotebookJobServiceError:
         name = self._reference.job_name
-        if self._is_announced:
+        if self._is_published:
             text, remedy = f"training job '{name}' was deleted while the task waited for it", "run its task again"
         else:
             text = f"SageMaker knows no training job '{name}' in region '{self.hook.region}'"
@@ -144,14 +141,16 @@ class Watch:
                 job_name=snapshot.job_name,
             )
 
-    def _announce(self, snapshot: JobSnapshot) -> None:
-        """Push what links and pages read, at this process's first look."""
-        if self._is_announced:
+    def _publish(self, snapshot: JobSnapshot) -> None:
+        """Push what links and pages read, at this process's first poll."""
+        if self._is_published:
             return
-        self._is_announced = True
+        self._is_published = True
         # Of a running job of ours the copy is yet to be written; of anybody else's there will be none.
         uri = (
-            _location(snapshot).executed_notebook_uri if _is_ours(snapshot) else _location(snapshot).output_archive_uri
+            location_of(snapshot).executed_notebook_uri
+            if _is_ours(snapshot)
+            else location_of(snapshot).output_archive_uri
         )
         facts = self._push_job(snapshot, uri if is_notebook_job(snapshot.environment) else None)
         self._sensor.log.info(
@@ -163,7 +162,7 @@ class Watch:
         region = str(self.hook.region)
         urls = job_urls(region, snapshot.job_name, executed_notebook_uri or "", job_arn=snapshot.arn)
         facts: dict[str, Any] = {
-            "version": _JOB_VERSION,
+            "version": VERSION,
             "job_name": snapshot.job_name,
             "job_arn": snapshot.arn,
             "region": region,
@@ -191,7 +190,7 @@ class Watch:
                 "Training job '%s' is no notebook job (its environment has no SM_OUTPUT_NOTEBOOK_NAME): its result has no outputs",
                 snapshot.job_name,
             )
-        with surfaced():
+        with as_airflow_errors():
             result = self._read(snapshot, is_notebook=is_notebook)
         log_result(sensor.log, result)
         # Airflow asks for the links once more when the task ends: by then it is known whether there is a notebook, and where.
@@ -202,31 +201,30 @@ class Watch:
         return value
 
     def _read(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
-        location = _location(snapshot)
-        for pause_seconds in _READ_PAUSES_SECONDS:
+        for pause_seconds in (*READ_PAUSES_SECONDS, None):
             try:
-                return self._read_once(snapshot, location, is_notebook=is_notebook)
+                return self._read_once(snapshot, is_notebook=is_notebook)
             except NotebookJobServiceError as error:
+                if pause_seconds is None:
+                    # What is there does not change: whoever asks again, with another policy, gets it.
+                    raise NotebookJobServiceError(
+                        error.headline,
+                        code=error.code,
+                        is_retryable=True,
+                        details={**error.details, "job": "has ended; a retry of this task reads its results again"},
+                        job_name=snapshot.job_name,
+                    ) from error
                 self._sensor.log.warning("%s; reading again in %.0f s", error.headline, pause_seconds)
-            time.sleep(pause_seconds)
-        try:
-            return self._read_once(snapshot, location, is_notebook=is_notebook)
-        except NotebookJobServiceError as error:
-            # What is there does not change: whoever asks again, with another policy, gets it.
-            raise NotebookJobServiceError(
-                error.headline,
-                code=error.code,
-                is_retryable=True,
-                details={**error.details, "job": "has ended; a retry of this task reads its results again"},
-                job_name=snapshot.job_name,
-            ) from error
+                time.sleep(pause_seconds)
+        raise AssertionError  # the last round returns or raises
 
-    def _read_once(self, snapshot: JobSnapshot, location: JobLocation, *, is_notebook: bool) -> JobResult:
+    def _read_once(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
+        location = location_of(snapshot)
         expected = Expectation(
             label=f"{self._ti.dag_id}.{self._ti.task_id}",
             input_notebook=_input_notebook(snapshot),
             declared=self._declared,
-            parameters_text=task_context.parameters_text(snapshot.hyperparameters),
+            parameters_text=parameters_text(snapshot.hyperparameters),
             executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
             is_notebook_job=is_notebook,
             is_awaited=True,
@@ -238,10 +236,6 @@ class Watch:
         # Jobs of Studio and of the SDK never have a copy, and asking for one needs a permission (s3:ListBucket) that their buckets may not give.
         has_copy = _is_ours(snapshot) and self.hook.clients.objects.exists(location.executed_notebook_uri)
         return location.executed_notebook_uri if has_copy else location.output_archive_uri
-
-
-def _location(snapshot: JobSnapshot) -> JobLocation:
-    return JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
 
 
 def _is_ours(snapshot: JobSnapshot) -> bool:

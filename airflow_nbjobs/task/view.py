@@ -1,7 +1,7 @@
 """
 What this room needs of a task: the operator's and the sensor's attributes that it reads, as protocols.
 
-Used for annotations alone, so that nothing here knows an operator, and a test can hand over any object of this shape.
+Used for annotations alone, so that nothing here knows an operator, and a test can pass any object of this shape.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ def test_each_line_is_in_its_own_tasks_log_once_and_the_first_ones_while_it_is_d
             airflow.wait(lambda: set(states()) == {"success"}, seconds=RUN_SECONDS, what=airflow.task_logs)
             for run in ("one", "two"):
                 lines = said(run, "*.log")
-                expected = [f"{run} begins", f"{run} ends", "cell 4 of 4 has run", "Execution complete"]
+                expected = [f"{run} begins", f"{run} ends", "cell 4 of 4 has ended", "Execution complete"]
                 assert {text: lines.count(text) for text in expected} == dict.fromkeys(expected, 1), lines
-                steps = [line for line in lines if "of 4 has run" in line]  # papermill draws its bar now and then
+                steps = [line for line in lines if "of 4 has ended" in line]  # papermill draws its bar now and then
                 assert len(set(steps)) == len(steps) >= 2
                 assert {line for line in lines if line.endswith(" ends")} == {f"{run} ends"}

@@ -10,9 +10,10 @@ from local_jobs import Jobs
 from studio import domain_arn, needs_studio, seen_in_studio
 
 from airflow_nbjobs.aws.clients import AwsClients
-from airflow_nbjobs.aws.submit.job import Begin, submit
+from airflow_nbjobs.aws.submit.job import submit
 from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.core.job.naming import RunKey
+from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,8 +58,8 @@ class Submitter:
             run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
             where=Surroundings(folders=[folder], region=facts.region, has_credentials=True, clients=self._clients),
         )
-        begin = Begin(attempt=attempt, is_free=True)
-        return submit(job, self._clients, begin=begin, log=LogLines()).job_name  # type: ignore[union-attr]
+        state = SubmissionState(attempt=attempt, may_exist=False)
+        return submit(job, self._clients, state, log=LogLines()).job_name  # type: ignore[union-attr]
 
 
 def test_studio_lists_and_downloads_each_job_whatever_became_of_it(

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from airflow_names import AirflowTaskTimeout, TaskDeferred
@@ -173,7 +174,7 @@ def test_every_end_of_a_job(task, clients, given):
 def test_a_timeout_of_the_task_while_it_waits_for_its_job(task, monkeypatch):
     operator, context = task(execution_timeout=timedelta(minutes=10)), task_context()
     deferred = defer(operator, context)
-    monkeypatch.setattr("airflow_nbjobs.task.run.job_xcom", lambda key, **_: context["ti"].xcoms[key])
+    monkeypatch.setattr("airflow_nbjobs.task.resume.job_xcom", lambda key, **_: context["ti"].xcoms[key])
     record, _ = failed(lambda: operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context), context)
     assert record.kind == "NotebookJobTimeoutError"
     assert "execution_timeout (0:10:00) has passed" in record.headline
@@ -196,6 +197,41 @@ def test_a_timeout_of_the_task_that_waits_in_its_worker(task, clients, monkeypat
     assert (record.kind, record.job_name) == ("NotebookJobTimeoutError", job_name)
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_timeout_whose_stop_is_refused_does_not_say_that_the_job_was_stopped(task, clients, monkeypatch, deferrable):
+    operator, context = task(deferrable=deferrable, execution_timeout=timedelta(minutes=10)), task_context()
+    if deferrable:
+        defer(operator, context)
+    else:
+        clients.jobs.errors["describe"] = [AirflowTaskTimeout("Timeout, PID: 4711")]
+    clients.jobs.errors["stop"] = [denied("AccessDeniedException on sagemaker:StopTrainingJob")]
+    monkeypatch.setattr("airflow_nbjobs.task.resume.job_xcom", lambda key, **_: context["ti"].xcoms[key])
+    resume = partial(operator.resume_execution, "__fail__", {"error": "Trigger timeout"}, context)
+    record, _ = failed(resume if deferrable else partial(operator.execute, context), context)
+    (job_name,) = clients.jobs.descriptions
+    runs_on = f"Notebook job '{job_name}' was not stopped and may run on"
+    assert record.headline == f"{runs_on}: execution_timeout (0:10:00) has passed"
+
+
+def test_a_timeout_while_results_are_pushed_does_not_say_that_the_job_was_stopped(task, clients):
+    operator, context = task(outputs=["accuracy"], execution_timeout=timedelta(minutes=10)), task_context()
+    deferred = defer(operator, context)
+    job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    push = context["ti"].xcom_push
+
+    def timing_out(key, value):
+        if key == "accuracy":
+            raise AirflowTaskTimeout("Timeout, PID: 4711")
+        push(key=key, value=value)
+
+    context["ti"].xcom_push = timing_out
+    record, _ = failed(lambda: operator.execute_complete(context, event_of(deferred)), context)
+    assert (
+        record.headline
+        == f"Notebook job '{job_name}' has ended, its task has not: execution_timeout (0:10:00) has passed"
+    )
+
+
 def test_a_trigger_that_cannot_watch_the_job_for_long(task, clients):
     operator, context = task(), task_context()
     deferred = defer(operator, context)
@@ -209,7 +245,7 @@ def test_a_trigger_that_cannot_watch_the_job_for_long(task, clients):
 
 def test_an_exception_that_nobody_has_thought_of(task, monkeypatch):
     context = task_context()
-    monkeypatch.setattr("airflow_nbjobs.task.run.submit", lambda *_, **__: {}["what"])
+    monkeypatch.setattr("airflow_nbjobs.task.submit.submit", lambda *_, **__: {}["what"])
     record, error = failed(lambda: task().execute(context), context)
     assert isinstance(error, KeyError)
     assert record.headline == "KeyError: 'what'"
@@ -251,7 +287,7 @@ def test_a_try_that_was_told_to_end_leaves_the_last_word_to_the_next(task, monke
     def over(*_, **__):
         raise TryOverError("Airflow has ended this try")
 
-    monkeypatch.setattr("airflow_nbjobs.task.run.submit", over)
+    monkeypatch.setattr("airflow_nbjobs.task.submit.submit", over)
     with pytest.raises(TryOverError):
         task().execute(context)
     assert said_by(context) is None

@@ -14,7 +14,7 @@ from airflow_nbjobs.core.errors import NotebookOutputError
 from airflow_nbjobs.core.notebook.executed import parse_executed
 from airflow_nbjobs.core.values.outputs import declare_outputs, read_outputs
 from airflow_nbjobs.core.values.storable import DEPTH_LIMIT, storage_problem
-from airflow_nbjobs.task.handover import push_result
+from airflow_nbjobs.task.results import push_result
 
 JSON = TypeAdapter(JsonValue)
 KEYS = st.sampled_from(

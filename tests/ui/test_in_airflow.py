@@ -113,7 +113,7 @@ def test_a_notebook_that_succeeded(browser):
     ours.locator("#log-button").click()
     ours.locator("#log pre", has_text="Execution complete").wait_for()
     ours.locator("#log input").fill("CELL ")
-    assert set(re.findall(r"cell \d+ of (\d+) has run|.+", ours.locator("#log pre").inner_text())) == {"10"}
+    assert set(re.findall(r"cell \d+ of (\d+) has ended|.+", ours.locator("#log pre").inner_text())) == {"10"}
     assert "+ " not in ours.locator("#log pre").inner_text()
     browser.picture("log")
 
@@ -145,7 +145,7 @@ def test_a_notebook_fills_in_as_it_runs_and_does_not_move_under_its_reader(brows
         browser.until(lambda: served.has_job("live"))
         ours = browser.tab("live", dag_id="live")
         status = ours.locator("#live strong")
-        status.filter(has_text="cell 2 of 5 has run").wait_for()
+        status.filter(has_text="cell 2 of 5 has ended").wait_for()
         document = ours.frame_locator(FRAME)
         document.locator(".nb-outputs pre", has_text="step one").wait_for()
         assert "so far, at most 1 d 23 h left" in ours.locator("#live p").inner_text()
@@ -153,7 +153,7 @@ def test_a_notebook_fills_in_as_it_runs_and_does_not_move_under_its_reader(brows
 
         browser.page.mouse.move(1, 1)
         say("two")
-        status.filter(has_text="cell 3 of 5 has run").wait_for()
+        status.filter(has_text="cell 3 of 5 has ended").wait_for()
         ours.frame_locator(FRAME).locator(".nb-outputs pre", has_text="step two").wait_for()
         assert ours.locator("#notebook iframe:not(.coming)").count() == 1
         browser.picture("live")
@@ -163,7 +163,7 @@ def test_a_notebook_fills_in_as_it_runs_and_does_not_move_under_its_reader(brows
         browser.page.mouse.move(box["x"] + 300, box["y"] + 200)
         browser.page.mouse.move(box["x"] + 310, box["y"] + 210)
         say("three")
-        status.filter(has_text="cell 4 of 5 has run").wait_for()
+        status.filter(has_text="cell 4 of 5 has ended").wait_for()
         ours.locator("#live button:visible", has_text="Show what has run since").wait_for()
         assert document.locator(".nb-outputs pre", has_text="step three").count() == 0
         browser.page.mouse.move(1, 1)

@@ -256,7 +256,7 @@ def test_the_log_is_read_in_the_tab_cleaned(client, account, shown):
         "a\rb",
     ]
     answer = client.get(f"{TASK}/log.json").json()
-    assert answer["lines"] == ["red", "cell 1 of 2 has run", "cell 2 of 2 has run", "Downloading: 99 MB", "a", "b"]
+    assert answer["lines"] == ["red", "cell 1 of 2 has ended", "cell 2 of 2 has ended", "Downloading: 99 MB", "a", "b"]
     assert answer["is_whole"]
     assert answer["links"]["CloudWatch"].startswith("https://")
     assert "+ export X=1" in client.get(f"{TASK}/log").text  # as it was written

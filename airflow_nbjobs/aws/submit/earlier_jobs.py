@@ -1,7 +1,7 @@
 """
 Jobs of a task that its present name does not lead to: made under another readable name, or before the task was cleared.
 
-Called by ``job.py`` and the operator; every AWS call goes through a port.
+Called by ``job.py`` and ``task/submit.py``; every AWS call goes through a port.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, is_of_earlier_life
+from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, is_of_earlier_generation
 from airflow_nbjobs.core.job.naming import name_digest, name_prefix, training_job_name
 from airflow_nbjobs.core.job.status import JobState
 from airflow_nbjobs.core.watch.plan import ListJobs
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.job.naming import RunKey
     from airflow_nbjobs.core.job.status import JobSnapshot, JobSummary
 
-# Of a list that is bounded by the time of the run: each page looks at a hundred jobs of the account.
+# Of a list that is bounded by the time of the run: each page covers a hundred jobs of the account.
 _MOST_PAGES = 50
 # ListTrainingJobs does not say whose a job is: each that runs under the same readable name is described.
 _MOST_DESCRIBED = 100
@@ -44,7 +44,7 @@ def of_attempt(job: PreparedJob, attempt: int, clients: AwsClients, log: Log) ->
 
     The readable part of a name may be edited, or rendered anew, between two tries; the hash behind it stays.
 
-    :raises NotebookJobServiceError: SageMaker could not be asked; a denied list is told in the log, and the name alone counts.
+    :raises NotebookJobServiceError: SageMaker could not be asked; a denied list is logged, and the name alone counts.
     """
     key = job.run.key.with_attempt(attempt)
     location = job.location(attempt)
@@ -79,17 +79,17 @@ def stop_abandoned(
     before_stop: Callable[[], object] = lambda: None,
 ) -> None:
     """
-    Stop the jobs that earlier lives of a task have left running.
+    Stop the jobs that earlier generations of a task have left running.
 
-    A user has cleared the task since; where no triggerer was there to be told, or a worker had died without a retry, nobody has stopped them. A clear of a
+    A user has cleared the task since; where no triggerer ran then, or a worker had died without a retry, nobody has stopped them. A clear of a
     run that had ended gives it a new start, so that their names cannot be computed.
 
-    :param key: of the task's life now.
+    :param key: of the task's generation now.
     :param readable: what its jobs' names begin with.
-    :param generations: lives of the same start of the run, by which names are computed where jobs may not be listed.
+    :param generations: those of the same start of the run, by which names are computed where jobs may not be listed.
     :param remembered: the names of the task's jobs as Airflow has kept them, oldest first; None: it has not, and those that run under its readable name
-        are looked at.
-    :param before_stop: called right before each stop; raises if ``key`` is no longer the task's life, since lives of one start of the run have no order.
+        are described.
+    :param before_stop: called right before each stop; raises if ``key`` is no longer the task's, since generations of one start of the run have no order.
     :raises NotebookJobServiceError: SageMaker could not be asked, or did not stop one.
     """
     if remembered:
@@ -100,7 +100,7 @@ def stop_abandoned(
         if (
             snapshot is not None
             and snapshot.state is JobState.RUNNING
-            and is_of_earlier_life(snapshot.environment.get(OWNER_VARIABLE, ""), own=key.identity())
+            and is_of_earlier_generation(snapshot.environment.get(OWNER_VARIABLE, ""), own=key.identity())
         ):
             before_stop()
             log.info("Stopping training job '%s': the task was cleared since", snapshot.job_name)

@@ -1,13 +1,13 @@
 """
-Submit a prepared job exactly once, and gather what it left behind.
+Submit a prepared job exactly once, or take up the job that an earlier try has submitted.
 
-Called by the operator and by ``nbjobs run``; every AWS call goes through a port.
+Called by ``task/run.py`` and by ``nbjobs run``; every AWS call goes through a port.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.errors import ZeroQuotaError, is_denied, is_throttled
@@ -26,32 +26,9 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Log
     from airflow_nbjobs.aws.submit.prepare import PreparedJob
     from airflow_nbjobs.core.job.status import JobSnapshot
+    from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 _MOST_ATTEMPTS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staged:
-    """Input that lies in S3 already: under which job's folder, and the digest of what it is."""
-
-    attempt: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begin:
-    """
-    Where a leg begins.
-
-    :param attempt: names of earlier attempts are known to be used up.
-    :param choice: position in ``instance_choices`` to begin with.
-    :param is_free: no earlier try or leg can have made a job of this attempt's name: it is not asked for first.
-    """
-
-    attempt: int = 0
-    choice: int = 0
-    staged: Staged | None = None
-    is_free: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +37,13 @@ class Submission:
     The job that this try follows.
 
     :param adopted: what Describe said of a job of an earlier try that was taken up; None for a job that this try created.
-    :param choice: position in ``instance_choices`` of what the job asked for.
+    :param state: how the next request goes, if this job ends without an instance.
     """
 
     location: JobLocation
-    attempt: int
     arn: str
+    state: SubmissionState
     adopted: JobSnapshot | None = None
-    choice: int = 0
-    staged: Staged | None = None
 
     @property
     def job_name(self) -> str:
@@ -81,13 +56,11 @@ class Refused:
     No job yet, for a reason that passes.
 
     :param error: capacity, or a failure of AWS or of the way to it; what to raise if nobody waits.
-    :param may_exist: whether the answer leaves open that a job was made: ask for its name before the next request.
+    :param state: how the next request goes.
     """
 
     error: NotebookJobCapacityError | NotebookJobServiceError
-    attempt: int
-    staged: Staged | None = None
-    may_exist: bool = True
+    state: SubmissionState
 
 
 def instance_choices(job: PreparedJob, clients: AwsClients) -> tuple[tuple[str, ...], ...]:
@@ -105,9 +78,9 @@ def instance_choices(job: PreparedJob, clients: AwsClients) -> tuple[tuple[str, 
 def submit(
     job: PreparedJob,
     clients: AwsClients,
+    state: SubmissionState,
     *,
     log: Log,
-    begin: Begin | None = None,
     expect: Callable[[str, str], object] = lambda _name, _owner: None,
 ) -> Submission | Refused:
     """
@@ -116,49 +89,45 @@ def submit(
     On a first try the name is new by construction: stage, then one CreateTrainingJob, the only SageMaker call. A later try
     asks for the names 0, 1, … first and stages only under one shown to be free.
 
-    :param begin: where an earlier leg of this try, or none, has left off.
+    :param state: names of attempts before its own are known to be used up; its own is not asked for unless it ``may_exist``.
     :param expect: told a job's name and owner right before each request to create it.
     :raises NotebookJobError: AWS refused the upload or the job for good; nothing runs under this try's name then.
     """
-    begin = begin or Begin()
-    for attempt in range(begin.attempt, begin.attempt + _MOST_ATTEMPTS):
+    for attempt in range(state.attempt, state.attempt + _MOST_ATTEMPTS):
         location = job.location(attempt)
         decision = Decision(Step.CREATE)
         snapshot: JobSnapshot | None = None
-        staged = begin.staged
+        now = replace(state, attempt=attempt, may_exist=state.may_exist or attempt != state.attempt)
         try:
-            if not (begin.is_free and attempt == begin.attempt):
+            if now.may_exist:
                 with _undecided(location.job_name):
                     snapshot = clients.jobs.describe(location.job_name) or earlier_jobs.of_attempt(
                         job, attempt, clients, log
                     )
                     decision = _decide(snapshot, job, attempt, clients)
             if decision.step is Step.CREATE:
-                staged = _stage(job, attempt, begin.staged, clients, log)
+                now = _stage(job, now, clients, log)
                 try:
-                    choice, arn = _create(
-                        job, attempt, first_choice=begin.choice, clients=clients, log=log, expect=expect
-                    )
-                    return Submission(location=location, attempt=attempt, arn=arn, choice=choice, staged=staged)
+                    choice, arn = _create(job, now, clients=clients, log=log, expect=expect)
+                    return Submission(location=location, arn=arn, state=replace(now, choice=choice, may_exist=True))
                 except (NameTakenError, NotebookJobServiceError) as error:
                     snapshot = _after_refusal(error, location.job_name, clients)
                     with _undecided(location.job_name):
                         decision = _decide(snapshot, job, attempt, clients)
         except NotebookJobCapacityError as error:
-            return Refused(error=error, attempt=attempt, staged=staged, may_exist=False)
+            return Refused(error=error, state=replace(now, choice=0, may_exist=False))
         except NotebookJobServiceError as error:
             if not error.is_retryable:
                 raise
-            return Refused(error=error, attempt=attempt, staged=staged)
+            return Refused(error=error, state=replace(now, choice=0, may_exist=True))
         if decision.step is Step.ADOPT and snapshot is not None:
             log.info("Adopting: %s", decision.reason)
             _warn_of_other_input(snapshot, job, log)
             return Submission(
                 location=_location_of(snapshot, location),
-                attempt=attempt,
                 arn=snapshot.arn,
+                state=replace(now, choice=0, may_exist=True),
                 adopted=snapshot,
-                staged=staged,
             )
         log.info(
             "Not adopting: %s; going on to attempt %d",
@@ -172,9 +141,8 @@ def submit(
 
 def _create(
     job: PreparedJob,
-    attempt: int,
+    state: SubmissionState,
     *,
-    first_choice: int,
     clients: AwsClients,
     log: Log,
     expect: Callable[[str, str], object],
@@ -191,10 +159,10 @@ def _create(
     refusals: list[NotebookJobCapacityError] = []
     zeros: list[ZeroQuotaError] = []
     # In a circle: those before the first choice had no capacity a moment ago, which may have changed by the time all others are refused.
-    for choice in [*range(first_choice, len(choices)), *range(min(first_choice, len(choices)))]:
+    for choice in [*range(state.choice, len(choices)), *range(min(state.choice, len(choices)))]:
         try:
-            request = job.request(attempt, instance_types=choices[choice])
-            expect(job.location(attempt).job_name, job.owner(attempt))
+            request = job.request(state.attempt, instance_types=choices[choice])
+            expect(job.location(state.attempt).job_name, job.owner(state.attempt))
             return choice, clients.jobs.create(request)
         except ZeroQuotaError as error:
             zeros.append(error)
@@ -270,16 +238,15 @@ def _location_of(snapshot: JobSnapshot, planned: JobLocation) -> JobLocation:
     return JobLocation((snapshot.output_root or planned.root).rstrip("/"), snapshot.job_name)
 
 
-def _stage(job: PreparedJob, attempt: int, staged: Staged | None, clients: AwsClients, log: Log) -> Staged:
+def _stage(job: PreparedJob, state: SubmissionState, clients: AwsClients, log: Log) -> SubmissionState:
     """
-    Put the input up, unless an earlier leg of this try has put the same up for this very attempt.
+    Put the input up, unless this try has put the same up for this very attempt before.
 
     Not from an earlier attempt's folder: Studio looks for a job's input under the job's own name, and nowhere else.
     """
-    wanted = Staged(attempt=attempt, sha256=job.input_sha256)
-    if staged == wanted:
-        return wanted
-    location = job.location(attempt)
+    if (state.staged_attempt, state.staged_sha256) == (state.attempt, job.input_sha256):
+        return state
+    location = job.location(state.attempt)
     staging.upload(job.files, to_uri=location.input_uri, objects=clients.objects, kms_key=job.spec.s3_kms_key)
     log.info(
         "Staged '%s' (sha256 %s) and %d other file(s), %d bytes in all, under %s",
@@ -289,7 +256,7 @@ def _stage(job: PreparedJob, attempt: int, staged: Staged | None, clients: AwsCl
         sum(file.size_bytes for file in job.files),
         location.input_uri,
     )
-    return wanted
+    return replace(state, staged_attempt=state.attempt, staged_sha256=job.input_sha256)
 
 
 def _warn_of_other_input(snapshot: JobSnapshot, job: PreparedJob, log: Log) -> None:

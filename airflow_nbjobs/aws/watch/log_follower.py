@@ -49,7 +49,7 @@ class LogFollower:
     :param open_logs: reads the connection and gives a port on it; again where its credentials are refused.
     :param on_idle: called when the last job has gone.
     :param now: milliseconds since the epoch.
-    :ivar turn_to_report: held by the one job of all that tells how far it has come (``log_stream.py``).
+    :ivar turn_to_report: held by the one job of all that tells how far it has come (``triggers/task_log.py``).
     """
 
     def __init__(

@@ -54,15 +54,13 @@ from airflow_nbjobs.commands.demo.view import (
     worth_opening,
 )
 from airflow_nbjobs.core.guesses import did_you_mean
+from airflow_nbjobs.core.job.xcoms import JOB_KEY, NOTEBOOK_LINK_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 SERVER = "sagemaker"
 AIRFLOW = "airflow"
-EXECUTED_NOTEBOOK_LINK = (
-    "_link_nbjobs_executed_notebook"  # XCom of links.ExecutedNotebookLink, whose module imports airflow
-)
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 START_SECONDS = 300.0  # at least, or a third of --timeout; never more than all of it
 LOOK_SECONDS = 0.5
@@ -252,7 +250,7 @@ class _Demo:
         results = [
             TaskResult(
                 row=row,
-                facts=self._api.xcom(by_task[task], "nbjobs_job") or {},
+                facts=self._api.xcom(by_task[task], JOB_KEY) or {},
                 returned=self._api.xcom(by_task[task], "return_value"),
                 error=error_lines(self._api.log_events(by_task[task])) if row.state == "failed" else (),
             )
@@ -260,7 +258,7 @@ class _Demo:
         ]
         print("\n" + report(results, run_state=state, seconds=time.monotonic() - begun), flush=True)
         if (shown := worth_opening(results)) is not None:
-            address = self._api.xcom(by_task[shown.row.task], EXECUTED_NOTEBOOK_LINK) or ""
+            address = self._api.xcom(by_task[shown.row.task], NOTEBOOK_LINK_KEY) or ""
             root = f"http://{LOOPBACK}:{self._api.port}"
             if str(address).startswith(f"{root}/"):  # the task's tab; Airflow 3.0 has none
                 self._to_open = str(address).removeprefix(root), f"the notebook of '{shown.row.task}'"

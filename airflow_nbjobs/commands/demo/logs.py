@@ -14,6 +14,7 @@ from airflow_nbjobs.aws.clients import AwsClients
 from airflow_nbjobs.commands.demo.api import ApiUnavailableError
 from airflow_nbjobs.commands.demo.view import label
 from airflow_nbjobs.core.errors import NotebookJobError
+from airflow_nbjobs.core.job.xcoms import JOB_KEY, read_record
 from airflow_nbjobs.core.notebook.progress import newest_cells
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class CellProgress:
         return self._cells
 
     def _look(self, instance: dict[str, Any]) -> None:
-        job = self._api.xcom(instance, "nbjobs_job")
-        if job and (lines := self._clients.logs.tail(job["job_name"], limit=_LOG_LINES)):
+        job = read_record(JOB_KEY, self._api.xcom(instance, JOB_KEY))
+        if job.get("job_name") and (lines := self._clients.logs.tail(job["job_name"], limit=_LOG_LINES)):
             found = newest_cells("\n".join(lines), job.get("added_cells") or ())
             if found is not None:
                 self._cells[label(instance)] = found

@@ -1,1 +1,1 @@
-"""One notebook job: arguments, spec, name, status, adoption, queueing, and who owns it."""
+"""One notebook job: arguments, spec, name, status, adoption, submission, XComs, and who owns it."""

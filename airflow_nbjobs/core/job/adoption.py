@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OWNER_VARIABLE = "NBJOBS_OWNER"
 # Of an owner's fields: the run's start, the generation, the attempt (``RunKey.identity``). A clear changes the first two.
-_OF_ONE_LIFE = frozenset({3, 6, 7})
+_OF_A_GENERATION = frozenset({3, 6, 7})
 
 
 class Step(enum.Enum):
@@ -41,7 +41,7 @@ def decide(snapshot: JobSnapshot | None, *, owner: str, is_delivered: bool) -> D
     """
     Decide what one attempt's name means for this try.
 
-    Only a job of ours that still runs, or that completed but whose results no try has handed over, is taken up again: it has been paid for.
+    Only a job of ours that still runs, or that completed but whose results no try has pushed, is taken up again: it has been paid for.
     A failed or stopped job is never adopted, since a retry is asked to try again.
 
     :param snapshot: the job of that name; None when the name is free.
@@ -63,9 +63,9 @@ def decide(snapshot: JobSnapshot | None, *, owner: str, is_delivered: bool) -> D
     return Decision(Step.NEXT, f"training job '{snapshot.job_name}' of an earlier try {found}")
 
 
-def is_of_earlier_life(owner: str, *, own: str) -> bool:
+def is_of_earlier_generation(owner: str, *, own: str) -> bool:
     """
-    Say whether a job belongs to the same task as another, but to another of its lives: before a clear.
+    Say whether a job belongs to the same task as another, but to a generation before its last clear.
 
     :param owner: ``NBJOBS_OWNER`` of the job; one that was cut for its length tells too little, and is of nobody.
     :param own: ``RunKey.identity()`` of the task now.
@@ -74,7 +74,9 @@ def is_of_earlier_life(owner: str, *, own: str) -> bool:
     if theirs is None or ours is None or len(theirs) != len(ours):
         return False
     is_same_task = all(
-        mine == other for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)) if place not in _OF_ONE_LIFE
+        mine == other
+        for place, (mine, other) in enumerate(zip(ours, theirs, strict=True))
+        if place not in _OF_A_GENERATION
     )
     # The generation need not grow: a clear counts on from the tries there were, with the ``retries`` of then.
     is_earlier = isinstance(theirs[3], int) and isinstance(ours[3], int) and theirs[3] <= ours[3]
@@ -86,4 +88,4 @@ def _fields(owner: str) -> list[object] | None:
         found = json.loads(owner)
     except ValueError:
         return None
-    return found if isinstance(found, list) and len(found) > max(_OF_ONE_LIFE) else None
+    return found if isinstance(found, list) and len(found) > max(_OF_A_GENERATION) else None

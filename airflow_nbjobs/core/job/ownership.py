@@ -1,7 +1,7 @@
 """
 What becomes of a job whose process no longer speaks for its task: a trigger that was cancelled, a worker whose try is over.
 
-Called by ``triggers.py`` and ``task/ownership.py`` with what Airflow says of the task; pure.
+Called by ``triggers/stop.py`` and ``task/ownership.py`` with what Airflow says of the task; pure.
 """
 
 from __future__ import annotations

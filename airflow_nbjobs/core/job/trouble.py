@@ -1,7 +1,7 @@
 """
 Trouble about a job that exists: how long it is waited through, and what the task says in the end.
 
-Called by ``task/run.py`` and ``task/sensor.py`` once there is a job; pure. Such an error is never final: the job is paid for, and whoever asks again finds it.
+Called by ``task/`` once there is a job; pure. Such an error is never final: the job is paid for, and whoever asks again finds it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,35 @@ from airflow_nbjobs.core.job.doubts import DENIED_SECONDS, UNKNOWN_SECONDS
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from airflow_nbjobs.core.job.status import JobSnapshot
+
 # Of an error that says so: DescribeTrainingJob does not know the job.
 NOT_FOUND = "ResourceNotFound"
+# Between the tries to read an ended job's results: some ten minutes.
+READ_PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, *(60.0 for _ in range(9)))
+
+
+def known(snapshot: JobSnapshot | None, job_name: str) -> JobSnapshot:
+    """
+    Return what SageMaker says of a job that was made.
+
+    :param snapshot: None: SageMaker does not know it.
+    :raises NotebookJobServiceError: so. Of many machines one may not know yet what another has just made.
+    """
+    if snapshot is None:
+        raise NotebookJobServiceError(
+            f"SageMaker does not know training job '{job_name}'",
+            code=NOT_FOUND,
+            is_retryable=True,
+            details={"why": "it has been deleted, or was created a moment ago and is not shown yet"},
+            job_name=job_name,
+        )
+    return snapshot
 
 
 def is_over(error: NotebookJobServiceError, since: datetime, now: datetime) -> bool:
     """
-    Say whether a wait through trouble has lasted long enough, and the error is to be told.
+    Say whether a wait through trouble has lasted long enough, and the error is to be raised.
 
     Throttling, a 5xx and lost connections pass, and a task in its worker waits through them for as long as its job may run. A denial
     lasts 10 minutes then, an unknown job a minute.

@@ -38,11 +38,6 @@ class Progress:
     is_complete: bool
 
 
-def progress_facts(job_name: str, done: int, total: int) -> dict[str, Any]:
-    """Return what the XCom ``nbjobs_progress`` holds of a job that runs."""
-    return {"job_name": job_name, "done": done, "total": total}
-
-
 def done_share(facts: Mapping[str, Any]) -> float | None:
     """Return how much of a notebook has run, 0 to 1, from what an XCom says; None where it says nothing of use."""
     done, total = facts.get("done"), facts.get("total")
@@ -52,7 +47,8 @@ def done_share(facts: Mapping[str, Any]) -> float | None:
 
 
 def cell_text(done: int, total: int) -> str:
-    return f"cell {done} of {total} has run"
+    """Return the words for a cell that has ended, well or not: papermill counts a cell that fails as well."""
+    return f"cell {done} of {total} has ended"
 
 
 def progress_of(notebook: NotebookNode) -> Progress:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.job.xcoms import AIRFLOWS_KEYS, OWN_PREFIXES
 from airflow_nbjobs.core.notebook.document import mark_of
 from airflow_nbjobs.core.notebook.failing_cell import last_cell_run
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
@@ -48,8 +49,7 @@ __all__ = [
 
 _OUTPUT_TYPES: dict[str, type] = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
 # XCom keys that the operator, its links and Airflow itself use.
-_RESERVED_NAMES = frozenset({"return_value", "skipmixin_key"}) | RESERVED_KEYS
-_RESERVED_PREFIXES = ("nbjobs_", "_link_")
+_RESERVED_NAMES = AIRFLOWS_KEYS | RESERVED_KEYS
 _NAMES_SHOWN = 12
 _ADVICE = {
     "DataFrame": "write it to S3 and output its URI, or output .to_dict('records')",
@@ -140,7 +140,7 @@ def declare_outputs(
 def _name_problem(name: object) -> str | None:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         return f"output {name!r} is not a variable's name"
-    if name in _RESERVED_NAMES or name.startswith(_RESERVED_PREFIXES):
+    if name in _RESERVED_NAMES or name.startswith(OWN_PREFIXES):
         return f"output '{name}' has a name that is reserved ({', '.join(sorted(_RESERVED_NAMES))}, nbjobs_*, _link_*)"
     return None
 

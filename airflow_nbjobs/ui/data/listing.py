@@ -19,10 +19,11 @@ from sqlalchemy import String, and_, case, cast, collate, false, func, not_, nul
 from sqlalchemy.orm import aliased
 
 from airflow_nbjobs.core.job.wording import UNDER_WAY, task_words
+from airflow_nbjobs.core.job.xcoms import END_KEY, ERROR_KEY, JOB_KEY, PROGRESS_KEY, read_record
 from airflow_nbjobs.core.notebook.progress import done_share
-from airflow_nbjobs.links import END_KEY, ERROR_KEY, JOB_KEY, PROGRESS_KEY, tab_path
+from airflow_nbjobs.links import tab_path
 from airflow_nbjobs.ui.data.records import mapping, state_text
-from airflow_nbjobs.ui.data.xcom_values import backend_values
+from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
 from airflow_nbjobs.ui.views import duration_text, time_text
 
 if TYPE_CHECKING:
@@ -304,7 +305,8 @@ def _midnight(day: date) -> datetime:
 
 def _row(found: tuple[Any, ...], values: list[Any], prices: Prices) -> Row:
     dag_id, run_id, task_id, map_index, state, try_number, started, seconds, key, *_ = found
-    made, end, said, progress = (mapping(value) or {} for value in values)
+    keys = (key, END_KEY, ERROR_KEY, PROGRESS_KEY)
+    made, end, said, progress = (read_record(of, plain(value)) for of, value in zip(keys, values, strict=True))
     state = state_text(state)
     job = made if key == JOB_KEY else {}
     of_try = (job or said).get("try_number")

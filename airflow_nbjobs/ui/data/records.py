@@ -19,7 +19,15 @@ from sqlalchemy import and_, select
 
 from airflow_nbjobs._compat import of_task_instance
 from airflow_nbjobs.core.error_record import parse_error_record
-from airflow_nbjobs.links import ATTEMPTS_KEY, END_KEY, ERROR_KEY, JOB_KEY
+from airflow_nbjobs.core.job.xcoms import (
+    ATTEMPTS_KEY,
+    END_KEY,
+    ERROR_KEY,
+    JOB_KEY,
+    is_output,
+    read_attempts,
+    read_record,
+)
 from airflow_nbjobs.ui.data.subject import Instance, Kind, Subject, TaskArguments
 from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
 
@@ -32,7 +40,6 @@ if TYPE_CHECKING:
 _DAGS_KEPT = 16
 _MOST_OUTPUTS = 1000
 _MOST_INSTANCES = 1000
-_OURS = ("nbjobs_", "_link_", "return_value", "skipmixin_key")
 _OPERATOR_FIELDS = {"input_notebook", "s3_root_uri", "initialization_script", "aws_conn_id"}
 _SENSOR_TYPE = "SageMakerNotebookJobSensor"
 
@@ -77,8 +84,8 @@ def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, ma
         kind=kind,
         arguments=arguments,
         rendered=_rendered(session, **identity) if kind is not Kind.OTHER else {},
-        job=mapping(xcoms.get(JOB_KEY)),
-        end=mapping(xcoms.get(END_KEY)),
+        job=read_record(JOB_KEY, plain(xcoms.get(JOB_KEY))) or None,
+        end=read_record(END_KEY, plain(xcoms.get(END_KEY))) or None,
         error=parse_error_record(mapping(xcoms.get(ERROR_KEY))),
         attempts=_attempts(session, **identity) if kind is Kind.OPERATOR else (),
     )
@@ -138,7 +145,7 @@ def read_outputs(session: Session, subject: Subject) -> tuple[dict[str, Any], in
     """Return the outputs that a task has pushed, the first thousand by name, and how many there are."""
     identity = {name: getattr(subject, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     names = session.scalars(select(XComModel.key).where(*_is_of(XComModel, identity)).order_by(XComModel.key)).all()
-    outputs = [name for name in names if not name.startswith(_OURS)]
+    outputs = [name for name in names if is_output(name)]
     return _xcoms(session, XComModel.key.in_(outputs[:_MOST_OUTPUTS]), **identity), len(outputs)
 
 
@@ -182,7 +189,7 @@ def read_instances(session: Session, *, dag_id: str, run_id: str, task_id: str) 
             state=state_text(state),
             label=label if label != str(map_index) else None,  # Airflow gives the index where there is none
             parameters=(mapping(rendered) or {}).get("parameters"),
-            job=mapping(job),
+            job=read_record(JOB_KEY, plain(job)) or None,
         )
         for (_, map_index, state, label, rendered, _), job in zip(found, jobs, strict=True)
     ]
@@ -209,8 +216,7 @@ def _attempts(session: Session, **identity: Any) -> tuple[dict[str, Any], ...]:
         .join(TaskInstance, of_task_instance(TaskStateStoreModel))
         .where(TaskStateStoreModel.key == ATTEMPTS_KEY, *_is_of(TaskInstance, identity))
     )
-    found = plain(value)
-    return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
+    return tuple(read_attempts(plain(value)))
 
 
 def mapping(value: Any) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from airflow_nbjobs.core.errors import (
 )
 from airflow_nbjobs.core.job.naming import JobLocation
 from airflow_nbjobs.core.values.outputs import declare_outputs
-from airflow_nbjobs.task.retryable import at_surface
+from airflow_nbjobs.task.retryable import airflow_error
 
 JOB = "d-t-0123456789ab"
 PLACE = JobLocation("s3://bucket/nbjobs", JOB)
@@ -59,7 +59,7 @@ def read():
 
 
 def is_retried(error):
-    return at_surface(error, retry_on_cell_error=True, was_adopted=False) is error
+    return airflow_error(error, retry_on_cell_error=True, was_adopted=False) is error
 
 
 RAN = executed(notebook("x = 1"), {"x": 1})

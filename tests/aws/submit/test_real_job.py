@@ -8,10 +8,11 @@ from fakes import LogLines, code, notebook
 
 from airflow_nbjobs.aws.clients import AwsClients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
-from airflow_nbjobs.aws.submit.job import Begin, submit
+from airflow_nbjobs.aws.submit.job import submit
 from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookCellError
 from airflow_nbjobs.core.job.naming import RunKey
+from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 pytestmark = pytest.mark.local
 
@@ -82,7 +83,7 @@ def test_typed_parameters_go_in_and_typed_outputs_come_back_for_one_call_to_sage
     (tmp_path / "helper.ipynb").write_bytes(notebook("def double(x):\n    return 2 * x"))
     job = prepare("typed", parameters={"epochs": 3, "names": ["a"]}, outputs={"total": int, "kinds": list})
     assert calls == {}
-    submission = submit(job, clients, begin=Begin(is_free=True), log=LogLines())
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=LogLines())
     assert calls == {"s3.PutObject": 2, "sagemaker.CreateTrainingJob": 1}
 
     result = result_of(job, clients, submission)
@@ -91,7 +92,7 @@ def test_typed_parameters_go_in_and_typed_outputs_come_back_for_one_call_to_sage
     assert result.facts["duration_seconds"] > 0
     assert any("Executing" in line for line in result.log_tail)
 
-    retried = submit(job, clients, log=LogLines())
+    retried = submit(job, clients, SubmissionState(), log=LogLines())
     assert retried.adopted is not None, "completed, and nobody has handed its results over"
 
 
@@ -100,7 +101,7 @@ def test_a_failed_cell_is_found_in_the_authors_own_count(prepare, clients, tmp_p
         notebook(code("day = 0", "parameters"), {"cell_type": "markdown", "source": "text", "metadata": {}}, "1 / day")
     )
     job = prepare("fails", parameters={"day": 0}, outputs=["day"])
-    result = result_of(job, clients, submit(job, clients, begin=Begin(is_free=True), log=LogLines()))
+    result = result_of(job, clients, submit(job, clients, SubmissionState(may_exist=False), log=LogLines()))
     assert type(result.error) is NotebookCellError
     assert (result.error.cell, result.error.ename) == (3, "ZeroDivisionError")
     assert "1 / day" in str(result.error)
@@ -110,7 +111,7 @@ def test_a_failed_cell_is_found_in_the_authors_own_count(prepare, clients, tmp_p
 def test_a_notebook_runs_what_its_own_cell_has_written(prepare, clients, tmp_path):
     (tmp_path / "nb.ipynb").write_bytes(notebook("%%writefile prep.py\nanswer = 42", "%run prep.py", "print(answer)"))
     job = prepare("writes", outputs=["answer"])
-    result = result_of(job, clients, submit(job, clients, begin=Begin(is_free=True), log=LogLines()))
+    result = result_of(job, clients, submit(job, clients, SubmissionState(may_exist=False), log=LogLines()))
     assert result.error is None, result.error
     assert result.outputs == {"answer": 42}
 
@@ -141,13 +142,13 @@ def test_a_notebook_runs_and_reads_what_lies_above_its_folder(prepare, clients, 
         "outputs": ["shared", "text", "here"],
     }
     job = prepare("above", **arguments)
-    result = result_of(job, clients, submit(job, clients, begin=Begin(is_free=True), log=LogLines()))
+    result = result_of(job, clients, submit(job, clients, SubmissionState(may_exist=False), log=LogLines()))
     assert result.error is None, result.error
     assert result.outputs == {"shared": 2, "text": "a,b", "here": "made"}
 
     (tmp_path / "common" / "setup.ipynb").write_bytes(notebook("divisor = 0"))
     job = prepare("above_fails", **arguments | {"outputs": []})
-    result = result_of(job, clients, submit(job, clients, begin=Begin(is_free=True), log=LogLines()))
+    result = result_of(job, clients, submit(job, clients, SubmissionState(may_exist=False), log=LogLines()))
     assert type(result.error) is NotebookCellError
     assert (result.error.cell, result.error.ename) == (1, "NameError")
     assert "notebooks/main.ipynb" in str(result.error)

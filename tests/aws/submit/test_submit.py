@@ -5,10 +5,11 @@ from fakes import ACCOUNT_ID, REGION, FakeClients, LogLines, needs_preferences, 
 
 from airflow_nbjobs.aws.errors import ZeroQuotaError
 from airflow_nbjobs.aws.ports import NameTakenError
-from airflow_nbjobs.aws.submit.job import Begin, Refused, Staged, submit
+from airflow_nbjobs.aws.submit.job import Refused, submit
 from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import RunKey
+from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
 
@@ -43,7 +44,7 @@ def prepared(tmp_path, clients, source, **more):
 @pytest.fixture
 def first(job, clients, log):
     """The submission of a first try."""
-    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
     clients.jobs.calls.clear()
     clients.objects.puts.clear()
     log.infos.clear()
@@ -51,14 +52,14 @@ def first(job, clients, log):
 
 
 def retry(job, clients, log):
-    return submit(job, clients, log=log)
+    return submit(job, clients, SubmissionState(), log=log)
 
 
 def test_a_first_try_is_one_call_to_sagemaker_and_one_put_a_file(job, clients, log):
-    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert clients.jobs.calls == [("create", submission.job_name)]
     assert clients.objects.puts == [f"{submission.location.input_uri}/nb.ipynb"]
-    assert (submission.attempt, submission.adopted) == (0, None)
+    assert (submission.state.attempt, submission.adopted) == (0, None)
     assert submission.arn.endswith(f"training-job/{submission.job_name}")
 
 
@@ -66,12 +67,12 @@ def test_the_input_is_staged_before_the_job_exists(job, clients, log):
     """SageMaker checks at the call that the prefix holds objects."""
     clients.objects.denied.add(f"{job.location(0).input_uri}/nb.ipynb")
     with pytest.raises(NotebookJobServiceError, match="AccessDenied on s3:PutObject"):
-        submit(job, clients, begin=Begin(is_free=True), log=log)
+        submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert clients.jobs.calls == []
 
 
 def test_the_log_says_what_was_staged(job, clients, log):
-    submit(job, clients, begin=Begin(is_free=True), log=log)
+    submit(job, clients, SubmissionState(may_exist=False), log=log)
     (line,) = log.infos
     for part in (
         job.notebook_origin,
@@ -86,7 +87,7 @@ def test_the_log_says_what_was_staged(job, clients, log):
 def test_a_retry_whose_earlier_tries_submitted_nothing_creates(job, clients, log):
     submission = retry(job, clients, log)
     assert clients.jobs.calls == [("describe", submission.job_name), ("list", "*"), ("create", submission.job_name)]
-    assert (submission.attempt, submission.adopted) == (0, None)
+    assert (submission.state.attempt, submission.adopted) == (0, None)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_a_retry_whose_earlier_tries_submitted_nothing_creates(job, clients, log
 def test_a_job_whose_readable_name_was_another_is_found_by_its_hash(tmp_path, clients, log, then, now):
     """A name that is edited or rendered anew between two tries must not pay for a second job."""
     first = submit(
-        prepared(tmp_path, clients, "x = 1", notebook_job_name=then), clients, begin=Begin(is_free=True), log=log
+        prepared(tmp_path, clients, "x = 1", notebook_job_name=then), clients, SubmissionState(may_exist=False), log=log
     )
     job = prepared(tmp_path, clients, "x = 1", notebook_job_name=now, s3_root_uri="s3://other/root")
     submission = retry(job, clients, log)
@@ -105,21 +106,26 @@ def test_a_job_whose_readable_name_was_another_is_found_by_its_hash(tmp_path, cl
     assert len(clients.jobs.descriptions) == 1
     clients.jobs.set_status(first.job_name, "Completed")
     clients.objects.bodies[first.location.executed_notebook_uri] = b"{}"
-    assert retry(job, clients, log).attempt == 1, "its results were handed over"
+    assert retry(job, clients, log).state.attempt == 1, "its results were handed over"
 
 
 def test_a_name_that_only_ends_in_the_same_hash_is_nobodys(tmp_path, clients, log):
-    submit(prepared(tmp_path, clients, "x = 1", notebook_job_name="then"), clients, begin=Begin(is_free=True), log=log)
+    submit(
+        prepared(tmp_path, clients, "x = 1", notebook_job_name="then"),
+        clients,
+        SubmissionState(may_exist=False),
+        log=log,
+    )
     (description,) = clients.jobs.descriptions.values()
     description["Environment"] = {}
     submission = retry(prepared(tmp_path, clients, "x = 1"), clients, log)
-    assert (submission.attempt, submission.adopted) == (0, None)
+    assert (submission.state.attempt, submission.adopted) == (0, None)
 
 
 def test_without_the_permission_to_list_the_name_alone_counts(job, clients, log):
     clients.jobs.errors["list"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
     submission = retry(job, clients, log)
-    assert (submission.attempt, submission.adopted) == (0, None)
+    assert (submission.state.attempt, submission.adopted) == (0, None)
     assert any("under another notebook_job_name is not found" in line for line in log.infos)
 
 
@@ -127,19 +133,19 @@ def test_without_the_permission_to_list_the_name_alone_counts(job, clients, log)
 def test_a_denial_that_leaves_open_whether_there_is_a_job_is_trouble_and_no_verdict(job, clients, log, first, denied):
     """A policy is edited while the task is retried: with retries left it must not fail with a job that runs for nobody."""
     error = NotebookJobServiceError("denied", code="AccessDeniedException", details={"next": "grant it"})
-    begin = Begin()
+    state = SubmissionState()
     if denied == "describe":
         clients.jobs.errors["describe"] = [error]
     elif denied == "delivery mark":
         clients.jobs.set_status(first.job_name, "Completed")
         clients.objects.denied.add(first.location.executed_notebook_uri)
     else:
-        begin = Begin(is_free=True)
+        state = SubmissionState(may_exist=False)
         clients.jobs.errors["describe"] = [error]
-    outcome = submit(job, clients, begin=begin, log=log)
+    outcome = submit(job, clients, state, log=log)
     assert isinstance(outcome, Refused)
     assert outcome.error.is_retryable
-    assert outcome.may_exist
+    assert outcome.state.may_exist
     assert f"whether '{first.job_name}' exists is not known" in str(outcome.error)
     assert len(clients.jobs.descriptions) == 1
 
@@ -174,7 +180,7 @@ def test_a_delivered_job_is_not_run_again_under_its_name(job, clients, log, firs
     clients.jobs.set_status(first.job_name, "Completed")
     clients.objects.bodies[first.location.executed_notebook_uri] = b"{}"
     submission = retry(job, clients, log)
-    assert (submission.attempt, submission.adopted) == (1, None)
+    assert (submission.state.attempt, submission.adopted) == (1, None)
     assert submission.job_name != first.job_name
     assert "already delivered its results" in log.infos[0]
 
@@ -183,7 +189,7 @@ def test_a_delivered_job_is_not_run_again_under_its_name(job, clients, log, firs
 def test_a_job_that_did_not_succeed_is_followed_by_the_next(job, clients, log, first, status):
     clients.jobs.set_status(first.job_name, status)
     submission = retry(job, clients, log)
-    assert (submission.attempt, submission.adopted) == (1, None)
+    assert (submission.state.attempt, submission.adopted) == (1, None)
     assert f"is {status}; going on to attempt 1" in log.infos[0]
 
 
@@ -192,7 +198,7 @@ def test_attempts_are_walked_in_order_until_one_is_free_or_ours(job, clients, lo
     second = retry(job, clients, log)
     clients.jobs.set_status(second.job_name, "Failed")
     third = retry(job, clients, log)
-    assert third.attempt == 2
+    assert third.state.attempt == 2
     clients.jobs.calls.clear()
     again = retry(job, clients, log)
     assert (again.job_name, again.adopted is not None) == (third.job_name, True)
@@ -202,7 +208,7 @@ def test_attempts_are_walked_in_order_until_one_is_free_or_ours(job, clients, lo
 def test_a_job_of_our_name_that_is_not_ours_is_left_alone(job, clients, log, first):
     clients.jobs.descriptions[first.job_name]["Environment"]["NBJOBS_OWNER"] = "somebody"
     submission = retry(job, clients, log)
-    assert submission.attempt == 1
+    assert submission.state.attempt == 1
     assert "is not this task's" in log.infos[0]
 
 
@@ -213,7 +219,7 @@ def test_a_status_that_is_not_known_counts_as_running(job, clients, log, first):
 
 def test_a_name_taken_at_the_call_is_adopted_when_the_job_is_ours(job, clients, log, first):
     """The answer to our own request was lost, or two workers run one try: the service's refusal decides."""
-    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert submission.adopted is not None
     assert submission.job_name == first.job_name
     assert clients.jobs.calls == [("create", first.job_name), ("describe", first.job_name)]
@@ -221,17 +227,17 @@ def test_a_name_taken_at_the_call_is_adopted_when_the_job_is_ours(job, clients, 
 
 def test_a_name_taken_by_somebody_else_leads_to_the_next(job, clients, log, first):
     clients.jobs.descriptions[first.job_name]["Environment"] = {}
-    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
-    assert (submission.attempt, submission.adopted) == (1, None)
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert (submission.state.attempt, submission.adopted) == (1, None)
 
 
 def test_a_name_taken_by_a_job_that_describe_does_not_show_yet_is_worth_a_retry(job, clients, log):
     """Going on to the next name would bill a second job, should the first turn out to be ours."""
     clients.jobs.errors["create"] = [NameTakenError("taken")]
-    refused = submit(job, clients, begin=Begin(is_free=True), log=log)
+    refused = submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert isinstance(refused, Refused)
     assert "does not show it yet" in str(refused.error)
-    assert (refused.attempt, refused.may_exist) == (0, True)
+    assert (refused.state.attempt, refused.state.may_exist) == (0, True)
     assert clients.jobs.count("create") == 1
 
 
@@ -246,7 +252,7 @@ def test_a_job_whose_creation_was_not_answered_is_found_at_once(job, clients, lo
         raise lost
 
     clients.jobs.create = create_and_lose
-    submission = submit(job, clients, begin=Begin(is_free=True), log=log)
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert submission.adopted is not None
     assert submission.job_name == name
 
@@ -256,15 +262,15 @@ def test_a_creation_that_was_not_answered_and_made_no_job_yet_is_told_as_such(jo
         "no answer", code="ReadTimeoutError", is_retryable=True, job_name=job.location(0).job_name
     )
     clients.jobs.errors["create"] = [lost]
-    refused = submit(job, clients, begin=Begin(is_free=True), log=log)
-    assert (refused.error, refused.attempt, refused.may_exist) == (lost, 0, True)
+    refused = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert (refused.error, refused.state.attempt, refused.state.may_exist) == (lost, 0, True)
 
 
 def test_a_refused_call_is_raised_and_nothing_runs(job, clients, log):
     refusal = NotebookJobServiceError("AccessDenied", code="AccessDeniedException")
     clients.jobs.errors["create"] = [refusal]
     with pytest.raises(NotebookJobServiceError) as caught:
-        submit(job, clients, begin=Begin(is_free=True), log=log)
+        submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert caught.value is refusal
     assert clients.jobs.descriptions == {}
 
@@ -291,7 +297,7 @@ def test_names_do_not_run_on_for_ever(job, clients, log, monkeypatch):
         name = clients.jobs.create(job.request(attempt)).rpartition("/")[2]
         clients.jobs.descriptions[name]["Environment"] = {}  # somebody else's
     with pytest.raises(NotebookJobServiceError, match=r"no free training-job name among 3 for 'd.t'"):
-        submit(job, clients, begin=Begin(is_free=True), log=log)
+        submit(job, clients, SubmissionState(may_exist=False), log=log)
 
 
 # -- capacity and quota ------------------------------------------------------------------------------------------------
@@ -313,8 +319,8 @@ def of_two(tmp_path, clients):
     )
 
 
-def submit_first(job, clients, log, **begin):
-    return submit(job, clients, begin=Begin(is_free=True, **begin), log=log)
+def submit_first(job, clients, log, **state):
+    return submit(job, clients, SubmissionState(may_exist=False, **state), log=log)
 
 
 def asked(clients):
@@ -328,8 +334,8 @@ def test_a_full_quota_is_told_with_what_the_next_leg_needs(job, clients, log):
     """A refused name stays free, and the input lies where it is."""
     clients.jobs.errors["create"] = [FULL]
     refused = submit_first(job, clients, log)
-    assert (refused.error, refused.attempt, refused.may_exist) == (FULL, 0, False)
-    assert refused.staged == Staged(attempt=0, sha256=job.input_sha256)
+    assert (refused.error, refused.state.attempt, refused.state.may_exist) == (FULL, 0, False)
+    assert (refused.state.staged_attempt, refused.state.staged_sha256) == (0, job.input_sha256)
     assert clients.jobs.count("describe") == 0
 
 
@@ -338,27 +344,27 @@ def test_the_next_leg_stages_nothing_anew(job, clients, log):
     refused = submit_first(job, clients, log)
     clients.objects.puts.clear()
     clients.jobs.calls.clear()
-    submission = submit_first(job, clients, log, staged=refused.staged)
+    submission = submit(job, clients, refused.state, log=log)
     assert clients.objects.puts == []
     assert clients.jobs.calls == [("create", submission.job_name)]
 
 
 def test_a_later_attempt_has_its_input_where_studio_looks_for_it(job, clients, log):
     """Under the job's own name, though its predecessor, which failed for want of capacity, had the same."""
-    submission = submit_first(job, clients, log, attempt=1, staged=Staged(attempt=0, sha256=job.input_sha256))
+    submission = submit_first(job, clients, log, attempt=1, staged_attempt=0, staged_sha256=job.input_sha256)
     assert clients.objects.puts == [f"{job.location(1).input_uri}/nb.ipynb"]
     (request,) = clients.jobs.requests.values()
     source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]
     assert source["S3Uri"] == job.location(1).input_uri
-    assert submission.staged == Staged(attempt=1, sha256=job.input_sha256)
+    assert (submission.state.staged_attempt, submission.state.staged_sha256) == (1, job.input_sha256)
     assert submission.job_name == job.location(1).job_name == request["TrainingJobName"]
 
 
 def test_an_input_that_was_edited_meanwhile_is_staged_anew(tmp_path, job, clients, log):
     changed = prepared(tmp_path, clients, "x = 2")
-    submission = submit_first(changed, clients, log, attempt=1, staged=Staged(attempt=0, sha256=job.input_sha256))
+    submission = submit_first(changed, clients, log, attempt=1, staged_attempt=0, staged_sha256=job.input_sha256)
     assert clients.objects.puts == [f"{submission.location.input_uri}/nb.ipynb"]
-    assert submission.staged == Staged(attempt=1, sha256=changed.input_sha256)
+    assert (submission.state.staged_attempt, submission.state.staged_sha256) == (1, changed.input_sha256)
 
 
 def test_a_throttled_creation_is_a_queue_as_a_full_quota_is(job, clients, log):
@@ -367,14 +373,14 @@ def test_a_throttled_creation_is_a_queue_as_a_full_quota_is(job, clients, log):
     ]
     refused = submit_first(job, clients, log)
     assert type(refused.error) is NotebookJobCapacityError
-    assert not refused.may_exist
+    assert not refused.state.may_exist
 
 
 def test_of_two_instance_types_the_next_is_asked_for_under_the_same_name(of_two, clients, log):
     clients.jobs.errors["create"] = [FULL]
     submission = submit_first(of_two, clients, log)
     assert asked(clients) == "ml.m5.xlarge"
-    assert (submission.attempt, submission.choice) == (0, 1)
+    assert (submission.state.attempt, submission.state.choice) == (0, 1)
     assert [called for called, _ in clients.jobs.calls] == ["create", "create"]
     assert len(clients.objects.puts) == 1
 
@@ -388,13 +394,13 @@ def test_all_types_are_refused_before_the_task_waits(of_two, clients, log):
 def test_a_later_choice_begins_there_and_goes_round(of_two, clients, log):
     clients.jobs.errors["create"] = [FULL]
     submission = submit_first(of_two, clients, log, choice=1)
-    assert (asked(clients), submission.choice) == ("ml.m5.large", 0)
+    assert (asked(clients), submission.state.choice) == ("ml.m5.large", 0)
 
 
 def test_a_type_whose_quota_is_zero_is_left_out_and_said(of_two, clients, log):
     clients.jobs.errors["create"] = [ZeroQuotaError("the account's quota for this instance type is zero: ml.m5.large")]
     submission = submit_first(of_two, clients, log)
-    assert submission.choice == 1
+    assert submission.state.choice == 1
     assert "quota for this instance type is zero: ml.m5.large" in log.warnings[0]
 
 
@@ -416,7 +422,7 @@ def test_sagemaker_chooses_among_several_types_where_it_can(tmp_path, clients, l
     job = prepared(tmp_path, clients, "x = 1", instance_type=TYPES)
     submission = submit_first(job, clients, log)
     assert asked(clients) == TYPES
-    assert submission.choice == 0
+    assert submission.state.choice == 0
 
 
 @needs_preferences
@@ -425,7 +431,7 @@ def test_what_sagemaker_refuses_as_a_list_is_asked_for_one_by_one(tmp_path, clie
     job = prepared(tmp_path, clients, "x = 1", instance_type=TYPES)
     clients.jobs.errors["create"] = [FULL, FULL]
     submission = submit_first(job, clients, log)
-    assert (asked(clients), submission.choice) == ("ml.m5.xlarge", 2)
+    assert (asked(clients), submission.state.choice) == ("ml.m5.xlarge", 2)
 
 
 def test_the_name_is_noted_before_each_request(job, clients, log):
@@ -433,7 +439,7 @@ def test_the_name_is_noted_before_each_request(job, clients, log):
     order = []
     create = clients.jobs.create
     clients.jobs.create = lambda request: (order.append("create"), create(request))[1]
-    submit(job, clients, begin=Begin(is_free=True), log=log, expect=lambda *noted: order.append(noted))
+    submit(job, clients, SubmissionState(may_exist=False), log=log, expect=lambda *noted: order.append(noted))
     assert order == [(job.location(0).job_name, job.owner(0)), "create"]
 
 
@@ -448,5 +454,5 @@ def test_each_of_several_requests_is_asked_for_before_it_is_made(of_two, clients
         noted.append(job)
 
     with pytest.raises(RuntimeError, match="the try is over"):
-        submit(of_two, clients, begin=Begin(is_free=True), log=log, expect=refuse_the_second)
+        submit(of_two, clients, SubmissionState(may_exist=False), log=log, expect=refuse_the_second)
     assert clients.jobs.count("create") == 1

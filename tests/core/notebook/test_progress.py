@@ -3,6 +3,7 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from airflow_nbjobs.core.job.xcoms import progress_record
 from airflow_nbjobs.core.notebook.document import MARK
 from airflow_nbjobs.core.notebook.progress import (
     Progress,
@@ -10,7 +11,6 @@ from airflow_nbjobs.core.notebook.progress import (
     author_cells,
     done_share,
     newest_cells,
-    progress_facts,
     progress_of,
 )
 from airflow_nbjobs.core.values.parameters import prepare_parameters
@@ -52,7 +52,7 @@ def test_what_papermill_says_of_each_cell_is_counted(notebook, progress):
     ("done", "total", "share"), [(0, 4, 0), (3, 4, 0.75), (4, 4, 1), (5, 4, None), (-1, 4, None), (0, 0, None)]
 )
 def test_the_share_that_is_done(done, total, share):
-    assert done_share(progress_facts("job", done, total)) == share
+    assert done_share(progress_record("job", done, total)) == share
 
 
 @pytest.mark.parametrize("facts", [{}, {"done": 1}, {"done": "1", "total": "2"}, {"done": None, "total": 2}])

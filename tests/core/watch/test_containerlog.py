@@ -28,17 +28,23 @@ def test_a_real_log_becomes_a_line_for_each_step():
     assert LogPlace().take(events(*REAL)) == [
         "No init-script is specified.",
         "Use Kernel python3 to execute nb.ipynb with output to /opt/ml/output/data/job.ipynb. Params: {}",
-        "cell 1 of 3 has run",
-        "cell 2 of 3 has run",
-        "cell 3 of 3 has run",
+        "cell 1 of 3 has ended",
+        "cell 2 of 3 has ended",
+        "cell 3 of 3 has ended",
         "Execution complete",
         "done",
     ]
 
 
+def test_of_a_cell_that_fails_nothing_says_that_all_is_well():
+    """papermill's bar counts each cell that has ended, the one that has failed as well."""
+    failing = [*REAL[:7], 'Exception encountered at "In [3]":', "ValueError: no"]
+    assert LogPlace().take(events(*failing))[4:] == ["cell 3 of 3 has ended", *failing[7:]]
+
+
 def test_cells_are_numbered_as_the_author_numbers_them():
     place = LogPlace(added=(2, 3))
-    assert [line for line in place.take(events(*REAL)) if line.startswith("cell")] == ["cell 1 of 1 has run"]
+    assert [line for line in place.take(events(*REAL)) if line.startswith("cell")] == ["cell 1 of 1 has ended"]
     assert LogPlace.from_json(json.loads(json.dumps(place.to_json()))) == place
 
 
@@ -53,7 +59,7 @@ def test_what_a_cell_prints_behind_the_bar_is_kept():
     lines = LogPlace().take(
         events("Executing:  20%|██        | 1/5 [00:00<00:01,  2.2cell/s]one begins", "Executing:  4")
     )
-    assert lines == ["cell 1 of 5 has run", "one begins", "Executing:  4"]
+    assert lines == ["cell 1 of 5 has ended", "one begins", "Executing:  4"]
 
 
 def test_of_a_run_of_other_bars_the_last_stays_and_a_long_line_is_cut():
@@ -84,7 +90,7 @@ def test_another_leg_goes_on_where_the_first_left_off():
     place.take(events(*REAL[:6]))
     again = LogPlace.from_json(json.loads(json.dumps(place.to_json())))
     assert again == place
-    assert again.take(events(*REAL)) == ["cell 2 of 3 has run", "cell 3 of 3 has run", "Execution complete", "done"]
+    assert again.take(events(*REAL)) == ["cell 2 of 3 has ended", "cell 3 of 3 has ended", "Execution complete", "done"]
 
 
 def test_a_place_stays_small_and_loses_nothing_that_is_newer():

@@ -7,7 +7,7 @@ from fakes import LogLines, code, notebook
 
 from airflow_nbjobs.aws.clients import AwsClients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
-from airflow_nbjobs.aws.submit.job import Begin, submit
+from airflow_nbjobs.aws.submit.job import submit
 from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -17,6 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookSkippedError,
 )
 from airflow_nbjobs.core.job.naming import RunKey
+from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 pytestmark = [pytest.mark.local, pytest.mark.slow]  # a real job for each
 
@@ -159,7 +160,7 @@ def submitted(server, clients, folder, name):
     }
     where = Surroundings(folders=[folder], region=server.facts.region, has_credentials=True, clients=clients)
     job = prepare_job(given | arguments, run=Run(label=f"d.{name}", readable=f"d-{name}", key=key), where=where)
-    return job, submit(job, clients, begin=Begin(is_free=True), log=LogLines())
+    return job, submit(job, clients, SubmissionState(may_exist=False), log=LogLines())
 
 
 def ended(clients, job, submission):

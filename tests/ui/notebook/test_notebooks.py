@@ -206,7 +206,7 @@ def test_a_live_notebook_is_shown_as_far_as_it_has_run(account, books):
     assert first.summary["progress"] == {
         "done": 1,
         "total": 3,
-        "text": "cell 1 of 3 has run",
+        "text": "cell 1 of 3 has ended",
         "anchor": "cell-2",
         "is_complete": False,
     }

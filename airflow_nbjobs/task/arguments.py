@@ -1,7 +1,7 @@
 """
-What a task was given: texts and durations of the arguments that are no template fields become values, and a wrong value is told where it comes from.
+A task's own arguments: texts and durations of those that are no template fields become values, and an error says where a wrong value comes from.
 
-Called by the operator inside ``execute`` and by ``task/prepare.py``.
+Called by the operator inside ``execute`` and by ``prepare.py``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _FLAGS = ("stop_on_kill", "retry_on_cell_error", "wait_for_completion", "deferrable")
 _DURATIONS = {"waiter_delay": defaults.WAITER_DELAY, "capacity_timeout": defaults.CAPACITY_TIMEOUT}
 # A problem begins with the argument's name, but for these.
-_SPOKEN = {"parameter": "parameters", "output": "outputs"}
+_PLURALS = {"parameter": "parameters", "output": "outputs"}
 _FIRST_WORD = re.compile(r"[a-z][a-z0-9_]*(?=[: ])")
 
 
-def settle(operator: TaskView) -> list[str]:
+def parse_arguments(task: TaskView) -> list[str]:
     """
-    Put a value in the place of each text or timedelta, as YAML and configuration give them; a text 'False' would count as true.
+    Replace each text or timedelta, as YAML and configuration give them, by a value; a text 'False' would count as true.
 
     An empty text, as of a template, counts as not given.
 
@@ -36,7 +36,7 @@ def settle(operator: TaskView) -> list[str]:
     """
     problems: list[str] = []
     for name in (*_FLAGS, *_DURATIONS):
-        given = getattr(operator, name)
+        given = getattr(task, name)
         if name in _FLAGS and given is None:
             continue  # no flag is set by None, here as everywhere in Python
         try:
@@ -47,20 +47,20 @@ def settle(operator: TaskView) -> list[str]:
         except ValueError as error:
             problems.append(f"{name}: {error}")
         else:
-            setattr(operator, name, value)
+            setattr(task, name, value)
     return problems
 
 
-def tell_places(error: NotebookJobError, operator: TaskView, settings: Settings) -> None:
+def add_sources(error: NotebookJobError, task: TaskView, settings: Settings) -> None:
     """
     Add to an error where the wrong values come from, as far as the task itself has not given them.
 
     ``default_args`` of a DAG reach every operator that has an argument of that name, whatever they were meant for.
     """
-    arguments = operator.job_arguments()
+    arguments = task.job_arguments()
 
     def place(name: str) -> str | None:
-        return settings.place(name, arguments) or _default_args_with(name, operator)
+        return settings.place(name, arguments) or _default_args_with(name, task)
 
     problems = getattr(error, "problems", ())
     if problems:
@@ -68,34 +68,34 @@ def tell_places(error: NotebookJobError, operator: TaskView, settings: Settings)
         return
     # What AWS says of a role or an image names the value, not the argument.
     completed = settings.completed(arguments)
-    told = [
+    sources = [
         f"{name} comes from {where}"
         for name in ("role", "image_uri")
         if str(completed.get(name) or "\0") in error.headline and (where := place(name))
     ]
-    if told:
-        error.details["given"] = "; ".join(told)
+    if sources:
+        error.details["given"] = "; ".join(sources)
 
 
 def _with_place(problem: str, place: Callable[[str], str | None]) -> str:
     found = _FIRST_WORD.match(problem)
     if found is None:
         return problem
-    spoken = found[0]
-    where = place(_SPOKEN.get(spoken, spoken))
+    word = found[0]
+    where = place(_PLURALS.get(word, word))
     if where is None:
         return problem
-    if spoken in _SPOKEN:
-        return f"{problem} ({_SPOKEN[spoken]} come from {where})"
-    return f"{spoken} (from {where}){problem[found.end() :]}"
+    if word in _PLURALS:
+        return f"{problem} ({_PLURALS[word]} come from {where})"
+    return f"{word} (from {where}){problem[found.end() :]}"
 
 
-def _default_args_with(name: str, operator: TaskView) -> str | None:
+def _default_args_with(name: str, task: TaskView) -> str | None:
     """Return whose ``default_args`` hold the value that the task was made with; None where it was given to the task itself."""
-    dag: Any = operator.dag
+    dag: Any = task.dag
     # This task's fields are rendered; the DAG has the task as it was made, or a mapped task, which takes the default_args with each instance.
-    made: Any = dag.task_dict.get(operator.task_id, operator)
-    value = vars(made if isinstance(made, type(operator)) else operator).get(name)
+    made: Any = dag.task_dict.get(task.task_id, task)
+    value = vars(made if isinstance(made, type(task)) else task).get(name)
     if value is None:
         return None
     holders = [

@@ -9,10 +9,10 @@ import itertools
 import loops
 import pytest
 
-from airflow_nbjobs import log_stream as module
 from airflow_nbjobs.aws.watch.log_follower import LogFollower
 from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage, LogPlace
-from airflow_nbjobs.log_stream import log_stream
+from airflow_nbjobs.triggers import task_log as module
+from airflow_nbjobs.triggers.task_log import write_log
 
 BEGUN = 1_000_000  # milliseconds, when the loop's clock begins
 MARK = "+ SM_EXECUTION_INPUT_PATH=/opt/ml/input"
@@ -73,7 +73,7 @@ def follow(jobs, script, *, report="record", minutes=5.0):
         async with contextlib.AsyncExitStack() as streams:
             for job in jobs:
                 told = None if report is None else recorder(job)
-                await streams.enter_async_context(log_stream(follower, job, LogPlace(), lines, told))
+                await streams.enter_async_context(write_log(follower, job, LogPlace(), lines, told))
             await script(logs)
             await asyncio.sleep(minutes * 60)
 
@@ -90,7 +90,7 @@ async def three_cells(logs):
 def test_the_newest_cell_of_each_look_is_reported():
     reported, said = follow(["a"], three_cells)
     assert [entry[1:] for entry in reported] == [("a", 2, 9), ("a", 3, 9)]
-    assert said == ["cell 1 of 9 has run", "cell 2 of 9 has run", "cell 3 of 9 has run"]
+    assert said == ["cell 1 of 9 has ended", "cell 2 of 9 has ended", "cell 3 of 9 has ended"]
 
 
 def test_lines_that_end_no_cell_are_reported_so_that_the_next_triggerer_goes_on_behind_them():
@@ -122,8 +122,8 @@ def test_a_report_that_is_refused_is_said_once_and_the_log_goes_on():
     reported, said = follow(["a"], three_cells, report="refuse")
     assert reported == []
     assert said.count("How far the notebook has come is not recorded: the database is full") == 1
-    assert "cell 3 of 9 has run" in said
+    assert "cell 3 of 9 has ended" in said
 
 
 def test_nobody_need_want_to_know():
-    assert follow(["a"], three_cells, report=None)[1] == [f"cell {n} of 9 has run" for n in (1, 2, 3)]
+    assert follow(["a"], three_cells, report=None)[1] == [f"cell {n} of 9 has ended" for n in (1, 2, 3)]

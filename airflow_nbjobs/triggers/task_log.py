@@ -1,7 +1,7 @@
 """
-A job's container log in its task's while the task is deferred, and in Airflow's database how far the notebook has come.
+A job's container log, written into its task's while the task is deferred; how far the notebook has come is reported.
 
-Called by ``triggers.py``, inside the triggerer's event loop.
+Called by this package's triggers, inside the triggerer's event loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 
 
 @asynccontextmanager
-async def log_stream(
+async def write_log(
     follower: LogFollower,
     job_name: str,
     place: LogPlace,
@@ -43,7 +43,7 @@ async def log_stream(
     # In the trigger's own context: by that Airflow knows whose log a line belongs to.
     tasks = [asyncio.create_task(_write(followed, log, has_moved))]
     if report is not None:
-        tasks.append(asyncio.create_task(_tell(followed, log, has_moved, report, follower.turn_to_report)))
+        tasks.append(asyncio.create_task(_report(followed, log, has_moved, report, follower.turn_to_report)))
     try:
         yield followed
     finally:
@@ -61,22 +61,22 @@ async def _write(followed: Followed, log: Log, has_moved: asyncio.Event) -> None
         has_moved.set()
 
 
-async def _tell(
+async def _report(
     followed: Followed,
     log: Log,
     has_moved: asyncio.Event,
     report: Callable[[LogPlace], Awaitable[Any]],
-    turn: asyncio.Lock,
+    may_report: asyncio.Lock,
 ) -> None:
-    has_said = False
+    has_warned = False
     while True:
         await has_moved.wait()
-        async with turn:
+        async with may_report:
             has_moved.clear()
             try:
                 await report(followed.place)
             except Exception as error:  # noqa: BLE001 - a page's comfort must not end a wait
-                if not has_said:
+                if not has_warned:
                     log.warning("How far the notebook has come is not recorded: %s", error)
-                has_said = True
+                has_warned = True
             await asyncio.sleep(_SECONDS_BETWEEN_REPORTS)

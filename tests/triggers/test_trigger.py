@@ -16,11 +16,11 @@ from airflow_names import HAS_ON_KILL, deserialize, serialize
 from fakes import FakeClients
 from moto import mock_aws
 
-from airflow_nbjobs import _compat, triggers
+from airflow_nbjobs import _compat
 from airflow_nbjobs.aws.watch import log_follower, poller
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.watch.log_lines import LogPlace
-from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
+from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger, questions, stop
 
 ARGUMENTS = {
     "job_name": "job-1",
@@ -270,7 +270,7 @@ def test_a_task_that_waits_for_a_worker_is_asked_for_until_it_shows_whether_it_w
     clients, monkeypatch, make, then, stops
 ):
     """A triggerer that comes back while the task is retried must not stop the healthy job; a cleared task's job must not run on."""
-    monkeypatch.setattr(triggers, "_ASK_PAUSES_SECONDS", (0.001,))
+    monkeypatch.setattr(stop, "_ASK_PAUSES_SECONDS", (0.001,))
     answers = [("scheduled", "job-1"), ("queued", "job-1"), *then]
     asked = []
 
@@ -324,7 +324,7 @@ def test_the_event_of_a_job_that_ends_at_once_waits_until_the_scheduler_has_read
 def test_the_first_trigger_of_a_process_asks_airflow_once(clients, monkeypatch):
     """The first question stops the triggerer's supervisor for a while: better now than when a user takes a task away."""
     asked = []
-    monkeypatch.setattr(triggers, "_has_asked_airflow", False)
+    monkeypatch.setattr(questions, "_has_asked_airflow", False)
     monkeypatch.setattr(_compat, "task_state", lambda **identity: asked.append(identity))
     clients.jobs.set_status("job-1", "Completed")
 
@@ -341,7 +341,7 @@ def test_the_first_trigger_of_a_process_asks_airflow_once(clients, monkeypatch):
 
 def test_a_stop_that_aws_does_not_take_at_once_is_asked_for_again(clients, airflow_says, monkeypatch):
     """Nobody comes back to it: the task is gone, and its job would run to its end."""
-    monkeypatch.setattr(triggers, "_STOP_PAUSES_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(stop, "_STOP_PAUSES_SECONDS", (0.01, 0.01))
     throttled = NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)
     clients.jobs.errors["stop"] = [throttled, throttled]
     airflow_says("failed")
@@ -384,7 +384,7 @@ def test_the_stop_outlives_the_trigger(clients, airflow_says):
 
     async def main():
         killing = asyncio.create_task(trigger.on_kill())
-        await until(lambda: triggers._detached)
+        await until(lambda: questions._detached)
         killing.cancel()
         await asyncio.gather(killing, return_exceptions=True)
         assert killing.cancelled()
@@ -393,7 +393,7 @@ def test_the_stop_outlives_the_trigger(clients, airflow_says):
         await until(lambda: clients.jobs.count("stop"))
 
     asyncio.run(main())
-    assert not triggers._detached
+    assert not questions._detached
 
 
 def test_a_question_to_airflow_goes_on_though_nobody_waits_for_it(monkeypatch):
@@ -417,7 +417,7 @@ def test_a_question_to_airflow_goes_on_though_nobody_waits_for_it(monkeypatch):
         assert telling.cancelled()
         assert asked == ["begun"]
         may_answer.set()
-        await until(lambda: not triggers._detached)
+        await until(lambda: not questions._detached)
         assert asked == ["begun", "answered"]
 
     asyncio.run(main())
@@ -470,7 +470,7 @@ def test_a_trigger_that_takes_over_writes_on_from_where_the_one_before_was(monke
     }
     clients.logs.lines["job-1"].append("b")
     asyncio.run(life("b", seen=4))
-    first = ["cell 1 of 2 has run", "a"]
+    first = ["cell 1 of 2 has ended", "a"]
     assert said == ([*first, "b"] if is_answered else [*first, *first, "b"])
 
 

@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_nbjobs.core.job.queueing import TROUBLE_SECONDS, Cause, Step, Turn, next_turn
+from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS, Cause, Step, SubmissionState, next_sleep
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 HOURS_6 = 6 * 3600.0
 
 
-def asked(turn, now=NOW, cause=Cause.CAPACITY, *, timeout=HOURS_6, first=30, key="job"):
-    return next_turn(turn, cause, now=now, capacity_timeout_seconds=timeout, first_delay_seconds=first, key=key)
+def asked(state, now=NOW, cause=Cause.CAPACITY, *, timeout=HOURS_6, first=30, key="job"):
+    return next_sleep(state, cause, now=now, capacity_timeout_seconds=timeout, first_delay_seconds=first, key=key)
 
 
 def walk(cause=Cause.CAPACITY, **options):
     """Every sleep of one wait, each leg taking no time."""
-    turn, now, sleeps = Turn(), NOW, []
-    while (sleep := asked(turn, now, cause, **options)) is not None:
+    state, now, sleeps = SubmissionState(), NOW, []
+    while (sleep := asked(state, now, cause, **options)) is not None:
         sleeps.append((sleep.until - now).total_seconds())
-        turn, now = sleep.turn, sleep.until
+        state, now = sleep.state, sleep.until
     return sleeps
 
 
@@ -51,15 +51,15 @@ def test_trouble_is_asked_about_sooner_and_given_up_earlier_whatever_the_capacit
 
 
 def test_tasks_that_are_refused_together_do_not_come_back_together():
-    firsts = {asked(Turn(), key=f"job-{n}").until for n in range(100)}
+    firsts = {asked(SubmissionState(), key=f"job-{n}").until for n in range(100)}
     assert len(firsts) > 95
     spread = max(firsts) - min(firsts)
     assert spread > timedelta(seconds=12)
 
 
 def test_no_wait_is_shorter_than_the_shortest_not_even_the_last():
-    sleep = next_turn(
-        Turn(trouble_since=NOW - timedelta(seconds=TROUBLE_SECONDS - 1), cause=Cause.TROUBLE),
+    sleep = next_sleep(
+        SubmissionState(trouble_since=NOW - timedelta(seconds=TROUBLE_SECONDS - 1), cause=Cause.TROUBLE),
         Cause.TROUBLE,
         now=NOW,
         capacity_timeout_seconds=0.0,
@@ -72,25 +72,25 @@ def test_no_wait_is_shorter_than_the_shortest_not_even_the_last():
 
 def test_equal_jobs_and_rounds_wait_equally_long():
     """No leg depends on another's luck: what is planned can be planned again."""
-    assert asked(Turn(), key="job") == asked(Turn(), key="job")
+    assert asked(SubmissionState(), key="job") == asked(SubmissionState(), key="job")
 
 
 def test_trouble_in_between_does_not_begin_the_wait_for_capacity_anew():
-    waiting = asked(Turn()).turn
-    troubled = asked(waiting, NOW + timedelta(hours=3), Cause.TROUBLE).turn
+    waiting = asked(SubmissionState()).state
+    troubled = asked(waiting, NOW + timedelta(hours=3), Cause.TROUBLE).state
     assert (troubled.since, troubled.trouble_since) == (NOW, NOW + timedelta(hours=3))
-    again = asked(troubled, NOW + timedelta(hours=3, minutes=1)).turn
+    again = asked(troubled, NOW + timedelta(hours=3, minutes=1)).state
     assert (again.since, again.trouble_since) == (NOW, None)
     assert asked(again, NOW + timedelta(hours=6)) is None
 
 
 @pytest.mark.parametrize("first", [0, 30])
 def test_causes_that_alternate_are_asked_about_ever_less_often_too(first):
-    turn, now, sleeps = Turn(), NOW, []
+    state, now, sleeps = SubmissionState(), NOW, []
     for n in range(24):
-        sleep = asked(turn, now, (Cause.CAPACITY, Cause.TROUBLE)[n % 2], first=first)
+        sleep = asked(state, now, (Cause.CAPACITY, Cause.TROUBLE)[n % 2], first=first)
         sleeps.append((sleep.until - now).total_seconds())
-        turn, now = sleep.turn, sleep.until
+        state, now = sleep.state, sleep.until
     assert all(seconds >= 150 for seconds in sleeps[20::2])
     assert all(seconds >= 30 for seconds in sleeps[15::2])
 
@@ -102,16 +102,16 @@ def test_a_short_delay_is_a_second_and_a_long_one_stays():
 
 @given(st.integers(0, 10**6), st.floats(0, 86_400), st.sampled_from(Cause))
 def test_no_wait_is_endless_or_hectic(rounds, first, cause):
-    turn = Turn(cause=cause, since=NOW, trouble_since=NOW, rounds=rounds, trouble_rounds=rounds)
-    sleep = asked(turn, NOW + timedelta(seconds=1), cause, first=first)
+    state = SubmissionState(cause=cause, since=NOW, trouble_since=NOW, rounds=rounds, trouble_rounds=rounds)
+    sleep = asked(state, NOW + timedelta(seconds=1), cause, first=first)
     seconds = (sleep.until - NOW).total_seconds() - 1
     assert 0.5 <= seconds <= HOURS_6
-    assert sleep.turn.waits == rounds + 1
+    assert sleep.state.waits == rounds + 1
 
 
 @given(
     st.builds(
-        Turn,
+        SubmissionState,
         step=st.sampled_from(Step),
         cause=st.sampled_from(Cause),
         since=st.none() | st.datetimes(timezones=st.just(UTC)),
@@ -125,9 +125,9 @@ def test_no_wait_is_endless_or_hectic(rounds, first, cause):
         staged_sha256=st.text("0123456789abcdef"),
     )
 )
-def test_a_turn_survives_the_database(turn):
-    assert Turn.from_json(json.loads(json.dumps(turn.to_json()))) == turn
+def test_a_state_survives_the_database(state):
+    assert SubmissionState.from_json(json.loads(json.dumps(state.to_json()))) == state
 
 
 def test_what_a_later_version_wrote_beside_it_is_left_out_and_what_it_left_out_has_its_default():
-    assert Turn.from_json({"attempt": 3, "new": 1}) == Turn(attempt=3)
+    assert SubmissionState.from_json({"attempt": 3, "new": 1}) == SubmissionState(attempt=3)

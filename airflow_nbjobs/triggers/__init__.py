@@ -8,49 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
 from airflow_nbjobs.aws.watch.pollers import PollerKey, shared_follower, shared_poller
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobError, bounded
-from airflow_nbjobs.core.job.ownership import LIVE, Verdict, verdict
-from airflow_nbjobs.core.job.queueing import SHORTEST_DEFERRAL_SECONDS
 from airflow_nbjobs.core.job.reference import parse_job_reference
+from airflow_nbjobs.core.job.submission_state import SHORTEST_DEFERRAL_SECONDS
+from airflow_nbjobs.core.job.xcoms import EVENT_VERSION
 from airflow_nbjobs.core.watch.log_lines import LogPlace
-from airflow_nbjobs.log_memory import keep, kept_form, recall
-from airflow_nbjobs.log_stream import log_stream
 from airflow_nbjobs.settings import read_pace
+from airflow_nbjobs.triggers import questions
+from airflow_nbjobs.triggers.kept_progress import keep, kept_form, recall
+from airflow_nbjobs.triggers.stop import stop_if_taken_away
+from airflow_nbjobs.triggers.task_log import write_log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator
 
     from airflow_nbjobs.aws.clients import Boto3TrainingJobs
     from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
-EVENT_VERSION = 1
-
 _SLICE_SECONDS = 60.0
 # A trigger that starts so long after its task was deferred is not the first one: another triggerer may have written some of the log.
 _TAKEN_OVER_SECONDS = 30.0
-# Between the tries of a stop that AWS has not taken: nobody comes back to it later.
-_STOP_PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-# Between two questions about a task of which Airflow itself does not know yet whether it is retried or was cleared; the last one repeats. A thousand cleared tasks
-# may wait in one pool, and one thread asks for all: a minute leaves it time for others.
-_ASK_PAUSES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
-log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
-# Strong references: the event loop keeps weak ones, and a stop must outlive its trigger.
-_detached: set[asyncio.Task[Any]] = set()
-_has_asked_airflow = False
+
+_OF_CONNECTION = ("aws_conn_id", "region_name", "verify", "botocore_config")
+_OF_TASK = ("attempt", "was_adopted", "stop_on_kill", "turn", "stream_logs", "log_place", "try_number")
 
 
 class NotebookJobTrigger(BaseTrigger):
@@ -63,15 +53,17 @@ class NotebookJobTrigger(BaseTrigger):
 
     :param attempt: k-th job of the task's generation; comes back in the event.
     :param was_adopted: the job was taken over from an earlier try; comes back in the event.
-    :param waiter_delay: longest seconds between two looks at the job.
+    :param waiter_delay: longest seconds between two polls of the job.
     :param stop_on_kill: stop the job when a user clears, fails or marks the deferred task.
-    :param turn: what the operator needs to know of earlier waits for capacity (``core/job/queueing.py``); comes back in the event.
+    :param turn: what the operator needs to know of earlier waits for capacity (``core/job/submission_state.py``); comes back in the event.
     :param stream_logs: write the container's log into the task's as it comes.
-    :param log_place: how much of that log an earlier leg has written (``core/watch/log_lines.py``); in the event, how much has been written by then.
+    :param log_place: how much of that log an earlier process has written (``core/watch/log_lines.py``); in the event, how much has been written by then.
     :param deferred_at: ISO 8601 with an offset: when the task left its worker. The event waits until that is 10 s ago: a task that is back before the
-        scheduler has read the end of its last leg is failed by it ("finished with state success, but …"). None: it left none.
+        scheduler has read that it left is failed by it ("finished with state success, but …"). None: it left none.
     :param try_number: of the task's try that waits; comes back in the event, since Airflow 3.0 hands a try's last event to its retry as well.
     """
+
+    _stored: tuple[str, ...] = ("job_name", *_OF_CONNECTION, "waiter_delay", "deferred_at", *_OF_TASK)
 
     def __init__(
         self,
@@ -108,32 +100,15 @@ class NotebookJobTrigger(BaseTrigger):
         self.try_number = try_number
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "job_name": self.job_name,
-                "attempt": self.attempt,
-                "was_adopted": self.was_adopted,
-                "aws_conn_id": self.aws_conn_id,
-                "region_name": self.region_name,
-                "verify": self.verify,
-                "botocore_config": self.botocore_config,
-                "waiter_delay": self.waiter_delay,
-                "stop_on_kill": self.stop_on_kill,
-                "turn": self.turn,
-                "stream_logs": self.stream_logs,
-                "log_place": self.log_place,
-                "deferred_at": self.deferred_at,
-                "try_number": self.try_number,
-            },
-        )
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in self._stored}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         key = PollerKey(
             self.aws_conn_id, self.region_name, repr(self.verify), json.dumps(self.botocore_config, sort_keys=True)
         )
         event = self._event()
-        self._ask_airflow_once()
+        questions.ask_once(self.task_instance)
         try:
             event |= await self._watched(key, event)
             await self._await_scheduler()
@@ -156,7 +131,7 @@ class NotebookJobTrigger(BaseTrigger):
         return {"status": summary.status, "secondary_status": summary.secondary_status}
 
     async def _await_scheduler(self) -> None:
-        """Hold the event back until the scheduler must have read that the task's last leg has ended; ``dag.test`` has no scheduler."""
+        """Hold the event back until the scheduler must have read that the task has left its worker; ``dag.test`` has no scheduler."""
         if self.deferred_at is None or self.task_instance is None:
             return
         age = self._age_seconds()
@@ -168,34 +143,6 @@ class NotebookJobTrigger(BaseTrigger):
         if self.deferred_at is None:
             return 0.0
         return (datetime.now(tz=UTC) - datetime.fromisoformat(self.deferred_at)).total_seconds()
-
-    def _ask_airflow_once(self) -> None:
-        """
-        Ask Airflow something when the first trigger of this process starts.
-
-        The first question makes the triggerer's supervisor start an API server of its own, for up to half a minute on a busy machine, in which it
-        hands out no triggers and takes no cancellation: better now than when a user takes a task away.
-        """
-        global _has_asked_airflow  # noqa: PLW0603 - once a process
-        if _has_asked_airflow or self.task_instance is None:
-            return
-        _has_asked_airflow = True
-        self._detach(self._ask_airflow())
-
-    async def _ask_airflow(self) -> None:
-        from airflow_nbjobs._compat import task_state
-
-        try:
-            await sync_to_async(task_state)(**self._identity(self.task_instance))
-        except Exception as error:  # noqa: BLE001 - only the asking counts
-            log.debug("Airflow does not answer yet: %s", error)
-
-    @staticmethod
-    def _detach(work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
-        task = asyncio.get_running_loop().create_task(work)
-        _detached.add(task)
-        task.add_done_callback(_detached.discard)
-        return task
 
     def _event(self) -> dict[str, Any]:
         return {
@@ -217,25 +164,27 @@ class NotebookJobTrigger(BaseTrigger):
         if not self.stream_logs:
             yield
             return
-        from airflow_nbjobs._compat import may_push_from_trigger
+        from airflow_nbjobs._compat import may_push_from_trigger, task_instance_key
 
         is_kept = self.task_instance is not None and may_push_from_trigger()
         age = max(self._age_seconds(), 0.0)
         stored = self.log_place
         if is_kept and age >= _TAKEN_OVER_SECONDS:
-            stored = await self._asked(lambda: recall(self.job_name, self._identity(self.task_instance))) or stored
+            stored = await questions.ask(lambda: recall(self.job_name, task_instance_key(self.task_instance))) or stored
         follower = shared_follower(key, self._open_logs)
         place = LogPlace.from_json(stored)
         report = self._report if is_kept else None
-        async with log_stream(follower, self.job_name, place, self.log, report, age_seconds=age) as followed:
+        async with write_log(follower, self.job_name, place, self.log, report, age_seconds=age) as followed:
             try:
                 yield
             finally:
                 event["log_place"] = followed.place.to_json()
 
     async def _report(self, place: LogPlace) -> None:
+        from airflow_nbjobs._compat import task_instance_key
+
         kept = kept_form(place)
-        await self._asked(lambda: keep(self.job_name, kept, self._identity(self.task_instance)))
+        await questions.ask(lambda: keep(self.job_name, kept, task_instance_key(self.task_instance)))
 
     async def _open_logs(self) -> Boto3ContainerLogs:
         hook = await self._open_hook()
@@ -265,22 +214,7 @@ class NotebookJobTrigger(BaseTrigger):
             _ = hook.conn_config
             return hook
 
-        # Airflow 3.0 and 3.1 answer a trigger's question for a connection only on asgiref's thread, not on any other.
-        return await self._asked(read_connection)
-
-    @classmethod
-    async def _asked(cls, question: Callable[[], Answer]) -> Answer:
-        """
-        Return the answer to what asks Airflow.
-
-        Who waits for it may be cancelled, the question goes on to its end: Airflow 3.0 takes an answer that nobody has read for that of its next question, and
-        the whole triggerer dies of it.
-        """
-
-        async def ask() -> Answer:
-            return await sync_to_async(question)()
-
-        return await asyncio.shield(cls._detach(ask()))
+        return await questions.ask(read_connection)
 
     async def on_kill(self) -> None:
         """
@@ -301,87 +235,30 @@ class NotebookJobTrigger(BaseTrigger):
             await self._stop_detached()
 
     async def _stop_detached(self) -> None:
-        if not self.stop_on_kill or not self.job_name:
-            return
-        await asyncio.shield(self._detach(self._stop_if_taken_away()))
-
-    async def _stop_if_taken_away(self) -> None:
-        try:
-            is_kept, state = await self._decided()
-        except Exception as error:  # noqa: BLE001 - in doubt, the job is kept: a needless stop costs more than a needless run
-            log.warning(
-                "Keeping training job '%s': Airflow does not say what became of its task (%s)", self.job_name, error
-            )
-            return
-        if is_kept:
-            return
-        log.info(
-            "Stopping training job '%s': its task no longer waits for it, its state is now '%s'", self.job_name, state
-        )
-        for pause_seconds in (*_STOP_PAUSES_SECONDS, None):
-            try:
-                jobs = await self._open_stopping_jobs()
-                await asyncio.to_thread(jobs.stop, self.job_name)
-            except NotebookJobError as error:
-                if pause_seconds is None or not getattr(error, "is_retryable", False):
-                    log.exception("Training job '%s' could not be stopped and runs on", self.job_name)
-                    return
-                await asyncio.sleep(pause_seconds)
-            else:
-                return
-
-    @staticmethod
-    def _identity(ti: Any) -> dict[str, Any]:
-        return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
-
-    async def _decided(self) -> tuple[bool, str | None]:
-        """
-        Say whether the job is kept, and the state of its task.
-
-        A task that is scheduled or queued, or runs and has recorded no job yet, is retried or was cleared: it is asked for again until that shows.
-        """
-        pauses = chain(_ASK_PAUSES_SECONDS, repeat(_ASK_PAUSES_SECONDS[-1]))
-        while True:
-            found, state = await sync_to_async(self._ask)()
-            if found is not Verdict.ASK_AGAIN:
-                return found is Verdict.KEEP, state
-            await asyncio.sleep(next(pauses))
-
-    def _ask(self) -> tuple[Verdict, str | None]:
-        from airflow_nbjobs._compat import job_xcom, task_state
-        from airflow_nbjobs.links import JOB_KEY
-
-        ti = self.task_instance
-        if ti is None:
-            return Verdict.KEEP, None
-        identity = self._identity(ti)
-        state = task_state(**identity)
-        job = job_xcom(JOB_KEY, **identity) if state in LIVE else None
-        followed = (str(job.get("job_name") or "") or None) if isinstance(job, dict) else None
-        return verdict(state, followed=followed, job_name=self.job_name), state
+        if self.stop_on_kill and self.job_name:
+            stopping = stop_if_taken_away(self.job_name, self.task_instance, self._open_stopping_jobs)
+            await asyncio.shield(questions.detach(stopping))
 
 
 class NotebookJobTurnTrigger(NotebookJobTrigger):
     """
-    Sleep until it is the task's turn to try again, and ask nobody anything.
+    Sleep until the task may ask for a job again, and ask nobody anything.
 
-    Event: as the base class's, without a status; ``turn`` says what the next leg does.
+    Event: as the base class's, without a status; ``turn`` says what the worker does then.
 
     :param until: ISO 8601 with an offset. A moment, not a duration: a triggerer that is restarted or takes over does not begin the sleep anew.
     :param job_name: the job that may exist all the same, since a request for it was not answered; empty where there can be none.
     """
 
+    _stored = (*NotebookJobTrigger._stored, "until")  # noqa: SLF001 - of the base class
+
     def __init__(self, *, until: str, job_name: str = "", **arguments: Any) -> None:
         super().__init__(job_name=job_name, **arguments)
         self.until = until
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        path, arguments = super().serialize()
-        return path, arguments | {"until": self.until}
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
         until = datetime.fromisoformat(self.until)
-        self._ask_airflow_once()
+        questions.ask_once(self.task_instance)
         try:
             # In slices: the machine's clock may be set, or the machine sleep itself.
             while (left := (until - datetime.now(tz=UTC)).total_seconds()) > 0:  # noqa: ASYNC110 - it waits for a time
@@ -399,8 +276,10 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
     Airflow >= 3.3 starts it without a worker: then its arguments are the sensor's own, rendered here.
 
     :param job_name: name or ARN.
-    :raises NotebookJobConfigError: from ``run``: ``job_name`` names no job; the task resumes, looks itself, and says so.
+    :raises NotebookJobConfigError: from ``run``: ``job_name`` names no job; the task resumes, finds the same, and says so.
     """
+
+    _stored = ("job_name", *_OF_CONNECTION, "waiter_delay", "deferred_at")
 
     def __init__(
         self,
@@ -423,14 +302,6 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
             stop_on_kill=False,
             deferred_at=deferred_at,
         )
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        path, arguments = super().serialize()
-        return path, {
-            name: value
-            for name, value in arguments.items()
-            if name not in ("attempt", "was_adopted", "stop_on_kill", "turn", "stream_logs", "log_place", "try_number")
-        }
 
     def get_template_env(self, dag: Any = None) -> Any:
         """Refuse undefined names, as a worker does: Airflow's own environment of triggers makes empty texts of them, and so the name of another job."""

@@ -14,7 +14,7 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
-from airflow_nbjobs.task.retryable import at_surface, of_ended_job, surfaced
+from airflow_nbjobs.task.retryable import airflow_error, as_airflow_errors, of_ended_job
 
 DENIED = NotebookJobServiceError("denied", code="AccessDenied")
 THROTTLED = NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)
@@ -41,7 +41,7 @@ def test_what_a_retry_cannot_help_is_our_type_and_airflows(error, always, withou
         (without_cell_retry, {"retry_on_cell_error": False, "was_adopted": False}),
         (adopted, {"retry_on_cell_error": True, "was_adopted": True}),
     ):
-        surface = at_surface(error, **options)
+        surface = airflow_error(error, **options)
         assert isinstance(surface, type(error)), "retry policies and callbacks see our type"
         assert isinstance(surface, AirflowFailException) is expected
         assert vars(surface) == vars(error)
@@ -58,13 +58,13 @@ def test_an_error_of_a_job_that_somebody_else_started_is_final(error):
 
 
 def test_a_fatal_error_passes_the_surface_once_more_unchanged():
-    fatal = at_surface(DENIED, retry_on_cell_error=True, was_adopted=False)
-    assert at_surface(fatal, retry_on_cell_error=True, was_adopted=False) is fatal
+    fatal = airflow_error(DENIED, retry_on_cell_error=True, was_adopted=False)
+    assert airflow_error(fatal, retry_on_cell_error=True, was_adopted=False) is fatal
 
 
 def test_a_fatal_error_has_the_original_as_its_cause():
     error = NotebookJobConfigError("x", problems=["a"])
-    with pytest.raises(NotebookJobConfigError) as caught, surfaced():
+    with pytest.raises(NotebookJobConfigError) as caught, as_airflow_errors():
         raise error
     assert caught.value.__cause__ is error
     assert caught.value.problems == ("a",)
@@ -72,13 +72,13 @@ def test_a_fatal_error_has_the_original_as_its_cause():
 
 def test_other_errors_leave_the_block_as_they_are():
     for error in (THROTTLED, ValueError("x")):
-        with pytest.raises(type(error)) as caught, surfaced():
+        with pytest.raises(type(error)) as caught, as_airflow_errors():
             raise error
         assert caught.value is error
 
 
 @pytest.mark.parametrize(
-    "turned", [lambda error: at_surface(error, retry_on_cell_error=False, was_adopted=True), of_ended_job]
+    "turned", [lambda error: airflow_error(error, retry_on_cell_error=False, was_adopted=True), of_ended_job]
 )
 def test_a_notebook_that_asks_to_be_skipped_is_airflows_skip_and_no_failure(turned):
     error = NotebookSkippedError("x", cell=2, reason="no new rows")
@@ -90,8 +90,8 @@ def test_a_notebook_that_asks_to_be_skipped_is_airflows_skip_and_no_failure(turn
 
 
 def test_no_policy_is_asked_whether_a_skip_is_to_be_retried():
-    with pytest.raises(AirflowSkipException), surfaced(wants_retry=lambda _error: True):
+    with pytest.raises(AirflowSkipException), as_airflow_errors(wants_retry=lambda _error: True):
         raise NotebookSkippedError("x")
-    with pytest.raises(NotebookOutputError) as caught, surfaced(wants_retry=lambda _error: True):
+    with pytest.raises(NotebookOutputError) as caught, as_airflow_errors(wants_retry=lambda _error: True):
         raise NotebookOutputError("x")
     assert not isinstance(caught.value, AirflowFailException)

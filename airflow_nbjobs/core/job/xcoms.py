@@ -1,0 +1,130 @@
+"""
+Every XCom of a notebook task: its key, what it holds, and how a value is read that another version wrote or somebody edited.
+
+Called by the tasks, triggers and links that write and read them, by the pages, and while DAGs are parsed: the standard library only; pure.
+Outputs have their own names as keys, ``return_value`` holds the job's facts (README), and with ``return_output`` they lie under ``RESULT_KEY``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JOB_KEY = "nbjobs_job"  # which job the task has or waits for, pushed before the task defers; version 1
+END_KEY = "nbjobs_end"  # how the job ended, small, and there for a failure too
+ERROR_KEY = "nbjobs_error"  # what a try failed with, also where it had no job: ``core/error_record.py``; version 1
+PROGRESS_KEY = "nbjobs_progress"  # how far a running job's notebook has come, and how far its log was written
+RESULT_KEY = "nbjobs_result"  # the job's facts of a task with ``return_output``
+ATTEMPTS_KEY = "nbjobs_attempts"  # in Airflow's task state store: the task's jobs, oldest first
+# Airflow stores a link's address as an XCom, too.
+CONSOLE_LINK_KEY = "_link_nbjobs_console"
+LOGS_LINK_KEY = "_link_nbjobs_logs"
+NOTEBOOK_LINK_KEY = "_link_nbjobs_executed_notebook"
+STUDIO_LINK_KEY = "_link_nbjobs_studio"
+
+OWN_PREFIXES = ("nbjobs_", "_link_")  # of keys that no output may have
+AIRFLOWS_KEYS = frozenset({"return_value", "skipmixin_key"})
+
+VERSION = 1
+EVENT_VERSION = 1
+
+_NUMBER = (int, float)
+_URLS = dict.fromkeys(("console_url", "logs_url", "executed_notebook_url", "studio_url"), (str,))
+_IDENTITY = {"job_name": (str,), "generation": (int,), "run_started_microseconds": (int,), "attempt": (int,)}
+ATTEMPT_FACTS = tuple(_IDENTITY)
+_TYPES: dict[str, Mapping[str, tuple[type, ...]]] = {
+    JOB_KEY: {
+        **_IDENTITY,
+        **_URLS,
+        "version": (int,),
+        "job_arn": (str,),
+        "was_adopted": (bool,),
+        "region": (str,),
+        "instance_type": (str,),
+        "input_notebook": (str,),
+        "notebook_sha256": (str,),
+        "executed_notebook_uri": (str,),
+        "added_cells": (list,),
+        "try_number": (int,),
+        "waiting": (dict,),
+        "turn": (dict,),
+    },
+    END_KEY: {
+        "job_name": (str,),
+        "status": (str,),
+        "started_at": (str,),
+        "ended_at": (str,),
+        "duration_seconds": _NUMBER,
+        "billable_seconds": _NUMBER,
+        "outputs": (list,),
+        "progress": (dict,),
+        "error": (dict,),
+    },
+    ERROR_KEY: {
+        "version": (int,),
+        "try_number": (int,),
+        "type": (str,),
+        "headline": (str,),
+        "problems": (list,),
+        "next": (str,),
+        "text": (str,),
+        "cell": (int,),
+        "job_name": (str,),
+    },
+    PROGRESS_KEY: {"job_name": (str,), "done": (int,), "total": (int,), "log_place": (dict,)},
+    ATTEMPTS_KEY: {**_IDENTITY, "error": (dict,)},
+}
+# What a trigger's event says, or in its place the task's ``nbjobs_job``.
+_EVENT_TYPES: Mapping[str, tuple[type, ...]] = {
+    "version": (int,),
+    "job_name": (str,),
+    "attempt": (int,),
+    "was_adopted": (bool,),
+    "status": (str,),
+    "error": (str,),
+    "error_code": (str,),
+    "turn": (dict,),
+    "log_place": (dict,),
+    "try_number": (int,),
+    "waiting": (dict,),
+}
+
+
+def read_record(key: str, value: object) -> dict[str, Any]:
+    """
+    Return the fields of a stored record that are of their type; a value of another form, or of a version of later, has none.
+
+    The others are None or missing, also in what we write: whoever reads asks with ``get``.
+    """
+    return _fields(value, _TYPES[key], VERSION)
+
+
+def read_attempts(value: object) -> list[dict[str, Any]]:
+    """Return the entries of a stored list of the task's jobs that name a job, oldest first."""
+    entries = [read_record(ATTEMPTS_KEY, each) for each in value] if isinstance(value, list) else []
+    return [each for each in entries if each.get("job_name")]
+
+
+def read_event(value: object) -> dict[str, Any]:
+    """Return the fields of a trigger's event, or of an ``nbjobs_job`` in its place, as ``read_record``."""
+    return _fields(value, _EVENT_TYPES, EVENT_VERSION)
+
+
+def is_output(key: str) -> bool:
+    """Say whether an XCom of a notebook task is one of its notebook's outputs."""
+    return key not in AIRFLOWS_KEYS and not key.startswith(OWN_PREFIXES)
+
+
+def progress_record(job_name: str, done: int, total: int) -> dict[str, Any]:
+    """Return what ``nbjobs_progress`` holds of a running job: cells of the author's file."""
+    return {"job_name": job_name, "done": done, "total": total}
+
+
+def _fields(value: object, types: Mapping[str, tuple[type, ...]], version: int) -> dict[str, Any]:
+    # What has no version is of the first.
+    if not isinstance(value, dict) or value.get("version", 1) != version:
+        return {}
+    # By type(): True is no number.
+    return {name: value[name] for name, kinds in types.items() if type(value.get(name)) in kinds}

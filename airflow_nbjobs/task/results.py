@@ -1,0 +1,128 @@
+"""
+The results of an ended job: the log's lines, the XComs, and the executed notebook under its own key.
+
+Called by ``run.py`` and ``sensor.py``, on the worker.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.aws.results.read import Expectation, JobResult, read_result
+from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceError, NotebookSkippedError
+from airflow_nbjobs.core.job.naming import JobLocation
+from airflow_nbjobs.core.job.xcoms import END_KEY, RESULT_KEY, progress_record
+from airflow_nbjobs.core.notebook.failing_cell import plain_text
+from airflow_nbjobs.core.values.outputs import declare_outputs
+from airflow_nbjobs.settings import read_settings
+from airflow_nbjobs.task.identity import parameters_text, shortened
+
+if TYPE_CHECKING:
+    from airflow_nbjobs.aws.ports import Log
+    from airflow_nbjobs.core.job.status import JobSnapshot
+    from airflow_nbjobs.task.ownership import Ownership
+    from airflow_nbjobs.task.view import TaskView
+
+_HEADLINE_CHARACTERS = 1000
+_END_FACTS = ("job_name", "status", "started_at", "ended_at", "duration_seconds", "billable_seconds")
+
+
+def location_of(snapshot: JobSnapshot) -> JobLocation:
+    """Return where an existing job's files lie."""
+    return JobLocation((snapshot.output_root or "").rstrip("/"), snapshot.job_name)
+
+
+def push_results(
+    task: TaskView, ti: Any, snapshot: JobSnapshot, ownership: Ownership, *, has_log: bool
+) -> tuple[JobResult, Any]:
+    """
+    Read an ended job's results and push them; return them, and what becomes ``return_value``.
+
+    :param has_log: the container's log is in the task's already.
+    :raises NotebookJobServiceError: S3 could not be read or written.
+    :raises NotebookJobStoppedError: this try is over; the next one pushes the results.
+    """
+    location = location_of(snapshot)
+    expected = Expectation(
+        label=f"{ti.dag_id}.{ti.task_id}",
+        input_notebook=str(task.input_notebook),
+        declared=declare_outputs(task.outputs, task.return_output),
+        parameters_text=parameters_text(task.parameters),
+    )
+    result = read_result(snapshot, location, expected, task.hook.clients, now=datetime.now(tz=UTC))
+    log_result(task.log, result, with_tail=not has_log)
+    # What a try delivers that is over, the next one takes for delivered, and runs the notebook again.
+    ownership.note_end()
+    ownership.end_if_over()
+    value = push_result(ti, result, task.return_output)
+    ownership.end_if_over()
+    try:
+        _deliver(task, result, location)
+    except NotebookJobServiceError as error:
+        if result.error is None or error.is_retryable:
+            raise
+        # Why the job failed is what the task must say; where its notebook is, the archive still tells.
+        task.log.warning("The executed notebook is in output.tar.gz only: %s", error)
+    return result, value
+
+
+def _deliver(task: TaskView, result: JobResult, location: JobLocation) -> None:
+    """Give the executed notebook its own key, last of all: its presence tells later tries that this job's results were pushed."""
+    if result.executed_notebook is None:
+        return
+    settings = read_settings(task.hook.connection_extra)
+    kms_key = settings.completed({"s3_kms_key": task.s3_kms_key}).get("s3_kms_key")
+    task.hook.clients.objects.put(location.executed_notebook_uri, result.executed_notebook, kms_key=kms_key)
+    task.log.info("Executed notebook: %s", location.executed_notebook_uri)
+
+
+def log_transitions(log: Log, snapshot: JobSnapshot, seen: int) -> int:
+    """Log each secondary status after the first ``seen`` ones; return how many there are now."""
+    for transition in snapshot.transitions[seen:]:
+        at = f"{transition.started:%H:%M:%S} " if transition.started else ""
+        log.info("%s%s: %s", at, transition.status, transition.message)
+    return len(snapshot.transitions)
+
+
+def log_result(log: Log, result: JobResult, *, with_tail: bool = True) -> None:
+    """:param with_tail: whether the end of the container's log is not in the task's yet."""
+    if result.log_tail and with_tail:
+        log.info("Last lines of the container's log:\n%s", "\n".join(result.log_tail))
+    for warning in result.warnings:
+        log.warning("%s", warning)
+    log.info(
+        "%s after %s s on %s, %s s billed",
+        result.facts["status"],
+        result.facts["duration_seconds"],
+        result.facts["instance_type"],
+        result.facts["billable_seconds"],
+    )
+    for name, value in result.outputs.items():
+        log.info("Output %s = %s", name, shortened(value))
+
+
+def push_result(ti: Any, result: JobResult, return_output: str | None) -> Any:
+    """Push each output under its own key, also where others are wrong; return what becomes ``return_value``."""
+    for name, value in result.outputs.items():
+        ti.xcom_push(key=name, value=value)
+    ti.xcom_push(key=END_KEY, value=_end_of(result))
+    facts = {**result.facts, "outputs": dict(result.outputs)}
+    if return_output is None:
+        return facts
+    ti.xcom_push(key=RESULT_KEY, value=facts)
+    return result.outputs.get(return_output)
+
+
+def _end_of(result: JobResult) -> dict[str, Any]:
+    error = result.error
+    end: dict[str, Any] = {name: result.facts.get(name) for name in _END_FACTS}
+    end["outputs"] = sorted(result.outputs)
+    if result.progress is not None:
+        end["progress"] = progress_record(str(end["job_name"]), result.progress.done, result.progress.total)
+    if error is not None:
+        # The headline quotes the exception's text, which may be long; XComs are no place for the rest of the error.
+        cell = error.cell if isinstance(error, NotebookCellError | NotebookSkippedError) else None
+        headline = plain_text(error.headline[:_HEADLINE_CHARACTERS])
+        end["error"] = {"type": type(error).__name__, "headline": headline, "cell": cell}
+    return end
