@@ -165,7 +165,7 @@ def as_ordinary_user(world_readable_environment: Path) -> list[str]:
     return command
 
 
-@pytest.mark.parametrize("isolation", ["auto", "none"])
+@pytest.mark.parametrize("isolation", ["auto", pytest.param("none", marks=pytest.mark.slow)])
 def test_an_ordinary_user_runs_jobs_from_an_environment_below_tmp(as_ordinary_user: list[str], isolation: str) -> None:
     folder = Path(tempfile.mkdtemp(prefix="nbjobs-user-"))
     folder.chmod(0o777)
