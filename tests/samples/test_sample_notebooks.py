@@ -23,8 +23,8 @@ from sample_runs import (
     Aws,
     Run,
     execute,
+    execute_as_program,
     kernel_environment,
-    refusal,
 )
 
 from airflow_nbjobs.local.sample_data import sample_objects
@@ -112,8 +112,8 @@ def test_preprocess_stores_the_days_slice_and_leaves_its_facts(aws, prepared):
 
 @pytest.mark.local
 def test_without_a_bucket_the_accounts_default_bucket_is_made_and_a_day_keeps_its_slice(aws, prepared, tmp_path):
-    run = execute("preprocess.ipynb", {"day": "2026-01-05"}, PREPARED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 0, run.log
+    run = execute_as_program("preprocess.ipynb", {"day": "2026-01-05"}, PREPARED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 0, run.said
     uri = run.variables["train_s3_uri"]
     assert uri == f"s3://sagemaker-{REGION}-123456789012/sentiment-pipeline/2026-01-05/rows-500/train.csv"
     assert aws.read(uri) == aws.read(prepared.variables["train_s3_uri"])
@@ -122,8 +122,8 @@ def test_without_a_bucket_the_accounts_default_bucket_is_made_and_a_day_keeps_it
 @pytest.mark.local
 def test_the_next_day_gets_another_slice(aws, prepared, tmp_path):
     parameters = {"default_s3_bucket": "s3://acme", "day": "2026-01-06"}
-    run = execute("preprocess.ipynb", parameters, PREPARED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 0, run.log
+    run = execute_as_program("preprocess.ipynb", parameters, PREPARED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 0, run.said
     assert run.variables["train_s3_uri"] == "s3://acme/2026-01-06/rows-500/train.csv"
     today, tomorrow = (set(aws.read(each.variables["train_s3_uri"]).splitlines()) for each in (prepared, run))
     assert len(today & tomorrow) < 50  # a few short sentences coincide
@@ -131,7 +131,7 @@ def test_the_next_day_gets_another_slice(aws, prepared, tmp_path):
 
 @pytest.mark.local
 def test_more_rows_than_the_data_set_has_are_refused(aws, tmp_path):
-    said = refusal("preprocess.ipynb", {"rows": 10_000}, aws=aws, folder=tmp_path)
+    said = execute_as_program("preprocess.ipynb", {"rows": 10_000}, aws=aws, folder=tmp_path).said
     assert "ValueError: rows must be between 1 and 6920, the lines of the data set; it is 10000" in said
 
 
@@ -223,14 +223,14 @@ def _served(archive_body: bytes, folder: Path) -> Any:
 def test_an_unknown_model_is_refused_with_the_models_there_are(aws, tmp_path):
     parameters = {"train_s3_uri": "s3://acme/x/train.csv", "model_name": "bert-huge"}
     expected = "ValueError: model_name 'bert-huge' is not available; choose one of: baseline, tiny, bert-base-cased"
-    assert expected in refusal("training.ipynb", parameters, aws=aws, folder=tmp_path)
+    assert expected in execute_as_program("training.ipynb", parameters, aws=aws, folder=tmp_path).said
 
 
 @pytest.mark.local
 @pytest.mark.skipif(HAS_TRANSFORMERS, reason="PyTorch, Transformers and Accelerate are installed here")
 def test_without_the_packages_that_bert_needs_the_error_names_the_extra(aws, prepared, tmp_path):
     parameters = {"train_s3_uri": prepared.variables["train_s3_uri"], "model_name": "tiny"}
-    said = refusal("training.ipynb", parameters, aws=aws, folder=tmp_path)
+    said = execute_as_program("training.ipynb", parameters, aws=aws, folder=tmp_path).said
     assert "needs PyTorch, Transformers and Accelerate" in said
     assert "pip install 'airflow-nbjobs[bert]'" in said
 

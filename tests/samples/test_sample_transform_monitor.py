@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sample_runs import PREPARED, TRAINED, Aws, Run, execute, kernel_environment, refusal
+from sample_runs import PREPARED, TRAINED, Aws, Run, execute, execute_as_program, kernel_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +137,7 @@ def test_nothing_is_left_but_the_results(sagemaker, others_models, monitored):
     assert models_of(sagemaker) == others_models
 
 
+@pytest.mark.slow  # that the notebook counts what the report holds is shown above, what is a violation in test_processing
 def test_data_unlike_the_training_set_is_reported_as_violations(aws, given, tmp_path):
     """Trained on long sentences, asked for ordinary ones."""
     uri = given["train_s3_uri"].replace("train.csv", "long.csv")
@@ -175,13 +176,14 @@ def test_a_model_that_cannot_be_served_fails_with_the_services_reason_and_is_rem
     ],
 )
 def test_what_cannot_work_is_refused_before_a_job_is_started(aws, given, tmp_path, change, error):
-    assert f"ValueError: {error}" in refusal("transform-monitor.ipynb", given | change, aws=aws, folder=tmp_path)
+    done = execute_as_program("transform-monitor.ipynb", given | change, aws=aws, folder=tmp_path)
+    assert f"ValueError: {error}" in done.said
 
 
 def test_a_region_without_a_known_image_is_refused_with_the_parameters_that_help(aws, given, tmp_path):
     elsewhere = Aws(aws.client, aws.environment | {"AWS_DEFAULT_REGION": "sa-east-1"})
     error = "ValueError: no image is listed here for sa-east-1: give inference_image_uri and analyzer_image_uri"
-    assert error in refusal("transform-monitor.ipynb", given, aws=elsewhere, folder=tmp_path)
+    assert error in execute_as_program("transform-monitor.ipynb", given, aws=elsewhere, folder=tmp_path).said
 
 
 def _text(run: Run, cell_id: str) -> str:
