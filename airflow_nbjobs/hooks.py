@@ -12,17 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients, Boto3TrainingJobs
+from airflow_nbjobs._compat import redact
+from airflow_nbjobs.aws.client_models import only_operations
+from airflow_nbjobs.aws.clients import Boto3Clients, Boto3TrainingJobs
 from airflow_nbjobs.aws.errors import translated
-from airflow_nbjobs.aws.slim import only_operations
+from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.job import parsers as parse
+from airflow_nbjobs.core.masking import mask_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airflow_nbjobs.aws.ports import AwsClients, ContainerLogs, TrainingJobs
+
+# Whatever asks AWS imports this module: in its process errors are masked before they are cut.
+mask_with(lambda text: str(redact(text)))
 _client_lock = threading.Lock()
 # An instance's metadata service, which botocore asks once and for a second, is late where a machine has just started or many tasks ask it.
 _CREDENTIAL_PAUSES_SECONDS = (0.5, 1.0)
@@ -119,7 +126,7 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         _ = self.conn_config
         # In a triggerer, only the event loop's own thread may ask Airflow for a connection: on 3.0 and 3.1 any other would break the stream of messages between it and
         # its supervisor. There a poller opens another hook instead.
-        return AwsClients(self.client, self.reopen if self._was_read_by_main_thread else None)
+        return Boto3Clients(self.client, self.reopen if self._was_read_by_main_thread else None)
 
     def _get_caller(self, *_: Any, **__: Any) -> str:
         # Amazon's hook, for its user agent, looks for an operator in the source files of the whole call stack: 30 to 80 ms of a submission.
@@ -134,13 +141,13 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         return Config(max_pool_connections=UPLOAD_THREADS).merge(self._get_config())
 
     @cached_property
-    def polled_jobs(self) -> Boto3TrainingJobs:
+    def polled_jobs(self) -> TrainingJobs:
         """The port for a poller: it paces its calls itself, so botocore may not repeat them, and a dead endpoint may not hold its thread for minutes."""
         with only_operations(self.session, "sagemaker", ("ListTrainingJobs", "DescribeTrainingJob")):
             return Boto3TrainingJobs(self.client("sagemaker", self._patient_config()))
 
     @cached_property
-    def polled_logs(self) -> Boto3ContainerLogs:
+    def polled_logs(self) -> ContainerLogs:
         """The port for what follows many jobs' logs, which paces its calls as well."""
         with only_operations(self.session, "logs", ("FilterLogEvents",)):
             return Boto3ContainerLogs(self.client("logs", self._patient_config()))

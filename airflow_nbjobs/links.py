@@ -49,8 +49,10 @@ def console_url(region: str, job_name: str) -> str:
 
 
 def logs_url(region: str, job_name: str) -> str:
-    # CloudWatch's console escapes twice, with $ for %: "/aws/sagemaker/TrainingJobs" and the filter of log streams.
-    group = quote(quote("/aws/sagemaker/TrainingJobs", safe=""), safe="").replace("%", "$")
+    from airflow_nbjobs.core.job.naming import LOG_GROUP
+
+    # CloudWatch's console escapes twice, with $ for %.
+    group = quote(quote(LOG_GROUP, safe=""), safe="").replace("%", "$")
     prefix = quote(quote(f"{job_name}/", safe=""), safe="").replace("%", "$")
     return f"{console_host(region)}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}$3FlogStreamNameFilter$3D{prefix}"
 

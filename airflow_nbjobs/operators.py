@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_nbjobs.core.job.arguments import JobArguments
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
     from airflow_nbjobs.task.run import TaskRun
 
@@ -318,14 +319,16 @@ class SageMakerNotebookJobOperator(BaseOperator):
             self._hook = hook
         return hook
 
-    def job_arguments(self) -> dict[str, Any]:
-        """Return the rendered job arguments by name."""
+    def job_arguments(self) -> JobArguments:
+        """Return the rendered job arguments, without what Airflow wraps values in."""
+        from airflow_nbjobs.core.job.arguments import JobArguments
+        from airflow_nbjobs.task.parameters import plain
+
+        values = {name: getattr(self, name) for name in (*_JOB_ARGUMENTS, "outputs", "return_output")}
         rendered = getattr(self, "_rendered_parameters", None)
-        return {name: getattr(self, name) for name in _JOB_ARGUMENTS} | {
-            "parameters": self.parameters if rendered is None else rendered.for_job(self.parameters),
-            "outputs": self.outputs,
-            "return_output": self.return_output,
-        }
+        if rendered is not None:
+            values["parameters"] = rendered.for_job(self.parameters)
+        return JobArguments(**{name: plain(value) for name, value in values.items()})
 
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None

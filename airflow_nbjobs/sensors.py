@@ -104,9 +104,9 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         given: Any = self.deferrable
         if not isinstance(given, str):
             return bool(given)
-        from airflow_nbjobs.core.job import arguments
+        from airflow_nbjobs.core.job import parsers
 
-        return arguments.is_absent(given) or arguments.boolean(given)
+        return parsers.is_absent(given) or parsers.boolean(given)
 
     def _is_renderable_by_triggerer(self) -> bool:
         """

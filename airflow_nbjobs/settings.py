@@ -6,15 +6,18 @@ Called by the operator inside ``execute`` and by the trigger; read in functions,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.job import parsers as parse
+from airflow_nbjobs.core.job.aws_parsers import tags as parse_tags
 from airflow_nbjobs.core.watch.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_nbjobs.core.job.arguments import JobArguments
 
 SECTION = "nbjobs"
 JOB_DEFAULTS = (
@@ -46,31 +49,26 @@ class Settings:
     deployment: str = ""
     places: Mapping[str, str] = field(default_factory=dict)
 
-    def completed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def completed(self, arguments: JobArguments) -> JobArguments:
         """
         Return the task's arguments with the defaults filled in; tags are merged key by key, the task's winning.
 
         An empty text of the task, and what Jinja writes for None, hides no default. Tags that cannot be read stay as they are, for ``parse_spec`` to say so
         with all that is wrong.
         """
-        merged = dict(self.job_defaults) | {
+        missing = {
             name: value
-            for name, value in arguments.items()
-            if value is not None and not (name in self.job_defaults and parse.is_absent(value))
+            for name, value in self.job_defaults.items()
+            if hasattr(arguments, name) and parse.is_absent(getattr(arguments, name))
         }
-        ours, theirs = self.job_defaults.get("tags"), arguments.get("tags")
+        ours, theirs = self.job_defaults.get("tags"), arguments.tags
         if ours and not parse.is_absent(theirs):
-            for given in (ours, theirs):
-                try:
-                    parse.tags(given)
-                except ValueError:
-                    return merged | {"tags": given}
-            merged["tags"] = parse.tags(ours) | parse.tags(theirs)
-        return merged
+            missing["tags"] = _merged_tags(ours, theirs)
+        return replace(arguments, **missing)
 
-    def place(self, name: str, arguments: Mapping[str, Any]) -> str | None:
+    def place(self, name: str, arguments: JobArguments) -> str | None:
         """Return where the value of an argument comes from, if it is a default's."""
-        is_default = parse.is_absent(arguments.get(name)) or (
+        is_default = parse.is_absent(getattr(arguments, name, None)) or (
             name == "tags" and not _are_tags(self.job_defaults.get(name))
         )
         return self.places.get(name) if is_default else None
@@ -113,9 +111,17 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not parse.is_absent(value)}
 
 
+def _merged_tags(ours: object, theirs: object) -> object:
+    """Return both; of one that cannot be read, that one."""
+    for tags in (ours, theirs):
+        if not _are_tags(tags):
+            return tags
+    return parse_tags(ours) | parse_tags(theirs)
+
+
 def _are_tags(value: object) -> bool:
     try:
-        parse.tags(value)
+        parse_tags(value)
     except ValueError:
         return False
     return True

@@ -4,18 +4,21 @@
 Three notebooks, each a SageMaker notebook job:
 
 1. **preprocess** takes the day's slice of SST2, sentences of movie reviews, and stores it in S3.
-2. **training** trains a model on it, plots the confusion matrix on SST2's test set (which `prepare-test-set.ipynb` brings in by `%run`)
-   and stores the model in S3, together with `inference.py`, by which it can be served. `baseline` needs scikit-learn only; `tiny` and
-   `bert-base-cased` need an image with PyTorch and Transformers, and the latter the Hugging Face hub.
+2. **training** fine-tunes BERT on it (`model_name` = `bert-base-cased`), plots the confusion matrix on SST2's test set (which
+   `prepare-test-set.ipynb` brings in by `%run`) and stores the model in S3, together with `inference.py`, by which it can be served.
 3. **transform-monitor** runs the model over the test set as a batch transform with data capture, describes the training set by Model Monitor's
    analyzer, and counts where the captured data differs from that baseline. It starts these jobs by the role that it runs with itself.
+
+**This DAG asks for the model `baseline`**, TF-IDF with scikit-learn, unless the run says otherwise: BERT needs an image with PyTorch and Transformers
+and the Hugging Face hub, and `nbjobs demo` must run on a laptop that has neither. `tiny` is BERT without the hub, from random weights.
 
 The notebooks are plain: parameters come in by their `parameters` cell, and variables of theirs come out as XComs.
 
 Each run works on the day on which its data interval starts; a run triggered by hand without one, on the day of the trigger. Change the other
 values in the trigger form or with `airflow dags trigger --conf`.
 
-Role, image and S3 location of the jobs come from the AWS connection's extra or from section `[nbjobs]` of the Airflow configuration.
+Role, image and S3 location of the jobs come from the AWS connection's extra or from section `[nbjobs]` of the Airflow configuration; image, kernel
+and who sees the jobs in Studio may also be said in `NOTEBOOK_JOBS` below.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -28,12 +31,25 @@ from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 DAY = "{{ (dag_run.data_interval_start or dag_run.run_after).strftime('%Y-%m-%d') }}"
 BUCKET = "{{ params.default_s3_bucket or '' }}"
 
+# Arguments of SageMakerNotebookJobOperator that all three tasks share. One task alone takes them as its own arguments.
+NOTEBOOK_JOBS = {
+    # "sagemaker-distribution:4-cpu", "sagemaker-distribution:4-gpu", or the URI of an image in ECR. None: the connection's or [nbjobs]'s.
+    "image_uri": None,
+    # A kernel of that image. None: the one that the notebook names.
+    "kernel_name": "python3",
+    # "arn:aws:sagemaker:us-west-2:123456789012:domain/d-abc123": Studio lists the jobs, to everybody in that domain. None: to nobody.
+    "studio_domain_arn": None,
+    # With the domain: to this profile alone, or to this space alone.
+    "studio_user_profile": None,
+    "studio_space": None,
+}
+
 with DAG(
     "sentiment_pipeline",
     schedule="@daily",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    default_args={"retries": 1, "retry_delay": timedelta(minutes=1)},
+    default_args={"retries": 1, "retry_delay": timedelta(minutes=1), **NOTEBOOK_JOBS},
     params={
         "default_s3_bucket": Param(
             None,
@@ -42,7 +58,13 @@ with DAG(
             title="Where results go",
             description="s3://bucket/prefix for the training set and the model. Empty: the account's default SageMaker bucket.",
         ),
-        "model_name": Param("baseline", enum=["baseline", "tiny", "bert-base-cased"], type="string", title="Model"),
+        "model_name": Param(
+            "baseline",
+            enum=["bert-base-cased", "tiny", "baseline"],
+            type="string",
+            title="Model",
+            description="bert-base-cased needs an image with PyTorch and Transformers, and the Hugging Face hub; tiny needs no hub; baseline needs scikit-learn only.",
+        ),
         "rows": Param(500, type="integer", minimum=20, maximum=6920, title="Training sentences of a day"),
         "epochs": Param(5, type="integer", minimum=1, maximum=1000, title="Passes over the training set"),
     },

@@ -12,7 +12,7 @@ import airflow
 import jsonschema
 import pytest
 
-from airflow_nbjobs.core.job.arguments import tags
+from airflow_nbjobs.core.job.aws_parsers import tags
 from airflow_nbjobs.provider_info import get_provider_info
 from airflow_nbjobs.settings import JOB_DEFAULTS
 

@@ -7,6 +7,7 @@ import pytest
 from airflow.models.connection import Connection
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.watch.pace import Pace
 from airflow_nbjobs.settings import JOB_DEFAULTS, Settings, read_pace, read_settings, wants_log_stream
 
@@ -34,42 +35,41 @@ def test_the_airflow_configuration_gives_defaults(configured):
 def test_the_connection_wins_over_the_configuration_and_an_argument_over_both(configured):
     configured(role="FromConfig", s3_root_uri="s3://config/x", image_uri="config.example/x")
     settings = read_settings({"nbjobs": {"role": "FromConnection", "s3_root_uri": "s3://connection/x"}})
-    completed = settings.completed({"role": "FromTask", "s3_root_uri": None, "image_uri": None, "volume_size": 5})
-    assert completed == {
-        "role": "FromTask",
-        "s3_root_uri": "s3://connection/x",
-        "image_uri": "config.example/x",
-        "volume_size": 5,
-    }
+    completed = settings.completed(JobArguments(role="FromTask", volume_size=5))
+    assert completed == JobArguments(
+        role="FromTask", s3_root_uri="s3://connection/x", image_uri="config.example/x", volume_size=5
+    )
 
 
 def test_tags_are_merged_key_by_key_in_all_their_forms(configured):
     configured(tags=json.dumps({"team": "a", "cost": "1"}))
-    completed = read_settings({}).completed({"tags": [{"Key": "cost", "Value": "2"}]})
-    assert completed["tags"] == {"team": "a", "cost": "2"}
-    assert read_settings({}).completed({"tags": None})["tags"] == '{"team": "a", "cost": "1"}'
+    completed = read_settings({}).completed(JobArguments(tags=[{"Key": "cost", "Value": "2"}]))
+    assert completed.tags == {"team": "a", "cost": "2"}
+    assert read_settings({}).completed(JobArguments()).tags == '{"team": "a", "cost": "1"}'
 
 
 def test_tags_that_cannot_be_read_are_left_to_be_reported_with_all_that_is_wrong(configured):
     configured(tags="team=a")
     settings = read_settings({})
-    assert settings.completed({"tags": {"cost": "1"}})["tags"] == "team=a"
-    assert settings.place("tags", {"tags": {"cost": "1"}}) == "[nbjobs] tags"
+    assert settings.completed(JobArguments(tags={"cost": "1"})).tags == "team=a"
+    assert settings.place("tags", JobArguments(tags={"cost": "1"})) == "[nbjobs] tags"
     configured(tags='{"team": "a"}')
     settings = read_settings({})
-    assert settings.completed({"tags": "cost=1"})["tags"] == "cost=1"
-    assert settings.place("tags", {"tags": "cost=1"}) is None
+    assert settings.completed(JobArguments(tags="cost=1")).tags == "cost=1"
+    assert settings.place("tags", JobArguments(tags="cost=1")) is None
 
 
 def test_each_default_knows_its_place(configured):
     configured(role="Jobs", image_uri="config.example/x")
     settings = read_settings({"nbjobs": {"role": "FromConnection"}})
     assert (
-        settings.place("role", {}) == settings.place("role", {"role": ""}) == "'nbjobs' in the AWS connection's extra"
+        settings.place("role", JobArguments())
+        == settings.place("role", JobArguments(role=""))
+        == "'nbjobs' in the AWS connection's extra"
     )
-    assert settings.place("image_uri", {"image_uri": None}) == "[nbjobs] image_uri"
-    assert settings.place("role", {"role": "Mine"}) is None
-    assert settings.place("subnets", {}) is None
+    assert settings.place("image_uri", JobArguments()) == "[nbjobs] image_uri"
+    assert settings.place("role", JobArguments(role="Mine")) is None
+    assert settings.place("subnets", JobArguments()) is None
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_an_empty_value_hides_nothing_beneath_it(configured, empty):
         "s3_root_uri": "s3://config/x",
         "image_uri": "connection.example/x",
     }
-    completed = settings.completed({"role": empty, "image_uri": empty, "s3_root_uri": "s3://task/x", "name": empty})
-    assert completed["role"] == "FromConfig"
-    assert completed["image_uri"] == "connection.example/x"
-    assert completed["s3_root_uri"] == "s3://task/x"
+    completed = settings.completed(JobArguments(role=empty, image_uri=empty, s3_root_uri="s3://task/x", name=empty))
+    assert completed.role == "FromConfig"
+    assert completed.image_uri == "connection.example/x"
+    assert completed.s3_root_uri == "s3://task/x"
     assert read_settings({"nbjobs": empty}).job_defaults["role"] == "FromConfig"
 
 
@@ -130,13 +130,6 @@ def test_a_value_that_is_no_mapping_is_an_error():
         with pytest.raises(NotebookJobConfigError, match="key 'nbjobs' that is no mapping") as caught:
             read_settings({"nbjobs": value})
         assert "hunter2" not in str(caught.value)
-
-
-def test_the_callers_arguments_are_not_changed(configured):
-    configured(role="Jobs")
-    arguments = {"role": None}
-    read_settings({}).completed(arguments)
-    assert arguments == {"role": None}
 
 
 def test_the_pace_of_polling_can_be_configured(configured):

@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from botocore.exceptions import ClientError
+
 from airflow_nbjobs.aws.connection import Port
 from airflow_nbjobs.aws.errors import error_code, error_message, no_answer_of_aws, translated
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import BinaryIO
 
-UPLOAD_THREADS = 16
 # Where AWS publishes the account of its SageMaker Distribution images, in each region.
 _DISTRIBUTION_PARAMETER = "/aws/service/sagemaker-distribution/ecr-account-id"
 # From this size on, boto3's managed transfer uploads in parts; below it one PutObject is one request.
@@ -39,7 +40,7 @@ _distribution_accounts: dict[str, str] = {}
 _lock = threading.Lock()
 
 
-class AwsClients:
+class Boto3Clients:
     """
     One boto3 client per service, made when first asked for, and the ports on them.
 
@@ -91,8 +92,6 @@ class Boto3TrainingJobs(Port):
         return self._client.meta.service_model.operation_model("CreateTrainingJob").input_shape
 
     def create(self, request: Mapping[str, Any]) -> str:
-        from botocore.exceptions import ClientError
-
         name = request["TrainingJobName"]
 
         def create(client: Any) -> str:
@@ -109,8 +108,6 @@ class Boto3TrainingJobs(Port):
         return self.ask("sagemaker:CreateTrainingJob", create, on=name, job_name=name)
 
     def describe(self, job_name: str) -> JobSnapshot | None:
-        from botocore.exceptions import ClientError
-
         def describe(client: Any) -> JobSnapshot | None:
             try:
                 description = client.describe_training_job(TrainingJobName=job_name)
@@ -136,8 +133,8 @@ class Boto3TrainingJobs(Port):
             "NameContains": call.name_contains,
             "NextToken": call.next_token,
         }
-        given = {name: value for name, value in request.items() if value is not None}
-        response = self.ask("sagemaker:ListTrainingJobs", lambda client: client.list_training_jobs(**given), on="*")
+        filters = {name: value for name, value in request.items() if value is not None}
+        response = self.ask("sagemaker:ListTrainingJobs", lambda client: client.list_training_jobs(**filters), on="*")
         if "TrainingJobSummaries" not in response:
             raise no_answer_of_aws("sagemaker:ListTrainingJobs", "*")
         return Page(
@@ -147,8 +144,6 @@ class Boto3TrainingJobs(Port):
         )
 
     def stop(self, job_name: str) -> None:
-        from botocore.exceptions import ClientError
-
         def stop(client: Any) -> None:
             try:
                 client.stop_training_job(TrainingJobName=job_name)
@@ -189,8 +184,6 @@ class Boto3Objects(Port):
             ) from error
 
     def open(self, uri: str) -> BinaryIO | None:
-        from botocore.exceptions import ClientError
-
         bucket, key = parse_s3_uri(uri)
 
         def get(client: Any) -> Any:
@@ -214,8 +207,6 @@ class Boto3Objects(Port):
         )
 
     def _head(self, uri: str) -> Mapping[str, Any] | None:
-        from botocore.exceptions import ClientError
-
         bucket, key = parse_s3_uri(uri)
 
         def head(client: Any) -> Mapping[str, Any] | None:
@@ -263,7 +254,6 @@ def _upload_file(client: Any, path: Path, bucket: str, key: str, encryption: Map
     """
     from boto3.exceptions import S3UploadFailedError
     from boto3.s3.transfer import TransferConfig
-    from botocore.exceptions import ClientError
 
     before = path.stat()
     try:

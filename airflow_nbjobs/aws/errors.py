@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.errors import (
@@ -26,51 +27,19 @@ if TYPE_CHECKING:
 
 # Source: botocore.retries.standard (ThrottledRetryableChecker, TransientRetryableChecker), botocore.retries.special, botocore's _retry.json, and the codes that AWS
 # documents as common errors. Statuses stand for codes where an answer has no body.
-_THROTTLES = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "ProvisionedThroughputExceededException",
-        "TransactionInProgressException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "LimitExceededException",
-        "SlowDown",
-        "PriorRequestNotComplete",
-        "EC2ThrottledException",
-        "429",
-        "509",
-    }
+_THROTTLES = (
+    frozenset({"Throttling", "ThrottlingException", "ThrottledException", "EC2ThrottledException"})
+    | {"RequestThrottled", "RequestThrottledException", "TooManyRequestsException", "PriorRequestNotComplete"}
+    | {"RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException", "SlowDown"}
+    | {"ProvisionedThroughputExceededException", "TransactionInProgressException"}
+    | {"429", "509"}
 )
-_TROUBLES = frozenset(
-    {
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "IDPCommunicationError",
-        "BadDigest",
-        "XAmzContentSHA256Mismatch",
-        "ConditionalRequestConflict",
-        "IncompleteBody",
-        "NoSuchUpload",
-        "OperationAborted",
-        "ReplicatedWriteConflictException",
-        "InternalFailure",
-        "InternalServerError",
-        "InternalServerException",
-        "InternalError",
-        "KMSInternalException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "408",
-        "500",
-        "502",
-        "503",
-        "504",
-    }
+_TROUBLES = (
+    frozenset({"InternalFailure", "InternalError", "InternalServerError", "InternalServerException"})
+    | {"ServiceUnavailable", "ServiceUnavailableException", "KMSInternalException", "IDPCommunicationError"}
+    | {"RequestTimeout", "RequestTimeoutException", "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"}
+    | {"ConditionalRequestConflict", "OperationAborted", "ReplicatedWriteConflictException", "NoSuchUpload"}
+    | {"408", "500", "502", "503", "504"}
 )
 _THROTTLING_STATUSES = (429, 509)
 # Of the 5xx, those that say what the service never does.
@@ -81,37 +50,16 @@ _NOT_AUTHORIZED = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)
 _SKEWS = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired"})
 _SKEW = re.compile(r"signature (has )?expired|not yet (current|valid)|request time .* too skewed", re.IGNORECASE)
 # A key that was rotated or has expired since the connection was read.
-_REFUSED_CREDENTIALS = frozenset(
-    {
-        "UnrecognizedClientException",
-        "UnrecognizedClient",
-        "InvalidClientTokenId",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "TokenRefreshRequired",
-        "SignatureDoesNotMatch",
-        "InvalidSignatureException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "AuthFailure",
-        "InvalidIdentityToken",
-        "InvalidIdentityTokenException",
-        "IDPRejectedClaim",  # STS says so of a web identity token that has expired, too
-        "IDPRejectedClaimException",
-        # What botocore raises where somebody has to sign in anew, or nothing at all was found.
-        "NoCredentialsError",
-        "NoAuthTokenError",
-        "SSOError",
-        "SSOTokenLoadError",
-        "UnauthorizedSSOTokenError",
-        "LoginError",
-        "LoginRefreshRequired",
-        "LoginTokenLoadError",
-    }
+_REFUSED_CREDENTIALS = (
+    frozenset({"UnrecognizedClientException", "UnrecognizedClient", "AuthFailure", "TokenRefreshRequired"})
+    | {"InvalidClientTokenId", "InvalidAccessKeyId", "InvalidToken", "ExpiredToken", "ExpiredTokenException"}
+    | {"SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature", "IncompleteSignatureException"}
+    | {"MissingAuthenticationToken", "MissingAuthenticationTokenException"}
+    # STS says "IDPRejectedClaim" of a web identity token that has expired, too.
+    | {"InvalidIdentityToken", "InvalidIdentityTokenException", "IDPRejectedClaim", "IDPRejectedClaimException"}
+    # What botocore raises where somebody has to sign in anew, or nothing at all was found.
+    | {"NoCredentialsError", "NoAuthTokenError", "SSOError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"}
+    | {"LoginError", "LoginRefreshRequired", "LoginTokenLoadError"}
 )
 # Source: an observed ValidationException. Short lists are left as they are.
 _ENUM_REFUSAL = re.compile(
@@ -123,6 +71,8 @@ _LATE_CREDENTIALS = frozenset(
     {"CredentialRetrievalError", "MetadataRetrievalError", "TokenRetrievalError", "RequestExpired"}
 )
 _STILL_EXPIRED = "refreshed credentials are still expired"  # a RuntimeError of botocore's
+NO_REGION = "set region_name on the task, region_name in the AWS connection's extra, or AWS_DEFAULT_REGION"
+NO_CREDENTIALS = "give the AWS connection a key or a role, or let this machine have one (instance profile, environment, shared credentials file)"
 _MENDABLE = "the AWS connection is read again at each try, so that a rotated key is taken up; otherwise "
 
 
@@ -175,25 +125,46 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
+    call = _Call(permission, on, job_name)
     try:
         yield
     except ClientError as error:
-        raise _from_client_error(error, permission, on, job_name) from error
+        raise _from_client_error(error, call) from error
     except BotoCoreError as error:
-        raise _from_botocore_error(error, permission, on, job_name) from error
+        raise _from_botocore_error(error, call) from error
     except ResponseParserError as error:  # no BotoCoreError
         raise no_answer_of_aws(permission, on, job_name, why=str(error)) from error
     except RuntimeError as error:
         if isinstance(error, NotebookJobError) or _STILL_EXPIRED not in str(error):
             raise
-        raise _no_credentials("CredentialRetrievalError", error, permission, on, job_name) from error
+        raise call.without_credentials("CredentialRetrievalError", error) from error
 
 
-NO_REGION = "set region_name on the task, region_name in the AWS connection's extra, or AWS_DEFAULT_REGION"
-NO_CREDENTIALS = "give the AWS connection a key or a role, or let this machine have one (instance profile, environment, shared credentials file)"
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The call that has failed, as its errors name it."""
+
+    permission: str
+    on: str
+    job_name: str | None
+
+    def __str__(self) -> str:
+        return f"{self.permission} on '{self.on}'"
+
+    def error(self, text: str, code: str, *, advice: str = "", is_retryable: bool = False) -> NotebookJobServiceError:
+        details = {"next": advice} if advice else {}
+        return NotebookJobServiceError(
+            text, code=code, is_retryable=is_retryable, details=details, job_name=self.job_name
+        )
+
+    def passing(self, text: str, code: str, *, advice: str = "") -> NotebookJobServiceError:
+        return self.error(text, code, advice=advice, is_retryable=True)
+
+    def without_credentials(self, code: str, error: Exception) -> NotebookJobServiceError:
+        return self.passing(f"no AWS credentials for {self}: {error}", code, advice=_MENDABLE + NO_CREDENTIALS)
 
 
-def _from_botocore_error(error: BotoCoreError, permission: str, on: str, job_name: str | None) -> NotebookJobError:
+def _from_botocore_error(error: BotoCoreError, call: _Call) -> NotebookJobError:
     from botocore.exceptions import (
         CapacityNotAvailableError,
         ChecksumError,
@@ -209,107 +180,67 @@ def _from_botocore_error(error: BotoCoreError, permission: str, on: str, job_nam
 
     code = type(error).__name__
     if code in _REFUSED_CREDENTIALS or code in _LATE_CREDENTIALS:
-        return _no_credentials(code, error, permission, on, job_name)
+        return call.without_credentials(code, error)
     match error:
         case PartialCredentialsError() | ProfileNotFound():
-            return NotebookJobConfigError(
-                f"no AWS credentials for {permission} on '{on}': {error}", details={"next": NO_CREDENTIALS}
-            )
+            return NotebookJobConfigError(f"no AWS credentials for {call}: {error}", details={"next": NO_CREDENTIALS})
         case NoRegionError():
-            return NotebookJobConfigError(f"no AWS region for {permission} on '{on}'", details={"next": NO_REGION})
+            return NotebookJobConfigError(f"no AWS region for {call}", details={"next": NO_REGION})
         case ParamValidationError():
-            return NotebookJobConfigError(f"the request for {permission} on '{on}' is malformed: {error}")
+            return NotebookJobConfigError(f"the request for {call} is malformed: {error}")
         case CapacityNotAvailableError():  # botocore's own pace, with retries in mode "adaptive"
-            return NotebookJobServiceError(
-                f"{permission} on '{on}' was not sent: {error}", code=code, is_retryable=True, job_name=job_name
-            )
+            return call.passing(f"{call} was not sent: {error}", code)
         # Refused, timed out, TLS, closed half-way, damaged on the way.
         case ConnectionError() | HTTPClientError() | IncompleteReadError() | ChecksumError() | FlexibleChecksumError():
-            return NotebookJobServiceError(
-                f"{permission} on '{on}' got no answer: {error}",
-                code=code,
-                is_retryable=True,
-                details={
-                    "next": "check that the endpoint can be reached from this machine (network, VPC endpoint, endpoint_url of the connection)"
-                },
-                job_name=job_name,
-            )
-    return NotebookJobServiceError(f"{permission} on '{on}' failed: {error}", code=code, job_name=job_name)
+            reach = "check that the endpoint can be reached from this machine (network, VPC endpoint, endpoint_url of the connection)"
+            return call.passing(f"{call} got no answer: {error}", code, advice=reach)
+    return call.error(f"{call} failed: {error}", code)
 
 
 def no_answer_of_aws(
     permission: str, on: str, job_name: str | None = None, *, why: str = "it lacks what AWS always says"
 ) -> NotebookJobServiceError:
     """Return the error of an answer that AWS has not written, such as a proxy's page with the status 200."""
-    return NotebookJobServiceError(
-        f"{permission} on '{on}' got an answer that is not from AWS: {why}",
-        code="MalformedResponse",
-        is_retryable=True,
-        details={
-            "next": "look for what stands between this machine and AWS: a proxy, a gateway's sign-in page, endpoint_url of the connection"
-        },
-        job_name=job_name,
+    call = _Call(permission, on, job_name)
+    return call.passing(
+        f"{call} got an answer that is not from AWS: {why}",
+        "MalformedResponse",
+        advice="look for what stands between this machine and AWS: a proxy, a gateway's sign-in page, endpoint_url of the connection",
     )
 
 
-def _no_credentials(
-    code: str, error: Exception, permission: str, on: str, job_name: str | None
-) -> NotebookJobServiceError:
-    return NotebookJobServiceError(
-        f"no AWS credentials for {permission} on '{on}': {error}",
-        code=code,
-        is_retryable=True,
-        details={"next": _MENDABLE + NO_CREDENTIALS},
-        job_name=job_name,
-    )
-
-
-def _from_client_error(error: ClientError, permission: str, on: str, job_name: str | None) -> NotebookJobError:
+def _from_client_error(error: ClientError, call: _Call) -> NotebookJobError:
     code, message = error_code(error), error_message(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = code.rpartition(".")[2]  # S3 says "KMS.ThrottlingException"
     if kind in _SKEWS or (kind in _REFUSED_CREDENTIALS and _SKEW.search(message)):
-        return NotebookJobServiceError(
-            f"AWS takes the time of {permission} on '{on}' for wrong ({code}): {message}",
-            code=kind if kind in _SKEWS else "RequestTimeTooSkewed",
-            is_retryable=True,
-            details={"next": "set the clock of this machine (NTP)"},
-            job_name=job_name,
-        )
+        kind = kind if kind in _SKEWS else "RequestTimeTooSkewed"
+        text = f"AWS takes the time of {call} for wrong ({code}): {message}"
+        return call.passing(text, kind, advice="set the clock of this machine (NTP)")
     if kind in _REFUSED_CREDENTIALS or _SECURITY_TOKEN.search(message):
-        return NotebookJobServiceError(
-            f"AWS does not accept the credentials ({code}) for {permission} on '{on}': {message}",
-            code=kind if kind in _REFUSED_CREDENTIALS else "ExpiredToken",
-            is_retryable=True,
-            details={"next": _MENDABLE + NO_CREDENTIALS},
-            job_name=job_name,
-        )
+        kind = kind if kind in _REFUSED_CREDENTIALS else "ExpiredToken"
+        text = f"AWS does not accept the credentials ({code}) for {call}: {message}"
+        return call.passing(text, kind, advice=_MENDABLE + NO_CREDENTIALS)
     if status in _THROTTLING_STATUSES and kind not in _THROTTLES:
         kind = str(status)
     is_trouble = status == 408 or (status >= 500 and status not in _FINAL_STATUSES)
     if kind in _THROTTLES or kind in _TROUBLES or is_trouble:
-        return NotebookJobServiceError(
-            f"{permission} on '{on}' failed: {code}: {message}", code=kind, is_retryable=True, job_name=job_name
-        )
+        return call.passing(f"{call} failed: {code}: {message}", kind)
     if kind in _DENIALS:
-        return NotebookJobServiceError(
-            f"{code} on {permission} for '{on}': {message}",
-            code=kind,
-            details={"next": f"the identity that Airflow uses needs {_missing_permission(message, permission, on)}"},
-            job_name=job_name,
-        )
+        needed = f"the identity that Airflow uses needs {_missing_permission(message, call)}"
+        return call.error(f"{code} on {call.permission} for '{call.on}': {message}", kind, advice=needed)
     if code == "ResourceLimitExceeded":
-        return _from_quota(message, job_name)
+        return _from_quota(message, call.job_name)
     if code == "ValidationException":
         return NotebookJobConfigError(
-            f"SageMaker refused the request for '{on}': {_shortened(message)}", job_name=job_name
+            f"SageMaker refused the request for '{call.on}': {_shortened(message)}", job_name=call.job_name
         )
-    if code in ("NoSuchBucket", "404") and permission.startswith("s3:"):
+    if code in ("NoSuchBucket", "404") and call.permission.startswith("s3:"):
         return NotebookJobConfigError(
-            f"{permission}: the bucket of '{on}' does not exist",
+            f"{call.permission}: the bucket of '{call.on}' does not exist",
             details={"next": "create the bucket, or correct s3_root_uri"},
         )
-    return NotebookJobServiceError(f"{permission} on '{on}' failed: {code}: {message}", code=code, job_name=job_name)
+    return call.error(f"{call} failed: {code}: {message}", code)
 
 
 def _shortened(message: str) -> str:
@@ -322,14 +253,14 @@ def _shortened(message: str) -> str:
     return _ENUM_REFUSAL.sub(instead, message)
 
 
-def _missing_permission(message: str, permission: str, on: str) -> str:
+def _missing_permission(message: str, call: _Call) -> str:
     """Name what AWS says is missing: one CreateTrainingJob needs iam:PassRole and sagemaker:AddTags as well."""
     named = _NOT_AUTHORIZED.search(message)
     if named is not None:
-        return f"{named['action']} on '{named['resource'] or on}'"
-    if permission == "s3:GetObject":
-        return f"{permission} on '{on}', and s3:ListBucket on its bucket: without it, S3 denies what does not exist"
-    return f"{permission} on '{on}'"
+        return f"{named['action']} on '{named['resource'] or call.on}'"
+    if call.permission == "s3:GetObject":
+        return f"{call}, and s3:ListBucket on its bucket: without it, S3 denies what does not exist"
+    return str(call)
 
 
 def _from_quota(message: str, job_name: str | None) -> NotebookJobError:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.watch.plan import ListJobs, Page
 
 
+UPLOAD_THREADS = 16  # which may put objects at the same time
+
+
 class Log(Protocol):
     """The part of a logger that is used: a format and its arguments."""
 
@@ -44,6 +47,13 @@ class NameTakenError(Exception):
 
 
 class TrainingJobs(Protocol):
+    @property
+    def request_shape(self) -> Any:
+        """Return botocore's own description of a CreateTrainingJob request."""
+
+    @property
+    def endpoint_url(self) -> str: ...
+
     def create(self, request: Mapping[str, Any]) -> str:
         """
         Send one CreateTrainingJob; return the job's ARN.
@@ -105,3 +115,19 @@ class Account(Protocol):
 
     def distribution_account_id(self) -> str:
         """Return the account that holds the SageMaker Distribution images of the region (ssm:GetParameter)."""
+
+
+class AwsClients(Protocol):
+    """The ports of one AWS connection."""
+
+    @property
+    def jobs(self) -> TrainingJobs: ...
+
+    @property
+    def objects(self) -> Objects: ...
+
+    @property
+    def logs(self) -> ContainerLogs: ...
+
+    @property
+    def account(self) -> Account: ...

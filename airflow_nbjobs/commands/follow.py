@@ -25,11 +25,11 @@ from airflow_nbjobs.core.job.trouble import READ_PAUSES_SECONDS, is_over, known
 from airflow_nbjobs.core.notebook.progress import cell_text, newest_cells
 
 if TYPE_CHECKING:
-    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.aws.results.explain import Expectation
     from airflow_nbjobs.aws.results.read import JobResult
     from airflow_nbjobs.aws.submit.job import Submission
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.job.status import JobSnapshot
 

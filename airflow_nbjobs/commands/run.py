@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.results.read import Expectation, JobResult
-from airflow_nbjobs.aws.submit.near import near_folder, notebooks_in
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.path_guesses import near_folder, notebooks_in
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.commands.follow import FollowedJob
 from airflow_nbjobs.commands.target import embedded, own_account
 from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError, NotebookSkippedError
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.core.values.conversion import Spelled, read_json
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.commands.target import Target
 
 EXAMPLE = "nbjobs run report.ipynb -p days=7 --output revenue --local"
@@ -147,7 +149,7 @@ def _in_flags(text: str) -> str:
 
 def _prepared(args: argparse.Namespace, target: Target) -> PreparedJob:
     return prepare_job(
-        {**target.defaults, **_arguments(args)},
+        JobArguments(**{**target.defaults, **_arguments(args)}),
         run=_own_run(args.input_notebook),
         where=Surroundings(
             folders=[Path.cwd()],

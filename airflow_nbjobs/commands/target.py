@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.clients import UPLOAD_THREADS, AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.errors import translated
+from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.guesses import did_you_mean
-from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.job.aws_parsers import region as parse_region
 from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.core.notebook.shell_calls import cells_calling
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.ports import AwsClients
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
 
 _LOOK_SECONDS = 5.0
 _LOCAL_LOOK_SECONDS = 0.5
@@ -80,7 +82,7 @@ class _OwnAccount:
     def __init__(self, region_name: str | None) -> None:
         self._region_name = region_name
         self._reopen()
-        self.clients = AwsClients(self._client, self._reopen)
+        self.clients = Boto3Clients(self._client, self._reopen)
 
     def _reopen(self) -> None:
         import boto3
@@ -102,7 +104,7 @@ class _OwnAccount:
     def region_meant(self) -> str:
         """Return the known region that an unknown one resembles, as the end of a message; it may also be newer than boto3, or be refused as no name at all."""
         try:
-            parse.region(self.region)
+            parse_region(self.region)
         except ValueError:
             return ""
         from botocore.loaders import Loader
@@ -148,7 +150,7 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
                 stack.enter_context(server)
             except EmbeddedSageMakerError as error:
                 raise NotebookJobConfigError(str(error)) from error
-            started.append(AwsClients(server.client))
+            started.append(Boto3Clients(server.client))
         return started[0]
 
     def checking_client(service: str) -> Any:
@@ -160,7 +162,7 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
     return Target(
         region=region,
         has_credentials=True,
-        checking=AwsClients(checking_client),
+        checking=Boto3Clients(checking_client),
         start=start,
         look_seconds=_LOCAL_LOOK_SECONDS,
         defaults={

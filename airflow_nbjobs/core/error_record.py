@@ -1,5 +1,5 @@
 """
-What a task says when it fails, as a small JSON value, and that value read back with distrust.
+The error of a failed task as a small JSON value, and that value read back with distrust.
 
 Called by ``error_recording.py`` in the worker and by the pages, which show it as a hint: whoever may edit XComs can have written it. Pure.
 """
@@ -52,14 +52,14 @@ def error_record(error: BaseException, *, try_number: int, mask: Callable[[str],
     """
 
     def shown(text: str, most: int = _LINE_CHARACTERS) -> str:
-        return _cut(mask(plain_text(strip_ansi(bounded(text, _MASKED_CHARACTERS)))), most)
+        return _cut(mask(plain_text(strip_ansi(bounded(text, _MASKED_CHARACTERS, mask)))), most)
 
-    # What is skipped instead of failed has the failure as its cause.
+    # A skip that stands for a failure has the failure as its cause.
     ours = next((each for each in (error, error.__cause__) if isinstance(each, NotebookJobError)), None)
     whole = str(error)
     kind = _kind(error)
     headline = error.headline if isinstance(error, NotebookJobError) else _first_line(error, kind)
-    problems = [str(problem) for problem in getattr(ours, "problems", ())]
+    problems = list(ours.problems) if ours else []
     more = [f"… and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
     return {
         "version": _VERSION,

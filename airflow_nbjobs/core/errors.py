@@ -1,7 +1,7 @@
 """
 Exceptions of the package: what happened, which notebook, cell and job, where to look, what to do.
 
-Raised everywhere; imports nothing beyond the standard library and ``core.visible``.
+Raised everywhere; imports nothing beyond the standard library, ``core.masking`` and ``core.visible``.
 
 ```
 NotebookJobError (RuntimeError)
@@ -21,10 +21,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.masking import masked_ends
 from airflow_nbjobs.core.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 # A log, a database and a pickle hold what an error says: an exception of a notebook may have a text of megabytes.
@@ -34,16 +35,17 @@ _MOST_OF_FIELD = 10_000
 _MOST_OF_WORD = 500
 
 
-def bounded(text: str, most: int = _MOST_OF_HEADLINE) -> str:
+def bounded(text: str, most: int = _MOST_OF_HEADLINE, mask: Callable[[str], str] | None = None) -> str:
     """
     Return a text; a longer one without its middle, and with how much that was.
 
-    No word is cut in two: of a secret, which whoever shows the text still has to mask, no part would be known as one.
+    Secrets are masked before it is cut. Where nothing is known to mask them, no word is cut in two: whoever shows the text may know the whole word.
+
+    :param mask: instead of what ``core.masking.mask_with`` has set.
     """
     if len(text) <= most:
         return text
-    end = most // 4
-    head, tail = text[: most - end], text[-end:]
+    head, tail = masked_ends(text, most - most // 4, most // 4, mask)
     head = head[: len(head) - len(re.split(r"\s", head[-_MOST_OF_WORD:])[-1])]
     tail = tail[len(re.split(r"\s", tail[:_MOST_OF_WORD])[0]) :]
     return f"{head} … {len(text) - len(head) - len(tail)} more characters … {tail}"
@@ -53,16 +55,25 @@ class NotebookJobError(RuntimeError):
     """
     Base of every error that this package raises.
 
-    :param headline: what happened, in one sentence, most useful identifier first.
+    :param headline: what happened, in one sentence, most useful identifier first; a title where ``problems`` lists several.
+    :param problems: every problem found, each with its place and what to do; shown as a list.
     :param details: short labels to texts (``"notebook"``, ``"logs"``, ``"next"`` …), shown one a line below the headline, in the given order.
     :param job_name: the training job concerned, where there is one.
     """
 
-    def __init__(self, headline: str, *, details: Mapping[str, str] | None = None, job_name: str | None = None) -> None:
+    def __init__(
+        self,
+        headline: str,
+        *,
+        problems: Sequence[str] = (),
+        details: Mapping[str, str] | None = None,
+        job_name: str | None = None,
+    ) -> None:
         # Only `headline` goes into `args`: with defaults for the rest, BaseException's own pickling restores the
         # fields from `__dict__`, in subclasses too.
         self.headline = bounded(headline)
         super().__init__(self.headline)
+        self.problems = tuple(bounded(problem) for problem in problems)
         self.details = {label: bounded(str(text), _MOST_OF_DETAIL) for label, text in (details or {}).items()}
         self.job_name = job_name
 
@@ -75,31 +86,12 @@ class NotebookJobError(RuntimeError):
             f"  {label + ':':<{width}} {bounded(str(text), _MOST_OF_DETAIL)}" for label, text in self.details.items()
         ]
         # A text that begins on a line of its own (a traceback) leaves blanks behind its label.
-        return [self.headline, *(re.sub(r" +\n", "\n", line) for line in lines)]
+        problems = [f"  - {problem}" for problem in self.problems]
+        return [self.headline, *problems, *(re.sub(r" +\n", "\n", line) for line in lines)]
 
 
 class NotebookJobConfigError(NotebookJobError):
-    """
-    What was asked for cannot work; nothing has been uploaded or billed.
-
-    :param headline: the whole problem, or a title when ``problems`` lists several.
-    :param problems: every problem found, each with its place and what to do; shown as a list.
-    """
-
-    def __init__(
-        self,
-        headline: str,
-        *,
-        problems: Sequence[str] = (),
-        details: Mapping[str, str] | None = None,
-        job_name: str | None = None,
-    ) -> None:
-        super().__init__(headline, details=details, job_name=job_name)
-        self.problems = tuple(bounded(problem) for problem in problems)
-
-    def _lines(self) -> list[str]:
-        head, *rest = super()._lines()
-        return [head, *(f"  - {problem}" for problem in self.problems), *rest]
+    """What was asked for cannot work; nothing has been uploaded or billed."""
 
 
 class NotebookCellError(NotebookJobError):
@@ -188,23 +180,4 @@ class NotebookJobServiceError(NotebookJobError):
 
 
 class NotebookOutputError(NotebookJobError):
-    """
-    The notebook has run to its end, but the executed notebook, a declared output or a further output format is missing or wrong.
-
-    :param problems: one text per wrong output or artefact: its name, what was found, what to do.
-    """
-
-    def __init__(
-        self,
-        headline: str,
-        *,
-        problems: Sequence[str] = (),
-        details: Mapping[str, str] | None = None,
-        job_name: str | None = None,
-    ) -> None:
-        super().__init__(headline, details=details, job_name=job_name)
-        self.problems = tuple(bounded(problem) for problem in problems)
-
-    def _lines(self) -> list[str]:
-        head, *rest = super()._lines()
-        return [head, *(f"  - {problem}" for problem in self.problems), *rest]
+    """The notebook has run to its end, but the executed notebook, a declared output or a further output format is missing or wrong."""

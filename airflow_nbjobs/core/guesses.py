@@ -1,4 +1,4 @@
-"""What somebody may have meant whose word is none of those that there are; pure, and known to whoever reads words that people type."""
+"""The known word that somebody may have meant who typed another one; pure."""
 
 from __future__ import annotations
 

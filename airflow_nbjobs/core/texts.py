@@ -139,3 +139,8 @@ def seconds(value: object) -> int | float | None:
         return timedelta(**{unit: float(count) for unit, count in match.groupdict(default="0").items()}).total_seconds()
     except OverflowError:
         return None
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Return the text in so many characters at most."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

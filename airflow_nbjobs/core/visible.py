@@ -18,7 +18,7 @@ _HIDDEN = (
 _MARKED = re.compile(
     rf"(?P<flag>\U0001f3f4[\U000e0061-\U000e007a]{{1,8}}\U000e007f)|[{_HIDDEN}]|(?<![^\x00-\u024f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\u024f])"
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def visible(text: str, *, but: str = "") -> str:
@@ -31,7 +31,7 @@ def visible(text: str, *, but: str = "") -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    whole = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    whole = SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     return _MARKED.sub(lambda found: found[0] if found["flag"] or found[0] in but else _mark(found[0]), whole)
 
 

@@ -33,12 +33,24 @@ _NEEDED = ("boto3", "moto", "flask", "flask_cors", "werkzeug")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_address_arguments(parser)
+    _add_job_arguments(parser)
     parser.add_argument(
-        "--port",
-        type=int,
-        default=DEFAULT_PORT,
-        metavar="N",
-        help=f"port; 0 takes a free one (default {DEFAULT_PORT})",
+        "--ready-file",
+        type=Path,
+        metavar="PATH",
+        help="write addresses, names and the key here as JSON once all is ready (mode 0600; default: nowhere)",
+    )
+    parser.add_argument(
+        "--exit-with-stdin",
+        action="store_true",
+        help="stop when standard input ends: for programs that start this server",
+    )
+
+
+def _add_address_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, metavar="N", help=f"port; 0 takes a free one (default {DEFAULT_PORT})"
     )
     parser.add_argument(
         "--bind",
@@ -59,6 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="take the key from this AWS credentials file, which everybody may not read (default: a new key at each start)",
     )
+
+
+def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
@@ -80,12 +95,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the Python environment that plays the container's image (default: this one)",
     )
     parser.add_argument(
-        "--ready-file",
-        type=Path,
-        metavar="PATH",
-        help="write addresses, names and the key here as JSON once all is ready (mode 0600; default: nowhere)",
-    )
-    parser.add_argument(
         "--isolation",
         choices=("auto", "userns", "root", "none", "direct"),
         default="auto",
@@ -96,11 +105,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="how many jobs run at once; others wait (default: the number of CPUs; with --isolation direct always 1)",
-    )
-    parser.add_argument(
-        "--exit-with-stdin",
-        action="store_true",
-        help="stop when standard input ends: for programs that start this server",
     )
 
 

@@ -19,7 +19,6 @@ from airflow_nbjobs.local.command import DEFAULT_REGION
 from airflow_nbjobs.local.state.facts import ServerFacts, read_ready_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
 START_SECONDS = 180  # a second or two, but for a machine that is busy with other things
@@ -75,11 +74,7 @@ class EmbeddedSageMaker:
 
     @property
     def facts(self) -> ServerFacts:
-        """
-        Return addresses, names and the key.
-
-        :raises EmbeddedSageMakerError: it is not running.
-        """
+        """Return addresses, names and the key; raises EmbeddedSageMakerError where it is not running."""
         if self._facts is None:
             raise EmbeddedSageMakerError("the embedded SageMaker is not running: use `with EmbeddedSageMaker() as …`")
         return self._facts
@@ -98,11 +93,7 @@ class EmbeddedSageMaker:
         return make_client(self.facts, service)
 
     def start(self) -> None:
-        """
-        Start the server and return when it is ready.
-
-        :raises EmbeddedSageMakerError: it ended, or was not ready within a minute.
-        """
+        """Start the server and return when it is ready; raises EmbeddedSageMakerError if it ends, or is not ready in time."""
         # The child's own temporary files go into this folder as well: what a killed server leaves is removed with it.
         self._folder = Path(tempfile.mkdtemp(prefix="nbjobs-"))
         ready_file = self._folder / "ready.json"
@@ -113,7 +104,7 @@ class EmbeddedSageMaker:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_child_environment(os.environ, self._folder),
+                env={**os.environ, "TMPDIR": str(self._folder), "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C reaches the caller first, who stops the server when it has finished with it
             )
         deadline = time.monotonic() + START_SECONDS
@@ -158,7 +149,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _child_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    return {**environment, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}

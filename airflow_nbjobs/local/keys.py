@@ -51,7 +51,7 @@ def read_key_file(path: Path) -> Key:
     except OSError as error:
         raise KeyFileError(f"the key file {path} cannot be read: {error.strerror}") from error
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise KeyFileError(f"the key file {path} is no AWS credentials file: {_first_line(error)}") from error
+        raise KeyFileError(f"the key file {path} is no AWS credentials file: {str(error).splitlines()[0]}") from error
     found = [dict(parser[section]) for section in parser.sections()]
     if len(found) != 1 or any(not found[0].get(name) for name in _FIELDS):
         raise KeyFileError(f"the key file {path} must hold one section, with {' and '.join(_FIELDS)}")
@@ -59,7 +59,3 @@ def read_key_file(path: Path) -> Key:
     if not _ACCESS_KEY_ID.fullmatch(key.access_key_id):
         raise KeyFileError(f"the aws_access_key_id in {path} must be 20 to 128 letters and digits, and hard to guess")
     return key
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -98,11 +98,7 @@ def sample_objects() -> dict[str, bytes]:
     Source: keys and line format of the public bucket's ``datasets/text/SST2``: ``{0 or 1}``, a blank, lower-case tokens.
     """
     rng = random.Random(_SEED)  # noqa: S311 - sample text, nothing secret
-    return {
-        TRAIN_KEY: _body(rng, TRAIN_LINES),
-        TEST_KEY: _body(rng, TEST_LINES),
-        README_KEY: _README.encode(),
-    }
+    return {TRAIN_KEY: _body(rng, TRAIN_LINES), TEST_KEY: _body(rng, TEST_LINES), README_KEY: _README.encode()}
 
 
 def _body(rng: random.Random, lines: int) -> bytes:

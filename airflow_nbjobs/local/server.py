@@ -19,33 +19,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.api.backends import Backends
-from airflow_nbjobs.local.api.batch_operations import BatchOperations
-from airflow_nbjobs.local.api.operations import SageMakerOperations
-from airflow_nbjobs.local.batch.runner import BatchRunner, Platform
-from airflow_nbjobs.local.container.image import Image, inspect_image
+from airflow_nbjobs.local.api.operations import Registries, Runners, SageMakerOperations
+from airflow_nbjobs.local.container.image import inspect_image
 from airflow_nbjobs.local.container.probe import Isolation, choose_isolation
 from airflow_nbjobs.local.faults.http import CONTROL_SERVICE, FaultLayer
 from airflow_nbjobs.local.faults.jobs import JobScripts
 from airflow_nbjobs.local.keys import Key, generate_key
-from airflow_nbjobs.local.platform.clients import ServiceClients, connect
+from airflow_nbjobs.local.platform.clients import connect
+from airflow_nbjobs.local.platform.runner import JobRunner, Platform
+from airflow_nbjobs.local.sample_data import sample_objects
 from airflow_nbjobs.local.state.facts import ROLE_NAME, ServerFacts, build_facts
-from airflow_nbjobs.local.state.registry import JobRegistry
-from airflow_nbjobs.local.training.runner import Runner, RunnerSettings
 from airflow_nbjobs.local.wire.access import check_access, parse_caller
 from airflow_nbjobs.local.wire.formats import (
+    Caller,
     Environ,
-    Response,
     ServiceError,
-    StartResponse,
+    ValidationError,
     check_length,
+    error_response,
+    json_response,
     parse_json_object,
     read_body,
-    send_error,
-    send_json,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from werkzeug.wrappers import Response
+
+    from airflow_nbjobs.local.platform.clients import ServiceClients
 
 LOG = logging.getLogger(__name__)
 
@@ -107,49 +109,44 @@ class Application:
         self.faults = FaultLayer()
         self.operations: SageMakerOperations | None = None
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Response:
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         caller = parse_caller(environ)
         try:
-            check_access(environ, caller, self._facts.access_key_id, allowed_hosts=self._allowed_hosts)
-            check_length(environ)
-            if caller.service == CONTROL_SERVICE:
-                return self.faults.control(environ, start_response)
-            answer = (
-                self._sagemaker if caller.service == "sagemaker" else partial(self._backends.answer, caller.service)
-            )
-            if caller.service == "sagemaker" and caller.region != self._facts.region:
-                raise ServiceError(
-                    "ValidationException",
-                    f"The embedded SageMaker plays the region {self._facts.region}; this request is for {caller.region}. Set AWS_DEFAULT_REGION, or "
-                    "start it with --region.",
-                )
-            return self.faults.around(caller.service, environ, start_response, answer)
+            response = self._answer(caller, environ)
         except ServiceError as error:
-            return send_error(environ, start_response, error, caller.service)
+            response = error_response(environ, error, caller.service)
         except ConnectionResetError:
             raise  # by a fault switch: the connection is gone already
         except Exception:
             LOG.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            failure = ServiceError(
-                "InternalFailure", "The embedded SageMaker failed on this request; its own output says why.", 500
+            text = "The embedded SageMaker failed on this request; its own output says why."
+            response = error_response(environ, ServiceError("InternalFailure", text, 500), caller.service)
+        return response(environ, start_response)
+
+    def _answer(self, caller: Caller, environ: Environ) -> Response:
+        check_access(environ, caller, self._facts.access_key_id, allowed_hosts=self._allowed_hosts)
+        check_length(environ)
+        if caller.service == CONTROL_SERVICE:
+            return self.faults.control(environ)
+        if caller.service != "sagemaker":
+            return self.faults.around(caller.service, environ, partial(self._backends.answer, caller.service))
+        if caller.region != self._facts.region:
+            raise ValidationError(
+                f"The embedded SageMaker plays the region {self._facts.region}; this request is for {caller.region}. Set AWS_DEFAULT_REGION, or "
+                "start it with --region."
             )
-            return send_error(environ, start_response, failure, caller.service)
+        return self.faults.around(caller.service, environ, self._sagemaker)
 
-    def _sagemaker(self, environ: Environ, start_response: StartResponse) -> Response:
-        return send_json(start_response, self._call(environ))
-
-    def _call(self, environ: Environ) -> dict[str, Any]:
+    def _sagemaker(self, environ: Environ) -> Response:
         target = str(environ.get("HTTP_X_AMZ_TARGET", ""))
         if not target.startswith(TARGET) or self.operations is None:
+            called = target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
             raise ServiceError(
                 "UnknownOperationException",
-                f"The embedded SageMaker has SageMaker's JSON operations only, no endpoints or metrics, and so not {_shown_call(environ, target)}.",
+                f"The embedded SageMaker has SageMaker's JSON operations only, no endpoints or metrics, and so not {called!r}.",
             )
-        return self.operations.call(target.removeprefix(TARGET), parse_json_object(read_body(environ)))
-
-
-def _shown_call(environ: Environ, target: str) -> str:
-    return repr(target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        request = parse_json_object(read_body(environ))
+        return json_response(self.operations.call(target.removeprefix(TARGET), request))
 
 
 @contextmanager
@@ -177,43 +174,31 @@ def serve(settings: ServerSettings) -> Iterator[RunningServer]:
         application = Application(facts, settings.allowed_hosts)
         with _jobs_dir(settings.data_dir) as jobs_dir, _listening(listener, application):
             clients = connect(facts)
-            runners = _assemble(application, settings, facts=facts, image=image, jobs_dir=jobs_dir, clients=clients)
+            is_kept = settings.data_dir is not None
+            platform = Platform(facts, image, clients, jobs_dir, isolation.way, settings.parallel_jobs, is_kept)
+            runners = _assemble(application, platform)
             try:
                 furnish(facts, clients)
                 yield RunningServer(facts, isolation)
             finally:
                 application.faults.close()
-                for runner in runners:
-                    runner.close()
+                runners.training.close()
+                runners.batch.close()
     finally:
         listener.close()
 
 
-def _assemble(
-    application: Application,
-    settings: ServerSettings,
-    *,
-    facts: ServerFacts,
-    image: Image,
-    jobs_dir: Path,
-    clients: ServiceClients,
-) -> tuple[Runner, BatchRunner]:
-    registry = JobRegistry()
-    runner_settings = RunnerSettings(
-        jobs_dir, facts.isolation, settings.parallel_jobs, keep_work=settings.data_dir is not None
-    )
-    runner = Runner(runner_settings, facts=facts, image=image, registry=registry, clients=clients)
+def _assemble(application: Application, platform: Platform) -> Runners:
     # A notebook that waits for the transform job it has started holds /opt/ml: such jobs then take folders of their own.
-    batch_settings = replace(runner_settings, way="none") if facts.isolation == "direct" else runner_settings
-    platform = Platform(batch_settings, facts, image, clients)
-    batch_runner = BatchRunner(platform)
-    batch = BatchOperations(platform, batch_runner)
-    scripts = JobScripts(registry, clients)
+    batch_platform = replace(platform, way="none") if platform.way == "direct" else platform
+    registries = Registries(platform.facts)
+    runners = Runners(JobRunner(platform, name="job"), JobRunner(batch_platform, name="batch job"))
+    scripts = JobScripts(registries.training, platform.clients)
     application.faults.scripts = scripts
     application.operations = SageMakerOperations(
-        facts=facts, registry=registry, runner=runner, clients=clients, batch=batch, scripts=scripts
+        registries, runners, platform=platform, batch_platform=batch_platform, scripts=scripts
     )
-    return runner, batch_runner
+    return runners
 
 
 def _listen(address: str, port: int) -> socket.socket:
@@ -281,11 +266,5 @@ def furnish(facts: ServerFacts, clients: ServiceClients) -> None:
     )
     for bucket in (facts.default_bucket, facts.sample_bucket):
         clients.s3.create_bucket(Bucket=bucket, **location)
-    for key, body in _sample_objects().items():
+    for key, body in sample_objects().items():
         clients.s3.put_object(Bucket=facts.sample_bucket, Key=key, Body=body)
-
-
-def _sample_objects() -> dict[str, bytes]:
-    from airflow_nbjobs.local.sample_data import sample_objects
-
-    return sample_objects()

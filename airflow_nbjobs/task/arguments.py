@@ -10,12 +10,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core import defaults
-from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.job import parsers as parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_nbjobs.core.errors import NotebookJobError
+    from airflow_nbjobs.core.job.arguments import JobArguments
     from airflow_nbjobs.settings import Settings
     from airflow_nbjobs.task.view import TaskView
 
@@ -51,27 +52,26 @@ def parse_arguments(task: TaskView) -> list[str]:
     return problems
 
 
-def add_sources(error: NotebookJobError, task: TaskView, settings: Settings) -> None:
+def add_sources(error: NotebookJobError, task: TaskView, settings: Settings, arguments: JobArguments) -> None:
     """
     Add to an error where the wrong values come from, as far as the task itself has not given them.
 
     ``default_args`` of a DAG reach every operator that has an argument of that name, whatever they were meant for.
     """
-    arguments = task.job_arguments()
 
     def place(name: str) -> str | None:
         return settings.place(name, arguments) or _default_args_with(name, task)
 
     problems = getattr(error, "problems", ())
     if problems:
-        error.problems = tuple(_with_place(problem, place) for problem in problems)  # type: ignore[attr-defined]
+        error.problems = tuple(_with_place(problem, place) for problem in problems)
         return
     # What AWS says of a role or an image names the value, not the argument.
     completed = settings.completed(arguments)
     sources = [
         f"{name} comes from {where}"
         for name in ("role", "image_uri")
-        if str(completed.get(name) or "\0") in error.headline and (where := place(name))
+        if str(getattr(completed, name) or "\0") in error.headline and (where := place(name))
     ]
     if sources:
         error.details["given"] = "; ".join(sources)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from airflow_nbjobs.aws.submit.prepare import Run
+from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.job.naming import RunKey
 
 if TYPE_CHECKING:

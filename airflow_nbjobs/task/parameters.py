@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.job.arguments import json_object
+from airflow_nbjobs.core.job.parsers import json_object
 from airflow_nbjobs.core.values.conversion import Spelled
 
 if TYPE_CHECKING:

@@ -7,19 +7,20 @@ Called by ``submit.py``, on the worker; writes nothing.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_nbjobs.aws.submit.prepare import PreparedJob, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
-from airflow_nbjobs.core.job.runtime import bounded
+from airflow_nbjobs.core.job.runtime_limits import lowered_limits
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 from airflow_nbjobs.task import identity
 from airflow_nbjobs.task.arguments import add_sources, parse_arguments
-from airflow_nbjobs.task.parameters import plain
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
+    from airflow_nbjobs.core.job.arguments import JobArguments
     from airflow_nbjobs.settings import Settings
     from airflow_nbjobs.task.view import TaskView
 
@@ -51,9 +52,7 @@ class Preparation:
 
 
 def _within(job: PreparedJob, left_seconds: float) -> PreparedJob:
-    limits = ("max_runtime_in_seconds", "max_wait_time_in_seconds", "extra_request")
-    changed: Any = bounded({name: getattr(job.spec, name) for name in limits}, left_seconds)
-    return replace(job, spec=replace(job.spec, **changed))
+    return replace(job, spec=replace(job.spec, **lowered_limits(job.spec, left_seconds)))
 
 
 def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> PreparedJob:
@@ -66,11 +65,10 @@ def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> Pre
     """
     hook = task.hook
     settings = read_settings(hook.connection_extra)
-    arguments = settings.completed({name: plain(value) for name, value in task.job_arguments().items()})
-    _bound_runtime(arguments, task, context)
+    arguments = task.job_arguments()
     try:
         job = prepare_job(
-            arguments,
+            _within_timeout(settings.completed(arguments), task, context),
             run=identity.run_of(context, deployment=settings.deployment),
             where=Surroundings(
                 folders=identity.search_folders(task, context),
@@ -79,10 +77,10 @@ def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> Pre
                 clients=hook.clients,
             ),
             problems=_problems(task, settings),
-            is_volume_key_default=settings.place("volume_kms_key", task.job_arguments()) is not None,
+            is_volume_key_default=settings.place("volume_kms_key", arguments) is not None,
         )
     except NotebookJobError as error:
-        add_sources(error, task, settings)
+        add_sources(error, task, settings, arguments)
         raise
     if logged_sha256 and logged_sha256 == job.input_sha256:
         return job
@@ -102,12 +100,13 @@ def _problems(task: TaskView, settings: Settings) -> list[str]:
     return problems
 
 
-def _bound_runtime(arguments: dict[str, Any], task: TaskView, context: Context) -> None:
+def _within_timeout(arguments: JobArguments, task: TaskView, context: Context) -> JobArguments:
     """Let SageMaker end the job when the task's own time is over, even if no Airflow is left to stop it."""
     left = identity.seconds_left(task, context)
     if left is None:
-        return
-    for name, value in bounded(arguments, left).items():
-        arguments[name] = value
+        return arguments
+    limits = lowered_limits(arguments, left)
+    for name, value in limits.items():
         of_extra = f": {value['StoppingCondition']}" if name == "extra_request" else f" is {value}"
         task.log.info("%s%s: what is left of execution_timeout", name, of_extra)
+    return replace(arguments, **limits)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_nbjobs.aws.submit.job import Submission
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.job.submission_state import Sleep

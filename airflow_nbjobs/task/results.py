@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.results.read import Expectation, JobResult, read_result
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceError, NotebookSkippedError
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import JobLocation
 from airflow_nbjobs.core.job.xcoms import END_KEY, RESULT_KEY, progress_record
 from airflow_nbjobs.core.notebook.failing_cell import plain_text
@@ -72,7 +73,7 @@ def _deliver(task: TaskView, result: JobResult, location: JobLocation) -> None:
     if result.executed_notebook is None:
         return
     settings = read_settings(task.hook.connection_extra)
-    kms_key = settings.completed({"s3_kms_key": task.s3_kms_key}).get("s3_kms_key")
+    kms_key = settings.completed(JobArguments(s3_kms_key=task.s3_kms_key)).s3_kms_key
     task.hook.clients.objects.put(location.executed_notebook_uri, result.executed_notebook, kms_key=kms_key)
     task.log.info("Executed notebook: %s", location.executed_notebook_uri)
 

@@ -20,7 +20,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobServiceError,
     NotebookJobStoppedError,
 )
-from airflow_nbjobs.core.job.arguments import seconds
+from airflow_nbjobs.core.job.parsers import seconds
 from airflow_nbjobs.core.job.status import FailureKind
 from airflow_nbjobs.core.job.submission_state import Cause, Step, SubmissionState
 from airflow_nbjobs.settings import read_settings
@@ -32,7 +32,7 @@ from airflow_nbjobs.task.retryable import errors_of_task
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.task.view import TaskView
     from airflow_nbjobs.task.wait import Wait

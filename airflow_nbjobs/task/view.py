@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from airflow_nbjobs.core.job.arguments import JobArguments
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 
@@ -51,7 +52,7 @@ class TaskView(ConnectionView, Protocol):
     @property
     def hook(self) -> SageMakerNotebookJobHook: ...
 
-    def job_arguments(self) -> dict[str, Any]: ...
+    def job_arguments(self) -> JobArguments: ...
 
     def defer(self, *, trigger: Any, method_name: str, timeout: Any = None) -> NoReturn: ...
 

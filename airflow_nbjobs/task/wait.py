@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_nbjobs.aws.watch.log_reader import LogReader
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.core.job.arguments import seconds
+from airflow_nbjobs.core.job.parsers import seconds
+from airflow_nbjobs.core.job.status import FOR_CAPACITY
 from airflow_nbjobs.core.job.submission_state import SHORTEST_DEFERRAL_SECONDS, Cause, next_sleep
 from airflow_nbjobs.core.job.trouble import is_over, known, of_kept_job
-from airflow_nbjobs.core.job.wording import FOR_AWS, FOR_CAPACITY, FOR_TURN
+from airflow_nbjobs.core.job.wording import FOR_AWS, FOR_TURN
 from airflow_nbjobs.core.watch.log_lines import LogPlace
 from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
 from airflow_nbjobs.settings import read_settings, wants_log_stream
@@ -29,7 +30,7 @@ from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.core.job.submission_state import Sleep, SubmissionState

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from airflow_nbjobs.core.values.recording import RECORD_MIME_TYPE, RECORD_VERSION
 from airflow_nbjobs.local.faults.http import CONTROL_PATH, CONTROL_SERVICE
-from airflow_nbjobs.local.faults.jobs import LACK_OF_CAPACITY
+from airflow_nbjobs.local.faults.scripts import LACK_OF_CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -318,7 +318,7 @@ class Faults:
         :param status: ``Completed``, ``Failed``, or ``Stopped`` as somebody in the console would.
         :param outputs: values of the notebook's variables, as JSON-like values; ``JOB_NAME`` in a text becomes the job's name.
         :param failure_reason: of a failed job, in AWS' words; for one whose cell fails, give ``cell=…, error=(ename, evalue)`` instead.
-        :param end: further members of ``airflow_nbjobs.local.faults.jobs.JobEnd``: ``archive``, ``without_archive``, ``cell``.
+        :param end: further members of ``airflow_nbjobs.local.faults.scripts.JobEnd``: ``archive``, ``without_archive``, ``cell``.
         """
         self.request("end", job_name=job_name, end=_end(status, outputs, failure_reason, end))
 

@@ -30,8 +30,7 @@ from airflow_nbjobs.triggers.task_log import write_log
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_nbjobs.aws.clients import Boto3TrainingJobs
-    from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
+    from airflow_nbjobs.aws.ports import ContainerLogs, TrainingJobs
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 
 _SLICE_SECONDS = 60.0
@@ -186,16 +185,16 @@ class NotebookJobTrigger(BaseTrigger):
         kept = kept_form(place)
         await questions.ask(lambda: keep(self.job_name, kept, task_instance_key(self.task_instance)))
 
-    async def _open_logs(self) -> Boto3ContainerLogs:
+    async def _open_logs(self) -> ContainerLogs:
         hook = await self._open_hook()
         return await asyncio.to_thread(lambda: hook.polled_logs)
 
-    async def _open_jobs(self) -> Boto3TrainingJobs:
+    async def _open_jobs(self) -> TrainingJobs:
         """Return the port for the poller."""
         hook = await self._open_hook()
         return await asyncio.to_thread(lambda: hook.polled_jobs)
 
-    async def _open_stopping_jobs(self) -> Boto3TrainingJobs:
+    async def _open_stopping_jobs(self) -> TrainingJobs:
         """Return a port whose calls botocore repeats: a stop is asked for once."""
         hook = await self._open_hook()
         return await asyncio.to_thread(lambda: hook.clients.jobs)

@@ -20,7 +20,7 @@ from airflow_nbjobs.core.job.xcoms import JOB_KEY, read_record
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from airflow_nbjobs.aws.clients import Boto3TrainingJobs
+    from airflow_nbjobs.aws.ports import TrainingJobs
 
 # Between the tries of a stop that AWS has not taken: nobody comes back to it later.
 _STOP_PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
@@ -31,7 +31,7 @@ _ASK_PAUSES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 log = logging.getLogger(__name__)
 
 
-async def stop_if_taken_away(job_name: str, ti: Any, open_jobs: Callable[[], Awaitable[Boto3TrainingJobs]]) -> None:
+async def stop_if_taken_away(job_name: str, ti: Any, open_jobs: Callable[[], Awaitable[TrainingJobs]]) -> None:
     """
     Stop the job if its task no longer waits for it.
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from airflow_nbjobs.aws.submit.prepare import NOTEBOOK_DIGEST_VARIABLE
+from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.core.watch.log_lines import readable_log

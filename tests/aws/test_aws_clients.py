@@ -18,7 +18,7 @@ from fakes import FakeClients, archive
 from moto import mock_aws
 
 from airflow_nbjobs.aws import clients as clients_
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 from airflow_nbjobs.aws.watch.container_logs import LOG_GROUP
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
@@ -47,7 +47,7 @@ def objects(request):
         return
     session = request.getfixturevalue("session")
     session.client("s3").create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": REGION})
-    yield AwsClients(session.client).objects
+    yield Boto3Clients(session.client).objects
 
 
 # -- Objects -----------------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_a_large_file_is_uploaded_in_parts_and_encrypted_with_the_key(session, t
     s3.create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": REGION})
     path = tmp_path / "large"
     path.write_bytes(bytes(9 * 1024 * 1024))
-    AwsClients(session.client).objects.put("s3://bkt/large", path, kms_key="alias/k")
+    Boto3Clients(session.client).objects.put("s3://bkt/large", path, kms_key="alias/k")
     head = s3.head_object(Bucket="bkt", Key="large")
     assert head["ContentLength"] == 9 * 1024 * 1024
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/k")
@@ -100,12 +100,12 @@ def test_more_names_than_one_page_are_all_returned(session, monkeypatch):
     s3.create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": REGION})
     for number in range(11):
         s3.put_object(Bucket="bkt", Key=f"p/{number:04}", Body=b"")
-    assert len(AwsClients(session.client).objects.names_below("s3://bkt/p")) == 11
+    assert len(Boto3Clients(session.client).objects.names_below("s3://bkt/p")) == 11
 
 
 def test_a_missing_bucket_is_a_configuration_error(session):
     with pytest.raises(NotebookJobConfigError, match="the bucket of 's3://none/a' does not exist"):
-        AwsClients(session.client).objects.put("s3://none/a", b"", kms_key=None)
+        Boto3Clients(session.client).objects.put("s3://none/a", b"", kms_key=None)
 
 
 # -- a large file, HEAD ----------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def test_what_s3_says_of_a_large_file_is_said_as_of_a_small_one(s3, large, refus
     """boto3's managed transfer wraps it in an error of its own, which came out raw and was not waited through."""
     RefusingUploads(s3, *refusal, operation=operation)
     with pytest.raises(NotebookJobServiceError) as caught:
-        AwsClients(lambda _: s3).objects.put("s3://bkt/large", large, kms_key=None)
+        Boto3Clients(lambda _: s3).objects.put("s3://bkt/large", large, kms_key=None)
     is_retryable, text = outcome
     assert caught.value.is_retryable is is_retryable
     assert text in str(caught.value)
@@ -169,14 +169,14 @@ def test_what_s3_says_of_a_large_file_is_said_as_of_a_small_one(s3, large, refus
 
 def test_a_missing_bucket_is_a_configuration_error_for_a_large_file_too(session, large):
     with pytest.raises(NotebookJobConfigError, match="the bucket of 's3://none/a' does not exist"):
-        AwsClients(session.client).objects.put("s3://none/a", large, kms_key=None)
+        Boto3Clients(session.client).objects.put("s3://none/a", large, kms_key=None)
 
 
 def test_a_large_file_goes_up_with_fresh_credentials_where_the_old_ones_are_refused(session, s3, large):
     refusing = session.client("s3")
     RefusingUploads(refusing, "ExpiredToken", 400)
     made = iter([refusing, s3])
-    AwsClients(lambda _: next(made), lambda: None).objects.put("s3://bkt/large", large, kms_key=None)
+    Boto3Clients(lambda _: next(made), lambda: None).objects.put("s3://bkt/large", large, kms_key=None)
     assert s3.head_object(Bucket="bkt", Key="large")["ContentLength"] == 9 * 1024 * 1024
 
 
@@ -192,7 +192,7 @@ def test_a_file_that_is_gone_is_said_to_be_and_looked_for_again(s3, tmp_path, si
             return found
 
     with pytest.raises(NotebookJobServiceError, match="the file that becomes s3://bkt/a could not be read") as caught:
-        AwsClients(lambda _: s3).objects.put("s3://bkt/a", Vanishing(path), kms_key=None)
+        Boto3Clients(lambda _: s3).objects.put("s3://bkt/a", Vanishing(path), kms_key=None)
     assert (caught.value.code, caught.value.is_retryable) == ("FileNotFoundError", True)
     assert str(path) in str(caught.value)
 
@@ -206,7 +206,7 @@ def test_a_large_file_that_changes_while_it_is_uploaded_is_no_input(s3, large):
 
     s3.meta.events.register("before-call.s3.CompleteMultipartUpload", change)
     with pytest.raises(NotebookJobServiceError, match=r"large\.bin' has changed while it was uploaded") as caught:
-        AwsClients(lambda _: s3).objects.put("s3://bkt/large", large, kms_key=None)
+        Boto3Clients(lambda _: s3).objects.put("s3://bkt/large", large, kms_key=None)
     assert caught.value.is_retryable
 
 
@@ -227,7 +227,7 @@ def test_what_head_cannot_say_get_does(s3, head, get, outcome, question):
     RefusingUploads(s3, *head, operation="HeadObject")
     if get is not None:
         RefusingUploads(s3, *get, operation="GetObject")
-    objects = AwsClients(lambda _: s3).objects
+    objects = Boto3Clients(lambda _: s3).objects
     if outcome is None:
         assert not getattr(objects, question)("s3://bkt/a")
         return
@@ -238,7 +238,7 @@ def test_what_head_cannot_say_get_does(s3, head, get, outcome, question):
 def test_an_object_that_get_finds_is_there(s3):
     s3.put_object(Bucket="bkt", Key="a", Body=b"four")
     RefusingUploads(s3, "400", 400, operation="HeadObject")
-    assert AwsClients(lambda _: s3).objects.stat("s3://bkt/a").size_bytes == 4
+    assert Boto3Clients(lambda _: s3).objects.stat("s3://bkt/a").size_bytes == 4
 
 
 class _Cut(io.RawIOBase):
@@ -279,7 +279,7 @@ class _S3:
 def test_a_connection_lost_while_results_are_read_is_worth_a_retry(error):
     """botocore's read timeout is an OSError as well; taken for a damaged archive it would fail a completed job for good."""
     body = archive({"other": bytes(range(256)) * 4000, "job.ipynb": b"{}"})
-    objects = AwsClients(lambda _: _S3(StreamingBody(_Cut(body[:2000], error), len(body)))).objects
+    objects = Boto3Clients(lambda _: _S3(StreamingBody(_Cut(body[:2000], error), len(body)))).objects
     with (
         objects.open("s3://bkt/output.tar.gz") as stream,
         pytest.raises(NotebookJobServiceError, match=r"s3:GetObject on 's3://bkt/output.tar.gz'") as caught,
@@ -289,7 +289,7 @@ def test_a_connection_lost_while_results_are_read_is_worth_a_retry(error):
 
 
 def test_a_body_shorter_than_announced_is_worth_a_retry():
-    objects = AwsClients(lambda _: _S3(StreamingBody(io.BytesIO(b"short"), 100))).objects
+    objects = Boto3Clients(lambda _: _S3(StreamingBody(io.BytesIO(b"short"), 100))).objects
     with objects.open("s3://bkt/a") as stream, pytest.raises(NotebookJobServiceError) as caught:
         stream.read()
     assert caught.value.is_retryable
@@ -313,7 +313,7 @@ def test_the_tail_of_the_newest_stream_of_the_job_is_read(session):
             logStreamName=stream,
             logEvents=[{"timestamp": now + n, "message": line} for n, line in enumerate(lines)],
         )
-    clients = AwsClients(session.client)
+    clients = Boto3Clients(session.client)
     assert clients.logs.tail("job-1", limit=2) == ["b", "c"]
     assert clients.logs.tail("job-2", limit=2) is None
 
@@ -340,24 +340,24 @@ def test_an_empty_page_is_no_end_of_a_tail():
             messages, token = pages[nextToken]
             return {"events": [{"message": message} for message in messages], "nextBackwardToken": token}
 
-    logs = AwsClients(lambda _: Logs()).logs
+    logs = Boto3Clients(lambda _: Logs()).logs
     assert logs.tail("job-1", limit=10) == ["a", "b", "c"]
     assert logs.tail("job-1", limit=2) == ["b", "c"]
 
 
 def test_without_a_log_group_there_is_no_tail(session):
-    assert AwsClients(session.client).logs.tail("job-1", limit=2) is None
+    assert Boto3Clients(session.client).logs.tail("job-1", limit=2) is None
 
 
 def test_a_role_name_is_expanded_with_its_path(session):
     iam = session.client("iam")
     iam.create_role(RoleName="Jobs", Path="/service-role/", AssumeRolePolicyDocument="{}")
-    assert AwsClients(session.client).account.role_arn("Jobs").endswith(":role/service-role/Jobs")
+    assert Boto3Clients(session.client).account.role_arn("Jobs").endswith(":role/service-role/Jobs")
 
 
 def test_a_role_that_does_not_exist_is_named(session):
     with pytest.raises(NotebookJobServiceError, match="iam:GetRole on 'None'"):
-        AwsClients(session.client).account.role_arn("None")
+        Boto3Clients(session.client).account.role_arn("None")
 
 
 def test_the_account_of_the_distribution_is_asked_for_once_a_region():
@@ -372,14 +372,14 @@ def test_the_account_of_the_distribution_is_asked_for_once_a_region():
             return {"Parameter": {"Value": f"account of {self.meta.region_name}"}}
 
     for region in ("xx-test-1", "xx-test-1", "xx-test-2"):
-        account = AwsClients(lambda _, region=region: Ssm(region)).account
+        account = Boto3Clients(lambda _, region=region: Ssm(region)).account
         assert account.distribution_account_id() == f"account of {region}"
     assert [region for region, _ in asked] == ["xx-test-1", "xx-test-2"]
 
 
 def test_each_client_is_made_once():
     made = []
-    clients = AwsClients(lambda service: made.append(service) or object())
+    clients = Boto3Clients(lambda service: made.append(service) or object())
     _ = clients.jobs, clients.jobs, clients.objects, clients.logs, clients.logs
     assert made == ["sagemaker", "s3", "logs"]
 
@@ -405,7 +405,7 @@ def behind_a_proxy():
         )
         return client
 
-    return AwsClients(make)
+    return Boto3Clients(make)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import threading
 import pytest
 from botocore.exceptions import ClientError, CredentialRetrievalError
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.connection import Port
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
@@ -121,6 +121,6 @@ def test_every_port_of_a_connection_is_renewed_and_the_account_too():
     ):
         opened.clear()
         reopened.clear()
-        use(AwsClients(make_client, lambda: reopened.append(1)))
+        use(Boto3Clients(make_client, lambda: reopened.append(1)))
         assert [generation for _, generation in opened] == [0, 1]
         assert len({name for name, _ in opened}) == 1

@@ -56,7 +56,13 @@ def bare_seconds(jobs: Jobs, body: bytes, image: Image) -> float:
         assert image.driver_script is not None
         script = work.path / "driver.sh"
         script.write_text(rewrite_script(image.driver_script.read_text(), work))
-        environment = build_environment(request, job_arn="arn", facts=jobs.facts, image=image, home=str(work.home)) | {
+        environment = build_environment(
+            request["Environment"],
+            {"TRAINING_JOB_NAME": request["TrainingJobName"], "TRAINING_JOB_ARN": "arn"},
+            facts=jobs.facts,
+            image=image,
+            home=str(work.home),
+        ) | {
             "SM_EXECUTION_INPUT_PATH": str(channel),
             "TMPDIR": str(work.tmp),
         }

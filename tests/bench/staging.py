@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from support.endpoint import Endpoint, endpoint
 from support.report import Row, run
 
-from airflow_nbjobs.aws.clients import UPLOAD_THREADS, Boto3Objects
+from airflow_nbjobs.aws.clients import Boto3Objects
+from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.aws.submit.sources import StagedFile
 from airflow_nbjobs.aws.submit.staging import upload
 

@@ -57,6 +57,13 @@ def test_no_part_of_a_secret_is_left_wherever_the_text_is_cut(blanks):
         assert "my-l" not in json.dumps(recorded(error, lambda text: text.replace("my-long-password", "***")))
 
 
+@pytest.mark.parametrize("shift", [5, 12, 20])
+def test_a_secret_with_blanks_is_masked_before_it_is_cut(shift):
+    secret = "correct horse battery staple"
+    error = OSError(("\x1b[0m" * 18_750)[:-24] + "x" * (24 - shift) + " " + secret + "\x1b[0m" * 1_000_000)
+    assert "correct" not in json.dumps(recorded(error, lambda text: text.replace(secret, "***")))
+
+
 def test_a_text_of_codes_alone_is_recorded_in_no_time():
     began = time.monotonic()
     recorded(ValueError("\x1b[0m" * 5_000_000))

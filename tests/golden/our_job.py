@@ -19,7 +19,7 @@ from airflow_names import TaskDeferred
 from fakes import task_context
 from offline_aws import REGION, OfflineAws
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def compile_job(arguments: Arguments, aws: OfflineAws) -> Job:
     dag = DAG(DAG_ID, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC))
     dag.fileloc = str(INPUTS / "dag.py")  # paths are looked up beside the DAG's file
     operator = SageMakerNotebookJobOperator(task_id=TASK_ID, dag=dag, **arguments)
-    operator._hook = _OfflineHook(AwsClients(aws.client))
+    operator._hook = _OfflineHook(Boto3Clients(aws.client))
     context = task_context()
     context["ti"].dag_id, context["ti"].task_id, context["ti"].run_id = DAG_ID, TASK_ID, RUN_ID
     with pytest.raises(TaskDeferred):
@@ -84,7 +84,7 @@ def compile_job(arguments: Arguments, aws: OfflineAws) -> Job:
 class _OfflineHook:
     """What the operator asks of its hook."""
 
-    clients: AwsClients
+    clients: Boto3Clients
     connection_extra: dict[str, Any] = field(default_factory=dict)
     region: str = REGION
     has_credentials: bool = True

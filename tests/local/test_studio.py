@@ -9,9 +9,11 @@ from fakes import LogLines, notebook
 from local_jobs import Jobs
 from studio import domain_arn, needs_studio, seen_in_studio
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.submit.job import submit
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.core.job.submission_state import SubmissionState
 
@@ -29,7 +31,7 @@ class Submitter:
     """Submits jobs of notebooks as a task does; returns their names."""
 
     def __init__(self, jobs: Jobs, server: EmbeddedSageMaker, folder: Path) -> None:
-        self._jobs, self._clients, self._folder = jobs, AwsClients(server.client), folder
+        self._jobs, self._clients, self._folder = jobs, Boto3Clients(server.client), folder
 
     def __call__(self, task_id: str, files: dict[str, bytes], *, attempt: int = 0, **arguments: Any) -> str:
         facts = self._jobs.facts
@@ -54,7 +56,7 @@ class Submitter:
             generation=0,
         )
         job = prepare_job(
-            given | arguments,
+            JobArguments(**given | arguments),
             run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
             where=Surroundings(folders=[folder], region=facts.region, has_credentials=True, clients=self._clients),
         )

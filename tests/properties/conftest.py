@@ -10,7 +10,7 @@ import pytest
 
 from airflow_nbjobs.core.notebook.document import dumps, parse_notebook
 from airflow_nbjobs.core.values.outputs import prepare_outputs
-from airflow_nbjobs.core.values.parameters import hyperparameter_strings, prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, prepare_parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from building import notebook_of
 from airflow_nbjobs.core.notebook.failing_cell import find_failing_cell, last_cell_run
 from airflow_nbjobs.core.notebook.progress import added_cells, newest_cells, progress_of
 from airflow_nbjobs.core.values.outputs import declare_outputs, prepare_outputs, read_outputs
-from airflow_nbjobs.core.values.parameters import prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import prepare_parameters
 
 pytestmark = pytest.mark.local
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,8 @@ print(json.dumps({
     "parameters": {task.task_id: sorted(task.parameters) for task in dag.tasks},
     "outputs": {task.task_id: {name: kind.__name__ for name, kind in task.outputs.items()} for task in dag.tasks},
     "rendered": {name: render(run) for name, run in runs.items()},
+    "shared": sentiment_pipeline.NOTEBOOK_JOBS,
+    "taken": {task.task_id: {name: getattr(task, name) for name in sentiment_pipeline.NOTEBOOK_JOBS} for task in dag.tasks},
 }))
 """
 
@@ -105,7 +108,29 @@ def test_the_values_are_typed_params(dag):
         "epochs": "integer",
     }
     assert dag["values"] == {"default_s3_bucket": None, "model_name": "baseline", "rows": 500, "epochs": 5}
-    assert dag["params"]["model_name"]["enum"] == ["baseline", "tiny", "bert-base-cased"]
+    assert dag["params"]["model_name"]["enum"] == ["bert-base-cased", "tiny", "baseline"]
+
+
+def test_the_notebook_says_at_first_sight_that_it_fine_tunes_bert_and_why_the_dag_does_not_by_default(dag):
+    notebook = nbformat.read(DAGS / dag["notebooks"]["training"], as_version=4)
+    title, declared = (cell.source for cell in notebook.cells[:2])
+    assert title.startswith("# Fine-tune BERT")
+    assert 'model_name = "bert-base-cased"' in declared
+    assert re.findall(r"^\| `(.+?)`", title, re.MULTILINE)[1:] == dag["params"]["model_name"]["enum"]
+    default = dag["values"]["model_name"]
+    assert f"asks for `{default}`" in title
+    assert f"asks for the model `{default}`" in dag["doc"]
+
+
+def test_every_task_takes_the_image_kernel_and_studio_arguments_that_the_file_shows(dag):
+    assert dag["shared"].keys() == {
+        "image_uri",
+        "kernel_name",
+        "studio_domain_arn",
+        "studio_user_profile",
+        "studio_space",
+    }
+    assert dag["taken"] == dict.fromkeys(dag["notebooks"], dag["shared"])
 
 
 def test_a_run_reads_the_day_of_its_data_interval_and_a_manual_one_that_of_its_trigger(dag):

@@ -12,7 +12,7 @@ from botocore.config import Config
 from fakes import FakeClients
 from real_account import RealAccount, make_clients
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 from airflow_nbjobs.core.job.status import JobState
 
@@ -155,7 +155,7 @@ class Embedded(Subject):
         self.role_arn, self.image_uri = server.facts.role_arn, server.facts.image_uri
         self.role_name = self.role_arn.rpartition("/")[2]
         self.root = f"s3://{server.facts.default_bucket}/{self.prefix}"
-        self.clients = AwsClients(server.client)
+        self.clients = Boto3Clients(server.client)
 
     def raw(self, service: str) -> Any:
         return self._server.client(service)
@@ -166,7 +166,7 @@ class Embedded(Subject):
         session = boto3.session.Session(
             self.facts.access_key_id, self.facts.secret_access_key, region_name=self.facts.region
         )
-        return AwsClients(
+        return Boto3Clients(
             lambda service: session.client(service, endpoint_url=self.facts.endpoint_url, config=config)
         ).jobs
 
@@ -179,7 +179,7 @@ class Aws(Subject):
     def __init__(self, account: RealAccount) -> None:
         super().__init__()
         self._raw = make_clients(("sagemaker", "s3", "logs", "iam", "ssm"))
-        self.clients = AwsClients(self.raw)
+        self.clients = Boto3Clients(self.raw)
         self.root = f"{account.root}/{self.prefix}"
         self.role_name = account.role.rpartition("/")[2]
         is_arn = account.role.startswith("arn:")

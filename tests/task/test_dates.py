@@ -11,8 +11,10 @@ from fakes import ACCOUNT_ID, REGION, FakeClients, code, notebook
 from jinja2 import UndefinedError
 
 from airflow_nbjobs._compat import AirflowFailException
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
@@ -116,7 +118,7 @@ def warnings_of(tmp_path, *, variables):
         "role": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
         "s3_root_uri": "s3://bucket/nbjobs",
     }
-    return [text for text in prepare_job(arguments, run=run, where=where).warnings if "clock" in text]
+    return [text for text in prepare_job(JobArguments(**arguments), run=run, where=where).warnings if "clock" in text]
 
 
 def test_a_scheduled_notebook_that_reads_the_clock_is_named_once_with_its_cells_and_calls(tmp_path):

@@ -66,7 +66,7 @@ def prepared(task):
 def test_all_parameters_may_come_from_one_template(prepared, text):
     """Without native rendering, ``parameters="{{ dag_run.conf }}"`` arrives as the text of a dict."""
     job = prepared(parameters=text, context={"conf": {"epochs": 4, "day": "2026-01-01", "zip_code": "007"}})
-    assert job.staged.hyperparameters == {"epochs": "4", "day": "2026-01-01", "zip_code": "007"}
+    assert job.hyperparameters == {"epochs": "4", "day": "2026-01-01", "zip_code": "007"}
     assert b"epochs = 4\\n" in job.files[0].body
     assert b"zip_code = '007'" in job.files[0].body
 
@@ -88,7 +88,7 @@ def test_a_text_that_says_no_parameters_is_shown(problems):
 
 def test_parameters_that_a_template_leaves_empty_count_as_not_given(prepared):
     job = prepared(parameters="{{ none }}")
-    assert job.staged.hyperparameters == {}
+    assert job.hyperparameters == {}
     assert [warning for warning in job.warnings if warning.startswith("parameters is 'None'")]
 
 
@@ -341,7 +341,7 @@ def test_default_args_of_a_dag_do_not_hide_a_good_default(tmp_path):
     )
     tasks = Tasks(tmp_path)
     dag.fileloc, tasks.dag = tasks.dag.fileloc, dag
-    assert prepare(rendered(tasks()), task_context()).staged.hyperparameters == {}
+    assert prepare(rendered(tasks()), task_context()).hyperparameters == {}
 
 
 def test_an_organisations_volume_key_is_no_mistake_of_a_task_whose_instance_takes_none(task, prepared, problems):

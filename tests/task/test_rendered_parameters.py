@@ -50,7 +50,7 @@ def arrives(native):
         task = rendered(native(parameters=parameters), **context)
         job = prepare(task, task_context())
         (staged,) = [file for file in job.files if file.name == "nb.ipynb"]
-        return values_of(staged.body, job.staged.hyperparameters), job
+        return values_of(staged.body, job.hyperparameters), job
 
     return arrive
 
@@ -97,7 +97,7 @@ def test_a_text_parameter_gets_the_text_that_native_rendering_would_change(arriv
     values, job = arrives({"zip_code": template}, **context)
     assert values["zip_code"] == text
     assert values["rows"] == 5
-    assert job.staged.hyperparameters == {"zip_code": text}
+    assert job.hyperparameters == {"zip_code": text}
 
 
 def test_the_other_parameters_get_what_native_rendering_made(arrives):
@@ -144,14 +144,14 @@ def test_what_airflow_stores_of_the_parameters_is_plain(native):
 def test_what_is_set_after_rendering_is_what_the_job_gets(native):
     task = rendered(native(parameters={"zip_code": "{{ zip }}", "rows": "{{ zip }}"}), zip="12345")
     task.parameters["zip_code"] = "new"
-    given = task.job_arguments()["parameters"]
+    given = task.job_arguments().parameters
     assert given["zip_code"] == "new"
     assert given["rows"].text == "12345"
 
 
 def test_without_native_rendering_texts_are_texts(tmp_path):
     task = rendered(NativeTasks(tmp_path, native=False)(parameters={"zip_code": "{{ zip }}"}), zip=12345)
-    assert task.job_arguments()["parameters"] == {"zip_code": "12345"}
+    assert task.job_arguments().parameters == {"zip_code": "12345"}
 
 
 def test_an_undefined_name_is_an_error_with_native_rendering_too(native):

@@ -21,11 +21,11 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
-from airflow_nbjobs.core.job.foreseen import RAISES_EXCEPTION
 from airflow_nbjobs.core.job.formats import failed_format
 from airflow_nbjobs.core.job.status import FailureKind
 from airflow_nbjobs.core.notebook import causes
 from airflow_nbjobs.core.notebook import failing_cell as failure
+from airflow_nbjobs.core.notebook.papermill import RAISES_EXCEPTION
 from airflow_nbjobs.core.notebook.progress import progress_of
 from airflow_nbjobs.core.notebook.tracebacks import short
 from airflow_nbjobs.core.values.outputs import has_record
@@ -34,8 +34,9 @@ from airflow_nbjobs.core.watch.log_tail import readable_lines, readable_tail
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nbformat import NotebookNode
+
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.core.notebook.document import NotebookNode
     from airflow_nbjobs.core.values.outputs import DeclaredOutputs
 
 _SOURCE_LINES = 12

@@ -18,10 +18,11 @@ from airflow_nbjobs.core.notebook.progress import progress_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_nbjobs.aws.clients import AwsClients
+    from nbformat import NotebookNode
+
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.core.job.naming import JobLocation
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.core.notebook.document import NotebookNode
 
 LOG_NAME = "sagemaker_job_execution.log"
 # As Python objects a notebook takes some ten times its size.

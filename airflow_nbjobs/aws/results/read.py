@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain
 from airflow_nbjobs.aws.results.output import LOG_NAME, read_live_copy, read_members
-from airflow_nbjobs.aws.submit.prepare import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
     NotebookJobError,
     NotebookJobServiceError,
     NotebookOutputError,
 )
+from airflow_nbjobs.core.job.naming import LOG_GROUP
 from airflow_nbjobs.core.job.reference import executed_notebook_name
 from airflow_nbjobs.core.job.status import JobSnapshot, JobState
+from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.notebook import failing_cell as failure
 from airflow_nbjobs.core.notebook.executed import parse_executed
 from airflow_nbjobs.core.notebook.progress import Progress, progress_of
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from airflow_nbjobs.aws.clients import AwsClients
+    from nbformat import NotebookNode
+
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.core.job.naming import JobLocation
-    from airflow_nbjobs.core.notebook.document import NotebookNode
 
 __all__ = ["Expectation", "JobResult", "read_result"]
 
-LOG_GROUP_TEXT = "/aws/sagemaker/TrainingJobs"
 _LATE_SECONDS = 60.0
 _RAW_LOG_LINES = 500
 _SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
@@ -284,4 +285,4 @@ def _places(
     inside = f" ({executed_notebook_name(snapshot.environment)} in it)" if uri == location.output_archive_uri else ""
     executed = {"executed": f"{uri}{inside}"} if has_notebook else {}
     notebook = {"notebook": expected.input_notebook} if expected.is_notebook_job else {}
-    return notebook | executed | {"logs": f"{LOG_GROUP_TEXT} {snapshot.job_name}/algo-1"}
+    return notebook | executed | {"logs": f"{LOG_GROUP} {snapshot.job_name}/algo-1"}

@@ -20,9 +20,8 @@ from airflow_nbjobs.core.watch.plan import ListJobs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from airflow_nbjobs.aws.clients import AwsClients
-    from airflow_nbjobs.aws.ports import Log
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.ports import AwsClients, Log
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.job.naming import RunKey
     from airflow_nbjobs.core.job.status import JobSnapshot, JobSummary
 

@@ -1,47 +1,38 @@
 """
-``extra_request`` as CreateTrainingJob takes it: a template's texts as the numbers and booleans that botocore's model wants.
+``extra_request``: as CreateTrainingJob takes it, what it may not set, and how it is merged into a request; pure.
 
-Called by ``prepare.py``; pure. What is merged where, and what may not be set, is in ``request.py``.
+Called by ``prepare.py`` and ``prepared_job.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from airflow_nbjobs.core import texts
 from airflow_nbjobs.core.guesses import did_you_mean
-from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.job import parsers as parse
+from airflow_nbjobs.core.job.aws_parsers import tags
+from airflow_nbjobs.core.job.variables import RESERVED_VARIABLE_PREFIX, RESERVED_VARIABLES
 
+CHANNEL = "sagemaker_headless_execution_pipelinestep"
 _WHOLE, _BROKEN = ("integer", "long"), ("float", "double")
 # Where True has the text that a template gives it, as in the arguments of these; in another text of the service, nobody knows what it means.
 _VALUES = ("Environment", "Tags")
 
 
-@dataclass(frozen=True, slots=True)
-class FittedExtra:
-    """
-    An ``extra_request`` that fits the service's model as far as it can be made to.
-
-    :param problems: each with the path of a text that says no value of the type that is due there.
-    """
-
-    values: Mapping[str, Any]
-    problems: tuple[str, ...] = ()
-
-
-def fitted(extra: Mapping[str, Any], shape: Any) -> FittedExtra:
+def fitted(extra: Mapping[str, Any], shape: Any) -> tuple[dict[str, Any], list[str]]:
     """
     Return the mapping with its texts converted where that is exact, and numbers written out where the service takes texts.
 
     What the model does not know is a problem: botocore would not send it.
 
     :param shape: botocore's input shape of CreateTrainingJob.
+    :return: the mapping, and the problems, each with the path of its value.
     """
     problems: list[str] = []
     values = _fitted(extra, shape, "", problems)
-    return FittedExtra(values, tuple(f"extra_request: {problem}" for problem in problems))
+    return values, [f"extra_request: {problem}" for problem in problems]
 
 
 def _fitted(value: Any, shape: Any, path: str, problems: list[str]) -> Any:
@@ -96,3 +87,74 @@ def _fitted_leaf(value: Any, kind: str, path: str, problems: list[str]) -> Any:
             return float(number)
         problems.append(f"{path} must be a number, not {value!r}")
     return value
+
+
+def extra_problems(extra: Mapping[str, Any]) -> list[str]:
+    """Return what ``extra_request`` may not set, since the job could then not be found, adopted or read."""
+    problems: list[str] = []
+    if "TrainingJobName" in extra:
+        problems.append(
+            "extra_request: TrainingJobName is derived from the run, so that a retry finds its job; use notebook_job_name for a readable prefix"
+        )
+    output = extra.get("OutputDataConfig")
+    if isinstance(output, dict) and "S3OutputPath" in output:
+        problems.append("extra_request: OutputDataConfig.S3OutputPath follows from s3_root_uri; set that instead")
+    if isinstance(output, dict) and output.get("CompressionType", "GZIP") != "GZIP":
+        problems.append(
+            "extra_request: OutputDataConfig.CompressionType must stay GZIP: the executed notebook and the outputs are read from output.tar.gz"
+        )
+    channels = extra.get("InputDataConfig", [])
+    if not isinstance(channels, list):
+        problems.append(
+            "extra_request: InputDataConfig must be a list of channels, which are added to the notebook's own"
+        )
+    elif any(isinstance(channel, dict) and channel.get("ChannelName") == CHANNEL for channel in channels):
+        problems.append(
+            f"extra_request: InputDataConfig: the channel '{CHANNEL}' holds the staged notebook; give another ChannelName"
+        )
+    problems += _environment_problems(extra.get("Environment"))
+    if "Tags" in extra:
+        try:
+            tags(extra["Tags"])
+        except ValueError as error:
+            problems.append(f"extra_request: Tags: {error}")
+    return problems
+
+
+def _environment_problems(environment: object) -> list[str]:
+    if not isinstance(environment, dict):
+        return []
+    problems: list[str] = []
+    reserved = sorted(name for name in environment if str(name).startswith(RESERVED_VARIABLE_PREFIX))
+    if reserved:
+        problems.append(
+            f"extra_request: Environment: {', '.join(reserved)} tell whose job it is; names beginning with NBJOBS_ are the operator's"
+        )
+    for_driver = sorted(name for name in environment if name in RESERVED_VARIABLES)
+    if for_driver:
+        problems.append(f"extra_request: Environment: {', '.join(for_driver)} are set by the operator for the driver")
+    return problems
+
+
+def merge_extra(request: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the request with ``extra_request`` merged in: mappings key by key, ``InputDataConfig`` and ``Tags`` by adding entries, all else by replacing.
+
+    Does not check that the extra leaves alone what is ours: see ``extra_problems``.
+    """
+    merged = dict(request)
+    for key, value in extra.items():
+        present = merged.get(key)
+        if key in ("InputDataConfig", "Tags") and isinstance(present, list) and isinstance(value, list):
+            merged[key] = _added(present, value)
+        elif isinstance(present, dict) and isinstance(value, dict):
+            merged[key] = merge_extra(present, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _added(present: list[Any], more: list[Any]) -> list[Any]:
+    """Add entries; of two tags with one key the later counts, since SageMaker refuses duplicates."""
+    more_keys = {entry.get("Key") for entry in more if isinstance(entry, dict) and "Key" in entry}
+    return [entry for entry in present if entry.get("Key") not in more_keys or "Key" not in entry] + more

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 from airflow_nbjobs.aws.errors import ZeroQuotaError, is_denied, is_throttled
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.submit import earlier_jobs, staging
-from airflow_nbjobs.aws.submit.prepare import INPUT_DIGEST_VARIABLE
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.adoption import Decision, Step, decide
 from airflow_nbjobs.core.job.naming import JobLocation
 from airflow_nbjobs.core.job.trouble import of_possible_job
+from airflow_nbjobs.core.job.variables import INPUT_DIGEST_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_nbjobs.aws.clients import AwsClients
-    from airflow_nbjobs.aws.ports import Log
-    from airflow_nbjobs.aws.submit.prepare import PreparedJob
+    from airflow_nbjobs.aws.ports import AwsClients, Log
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.core.job.submission_state import SubmissionState
 

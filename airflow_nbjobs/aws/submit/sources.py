@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_nbjobs.aws.submit.near import near_name, notebooks_in
+from airflow_nbjobs.aws.submit.path_guesses import near_name, notebooks_in
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.ports import Objects
 
+READ_SCRIPT_BYTES = 1024 * 1024  # of a script whose imports are read; a longer one was not written by hand
 _SHOWN_CHARACTERS = 300  # of a path in a message
 _URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
 
@@ -43,6 +44,9 @@ class StagedFile:
     @property
     def size_bytes(self) -> int:
         return len(self.body) if isinstance(self.body, bytes) else self.body.stat().st_size
+
+    def read(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else self.body.read_bytes()
 
 
 class Folder(Protocol):
@@ -112,6 +116,12 @@ class Located:
     @property
     def origin(self) -> str:
         return self.folder.origin(self.name)
+
+    def read(self, argument: str) -> bytes:
+        body = self.folder.read(self.name)
+        if body is None:
+            raise NotebookJobConfigError(f"{argument}: '{self.origin}' has gone away while it was read")
+        return body
 
     def notebook_instead(self) -> str:
         """Return what to do about a file that is no notebook by its name: take the one beside it, or rename it."""

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.aws.clients import UPLOAD_THREADS
+from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 
 if TYPE_CHECKING:

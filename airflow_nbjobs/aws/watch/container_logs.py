@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_nbjobs.aws.connection import Port
 from airflow_nbjobs.aws.errors import error_code
+from airflow_nbjobs.core.job.naming import LOG_GROUP
 from airflow_nbjobs.core.watch.log_lines import LogEvent, LogPage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _MOST_TAIL_PAGES = 5
 
 

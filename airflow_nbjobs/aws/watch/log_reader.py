@@ -15,8 +15,7 @@ from airflow_nbjobs.core.watch.log_lines import LATE_MILLISECONDS, LogPlace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_nbjobs.aws.clients import AwsClients
-    from airflow_nbjobs.aws.ports import Log
+    from airflow_nbjobs.aws.ports import AwsClients, Log
 
 _MOST_PAGES = 20  # of one look; a page has up to 10,000 events or 1 MiB. The next look goes on from there
 # After a denial, doubling: a policy may be corrected, or only have been on its way.

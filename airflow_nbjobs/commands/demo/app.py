@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import airflow_nbjobs
-from airflow_nbjobs.aws.submit.near import near_folder
+from airflow_nbjobs.aws.submit.path_guesses import near_folder
 from airflow_nbjobs.commands.demo.api import AirflowApi, ApiRefusedError, ApiUnavailableError
 from airflow_nbjobs.commands.demo.dag_ids import dag_ids
 from airflow_nbjobs.commands.demo.logs import CellProgress

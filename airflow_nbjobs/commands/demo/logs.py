@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.commands.demo.api import ApiUnavailableError
 from airflow_nbjobs.commands.demo.view import label
 from airflow_nbjobs.core.errors import NotebookJobError
@@ -32,7 +32,7 @@ class CellProgress:
 
     def __init__(self, api: AirflowApi, server: EmbeddedServer) -> None:
         self._api = api
-        self._clients = AwsClients(client_factory(server))
+        self._clients = Boto3Clients(client_factory(server))
         self._cells: dict[str, tuple[int, int]] = {}
 
     def cells(self, instances: Iterable[dict[str, Any]]) -> Mapping[str, tuple[int, int]]:

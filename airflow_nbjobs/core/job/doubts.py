@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# A job is shown within seconds of its creation; what is unknown for so long was deleted.
+# SageMaker shows a job within seconds of its creation; one that it does not know for so long was deleted.
 UNKNOWN_SECONDS = 60.0
 # A denial passes when somebody mends a policy, or puts back what was there before.
 DENIED_SECONDS = 600.0
-# So long, a connection that is read anew may be refused before anybody is told: a key is rotated in steps.
+# AWS may refuse a connection that was read anew for so long before a waiter gets the error: a key is rotated in steps.
 REFUSED_SECONDS = 300.0
 
 
 @dataclass(slots=True)
 class Doubts:
-    """Since when an answer has been the same."""
+    """Since when each answer has been the same."""
 
     _since: dict[str, float] = field(default_factory=dict)
 
     def has_lasted(self, name: str, seconds: float, *, now: float) -> bool:
-        """Note the answer; say whether it was the same for so long, and so is to be believed."""
+        """Note the answer; say whether it has been the same for that long, and so is believed."""
         return now - self._since.setdefault(name, now) >= seconds
 
     def clear(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """
 Further output formats: which of them the driver failed to write, and why.
 
-Called by ``aws/results/explain.py`` and, for what can be told before, by ``core.job.foreseen``; pure. Source: the driver's ``headless_execution.sh``, which converts the executed
+Called by ``aws/results/explain.py`` and, for warnings before the job runs, by ``core.job.late_failures``; pure. Source: the driver's ``headless_execution.sh``, which converts the executed
 notebook after it has run, one format after the other, and fails the job with the first that fails.
 """
 

@@ -1,5 +1,5 @@
 """
-The init script that is staged in front of the user's own, where a job is to be watched while it runs.
+The init script that is staged in front of the user's own, where the notebook is copied or its output logged while it runs.
 
 Called by ``aws/submit/prepare.py``; pure. The driver (``sagemaker-headless-execution-driver`` 0.0.13) sources it in its own bash, under ``set -ex``, before it starts
 papermill. So it sets no trap (it would replace the driver's), changes no option, leaves no job that a ``wait`` of the user's script would wait for, and

@@ -47,8 +47,8 @@ def meant_type(text: str) -> str | None:
 
 def asked_types(extra_resources: Mapping[str, Any], instance_types: Sequence[str]) -> tuple[str, ...]:
     """Return the types that a job asks for in turn: that of ``extra_request``, which replaces them, or the argument's."""
-    given = extra_resources.get("InstanceType")
-    return (given,) if isinstance(given, str) else tuple(instance_types)
+    replaced_by = extra_resources.get("InstanceType")
+    return (replaced_by,) if isinstance(replaced_by, str) else tuple(instance_types)
 
 
 def type_problems(
@@ -58,7 +58,7 @@ def type_problems(
     Return what cannot be an instance type, and what the installed botocore does not know but may have been added since.
 
     :param known: the types that botocore knows.
-    :param argument: where they were given.
+    :param argument: the argument that names them.
     """
     problems, warnings = [], []
     sizes: dict[str, list[str]] = {}

@@ -19,6 +19,7 @@ _HASH_LENGTH = 12  # hexadecimal digits: 48 bits; the owner check, not luck, dec
 _OWNER_LIMIT = 512  # shape ``TrainingEnvironmentValue``
 _TAG_LIMIT = 256  # shape ``TagValue``
 _CHANNEL_FOLDER = "input"
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"  # of CloudWatch: what the containers of all training jobs write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.job.arguments import is_absent
+from airflow_nbjobs.core.job.parsers import is_absent
+from airflow_nbjobs.core.job.variables import LIVE_VARIABLE, OUTPUT_NOTEBOOK_VARIABLE
 
-LIVE_VARIABLE = "NBJOBS_LIVE_NOTEBOOK"
-_OUTPUT_NOTEBOOK_VARIABLE = "SM_OUTPUT_NOTEBOOK_NAME"
 _NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}"
 _ARN = re.compile(rf"arn:aws[a-z-]*:sagemaker:([a-z0-9-]+):([0-9]{{12}}):training-job/({_NAME})")
 
@@ -25,7 +24,7 @@ class JobReference:
     Which training job is meant.
 
     :param region: None: the connection's.
-    :param account_id: None where only a name was given.
+    :param account_id: None: only the name is known.
     """
 
     job_name: str
@@ -64,7 +63,7 @@ def parse_job_reference(value: object, *, region_name: str | None) -> JobReferen
 
 def is_notebook_job(environment: Mapping[str, str]) -> bool:
     """Say whether a training job's environment is that of a notebook job, whoever started it."""
-    return bool(environment.get(_OUTPUT_NOTEBOOK_VARIABLE))
+    return bool(environment.get(OUTPUT_NOTEBOOK_VARIABLE))
 
 
 def is_live(environment: Mapping[str, str]) -> bool:
@@ -76,11 +75,11 @@ def executed_notebook_name(environment: Mapping[str, str]) -> str | None:
     r"""
     Return the executed notebook's name in ``output.tar.gz``, None for a job that is no notebook job.
 
-    The driver does not keep the name it is given: dots and colons become hyphens, and hyphens before the ending go.
+    The driver changes the name: dots and colons become hyphens, and hyphens before the ending go.
 
     Source: ``sed 's|\.|-|g; s|:|-|g; s|-*ipynb$|.ipynb|g;'`` in sagemaker-headless-execution-driver 0.0.13.
     """
-    name = environment.get(_OUTPUT_NOTEBOOK_VARIABLE)
+    name = environment.get(OUTPUT_NOTEBOOK_VARIABLE)
     if not name:
         return None
     return re.sub(r"-*ipynb$", ".ipynb", re.sub(r"[.:]", "-", name))

@@ -7,7 +7,7 @@ Called by everything that waits for a job or reports on it; pure.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -45,37 +45,22 @@ def parse_state(status: str) -> JobState:
     return _STATES.get(status, JobState.RUNNING)
 
 
-class Phase(enum.Enum):
-    """What a job is at while its ``TrainingJobStatus`` is InProgress, as far as a user cares."""
-
-    PENDING = "no instance yet"
-    STARTING = "its instance and image are made ready"
-    RUNNING = "the notebook's own time"
-    RESTARTING = "the platform starts it again"
-    INTERRUPTED = "its spot instance was taken away"
-    UPLOADING = "its results are uploaded"
-    STOPPING = "it is being stopped"
-
-
+# What a job is doing while its ``TrainingJobStatus`` is InProgress, in a user's words.
 # Source: the API reference, DescribeTrainingJob, ``SecondaryStatus``.
-_PHASES = {
-    "Pending": Phase.PENDING,
-    "Starting": Phase.STARTING,
-    "LaunchingMLInstances": Phase.STARTING,
-    "PreparingTrainingStack": Phase.STARTING,
-    "PreparingTraining": Phase.STARTING,
-    "Downloading": Phase.STARTING,
-    "DownloadingTrainingImage": Phase.STARTING,
-    "Restarting": Phase.RESTARTING,
-    "Interrupted": Phase.INTERRUPTED,
-    "Uploading": Phase.UPLOADING,
-    "Stopping": Phase.STOPPING,
+FOR_CAPACITY = "waiting for capacity"
+_DOING = {
+    "Pending": FOR_CAPACITY,
+    "Starting": "starting",
+    "LaunchingMLInstances": "starting",
+    "PreparingTrainingStack": "starting",
+    "PreparingTraining": "starting",
+    "Downloading": "starting",
+    "DownloadingTrainingImage": "starting",
+    "Restarting": "starting again",
+    "Interrupted": "waiting for a spot instance",
+    "Uploading": "finishing",
+    "Stopping": "stopping",
 }
-
-
-def parse_phase(secondary_status: str) -> Phase:
-    """Map a ``SecondaryStatus``; what is not known is the notebook's own time."""
-    return _PHASES.get(secondary_status, Phase.RUNNING)
 
 
 class FailureKind(enum.Enum):
@@ -110,7 +95,23 @@ class StatusTransition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobSnapshot:
+class JobSummary:
+    """
+    What one entry of ListTrainingJobs says of a job; there is no failure reason in it.
+
+    :param modified: None in what is made of a description: a poller's cursor follows listings alone.
+    """
+
+    job_name: str
+    state: JobState
+    status: str
+    secondary_status: str = ""
+    created: datetime | None = None
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSnapshot(JobSummary):
     """
     One DescribeTrainingJob answer, read once.
 
@@ -119,14 +120,9 @@ class JobSnapshot:
     :param environment: as sent at creation; ``NBJOBS_OWNER`` in it tells whose job this is.
     """
 
-    job_name: str
     arn: str
-    state: JobState
-    status: str
-    secondary_status: str
     failure_reason: str = ""
     transitions: tuple[StatusTransition, ...] = ()
-    created: datetime | None = None
     started: datetime | None = None
     ended: datetime | None = None
     billable_seconds: int | None = None
@@ -139,13 +135,8 @@ class JobSnapshot:
 
     @property
     def summary(self) -> JobSummary:
-        return JobSummary(
-            job_name=self.job_name,
-            state=self.state,
-            status=self.status,
-            secondary_status=self.secondary_status,
-            created=self.created,
-        )
+        """What a poller keeps of it."""
+        return JobSummary(**{each.name: getattr(self, each.name) for each in fields(JobSummary)})
 
     @property
     def has_failed(self) -> bool:
@@ -162,29 +153,15 @@ class JobSnapshot:
         prefix = self.failure_reason.partition(":")[0].strip()
         return _FAILURE_PREFIXES.get(prefix, FailureKind.UNKNOWN)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSummary:
-    """What one entry of ListTrainingJobs says of a job; there is no failure reason in it."""
-
-    job_name: str
-    state: JobState
-    status: str
-    secondary_status: str = ""
-    created: datetime | None = None
-    modified: datetime | None = None
+    @property
+    def doing(self) -> str:
+        """What a job that has not ended is doing; a ``SecondaryStatus`` that is not known is the notebook's own time."""
+        return "stopping" if self.state is JobState.STOPPING else _DOING.get(self.secondary_status, "running")
 
 
 def parse_summary(summary: Mapping[str, Any]) -> JobSummary:
     """Read one entry of a ListTrainingJobs response."""
-    return JobSummary(
-        job_name=summary["TrainingJobName"],
-        state=parse_state(summary["TrainingJobStatus"]),
-        status=summary["TrainingJobStatus"],
-        secondary_status=summary.get("SecondaryStatus", ""),
-        created=_time(summary.get("CreationTime")),
-        modified=_time(summary.get("LastModifiedTime")),
-    )
+    return JobSummary(**_summary(summary), modified=_time(summary.get("LastModifiedTime")))
 
 
 def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
@@ -194,11 +171,8 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
     Fields that SageMaker leaves out before a job has started come back as None.
     """
     return JobSnapshot(
-        job_name=description["TrainingJobName"],
+        **_summary(description),
         arn=description["TrainingJobArn"],
-        state=parse_state(description["TrainingJobStatus"]),
-        status=description["TrainingJobStatus"],
-        secondary_status=description.get("SecondaryStatus", ""),
         failure_reason=bounded(description.get("FailureReason", ""), _MOST_OF_REASON),
         transitions=tuple(
             StatusTransition(
@@ -208,7 +182,6 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
             )
             for transition in description.get("SecondaryStatusTransitions", ())
         ),
-        created=_time(description.get("CreationTime")),
         started=_time(description.get("TrainingStartTime")),
         ended=_time(description.get("TrainingEndTime")),
         billable_seconds=description.get("BillableTimeInSeconds"),
@@ -219,6 +192,16 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
         environment=dict(description.get("Environment", {})),
         hyperparameters=dict(description.get("HyperParameters", {})),
     )
+
+
+def _summary(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "job_name": answer["TrainingJobName"],
+        "state": parse_state(answer["TrainingJobStatus"]),
+        "status": answer["TrainingJobStatus"],
+        "secondary_status": answer.get("SecondaryStatus", ""),
+        "created": _time(answer.get("CreationTime")),
+    }
 
 
 def _instance_type(resources: Mapping[str, Any]) -> str | None:

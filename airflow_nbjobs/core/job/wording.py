@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.job.status import JobState, Phase, parse_phase
+from airflow_nbjobs.core.job.status import FOR_CAPACITY, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_nbjobs.core.job.status import JobSnapshot
 
-FOR_TURN, FOR_CAPACITY, FOR_AWS = "waiting for its turn", "waiting for capacity", "waiting for AWS"
+FOR_TURN, FOR_AWS = "waiting for its turn", "waiting for AWS"
 UNDER_WAY = ("running", "deferred")  # what Airflow calls a task that submits a job, or follows one
 _OF_TASK = {
     None: "to be run",
@@ -25,15 +25,6 @@ _OF_TASK = {
     "up_for_retry": "waiting for its next try",
     "up_for_reschedule": "waiting",
     "deferred": "running",
-}
-_OF_JOB = {
-    Phase.PENDING: FOR_CAPACITY,
-    Phase.STARTING: "starting",
-    Phase.RUNNING: "running",
-    Phase.RESTARTING: "starting again",
-    Phase.INTERRUPTED: "waiting for a spot instance",
-    Phase.UPLOADING: "finishing",
-    Phase.STOPPING: "stopping",
 }
 
 
@@ -56,8 +47,4 @@ def job_words(snapshot: JobSnapshot) -> str:
     """Return the words for a training job, as SageMaker has it now."""
     if snapshot.state is JobState.SUCCEEDED:
         return "success"
-    if snapshot.state.is_terminal:
-        return str(snapshot.state.value)
-    if snapshot.state is JobState.STOPPING:
-        return "stopping"
-    return _OF_JOB[parse_phase(snapshot.secondary_status)]
+    return str(snapshot.state.value) if snapshot.state.is_terminal else snapshot.doing

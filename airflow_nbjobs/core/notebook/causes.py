@@ -1,5 +1,5 @@
 """
-What stands behind a failed cell, and what to do about it: missing modules, magics that fail, exceptions that render no traceback.
+The cause of a failed cell, and what to do about it: missing modules, magics that fail, exceptions that render no traceback.
 
 Called by ``aws/results/explain.py`` and ``core.notebook.failing_cell``. The executed notebook is untrusted. Pure; must never import airflow or boto3.
 """
@@ -10,15 +10,16 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.failing_cell import FailedCell, failed_cell, numbered_cells, printed, was_started
-from airflow_nbjobs.core.notebook.source import source_of
+from airflow_nbjobs.core.notebook.failing_cell import FailedCell, failed_cell, numbered_cells, printed
+from airflow_nbjobs.core.notebook.papermill import was_started
+from airflow_nbjobs.core.notebook.source import source_of, tree_of
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 SKIP = "AirflowSkipException"
 IMPORT_ERRORS = ("ModuleNotFoundError", "ImportError")
-# The name, of Python 3.8 to 3.14.
+# Python 3.8 to 3.14 name the module so.
 _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 _NO_LIBRARY = re.compile(r"([\w.+-]+\.so[\w.]*): cannot open shared object file")
 # pandas, transformers and others say so of what they need for one function alone.
@@ -29,13 +30,13 @@ _NO_OPTIONAL = re.compile(
 _NO_FILE = re.compile(r"No such file or directory: ('(?![/\\])[^']+')")
 NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 FULL_DISK = "the job's disk is full"
-# Of AWS, as botocore and s3fs word it; a file that may not be read is another matter.
+# AWS's refusals as botocore and s3fs word them; a local file without read permission is another matter.
 _DENIED = re.compile(
     r"\(AccessDenied\w*\)|\(UnauthorizedOperation\)|is not authorized to perform|^(?:Access Denied|Forbidden)$"
 )
 _INSTALLS = re.compile(r"\b(?:pip3?|conda|mamba|micromamba|uv|poetry)\b")
 _INSTALL_FAILED = re.compile(r"(?:ERROR|error): |PackagesNotFoundError|ResolvePackageNotFound|UnsatisfiableError")
-# Of pip that has installed what it was asked for.
+# pip says so after it has installed what it was asked for.
 _ONLY_A_WARNING = re.compile(r"ERROR: pip's dependency resolver does not")
 _QUOTED_LINES = 2
 _LINE_CHARACTERS = 300
@@ -128,12 +129,9 @@ def unrendered_failure(executed: NotebookNode, log_text: str) -> FailedCell | No
     return failed_cell(index, cell, {"ename": ename, "evalue": evalue})
 
 
-def _tree(cell: NotebookNode) -> ast.AST:
-    lines = ["pass" if line[:1] in ("%", "!", "?") else line for line in source_of(cell).splitlines()]
-    try:
-        return ast.parse("\n".join(lines)) if cell.get("cell_type") == "code" else ast.Module([], [])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module([], [])
+def _tree(cell: NotebookNode) -> ast.Module:
+    tree = tree_of(cell) if cell.get("cell_type") == "code" else None
+    return tree or ast.Module([], [])
 
 
 def _quiet_classes(tree: ast.AST) -> set[str]:

@@ -10,8 +10,17 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import code_cells, parse_anew, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
 from airflow_nbjobs.core.notebook.stopwatch import Flow
+from airflow_nbjobs.core.notebook.syntax_trees import (
+    dotted_name,
+    full_name,
+    imported_names,
+    parse_anew,
+    parse_python,
+    walk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -67,7 +76,7 @@ def clock_reads(nb: NotebookNode, *, imported_by: Iterable[NotebookNode] = ()) -
     trees = [*others, *(tree for _, tree in cells)]
     names: dict[str, str] = {}
     for tree in trees:
-        names.update(_imported_names(tree))
+        names |= imported_names(tree)
     calls = {id(tree): list(_calls(tree, names)) for tree in trees}
     flow = Flow(trees, (call.node for found in calls.values() for call in found))
     found = [
@@ -98,25 +107,10 @@ def _parsed_cells(nb: NotebookNode, seen: set[int]) -> Iterator[tuple[int, ast.M
             yield position, tree
 
 
-def _imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Names as the notebook has them, with what they stand for: ``pd`` -> ``pandas``."""
-    for node in walk(tree):
-        match node:
-            case ast.Import(names=aliases):
-                for alias in aliases:
-                    yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
-            case ast.ImportFrom(module=str(module), level=0, names=aliases):
-                yield from ((alias.asname or alias.name, f"{module}.{alias.name}") for alias in aliases)
-            case _:
-                pass
-
-
 def _calls(tree: ast.Module, names: Mapping[str, str]) -> Iterator[_Call]:
     calls = [node for node in walk(tree) if isinstance(node, ast.Call)]
     for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
-        called = _dotted(node.func)
-        head, _, rest = called.partition(".")
-        meant = f"{names.get(head, '')}.{rest}".rstrip(".")
+        called, meant = dotted_name(node.func), full_name(node.func, names)
         if meant in _READS or _reads_without_time(node, meant):
             yield _Call(node, f"{called}()", meant in _NUMBERS)
         elif meant in _READS_OF_WORD and node.args and isinstance(node.args[0], ast.Constant):
@@ -128,12 +122,3 @@ def _calls(tree: ast.Module, names: Mapping[str, str]) -> Iterator[_Call]:
 def _reads_without_time(node: ast.Call, meant: str) -> bool:
     position = _READS_WITHOUT_TIME.get(meant)
     return position is not None and len(node.args) <= position and not node.keywords
-
-
-def _dotted(node: ast.expr) -> str:
-    """``a.b.c`` of such an expression, empty for any other."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""

@@ -1,8 +1,7 @@
 """
 Notebooks as values: parsed from text, asked about, and written as bytes.
 
-Called by staging, parameters, outputs and results; the questions about cells' code are answered by ``core.notebook.source`` and
-``core.notebook.run_targets`` and re-exported here. Must never import airflow, boto3 or anything that touches disk or network.
+Called by staging, parameters, outputs and results; ``core.notebook.source`` answers what is asked about the cells' code. Must never import airflow, boto3 or anything that touches disk or network.
 """
 
 from __future__ import annotations
@@ -18,43 +17,15 @@ from nbformat import NotebookNode
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
-from airflow_nbjobs.core.notebook.references import References, code_references, script_imports
-from airflow_nbjobs.core.notebook.run_targets import RunTargets, collect_run_targets, machine_paths, run_targets
-from airflow_nbjobs.core.notebook.source import assigned_names, assigns_invisibly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = [
-    "MARK",
-    "NotebookNode",
-    "References",
-    "RunTargets",
-    "assigned_names",
-    "assigns_invisibly",
-    "code_cell",
-    "code_references",
-    "collect_run_targets",
-    "dumps",
-    "is_python",
-    "kernel_name",
-    "language",
-    "load_json",
-    "machine_paths",
-    "mark_of",
-    "parse_notebook",
-    "run_targets",
-    "script_imports",
-    "tagged_index",
-    "tags_of",
-    "without_saved_widgets",
-]
 
 # Metadata key of the cells that we add to the staged copy; its value says which one it is.
 MARK = "airflow_nbjobs"
 _NBFORMAT = 4
 _NBFORMAT_MINOR_WITH_CELL_IDS = 5
-_CELL_TYPES = ("code", "markdown", "raw")
+CELL_TYPES = ("code", "markdown", "raw")
 # Copying and writing a notebook take Python several calls a level, the driver as well as us. What people plot has some 20 levels.
 NESTING_LIMIT = 150
 # Kernels whose cells run on a Spark cluster, not in the kernel's own Python: what we add to a notebook cannot work there.
@@ -155,8 +126,8 @@ def _structure_problem(raw: dict[str, Any]) -> str | None:
 def _cell_problem(cell: object) -> str | None:
     if not isinstance(cell, dict):
         return "is not an object"
-    if cell.get("cell_type") not in _CELL_TYPES:
-        return f"'cell_type' is {cell.get('cell_type')!r}, not one of {', '.join(_CELL_TYPES)}"
+    if cell.get("cell_type") not in CELL_TYPES:
+        return f"'cell_type' is {cell.get('cell_type')!r}, not one of {', '.join(CELL_TYPES)}"
     source = cell.get("source")
     if not (isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))):
         return "'source' is not text"
@@ -181,7 +152,7 @@ def _cell_problem(cell: object) -> str | None:
 
 
 def _output_problem(output: dict[str, Any]) -> str | None:
-    # One without an output_type is Jupyter's business: the driver drops it before it runs the notebook.
+    # The driver drops an output without an output_type before it runs the notebook.
     output_type = output.get("output_type", "")
     if not isinstance(output_type, str):
         return f"the 'output_type' of an output is {output_type!r:.40}, not text"
@@ -221,9 +192,27 @@ def is_python(nb: NotebookNode, kernel_name: str) -> bool:
     return bool(_PYTHON_KERNEL.fullmatch(kernel_name)) or language(nb) in {"python", "ipython"}
 
 
+def cells_of(nb: NotebookNode) -> list[NotebookNode]:
+    """The cells of a notebook that may be malformed: what is no object is left out."""
+    cells = nb.get("cells")
+    return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
+
+
+def outputs_of(cell: NotebookNode) -> list[dict[str, Any]]:
+    """The outputs of a cell that may be malformed: what is no object is left out."""
+    outputs = cell.get("outputs")
+    return [output for output in outputs if isinstance(output, dict)] if isinstance(outputs, list) else []
+
+
+def metadata_of(cell: NotebookNode) -> dict[str, Any]:
+    """The cell's metadata; empty where they are malformed."""
+    metadata = cell.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
 def tags_of(cell: NotebookNode) -> tuple[str, ...]:
     """The cell's tags; none where its metadata is malformed."""
-    tags = cell["metadata"].get("tags") if isinstance(cell.get("metadata"), dict) else None
+    tags = metadata_of(cell).get("tags")
     return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 
 
@@ -234,7 +223,7 @@ def tagged_index(nb: NotebookNode, tag: str) -> int | None:
 
 def mark_of(cell: NotebookNode) -> str | None:
     """Which of our own cells this is (``"typed-parameters"``, ``"outputs"``); None for the author's."""
-    mark = cell["metadata"].get(MARK) if isinstance(cell.get("metadata"), dict) else None
+    mark = metadata_of(cell).get(MARK)
     return mark if isinstance(mark, str) else None
 
 

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.notebook.document import NESTING_LIMIT, load_json
+from airflow_nbjobs.core.notebook.document import CELL_TYPES, NESTING_LIMIT, load_json
 from airflow_nbjobs.core.notebook.nesting import cut, is_deeper_than
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_CELL_TYPES = ("code", "markdown", "raw")
 _OUTPUT_TYPES = ("stream", "error", "display_data", "execute_result")
 _SHOWN_NOTES = 5
 _UNKNOWN_CHARACTERS = 2000
@@ -58,7 +57,7 @@ def _cell(cell: object, at: str, notes: list[str]) -> dict[str, Any]:
         notes.append(f"{at}, which is no object")
         return {"cell_type": "raw", "metadata": {}, "source": ""}
     kind = cell.get("cell_type")
-    if kind not in _CELL_TYPES:
+    if kind not in CELL_TYPES:
         notes.append(f"the 'cell_type' of {at}")
         kind = "code" if isinstance(cell.get("outputs"), list) else "raw"
     mended = {

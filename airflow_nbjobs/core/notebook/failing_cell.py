@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.notebook.document import MARK, mark_of, tags_of
+from airflow_nbjobs.core.notebook.document import MARK, cells_of, mark_of, metadata_of, outputs_of, tags_of
+from airflow_nbjobs.core.notebook.papermill import ERROR_MARKER, INJECTED, has_failed, was_started
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.notebook.tracebacks import excerpt
 
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
-_ERROR_MARKER_TAG = "papermill-error-cell-tag"
 # Colours and moves (CSI); strings, of which links (OSC 8) are some; then the other escapes, as ECMA-35 builds them.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\`-~])")
 _USAGE_ERROR = "UsageError:"
-# The last line of a traceback that IPython could not format, and so printed.
+# IPython prints a traceback that it cannot format; this is its last line.
 _PRINTED_ERROR = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*))?")
 # IPython prints an exception group as Python does: with the exception that it came of before it, its own exceptions after it.
 _GROUP = "  + Exception Group Traceback (most recent call last):"
@@ -58,7 +58,7 @@ def find_failing_cell(executed: NotebookNode, *, has_run_to_its_end: bool = Fals
         if found is not None and not has_run_to_its_end and was_started(cell):
             found = None
         error = _error_of(cell)
-        is_marked = _papermill_of(cell).get("exception") is True
+        is_marked = has_failed(cell)
         if _is_clean_exit(error) or (error is None and not is_marked):
             continue
         failed = failed_cell(index, cell, error or _printed_error(cell))
@@ -87,20 +87,11 @@ def last_cell_run(executed: NotebookNode) -> int | None:
     return last
 
 
-def was_started(cell: NotebookNode) -> bool:
-    """Say whether this is a cell of code that the kernel was given; where the driver breaks, papermill calls the rest ``completed`` too."""
-    return cell.get("cell_type") == "code" and (
-        isinstance(_papermill_of(cell).get("start_time"), str)
-        or ("papermill" not in _metadata_of(cell) and isinstance(cell.get("execution_count"), int))
-    )
-
-
 def printed(cell: NotebookNode, *streams: str) -> str:
     """Return what a cell has printed, without ANSI sequences; of these streams only, where any are named."""
-    outputs = cell.get("outputs")
     texts: list[str] = []
-    for output in outputs if isinstance(outputs, list) else ():
-        if isinstance(output, dict) and (not streams or output.get("name") in streams):
+    for output in outputs_of(cell):
+        if not streams or output.get("name") in streams:
             text = output.get("text") if output.get("output_type") == "stream" else None
             lines = text if isinstance(text, list) else [text]
             texts += [line for line in lines if isinstance(line, str)]
@@ -119,40 +110,22 @@ def strip_ansi(text: str) -> str:
 
 def numbered_cells(executed: NotebookNode) -> Iterator[tuple[int | None, NotebookNode]]:
     """The cells, each with its position in the author's file, or None where it is none of theirs."""
-    cells = executed.get("cells")
-    metadata = executed.get("metadata")
-    ours = metadata.get(MARK) if isinstance(metadata, dict) else None
+    ours = metadata_of(executed).get(MARK)
     # Papermill replaces an 'injected-parameters' cell that the file has, and adds one that it has not.
     has_injected = isinstance(ours, dict) and ours.get("has_injected_parameters") is True
     index = 0
-    for cell in cells if isinstance(cells, list) else ():
-        if not isinstance(cell, dict):
-            continue
+    for cell in cells_of(executed):
         tags = tags_of(cell)
-        is_injected = "injected-parameters" in tags and not has_injected
-        if is_injected or _ERROR_MARKER_TAG in tags or mark_of(cell) is not None:
+        is_injected = INJECTED in tags and not has_injected
+        if is_injected or ERROR_MARKER in tags or mark_of(cell) is not None:
             yield None, cell
         else:
             index += 1
             yield index, cell
 
 
-def _metadata_of(cell: NotebookNode) -> dict[str, Any]:
-    metadata = cell.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _papermill_of(cell: NotebookNode) -> dict[str, Any]:
-    papermill = _metadata_of(cell).get("papermill")
-    return papermill if isinstance(papermill, dict) else {}
-
-
 def _error_of(cell: NotebookNode) -> dict[str, Any] | None:
-    outputs = cell.get("outputs")
-    for output in outputs if isinstance(outputs, list) else ():
-        if isinstance(output, dict) and output.get("output_type") == "error":
-            return output
-    return None
+    return next((output for output in outputs_of(cell) if output.get("output_type") == "error"), None)
 
 
 def _is_clean_exit(error: dict[str, Any] | None) -> bool:
@@ -172,7 +145,7 @@ def _printed_error(cell: NotebookNode) -> dict[str, Any]:
         found = next((match for match in map(_PRINTED_ERROR.fullmatch, outer) if match), None)
         if found is not None:
             return {"ename": found[1].rpartition(".")[2], "evalue": found[2] or "", "traceback": lines}
-    # Of a chain, the first is the cell's own; the rest is what went wrong in showing it.
+    # The first exception of a chain is the cell's own; the others were raised while it was shown.
     ends = [line for line in lines[1:] if line[:1] not in ("", " ")] if lines[0].startswith("Traceback") else lines[-1:]
     found = _PRINTED_ERROR.fullmatch(ends[0]) if ends else None
     if found is None:

@@ -12,7 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import HARMLESS_LINE_MAGICS, parse_python, walk
+from airflow_nbjobs.core.notebook.source import HARMLESS_LINE_MAGICS
+from airflow_nbjobs.core.notebook.syntax_trees import argument_of, last_name, walk
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,65 +24,14 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 60
 # Commands that leave no file for %run to find, whatever they are given; a redirection may make one.
 _HARMLESS_COMMANDS = frozenset(
-    (
-        *(
-            "apt",
-            "apt-get",
-            "cat",
-            "cd",
-            "conda",
-            "date",
-            "df",
-            "du",
-            "echo",
-            "env",
-            "exit",
-            "export",
-            "file",
-            "find",
-            "free",
-        ),
-        *(
-            "grep",
-            "head",
-            "hostname",
-            "id",
-            "kill",
-            "ls",
-            "lscpu",
-            "mamba",
-            "micromamba",
-            "nproc",
-            "nvidia-smi",
-            "pip",
-            "pip3",
-        ),
-        *(
-            "printenv",
-            "printf",
-            "ps",
-            "pwd",
-            "rm",
-            "set",
-            "sleep",
-            "stat",
-            "tail",
-            "top",
-            "true",
-            "type",
-            "uname",
-            "uptime",
-        ),
-        *("wc", "which", "whoami", "yum"),
-    )
+    "apt apt-get cat cd conda date df du echo env exit export file find free grep head hostname id kill ls lscpu mamba micromamba"
+    " nproc nvidia-smi pip pip3 printenv printf ps pwd rm set sleep stat tail top true type uname uptime wc which whoami yum".split()
 )
 _HARMLESS_INVOCATIONS = re.compile(
     r"(?:python3?(?:\.\d+)? (?:-m (?:pip|venv)\b|-V|--version)|uv pip|git (?:config|status|log|branch|diff|--version)"
     r"|aws (?:configure|sts|s3 ls|--version)|jupyter (?:--version|kernelspec|labextension|nbextension)|\S+ --version$)"
 )
-_HARMLESS_CELL_MAGICS = frozenset(
-    ("HTML", "SVG", "html", "javascript", "js", "latex", "markdown", "svg", "time", "timeit", "prun", "capture", "sql")
-)
+_HARMLESS_CELL_MAGICS = frozenset("HTML SVG html javascript js latex markdown svg time timeit prun capture sql".split())
 # Functions that make a file, or change where one is looked for, without its name among the arguments.
 _ALWAYS = re.compile(
     r"(?:chdir|system|popen|Popen|check_call|check_output|getoutput|exec|eval|extract\w*|unpack\w*|clone\w*|checkout|execute_notebook"
@@ -124,10 +75,8 @@ def file_effects(cell: CellSource) -> Iterator[FileEffect]:
         effect = _effect_of_magic(magic, line)
         if effect is not None:
             yield effect
-    for python in (cell.python, cell.timed):
-        tree = parse_python(python)
-        if tree is not None:
-            yield from _effects_of_python(tree)
+    for tree in cell.trees:
+        yield from _effects_of_python(tree)
 
 
 def _effects_of_cell_magic(magic: str, body: str) -> Iterator[FileEffect]:
@@ -157,7 +106,7 @@ def _effect_of_magic(magic: str, line: int) -> FileEffect | None:
         return FileEffect(line, shown, None, enters=folder if re.fullmatch(r"[\w. /-]+", folder) else None)
     if name in {"sx", "system"}:
         return FileEffect(line, shown, None) if _may_make(argument) else None
-    # What %run executes is looked into by itself, where it can be found.
+    # ``run_targets`` reads the files that %run executes.
     is_harmless = name in HARMLESS_LINE_MAGICS or name in {"prun", "load", "capture", "store", "reset", "pinfo", "sql"}
     return None if is_harmless else FileEffect(line, shown, None)
 
@@ -183,13 +132,13 @@ def _is_harmless(command: str) -> bool:
 
 def _effects_of_python(tree: ast.Module) -> Iterator[FileEffect]:
     for node in walk(tree):
-        as_magic = _as_magic(node)
-        if as_magic is not None:
-            effect = _effect_of_magic(as_magic, getattr(node, "lineno", 1))
+        magic = as_magic(node)
+        if magic is not None:
+            effect = _effect_of_magic(magic, getattr(node, "lineno", 1))
             if effect is not None:
                 yield effect
         elif isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            name = last_name(node.func)
             base = node.func.value if isinstance(node.func, ast.Attribute) else None
             if _may_have_effect(name, base, node):
                 yield _effect_of_call(name, node)
@@ -199,12 +148,12 @@ def _effects_of_python(tree: ast.Module) -> Iterator[FileEffect]:
 
 
 def _code_among(arguments: list[ast.expr]) -> frozenset[str]:
-    """Base names of code that is named after another argument: what is fetched has a place that it comes from."""
+    """Base names of code among all arguments but the first, which says where a fetched file comes from."""
     texts = [one.value for one in arguments[1:] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
     return frozenset(posixpath.basename(text) for text in texts if text.endswith(_CODE_SUFFIXES))
 
 
-def _as_magic(node: ast.AST) -> str | None:
+def as_magic(node: ast.AST) -> str | None:
     """The magic that ``get_ipython().run_line_magic("cd", "x")`` and its like stand for, where that is literal."""
     match node:
         case ast.Call(
@@ -235,9 +184,7 @@ def _may_have_effect(name: str, base: ast.expr | None, call: ast.Call) -> bool:
 
 
 def _may_write(call: ast.Call, *, mode: int) -> bool:
-    given = (
-        call.args[mode] if len(call.args) > mode else next((k.value for k in call.keywords if k.arg == "mode"), None)
-    )
+    given = argument_of(call, mode, "mode")
     if given is None:
         return any(keyword.arg is None for keyword in call.keywords)
     return not (isinstance(given, ast.Constant) and isinstance(given.value, str) and not set(given.value) & set("wax+"))
@@ -254,7 +201,7 @@ def _effect_of_call(name: str, call: ast.Call) -> FileEffect:
         )
         return FileEffect(call.lineno, shown, None, enters=enters)
     names = frozenset(posixpath.basename(text) for text in texts if _FILE_NAME.fullmatch(text))
-    # A literal of a data file's name rules out that this call makes code; a name that is put together at run time rules out nothing.
+    # A call with the literal name of a data file makes no code; one whose name is put together at run time may make any file.
     return FileEffect(call.lineno, shown, None if not names or _has_name_of_code(names) else names)
 
 
@@ -267,5 +214,4 @@ def _made(name: str) -> frozenset[str] | None:
 
 
 def _shown(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
+    return shortened(" ".join(text.split()), _SHOWN_CHARACTERS)

@@ -14,9 +14,9 @@ from airflow_nbjobs.core.notebook.document import kernel_name as saved_kernel_na
 from airflow_nbjobs.core.notebook.document import language
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
-    from airflow_nbjobs.core.notebook.document import NotebookNode
+    from nbformat import NotebookNode
 
 # Studio Classic writes the kernel and the image that it came from as one name: "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:…:image/datascience-1.0".
 _STUDIO_CLASSIC = "__SAGEMAKER_INTERNAL__"
@@ -58,23 +58,28 @@ class KernelChoice:
 
 
 def choose_kernel(
-    arguments: Mapping[str, object], notebook: NotebookNode | None, *, available: Collection[str] | None = None
+    kernel_name: object,
+    notebook: NotebookNode | None,
+    *,
+    image_uri: object = None,
+    has_script: bool = False,
+    available: Collection[str] | None = None,
 ) -> KernelChoice:
     """
     Return the kernel that the job runs on: the argument ``kernel_name``, else the one that the notebook was saved with.
 
-    :param arguments: the job's arguments; read are ``kernel_name``, ``image_uri`` and ``initialization_script``.
+    :param kernel_name: the argument; so is ``image_uri``.
+    :param has_script: whether an initialization script runs before the notebook.
     :param available: kernels of the environment that will run the job; None where that is an image, which cannot be looked into.
     """
-    given = arguments.get("kernel_name")
-    wanted = given or (notebook and saved_kernel_name(notebook))
+    wanted = kernel_name or (notebook and saved_kernel_name(notebook))
     if not isinstance(wanted, str):
         return KernelChoice(wanted or None)
     name, marker, image = wanted.partition(_STUDIO_CLASSIC)
     name = name.strip() if marker else name
     if notebook is None or not name:
         return KernelChoice(name or None)
-    origin = "kernel_name" if given else "the notebook's metadata"
+    origin = "kernel_name" if kernel_name else "the notebook's metadata"
     notes = (
         (
             f"kernel '{name}': {origin} names it as Studio Classic does, together with the image '{image}'; the job runs on the kernel '{name}' of its image_uri",
@@ -82,12 +87,11 @@ def choose_kernel(
         if marker
         else ()
     )
-    has_script = bool(arguments.get("initialization_script"))
     if available is not None:
         missing = _missing(name, origin, notebook, available)
         # An initialization script may install the kernel.
         return KernelChoice(name, notes, warnings=missing if has_script else (), problems=() if has_script else missing)
-    doubt = _doubt(name, str(arguments.get("image_uri") or ""), is_given=bool(given), has_script=has_script)
+    doubt = _doubt(name, str(image_uri or ""), is_given=bool(kernel_name), has_script=has_script)
     if doubt is None:
         return KernelChoice(name, notes)
     return KernelChoice(name, notes, (f"kernel '{name}' (from {origin}): {doubt}; {_advice(name, notebook)}",))
@@ -108,7 +112,7 @@ def _missing(name: str, origin: str, notebook: NotebookNode, available: Collecti
 
 
 def _doubt(name: str, image: str, *, is_given: bool, has_script: bool) -> str | None:
-    """Say why the kernel may be missing; None where nothing speaks against it, or where somebody has thought of it."""
+    """Say why the kernel may be missing; None where nothing suggests it, or where the author has seen to it."""
     if _DISTRIBUTION_IMAGE.fullmatch(image):
         if name.lower() in DISTRIBUTION_KERNELS or (is_given and has_script):
             return None

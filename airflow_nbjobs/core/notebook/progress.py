@@ -1,10 +1,8 @@
 """
-How far a notebook has run, from what papermill writes into it and into the log as it runs: in every place counted as the author's file counts its cells, text
-included, so that a number is the one that an error gives.
+How far a notebook has run, from what papermill writes into it and into the log as it runs.
 
-Called by ``aws/results/read.py``, the rendering process, and whatever reads a log; pure. Source: papermill 2.7, ``PapermillNotebookClient``: each cell's
-``metadata.papermill.status`` goes from ``pending`` to ``running`` to ``completed`` or ``failed``, and the file is saved whenever a cell ends; its bar
-counts every cell of the notebook that it runs.
+Cells are counted as the author's file counts them, text included, so that a number is the one that an error gives. Called by ``aws/results/read.py``, the
+rendering process, and whatever reads a log; pure. Source: papermill 2.7 saves the file whenever a cell ends; its bar counts every cell that it runs.
 """
 
 from __future__ import annotations
@@ -14,12 +12,16 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.notebook.document import tagged_index
+from airflow_nbjobs.core.notebook.failing_cell import numbered_cells
+from airflow_nbjobs.core.notebook.papermill import INJECTED, cells_before_values, status_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from nbformat import NotebookNode
 
-# It ends no line: what a cell prints next stands behind it.
+# The bar ends no line: what a cell prints next follows on the same line.
 _BAR = re.compile(r"Executing:\s+\d+%\|[^|]*\|\s*(\d{1,6})/(\d{1,6}) \[[^\]]*\]?")
 
 
@@ -52,9 +54,7 @@ def cell_text(done: int, total: int) -> str:
 
 
 def progress_of(notebook: NotebookNode) -> Progress:
-    from airflow_nbjobs.core.notebook.failing_cell import numbered_cells
-
-    cells = [(index, _status(cell), cell.get("cell_type") == "code") for index, cell in numbered_cells(notebook)]
+    cells = [(index, status_of(cell), cell.get("cell_type") == "code") for index, cell in numbered_cells(notebook)]
     code = [(index, status) for index, status, is_code in cells if is_code]
     own = [(index, status) for index, status in code if index is not None]
     begun = [index for index, status in own if status in ("running", "completed", "failed")]
@@ -88,13 +88,9 @@ def added_cells(staged: NotebookNode, *, is_injected: bool) -> tuple[int, ...]:
 
     :param is_injected: whether papermill is given parameters.
     """
-    from airflow_nbjobs.core.notebook.document import tagged_index
-    from airflow_nbjobs.core.notebook.failing_cell import numbered_cells
-
     is_own = [index is not None for index, _ in numbered_cells(staged)]
-    if is_injected and tagged_index(staged, "injected-parameters") is None:
-        after = tagged_index(staged, "parameters")
-        is_own.insert(0 if after is None else after + 1, False)
+    if is_injected and tagged_index(staged, INJECTED) is None:
+        is_own.insert(cells_before_values(staged), False)
     return tuple(place for place, own in enumerate(is_own, 1) if not own)
 
 
@@ -107,14 +103,3 @@ def newest_cells(log_text: str, added: Collection[int]) -> tuple[int, int] | Non
     """Return cells done and in all, as the author counts them, from a part of the log; None where it says nothing of them."""
     bars = list(papermill_bars(log_text))
     return author_cells(*bars[-1], added) if bars else None
-
-
-def _status(cell: NotebookNode) -> object:
-    metadata = cell.get("metadata")
-    papermill = metadata.get("papermill") if isinstance(metadata, dict) else None
-    if not isinstance(papermill, dict):
-        return None
-    if papermill.get("exception") is True:
-        return "failed"
-    # Where the driver breaks, papermill calls every cell that it has not come to 'completed'.
-    return papermill.get("status") if papermill.get("start_time", "") is not None else None

@@ -10,7 +10,8 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names, walk
+from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names
+from airflow_nbjobs.core.notebook.syntax_trees import argument_names, imported_names, last_name, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,20 +19,9 @@ if TYPE_CHECKING:
 _EXITS = frozenset({"sys.exit", "exit", "quit", "os._exit", "SystemExit", "os.abort", "os.kill"})
 # No handler of these catches NotImplementedError, which StdinNotImplementedError is.
 _OTHER_ERRORS = frozenset(
-    (
-        *(
-            "ArithmeticError",
-            "AssertionError",
-            "AttributeError",
-            "EOFError",
-            "FileNotFoundError",
-            "IOError",
-            "ImportError",
-        ),
-        *("IndexError", "KeyError", "KeyboardInterrupt", "LookupError", "ModuleNotFoundError", "NameError", "OSError"),
-        *("OverflowError", "PermissionError", "SystemExit", "TimeoutError", "TypeError", "UnicodeError", "ValueError"),
-        "ZeroDivisionError",
-    )
+    "ArithmeticError AssertionError AttributeError EOFError FileNotFoundError IOError ImportError IndexError KeyError"
+    " KeyboardInterrupt LookupError ModuleNotFoundError NameError OSError OverflowError PermissionError SystemExit TimeoutError"
+    " TypeError UnicodeError ValueError ZeroDivisionError".split()
 )
 _DEPTH = 5  # of calls of the notebook's own functions
 
@@ -106,15 +96,9 @@ class ReachedCalls:
         )
 
     def _learn(self, tree: ast.Module, cell: int) -> None:
-        imported: dict[str, str] = {}
+        imported = imported_names(tree)
         for node in walk(tree):
             match node:
-                case ast.Import(names=aliases):
-                    imported |= {
-                        a.asname or a.name.split(".")[0]: a.name if a.asname else a.name.split(".")[0] for a in aliases
-                    }
-                case ast.ImportFrom(module=str(module), names=aliases, level=0):
-                    imported |= {a.asname or a.name: f"{module}.{a.name}" for a in aliases}
                 case ast.Attribute(ctx=ast.Store()):
                     self._replaced.add(ast.unparse(node).replace("__builtins__", "builtins"))
                 case ast.Constant(value=str(text)):
@@ -132,7 +116,7 @@ class ReachedCalls:
             for node in tree.body
             if isinstance(node, ast.FunctionDef) and not node.decorator_list and not _is_generator(node)
         }
-        # Whoever gives the kernel an answer of his own changes these two of ipykernel's.
+        # A notebook that answers for itself replaces one of these two attributes of ipykernel's kernel.
         gives_answers = any(written.endswith((".raw_input", "._allow_stdin")) for written in self._replaced)
         self._is_doubtful |= gives_answers or assigns_dynamically(tree)
 
@@ -161,7 +145,7 @@ class ReachedCalls:
                     pass
             if self._has_ended or isinstance(statement, (ast.Raise, ast.Return, ast.Break, ast.Continue)):
                 return
-            # What comes after a statement that may jump away is reached perhaps.
+            # A statement that may jump away leaves open whether the next one is reached.
             certain = certain and not _may_jump(statement)
 
     def _statement(self, statement: ast.stmt, place: _Place, *, certain: bool) -> Iterator[Call]:  # noqa: C901, PLR0912 a case per statement
@@ -235,12 +219,11 @@ class ReachedCalls:
 
     def _call(self, node: ast.Call, place: _Place, *, certain: bool) -> Iterator[Call]:
         name = self._name_of(node.func, place)
-        if isinstance(node.func, (ast.Name, ast.Attribute)):
-            self._is_doubtful |= ast.unparse(node.func).rpartition(".")[2] in self._exiting
+        self._is_doubtful |= last_name(node.func) in self._exiting
         if name is None or self._has_ended:
             return
         if name in _EXITS:
-            # In a cell of the notebook itself the way out is taken; elsewhere perhaps.
+            # A cell of the notebook itself takes the way out; a function may not be called.
             self._has_ended = certain and place.depth == 0
             self._is_doubtful |= not self._has_ended
             return
@@ -255,21 +238,13 @@ class ReachedCalls:
 
 
 def _inside(function: ast.FunctionDef, cell: int, *, depth: int) -> _Place:
-    parts = function.args
-    names = [
-        part.arg for part in (*parts.posonlyargs, *parts.args, *parts.kwonlyargs, parts.vararg, parts.kwarg) if part
-    ]
     assigned = bound_names(ast.Module(function.body, []))
-    return _Place(cell, depth, frozenset({*names, *assigned}))
+    return _Place(cell, depth, frozenset({*argument_names(function), *assigned}))
 
 
 def _may_exit(function: ast.AST) -> bool:
     """Say whether the function names a way out, by whatever name ``sys`` and ``os`` have."""
-    names = {
-        node.attr if isinstance(node, ast.Attribute) else node.id
-        for node in walk(function)
-        if isinstance(node, (ast.Attribute, ast.Name))
-    }
+    names = {last_name(node) for node in walk(function) if isinstance(node, ast.expr)}
     return bool(names & {name.rpartition(".")[2] for name in _EXITS})
 
 

@@ -7,13 +7,15 @@ Called by the staging of a notebook's dependencies (through ``core.notebook.docu
 from __future__ import annotations
 
 import ast
-import itertools
 import posixpath
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from airflow_nbjobs.core.notebook.source import CellSource, code_cells, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.cell_syntax import SHELL_CELL_MAGICS, CellSource, split_cell
+from airflow_nbjobs.core.notebook.path_texts import files_of_command, looks_like_path, path_words, relative_path
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import argument_of, last_name, parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,34 +24,13 @@ if TYPE_CHECKING:
 
     Use = Literal["read", "write", "neither"]
 
-_LONGEST_PATH = 250
-_FILE_NAME = re.compile(r"[\w.][\w\-. /]*\.(?=\w*[A-Za-z])\w{1,8}")
-_PATH_WITH_FOLDER = re.compile(r"\.{0,2}[\w\-. /]*/[\w\-. /*?\[\]]*")
-_SHELL_WORD = re.compile(r"[\s'\"=;|<>()&]+")
 _WRITES = re.compile(
     r"(?:to_\w+|save\w*|\w+_save|imsave|imwrite|dump|write\w*|touch|mkdir|makedirs|ExcelWriter|\w*FileHandler|export\w*|ParquetWriter)"
 )
 _LAST_IS_WRITTEN = re.compile(r"(?:urlretrieve|download_file\w*|download|copy\w*|move|rename|replace)")
-_LOOKS_ONLY = frozenset(
-    {
-        "exists",
-        "isfile",
-        "isdir",
-        "is_file",
-        "is_dir",
-        "remove",
-        "unlink",
-        "rmtree",
-        "print",
-        "info",
-        "Markdown",
-        "HTML",
-    }
-)
+_LOOKS_ONLY = frozenset("exists isfile isdir is_file is_dir remove unlink rmtree print info Markdown HTML".split())
 # Where a bare word is a folder's name, not just any text.
-_TAKES_FOLDER = frozenset(
-    {"listdir", "scandir", "walk", "glob", "iglob", "ImageFolder", "chdir", "copytree", "addsitedir"}
-)
+_TAKES_FOLDER = frozenset("listdir scandir walk glob iglob ImageFolder chdir copytree addsitedir".split())
 _FOLDER_KEYWORD = re.compile(r"\w*(?:dir|directory|folder)", re.IGNORECASE)
 _FOLDER_VARIABLE = re.compile(r"\w*(?:dir|directory|folder|path|root)s?", re.IGNORECASE)
 
@@ -109,7 +90,7 @@ class _Found:
         )
 
     def use(self, path: str, use: Use) -> None:
-        if use != "neither" and (name := _relative(path)):
+        if use != "neither" and (name := relative_path(path)):
             if self.filled and any(folder in (".", name) or name.startswith(f"{folder}/") for folder in self.filled):
                 use = "write"
             self.first_use.setdefault(name, use)
@@ -120,7 +101,7 @@ class _Found:
             if name in {"writefile", "file"}:
                 for word in rest.split():
                     self.use(word.strip("'\""), "write")
-            elif name in {"bash", "sh", "!", "sx", "system", "script"}:
+            elif name in SHELL_CELL_MAGICS:
                 for command in cell.body.replace("\\\n", "  ").split("\n"):
                     self.add_command(command)
         for magic in cell.magics:
@@ -134,53 +115,20 @@ class _Found:
                 if found[1].strip("./ ") and not found[1].startswith("-"):
                     self.use(found[1], "read")  # what lies in there is looked for under other names
             elif not re.match(r"%(?:cd|pushd|timeit|time|prun)\b", magic):
-                for word in _words(magic[1:]):
+                for word in path_words(magic[1:]):
                     self.use(word, "read")
-        for python in (cell.python, cell.timed):
-            tree = parse_python(python)
-            if tree is not None:
-                self.imports.update(_imports(tree))
-                self.add_python(tree)
+        for tree in cell.trees:
+            self.imports.update(_imports(tree))
+            self.add_python(tree)
 
     def add_command(self, command: str) -> None:
-        """The files that a shell command names; those it redirects to, or copies to, are written."""
-        if command.lstrip().startswith("#"):
-            return
-        if found := re.search(r"python[\d.]*\s+-m\s+([\w.]+)", command):
-            self.imports.add(found[1])
-        written = re.findall(
-            r"(?:>>?|\btee\b(?: -a)?|\s-O|\s--output-document|\s-o|\btouch|\bmkdir(?: -p)?)[ =]*([^\s;|&>]+)", command
-        )
-        written += self._fetched(command)
-        copied = re.search(r"\b(?:cp|mv|ln)\b[^;|&]*\s([^\s;|&]+)\s*$", command)
-        written += [copied[1]] if copied else []
-        bare = {_relative(word.strip("'\"")) for word in written}
-        for word in _words(command):
-            if _relative(word) not in bare:
-                self.use(word, "read")
-        for word in written:
-            self.use(word.strip("'\""), "write")
-
-    def _fetched(self, command: str) -> list[str]:
-        """The files that it brings from elsewhere, by name; the folders that it fills are remembered."""
-        fetched: list[str] = []
-        for match in re.finditer(r"\baws\s+s3\s+(cp|mv|sync)\s([^;|&\n]*)", command):
-            words = [word.strip("'\"") for word in match[2].split()]
-            source, target = next((pair for pair in itertools.pairwise(words) if pair[0].startswith("s3://")), ("", ""))
-            if not target or target.startswith(("s3://", "-")):
-                continue
-            if match[1] == "sync" or "--recursive" in words:
-                self.filled.add(posixpath.normpath(target))
-            elif target.endswith("/") or target.rpartition("/")[2] in {".", ".."}:
-                fetched.append(posixpath.join(target, posixpath.basename(source)))
-        for match in re.finditer(
-            r"\bgit\s+clone\s+(?:-\S+\s+(?:\d+\s+)?)*\S*?([^/\s]+?)(?:\.git)?/?(?:\s+([\w./-]+))?\s*(?=$|[;|&])",
-            command,
-        ):
-            self.filled.add(posixpath.normpath(match[2] or match[1]))
-        for match in re.finditer(r"\b(?:unzip\b[^;|&]*\s-d|tar\b[^;|&]*\s-C)\s*([\w./-]+)", command):
-            self.filled.add(posixpath.normpath(match[1]))
-        return fetched
+        files = files_of_command(command)
+        self.imports.update(files.modules)
+        self.filled.update(files.filled)
+        for path in files.read:
+            self.use(path, "read")
+        for path in files.written:
+            self.use(path, "write")
 
     def add_python(self, tree: ast.Module) -> None:
         """Walk the statements in their order, each expression with the use that its call makes of it."""
@@ -194,7 +142,7 @@ class _Found:
                 self.paths.discard(name)
                 if _is_made_path(value):
                     self.paths.add(name)
-                if name in self.paths or _looks_like_path(path) or _FOLDER_VARIABLE.fullmatch(name):
+                if name in self.paths or looks_like_path(path) or _FOLDER_VARIABLE.fullmatch(name):
                     self.unused[name] = path
                 return
             case ast.Name(id=name, ctx=context) if name in self.constants:
@@ -211,14 +159,14 @@ class _Found:
             case ast.JoinedStr():
                 self._are_used(node)
                 beginning, is_whole = self._beginning(node)
-                if is_whole and _looks_like_path(beginning):
+                if is_whole and looks_like_path(beginning):
                     self.use(beginning, use)
                 elif "/" in beginning and not is_whole:
                     self.use(beginning[: beginning.rindex("/") + 1], use)
                 return
             case ast.BinOp() | ast.Constant() if (path := self._constant(node)) is not None:
                 self._are_used(node)
-                if _looks_like_path(path):
+                if looks_like_path(path):
                     self.use(path, use)
                 return
             case _:
@@ -245,15 +193,15 @@ class _Found:
     def _use_constant(self, name: str, use: Use) -> None:
         self.unused.pop(name, None)
         path = self.constants[name]
-        if name in self.paths or _looks_like_path(path) or _FOLDER_VARIABLE.fullmatch(name):
+        if name in self.paths or looks_like_path(path) or _FOLDER_VARIABLE.fullmatch(name):
             self.use(path, use)
 
     def _visit_call(self, call: ast.Call, use: Use) -> None:
-        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        name = last_name(call.func)
         path = self._constant(call)
         if path is not None:  # os.path.join("data", "x.csv"), Path("data")
             self._are_used(call)
-            if _looks_like_path(path) or name == "Path":
+            if looks_like_path(path) or name == "Path":
                 self.use(path, use)
             return
         if isinstance(call.func, ast.Attribute):
@@ -352,11 +300,7 @@ def _use_of_owner(name: str, call: ast.Call, use: Use) -> Use:
 
 
 def _opens_for_writing(call: ast.Call, position: int) -> bool:
-    given = (
-        call.args[position]
-        if len(call.args) > position
-        else next((k.value for k in call.keywords if k.arg == "mode"), None)
-    )
+    given = argument_of(call, position, "mode")
     return isinstance(given, ast.Constant) and isinstance(given.value, str) and bool(set(given.value) & set("wax"))
 
 
@@ -375,26 +319,3 @@ def _imports(tree: ast.Module) -> Iterator[str]:
                 yield module
             case _:
                 pass
-
-
-def _words(command: str) -> Iterator[str]:
-    return (word for word in _SHELL_WORD.split(command) if _looks_like_path(word))
-
-
-def _looks_like_path(text: str) -> bool:
-    return len(text) <= _LONGEST_PATH and bool(_FILE_NAME.fullmatch(text) or _PATH_WITH_FOLDER.fullmatch(text))
-
-
-def _relative(path: str) -> str:
-    """The name beside the notebook, without what a pattern matches; empty for one that is none."""
-    if pattern := re.search(r"[*?\[]", path):
-        path = path[: pattern.start()].rpartition("/")[0]
-    if (
-        not path.strip(". /")
-        or path.startswith(("/", "~"))
-        or "://" in path
-        or len(path) > _LONGEST_PATH
-        or "\n" in path
-    ):
-        return ""
-    return posixpath.normpath(path)

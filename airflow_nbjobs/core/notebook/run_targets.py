@@ -15,8 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.notebook.file_effects import FileEffect, file_effects
-from airflow_nbjobs.core.notebook.source import CellSource, code_cells, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
+from airflow_nbjobs.core.notebook.document import tags_of
+from airflow_nbjobs.core.notebook.file_effects import FileEffect, as_magic, file_effects
+from airflow_nbjobs.core.notebook.papermill import RAISES_EXCEPTION
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +32,7 @@ _RUN_MAGIC = re.compile(r"%run\s+(.+)", re.DOTALL)
 _BARE_RUN = re.compile(r"[ \t]*run[ \t]+(['\"]?[\w./ -]+\.(?:ipynb|py)['\"]?(?:[ \t].*)?)")
 # IPython's %run takes these with a value of their own; -m runs a module, which is no file.
 _FLAGS_WITH_VALUE = frozenset({"-b", "-N", "-l", "-s", "-T", "-D"})
-# A target in one of these may run, or may not.
+# A target within one of these statements may never run.
 _CONDITIONAL = (
     ast.If,
     ast.Try,
@@ -86,18 +90,6 @@ class RunTargets:
     warnings: tuple[str, ...] = ()
 
 
-def run_targets(nb: NotebookNode) -> tuple[str, ...]:
-    """
-    Names that the notebook's own cells give to ``%run``, in order, each once, normalised.
-
-    Only literal relative names: ``%run {name}.ipynb``, ``%run -m module`` and absolute paths are left to the kernel. A
-    name without suffix gets ``.py``, as IPython looks for it.
-
-    Source: ``%run`` in IPython ``core/magics/execution.py``.
-    """
-    return tuple(dict.fromkeys(step.shown for step in _steps(nb) if isinstance(step, RunTarget)))
-
-
 def machine_paths(nb: NotebookNode) -> Iterator[tuple[int, str]]:
     """Absolute paths that cells give to ``%run``, each with its cell: of a person's machine, as far as can be told."""
     for position, cell in code_cells(nb):
@@ -113,32 +105,28 @@ def machine_paths(nb: NotebookNode) -> Iterator[tuple[int, str]]:
 
 
 def _steps(nb: NotebookNode) -> Iterator[RunTarget | tuple[int, FileEffect]]:
-    """What the notebook does about files, in order: a target is run, or something else happens (with its cell)."""
+    """
+    Yield what the notebook does about files, in order: a target is run, or something else happens (with its cell).
+
+    Only literal relative names are targets: ``%run {name}.ipynb``, ``%run -m module`` and absolute paths are left to the kernel.
+
+    Source: ``%run`` in IPython ``core/magics/execution.py``.
+    """
     for position, cell in code_cells(nb):
-        source = split_cell(source_of(cell))
-        tags = cell.get("metadata", {}).get("tags") if isinstance(cell.get("metadata"), dict) else None
-        yield from _steps_of_cell(source, position, may_raise=isinstance(tags, list) and "raises-exception" in tags)
-
-
-def _steps_of_cell(
-    source: CellSource, position: int, *, may_raise: bool
-) -> Iterator[RunTarget | tuple[int, FileEffect]]:
-    conditional = _conditional_lines(source)
-    steps: list[tuple[int, RunTarget | tuple[int, FileEffect]]] = [
-        (effect.line, (position, effect)) for effect in file_effects(source)
-    ]
-    for line, arguments in _run_arguments(source):
-        name = _relative_name(arguments)
-        if name is not None:
-            steps.append((line, RunTarget(name, position, line, may_raise or line in conditional)))
-    yield from (step for _, step in sorted(steps, key=lambda step: step[0]))
+        source, may_raise = split_cell(source_of(cell)), RAISES_EXCEPTION in tags_of(cell)
+        conditional = _conditional_lines(source)
+        steps: list[tuple[int, RunTarget | tuple[int, FileEffect]]] = [
+            (effect.line, (position, effect)) for effect in file_effects(source)
+        ]
+        for line, arguments in _run_arguments(source):
+            name = _relative_name(arguments)
+            if name is not None:
+                steps.append((line, RunTarget(name, position, line, may_raise or line in conditional)))
+        yield from (step for _, step in sorted(steps, key=lambda step: step[0]))
 
 
 def _conditional_lines(source: CellSource) -> frozenset[int]:
-    tree = parse_python(source.python)
-    if tree is None:
-        return frozenset()
-    nodes = [node for node in walk(tree) if isinstance(node, _CONDITIONAL)]
+    nodes = [node for node in walk(source.tree) if isinstance(node, _CONDITIONAL)] if source.tree is not None else []
     return frozenset(line for node in nodes for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
 
 
@@ -156,18 +144,8 @@ def _run_arguments(source: CellSource) -> Iterator[tuple[int, str]]:
             )
             continue
         for node in walk(tree):
-            match node:
-                case ast.Call(
-                    func=ast.Attribute(attr="run_line_magic" | "magic"),
-                    args=[ast.Constant(value="run"), ast.Constant(value=str(arguments)), *_],
-                ):
-                    yield node.lineno, arguments
-                case ast.Call(func=ast.Attribute(attr="magic"), args=[ast.Constant(value=str(text))]) if (
-                    found := _RUN_MAGIC.match(f"%{text.lstrip('%')}")
-                ):
-                    yield node.lineno, found[1]
-                case _:
-                    pass
+            if found := _RUN_MAGIC.match(as_magic(node) or ""):
+                yield getattr(node, "lineno", 1), found[1]
 
 
 def _file_argument(arguments: str) -> str | None:

@@ -10,18 +10,17 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import code_cells, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.cell_syntax import SHELL_CELL_MAGICS, split_cell
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
+from airflow_nbjobs.core.notebook.syntax_trees import last_name, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbformat import NotebookNode
 
-_SHELL_CELLS = frozenset({"bash", "sh", "!", "sx", "system", "script"})
 # Of os and subprocess, and IPython's.
-_RUNNING_FUNCTIONS = frozenset(
-    ("system", "popen", "run", "call", "check_call", "check_output", "Popen", "getoutput", "getstatusoutput")
-)
+_RUNNING_FUNCTIONS = frozenset("system popen run call check_call check_output Popen getoutput getstatusoutput".split())
 _SHELL_LINE = re.compile(r"(?:!!?|%(?:sx|system)\s)(.*)", re.DOTALL)
 
 
@@ -39,21 +38,16 @@ def cells_calling(nb: NotebookNode, command: str) -> tuple[int, ...]:
 def _shell_texts(source: str) -> Iterator[str]:
     cell = split_cell(source)
     words = (cell.cell_magic or "").split()
-    if words and words[0] in _SHELL_CELLS:
+    if words and words[0] in SHELL_CELL_MAGICS:
         yield source.lstrip().partition("\n")[2]
     for magic in cell.magics:
         if found := _SHELL_LINE.match(magic):
             yield found[1]
-    tree = parse_python(cell.python)
-    for node in walk(tree) if tree is not None else ():
-        if not isinstance(node, ast.Call) or not node.args or _last_name(node.func) not in _RUNNING_FUNCTIONS:
+    for node in walk(cell.tree) if cell.tree is not None else ():
+        if not isinstance(node, ast.Call) or not node.args or last_name(node.func) not in _RUNNING_FUNCTIONS:
             continue
         match node.args[0]:
             case ast.Constant(value=str(text)) | ast.List(elts=[ast.Constant(value=str(text)), *_]):
                 yield text
             case _:
                 pass
-
-
-def _last_name(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

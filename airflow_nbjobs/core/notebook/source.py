@@ -11,31 +11,8 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.cell_syntax import (
-    CellSource,
-    parse_anew,
-    parse_python,
-    reading_cells_once,
-    split_cell,
-    walk,
-)
-
-__all__ = [
-    "HARMLESS_LINE_MAGICS",
-    "CellSource",
-    "assigned_names",
-    "assigns_dynamically",
-    "assigns_invisibly",
-    "bound_names",
-    "code_cells",
-    "names_in_order",
-    "parse_anew",
-    "parse_python",
-    "reading_cells_once",
-    "source_of",
-    "split_cell",
-    "walk",
-]
+from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
+from airflow_nbjobs.core.notebook.syntax_trees import last_name, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,42 +21,13 @@ if TYPE_CHECKING:
 
 # Magics that assign no variable. Any other one may (%store -r, %%sql result <<, %pylab, an extension's own).
 _HARMLESS_CELL_MAGICS = frozenset(
-    [
-        "HTML",
-        "SVG",
-        "html",
-        "javascript",
-        "js",
-        "latex",
-        "markdown",
-        "svg",
-        "time",
-        "timeit",
-        "prun",
-        "writefile",
-        "file",
-        "!",
-    ]
+    "HTML SVG html javascript js latex markdown svg time timeit prun writefile file !".split()
 )
 HARMLESS_LINE_MAGICS = frozenset(
-    (
-        *("alias_magic", "autoreload", "autosave", "cat", "cd", "colors", "conda", "config", "env", "load_ext", "ls"),
-        *(
-            "magic",
-            "mamba",
-            "matplotlib",
-            "micromamba",
-            "mkdir",
-            "pdb",
-            "pinfo",
-            "pip",
-            "precision",
-            "pwd",
-            "reload_ext",
-        ),
-        *("run", "set_env", "system", "time", "timeit", "uv", "who", "whos", "xmode"),
-    )
+    "alias_magic autoreload autosave cat cd colors conda config env load_ext ls magic mamba matplotlib micromamba mkdir pdb pinfo"
+    " pip precision pwd reload_ext run set_env system time timeit uv who whos xmode".split()
 )
+_ASSIGNING_FUNCTIONS = frozenset("exec globals locals vars setattr run_line_magic run_cell_magic run_cell".split())
 _SCRIPT_MAGICS = frozenset({"bash", "sh", "script", "perl", "ruby", "python", "python2", "python3", "pypy"})
 
 
@@ -98,6 +46,19 @@ def code_cells(nb: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
             yield position, cell
 
 
+def tree_of(cell: NotebookNode) -> ast.Module | None:
+    """The syntax tree of a code cell, its magics left out; None where it does not parse."""
+    return split_cell(source_of(cell)).tree
+
+
+def trees(nb: NotebookNode) -> Iterator[tuple[int, ast.Module]]:
+    """The syntax trees of the code cells that parse, each with its cell's position counted from 1."""
+    for position, cell in code_cells(nb):
+        tree = tree_of(cell)
+        if tree is not None:
+            yield position, tree
+
+
 def assigned_names(nbs: Iterable[NotebookNode]) -> frozenset[str]:
     """Names that the notebooks' cells assign at module level, in plain Python; cells that do not parse have none."""
     return frozenset(name for nb in nbs for name in names_in_order(nb, with_definitions=True))
@@ -110,10 +71,8 @@ def names_in_order(nb: NotebookNode, *, with_definitions: bool) -> tuple[str, ..
     :param with_definitions: imports, functions and classes too.
     """
     names: dict[str, None] = {}
-    for _, cell in code_cells(nb):
-        tree = parse_python(split_cell(source_of(cell)).python)
-        if tree is not None:
-            names.update(dict.fromkeys(bound_names(tree, with_definitions=with_definitions)))
+    for _, tree in trees(nb):
+        names.update(dict.fromkeys(bound_names(tree, with_definitions=with_definitions)))
     return tuple(names)
 
 
@@ -174,8 +133,7 @@ def _cell_assigns_invisibly(cell: CellSource) -> bool:
         name = re.match(r"%+(\w*)\s*(.*)", magic)
         if name and (name[1] not in HARMLESS_LINE_MAGICS or (name[1] == "run" and ".ipynb" not in name[2])):
             return True
-    tree = parse_python(cell.python)
-    return tree is None or assigns_dynamically(tree)
+    return cell.tree is None or assigns_dynamically(cell.tree)
 
 
 def assigns_dynamically(tree: ast.Module) -> bool:
@@ -183,9 +141,6 @@ def assigns_dynamically(tree: ast.Module) -> bool:
     for node in walk(tree):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return True
-        if isinstance(node, ast.Call):
-            called = node.func
-            name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
-            if name in {"exec", "globals", "locals", "vars", "setattr", "run_line_magic", "run_cell_magic", "run_cell"}:
-                return True
+        if isinstance(node, ast.Call) and last_name(node.func) in _ASSIGNING_FUNCTIONS:
+            return True
     return False

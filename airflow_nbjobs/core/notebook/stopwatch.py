@@ -1,7 +1,7 @@
 """
 Whether a time that a notebook reads from the clock only measures how long something takes, is only shown, or seeds a generator.
 
-Called by ``clock``: such a reading makes no difference to what the notebook reports. Names are followed by name alone, through the whole namespace; pure.
+Called by ``clock_reads``: such a reading makes no difference to what the notebook reports. Names are followed by name alone, through the whole namespace; pure.
 """
 
 from __future__ import annotations
@@ -10,116 +10,27 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import walk
+from airflow_nbjobs.core.notebook.syntax_trees import last_name, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-# The value of the argument, in another form: what becomes of the result decides.
+# They give the argument's value in another form: what becomes of their result decides.
 _CONVERSIONS = frozenset(
-    (
-        *(
-            "int",
-            "float",
-            "str",
-            "repr",
-            "round",
-            "abs",
-            "max",
-            "min",
-            "format",
-            "list",
-            "tuple",
-            "dict",
-            "fromtimestamp",
-        ),
-        *(
-            "utcfromtimestamp",
-            "Timestamp",
-            "to_datetime",
-            "localtime",
-            "gmtime",
-            "ctime",
-            "asctime",
-            "strftime",
-            "join",
-        ),
-    )
+    "int float str repr round abs max min format list tuple dict fromtimestamp utcfromtimestamp Timestamp to_datetime localtime"
+    " gmtime ctime asctime strftime join".split()
 )
-# Of a time or of a text, the same.
+# Methods of a time or of a text that do the same.
 _METHODS = frozenset(
-    (
-        *(
-            "timestamp",
-            "isoformat",
-            "strftime",
-            "ctime",
-            "replace",
-            "astimezone",
-            "date",
-            "time",
-            "normalize",
-            "floor",
-            "format",
-        ),
-        *(
-            "round",
-            "total_seconds",
-            "to_pydatetime",
-            "timetuple",
-            "split",
-            "strip",
-            "lower",
-            "upper",
-            "copy",
-            "tz_localize",
-            "tz_convert",
-        ),
-    )
+    "timestamp isoformat strftime ctime replace astimezone date time normalize floor format round total_seconds to_pydatetime"
+    " timetuple split strip lower upper copy tz_localize tz_convert".split()
 )
 _SHOWN_BY = frozenset(
-    (
-        *(
-            "print",
-            "pprint",
-            "display",
-            "Markdown",
-            "HTML",
-            "debug",
-            "info",
-            "warning",
-            "warn",
-            "error",
-            "critical",
-            "exception",
-        ),
-        *(
-            "log",
-            "echo",
-            "secho",
-            "set_postfix",
-            "set_postfix_str",
-            "set_description",
-            "title",
-            "suptitle",
-            "len",
-            "diff",
-        ),
-        *(
-            "seed",
-            "manual_seed",
-            "manual_seed_all",
-            "set_seed",
-            "set_random_seed",
-            "default_rng",
-            "Random",
-            "RandomState",
-            "sleep",
-        ),
-        *("basicConfig", "FileHandler", "RotatingFileHandler", "SummaryWriter", "TensorBoard", "getLogger"),
-    )
+    "print pprint display Markdown HTML debug info warning warn error critical exception log echo secho set_postfix"
+    " set_postfix_str set_description title suptitle len diff seed manual_seed manual_seed_all set_seed set_random_seed default_rng"
+    " Random RandomState sleep basicConfig FileHandler RotatingFileHandler SummaryWriter TensorBoard getLogger".split()
 )
-# Names that only have to be different each time, and where logs go.
+# Keywords for names that only have to differ each time, for folders of logs and for seeds.
 _KEYWORDS = re.compile(
     r"(?:\w*job|run|experiment|trial|endpoint|endpoint_?config|model|model_?package|pipeline|logger)_?name|log_?dir|(?:random_)?seed|random_state|run_id",
     re.IGNORECASE,
@@ -131,7 +42,7 @@ _LOG_FILE = re.compile(r"\.log\b|\blogs?(?:[/_-]|$)", re.IGNORECASE)
 
 
 class Flow:
-    """Where the values of some calls go, in all code of one namespace."""
+    """Follows the values of some calls through all code of one namespace."""
 
     def __init__(self, trees: Iterable[ast.Module], calls: Iterable[ast.Call]) -> None:
         self._parents: dict[ast.AST, ast.AST] = {}
@@ -141,6 +52,9 @@ class Flow:
         self._calls_of: dict[str, list[ast.Call]] = {}
         self._tree_of: dict[ast.AST, int] = {}
         self._entries: list[tuple[str, ast.expr]] = []
+        # These two belong to the call that is followed now.
+        self._is_number = False
+        self._seen: set[str] = set()
         for number, tree in enumerate(trees):
             for node in walk(tree):
                 self._tree_of[node] = number
@@ -193,7 +107,8 @@ class Flow:
 
         :param is_number: it is a number of seconds (``time.time()``), which is rarely a date: in doubt a stopwatch.
         """
-        return self._is_harmless(call, is_number=is_number, seen=set())
+        self._is_number, self._seen = is_number, set()
+        return self._is_harmless(call)
 
     def _is_clock(self, node: ast.expr) -> bool:
         """Whether the expression is a time read from the clock, in whatever form, or moved by some time."""
@@ -202,7 +117,7 @@ class Flow:
                 return True
             case ast.Call(func=ast.Attribute(attr=name, value=owner)) if name in _METHODS and self._is_clock(owner):
                 return True
-            case ast.Call(func=func, args=arguments) if _called(func) in _CONVERSIONS:
+            case ast.Call(func=func, args=arguments) if last_name(func) in _CONVERSIONS:
                 return any(map(self._is_clock, arguments))
             case ast.Name() | ast.Attribute() if _key(node) in self._clock_names:
                 return True
@@ -217,11 +132,8 @@ class Flow:
             case _:
                 return False
 
-    def _is_harmless(self, node: ast.expr, *, is_number: bool, seen: set[str]) -> bool:  # noqa: C901, PLR0912 a case per kind of parent
+    def _is_harmless(self, node: ast.expr) -> bool:  # noqa: C901, PLR0912 a case per kind of parent
         parent = self._parents.get(node)
-
-        def on(further: ast.expr) -> bool:
-            return self._is_harmless(further, is_number=is_number, seen=seen)
 
         match parent:
             case ast.Expr():
@@ -230,19 +142,19 @@ class Flow:
                 return True
             case ast.BinOp(op=ast.Sub()):
                 other = parent.right if parent.left is node else parent.left
-                return self._is_stopwatch_operand(other, is_number=is_number) or (self._is_shift(other) and on(parent))
+                return self._is_stopwatch_operand(other) or (self._is_shift(other) and self._is_harmless(parent))
             case ast.Compare():
                 others = [side for side in (parent.left, *parent.comparators) if side is not node]
-                return all(self._is_stopwatch_operand(side, is_number=is_number) for side in others)
+                return all(self._is_stopwatch_operand(side) for side in others)
             case ast.Call():
-                return self._is_harmless_call(parent, node, is_number=is_number, seen=seen)
-            case ast.keyword(arg=str(name)):
-                return bool(_KEYWORDS.fullmatch(name)) or self._is_shown(parent) or self._goes_on(parent, on)
+                return self._is_harmless_call(parent, node)
+            case ast.keyword(arg=str()):
+                return self._is_harmless_keyword(parent)
             case ast.Attribute(attr=name):
                 outer = self._parents.get(parent)
                 if isinstance(outer, ast.Call) and outer.func is parent:
-                    return name == "append" or (name in _METHODS and on(outer))
-                return on(parent)
+                    return name == "append" or (name in _METHODS and self._is_harmless(outer))
+                return self._is_harmless(parent)
             case ast.Subscript() if parent.slice is node:
                 return False
             case ast.IfExp() if parent.test is node:
@@ -251,84 +163,80 @@ class Flow:
                 ast.BinOp() | ast.UnaryOp() | ast.JoinedStr() | ast.FormattedValue() | ast.IfExp() | ast.Subscript()
                 | ast.List() | ast.Tuple() | ast.Dict() | ast.Starred() | ast.BoolOp()
             ):  # fmt: skip
-                return on(parent)
+                return self._is_harmless(parent)
             case ast.Assign(targets=targets):
-                return self._targets_are_harmless(node, targets, is_number=is_number, seen=seen)
+                return self._targets_are_harmless(node, targets)
             case ast.AnnAssign(target=target):
-                return self._targets_are_harmless(node, [target], is_number=is_number, seen=seen)
+                return self._targets_are_harmless(node, [target])
             case ast.NamedExpr(target=target):
-                return on(parent) and self._targets_are_harmless(node, [target], is_number=is_number, seen=seen)
+                return self._is_harmless(parent) and self._targets_are_harmless(node, [target])
             case ast.AugAssign():
-                return is_number
+                return self._is_number
             case ast.Return():
-                return self._result_is_harmless(parent, is_number=is_number, seen=seen)
+                return self._result_is_harmless(parent)
             case _:
                 return False
 
-    def _is_harmless_call(self, call: ast.Call, node: ast.expr, *, is_number: bool, seen: set[str]) -> bool:
-        name = _called(call.func)
+    def _is_harmless_call(self, call: ast.Call, node: ast.expr) -> bool:
+        name = last_name(call.func)
         if name in _SHOWN_BY:
             return True
         if name == "append" and isinstance(call.func, ast.Attribute):
-            return self._targets_are_harmless(node, [call.func.value], is_number=is_number, seen=seen)
+            return self._targets_are_harmless(node, [call.func.value])
         if name == "write" and isinstance(call.func, ast.Attribute):
             return (
                 getattr(call.func.value, "attr", "") in {"stdout", "stderr"}
                 or getattr(call.func.value, "id", "") == "tqdm"
             )
         if name in _CONVERSIONS or name in _METHODS:
-            return self._is_harmless(call, is_number=is_number, seen=seen)
+            return self._is_harmless(call)
         return False
 
-    def _is_shown(self, keyword: ast.keyword) -> bool:
+    def _is_harmless_keyword(self, keyword: ast.keyword) -> bool:
         call = self._parents.get(keyword)
-        return isinstance(call, ast.Call) and _called(call.func) in _SHOWN_BY
+        name = last_name(call.func) if isinstance(call, ast.Call) else ""
+        if name in _SHOWN_BY or _KEYWORDS.fullmatch(keyword.arg or ""):
+            return True
+        return isinstance(call, ast.Call) and name in (_CONVERSIONS | _METHODS) and self._is_harmless(call)
 
-    def _goes_on(self, keyword: ast.keyword, on: Callable[[ast.expr], bool]) -> bool:
-        call = self._parents.get(keyword)
-        return isinstance(call, ast.Call) and _called(call.func) in (_CONVERSIONS | _METHODS) and on(call)
-
-    def _is_stopwatch_operand(self, other: ast.expr, *, is_number: bool) -> bool:
+    def _is_stopwatch_operand(self, other: ast.expr) -> bool:
         """Whether what a time is compared with, or taken from, is a time of this clock as well, as far as can be told."""
         if self._is_clock(other):
             return True
         key = _key(other.value if isinstance(other, ast.Subscript) else other)
-        if not key or (isinstance(other, ast.Subscript) and not is_number):
+        if not key or (isinstance(other, ast.Subscript) and not self._is_number):
             return False
         name = key.lstrip(".")
         is_known = key in self._values and name not in self._parameters
         is_column = isinstance(other, ast.Attribute) and getattr(other.value, "id", "") not in {"self", "cls"}
-        return not is_known and ((is_number and not is_column) or _STOPWATCH_NAME.fullmatch(name) is not None)
+        return not is_known and ((self._is_number and not is_column) or _STOPWATCH_NAME.fullmatch(name) is not None)
 
     def _is_shift(self, other: ast.expr) -> bool:
         return not self._is_clock(other) and not isinstance(other, ast.Subscript | ast.Attribute)
 
-    def _targets_are_harmless(
-        self, value: ast.expr, targets: Iterable[ast.expr], *, is_number: bool, seen: set[str]
-    ) -> bool:
-        return all(self._target_is_harmless(value, target, is_number=is_number, seen=seen) for target in targets)
+    def _targets_are_harmless(self, value: ast.expr, targets: Iterable[ast.expr]) -> bool:
+        return all(self._target_is_harmless(value, target) for target in targets)
 
-    def _target_is_harmless(self, value: ast.expr, target: ast.expr, *, is_number: bool, seen: set[str]) -> bool:
+    def _target_is_harmless(self, value: ast.expr, target: ast.expr) -> bool:
         if isinstance(target, ast.Tuple):
-            parts = target.elts
-            return all(self._target_is_harmless(value, part, is_number=is_number, seen=seen) for part in parts)
+            return self._targets_are_harmless(value, target.elts)
         is_entry = isinstance(target, ast.Subscript)
         key = _key(target.value if isinstance(target, ast.Subscript) else target)
         if not key:
             return False
         if is_entry and key not in self._containers:
             return False
-        if key in seen:
+        if key in self._seen:
             return True
-        seen.add(key)
+        self._seen.add(key)
         loads = [
             load
             for load in self._loads.get(key, ())
             if not self._is_place_of_storage(load) and self._may_hold(value, key, load)
         ]
         if not loads:
-            return is_number or is_entry
-        return all(self._is_harmless(load, is_number=is_number, seen=seen) for load in loads)
+            return self._is_number or is_entry
+        return all(self._is_harmless(load) for load in loads)
 
     def _may_hold(self, value: ast.expr, key: str, load: ast.expr) -> bool:
         """False where the last assignment before this use, as the cells are written, gave the name another value."""
@@ -352,15 +260,15 @@ class Flow:
             return isinstance(parent.ctx, ast.Store | ast.Del)
         return isinstance(parent, ast.Attribute) and parent.attr == "append"
 
-    def _result_is_harmless(self, statement: ast.AST, *, is_number: bool, seen: set[str]) -> bool:
+    def _result_is_harmless(self, statement: ast.AST) -> bool:
         function: ast.AST | None = statement
         while function is not None and not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             function = self._parents.get(function)
-        if function is None or f"{function.name}()" in seen:
+        if function is None or f"{function.name}()" in self._seen:
             return function is not None
-        seen.add(f"{function.name}()")
+        self._seen.add(f"{function.name}()")
         calls = self._calls_of.get(function.name, [])
-        return bool(calls) and all(self._is_harmless(call, is_number=is_number, seen=seen) for call in calls)
+        return bool(calls) and all(self._is_harmless(call) for call in calls)
 
 
 def _key(node: ast.expr) -> str:
@@ -370,12 +278,8 @@ def _key(node: ast.expr) -> str:
     return f".{node.attr}" if isinstance(node, ast.Attribute) else ""
 
 
-def _called(func: ast.expr) -> str:
-    return func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
-
-
 def _is_container(node: ast.expr) -> bool:
-    is_made = isinstance(node, ast.Call) and _called(node.func) in {"dict", "list", "defaultdict", "OrderedDict"}
+    is_made = isinstance(node, ast.Call) and last_name(node.func) in {"dict", "list", "defaultdict", "OrderedDict"}
     return is_made or isinstance(node, ast.Dict | ast.List)
 
 

@@ -2,7 +2,7 @@
 Which lines of a traceback are the author's, which a library's, and an excerpt that keeps the author's.
 
 Read are the tracebacks of IPython in all its modes (``%xmode``) and versions, and Python's own, exception groups included; of other kernels' the last lines are kept.
-Called by ``core.notebook.failing_cell`` and by the page. The text is untrusted. Pure; stdlib alone.
+Called by ``core.notebook.failing_cell`` and by the page. The text is untrusted. Pure.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
+
+from airflow_nbjobs.core.masking import masked, masked_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -45,7 +47,7 @@ _OF_LIBRARY = re.compile(
 )
 _GENERATED = ("<string>", "<decorator", "<__array_function__", "<attrs generated", "<unknown>")
 _COMPILED = (".pyx", ".pxi", ".pxd")
-# A number of five digits leaves room for "> " alone.
+# Beside a line number of five digits there is room for "> " alone.
 _CURRENT = re.compile(r"\s*-*> ?\d")
 _CARETS = re.compile(r"\s*[~^]+\s*$")
 _NUMBERED = re.compile(r"\s*(?:-*> ?)?\d+(?: |$)")
@@ -128,7 +130,7 @@ def short(text: str) -> str:
     more = len(lines) - MESSAGE_LINES
     shown = "\n".join(lines[:MESSAGE_LINES])
     if len(shown) > _MESSAGE_CHARACTERS:  # of a %%bash cell it holds the whole script, and how that ended
-        shown = f"{shown[: _MESSAGE_CHARACTERS // 2]} … {shown[-_MESSAGE_CHARACTERS // 2 :]}"
+        shown = " … ".join(masked_ends(shown, _MESSAGE_CHARACTERS // 2, _MESSAGE_CHARACTERS // 2))
     return f"{shown}\n… {more:,} more line{'s' if more > 1 else ''}" if more > 0 else shown
 
 
@@ -143,7 +145,7 @@ def excerpt(text: str, *, ename: str = "") -> str:
     """
     if len(text) > _READ_CHARACTERS * 3 // 2:
         text = f"{text[:_READ_CHARACTERS]}\n…\n{text[-_READ_CHARACTERS // 2 :]}"
-    lines = text.strip("\n").split("\n")
+    lines = masked(text).strip("\n").split("\n")
     parts = parts_of(lines)
     if not any(part.kind in ("author", "library") for part in parts):
         if ename and text.lstrip().startswith(ename):

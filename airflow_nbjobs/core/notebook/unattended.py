@@ -13,16 +13,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tags_of
+from airflow_nbjobs.core.notebook.papermill import RAISES_EXCEPTION
 from airflow_nbjobs.core.notebook.reached_calls import Call, ReachedCalls
-from airflow_nbjobs.core.notebook.source import code_cells, parse_python, source_of, split_cell
+from airflow_nbjobs.core.notebook.source import code_cells, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airflow_nbjobs.core.notebook.document import NotebookNode
+    from nbformat import NotebookNode
 
-_TOLERATED = "raises-exception"  # papermill goes on after such a cell
 _AS_PARAMETER = (
     "make its answer a parameter: assign a default in a cell tagged 'parameters', and give the value in parameters"
 )
@@ -80,13 +81,13 @@ def unattended(notebook: NotebookNode, name: str) -> Unattended:
         source = split_cell(source_of(cell))
         magics = (*source.magics, *([f"%{source.cell_magic}"] if source.cell_magic else ()))
         warnings += _of_magics(magics, f"cell {position} of '{name}'")
-        tree = parse_python(source.python)
+        tree = source.tree
         if tree is None or any(magic.startswith("%run") for magic in source.magics):
             reached.lose_track()
         if tree is not None:
             calls = reached.of_cell(tree, cell=position)
-            found += [] if _TOLERATED in tags_of(cell) else calls
-    # What a later cell refers to is known only now.
+            found += [] if RAISES_EXCEPTION in tags_of(cell) else calls
+    # Only after the last cell is it known which functions something refers to.
     found += reached.of_functions()
     asking = [call for call in found if _asks(call) and not reached.is_replaced(call.name)]
     problems = [

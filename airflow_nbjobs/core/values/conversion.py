@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind
+from airflow_nbjobs.core.values.literals import unique_keys, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FLOAT = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|NaN|inf|Infinity)", re.ASCII)
 _NAMED_FLOAT = re.compile(r"[+-]?(?:nan|NaN|inf|Infinity)")
-# As int() and repr() write it: "007" is rather a code.
+# Numbers as int() and repr() write them: "007" is more likely a code.
 _CANONICAL_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|-?(?:nan|NaN|inf|Infinity)", re.ASCII)
-# The limit is that of int(): past 4,300 digits it refuses.
+# int() refuses more than 4,300 digits.
 _INT = re.compile(r"[+-]?\d{1,4300}", re.ASCII)
 _BOOLS = {"true": True, "True": True, "false": False, "False": False}
 _NONES = frozenset({"None", "null"})
@@ -78,11 +80,7 @@ def short(value: object) -> str:
         text = repr(value)
     except ValueError:  # an int of more than 4,300 digits
         text = f"a {type(value).__name__} of thousands of digits"
-    return short_text(text)
-
-
-def short_text(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
+    return shortened(text)
 
 
 def fit(value: object, kind: Kind | None, *, said_by: str) -> Fitted:
@@ -258,16 +256,9 @@ def read_json(text: str) -> Any:
     :raises ValueError: the text is no JSON, or nothing holds its value exactly: a float out of range, a key twice.
     """
     try:
-        return json.loads(text, parse_float=_float, object_pairs_hook=_unique)
+        return json.loads(text, parse_float=_float, object_pairs_hook=unique_keys)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-
-
-def _unique(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _all_read_as(values: list[object], kind: Kind) -> bool:
@@ -304,7 +295,7 @@ def _float(text: str) -> float:
     if not _FLOAT.fullmatch(text):
         raise ValueError(text)
     value = float(text)
-    # Rounding is a float's nature; a number that becomes infinity or nothing at all is lost.
+    # Floats round; a number that becomes infinity or zero is lost.
     is_lost = math.isinf(value) or (value == 0 and re.search(r"[1-9]", re.split(r"[eE]", text)[0]) is not None)
     if is_lost and not _NAMED_FLOAT.fullmatch(text):
         raise ValueError(text)
@@ -320,42 +311,12 @@ def _container(text: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of invalid escapes
         try:
-            return _value_of(ast.parse(text.strip(), mode="eval").body)
+            node = ast.parse(text.strip(), mode="eval").body
+            if any(isinstance(one, ast.Constant) and one.value == math.inf for one in ast.walk(node)):
+                raise ValueError("beyond a float's range")
+            return value_of(node)
         except (SyntaxError, RecursionError, MemoryError) as error:
             raise ValueError(text) from error
-
-
-def _value_of(node: ast.expr) -> Any:
-    """
-    Return the value of a literal of JSON-like parts.
-
-    :raises ValueError: it has another part, or one that is not exact.
-    """
-    match node:
-        case ast.Constant(value=float(value)) if math.isinf(value):
-            raise ValueError("beyond a float's range")
-        case ast.Constant(value=str() | int() | float() | None as value):
-            return value
-        case ast.Name(id="nan" | "inf" as name):  # as Python writes them within a list
-            return float(name)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = _value_of(operand)
-            if type(value) in {int, float}:
-                return -value
-        case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
-            return [_value_of(element) for element in elements]
-        case ast.Call(func=ast.Name(id="set"), args=[], keywords=[]):
-            return []
-        case ast.Dict(keys=keys, values=values):
-            pairs = [
-                (None if key is None else _value_of(key), _value_of(value))
-                for key, value in zip(keys, values, strict=True)
-            ]
-            if all(isinstance(key, str) for key, _ in pairs):
-                return _unique(pairs)
-        case _:
-            pass
-    raise ValueError(ast.dump(node)[:100])
 
 
 def _dict(text: str) -> dict[str, Any]:

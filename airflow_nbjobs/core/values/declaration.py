@@ -12,24 +12,19 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tagged_index, tags_of
-from airflow_nbjobs.core.notebook.source import (
-    assigns_dynamically,
-    bound_names,
-    code_cells,
-    parse_python,
-    source_of,
-    split_cell,
-)
+from airflow_nbjobs.core.notebook.papermill import INJECTED, PARAMETERS
+from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names, source_of, trees
+from airflow_nbjobs.core.notebook.syntax_trees import imported_names, parse_python
 from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind, annotated_kind, kind_of, of
-from airflow_nbjobs.core.values.objects import defined_classes, imported_names, is_used_as_object, makes_object
+from airflow_nbjobs.core.values.objects import defined_classes, is_used_as_object, makes_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nbformat import NotebookNode
 
-TAG = "parameters"
 _SHORT_TAGS = frozenset({"param", "params"})
 
 
@@ -58,7 +53,7 @@ class Declaration:
 
 def read_declaration(nb: NotebookNode) -> Declaration:
     """Read the first cell with the tag, which is the one that papermill takes."""
-    index = tagged_index(nb, TAG)
+    index = tagged_index(nb, PARAMETERS)
     if index is None or nb.cells[index].get("cell_type") != "code":
         return Declaration(doubt=untagged(nb))
     cell = split_cell(source_of(nb.cells[index]))
@@ -70,7 +65,7 @@ def read_declaration(nb: NotebookNode) -> Declaration:
         bindings.read(tree.body, is_certain=True)
     except RecursionError:
         bindings = _Bindings()
-    # These run the cell's Python as it is.
+    # These two magics run the cell's Python in the notebook's namespace.
     is_plain = all(magic.split()[:1] in (["time"], ["prun"]) for magic in cell.cell_magics)
     is_complete = not assigns_dynamically(tree) and is_plain
     return Declaration(
@@ -96,44 +91,44 @@ def _with_type_comments(python: str) -> ast.Module | None:
 
 
 def _objects(nb: NotebookNode, index: int, tree: ast.Module, bindings: _Bindings) -> dict[str, str]:
-    imports, classes = imported_names(nb), defined_classes(tree)
+    imports: dict[str, str] = {}
+    for _, one in trees(nb):
+        imports |= imported_names(one)
+    classes = defined_classes(tree)
+    later = [one for position, one in trees(nb) if position > index + 1]
     return {
         name: ast.unparse(value)
         for name, value in bindings.values.items()
-        if makes_object(value, imports, classes)
-        and is_used_as_object(name, (cell for _, cell in code_cells({"cells": nb.cells[index + 1 :]})))
+        if makes_object(value, imports, classes) and is_used_as_object(name, later)
     }
 
 
 def _further(nb: NotebookNode, index: int) -> dict[str, int]:
     """Names that further cells with the tag bind: papermill takes the first one alone."""
     found: dict[str, int] = {}
-    for position, cell in code_cells(nb):
-        tree = (
-            parse_python(split_cell(source_of(cell)).python) if position > index + 1 and TAG in tags_of(cell) else None
-        )
-        for name in bound_names(tree) if tree is not None else ():
-            found.setdefault(name, position)
+    for position, tree in trees(nb):
+        if position > index + 1 and PARAMETERS in tags_of(nb.cells[position - 1]):
+            found |= {name: position for name in bound_names(tree) if name not in found}
     return found
 
 
 def untagged(nb: NotebookNode) -> str:
-    """Say that no code cell has the tag, and which cell comes near it."""
-    index = tagged_index(nb, TAG)
+    """Say that no code cell has the tag, and which cell has a tag that looks like it."""
+    index = tagged_index(nb, PARAMETERS)
     if index is not None:
         return f"cell {index + 1}, tagged 'parameters', is a {nb.cells[index].get('cell_type')} cell and no code cell"
     text = "the notebook has no cell tagged 'parameters'"
     for position, cell in enumerate(nb.cells, 1):
         for tag in tags_of(cell):
             word = tag.strip().casefold()
-            is_near = word in _SHORT_TAGS or bool(difflib.get_close_matches(word, [TAG], cutoff=0.8))
-            if is_near and word != "injected-parameters":
+            is_near = word in _SHORT_TAGS or bool(difflib.get_close_matches(word, [PARAMETERS], cutoff=0.8))
+            if is_near and word != INJECTED:
                 return f"{text}; cell {position} is tagged {tag!r}, which counts for nothing: the tag is 'parameters'"
     return text
 
 
 class _Bindings:
-    """The kinds of the names that statements bind, each joined with what it was where a statement may not run."""
+    """Collects the kinds of the names that statements bind; where a statement may not run, the former kind stays possible."""
 
     def __init__(self) -> None:
         self.kinds: dict[str, Kind] = {}

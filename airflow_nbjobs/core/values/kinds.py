@@ -12,7 +12,7 @@ from functools import reduce
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import parse_python
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,40 +64,23 @@ def of(*types: type) -> Kind:
 
 
 _BUILTINS = {
-    **dict.fromkeys(("int", "len", "ord", "hash", "id"), of(int)),
-    "float": of(float),
-    **dict.fromkeys(("bool", "isinstance", "issubclass", "callable", "hasattr", "any", "all"), of(bool)),
-    **dict.fromkeys(("str", "chr", "repr", "ascii", "format", "hex", "bin", "oct", "input"), of(str)),
+    **dict.fromkeys("int len ord hash id".split(), of(int)),
+    **dict.fromkeys("bool isinstance issubclass callable hasattr any all".split(), of(bool)),
+    **dict.fromkeys("str chr repr ascii format hex bin oct input".split(), of(str)),
     **dict.fromkeys(("list", "sorted"), of(list)),
-    "dict": of(dict),
     **dict.fromkeys(("tuple", "divmod"), of(tuple)),
     **dict.fromkeys(("set", "frozenset"), of(set)),
-    "bytes": of(bytes),
-    "complex": of(complex),
+    **{kind.__name__: of(kind) for kind in (float, dict, bytes, complex)},
 }
 _METHODS_OF_TEXTS = {
     **dict.fromkeys(
-        (
-            *(
-                "format",
-                "join",
-                "upper",
-                "lower",
-                "strip",
-                "lstrip",
-                "rstrip",
-                "replace",
-                "title",
-                "capitalize",
-                "zfill",
-            ),
-            *("removeprefix", "removesuffix", "format_map", "casefold", "center", "ljust", "rjust", "swapcase"),
-        ),
+        "format join upper lower strip lstrip rstrip replace title capitalize zfill removeprefix removesuffix format_map casefold"
+        " center ljust rjust swapcase".split(),
         of(str),
     ),
-    **dict.fromkeys(("split", "rsplit", "splitlines"), of(list)),
-    **dict.fromkeys(("startswith", "endswith", "isdigit", "isalpha", "isidentifier"), of(bool)),
-    **dict.fromkeys(("find", "rfind", "index", "count"), of(int)),
+    **dict.fromkeys("split rsplit splitlines".split(), of(list)),
+    **dict.fromkeys("startswith endswith isdigit isalpha isidentifier".split(), of(bool)),
+    **dict.fromkeys("find rfind index count".split(), of(int)),
     "encode": of(bytes),
 }
 _CONSTANTS = {
@@ -175,7 +158,7 @@ class _Reader:
     def _is_rebound(self, node: ast.expr) -> bool:
         while isinstance(node, ast.Attribute):
             node = node.value
-        # An import is bound as well, without a type.
+        # Imports are bound as well, but without a type.
         return not isinstance(node, ast.Name) or bool(self._names.get(node.id, UNKNOWN).types)
 
     def _dict(self, keys: list[ast.expr | None], values: list[ast.expr]) -> Kind:
@@ -291,15 +274,13 @@ def _power_types(exponent: ast.expr) -> frozenset[type]:
 
 
 _ANNOTATIONS = {
-    "int": of(int),
-    "float": of(float),
-    "bool": of(bool),
-    **dict.fromkeys(("str", "Text"), of(str)),
+    **{kind.__name__: of(kind) for kind in (int, float, bool, str)},
+    "Text": of(str),
     "None": of(NoneType),
-    **dict.fromkeys(("list", "List", "Sequence", "MutableSequence", "Iterable", "Collection"), of(list)),
-    **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping", "OrderedDict"), of(dict)),
+    **dict.fromkeys("list List Sequence MutableSequence Iterable Collection".split(), of(list)),
+    **dict.fromkeys("dict Dict Mapping MutableMapping OrderedDict".split(), of(dict)),
     **dict.fromkeys(("tuple", "Tuple"), of(tuple)),
-    **dict.fromkeys(("set", "Set", "frozenset", "FrozenSet", "AbstractSet", "MutableSet"), of(set)),
+    **dict.fromkeys("set Set frozenset FrozenSet AbstractSet MutableSet".split(), of(set)),
     **dict.fromkeys(("Any", "object"), UNKNOWN),
 }
 
@@ -365,5 +346,5 @@ def _union(parts: list[ast.expr]) -> Kind | None:
     joined = reduce(Kind.__or__, known)
     if len(known) == len(kinds):
         return joined
-    # Another class beside them: a text is right where a text is admitted; else the default has to tell.
+    # The union has another class as well: a text is right where it admits texts; else the default decides.
     return Kind(joined.types, is_known=False) if str in joined.types else None

@@ -1,12 +1,14 @@
 """
-Python source that evaluates to a given JSON-like value.
+JSON-like values as Python source, and back.
 
-Called by ``core.values.parameters`` for the cell that carries typed parameters. Standard library only, pure.
+Called by ``core.values.parameters`` for the cell that carries typed parameters, and by what reads such cells and texts. Standard library only, pure.
 """
 
 from __future__ import annotations
 
+import ast
 import math
+from typing import Any
 
 # sys.set_int_max_str_digits: Python 3.11 and later refuse decimal literals of more than 4,300 digits, hexadecimal ones not.
 _DECIMAL_BITS = 4_000
@@ -41,3 +43,41 @@ def literal(value: object) -> str:
             return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
         case _:
             raise TypeError(f"no literal for {type(value).__name__}")
+
+
+def value_of(node: ast.expr) -> Any:
+    """
+    Return the value that ``literal``, ``repr`` or papermill has written; a tuple or a set is a list, as it would be in JSON.
+
+    :raises ValueError: a part is no literal, or has no JSON form: a key that is no text, or is there twice.
+    """
+    match node:
+        case ast.Constant(value=str() | int() | float() | None as value):
+            return value
+        case ast.Name(id="nan" | "inf" as name):  # as Python writes them within a list
+            return float(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            value = value_of(operand)
+            if type(value) in {int, float}:
+                return -value
+        case ast.BinOp(left=ast.Constant(value=math.inf), op=ast.Sub(), right=ast.Constant(value=math.inf)):
+            return math.nan
+        case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
+            return [value_of(element) for element in elements]
+        case ast.Call(func=ast.Name(id="set"), args=[], keywords=[]):
+            return []
+        case ast.Dict(keys=keys, values=values):
+            names = [None if key is None else value_of(key) for key in keys]
+            if all(isinstance(name, str) for name in names):
+                return unique_keys(list(zip(names, map(value_of, values), strict=True)))
+        case _:
+            pass
+    raise ValueError(ast.dump(node)[:100])
+
+
+def unique_keys(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    """:raises ValueError: a key is there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found

@@ -9,12 +9,11 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.core.notebook.source import code_cells, parse_python, source_of, split_cell, walk
+from airflow_nbjobs.core.notebook.syntax_trees import full_name, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from nbformat import NotebookNode
 
 _CLASSES = frozenset(
     (
@@ -25,26 +24,7 @@ _CLASSES = frozenset(
         *(f"numpy.{name}" for name in ("array", "arange", "linspace", "zeros", "ones", "datetime64")),
     )
 )
-_CONSTRUCTORS = frozenset(
-    ("today", "now", "utcnow", "strptime", "fromisoformat", "fromtimestamp", "combine", "cwd", "home", "uuid4")
-)
-
-
-def imported_names(nb: NotebookNode) -> dict[str, str]:
-    """Names as the notebook imports them, with what they stand for: ``pd`` -> ``pandas``."""
-    names: dict[str, str] = {}
-    for tree in _trees(nb):
-        for node in walk(tree):
-            match node:
-                case ast.Import(names=aliases):
-                    names |= {
-                        a.asname or a.name.split(".")[0]: a.name if a.asname else a.name.split(".")[0] for a in aliases
-                    }
-                case ast.ImportFrom(module=str(module), names=aliases, level=0):
-                    names |= {a.asname or a.name: f"{module}.{a.name}" for a in aliases}
-                case _:
-                    pass
-    return names
+_CONSTRUCTORS = frozenset("today now utcnow strptime fromisoformat fromtimestamp combine cwd home uuid4".split())
 
 
 def makes_object(expression: ast.expr, imports: Mapping[str, str], classes: Mapping[str, bool]) -> bool:
@@ -59,7 +39,7 @@ def makes_object(expression: ast.expr, imports: Mapping[str, str], classes: Mapp
         case ast.Attribute(value=ast.Name(id=name)):
             return classes.get(name, False)
         case ast.Call(func=func):
-            called = _full_name(func, imports)
+            called = full_name(func, imports)
             owner, _, method = called.rpartition(".")
             return called in _CLASSES or (owner in _CLASSES and method in _CONSTRUCTORS)
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div()):
@@ -78,16 +58,15 @@ def defined_classes(tree: ast.Module) -> dict[str, bool]:
     }
 
 
-def is_used_as_object(name: str, cells: Iterable[NotebookNode]) -> bool:
+def is_used_as_object(name: str, cells: Iterable[ast.Module]) -> bool:
     """
     Say whether the cells need more of the name than a text or a list has: an attribute, an operator, a comparison.
 
     Given to a function, it may as well be a text; where the cells bind the name anew (``path = Path(path)``, a loop, an argument), nothing is certain.
     """
     is_used = False
-    for cell in cells:
-        tree = parse_python(split_cell(source_of(cell)).python)
-        for node in walk(tree) if tree is not None else ():
+    for tree in cells:
+        for node in walk(tree):
             match node:
                 case ast.Name(id=bound, ctx=ast.Store()) | ast.arg(arg=bound) if bound == name:
                     return False
@@ -104,20 +83,3 @@ def is_used_as_object(name: str, cells: Iterable[NotebookNode]) -> bool:
                 case _:
                     pass
     return is_used
-
-
-def _trees(nb: NotebookNode) -> Iterator[ast.Module]:
-    for _, cell in code_cells(nb):
-        tree = parse_python(split_cell(source_of(cell)).python)
-        if tree is not None:
-            yield tree
-
-
-def _full_name(node: ast.expr, imports: Mapping[str, str]) -> str:
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name) or node.id not in imports:
-        return ""
-    return ".".join([imports[node.id], *reversed(parts)])

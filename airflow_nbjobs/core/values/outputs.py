@@ -1,7 +1,7 @@
 """
 Outputs of a notebook job: declared, recorded by a cell of the staged notebook, and read from the executed one.
 
-Called by ``core.job.spec``, the staging and the results code. The executed notebook is untrusted: what is wrong in it becomes a
+Called by ``aws/submit``, ``aws/results`` and the task. The executed notebook is untrusted: what is wrong in it becomes a
 problem in words, never an exception. Pure; must never import airflow or boto3.
 """
 
@@ -12,24 +12,23 @@ import difflib
 import json
 import keyword
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.job.xcoms import AIRFLOWS_KEYS, OWN_PREFIXES
-from airflow_nbjobs.core.notebook.document import mark_of
+from airflow_nbjobs.core.notebook.document import cells_of, mark_of
 from airflow_nbjobs.core.notebook.failing_cell import last_cell_run
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
 from airflow_nbjobs.core.notebook.source import names_in_order
+from airflow_nbjobs.core.texts import shortened
+from airflow_nbjobs.core.values.recorded import Recorded, article, clean, from_scrap, read_entry, read_record
 from airflow_nbjobs.core.values.recording import (
     OUTPUT_LIMIT_BYTES,
     OUTPUTS,
-    RECORD_MIME_TYPE,
-    RECORD_VERSION,
     recording_cell,
 )
-from airflow_nbjobs.core.values.scraps import TOO_DEEP, read_scraps
+from airflow_nbjobs.core.values.scraps import read_scraps
 from airflow_nbjobs.core.values.storable import DEPTH_LIMIT, RESERVED_KEYS, RESERVED_PAIR, storage_problem
 
 if TYPE_CHECKING:
@@ -51,19 +50,6 @@ _OUTPUT_TYPES: dict[str, type] = {kind.__name__: kind for kind in (str, int, flo
 # XCom keys that the operator, its links and Airflow itself use.
 _RESERVED_NAMES = AIRFLOWS_KEYS | RESERVED_KEYS
 _NAMES_SHOWN = 12
-_ADVICE = {
-    "DataFrame": "write it to S3 and output its URI, or output .to_dict('records')",
-    "Series": "output .tolist() or .to_dict()",
-    "ndarray": "output .tolist()",
-    "timedelta64": "output a number of seconds",
-    "Tensor": "output .item() or .tolist()",
-    "set": "output sorted(…)",
-    "frozenset": "output sorted(…)",
-    "bytes": "output text, or write it to S3 and output its URI",
-    "complex": "output its parts",
-    "range": "output list(…)",
-    "generator": "output list(…)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +74,6 @@ class OutputRecord:
     def known_problems(self) -> tuple[str, ...]:
         """The problems of outputs that were recorded or glued."""
         return self.problems[:-1] if self.unknown else self.problems
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """One output as read: its value, or why there is none."""
-
-    value: object = None
-    problem: str | None = None
-    kind: str = ""  # its class in the kernel, as recorded
-    is_missing: bool = False
 
 
 def declare_outputs(
@@ -179,21 +155,21 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
 
     Of a job that failed as well: outputs that were recorded or glued before it did are among the values.
     """
-    recorded = _read_record(executed)
+    recorded = read_record(executed)
     scraps = read_scraps(executed)
     values: dict[str, object] = {}
     problems: list[str] = []
     warnings: list[str] = []
     missing: list[str] = []
     for name, kind in declared.types.items():
-        found = _found(name, (recorded or {}).get(name))
+        found = read_entry(name, (recorded or {}).get(name))
         if found.is_missing and name in scraps:
-            found = _from_scrap(name, scraps[name])
+            found = from_scrap(name, scraps[name])
         if found.is_missing and recorded is None:
             missing.append(name)
             continue
         if found.is_missing and name not in (recorded or {}):
-            declared_there = ", ".join(_clean(each) for each in list(recorded or {})[:_NAMES_SHOWN]) or "none"
+            declared_there = ", ".join(clean(each) for each in list(recorded or {})[:_NAMES_SHOWN]) or "none"
             problems.append(
                 f"output '{name}' was not recorded: the task that started the job declares {declared_there}; declare it there as well"
             )
@@ -213,104 +189,17 @@ def read_outputs(executed: NotebookNode, declared: DeclaredOutputs) -> OutputRec
 
 def has_record(executed: NotebookNode) -> bool:
     """Say whether the recording cell, the last one, has run and left what can be read."""
-    return _read_record(executed) is not None
+    return read_record(executed) is not None
 
 
 def recorded_names(executed: NotebookNode) -> list[str]:
     """Return the names that the notebook was asked to record, in order; where no record can be read, those that it glued."""
-    record = _read_record(executed)
+    record = read_record(executed)
     return list(read_scraps(executed) if record is None else record)
 
 
-def _read_record(executed: NotebookNode) -> dict[str, object] | None:
-    """The recording cell's entries, or None where it did not run or left nothing that can be read."""
-    cells = executed.get("cells")
-    for cell in reversed(cells if isinstance(cells, list) else []):
-        if not isinstance(cell, dict) or mark_of(cell) != OUTPUTS:
-            continue
-        outputs = cell.get("outputs")
-        for output in reversed(outputs if isinstance(outputs, list) else []):
-            data = output.get("data") if isinstance(output, dict) else None
-            text = data.get(RECORD_MIME_TYPE) if isinstance(data, dict) else None
-            record = _json_or_none(text) if isinstance(text, str) else None
-            if (
-                isinstance(record, dict)
-                and record.get("version") is not True
-                and record.get("version") == RECORD_VERSION
-            ):
-                entries = record.get("outputs")
-                return entries if isinstance(entries, dict) else {}
-    return None
-
-
-def _json_or_none(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _found(name: str, entry: object) -> _Found:
-    if entry is None:
-        return _Found(is_missing=True)
-    if not isinstance(entry, dict):
-        return _Found(problem=f"output '{name}' has a record that cannot be read")
-    kind = _class_name(entry.get("type"))
-    text = entry.get("json")
-    if isinstance(text, str):
-        if len(text.encode("utf-8", "surrogatepass")) > OUTPUT_LIMIT_BYTES:
-            return _Found(problem=_too_large(name, kind))
-        try:
-            return _Found(value=json.loads(text), kind=kind)
-        except (ValueError, RecursionError) as exc:
-            return _Found(problem=f"output '{name}' has a record that cannot be read ({_clean(str(exc))})")
-    return (
-        _Found(is_missing=True) if entry.get("error") == "missing" else _Found(problem=_recording_problem(name, entry))
-    )
-
-
-def _recording_problem(name: str, entry: dict[str, object]) -> str:
-    """In words, why the recording cell found no JSON form; the codes are those of ``recording_cell``."""
-    kind = _class_name(entry.get("type"))
-    found = _class_name(entry.get("found")) or kind
-    place = f"{name}{_clean(entry.get('at'))}"
-    match entry.get("error"):
-        case "too-large":
-            return _too_large(name, kind)
-        case "too-deep":
-            return f"output '{name}' ({kind}) contains itself, or is nested too deep; output a part of it"
-        case "key":
-            return f"output '{name}' has a key of type {found} in {place}; keys must be str: {{str(k): v for …}}"
-        case "unsupported":
-            advice = _ADVICE.get(found.rpartition(".")[2]) or "output a str, int, float, bool, None, list or dict"
-            what = f"is {_article(found)}" if place == name else f"holds {_article(found)} at {place}"
-            return f"output '{name}' {what}, which has no JSON form; {advice}"
-        case "raised":
-            return f"output '{name}' ({kind}) could not be recorded: {found or 'an error'} was raised"
-        case _:
-            return f"output '{name}' has a record that cannot be read"
-
-
-def _from_scrap(name: str, value: object) -> _Found:
-    if value is TOO_DEEP:
-        return _Found(problem=f"output '{name}' is nested too deep; output a part of it")
-    try:
-        size = len(json.dumps(value, separators=(",", ":")))
-    except (ValueError, TypeError, RecursionError):
-        return _Found(problem=f"output '{name}' has a glued record that cannot be read")
-    return _Found(problem=_too_large(name, "glued")) if size > OUTPUT_LIMIT_BYTES else _Found(value=value)
-
-
-def _too_large(name: str, kind: str) -> str:
-    of_kind = f" ({kind})" if kind else ""
-    return (
-        f"output '{name}'{of_kind} is larger than {OUTPUT_LIMIT_BYTES // 1024} KiB as JSON; "
-        "write it to S3 and output its URI"
-    )
-
-
-def _checked(name: str, found: _Found, declared: type | None) -> tuple[object, str | None]:
-    """The value as it is to be pushed, nan and infinity aside, or a problem."""
+def _checked(name: str, found: Recorded, declared: type | None) -> tuple[object, str | None]:
+    """The value to be pushed, still with nan and infinity, or a problem."""
     if found.problem is not None:
         return None, found.problem
     if is_deeper_than(found.value, DEPTH_LIMIT):  # before anything that calls itself at each level
@@ -319,7 +208,7 @@ def _checked(name: str, found: _Found, declared: type | None) -> tuple[object, s
     return value, problem or storage_problem(name, value)
 
 
-def _as_declared(name: str, found: _Found, declared: type | None) -> tuple[object, str | None]:
+def _as_declared(name: str, found: Recorded, declared: type | None) -> tuple[object, str | None]:
     """The value as the declared type, or a problem."""
     value = found.value
     if declared is None or type(value) is declared:
@@ -332,20 +221,15 @@ def _as_declared(name: str, found: _Found, declared: type | None) -> tuple[objec
             except (ValueError, OverflowError):
                 return None, f"output '{name}' is too large for a float"
     kind = found.kind or type(value).__name__
-    shown = json.dumps(value)
-    shown = shown if len(shown) <= 80 else shown[:79] + "…"
+    shown = shortened(json.dumps(value))
     return (
         None,
-        f"output '{name}' is {_article(kind)} ({shown}), declared as {declared.__name__}; convert it in the notebook",
+        f"output '{name}' is {article(kind)} ({shown}), declared as {declared.__name__}; convert it in the notebook",
     )
 
 
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[:1] in "aeiou" else f"a {kind}"
-
-
 def _for_xcom(value: object, path: str, warnings: list[str]) -> object:
-    """The value with nan and infinity as texts; says where."""
+    """The value with nan and infinity as texts; a warning says where."""
     match value:
         case float() if not math.isfinite(value):
             text = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
@@ -374,8 +258,7 @@ def _what_it_defines(name: str, executed: NotebookNode) -> str:
 def _not_recorded(missing: Sequence[str], executed: NotebookNode) -> str:
     names = ", ".join(f"'{name}'" for name in missing)
     what = f"output{'s' if len(missing) > 1 else ''} {names} not recorded"
-    cells = executed.get("cells")
-    ours = [c for c in cells if isinstance(c, dict) and mark_of(c) == OUTPUTS] if isinstance(cells, list) else []
+    ours = [cell for cell in cells_of(executed) if mark_of(cell) == OUTPUTS]
     if not ours:
         return (
             f"{what}: a job records those that the operator which starts it declares, in Python kernels only; "
@@ -386,14 +269,3 @@ def _not_recorded(missing: Sequence[str], executed: NotebookNode) -> str:
     last = last_cell_run(executed)
     where = "before any cell ran" if last is None else f"in cell {last}"
     return f"{what}: the notebook ended {where}, before its last cell; a cell that calls sys.exit() ends it"
-
-
-def _clean(text: object) -> str:
-    """A text of the untrusted record, fit for a message: one line, printable, short."""
-    if not isinstance(text, str):
-        return ""
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else "?" for c in text))[:200]
-
-
-def _class_name(text: object) -> str:
-    return _clean(text).removeprefix("builtins.").removeprefix("__main__.")

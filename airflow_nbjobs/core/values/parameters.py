@@ -1,60 +1,40 @@
 """
-Parameters of a notebook job: checked, as the strings of the request, and as a typed cell in the staged notebook.
+Parameters of a notebook job, checked against the notebook that gets them.
 
-Called by ``core.job.spec`` and the staging. Must never import airflow or boto3.
+Called by ``aws/submit/prepare.py``. Must never import airflow or boto3.
 """
 
 from __future__ import annotations
 
-import copy
 import difflib
-import json
-import keyword
-import re
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from airflow_nbjobs.core.notebook.document import MARK, code_cell, is_python, mark_of, tagged_index
-from airflow_nbjobs.core.notebook.source import bound_names, parse_python, source_of, split_cell
-from airflow_nbjobs.core.values.conversion import Spelled, fit, kind_name, short, short_text
+from airflow_nbjobs.core.notebook.document import is_python, tagged_index
+from airflow_nbjobs.core.notebook.papermill import INJECTED
+from airflow_nbjobs.core.notebook.source import bound_names, tree_of
+from airflow_nbjobs.core.texts import shortened
+from airflow_nbjobs.core.values.conversion import Spelled, fit, kind_name, short
 from airflow_nbjobs.core.values.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.values.declaration import Declaration, read_declaration, untagged
-from airflow_nbjobs.core.values.literals import literal
+from airflow_nbjobs.core.values.parameter_cell import PARAMETER_TEXT_LIMIT, is_plain
+from airflow_nbjobs.core.values.parameter_values import (
+    PARAMETER_DEPTH_LIMIT,
+    depth_problem,
+    name_problems,
+    problems_of_value,
+    type_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nbformat import NotebookNode
 
-TYPED_PARAMETERS = "typed-parameters"
 # Limits of CreateTrainingJob's HyperParameters (the developer guide's; the API text's 256 for a value is stale).
 PARAMETER_COUNT_LIMIT = 100
-PARAMETER_NAME_LIMIT = 256  # characters
-PARAMETER_TEXT_LIMIT = 2_500  # characters
-# Levels of lists and dicts. Python 3.8's parser, still found in images, stops at about 90 open brackets.
-PARAMETER_DEPTH_LIMIT = 50
 _SHOWN_DERIVED = 10  # warnings of one kind; what more there is shares one
-# Characters that the pattern ".*" of a hyperparameter's value does not match.
-_LINE_ENDS = re.compile(r"[\n\r\x85\u2028\u2029]")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
-_OTHER_LANGUAGES_NAME = re.compile(r"[A-Za-z_.][A-Za-z0-9_.]*")
-_HINTS = {
-    "tuple": "give a list",
-    "set": "give a list",
-    "frozenset": "give a list",
-    "range": "give a list",
-    "bytes": "give text, for example base64",
-    "datetime": "give text: .isoformat()",
-    "date": "give text: .isoformat()",
-    "DateTime": "give text: .isoformat()",
-    "Decimal": "give a float, or text: str(…)",
-    "ndarray": "give a list: .tolist()",
-    "timedelta": "give a number of seconds: .total_seconds()",
-    "PosixPath": "give text: str(…)",
-    "DataFrame": "write it to S3 and give its URI",
-    "NoneType": "give text",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +91,6 @@ def check_parameters(
     return CheckedParameters(found.values, tuple(found.problems), tuple(found.warnings), tuple(found.notes))
 
 
-def value_problems(parameters: Mapping[Any, object]) -> list[str]:
-    """Return what is wrong with names and values whatever the notebook defines."""
-    problems: list[str] = []
-    for name, value in parameters.items():
-        path = f"parameters[{name!r}]"
-        if type(name) is not str:
-            problems += _name_problems(name, python=True)
-        deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
-        problems += [deep] if deep is not None else _value_problems(value, path)
-    return problems
-
-
 class _Findings:
     """
     The parameters checked so far.
@@ -149,19 +117,19 @@ class _Findings:
 
     def add(self, name: str, value: object) -> None:
         declaration = self._declaration
-        found = [*_name_problems(name, python=declaration is not None)]
+        found = [*name_problems(name, python=declaration is not None)]
         same = self._seen.setdefault(unicodedata.normalize("NFKC", str(name)), str(name))
         if same != str(name):
             found.append(f"parameters {same!r} and {name!r} are one and the same name to Python")
         path = f"parameters[{name!r}]"
-        deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
+        deep = depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
         if deep is None and not found:
             told = len(self.problems), len(self.warnings)
             value = self._fitted(name, value, declaration)
             if isinstance(value, str) and value == "None":
                 self._tell_none(name, told)
-            deep = _depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
-        found += [deep] if deep is not None else _value_problems(value, path)
+            deep = depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
+        found += [deep] if deep is not None else problems_of_value(value, path)
         if found:
             self.problems += found
             return
@@ -188,7 +156,7 @@ class _Findings:
         default = declaration.objects.get(name)
         if default is not None and fitted.value is not None and not fitted.warnings:
             self.warnings.append(
-                f"parameter '{name}': its default is {short_text(default)}, an object that no parameter can be; {short(fitted.value)} arrives as "
+                f"parameter '{name}': its default is {shortened(default)}, an object that no parameter can be; {short(fitted.value)} arrives as "
                 f"{kind_name(fitted.value)}: make the object of it in a later cell"
             )
         return fitted.value
@@ -254,65 +222,6 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _name_problems(name: object, *, python: bool) -> list[str]:
-    if not isinstance(name, str):
-        return [f"parameter name {name!r} is of type {type(name).__name__}, not text"]
-    if len(name) > PARAMETER_NAME_LIMIT:
-        return [f"parameter name {short(name)} has {len(name)} characters; the limit is {PARAMETER_NAME_LIMIT}"]
-    if not python:
-        is_name = _OTHER_LANGUAGES_NAME.fullmatch(name) is not None
-    else:
-        # Papermill writes the name into a cell unchecked; "__builtins__ = …" would take down the whole notebook.
-        is_name = name.isidentifier() and not keyword.iskeyword(name) and not re.fullmatch(r"__\w*__", name)
-    return [] if is_name else [f"parameter name {short(name)} is not a variable's name"]
-
-
-def _depth_problem(value: object, path: str, levels: int) -> str | None:
-    """Return the first place that is nested too deep: a value may contain itself."""
-    if not isinstance(value, list | dict):
-        return None
-    if levels == 0:
-        return f"{_short_path(path)} is nested more than {PARAMETER_DEPTH_LIMIT} levels deep"
-    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-        found = _depth_problem(item, f"{path}[{short(key)}]", levels - 1)
-        if found is not None:
-            return found
-    return None
-
-
-def _value_problems(value: object, path: str) -> list[str]:
-    """Problems of one value, each with the path to the part that has it."""
-    kind = type(value)
-    if kind in {str, int, float, bool, type(None), Spelled}:
-        return []
-    if kind is list or kind is dict:
-        assert isinstance(value, list | dict)  # noqa: S101 narrows the exact type for mypy
-        if isinstance(value, list):
-            return [p for index, item in enumerate(value) for p in _value_problems(item, f"{path}[{index}]")]
-        keys = [
-            f"{_short_path(path)} has the key {short(key)} of type {_type_name(key)}; keys must be str"
-            for key in value
-            if type(key) is not str
-        ]
-        return keys + [
-            p for key, item in value.items() if type(key) is str for p in _value_problems(item, f"{path}[{key!r}]")
-        ]
-    if kind.__module__.split(".")[0] == "numpy" and hasattr(value, "item") and kind.__name__ != "ndarray":
-        hint = "give a Python value: .item()"
-    else:
-        hint = _HINTS.get(kind.__name__, "parameters are str, int, float, bool, None, list and dict")
-    return [f"{_short_path(path)} is of type {_type_name(value)}; {hint}"]
-
-
-def _type_name(value: object) -> str:
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _short_path(path: str) -> str:
-    return path if len(path) <= 200 else path[:100] + "…" + path[-100:]
-
-
 def _unknown_name(name: str, declaration: Declaration) -> str:
     if declaration.doubt:
         return f"parameter '{name}' is not seen in the notebook: {declaration.doubt}"
@@ -333,10 +242,10 @@ def _unknown_name(name: str, declaration: Declaration) -> str:
 
 def _other_language_problems(name: str, value: object, kernel_name: str) -> list[str]:
     if not isinstance(value, str):
-        problem = f"is of type {_type_name(value)}; give text and convert it in the notebook"
+        problem = f"is of type {type_name(value)}; give text and convert it in the notebook"
     elif len(value) > PARAMETER_TEXT_LIMIT:
         problem = f"has {len(value):,} characters; the limit is {PARAMETER_TEXT_LIMIT:,}"
-    elif not _is_plain(value):
+    elif not is_plain(value):
         problem = "has a line end or a lone surrogate in it"
     else:
         return []
@@ -344,8 +253,8 @@ def _other_language_problems(name: str, value: object, kernel_name: str) -> list
 
 
 def _stale_injection(nb: NotebookNode, parameters: Mapping[str, object]) -> list[str]:
-    index = tagged_index(nb, "injected-parameters")
-    tree = None if index is None else parse_python(split_cell(source_of(nb.cells[index])).python)
+    index = tagged_index(nb, INJECTED)
+    tree = None if index is None else tree_of(nb.cells[index])
     names = [] if tree is None else [name for name in dict.fromkeys(bound_names(tree)) if name not in parameters]
     if not names or parameters:  # with parameters, papermill replaces that cell
         return []
@@ -353,63 +262,3 @@ def _stale_injection(nb: NotebookNode, parameters: Mapping[str, object]) -> list
         "the notebook has an 'injected-parameters' cell of an earlier run, whose values win over the 'parameters' cell: "
         + ", ".join(names)
     ]
-
-
-def _is_plain(text: str) -> bool:
-    return not _LINE_ENDS.search(text) and not _SURROGATES.search(text)
-
-
-def hyperparameter_strings(values: Mapping[str, object]) -> dict[str, str]:
-    """
-    The parameters as CreateTrainingJob takes them: strings as they are, other values as compact JSON of one line.
-
-    nan and infinity are ``NaN`` and ``Infinity``. A string with a line end or a lone surrogate goes as JSON text too, since
-    the service's pattern is ``.*``. A form longer than 2,500 characters is left out: the typed cell carries the value.
-
-    Source: shape ``HyperParameters``, botocore ``sagemaker/2017-07-24/service-2``.
-    """
-    texts = {name: _hyperparameter(value) for name, value in values.items()}
-    return {name: text for name, text in texts.items() if text is not None}
-
-
-def _hyperparameter(value: object) -> str | None:
-    if isinstance(value, str) and _is_plain(value):
-        text = value
-    else:
-        try:
-            text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-            if not _is_plain(text):
-                text = json.dumps(value, separators=(",", ":"))
-        except ValueError:  # an int of more than 4,300 digits
-            return None
-    return text if len(text) <= PARAMETER_TEXT_LIMIT else None
-
-
-def prepare_parameters(nb: NotebookNode, values: Mapping[str, object]) -> NotebookNode:
-    """
-    Return a copy of the notebook with one cell more, which assigns the values as literals.
-
-    It comes right after ``injected-parameters``, else after ``parameters``, else first: papermill puts its own cell of
-    strings before it in each case, so the typed values win. Without need, when the hyperparameters carry every value
-    unchanged, no cell is added; a notebook that needs no change is returned itself.
-    """
-    injected = tagged_index(nb, "injected-parameters")
-    is_needed = hyperparameter_strings(values) != dict(values)
-    if not is_needed and injected is None and not any(mark_of(cell) == TYPED_PARAMETERS for cell in nb.cells):
-        return nb
-    nb = copy.deepcopy(nb)
-    nb.cells = [cell for cell in nb.cells if mark_of(cell) != TYPED_PARAMETERS]  # a staged copy that is run again
-    injected = tagged_index(nb, "injected-parameters")
-    if injected is not None:
-        # The author's file counts this cell; one that papermill adds later is none of theirs (``core.notebook.failing_cell``).
-        nb.metadata[MARK] = {"has_injected_parameters": True}
-    if is_needed:
-        before = injected if injected is not None else tagged_index(nb, "parameters")
-        nb.cells.insert(0 if before is None else before + 1, _typed_cell(values, nbformat_minor=nb.nbformat_minor))
-    return nb
-
-
-def _typed_cell(values: Mapping[str, object], *, nbformat_minor: int) -> NotebookNode:
-    lines = ["# Parameters with their types (added by airflow_nbjobs; they win over the strings above)"]
-    lines += [f"{name} = {literal(value)}" for name, value in values.items()]
-    return code_cell("\n".join(lines), {MARK: TYPED_PARAMETERS}, nbformat_minor=nbformat_minor)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook.document import mark_of, tags_of
 from airflow_nbjobs.core.notebook.failing_cell import numbered_cells
+from airflow_nbjobs.core.notebook.papermill import INJECTED
 from airflow_nbjobs.core.notebook.source import source_of
-from airflow_nbjobs.core.values.literals import literal
+from airflow_nbjobs.core.values.literals import literal, value_of
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, read_outputs, recorded_names
-from airflow_nbjobs.core.values.parameters import TYPED_PARAMETERS
+from airflow_nbjobs.core.values.parameter_cell import TYPED_PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ def read_parameters(executed: NotebookNode) -> dict[str, Any] | None:
     """
     cells = [(index, cell) for index, cell in numbered_cells(executed) if cell.get("cell_type") == "code"]
     typed = [cell for _, cell in cells if mark_of(cell) == TYPED_PARAMETERS]
-    injected = [cell for index, cell in cells if index is None and "injected-parameters" in tags_of(cell)]
+    injected = [cell for index, cell in cells if index is None and INJECTED in tags_of(cell)]
     for cell in (*typed[-1:], *injected[-1:]):
         found = _assigned(source_of(cell))
         if found is not None:
@@ -56,32 +56,9 @@ def _assigned(source: str) -> dict[str, Any] | None:
 def _pair(statement: ast.stmt) -> tuple[str, Any]:
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            return name, _value(value)
+            return name, value_of(value)
         case _:
             raise ValueError(ast.dump(statement)[:100])
-
-
-def _value(node: ast.expr) -> Any:
-    """Evaluate what ``core.values.literals`` and papermill write; :raises ValueError: it is something else."""
-    match node:
-        case ast.Constant(value=str() | int() | float() | None as value):
-            return value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -value
-        case ast.BinOp(left=ast.Constant(), op=ast.Sub(), right=ast.Constant()):
-            return math.nan
-        case ast.List(elts=elements):
-            return [_value(element) for element in elements]
-        case ast.Dict(keys=keys, values=values):
-            return {_key(key): _value(value) for key, value in zip(keys, values, strict=True)}
-        case _:
-            raise ValueError(ast.dump(node)[:100])
-
-
-def _key(node: ast.expr | None) -> str:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    raise ValueError("a key that is no text")
 
 
 def read_recorded(executed: NotebookNode) -> tuple[dict[str, Any], tuple[str, ...]]:

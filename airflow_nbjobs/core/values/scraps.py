@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from airflow_nbjobs.core.notebook.document import cells_of, outputs_of
+
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
@@ -27,11 +29,9 @@ def read_scraps(executed: NotebookNode) -> dict[str, object]:
     Source: nteract/scrapbook, ``models.py`` and ``encoders.py``.
     """
     scraps: dict[str, object] = {}
-    cells = executed.get("cells")
-    for cell in cells if isinstance(cells, list) else ():
-        outputs = cell.get("outputs") if isinstance(cell, dict) else None
-        for output in outputs if isinstance(outputs, list) else ():
-            data = output.get("data") if isinstance(output, dict) else None
+    for cell in cells_of(executed):
+        for output in outputs_of(cell):
+            data = output.get("data")
             for mime_type, payload in data.items() if isinstance(data, dict) else ():
                 if isinstance(payload, dict):
                     scraps.update(_scraps_of(mime_type, payload))

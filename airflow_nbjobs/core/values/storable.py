@@ -10,10 +10,11 @@ UTF-8); PostgreSQL's ``jsonb`` (no NUL); pydantic's parser (200 levels) and MySQ
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
+from airflow_nbjobs.core.texts import shortened
+from airflow_nbjobs.core.visible import SURROGATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ RESERVED_PAIR = frozenset({"__type", "__var"})
 # MySQL's 100, less the two of ``return_value`` and its ``outputs``, less the value in the innermost list or dict.
 DEPTH_LIMIT = 97
 _LEAST_INTEGER, _GREATEST_INTEGER = -(2**63), 2**64 - 1
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _KEY_CHARACTERS = 60
 
 
@@ -45,7 +45,7 @@ def _walk(path: str, value: object) -> Iterator[tuple[str, object]]:
     yield path, value
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _walk(f"{path}[{_shown(key)}]", item)
+            yield from _walk(f"{path}[{shortened(ascii(key), _KEY_CHARACTERS)}]", item)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _walk(f"{path}[{index}]", item)
@@ -80,9 +80,4 @@ def _problem_of_text(text: str) -> tuple[str, str] | None:
     advice = "encode it, or write it to S3 and output its URI"
     if "\0" in text:
         return "a NUL character", advice
-    return ("half of a surrogate pair", advice) if _SURROGATE.search(text) else None
-
-
-def _shown(key: str) -> str:
-    shown = ascii(key)
-    return shown if len(shown) <= _KEY_CHARACTERS else f"{shown[: _KEY_CHARACTERS - 1]}…"
+    return ("half of a surrogate pair", advice) if SURROGATE.search(text) else None

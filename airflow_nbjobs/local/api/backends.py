@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.api.log_events import check_group, end_exclusively, filter_log_events
 from airflow_nbjobs.local.faults.http import identify
 from airflow_nbjobs.local.state.facts import DISTRIBUTION_ACCOUNTS, DISTRIBUTION_PARAMETER, ServerFacts
 from airflow_nbjobs.local.wire.formats import (
     Environ,
-    HeldStart,
-    Response,
     ServiceError,
-    StartResponse,
+    json_response,
     parse_json_object,
     read_body,
     replace_body,
-    send_json,
 )
 from airflow_nbjobs.local.wire.validation import RequestValidator
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response
 
 LOG = logging.getLogger(__name__)
 
@@ -56,12 +56,8 @@ class Backends:
             "ssm": RequestValidator("ssm"),
         }
 
-    def answer(self, service: str, environ: Environ, start_response: StartResponse) -> Response:
-        """
-        Answer one request.
-
-        :raises ServiceError: the service, the operation or the path is none of ours, or the request is malformed.
-        """
+    def answer(self, service: str, environ: Environ) -> Response:
+        """Answer one request; raises ServiceError where service, operation or path is none of ours, or the request is malformed."""
         if service not in SERVICES:
             raise ServiceError(
                 "UnsupportedOperation",
@@ -73,10 +69,10 @@ class Backends:
         if service in self._validators:
             request = self._checked(service, operation, environ)
             if (document := self._own_answer(operation, request)) is not None:
-                return send_json(start_response, document)
+                return json_response(document)
             if operation == "logs:GetLogEvents":
                 replace_body(environ, json.dumps(end_exclusively(request)).encode())
-        return self._answer_of_moto(service, operation, environ, start_response)
+        return self._answer_of_moto(service, operation, environ)
 
     def _checked(self, service: str, operation: str, environ: Environ) -> dict[str, Any]:
         """Return a JSON service's request, valid by the model; its body can be read again."""
@@ -101,12 +97,11 @@ class Backends:
             return filter_log_events(request, logs_backends[self._facts.account_id][self._facts.region].groups)
         return None
 
-    def _answer_of_moto(
-        self, service: str, operation: str, environ: Environ, start_response: StartResponse
-    ) -> Response:
-        held = HeldStart()
+    def _answer_of_moto(self, service: str, operation: str, environ: Environ) -> Response:
+        from werkzeug.wrappers import Response
+
         try:
-            body = list(self._application(service)(environ, _without_cors(held)))
+            response = Response.from_app(self._application(service), environ, buffered=True)
         except NotImplementedError as error:
             raise _unsupported(operation) from error
         except (OSError, MemoryError):  # not the caller's fault
@@ -114,11 +109,12 @@ class Backends:
         except Exception as error:
             LOG.exception("moto failed on %s", operation)
             raise _not_understood(operation, f"{type(error).__name__}: {error}") from error
-        is_page = any(name.lower() == "content-type" and value.startswith("text/html") for name, value in held.headers)
-        if is_page and held.status[:1] in "45" and environ["REQUEST_METHOD"] != "HEAD":
+        if response.mimetype == "text/html" and response.status_code >= 400 and environ["REQUEST_METHOD"] != "HEAD":
             raise _not_understood(operation, "it names no operation that moto knows, or lacks what that needs")
-        held.send(start_response)
-        return body
+        # No page may read an answer: neither flask-cors nor a bucket's own CORS rules get out.
+        for name in {name for name, _ in response.headers if name.lower().startswith("access-control-")}:
+            del response.headers[name]
+        return response
 
     def _application(self, service: str) -> Any:
         with self._lock:
@@ -148,13 +144,3 @@ def _not_understood(operation: str, why: str) -> ServiceError:
     return ServiceError(
         "InvalidRequest", f"The embedded SageMaker cannot make sense of this request for {operation} ({why})."
     )
-
-
-def _without_cors(start_response: StartResponse) -> StartResponse:
-    """No page may read an answer: neither flask-cors nor a bucket's own CORS rules get out."""
-
-    def start(status: str, headers: list[tuple[str, str]], *arguments: Any) -> Any:
-        kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
-        return start_response(status, kept, *arguments)
-
-    return start

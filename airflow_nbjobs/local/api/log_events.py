@@ -7,13 +7,11 @@ pattern syntax.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.wire.paging import query_digest, read_token, write_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,11 +25,7 @@ Event = dict[str, Any]
 
 
 def check_group(request: Mapping[str, Any]) -> None:
-    """
-    Refuse a request that names no log group, or two.
-
-    :raises ServiceError: it does.
-    """
+    """Raise ServiceError for a request that names no log group, or two."""
     if ("logGroupName" in request) is ("logGroupIdentifier" in request):
         raise _invalid("Exactly one of logGroupName and logGroupIdentifier must be given.")  # our words
 
@@ -53,13 +47,14 @@ def filter_log_events(request: Mapping[str, Any], groups: Mapping[str, Any]) -> 
     ]
     is_backward = not request.get("startFromHead", True)
     events.sort(key=_position, reverse=is_backward)
-    digest = _digest(request)
+    digest = query_digest(request, without={"nextToken", "limit"})
     if "nextToken" in request:
-        after = _read_token(request["nextToken"], digest)
+        if (after := read_token(request["nextToken"], digest)) is None:
+            raise _invalid("The specified nextToken is invalid.")
         events = [event for event in events if (_position(event) < after if is_backward else _position(event) > after)]
     page = _page(events, int(request.get("limit", PAGE_EVENTS)))
     answer = {"events": page, "searchedLogStreams": []}
-    return {**answer, "nextToken": _token(page[-1], digest)} if len(page) < len(events) else answer
+    return {**answer, "nextToken": write_token(digest, _position(page[-1]))} if len(page) < len(events) else answer
 
 
 def end_exclusively(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,27 +124,8 @@ def _page(events: list[Event], limit: int) -> list[Event]:
     return page
 
 
-def _position(event: Event) -> tuple[int, int]:
-    return event["timestamp"], int(event["eventId"])
-
-
-def _digest(request: Mapping[str, Any]) -> str:
-    query = {name: value for name, value in request.items() if name not in {"nextToken", "limit"}}
-    return hashlib.sha256(json.dumps(query, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _token(last: Event, digest: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([digest, *_position(last)]).encode()).decode()
-
-
-def _read_token(token: str, digest: str) -> tuple[int, int]:
-    try:
-        found, at, event_id = json.loads(base64.urlsafe_b64decode(token))
-        if found == digest:
-            return int(at), int(event_id)
-    except (ValueError, TypeError):
-        pass
-    raise _invalid("The specified nextToken is invalid.")
+def _position(event: Event) -> list[int]:
+    return [event["timestamp"], int(event["eventId"])]
 
 
 def _invalid(text: str) -> ServiceError:

@@ -7,69 +7,133 @@ Called by ``server.py`` with the parsed, not yet validated request; answers with
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.local.faults.jobs import as_searched
-from airflow_nbjobs.local.state.jobs import IN_PROGRESS, Document, TrainingJob, new_job
-from airflow_nbjobs.local.training.checks import check_create, check_features, check_tags
-from airflow_nbjobs.local.training.listing import list_training_jobs
-from airflow_nbjobs.local.training.search import search_training_jobs
+from airflow_nbjobs.local.batch.processing import ProcessingWork, check_processing, completed_processing_request
+from airflow_nbjobs.local.batch.transform import TransformWork, check_transform, completed_request
+from airflow_nbjobs.local.state.batch_jobs import BatchJob, new_batch_job
+from airflow_nbjobs.local.state.jobs import TrainingJob, new_job
+from airflow_nbjobs.local.state.listing import list_resources, list_training_jobs
+from airflow_nbjobs.local.state.models import Model, check_model, new_model
+from airflow_nbjobs.local.state.registry import Registry
+from airflow_nbjobs.local.state.resource import IN_PROGRESS, PROCESSING, TRAINING, TRANSFORM, Document, Job, Kind, Tags
+from airflow_nbjobs.local.training.checks import check_create, check_features, check_role, check_tags
+from airflow_nbjobs.local.training.search import as_searched, search_training_jobs
 from airflow_nbjobs.local.training.updates import updated
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.training.work import TrainingWork
+from airflow_nbjobs.local.wire.formats import ServiceError, ValidationError
 from airflow_nbjobs.local.wire.validation import RequestValidator
 
 if TYPE_CHECKING:
-    from airflow_nbjobs.local.api.batch_operations import BatchOperations
+    from collections.abc import Callable, Mapping
+
     from airflow_nbjobs.local.faults.jobs import JobScripts
-    from airflow_nbjobs.local.platform.clients import ServiceClients
+    from airflow_nbjobs.local.platform.runner import JobRunner, Platform, Work
     from airflow_nbjobs.local.state.facts import ServerFacts
-    from airflow_nbjobs.local.state.registry import JobRegistry
-    from airflow_nbjobs.local.training.runner import Runner
+
+    Request = Mapping[str, Any]
+    Operation = Callable[[Request], Document]
 
 _MAX_TAGS = 50
-Operation = Callable[[Mapping[str, Any]], Document]
-Tags = tuple[tuple[str, str], ...]
+
+
+class Registries:
+    """All that exists, by kind."""
+
+    def __init__(self, facts: ServerFacts) -> None:
+        root = f"arn:aws:sagemaker:{facts.region}:{facts.account_id}"
+        self.models: Registry[Model] = Registry(
+            arn_prefix=f"{root}:model/",
+            unknown='Could not find model "{arn}".',
+            taken=("ValidationException", 'Cannot create already existing model "{arn}".'),
+        )
+        self.training: Registry[TrainingJob] = Registry(
+            arn_prefix=f"{root}:{TRAINING.arn_part}/",
+            unknown="Requested resource not found.",
+            taken=(
+                "ResourceInUse",
+                "Training job names must be unique within an AWS account and region, and a training job with this name already exists ({arn})",
+            ),
+        )
+        self.transform, self.processing = (
+            Registry[BatchJob](
+                arn_prefix=f"{root}:{kind.arn_part}/",
+                unknown="Could not find requested job with name: {name}",
+                taken=(
+                    "ResourceInUse",
+                    "Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})",
+                ),
+            )
+            for kind in (TRANSFORM, PROCESSING)
+        )
+
+    def all(self) -> tuple[Registry[Any], ...]:
+        return self.training, self.models, self.transform, self.processing
+
+
+@dataclass(frozen=True, slots=True)
+class Runners:
+    """
+    Who runs jobs. Batch jobs have slots of their own.
+
+    A notebook that waits for the transform job it has started would otherwise wait for a slot that it holds itself.
+    """
+
+    training: JobRunner
+    batch: JobRunner
+
+    def of(self, job: Job) -> JobRunner:
+        return self.training if job.kind is TRAINING else self.batch
 
 
 class SageMakerOperations:
+    """
+    The operations.
+
+    :param batch_platform: of transform and processing jobs.
+    """
+
     def __init__(
         self,
+        registries: Registries,
+        runners: Runners,
         *,
-        facts: ServerFacts,
-        registry: JobRegistry,
-        runner: Runner,
-        clients: ServiceClients,
-        batch: BatchOperations,
+        platform: Platform,
+        batch_platform: Platform,
         scripts: JobScripts,
     ) -> None:
-        self._facts = facts
-        self._registry = registry
-        self._runner = runner
-        self._clients = clients
-        self._batch = batch
+        self._registries = registries
+        self._runners = runners
+        self._platform = platform
+        self._batch_platform = batch_platform
+        self._clients = platform.clients
         self._scripts = scripts
         self._validator = RequestValidator()
         self._operations: dict[str, Operation] = {
-            "CreateTrainingJob": self._create,
-            "DescribeTrainingJob": lambda request: self._registry.get(request["TrainingJobName"]).describe(),
-            "ListTrainingJobs": lambda request: list_training_jobs(self._registry.all(), request),
-            "StopTrainingJob": self._stop,
-            "UpdateTrainingJob": self._update,
-            "DeleteTrainingJob": self._delete,
+            "CreateTrainingJob": self._create_training_job,
+            "UpdateTrainingJob": self._update_training_job,
+            "DeleteTrainingJob": self._delete_training_job,
+            **self._job_operations(TRAINING, registries.training),
+            "ListTrainingJobs": lambda request: list_training_jobs(registries.training.all(), request),
             "Search": self._search,
             "ListTags": self._list_tags,
             "AddTags": self._add_tags,
             "DeleteTags": self._delete_tags,
-            **batch.table(),
+            "CreateModel": self._create_model,
+            "DescribeModel": lambda request: registries.models.get(request["ModelName"]).describe(),
+            "ListModels": lambda request: list_resources(
+                registries.models.all(), request, list_name="Models", default_order="Descending"
+            ),
+            "DeleteModel": self._delete_model,
+            "CreateTransformJob": self._create_transform_job,
+            "CreateProcessingJob": self._create_processing_job,
+            **self._job_operations(TRANSFORM, registries.transform),
+            **self._job_operations(PROCESSING, registries.processing),
         }
 
-    def call(self, operation: str, request: Mapping[str, Any]) -> Document:
-        """
-        Perform one operation.
-
-        :raises ServiceError: in the service's words; for an operation that this server does not have, in ours.
-        """
+    def call(self, operation: str, request: Request) -> Document:
+        """Perform one operation; the ServiceError for one that this server does not have is in our words."""
         if operation not in self._operations:
             raise ServiceError(
                 "UnknownOperationException",
@@ -78,47 +142,70 @@ class SageMakerOperations:
         self._validator.check(operation, request)
         return self._operations[operation](request)
 
-    def _create(self, request: Mapping[str, Any]) -> Document:
-        check_features(request, way=self._facts.isolation)
-        check_create(request, facts=self._facts, clients=self._clients)
-        arn = (
-            f"arn:aws:sagemaker:{self._facts.region}:{self._facts.account_id}:training-job/{request['TrainingJobName']}"
-        )
-        job = new_job(request, arn=arn, now=time.time())
+    def _job_operations(self, kind: Kind, jobs: Registry[Any]) -> dict[str, Operation]:
+        name = f"{kind.resource}Name"
+        default_order = "Descending" if kind is TRANSFORM else "Ascending"
+        return {
+            f"Describe{kind.resource}": lambda request: jobs.get(request[name]).describe(),
+            f"List{kind.resource}s": lambda request: list_resources(
+                jobs.all(), request, list_name=f"{kind.resource}Summaries", default_order=default_order
+            ),
+            f"Stop{kind.resource}": lambda request: self._stop(jobs, request[name]),
+        }
+
+    def _stop(self, jobs: Registry[Any], name: str) -> Document:
+        def stopping(job: Job) -> Job:
+            if job.status != IN_PROGRESS:
+                raise _in_status(job)
+            return job.stopping(now=time.time())
+
+        job = jobs.change(name, stopping)
+        if job.kind is not TRAINING or not self._scripts.stop(name):
+            self._runners.of(job).stop(job.arn)
+        return {}
+
+    def _create_training_job(self, request: Request) -> Document:
+        check_features(request, way=self._platform.way)
+        check_create(request, facts=self._platform.facts, clients=self._clients)
+        jobs = self._registries.training
+        job = new_job(request, arn=jobs.arn(request["TrainingJobName"]), now=time.time())
         if not self._scripts.register(job):
-            self._runner.submit(job)
-        return {"TrainingJobArn": arn}
+            self._runners.training.submit(job, TrainingWork(job, jobs, self._platform), jobs)
+        return {"TrainingJobArn": job.arn}
 
-    def _stop(self, request: Mapping[str, Any]) -> Document:
-        name = self._registry.get(request["TrainingJobName"]).name
-        self._registry.change(name, _stopping)
-        if not self._scripts.stop(name):
-            self._runner.stop(name)
+    def _update_training_job(self, request: Request) -> Document:
+        changed = self._registries.training.change(
+            request["TrainingJobName"], lambda job: updated(job, request, now=time.time())
+        )
+        return {"TrainingJobArn": changed.arn}
+
+    def _delete_training_job(self, request: Request) -> Document:
+        """Source: DeleteTrainingJob, API reference."""
+        jobs, name = self._registries.training, request["TrainingJobName"]
+        try:
+            job = jobs.get(name)
+        except ValidationError as error:
+            raise ServiceError("ResourceNotFound", error.message) from error
+        if not job.is_terminal:
+            raise _in_status(job)
+        jobs.remove(name)
         return {}
 
-    def _delete(self, request: Mapping[str, Any]) -> Document:
-        self._registry.remove(request["TrainingJobName"])
-        return {}
-
-    def _search(self, request: Mapping[str, Any]) -> Document:
+    def _search(self, request: Request) -> Document:
         if request["Resource"] != "TrainingJob":
-            raise ServiceError(
-                "ValidationException", f"The embedded SageMaker searches TrainingJob only, not {request['Resource']}."
-            )
-        jobs = self._registry.all()
+            raise ValidationError(f"The embedded SageMaker searches TrainingJob only, not {request['Resource']}.")
+        jobs = self._registries.training.all()
         if delay_seconds := self._scripts.search_delay_seconds:
             moment = time.time() - delay_seconds
             jobs = [seen for job in jobs if (seen := as_searched(job, moment=moment)) is not None]
         return search_training_jobs(jobs, request)
 
-    def _list_tags(self, request: Mapping[str, Any]) -> Document:
+    def _list_tags(self, request: Request) -> Document:
         # At most 50 tags, and pages of at least 50: one page holds all.
-        if (tags := self._batch.tags(request["ResourceArn"])) is not None:
-            return {"Tags": tags}
-        job = self._registry.by_arn(request["ResourceArn"])
-        return {"Tags": [{"Key": key, "Value": value} for key, value in job.tags]}
+        registry, name = self._by_arn(request["ResourceArn"])
+        return {"Tags": registry.get(name).tag_documents()}
 
-    def _add_tags(self, request: Mapping[str, Any]) -> Document:
+    def _add_tags(self, request: Request) -> Document:
         check_tags(request["Tags"])
         added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
 
@@ -133,7 +220,7 @@ class SageMakerOperations:
 
         return {"Tags": self._change_tags(request["ResourceArn"], change)}
 
-    def _delete_tags(self, request: Mapping[str, Any]) -> Document:
+    def _delete_tags(self, request: Request) -> Document:
         def change(tags: Tags) -> dict[str, str]:
             return {key: value for key, value in tags if key not in request["TagKeys"]}
 
@@ -141,21 +228,52 @@ class SageMakerOperations:
         return {}
 
     def _change_tags(self, arn: str, change: Callable[[Tags], dict[str, str]]) -> list[dict[str, str]]:
-        if (tags := self._batch.change_tags(arn, change)) is not None:
-            return tags
-        name = self._registry.by_arn(arn).name
-        changed = self._registry.change(name, lambda job: job.tagged(change(job.tags), now=time.time()))
-        return [{"Key": key, "Value": value} for key, value in changed.tags]
+        registry, name = self._by_arn(arn)
+        changed = registry.change(name, lambda item: item.tagged(change(item.tags), now=time.time()))
+        tags: list[dict[str, str]] = changed.tag_documents()
+        return tags
 
-    def _update(self, request: Mapping[str, Any]) -> Document:
-        name = self._registry.get(request["TrainingJobName"]).name
-        changed = self._registry.change(name, lambda job: updated(job, request, now=time.time()))
-        return {"TrainingJobArn": changed.arn}
+    def _by_arn(self, arn: str) -> tuple[Registry[Any], str]:
+        for registry in self._registries.all():
+            if found := registry.by_arn(arn):
+                return registry, found.name
+        raise ValidationError("Requested resource not found.")
+
+    def _create_model(self, request: Request) -> Document:
+        check_tags(request.get("Tags", ()))
+        check_model(request, facts=self._platform.facts, clients=self._clients)
+        check_role(request["ExecutionRoleArn"], self._clients.iam)
+        models = self._registries.models
+        model = new_model(request, arn=models.arn(request["ModelName"]), now=time.time())
+        models.add(model)
+        return {"ModelArn": model.arn}
+
+    def _delete_model(self, request: Request) -> Document:
+        self._registries.models.remove(request["ModelName"])
+        return {}
+
+    def _create_transform_job(self, request: Request) -> Document:
+        check_tags(request.get("Tags", ()))
+        model = self._registries.models.get(request["ModelName"])
+        check_transform(request, self._clients.s3)
+        now = time.time()
+        work = TransformWork(request, model, self._batch_platform, started=now)
+        return self._submit(TRANSFORM, self._registries.transform, completed_request(request), work, now=now)
+
+    def _create_processing_job(self, request: Request) -> Document:
+        check_tags(request.get("Tags", ()))
+        check_processing(request, self._batch_platform)
+        check_role(request["RoleArn"], self._clients.iam)
+        jobs, completed = self._registries.processing, completed_processing_request(request)
+        work = ProcessingWork(completed, jobs.arn(request["ProcessingJobName"]), self._batch_platform)
+        return self._submit(PROCESSING, jobs, completed, work, now=time.time())
+
+    def _submit(self, kind: Kind, jobs: Registry[BatchJob], request: Request, work: Work, *, now: float) -> Document:
+        job = new_batch_job(kind, request, arn=jobs.arn(request[f"{kind.resource}Name"]), now=now)
+        jobs.add(job)
+        self._runners.batch.submit(job, work, jobs)
+        return {f"{kind.resource}Arn": job.arn}
 
 
-def _stopping(job: TrainingJob) -> TrainingJob:
-    if job.status != IN_PROGRESS:
-        raise ServiceError(
-            "ValidationException", f"The request was rejected because the training job is in status {job.status}."
-        )
-    return job.stopping(now=time.time())
+def _in_status(job: Job) -> ValidationError:
+    return ValidationError(f"The request was rejected because the {job.kind.words} is in status {job.status}.")

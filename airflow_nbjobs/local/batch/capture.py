@@ -26,12 +26,7 @@ class CaptureError(Exception):
 
 
 def manifest_uri(destination: str, folder: str, *, job_name: str, started: float) -> str:
-    """
-    Return where a manifest goes.
-
-    :param folder: ``input`` or ``output``.
-    :param started: seconds since the epoch.
-    """
+    """Return where the manifest of ``folder``, ``input`` or ``output``, goes."""
     hour = datetime.fromtimestamp(started, UTC).strftime("%Y/%m/%d/%H")
     return f"{destination.rstrip('/')}/{folder}/{hour}/{job_name}.json"
 
@@ -43,11 +38,7 @@ def build_manifest(prefix: str, names: Sequence[str]) -> bytes:
 
 
 def append_inference_ids(output: bytes, *, content_type: str, started: float, new_id: Callable[[], str]) -> bytes:
-    """
-    Return the output with an id and the job's start time on each line that is not blank.
-
-    :raises CaptureError: it is neither CSV nor JSON.
-    """
+    """Return CSV or JSON output with an id and the job's start time on each line that is not blank; raises CaptureError for other types."""
     time = datetime.fromtimestamp(started, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if content_type not in CSV_TYPES | JSON_TYPES:
         raise CaptureError(f"GenerateInferenceId takes CSV, JSON and JSON lines, not the accept type {content_type!r}")

@@ -1,7 +1,7 @@
 """
 Processing jobs: what CreateProcessingJob checks, and what such a job does before and after its container runs.
 
-Called by ``batch_operations.py`` and ``batch/runner.py``. One image is supported, Model Monitor's analyzer, in whose place ``analyzer/`` runs.
+Called by ``api/operations.py`` and ``platform/runner.py``. One image is supported, Model Monitor's analyzer, in whose place ``analyzer/`` runs.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.local.batch.runner import JobError, Launch, Platform, merged_environment, read_text, regular_files
-from airflow_nbjobs.local.container.image import is_pullable
+from airflow_nbjobs.local.container.overlay import python_of
 from airflow_nbjobs.local.platform import storage
-from airflow_nbjobs.local.state.batch_jobs import BatchOutcome
+from airflow_nbjobs.local.platform.runner import JobError, Launch, Platform, Work, read_text, regular_files
 from airflow_nbjobs.local.state.facts import NAMESPACE_WAYS
-from airflow_nbjobs.local.state.models import repository
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.state.models import check_region, repository
+from airflow_nbjobs.local.state.resource import Outcome
+from airflow_nbjobs.local.wire.formats import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,27 +33,18 @@ _PACKAGE = Path(__file__).with_name("analyzer")
 
 
 def check_processing(request: Mapping[str, Any], platform: Platform) -> None:
-    """
-    Check a valid request for what the service finds at once, and for what cannot run here.
-
-    :raises ServiceError: the first problem found.
-    """
+    """Raise ServiceError for the first thing that the service finds at once in a valid request, or that cannot run here."""
     image = request["AppSpecification"]["ImageUri"]
     if repository(image) != ANALYZER:
-        raise ServiceError(
-            "ValidationException",
+        raise ValidationError(
             f"The embedded SageMaker does not run processing jobs of the image '{image}'; it supports {SUPPORTED}. "
-            "Code of your own runs as a notebook job.",
+            "Code of your own runs as a notebook job."
         )
-    if not is_pullable(image, platform.facts.region):
-        raise ServiceError(
-            "ValidationException",
-            f"The image '{image}' is of another region than {platform.facts.region}, from which SageMaker cannot pull it.",  # our words
-        )
-    for feature in _unsupported(request, platform.settings.way):
-        raise ServiceError("ValidationException", f"The embedded SageMaker does not support {feature}.")
+    check_region(image, platform.facts.region)
+    for feature in _unsupported(request, platform.way):
+        raise ValidationError(f"The embedded SageMaker does not support {feature}.")
     for problem in _inconsistencies(request):  # our words
-        raise ServiceError("ValidationException", problem)
+        raise ValidationError(problem)
 
 
 def _unsupported(request: Mapping[str, Any], way: str) -> Iterator[str]:
@@ -115,7 +106,7 @@ def completed_processing_request(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessingWork:
+class ProcessingWork(Work):
     """
     One processing job.
 
@@ -131,11 +122,7 @@ class ProcessingWork:
         return float(self.request["StoppingCondition"]["MaxRuntimeInSeconds"])
 
     def prepare(self, work: WorkDir) -> Launch:
-        """
-        Download the inputs to their places, and make those of the outputs.
-
-        :raises JobError: an input is not there.
-        """
+        """Download the inputs to their places, and make those of the outputs."""
         for source in self.request.get("ProcessingInputs", ()):
             folder = _host_path(work, source["S3Input"]["LocalPath"])
             folder.mkdir(parents=True, exist_ok=True)
@@ -153,26 +140,26 @@ class ProcessingWork:
         self._write_config(work)
         shutil.copytree(_PACKAGE, work.opt_ml / "code" / "analyzer", ignore=shutil.ignore_patterns("__pycache__"))
         environment = {
-            **merged_environment(self.request.get("Environment")),
+            **self.request.get("Environment", {}),
             "PYTHONPATH": self.platform.container_path(work.opt_ml / "code", work),
             "PROCESSING_JOB_NAME": self.request["ProcessingJobName"],
         }
-        if self.platform.settings.way == "none":
+        if self.platform.is_bare:
             root = str(work.opt_ml)
             environment = {name: value.replace("/opt/ml", root) for name, value in environment.items()}
         message = self.platform.container_path(_message(work), work)
         return Launch(
-            argv=(self.platform.python(work), "-u", "-m", "analyzer", message),
+            argv=(python_of(self.platform.home(work)), "-u", "-m", "analyzer", message),
             environment=self.platform.environment(work, environment),
             has_network=not self.request.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
         )
 
-    def deliver(self, work: WorkDir, exit_code: int) -> BatchOutcome:
+    def deliver(self, work: WorkDir, exit_code: int) -> Outcome:
         """Upload the outputs of a container that succeeded; ``Continuous`` ones, too, only now."""
         message = read_text(_message(work))
         if exit_code:
             reason = message or "See job logs for more information"
-            return BatchOutcome(f"AlgorithmError: {reason}, exit code: {exit_code}", message)
+            return Outcome(f"AlgorithmError: {reason}, exit code: {exit_code}", exit_message=message)
         config = self.request.get("ProcessingOutputConfig", {})
         try:
             for target in config.get("Outputs", ()):
@@ -181,8 +168,8 @@ class ProcessingWork:
                     uri = f"{target['S3Output']['S3Uri'].rstrip('/')}/{name}"
                     storage.upload(self.platform.clients.s3, file, uri, kms_key_id=config.get("KmsKeyId", ""))
         except storage.StorageError as error:
-            return BatchOutcome(f"ClientError: Output upload failed: {error}", message)
-        return BatchOutcome(exit_message=message)
+            return Outcome(f"ClientError: Output upload failed: {error}", exit_message=message)
+        return Outcome(exit_message=message)
 
     def _write_config(self, work: WorkDir) -> None:
         """Source: developer guide, "How Amazon SageMaker Processing Configures Your Processing Container"."""

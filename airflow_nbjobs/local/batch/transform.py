@@ -1,7 +1,7 @@
 """
 Batch transform: what CreateTransformJob checks, and what a transform job does before and after its container runs.
 
-Called by ``batch_operations.py`` and ``batch/runner.py``; in the container runs ``transform_worker.py``. Not like AWS: one process serves all of a job,
+Called by ``api/operations.py`` and ``platform/runner.py``; in the container runs ``transform_worker.py``. Not like AWS: one process serves all of a job,
 whatever ``InstanceCount`` and ``MaxConcurrentTransforms`` say, and a failed call is repeated only where ``InvocationsMaxRetries`` asks for it.
 """
 
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.batch import capture
-from airflow_nbjobs.local.batch.runner import JobError, Launch, Platform, merged_environment, read_text, regular_files
 from airflow_nbjobs.local.batch.transform_worker import Plan
+from airflow_nbjobs.local.container.overlay import python_of
 from airflow_nbjobs.local.platform import storage
+from airflow_nbjobs.local.platform.runner import JobError, Launch, Platform, Work, read_text, regular_files
 from airflow_nbjobs.local.platform.unpack import ArchiveError, unpack
-from airflow_nbjobs.local.state.batch_jobs import BatchOutcome
 from airflow_nbjobs.local.state.models import SUPPORTED_IMAGES, image_family
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.state.resource import Outcome
+from airflow_nbjobs.local.wire.formats import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,20 +38,14 @@ _WORKER = Path(__file__).with_name("transform_worker.py")
 
 
 def check_transform(request: Mapping[str, Any], s3: Any) -> None:
-    """
-    Check a valid request for what the service finds at once, and for what cannot run here.
-
-    :raises ServiceError: the first problem found.
-    """
+    """Raise ServiceError for the first thing that the service finds at once in a valid request, or that cannot run here."""
     for feature in _unsupported(request):
-        raise ServiceError("ValidationException", f"The embedded SageMaker does not support {feature}.")
+        raise ValidationError(f"The embedded SageMaker does not support {feature}.")
     for problem in _inconsistencies(request):  # our words
-        raise ServiceError("ValidationException", problem)
+        raise ValidationError(problem)
     uri = request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
     if not storage.has_objects(s3, uri):
-        raise ServiceError(
-            "ValidationException", f"No S3 objects found under S3 URL {uri!r} given in input data source."
-        )
+        raise ValidationError(f"No S3 objects found under S3 URL {uri!r} given in input data source.")
 
 
 def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
@@ -92,7 +87,7 @@ def completed_request(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class TransformWork:
+class TransformWork(Work):
     """
     One transform job.
 
@@ -105,17 +100,9 @@ class TransformWork:
     platform: Platform
     started: float
 
-    @property
-    def max_runtime_seconds(self) -> None:
-        return None  # a transform job has no StoppingCondition
-
     def prepare(self, work: WorkDir) -> Launch:
-        """
-        Download input and model, and say how to serve it.
-
-        :raises JobError: the model, or its inference code, is not there; or the input is not.
-        """
-        environment = merged_environment(self.model.container.get("Environment"), self.request.get("Environment"))
+        """Download input and model, and say how to serve it."""
+        environment = {**self.model.container.get("Environment", {}), **self.request.get("Environment", {})}
         code_dir = self._fetch_model(work, environment)
         program = environment.get("SAGEMAKER_PROGRAM") or "inference.py"
         if not (code_dir / program).is_file():
@@ -133,23 +120,23 @@ class TransformWork:
         plan_file.write_text(json.dumps(asdict(self._plan(work, code_dir, program))))
         paths = (self.platform.container_path(path, work) for path in (worker, plan_file))
         return Launch(
-            argv=(self.platform.python(work), "-u", *paths),
+            argv=(python_of(self.platform.home(work)), "-u", *paths),
             environment=self.platform.environment(work, {**environment, **self._batch_variables()}),
             has_network=not self.model.request.get("EnableNetworkIsolation", False),
         )
 
-    def deliver(self, work: WorkDir, exit_code: int) -> BatchOutcome:
+    def deliver(self, work: WorkDir, exit_code: int) -> Outcome:
         """Upload the output of each file that was transformed as a whole, also of a job that failed on another, and the capture's manifests."""
         try:
             names = self._upload(work)
             if exit_code == 0:
-                self._capture(names)
+                self._capture(work, names)
         except (storage.StorageError, capture.CaptureError) as error:
-            return BatchOutcome(f"ClientError: Output upload failed: {error}")
+            return Outcome(f"ClientError: Output upload failed: {error}")
         if exit_code == 0:
-            return BatchOutcome()
+            return Outcome()
         reasons = read_text(_report(work)) or f"the container ended with exit code {exit_code}"
-        return BatchOutcome(f"AlgorithmError: See job logs for more information: {reasons}")
+        return Outcome(f"AlgorithmError: See job logs for more information: {reasons}")
 
     def _fetch_model(self, work: WorkDir, environment: Mapping[str, str]) -> Path:
         """Unpack the model, and its code where that is an archive of its own; returns the code's folder."""
@@ -207,13 +194,12 @@ class TransformWork:
 
     def _batch_variables(self) -> dict[str, str]:
         """Source: developer guide, "Use Your Own Inference Code with Batch Transform"."""
-        values = {
+        return {
             "SAGEMAKER_BATCH": "true",
-            "SAGEMAKER_MAX_PAYLOAD_IN_MB": self.request.get("MaxPayloadInMB", DEFAULT_PAYLOAD_MB),
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(self.request.get("MaxPayloadInMB", DEFAULT_PAYLOAD_MB)),
             "SAGEMAKER_BATCH_STRATEGY": _snake_case(self.request.get("BatchStrategy", "MultiRecord")),
-            "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": self.request.get("MaxConcurrentTransforms", 1),
+            "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": str(self.request.get("MaxConcurrentTransforms", 1)),
         }
-        return merged_environment(values)
 
     def _upload(self, work: WorkDir) -> list[str]:
         target = self.request["TransformOutput"]
@@ -230,7 +216,7 @@ class TransformWork:
             storage.upload(self.platform.clients.s3, file, uri, kms_key_id=target.get("KmsKeyId", ""))
         return list(files)
 
-    def _capture(self, names: list[str]) -> None:
+    def _capture(self, work: WorkDir, names: list[str]) -> None:
         config = self.request.get("DataCaptureConfig")
         if not config:
             return
@@ -246,8 +232,9 @@ class TransformWork:
             uri = capture.manifest_uri(
                 config["DestinationS3Uri"], folder, job_name=self.request["TransformJobName"], started=self.started
             )
-            body = capture.build_manifest(prefix, listed)
-            storage.put(self.platform.clients.s3, body, uri, kms_key_id=config.get("KmsKeyId", ""))
+            manifest = work.path / "manifest.json"
+            manifest.write_bytes(capture.build_manifest(prefix, listed))
+            storage.upload(self.platform.clients.s3, manifest, uri, kms_key_id=config.get("KmsKeyId", ""))
 
 
 def _platform_dir(work: WorkDir) -> Path:

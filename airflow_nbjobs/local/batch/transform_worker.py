@@ -185,11 +185,7 @@ class Model:
     """A loaded model with its functions."""
 
     def __init__(self, plan: Plan) -> None:
-        """
-        Import the code and call ``model_fn``.
-
-        :raises ModelError: either fails, or the code does not keep the contract.
-        """
+        """Import the code and call ``model_fn``; raises ModelError where either fails, or the code does not keep the contract."""
         module = _import_program(plan)
         functions = {name: getattr(module, name, None) for name in (*FUNCTIONS, "transform_fn")}
         if not hasattr(module, "model_fn"):
@@ -243,11 +239,7 @@ def _import_program(plan: Plan) -> Any:
 
 
 def transform_file(model: Model, source: Path, target: Path, plan: Plan) -> int:
-    """
-    Write one input file's output, all of it or nothing; returns how many records it had.
-
-    :raises RecordError: the model failed on one of them.
-    """
+    """Write one input file's output, all of it or nothing, and return how many records it had; raises RecordError."""
     accept = (
         plan.accept if plan.accept not in {"", "*/*"} else os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", JSON)
     )

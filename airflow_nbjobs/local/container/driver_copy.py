@@ -1,7 +1,7 @@
 """
 The driver's shell script with this job's folders in place of ``/opt/ml``, ``/tmp`` and ``/home/sagemaker-user``: the way without namespaces.
 
-Called by ``runner.py`` where ``isolation.py`` runs in the way ``none`` (macOS, hardened kernels, most Docker containers). The copy is private to the
+Called by ``training/work.py`` where ``isolation.py`` runs in the way ``none`` (macOS, hardened kernels, most Docker containers). The copy is private to the
 job; the installed driver is not touched. Notebooks that name ``/opt/ml`` themselves do not work this way.
 """
 
@@ -29,11 +29,7 @@ class DriverError(Exception):
 
 
 def rewrite_script(script: str, work: WorkDir) -> str:
-    """
-    Return the script for one job's folders.
-
-    :raises DriverError: a line that must be rewritten is not there (another version of the driver).
-    """
+    """Return the script for one job's folders; raises DriverError where a line to rewrite is not there (another version of the driver)."""
     replacements = (
         ('LOCAL_LOG_FOLDER="/tmp"', f'LOCAL_LOG_FOLDER="{work.tmp}"'),
         ("/opt/ml", str(work.opt_ml)),

@@ -81,11 +81,7 @@ class Image:
 
 
 def inspect_image(prefix: Path) -> Image:
-    """
-    Look at an environment by asking its own interpreter.
-
-    :raises ImageError: there is no interpreter, or this user may not run it.
-    """
+    """Ask an environment's own interpreter about it; raises ImageError where there is none, or this user may not run it."""
     prefix = prefix.absolute()
     python = prefix / "bin" / "python"
     user = f"the user {getpass.getuser()!r}"

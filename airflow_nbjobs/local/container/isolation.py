@@ -1,7 +1,7 @@
 """
 Run one command as the container of a training job, with no Docker: namespaces where the kernel gives them, else a supervised process tree.
 
-Started as a script by ``runner.py`` (``python -I -S isolation.py SPEC.json``), one process for each job; standard library only, because it runs
+Started as a script by ``run.py`` (``python -I -S isolation.py SPEC.json``), one process for each job; standard library only, because it runs
 before, and apart from, everything else. It must never import the package.
 
 The process tree, and who ends whom, so that no job outlives the server::

@@ -11,11 +11,7 @@ if TYPE_CHECKING:
 
 
 def kernels_here(prefix: Path) -> frozenset[str] | None:
-    """
-    Return the names of the kernels of this process's own environment; None where Jupyter is not installed, which the server says.
-
-    :param prefix: the environment's ``sys.prefix``.
-    """
+    """Return the kernels' names of the environment ``prefix``, this process's own; None where Jupyter is not installed, which the server says."""
     try:
         from jupyter_client.kernelspec import KernelSpecManager
     except ImportError:

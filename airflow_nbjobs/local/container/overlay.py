@@ -1,7 +1,7 @@
 """
 The Python environment of one job: over the image's, a folder of the job's own that takes what the job installs.
 
-Made by ``runner.py`` and ``batch/runner.py`` before a container starts, and gone with the job's folders. The image is often the environment that Airflow
+Made by ``platform/runner.py`` before a container starts, and gone with the job's folders. The image is often the environment that Airflow
 runs in, and in a container, too, what a notebook installs is lost with it.
 
 The folder is a virtual environment written by hand (``venv`` takes seconds): pip installs there, and neither changes nor removes what lies outside. Its
@@ -26,11 +26,7 @@ _PIP = '#!/bin/sh\nexec "${0%/*}/python" -m pip "$@"\n'
 
 
 def make_overlay(image: Image, home: Path) -> None:
-    """
-    Make the environment below a job's home folder.
-
-    :param home: where the home folder lies on this machine.
-    """
+    """Make the environment below ``home``, where a job's home folder lies on this machine."""
     folder = home / FOLDER
     site_packages = folder / image.site_packages
     bin_ = folder / "bin"
@@ -61,11 +57,7 @@ def make_overlay(image: Image, home: Path) -> None:
 
 
 def activated(environment: Mapping[str, str], image: Image, home: str) -> dict[str, str]:
-    """
-    Return a container's variables with the job's environment in front of the image's.
-
-    :param home: where the container sees the home folder.
-    """
+    """Return a container's variables with the job's environment in front of the image's; ``home`` is the container's path."""
     folder = f"{home}/{FOLDER}"
     image_bin = f"{image.prefix}/bin"
     path = environment["PATH"].split(":")

@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.local.container.image import Image
 
-WAYS = (
-    "userns",
-    "root",
-    "none",
-)  # in the order in which ``auto`` tries them; ``direct`` is taken only when it is asked for
+# In the order in which ``auto`` tries them; ``direct`` is taken only when it is asked for.
+WAYS = ("userns", "root", "none")
 DESCRIPTIONS = {
     "userns": "each job in its own user, mount and process namespaces: private /opt/ml, /tmp, /home/sagemaker-user and /proc",
     "root": "each job in its own mount and process namespaces (we are root): private /opt/ml, /tmp, /home/sagemaker-user and /proc",
@@ -52,11 +49,7 @@ class Isolation:
 
 
 def choose_isolation(wanted: str, image: Image) -> Isolation:
-    """
-    Return the way to take: the one wanted, or for ``auto`` the first that works.
-
-    :raises IsolationError: it does not work.
-    """
+    """Return the way wanted, or for ``auto`` the first that works; raises IsolationError where none does."""
     ways: Sequence[str] = WAYS if wanted == "auto" else (wanted,)
     notes: list[str] = []
     for way in ways:

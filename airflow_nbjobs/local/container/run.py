@@ -1,7 +1,7 @@
 """
 A container: its folders, its environment, its process.
 
-Used by ``runner.py``, and by ``probe.py`` to find out which way of isolation works; the process tree itself is made by ``isolation.py``.
+Used by ``platform/runner.py``, and by ``probe.py`` to find out which way of isolation works; the process tree itself is made by ``isolation.py``.
 """
 
 from __future__ import annotations
@@ -213,18 +213,15 @@ def start_container(
 
 
 def build_environment(
-    request: Mapping[str, Any], *, job_arn: str, facts: ServerFacts, image: Image, home: str
+    requested: Mapping[str, str], own: Mapping[str, str], *, facts: ServerFacts, image: Image, home: str
 ) -> dict[str, str]:
-    """Return all of a container's environment: the image's, the request's over it, the platform's over both. Nothing of the server's own."""
-    of_image = system_environment(image.prefix, home)
-    of_platform = {
-        **facts.environment(),
-        "AWS_REGION": facts.region,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "TRAINING_JOB_NAME": str(request["TrainingJobName"]),
-        "TRAINING_JOB_ARN": job_arn,
-    }
-    return {**of_image, **request.get("Environment", {}), **of_platform}
+    """
+    Return all of a container's environment: the image's, the request's over it, the platform's over both. Nothing of the server's own.
+
+    :param own: what the platform says of this kind of job.
+    """
+    of_platform = {**facts.environment(), "AWS_REGION": facts.region, "AWS_EC2_METADATA_DISABLED": "true", **own}
+    return {**system_environment(image.prefix, home), **requested, **of_platform}
 
 
 def write_config(work: WorkDir, request: Mapping[str, Any]) -> None:

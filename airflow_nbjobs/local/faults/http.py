@@ -10,31 +10,32 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from airflow_nbjobs.local.faults.switches import FaultSwitches, Journal, Switch, parse_fault
 from airflow_nbjobs.local.wire.formats import (
     Environ,
-    HeldStart,
-    Response,
     ServiceError,
-    StartResponse,
+    ValidationError,
+    json_response,
     parse_json_object,
     read_body,
     replace_body,
-    send_json,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from werkzeug.wrappers import Response
+
     from airflow_nbjobs.local.faults.jobs import JobScripts
+    from airflow_nbjobs.local.wire.formats import Answer
 
 CONTROL_SERVICE = "nbjobs-control"  # as the caller's credential scope names it
 CONTROL_PATH = "/nbjobs-control"
 PLATFORM_AGENT = "nbjobs-platform"  # in the User-Agent of the server's own clients
 
-Answer = Callable[[Environ, StartResponse], Response]
 _S3_OBJECT = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
 _S3_BUCKET = {"PUT": "CreateBucket", "GET": "ListObjects", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}
 _RESOURCE_MEMBERS = ("TrainingJobName", "TransformJobName", "ProcessingJobName", "ModelName", "ResourceArn")
@@ -62,36 +63,25 @@ class FaultLayer:
         """Let go of calls that are held back."""
         self.switches.clear()
 
-    def around(self, service: str, environ: Environ, start_response: StartResponse, answer: Answer) -> Response:
-        """
-        Answer one call, unless a fault does.
-
-        :raises ServiceError: the fault's, or the service's.
-        :raises ConnectionResetError: the connection is gone.
-        """
+    def around(self, service: str, environ: Environ, answer: Answer) -> Response:
+        """Answer one call, unless a fault does; raises ConnectionResetError when a fault resets the connection."""
         if PLATFORM_AGENT in str(environ.get("HTTP_USER_AGENT", "")):
-            return answer(environ, start_response)
+            return answer(environ)
         operation, resource = identify(service, environ)
         hits = self.switches.hitting(operation, resource)
         with self.journal.noting(operation, resource, tuple(hit.id for hit in hits)) as call:
             for hit in hits:
                 if hit.fault.when == "before":
                     strike(hit, service, environ)
-            captured = HeldStart()
-            body = list(answer(environ, captured))
+            response = answer(environ)
             for hit in hits:
                 if hit.fault.when == "after":
                     strike(hit, service, environ)
-            call.answer = captured.status.split(" ")[0]
-        captured.send(start_response)
-        return body
+            call.answer = str(response.status_code)
+        return response
 
-    def control(self, environ: Environ, start_response: StartResponse) -> Response:
-        """
-        Perform one control request: a JSON object whose ``action`` names what to do.
-
-        :raises ServiceError: it means nothing.
-        """
+    def control(self, environ: Environ) -> Response:
+        """Perform one control request: a JSON object whose ``action`` names what to do."""
         if environ["PATH_INFO"] != CONTROL_PATH or environ["REQUEST_METHOD"] != "POST":
             raise ServiceError("ValidationException", f"Faults are switched by POST {CONTROL_PATH}.", 404)
         request = parse_json_object(read_body(environ))
@@ -106,12 +96,12 @@ class FaultLayer:
             **(self.scripts.actions() if self.scripts else {}),
         }
         if action not in actions:
-            raise ServiceError("ValidationException", f"The action is one of {', '.join(actions)}, not {action!r}.")
+            raise ValidationError(f"The action is one of {', '.join(actions)}, not {action!r}.")
         try:
             answer = actions[action](**request)
         except TypeError as error:  # the request's members are the action's arguments
-            raise ServiceError("ValidationException", f"{action}: {error}") from error
-        return send_json(start_response, answer if isinstance(answer, dict) else {})
+            raise ValidationError(f"{action}: {error}") from error
+        return json_response(answer if isinstance(answer, dict) else {})
 
     def _clear(self) -> None:
         self.switches.clear()
@@ -151,12 +141,7 @@ def _identify_s3(environ: Environ) -> tuple[str, str]:
 
 
 def strike(hit: Switch, service: str, environ: Environ) -> None:
-    """
-    Do to a call what the fault says.
-
-    :raises ServiceError: the effect is an error, in the words of the service that was called.
-    :raises ConnectionResetError: the effect is a reset.
-    """
+    """Do to a call what the fault says: raise ServiceError in the words of the service that was called, reset, or wait."""
     fault = hit.fault
     if fault.effect == "delay":
         hit.is_off.wait(fault.seconds)
@@ -170,11 +155,7 @@ def strike(hit: Switch, service: str, environ: Environ) -> None:
 
 
 def reset(environ: Environ) -> None:
-    """
-    End the connection as a peer that has gone does: with RST, not with an orderly end that a client might take for an empty answer.
-
-    :raises ConnectionResetError: always; the WSGI server drops the request on it.
-    """
+    """End the connection with RST, as a peer that has gone does, not with an orderly end that a client might take for an empty answer."""
     connection = environ["werkzeug.socket"]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     os.close(connection.detach())

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.wire.formats import ServiceError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,23 +63,19 @@ class Fault:
 
 
 def parse_fault(document: Mapping[str, Any]) -> Fault:
-    """
-    Return the fault that a control request describes.
-
-    :raises ServiceError: an unknown field, or a value that means nothing.
-    """
+    """Return the fault that a control request describes; raises ServiceError for an unknown field or a value that means nothing."""
     unknown = sorted(set(document) - {known.name for known in fields(Fault)})
     if unknown:
-        raise ServiceError("ValidationException", f"A fault has no {', '.join(unknown)}.")
+        raise ValidationError(f"A fault has no {', '.join(unknown)}.")
     operations = document.get("operations", ())
     if isinstance(operations, str) or not all(isinstance(name, str) for name in operations):
-        raise ServiceError("ValidationException", "operations is a list of names.")
+        raise ValidationError("operations is a list of names.")
     try:
         fault = Fault(**{**document, "operations": tuple(operations)})
     except TypeError as error:
-        raise ServiceError("ValidationException", f"A fault needs its effect: {error}") from error
+        raise ValidationError(f"A fault needs its effect: {error}") from error
     for problem in _problems(fault):
-        raise ServiceError("ValidationException", problem)
+        raise ValidationError(problem)
     return fault
 
 
@@ -133,15 +129,10 @@ class FaultSwitches:
             return switch
 
     def remove(self, switch_id: str) -> Switch:
-        """
-        Switch a fault off; calls that it delays go on at once.
-
-        :raises ServiceError: no fault has this id.
-        """
+        """Switch a fault off; calls that it delays go on at once."""
+        switch = self.get(switch_id)
         with self._lock:
-            switch = self._switches.pop(switch_id, None)
-        if switch is None:
-            raise ServiceError("ValidationException", f"No fault has the id {switch_id!r}.")
+            self._switches.pop(switch_id, None)
         switch.is_off.set()
         return switch
 
@@ -150,14 +141,10 @@ class FaultSwitches:
             self.remove(switch.id)
 
     def get(self, switch_id: str) -> Switch:
-        """
-        Return a fault, also one that is spent.
-
-        :raises ServiceError: no fault has this id.
-        """
+        """Return a fault, also one that is spent."""
         with self._lock:
             if switch_id not in self._switches:
-                raise ServiceError("ValidationException", f"No fault has the id {switch_id!r}.")
+                raise ValidationError(f"No fault has the id {switch_id!r}.")
             return self._switches[switch_id]
 
     def all(self) -> list[Switch]:

@@ -1,7 +1,7 @@
 """
 A job's checkpoint folder: restored from S3 before the container starts, uploaded as it changes and once more when it has ended.
 
-Used by ``runner.py``. Source: SageMaker developer guide, *Use checkpoints in Amazon SageMaker*. How soon the service uploads is not documented; here each second.
+Used by ``training/work.py``. Source: SageMaker developer guide, *Use checkpoints in Amazon SageMaker*. How soon the service uploads is not documented; here each second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 DEFAULT_FOLDER = "/opt/ml/checkpoints"
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 _OTHERS = ("input", "output", "model", "code", "failure")  # what else lies in /opt/ml
 
 
@@ -31,7 +31,7 @@ def is_checkpoint_folder(path: str) -> bool:
 
 class Checkpoints:
     """
-    One job's folder.
+    One job's folder; as a context, it uploads what changes while the container runs.
 
     :param config: the request's ``CheckpointConfig``.
     :param opt_ml: the container's ``/opt/ml`` on the host.
@@ -48,36 +48,29 @@ class Checkpoints:
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 
     def restore(self) -> None:
-        """
-        Make the folder, with what an earlier container of the job has left in S3.
-
-        :raises StorageError: an object cannot be read.
-        """
+        """Make the folder, with what an earlier container of the job has left in S3."""
         self._folder.mkdir(parents=True)
         storage.download_prefix(self._s3, f"{self._uri}/", self._folder)
-        self._sent = self._look()
+        self._sent = self._read_folder()
 
-    def start(self) -> None:
+    def __enter__(self) -> None:
         self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
 
     def finish(self) -> None:
         """Upload what is there now, whether or not it still changes: the container has ended."""
-        self._end.set()
         self._thread.join()
-        self._seen = self._look()
-        self._upload(self._seen)
-
-    def stop(self) -> None:
-        """End without a last upload."""
-        self._end.set()
+        self._upload(self._read_folder())
 
     def _run(self) -> None:
-        while not self._end.wait(LOOK_SECONDS):
-            before, self._seen = self._seen, self._look()
-            # Only what has not changed since the last look: a file that is being written would go up cut.
+        while not self._end.wait(POLL_SECONDS):
+            before, self._seen = self._seen, self._read_folder()
+            # Only what has not changed since the last poll: a file that is being written would go up cut.
             self._upload({name: mark for name, mark in self._seen.items() if before.get(name) == mark})
 
-    def _look(self) -> dict[str, tuple[int, int]]:
+    def _read_folder(self) -> dict[str, tuple[int, int]]:
         found = {}
         for path in self._folder.rglob("*"):
             try:

@@ -1,7 +1,7 @@
 """
 The runner's own boto3 clients: it reaches S3, IAM and CloudWatch Logs over the wire, as SageMaker itself does.
 
-Used by ``runner.py``, ``checks.py`` and ``server.py``. Clients are thread-safe and dear to make, so each is made once, at start.
+Made by ``server.py``. Clients are thread-safe and dear to make, so each is made once, at start.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 A container's output on its way to CloudWatch Logs.
 
-``LogStream`` is fed by ``runner.py`` while the container writes; ``LineSplitter`` is the pure part.
+``LogStream`` is fed by ``platform/runner.py`` while the container writes; ``LineSplitter`` is the pure part.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import logging
 import threading
 import time
 from typing import Any
-
-from airflow_nbjobs.local.state.facts import LOG_GROUP
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class LogStream:
     Group and stream are made when the container first writes, as on AWS: a silent container leaves none.
     """
 
-    def __init__(self, logs: Any, name: str, group: str = LOG_GROUP) -> None:
+    def __init__(self, logs: Any, name: str, group: str) -> None:
         self._logs = logs
         self._group = group
         self._name = name

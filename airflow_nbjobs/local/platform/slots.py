@@ -1,7 +1,7 @@
 """
 The slots in which jobs run: a queue, the threads that serve it, and how a job in it is stopped or killed.
 
-Used by ``runner.py`` and ``batch/runner.py``; knows neither statuses nor S3.
+Used by ``runner.py``; knows neither statuses nor S3.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Slots(Generic[R]):
     def is_closing(self) -> bool:
         return self._closing.is_set()
 
-    def add(self, key: str, run: R, *, on_full: Callable[[], None] = lambda: None) -> None:
+    def add(self, key: str, run: R, *, on_full: Callable[[], object] = lambda: None) -> None:
         """Let a job run when its turn has come; ``on_full`` is called first if that is not now."""
         with self._lock:
             is_full = len(self._runs) >= self._count

@@ -1,7 +1,7 @@
 """
 S3 as the platform uses it: input channels down, output archives up.
 
-Called by ``runner.py`` and ``checks.py`` with a boto3 S3 client.
+Called by the jobs' work and the checks with a boto3 S3 client.
 """
 
 from __future__ import annotations
@@ -57,11 +57,7 @@ def local_name(key: str, prefix: str) -> str:
 
 
 def download_prefix(s3: Any, uri: str, folder: Path) -> int:
-    """
-    Download every object under a prefix; returns how many.
-
-    :raises StorageError: an object cannot be read.
-    """
+    """Download every object under a prefix and return how many; raises StorageError."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import ClientError
 
@@ -89,11 +85,7 @@ def _download(s3: Any, bucket: str, key: str, target: Path) -> None:
 
 
 def download(s3: Any, uri: str, target: Path) -> None:
-    """
-    Download one object.
-
-    :raises StorageError: it cannot be read.
-    """
+    """Download one object; raises StorageError."""
     from botocore.exceptions import ClientError
 
     location = parse_s3_uri(uri)
@@ -111,11 +103,7 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def upload(s3: Any, file: Path, uri: str, *, kms_key_id: str = "") -> None:
-    """
-    Upload one file.
-
-    :raises StorageError: it cannot be written.
-    """
+    """Upload one file; raises StorageError."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import ClientError
 
@@ -124,20 +112,4 @@ def upload(s3: Any, file: Path, uri: str, *, kms_key_id: str = "") -> None:
     try:
         s3.upload_file(str(file), location.bucket, location.key, ExtraArgs=encryption)
     except (ClientError, Boto3Error) as error:
-        raise StorageError(f"Unable to upload to {uri} ({error})") from error
-
-
-def put(s3: Any, body: bytes, uri: str, *, kms_key_id: str = "") -> None:
-    """
-    Write one small object.
-
-    :raises StorageError: it cannot be written.
-    """
-    from botocore.exceptions import ClientError
-
-    location = parse_s3_uri(uri)
-    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
-    try:
-        s3.put_object(Bucket=location.bucket, Key=location.key, Body=body, **encryption)
-    except ClientError as error:
         raise StorageError(f"Unable to upload to {uri} ({error})") from error

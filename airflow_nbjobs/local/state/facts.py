@@ -14,7 +14,6 @@ from pathlib import Path
 
 ACCOUNT_ID = "123456789012"
 ROLE_NAME = "NotebookJobs"
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 NAMESPACE_WAYS = frozenset({"userns", "root"})  # of isolation, in which a job can be kept off the network
 DISTRIBUTION_PARAMETER = "/aws/service/sagemaker-distribution/ecr-account-id"
 

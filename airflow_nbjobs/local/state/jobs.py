@@ -1,7 +1,7 @@
 """
-A training job as a value: its document, and how each event changes it.
+A training job as a value: its document, and how each event changes it. Pure.
 
-Called by ``registry.py`` (which keeps the current value) and ``operations.py``; pure: the clock's time is an argument, in seconds since the epoch.
+Kept by ``registry.py``; changed by the operations, the runner and, where a test scripts it, ``faults/jobs.py``.
 """
 
 from __future__ import annotations
@@ -9,15 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.state.resource import (
+    COMPLETED,
+    FAILED,
+    IN_PROGRESS,
+    STOPPED,
+    STOPPING,
+    TRAINING,
+    Document,
+    Job,
+    Outcome,
+    new_fields,
+    timestamp,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-IN_PROGRESS, STOPPING, COMPLETED, FAILED, STOPPED = "InProgress", "Stopping", "Completed", "Failed", "Stopped"
 MAX_RUNTIME_EXCEEDED = "MaxRuntimeExceeded"
-FAILURE_REASON_CHARACTERS = 1024  # the service's cut. Source: shape FailureReason
 DEFAULT_MAX_RUNTIME_SECONDS = 86_400
-
-Document = dict[str, Any]
 
 # Texts: AWS documents them as "subject to change"; these are the ones seen there.
 _MESSAGES = {
@@ -41,30 +51,13 @@ class Transition:
     end: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingJob:
-    """
-    One training job.
-
-    :param request: CreateTrainingJob's input, without its tags.
-    :param started: when the container began; absent for a job that never came so far.
-    """
-
-    name: str
-    arn: str
-    request: Mapping[str, Any]
-    tags: tuple[tuple[str, str], ...]
-    status: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJob(Job):
     transitions: tuple[Transition, ...]
-    created: float
-    modified: float
-    started: float | None = None
-    ended: float | None = None
-    failure_reason: str | None = None
 
     @property
-    def is_terminal(self) -> bool:
-        return self.status in {COMPLETED, FAILED, STOPPED}
+    def headline(self) -> str:
+        return f"{self.name} {self.status}/{self.secondary_status}"
 
     @property
     def secondary_status(self) -> str:
@@ -83,30 +76,24 @@ class TrainingJob:
         following = (*before, replace(last, end=now), Transition(secondary_status, text, now))
         return replace(self, transitions=following, modified=now)
 
-    def training(self, *, now: float) -> TrainingJob:
-        return replace(self.moved("Training", now=now), started=now)
+    def waiting(self, message: str, *, now: float) -> TrainingJob:
+        return self.moved("Starting", now=now, message=message)
+
+    def running(self, *, now: float) -> TrainingJob:
+        return self if self.status == STOPPING else replace(self.moved("Training", now=now), started=now)
 
     def stopping(self, *, now: float) -> TrainingJob:
         return replace(self.moved("Stopping", now=now), status=STOPPING)
 
-    def finished(
-        self, status: str, *, now: float, secondary_status: str = "", failure_reason: str | None = None
-    ) -> TrainingJob:
-        """Return the job in its terminal state. The reason is cut as the service cuts it."""
-        moved = self.moved(secondary_status or status, now=now)
+    def concluded(self, outcome: Outcome, *, now: float) -> TrainingJob:
+        ended = self.with_end(outcome, now=now)
+        is_over_time = ended.status == STOPPED and outcome.ran_too_long
+        moved = ended.moved(MAX_RUNTIME_EXCEEDED if is_over_time else ended.status, now=now)
         *before, last = moved.transitions
-        reason = failure_reason[:FAILURE_REASON_CHARACTERS] if failure_reason is not None else None
-        return replace(
-            moved, status=status, transitions=(*before, replace(last, end=now)), ended=now, failure_reason=reason
-        )
-
-    def tagged(self, tags: Mapping[str, str], *, now: float) -> TrainingJob:
-        """Return it with these tags, and no others."""
-        return replace(self, tags=tuple(tags.items()), modified=now)
+        return replace(moved, transitions=(*before, replace(last, end=now)))
 
     def describe(self) -> Document:
-        """Return everything that AWS says of a job; what has not happened yet is absent. Tags are not in it."""
-        document = {key: value for key, value in self.request.items() if key not in {"Tags", "SessionChainingConfig"}}
+        document = {key: value for key, value in self.request.items() if key != "SessionChainingConfig"}
         document |= _defaults(self.request)
         document |= {
             "TrainingJobName": self.name,
@@ -114,8 +101,8 @@ class TrainingJob:
             "TrainingJobStatus": self.status,
             "SecondaryStatus": self.secondary_status,
             "SecondaryStatusTransitions": [_transition_document(transition) for transition in self.transitions],
-            "CreationTime": _timestamp(self.created),
-            "LastModifiedTime": _timestamp(self.modified),
+            "CreationTime": timestamp(self.created),
+            "LastModifiedTime": timestamp(self.modified),
             "ModelArtifacts": {"S3ModelArtifacts": f"{artifact_uri(self)}/model.tar.gz"},
             "EnableNetworkIsolation": self.request.get("EnableNetworkIsolation", False),
             "EnableInterContainerTrafficEncryption": self.request.get("EnableInterContainerTrafficEncryption", False),
@@ -135,16 +122,15 @@ class TrainingJob:
             }
             document["ResourceConfig"] = {**resources, **selected}
         if self.started is not None:
-            document["TrainingStartTime"] = _timestamp(self.started)
+            document["TrainingStartTime"] = timestamp(self.started)
         if self.ended is not None:
-            document["TrainingEndTime"] = _timestamp(self.ended)
+            document["TrainingEndTime"] = timestamp(self.ended)
         if self.started is not None and self.ended is not None:
             seconds = round(self.ended - self.started)
             document |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
         return document
 
     def summary(self) -> Document:
-        """Return what ListTrainingJobs says of a job."""
         document = self.describe()
         names = (
             "TrainingJobName",
@@ -158,40 +144,12 @@ class TrainingJob:
         return {name: document[name] for name in names if name in document}
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """
-    How a container's run ended, before it is known whether somebody asked the job to stop.
-
-    :param failure_reason: absent for success.
-    """
-
-    failure_reason: str | None = None
-    ran_too_long: bool = False
-
-
-def conclude(job: TrainingJob, outcome: Outcome, *, now: float) -> TrainingJob:
-    """Return the job in its terminal state. A job that was asked to stop is Stopped whatever its container said: SIGTERM makes it fail."""
-    if job.status == STOPPING:
-        return job.finished(
-            STOPPED, now=now, secondary_status=MAX_RUNTIME_EXCEEDED if outcome.ran_too_long else STOPPED
-        )
-    if outcome.failure_reason is not None:
-        return job.finished(FAILED, now=now, failure_reason=outcome.failure_reason)
-    return job.finished(COMPLETED, now=now)
-
-
 def new_job(request: Mapping[str, Any], *, arn: str, now: float) -> TrainingJob:
-    tags = tuple((tag["Key"], tag["Value"]) for tag in request.get("Tags", ()))
     return TrainingJob(
-        name=request["TrainingJobName"],
-        arn=arn,
-        request=request,
-        tags=tags,
+        kind=TRAINING,
         status=IN_PROGRESS,
         transitions=(Transition("Starting", _MESSAGES["Starting"], now),),
-        created=now,
-        modified=now,
+        **new_fields(TRAINING.resource, request, arn=arn, now=now),
     )
 
 
@@ -203,11 +161,6 @@ def selected_instance_type(resources: Mapping[str, Any]) -> str:
 def artifact_uri(job: TrainingJob) -> str:
     """Return where ``output.tar.gz`` and ``model.tar.gz`` go, without a trailing slash."""
     return f"{job.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{job.name}/output"
-
-
-def algorithm_error(failure_text: str, exit_code: int) -> str:
-    """Return the FailureReason of a container that failed: what it wrote to ``/opt/ml/output/failure``, then its exit code."""
-    return f"AlgorithmError: {failure_text}, exit code: {exit_code}"
 
 
 def _defaults(request: Mapping[str, Any]) -> Document:
@@ -226,13 +179,9 @@ def _defaults(request: Mapping[str, Any]) -> Document:
 def _transition_document(transition: Transition) -> Document:
     document: Document = {
         "Status": transition.status,
-        "StartTime": _timestamp(transition.start),
+        "StartTime": timestamp(transition.start),
         "StatusMessage": transition.message,
     }
     if transition.end is not None:
-        document["EndTime"] = _timestamp(transition.end)
+        document["EndTime"] = timestamp(transition.end)
     return document
-
-
-def _timestamp(seconds: float) -> float:
-    return round(seconds, 3)  # AWS sends milliseconds

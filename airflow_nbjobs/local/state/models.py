@@ -1,21 +1,21 @@
-"""Models: what CreateModel checks, what Describe and List say. Called by ``batch_operations.py``; ``transform.py`` serves a model."""
+"""Models: what CreateModel checks, what Describe and List say. Called by ``api/operations.py``; ``batch/transform.py`` serves a model."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.container.image import is_pullable
 from airflow_nbjobs.local.platform.storage import has_objects
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.state.resource import Document, Resource, new_fields, timestamp
+from airflow_nbjobs.local.wire.formats import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_nbjobs.local.platform.clients import ServiceClients
     from airflow_nbjobs.local.state.facts import ServerFacts
-    from airflow_nbjobs.local.state.jobs import Document
 
 SUPPORTED_IMAGES = (
     "huggingface-*-inference, pytorch-inference and sagemaker-scikit-learn, each with the model's own code/inference.py"
@@ -28,45 +28,27 @@ _FAMILIES = {
 _REPOSITORY = re.compile(r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/([^:@\s]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """
-    One model.
-
-    :param request: CreateModel's input without its tags.
-    """
-
-    name: str
-    arn: str
-    request: Mapping[str, Any]
-    tags: tuple[tuple[str, str], ...]
-    created: float
-
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model(Resource):
     @property
     def container(self) -> Mapping[str, Any]:
         container: Mapping[str, Any] = self.request["PrimaryContainer"]
         return container
 
-    def tagged(self, tags: Mapping[str, str]) -> Model:
-        """Return it with these tags, and no others."""
-        return replace(self, tags=tuple(tags.items()))
-
     def describe(self) -> Document:
-        container = {"Mode": "SingleModel", "Environment": {}, **self.container}
         return {
             **self.request,
             **self.summary(),
-            "PrimaryContainer": container,
+            "PrimaryContainer": {"Mode": "SingleModel", "Environment": {}, **self.container},
             "EnableNetworkIsolation": self.request.get("EnableNetworkIsolation", False),
         }
 
     def summary(self) -> Document:
-        return {"ModelName": self.name, "ModelArn": self.arn, "CreationTime": round(self.created, 3)}
+        return {"ModelName": self.name, "ModelArn": self.arn, "CreationTime": timestamp(self.created)}
 
 
 def new_model(request: Mapping[str, Any], *, arn: str, now: float) -> Model:
-    tags = tuple((tag["Key"], tag["Value"]) for tag in request.get("Tags", ()))
-    return Model(request["ModelName"], arn, {k: v for k, v in request.items() if k != "Tags"}, tags, now)
+    return Model(**new_fields("Model", request, arn=arn, now=now))
 
 
 def repository(image_uri: str) -> str:
@@ -81,44 +63,37 @@ def image_family(image_uri: str) -> str | None:
     return next((family for family, pattern in _FAMILIES.items() if pattern.fullmatch(name)), None)
 
 
-def check_model(request: Mapping[str, Any], *, facts: ServerFacts, clients: ServiceClients) -> None:
-    """
-    Check a valid request for what the service finds at once, and for what cannot be served here.
+def check_region(image_uri: str, region: str) -> None:
+    """Raise ServiceError for an image that a job of ``region`` cannot pull; the words are ours."""
+    if not is_pullable(image_uri, region):
+        raise ValidationError(
+            f"The image '{image_uri}' is of another region than {region}, from which SageMaker cannot pull it."
+        )
 
-    :raises ServiceError: the first problem found.
-    """
+
+def check_model(request: Mapping[str, Any], *, facts: ServerFacts, clients: ServiceClients) -> None:
+    """Raise ServiceError for the first thing that the service finds at once in a valid request, or that cannot be served here."""
     for feature in _unsupported(request):
-        raise ServiceError("ValidationException", f"The embedded SageMaker does not support {feature}.")
+        raise ValidationError(f"The embedded SageMaker does not support {feature}.")
     if "PrimaryContainer" not in request:
-        raise ServiceError(
-            "ValidationException", "You must provide either PrimaryContainer or Containers."
-        )  # our words
+        raise ValidationError("You must provide either PrimaryContainer or Containers.")  # our words
     container = request["PrimaryContainer"]
     if "ExecutionRoleArn" not in request:
-        raise ServiceError("ValidationException", "CreateModel needs ExecutionRoleArn.")  # our words
+        raise ValidationError("CreateModel needs ExecutionRoleArn.")  # our words
     image = container.get("Image", "")
     if not repository(image):
-        raise ServiceError(
-            "ValidationException",
-            f'Using non-ECR image "{image}" without Vpc repository access mode is not supported.',
-        )
+        raise ValidationError(f'Using non-ECR image "{image}" without Vpc repository access mode is not supported.')
     if image_family(image) is None:
-        raise ServiceError(
-            "ValidationException",
-            f"The embedded SageMaker does not support the inference image '{repository(image)}'; it serves {SUPPORTED_IMAGES}.",
+        raise ValidationError(
+            f"The embedded SageMaker does not support the inference image '{repository(image)}'; it serves {SUPPORTED_IMAGES}."
         )
-    if not is_pullable(image, facts.region):
-        raise ServiceError(
-            "ValidationException",
-            f"The image '{image}' is of another region than {facts.region}, from which SageMaker cannot pull it.",  # our words
-        )
+    check_region(image, facts.region)
     url = container.get("ModelDataUrl")
     if url and not has_objects(clients.s3, url):
-        raise ServiceError(
-            "ValidationException",
+        raise ValidationError(
             f'Could not find model data at {url}. Please ensure that the role "{request["ExecutionRoleArn"]}" exists and that its trust relationship policy '
             'allows the action "sts:AssumeRole" for the service principal "sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" '
-            f"permissions and that the object is located in {facts.region}.",
+            f"permissions and that the object is located in {facts.region}."
         )
 
 

@@ -1,81 +1,77 @@
 """
-The jobs that exist, each as its current value; the only shared state of the server's SageMaker part.
+The resources of one kind that exist, each as its current value: the state that requests and job threads share.
 
-Used by ``operations.py`` (requests) and ``runner.py`` (events), from many threads.
+Used by ``api/operations.py`` (requests), ``platform/runner.py`` (events) and ``faults/jobs.py`` (scripted jobs).
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.state.resource import Resource
+from airflow_nbjobs.local.wire.formats import ServiceError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_nbjobs.local.state.jobs import TrainingJob
+R = TypeVar("R", bound=Resource)
 
 
-class JobRegistry:
-    def __init__(self) -> None:
+class Registry(Generic[R]):
+    """
+    The resources of one kind. A name that is not there is a ``ServiceError``.
+
+    :param unknown: error text for a name that is not there; ``{name}`` and ``{arn}`` are filled in.
+    :param taken: error code and text for a name that is there already; ``{arn}`` is filled in.
+    :param arn_prefix: what a name's ARN has before the name.
+    """
+
+    def __init__(self, *, arn_prefix: str, unknown: str, taken: tuple[str, str]) -> None:
+        self._arn_prefix = arn_prefix
+        self._unknown = unknown
+        self._taken = taken
         self._lock = threading.Lock()
-        self._jobs: dict[str, TrainingJob] = {}
+        self._items: dict[str, R] = {}
 
-    def add(self, job: TrainingJob) -> None:
+    def arn(self, name: str) -> str:
+        return f"{self._arn_prefix}{name}"
+
+    def add(self, item: R) -> None:
         """
-        Register a new job; of two with one name, exactly one gets in.
+        Register a new resource; of two with one name, exactly one gets in.
 
-        :raises ServiceError: the name is taken. It stays taken when the job has ended, until somebody deletes it.
-        """
-        with self._lock:
-            if taken := self._jobs.get(job.name):
-                raise ServiceError(
-                    "ResourceInUse",
-                    "Training job names must be unique within an AWS account and region, and a training job with this name already exists "
-                    f"({taken.arn})",
-                )
-            self._jobs[job.name] = job
-
-    def get(self, name: str) -> TrainingJob:
-        """
-        Return the job.
-
-        :raises ServiceError: unknown name.
+        :raises ServiceError: the name is taken. A job's stays taken when the job has ended, until somebody deletes it.
         """
         with self._lock:
-            if name not in self._jobs:
-                raise ServiceError("ValidationException", "Requested resource not found.")
-            return self._jobs[name]
+            if item.name in self._items:
+                code, text = self._taken
+                raise ServiceError(code, text.format(arn=self._items[item.name].arn))
+            self._items[item.name] = item
+
+    def get(self, name: str) -> R:
+        with self._lock:
+            return self._find(name)
 
     def remove(self, name: str) -> None:
-        """
-        Forget a job that has ended; its name is free again.
-
-        :raises ServiceError: unknown name, or the job has not ended.
-
-        Source: DeleteTrainingJob, API reference.
-        """
+        """Forget the resource: its name is free again."""
         with self._lock:
-            job = self._jobs.get(name)
-            if job is None:
-                raise ServiceError("ResourceNotFound", "Requested resource not found.")
-            if not job.is_terminal:
-                raise ServiceError(
-                    "ValidationException",
-                    f"The request was rejected because the training job is in status {job.status}.",
-                )
-            del self._jobs[name]
+            del self._items[self._find(name).name]
 
-    def by_arn(self, arn: str) -> TrainingJob:
-        return self.get(next((job.name for job in self.all() if job.arn == arn), ""))
+    def by_arn(self, arn: str) -> R | None:
+        return next((item for item in self.all() if item.arn == arn), None)
 
-    def all(self) -> list[TrainingJob]:
+    def all(self) -> list[R]:
         with self._lock:
-            return list(self._jobs.values())
+            return list(self._items.values())
 
-    def change(self, name: str, change: Callable[[TrainingJob], TrainingJob]) -> TrainingJob:
-        """Replace a job by ``change(job)``, atomically, and return the new value; what ``change`` raises leaves the job as it is."""
+    def change(self, name: str, change: Callable[[R], R]) -> R:
+        """Replace a resource by ``change(resource)``, atomically, and return the new value; what ``change`` raises leaves it as it is."""
         with self._lock:
-            self._jobs[name] = change(self._jobs[name])
-            return self._jobs[name]
+            self._items[name] = change(self._find(name))
+            return self._items[name]
+
+    def _find(self, name: str) -> R:
+        if name not in self._items:
+            raise ValidationError(self._unknown.format(name=name, arn=self.arn(name)))
+        return self._items[name]

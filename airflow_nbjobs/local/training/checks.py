@@ -1,7 +1,7 @@
 """
 What CreateTrainingJob checks beyond the shapes, before it answers: fields against each other, the role, the inputs.
 
-Called by ``operations.py``. Texts in the service's words where they are known (observed in public reports); ours say so.
+Called by ``api/operations.py``. Texts in the service's words where they are known (observed in public reports); ours say so.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs.local.platform.checkpoints import DEFAULT_FOLDER, is_checkpoint_folder
 from airflow_nbjobs.local.platform.storage import has_objects, parse_s3_uri
 from airflow_nbjobs.local.state.facts import NAMESPACE_WAYS
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.wire.formats import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,17 +25,11 @@ _LOCAL_DISK = re.compile(r"^ml\.(p4d|p4de|p5\w*|p6\w*|g4dn|g5|g6\w*|trn1n?|trn2)
 
 
 def check_features(request: Mapping[str, Any], *, way: str) -> None:
-    """
-    Refuse what cannot run here, rather than let it seem to work.
-
-    :raises ServiceError: names the field.
-    """
+    """Refuse what cannot run here, rather than let it seem to work; the ServiceError names the field."""
     if request.get("EnableNetworkIsolation") and way not in NAMESPACE_WAYS:
-        raise ServiceError(
-            "ValidationException", "The embedded SageMaker has no namespaces here, and so no EnableNetworkIsolation."
-        )
+        raise ValidationError("The embedded SageMaker has no namespaces here, and so no EnableNetworkIsolation.")
     for feature in _unsupported(request):
-        raise ServiceError("ValidationException", f"The embedded SageMaker does not support {feature}.")
+        raise ValidationError(f"The embedded SageMaker does not support {feature}.")
 
 
 def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
@@ -70,40 +64,29 @@ def _unsupported_in_channel(channel: Mapping[str, Any], default_mode: str) -> It
 
 
 def check_create(request: Mapping[str, Any], *, facts: ServerFacts, clients: ServiceClients) -> None:
-    """
-    Check a valid request for what the service finds at once.
-
-    :raises ServiceError: the first problem found.
-    """
+    """Raise ServiceError for the first thing that the service finds at once in a request which is valid by the model."""
     for problem in _inconsistencies(request):
-        raise ServiceError("ValidationException", problem)
+        raise ValidationError(problem)
     check_tags(request.get("Tags", ()))
     check_role(request["RoleArn"], clients.iam)
     for channel in request.get("InputDataConfig", ()):
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
         if not has_objects(clients.s3, uri):
-            raise ServiceError(
-                "ValidationException",
+            raise ValidationError(
                 f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists in the selected region '
                 f'({facts.region}), that objects exist under that S3 prefix, and that the role "{request["RoleArn"]}" has "s3:ListBucket" permissions '
-                f'on bucket "{parse_s3_uri(uri).bucket}".',
+                f'on bucket "{parse_s3_uri(uri).bucket}".'
             )
 
 
 def check_tags(tags: Sequence[Mapping[str, str]]) -> None:
-    """
-    Refuse tags that AWS refuses together, though each is well formed.
-
-    :raises ServiceError: a key twice, or a key of AWS' own.
-    """
+    """Raise ServiceError for a key that comes twice and for one of AWS' own, though each tag is well formed."""
     keys = [tag["Key"] for tag in tags]
     if len(set(keys)) < len(keys):
-        raise ServiceError("ValidationException", "Duplicate tag key")
+        raise ValidationError("Duplicate tag key")
     for key in keys:
         if key.lower().startswith("aws:"):
-            raise ServiceError(
-                "ValidationException", f"Tag keys must not start with the reserved prefix 'aws:': {key!r}"
-            )  # our words
+            raise ValidationError(f"Tag keys must not start with the reserved prefix 'aws:': {key!r}")  # our words
 
 
 def _inconsistencies(request: Mapping[str, Any]) -> Iterator[str]:
@@ -160,18 +143,13 @@ def _stopping_condition_problems(request: Mapping[str, Any], instance_type: str)
 
 
 def check_role(role_arn: str, iam: Any) -> None:
-    """
-    Ask IAM for the role, which must trust SageMaker. What its policies allow is not checked here.
-
-    :raises ServiceError: it does not exist, or trusts SageMaker not.
-    """
+    """Raise ServiceError unless IAM has the role and it trusts SageMaker. What its policies allow is not checked here."""
     try:
         role = iam.get_role(RoleName=role_arn.rpartition("/")[2])["Role"]
     except iam.exceptions.NoSuchEntityException:
         role = {}
     trusts = "sagemaker.amazonaws.com" in str(role.get("AssumeRolePolicyDocument", ""))
     if role.get("Arn") != role_arn or not trusts:
-        raise ServiceError(
-            "ValidationException",
-            f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume the role.",
+        raise ValidationError(
+            f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume the role."
         )

@@ -1,23 +1,26 @@
 """
-Search over training jobs, in the forms that Studio's Notebook Jobs page and people use. Pure; called by ``operations.py``.
+Search over training jobs, in the forms that Studio's Notebook Jobs page and people use. Pure; called by ``api/operations.py``.
 
 Source: SearchRequest, Filter, NestedFilters and SearchExpression, API reference. A job is found at once; on AWS the index
-is some seconds behind, which ``operations.py`` plays when it is asked to.
+is some seconds behind, which ``api/operations.py`` plays when it is asked to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.state.jobs import MAX_RUNTIME_EXCEEDED
+from airflow_nbjobs.local.state.resource import COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING
+from airflow_nbjobs.local.wire.formats import ValidationError
 from airflow_nbjobs.local.wire.paging import take_page
 
 if TYPE_CHECKING:
-    from airflow_nbjobs.local.state.jobs import Document, TrainingJob
+    from airflow_nbjobs.local.state.jobs import TrainingJob
+    from airflow_nbjobs.local.state.resource import Document
 
-DEFAULT_PAGE = 10
 # Members of TrainingJobs found by Search that DescribeTrainingJob has and Search has not.
 _NOT_IN_RESULTS = {"RemoteDebugConfig", "InfraCheckConfig", "ProfilerRuleConfigurations"}
 _BY_NAME = ("Tags", "HyperParameters", "Environment")  # "Tags.my.key": everything after the first dot is the key
@@ -31,13 +34,9 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def search_training_jobs(jobs: Sequence[TrainingJob], request: Mapping[str, Any]) -> Document:
-    """
-    Return one page of jobs with their tags.
-
-    :raises ServiceError: an expression that means nothing.
-    """
+    """Return one page of jobs with their tags; raises ServiceError for an expression that means nothing."""
     if _count_contains(request.get("SearchExpression", {})) > 1:
-        raise ServiceError("ValidationException", "'CONTAINS' operator usage limit of 1 exceeded.")
+        raise ValidationError("'CONTAINS' operator usage limit of 1 exceeded.")
     documents = {job.name: result_document(job) for job in jobs}
     found = [job for job in jobs if matches(documents[job.name], request.get("SearchExpression", {}))]
     sort_by = request.get("SortBy", "LastModifiedTime")
@@ -47,23 +46,14 @@ def search_training_jobs(jobs: Sequence[TrainingJob], request: Mapping[str, Any]
         value = next(property_values(documents[job.name], sort_by), None)
         return [value is None, isinstance(value, str), value if value is not None else 0]
 
-    page, token = take_page(
-        found,
-        request,
-        key=sort_key,
-        descending=request.get("SortOrder", "Descending") == "Descending",
-        default_size=DEFAULT_PAGE,
-    )
-    response: Document = {
-        "Results": [{"TrainingJob": documents[job.name]} for job in page],
-        "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
-    }
-    return {**response, "NextToken": token} if token else response
+    page, token = take_page(found, request, key=sort_key, default_order="Descending")
+    results = [{"TrainingJob": documents[job.name]} for job in page]
+    return {"Results": results, "TotalHits": {"Value": len(found), "Relation": "EqualTo"}, **token}
 
 
 def result_document(job: TrainingJob) -> Document:
     document = {name: value for name, value in job.describe().items() if name not in _NOT_IN_RESULTS}
-    return {**document, "Tags": [{"Key": key, "Value": value} for key, value in job.tags]}
+    return {**document, "Tags": job.tag_documents()}
 
 
 def matches(document: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
@@ -107,7 +97,7 @@ def _filter_matches(document: Mapping[str, Any], condition: Mapping[str, Any]) -
     if operator == "NotExists":
         return not found
     if "Value" not in condition:
-        raise ServiceError("ValidationException", f"The operator {operator} of {condition['Name']!r} needs a Value.")
+        raise ValidationError(f"The operator {operator} of {condition['Name']!r} needs a Value.")
     wanted = condition["Value"]
     if operator == "NotEquals":
         return not any(_equals(value, wanted) for value in found)
@@ -124,9 +114,7 @@ def _satisfies(value: Any, operator: str, wanted: str) -> bool:
     try:
         return _COMPARISONS[operator](float(value), _number(wanted))
     except ValueError as error:
-        raise ServiceError(
-            "ValidationException", f"The operator {operator} takes numbers and times, not {wanted!r}."
-        ) from error
+        raise ValidationError(f"The operator {operator} takes numbers and times, not {wanted!r}.") from error
 
 
 def _equals(value: Any, wanted: str) -> bool:
@@ -166,3 +154,23 @@ def property_values(document: Mapping[str, Any], name: str) -> Iterator[Any]:
             yield element
         elif isinstance(element, Mapping):
             yield from property_values(element, rest)
+
+
+def as_searched(job: TrainingJob, *, moment: float) -> TrainingJob | None:
+    """Return a job as an index that is behind shows it: as it was at that moment; None before it was made."""
+    if job.created > moment:
+        return None
+    seen = tuple(transition for transition in job.transitions if transition.start <= moment)
+    last = seen[-1].status
+    statuses = {COMPLETED: COMPLETED, FAILED: FAILED, STOPPED: STOPPED, MAX_RUNTIME_EXCEEDED: STOPPED}
+    status = statuses.get(last, STOPPING if last == STOPPING else IN_PROGRESS)
+    is_terminal = status in {COMPLETED, FAILED, STOPPED}
+    return replace(
+        job,
+        status=status,
+        transitions=seen,
+        modified=seen[-1].start,
+        started=job.started if job.started is not None and job.started <= moment else None,
+        ended=job.ended if is_terminal else None,
+        failure_reason=job.failure_reason if is_terminal else None,
+    )

@@ -1,7 +1,7 @@
 """
 UpdateTrainingJob: what may be changed of a job, and when. Pure.
 
-Called by ``operations.py``. What is changed is what Describe says: the embedded SageMaker keeps no warm pool and collects no profile.
+Called by ``api/operations.py``. What is changed is what Describe says: the embedded SageMaker keeps no warm pool and collects no profile.
 Source: botocore's documentation of UpdateTrainingJob; SageMaker developer guide, warm pools. The words are ours where the service's are not known.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.local.state.jobs import COMPLETED, IN_PROGRESS
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.state.resource import COMPLETED, IN_PROGRESS
+from airflow_nbjobs.local.wire.formats import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,13 +22,9 @@ _CHANGEABLE = ("ProfilerConfig", "ProfilerRuleConfigurations", "ResourceConfig",
 
 
 def updated(job: TrainingJob, update: Mapping[str, Any], *, now: float) -> TrainingJob:
-    """
-    Return the job as the update leaves it.
-
-    :raises ServiceError: it may not be changed so, or not now.
-    """
+    """Return the job as the update leaves it; raises ServiceError where it may not be changed so, or not now."""
     for problem in _problems(job, update):
-        raise ServiceError("ValidationException", problem)
+        raise ValidationError(problem)
     return replace(job, request={**job.request, **dict(_changes(job.request, update))}, modified=now)
 
 

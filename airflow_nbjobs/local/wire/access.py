@@ -50,17 +50,11 @@ def check_access(
     name = _host_name(host)
     if not _is_loopback(name) and name not in allowed_hosts:
         # A name that a stranger's DNS points here ("rebinding") would make us a part of their page's origin.
-        raise ServiceError(
-            "AccessDeniedException",
-            f"The embedded SageMaker answers to {', '.join(['127.0.0.1', 'localhost', *sorted(allowed_hosts)])}, not to the host name {host!r}.",
-            403,
+        raise _denied(
+            f"The embedded SageMaker answers to {', '.join(['127.0.0.1', 'localhost', *sorted(allowed_hosts)])}, not to the host name {host!r}."
         )
     if "HTTP_ORIGIN" in environ:
-        raise ServiceError(
-            "AccessDeniedException",
-            "The embedded SageMaker takes no requests from web pages (this one has an Origin header).",
-            403,
-        )
+        raise _denied("The embedded SageMaker takes no requests from web pages (this one has an Origin header).")
     if not hmac.compare_digest(caller.access_key_id.encode(), access_key_id.encode()):
         found = "another access key id" if caller.access_key_id else "no access key id"
         raise ServiceError(
@@ -69,6 +63,10 @@ def check_access(
             "to what `nbjobs local` printed at start (also in its --ready-file), or to what its --key-file holds; without that file they change with each start.",
             403,
         )
+
+
+def _denied(text: str) -> ServiceError:
+    return ServiceError("AccessDeniedException", text, 403)
 
 
 def _host_name(host: str) -> str:

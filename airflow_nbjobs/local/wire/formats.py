@@ -9,14 +9,18 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from werkzeug.wrappers import Response
+
+    Answer = Callable[["Environ"], Response]
+
 Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Response = Iterable[bytes]
 
 
 class ServiceError(Exception):
@@ -34,6 +38,13 @@ class ServiceError(Exception):
         self.status = status
 
 
+class ValidationError(ServiceError):
+    """``ValidationException``, which SageMaker answers to most of what the caller got wrong."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ValidationException", message)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """
@@ -47,27 +58,8 @@ class Caller:
     service: str
 
 
-class HeldStart:
-    """The start of an answer, kept back until it is known whether it is sent."""
-
-    def __init__(self) -> None:
-        self.status = ""
-        self.headers: list[tuple[str, str]] = []
-        self._arguments: tuple[Any, ...] = ()
-
-    def __call__(self, status: str, headers: list[tuple[str, str]], *arguments: Any) -> None:
-        self.status, self.headers, self._arguments = status, headers, arguments
-
-    def send(self, start_response: StartResponse) -> None:
-        start_response(self.status, self.headers, *self._arguments)
-
-
 def check_length(environ: Environ) -> None:
-    """
-    Refuse a request whose length is none, before anybody reads it.
-
-    :raises ServiceError: 400.
-    """
+    """Raise ServiceError for a request whose length is no number, before anybody reads it."""
     length = str(environ.get("CONTENT_LENGTH") or "0")
     if not (length.isascii() and length.isdecimal()):
         raise ServiceError("SerializationException", f"Content-Length {length!r} is no length")
@@ -86,11 +78,7 @@ def replace_body(environ: Environ, body: bytes) -> None:
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
-    """
-    Return the request of a JSON-1.1 operation.
-
-    :raises ServiceError: it is no JSON object.
-    """
+    """Return the request of a JSON-1.1 operation; raises ServiceError for what is no JSON object."""
     try:
         value = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
@@ -100,40 +88,29 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def send_json(
-    start_response: StartResponse, body: Mapping[str, Any], status: int = 200, *, error_type: str = ""
-) -> Response:
-    data = json.dumps(body).encode()
-    headers = [
-        ("Content-Type", "application/x-amz-json-1.1"),
-        ("Content-Length", str(len(data))),
-        ("x-amzn-RequestId", str(uuid.uuid4())),
-    ]
-    if error_type:
-        headers.append(("x-amzn-ErrorType", error_type))
-    start_response(f"{status} {'OK' if status == 200 else 'Error'}", headers)
-    return [data]
+def json_response(body: Mapping[str, Any], status: int = 200, **headers: str) -> Response:
+    from werkzeug.wrappers import Response
+
+    headers = {"x-amzn-RequestId": str(uuid.uuid4()), **headers}
+    return Response(json.dumps(body), status, headers, content_type="application/x-amz-json-1.1")
 
 
-def send_error(environ: Environ, start_response: StartResponse, error: ServiceError, service: str) -> Response:
+def error_response(environ: Environ, error: ServiceError, service: str) -> Response:
     """Answer in the protocol of the service that was called, so that its client shows code and message."""
+    from werkzeug.wrappers import Response
+
+    document = {"__type": error.code, "message": error.message}
     if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
-        data, kind = _cbor_texts({"__type": error.code, "message": error.message}), "application/cbor"
-        headers = [("Content-Type", kind), ("Content-Length", str(len(data))), ("smithy-protocol", "rpc-v2-cbor")]
-        start_response(f"{error.status} Error", headers)
-        return [data]
+        headers = {"smithy-protocol": "rpc-v2-cbor"}
+        return Response(_cbor_texts(document), error.status, headers, content_type="application/cbor")
     if environ.get("HTTP_X_AMZ_TARGET") or (service not in {"", "s3", "iam", "sts"} and not _is_form(environ)):
-        return send_json(
-            start_response, {"__type": error.code, "message": error.message}, error.status, error_type=error.code
-        )
+        return json_response(document, error.status, **{"x-amzn-ErrorType": error.code})
     text = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
     if service in {"", "s3"} and not _is_form(environ):
-        document = f"<Error>{text}<RequestId>{uuid.uuid4()}</RequestId></Error>"
+        xml = f"<Error>{text}<RequestId>{uuid.uuid4()}</RequestId></Error>"
     else:
-        document = f"<ErrorResponse><Error><Type>Sender</Type>{text}</Error><RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
-    data = f'<?xml version="1.0" encoding="UTF-8"?>\n{document}'.encode()
-    start_response(f"{error.status} Error", [("Content-Type", "application/xml"), ("Content-Length", str(len(data)))])
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
+        xml = f"<ErrorResponse><Error><Type>Sender</Type>{text}</Error><RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
+    return Response(f'<?xml version="1.0" encoding="UTF-8"?>\n{xml}', error.status, content_type="application/xml")
 
 
 def _is_form(environ: Environ) -> bool:

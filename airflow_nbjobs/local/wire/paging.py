@@ -1,5 +1,5 @@
 """
-Pages with opaque tokens, for the List operations and Search. Pure.
+Pages with opaque tokens, for the List operations, Search and FilterLogEvents. Pure.
 
 A token marks the last item of its page, not a count, so that jobs created meanwhile neither repeat nor hide items; it belongs to one query.
 """
@@ -7,14 +7,17 @@ A token marks the last item of its page, not a count, so that jobs created meanw
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.wire.formats import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+DEFAULT_PAGE = 10  # Source: MaxResults of the List operations and of Search, API reference
 
 
 class Named(Protocol):
@@ -26,41 +29,46 @@ Item = TypeVar("Item", bound=Named)
 
 
 def take_page(
-    jobs: Sequence[Item],
-    request: Mapping[str, Any],
-    *,
-    key: Callable[[Item], Any],
-    descending: bool,
-    default_size: int,
-) -> tuple[list[Item], str | None]:
+    items: Sequence[Item], request: Mapping[str, Any], *, key: Callable[[Item], Any], default_order: str
+) -> tuple[list[Item], dict[str, str]]:
     """
-    Return one page, sorted by ``key`` (then name), and the token of the next, if there is one.
+    Return one page, sorted by ``key`` (then name), and the answer's ``NextToken``, if there is another.
 
+    :param default_order: ``Ascending`` or ``Descending``.
     :raises ServiceError: the token is of another query, or of nobody.
     """
-    query = {name: value for name, value in request.items() if name not in {"NextToken", "MaxResults"}}
-    digest = hashlib.sha256(json.dumps(query, sort_keys=True).encode()).hexdigest()[:16]
-    ordered = sorted(jobs, key=lambda job: (key(job), job.name), reverse=descending)
+    descending = request.get("SortOrder", default_order) == "Descending"
+    digest = query_digest(request, without={"NextToken", "MaxResults"})
+    ordered = sorted(items, key=lambda item: (key(item), item.name), reverse=descending)
     if token := request.get("NextToken"):
-        after = _read_token(token, digest)
-        ordered = [job for job in ordered if _is_after([key(job), job.name], after, descending=descending)]
-    size = int(request.get("MaxResults", default_size))
+        after = read_token(token, digest)
+        if after is None:
+            raise ValidationError("Invalid NextToken: it was not made for this query.")
+        ordered = [item for item in ordered if _is_after([key(item), item.name], after, descending=descending)]
+    size = int(request.get("MaxResults", DEFAULT_PAGE))
     page = ordered[:size]
     if len(ordered) <= size:
-        return page, None
-    mark = {"query": digest, "after": [key(page[-1]), page[-1].name]}
-    return page, base64.urlsafe_b64encode(json.dumps(mark).encode()).decode()
+        return page, {}
+    return page, {"NextToken": write_token(digest, [key(page[-1]), page[-1].name])}
 
 
 def _is_after(position: list[Any], mark: list[Any], *, descending: bool) -> bool:
     return position < mark if descending else position > mark
 
 
-def _read_token(token: str, digest: str) -> list[Any]:
-    try:
-        mark = json.loads(base64.urlsafe_b64decode(token))
-        if mark["query"] == digest:
-            return list(mark["after"])
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise ServiceError("ValidationException", "Invalid NextToken: it was not made for this query.")
+def query_digest(request: Mapping[str, Any], *, without: set[str]) -> str:
+    query = {name: value for name, value in request.items() if name not in without}
+    return hashlib.sha256(json.dumps(query, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_token(digest: str, position: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([digest, position]).encode()).decode()
+
+
+def read_token(token: str, digest: str) -> list[Any] | None:
+    """Return the position that a token holds; None for one of another query, or of nobody."""
+    with contextlib.suppress(ValueError, TypeError):
+        found, position = json.loads(base64.urlsafe_b64decode(token))
+        if found == digest:
+            return list(position)
+    return None

@@ -1,18 +1,18 @@
 """
 Requests against botocore's model of SageMaker, in full: botocore itself checks types and minimums only, the service all of it.
 
-Called by ``operations.py``. Texts are the service's ("1 validation error detected: …"), so that a client's handling of them can be tried.
+Called by ``api/operations.py``. Texts are the service's ("1 validation error detected: …"), so that a client's handling of them can be tried.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from airflow_nbjobs.local.wire.formats import ServiceError
+from airflow_nbjobs.local.wire.formats import ServiceError, ValidationError
 
 # Documented limits that the model does not have (or has otherwise), by structure and member: (minimum, maximum).
 # Source: CreateTrainingJob, API reference; SageMaker developer guide, warm pools.
@@ -36,6 +36,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "timestamp": (int, float),
     "blob": (str,),
 }
+_NUMBERS = {"integer", "long", "float", "double"}
 _UNICODE_CLASSES = {r"\p{L}": "a-zA-Z", r"\p{N}": "0-9", r"\p{Z}": " ", r"\p{Alnum}": "a-zA-Z0-9"}
 
 
@@ -56,11 +57,7 @@ class RequestValidator:
         return operation in self._model.operation_names
 
     def check(self, operation: str, request: Mapping[str, Any]) -> None:
-        """
-        Check a whole request.
-
-        :raises ServiceError: with all problems in one text, as the service sends it.
-        """
+        """Check a whole request; the ServiceError names all problems in one text, as the service sends it."""
         shape = self._model.operation_model(operation).input_shape
         problems = list(_problems(shape, request, "")) if shape is not None else []
         if problems:
@@ -74,19 +71,15 @@ def _problems(shape: Any, value: Any, place: str, limits: tuple[int, int] | None
         raise ServiceError(
             "SerializationException", f"{type(value).__name__} can not be converted to {kind} at '{place}'"
         )
+    for text in _broken(shape, value, limits)[:1]:
+        yield f"Value {_shown(value)} at '{place}' failed to satisfy constraint: {text}"
     if kind == "structure":
         yield from _structure_problems(shape, value, place)
     elif kind == "list":
-        yield from _range_problems(shape, value, place)
         for index, member in enumerate(value, start=1):
             yield from _problems(shape.member, member, f"{place}.{index}.member")
     elif kind == "map":
-        yield from _range_problems(shape, value, place)
         yield from _map_problems(shape, value, place)
-    else:
-        constraints = _constraints(shape, value, limits)
-        if constraints:
-            yield f"Value {_shown(value)} at '{place}' failed to satisfy constraint: {constraints[0]}"
 
 
 def _has_type(value: Any, kind: str) -> bool:
@@ -96,9 +89,7 @@ def _has_type(value: Any, kind: str) -> bool:
 def _structure_problems(shape: Any, value: Mapping[str, Any], place: str) -> Iterator[str]:
     for name in value.keys() - shape.members.keys():
         # The service ignores what it does not know. Here it is refused: a mistyped or newer field would do nothing, unseen.
-        raise ServiceError(
-            "ValidationException", f"The embedded SageMaker's model (botocore) has no {name!r} in {shape.name}"
-        )
+        raise ValidationError(f"The embedded SageMaker's model (botocore) has no {name!r} in {shape.name}")
     for name in shape.metadata.get("required", ()):
         if value.get(name) is None:
             yield f"Value null at '{_join(place, name)}' failed to satisfy constraint: Member must not be null"
@@ -115,59 +106,29 @@ def _map_problems(shape: Any, value: Mapping[str, Any], place: str) -> Iterator[
                     "SerializationException",
                     f"{type(member).__name__} can not be converted to {part.type_name} at '{place}'",
                 )
-        if any(_constraints(part, member, None) for member in members):
-            yield f"Value {_shown(value)} at '{place}' failed to satisfy constraint: Map {side} must satisfy constraint: [{', '.join(_all_constraints(part))}]"
+        if any(_broken(part, member) for member in members):
+            # The service lists all constraints here, whichever is broken.
+            texts = ", ".join(text for text, _ in _constraints(part))
+            yield f"Value {_shown(value)} at '{place}' failed to satisfy constraint: Map {side} must satisfy constraint: [{texts}]"
 
 
-def _range_problems(shape: Any, value: Any, place: str) -> Iterator[str]:
-    for limit, words, is_broken in _range(shape.metadata.get("min"), shape.metadata.get("max"), len(value)):
-        if is_broken:
-            yield f"Value {_shown(value)} at '{place}' failed to satisfy constraint: Member must have length {words} than or equal to {limit}"
+def _broken(shape: Any, value: Any, limits: tuple[int, int] | None = None) -> list[str]:
+    return [text for text, is_kept in _constraints(shape, limits) if not is_kept(value)]
 
 
-def _range(minimum: int | None, maximum: int | None, size: float) -> Iterator[tuple[int, str, bool]]:
+def _constraints(shape: Any, limits: tuple[int, int] | None = None) -> Iterator[tuple[str, Callable[[Any], bool]]]:
+    """Return a shape's constraints in the service's words, each with what says whether a value keeps it."""
+    metadata = shape.metadata
+    if enum := metadata.get("enum"):
+        yield f"Member must satisfy enum value set: [{', '.join(enum)}]", lambda value: value in enum
+    minimum, maximum = limits or (metadata.get("min"), metadata.get("max"))
+    what, size = ("value", float) if shape.type_name in _NUMBERS else ("length", len)
     if maximum is not None:
-        yield maximum, "less", size > maximum
+        yield f"Member must have {what} less than or equal to {maximum}", lambda value: size(value) <= maximum
     if minimum is not None:
-        yield minimum, "greater", size < minimum
-
-
-def _constraints(shape: Any, value: Any, limits: tuple[int, int] | None) -> list[str]:
-    """Return the constraints of a scalar that ``value`` breaks, in the service's words."""
-    metadata = shape.metadata
-    broken = []
-    if isinstance(value, str):
-        if metadata.get("enum") and value not in metadata["enum"]:
-            broken.append(f"Member must satisfy enum value set: [{', '.join(metadata['enum'])}]")
-        sizes = _range(metadata.get("min"), metadata.get("max"), len(value))
-        broken += [
-            f"Member must have length {words} than or equal to {limit}"
-            for limit, words, is_broken in sizes
-            if is_broken
-        ]
-        pattern = metadata.get("pattern")
-        if pattern and not _matches(pattern, value):
-            broken.append(f"Member must satisfy regular expression pattern: {pattern}")
-    elif not isinstance(value, bool) and shape.type_name != "timestamp":
-        minimum, maximum = limits or (metadata.get("min"), metadata.get("max"))
-        broken += [
-            f"Member must have value {words} than or equal to {limit}"
-            for limit, words, is_broken in _range(minimum, maximum, value)
-            if is_broken
-        ]
-    return broken
-
-
-def _all_constraints(shape: Any) -> list[str]:
-    metadata = shape.metadata
-    sizes = [
-        f"Member must have length {words} than or equal to {limit}"
-        for limit, words, _ in _range(metadata.get("min"), metadata.get("max"), 0)
-    ]
-    return [
-        *sizes,
-        *([f"Member must satisfy regular expression pattern: {metadata['pattern']}"] if "pattern" in metadata else []),
-    ]
+        yield f"Member must have {what} greater than or equal to {minimum}", lambda value: size(value) >= minimum
+    if pattern := metadata.get("pattern"):
+        yield f"Member must satisfy regular expression pattern: {pattern}", lambda value: _matches(pattern, value)
 
 
 def _matches(pattern: str, value: str) -> bool:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.job.arguments import s3_root_uri
+from airflow_nbjobs.core.job.aws_parsers import s3_root_uri
 from airflow_nbjobs.core.job.reference import parse_job_reference
 from airflow_nbjobs.ui.data.subject import Kind
 
 if TYPE_CHECKING:
-    from airflow_nbjobs.aws.clients import AwsClients
+    from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.ui.data.subject import Subject
 
 

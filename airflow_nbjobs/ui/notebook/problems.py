@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError, NotebookJobServiceError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.ui.data.subject import Instance
     from airflow_nbjobs.ui.notebook.renderer import Outcome
 
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 INSTALL_COMMAND = "pip install 'airflow-nbjobs[ui]'"
 
 
@@ -199,7 +199,7 @@ def no_notebook_in(job_name: str) -> Problem:
 
 def from_error(error: NotebookJobError) -> Problem:
     """Return what an AWS call's failure means for somebody who wants to see the notebook."""
-    if isinstance(error, NotebookJobServiceError) and error.code in _DENIED:
+    if is_denied(error):
         return Problem(
             code="denied",
             title="Airflow's API server may not read this job",

@@ -7,8 +7,10 @@ import re
 import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, notebook
 
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
@@ -47,7 +49,9 @@ def write(dags):
 def prepare(dags, clients):
     def run(**arguments):
         where = Surroundings(folders=[dags], region=REGION, has_credentials=True, clients=clients)
-        return prepare_job(ARGUMENTS | arguments, run=Run(label="d.t", readable="d-t", key=KEY), where=where)
+        return prepare_job(
+            JobArguments(**ARGUMENTS | arguments), run=Run(label="d.t", readable="d-t", key=KEY), where=where
+        )
 
     return run
 

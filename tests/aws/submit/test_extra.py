@@ -34,8 +34,8 @@ from airflow_nbjobs.aws.submit.extra import fitted
     ids=str,
 )
 def test_what_a_template_wrote_becomes_what_botocore_takes(extra, expected):
-    fit = fitted(extra, request_shape())
-    assert (fit.values, fit.problems) == (expected, ())
+    values, problems = fitted(extra, request_shape())
+    assert (values, problems) == (expected, [])
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_what_a_template_wrote_becomes_what_botocore_takes(extra, expected):
     ids=str,
 )
 def test_a_text_that_says_no_such_value_is_a_problem_with_its_path(extra, problem):
-    fit = fitted(extra, request_shape())
-    assert fit.problems == (problem,)
-    assert fit.values == extra
+    values, problems = fitted(extra, request_shape())
+    assert problems == [problem]
+    assert values == extra
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_text_that_says_no_such_value_is_a_problem_with_its_path(extra, proble
     ids=str,
 )
 def test_what_is_of_another_type_is_left_to_the_models_own_check(extra):
-    fit = fitted(extra, request_shape())
-    assert (fit.values, fit.problems) == (extra, ())
+    values, problems = fitted(extra, request_shape())
+    assert (values, problems) == (extra, [])
 
 
 def test_the_callers_mapping_is_not_changed():

@@ -11,9 +11,11 @@ import pytest
 from fakes import ACCOUNT_ID, DISTRIBUTION_ACCOUNT_ID, REGION, FakeClients, code, notebook
 
 from airflow_nbjobs.aws.submit.job import instance_choices
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
@@ -40,7 +42,7 @@ def prepare(tmp_path, clients):
     def run(*, region=REGION, has_credentials=True, **arguments):
         where = Surroundings(folders=[tmp_path], region=region, has_credentials=has_credentials, clients=clients)
         try:
-            return prepare_job(ARGUMENTS | arguments, run=RUN, where=where)
+            return prepare_job(JobArguments(**ARGUMENTS | arguments), run=RUN, where=where)
         finally:
             assert clients.wrote_nothing
 
@@ -120,8 +122,8 @@ def test_dependencies_may_be_the_text_of_their_list(prepare, tmp_path):
 
 @pytest.mark.parametrize("empty", ["", "  ", "None", "null"])
 def test_what_a_template_writes_for_nothing_is_not_given_and_said(prepare, empty):
-    names = ("kernel_name", "name", "notebook_job_name", "initialization_script", "live_notebook", "volume_size")
-    names += ("instance_type", "subnets", "security_group_ids", "tags", "additional_dependencies", "extra_request")
+    names = ("kernel_name", "notebook_job_name", "name", "initialization_script", "instance_type", "volume_size")
+    names += ("security_group_ids", "subnets", "tags", "additional_dependencies", "live_notebook", "extra_request")
     job = prepare(**dict.fromkeys(names, empty))
     assert job.request(0) == prepare().request(0)
     assert job.warnings == tuple(
@@ -228,7 +230,7 @@ def test_a_name_that_papermill_takes_for_its_standard_input_is_an_error(refused,
 )
 def test_a_name_that_the_driver_opens_stays_allowed(prepare, tmp_path, name):
     (tmp_path / name).write_bytes(PLAIN)
-    assert prepare(input_notebook=name).staged.notebook == name
+    assert prepare(input_notebook=name).staged_notebook == name
 
 
 # -- the kernel --------------------------------------------------------------------------------------------------------
@@ -594,7 +596,7 @@ def test_each_cell_is_read_once_however_many_checks_look_at_it(prepare, tmp_path
         parsed[source] += 1
         return parse(source, *args, **kwargs)
 
-    monkeypatch.setattr("airflow_nbjobs.core.notebook.cell_syntax.ast.parse", counting)
+    monkeypatch.setattr("airflow_nbjobs.core.notebook.syntax_trees.ast.parse", counting)
     (tmp_path / "nb.ipynb").write_bytes(
         notebook(code("epochs = 1", "parameters"), "%matplotlib inline\nscore = epochs")
     )
@@ -609,7 +611,7 @@ def test_cells_of_the_same_text_keep_their_own_place_in_the_flow(prepare, tmp_pa
     (tmp_path / "nb.ipynb").write_bytes(notebook(watch, "start = read_start()\nreport(start)", watch))
     clocked = replace(RUN, variables={"NBJOBS_DATA_INTERVAL_START": "2026-01-01T00:00:00+00:00"})
     where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=FakeClients())
-    assert prepare_job(ARGUMENTS, run=clocked, where=where).warnings == ()
+    assert prepare_job(JobArguments(**ARGUMENTS), run=clocked, where=where).warnings == ()
 
 
 def test_what_sagemaker_would_refuse_for_the_instances_sake_is_refused_before_anything_is_uploaded(refused, prepare):
@@ -647,7 +649,7 @@ def test_an_organisations_volume_key_is_left_out_where_sagemaker_takes_none(tmp_
     where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
     (tmp_path / "nb.ipynb").write_bytes(PLAIN)
     given = ARGUMENTS | {"volume_kms_key": "k"} | arguments
-    job = prepare_job(given, run=RUN, where=where, is_volume_key_default=True)
+    job = prepare_job(JobArguments(**given), run=RUN, where=where, is_volume_key_default=True)
     requests = [job.request(0, instance_types=choice) for choice in instance_choices(job, clients)]
     assert [request["ResourceConfig"].get("VolumeKmsKeyId") for request in requests] == keys
     assert any(told in note for note in job.notes) if told else not any("volume_kms_key" in note for note in job.notes)
@@ -659,7 +661,7 @@ def test_a_key_that_the_task_asks_for_in_extra_request_is_no_default(tmp_path, c
     extra = {"ResourceConfig": {"VolumeKmsKeyId": "own"}}
     given = ARGUMENTS | {"volume_kms_key": "k", "instance_type": "ml.g5.xlarge", "extra_request": extra}
     with pytest.raises(NotebookJobConfigError) as caught:
-        prepare_job(given, run=RUN, where=where, is_volume_key_default=True)
+        prepare_job(JobArguments(**given), run=RUN, where=where, is_volume_key_default=True)
     assert "takes no key for ml.g5.xlarge" in str(caught.value)
 
 

@@ -6,11 +6,13 @@ import time
 import pytest
 from fakes import LogLines, code, notebook
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.aws.submit.job import submit
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookCellError
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.core.job.submission_state import SubmissionState
 
@@ -33,7 +35,7 @@ def clients(embedded_sagemaker, calls):
         client.meta.events.register("before-send.*.*", lambda event_name, **_: calls.update([event_name[12:]]))
         return client
 
-    return AwsClients(make_client)
+    return Boto3Clients(make_client)
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def prepare(embedded_sagemaker, clients, tmp_path):
         }
         key = RunKey(**{name: getattr(KEY, name) for name in KEY.__slots__} | {"task_id": task_id})
         return prepare_job(
-            given | arguments,
+            JobArguments(**given | arguments),
             run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
             where=Surroundings(folders=[tmp_path], region=facts.region, has_credentials=True, clients=clients),
         )

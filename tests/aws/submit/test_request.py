@@ -10,11 +10,16 @@ import pytest
 from botocore.validate import ParamValidator
 from fakes import request_shape
 
-from airflow_nbjobs.aws.submit import request as request_
-from airflow_nbjobs.core.job.naming import JobLocation
+from airflow_nbjobs.aws.submit.extra import CHANNEL, extra_problems, merge_extra
+from airflow_nbjobs.aws.submit.prepared_job import PreparedJob, Run
+from airflow_nbjobs.aws.submit.request_checks import request_problems, rewritten_tags
+from airflow_nbjobs.core.job.arguments import JobArguments
+from airflow_nbjobs.core.job.naming import RunKey, training_job_name
 from airflow_nbjobs.core.job.spec import parse_spec
+from airflow_nbjobs.core.values.outputs import declare_outputs
 
-JOB = "etl-preprocess-1f3a9c0d"
+KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
+JOB = training_job_name("preprocess", KEY)
 ROLE = "arn:aws:iam::123456789012:role/NbJobExec"
 IMAGE = "542918446943.dkr.ecr.us-west-2.amazonaws.com/sagemaker-distribution-prod:4.4-cpu"
 MINIMAL = {
@@ -22,28 +27,28 @@ MINIMAL = {
     "kernel_name": "python3",
     "role": ROLE,
     "s3_root_uri": "s3://bucket/nbjobs",
-    "region": "us-west-2",
 }
 VPC = {"subnets": ["subnet-1"], "security_group_ids": ["sg-1", "sg-2"]}
 
 
 def spec_of(**arguments):
-    parsed = parse_spec(MINIMAL | arguments)
+    parsed = parse_spec(JobArguments(**MINIMAL | arguments), region="us-west-2")
     assert parsed.problems == ()
     return parsed.spec
 
 
 def build(spec=None, *, staged=None, run_variables=None, run_tags=None, **arguments):
-    spec = spec or spec_of(**arguments)
-    return request_.build_create_training_job(
-        spec,
-        displayed_name=spec.displayed_name or "d/t/r",
-        location=JobLocation("s3://bucket/nbjobs", JOB),
-        staged=staged or request_.StagedNames(notebook="preprocess.ipynb"),
-        owner="me",
-        run_variables=run_variables or {},
-        run_tags=run_tags or {},
-    )
+    run = Run(label="d.t", readable="preprocess", key=KEY, variables=run_variables or {}, tags=run_tags or {})
+    return PreparedJob(
+        run=run,
+        spec=spec or spec_of(**arguments),
+        files=(),
+        declared=declare_outputs(None, None),
+        notebook_origin="preprocess.ipynb",
+        notebook_sha256="of the notebook",
+        input_sha256="of the input",
+        **{"staged_notebook": "preprocess.ipynb", **(staged or {})},
+    ).request(0)
 
 
 def tags_of(request):
@@ -53,7 +58,7 @@ def tags_of(request):
 
 
 def test_a_minimal_job_is_the_protocols_minimal_request():
-    staged = request_.StagedNames(notebook="preprocess.ipynb", hyperparameters={"company": "amazon"})
+    staged = {"staged_notebook": "preprocess.ipynb", "hyperparameters": {"company": "amazon"}}
     domain = "arn:aws:sagemaker:us-west-2:123456789012:domain/d-abc"
     assert build(staged=staged, name="preprocess", studio_domain_arn=domain) == {
         "TrainingJobName": JOB,
@@ -90,7 +95,9 @@ def test_a_minimal_job_is_the_protocols_minimal_request():
             "SM_KERNEL_NAME": "python3",
             "SM_INPUT_NOTEBOOK_NAME": "preprocess.ipynb",
             "SM_OUTPUT_NOTEBOOK_NAME": f"{JOB}.ipynb",
-            "NBJOBS_OWNER": "me",
+            "NBJOBS_NOTEBOOK_SHA256": "of the notebook",
+            "NBJOBS_INPUT_SHA256": "of the input",
+            "NBJOBS_OWNER": KEY.owner(),
         },
         "Tags": [
             {"Key": "sagemaker:name", "Value": "preprocess"},
@@ -124,7 +131,7 @@ FULL = VPC | {
 def test_every_request_passes_botocores_model_and_limits(arguments):
     request = build(**arguments)
     assert not ParamValidator().validate(request, request_shape()).has_errors()
-    assert request_.request_problems(request, request_shape()) == []
+    assert request_problems(request, request_shape()) == []
 
 
 def test_optional_parts_are_where_the_api_has_them():
@@ -145,7 +152,7 @@ def test_what_is_not_asked_for_is_not_in_the_request():
 
 
 def test_an_init_script_is_told_to_the_driver():
-    staged = request_.StagedNames(notebook="nb.ipynb", initialization_script="setup.sh")
+    staged = {"staged_notebook": "nb.ipynb", "initialization_script": "setup.sh"}
     assert build(staged=staged)["Environment"]["SM_INIT_SCRIPT"] == "setup.sh"
 
 
@@ -160,7 +167,7 @@ def test_the_notebook_is_told_where_it_runs_and_the_owner_cannot_be_forged():
     variables = {"NBJOBS_TASK_ID": "train", "NBJOBS_OWNER": "somebody"}
     environment = build(run_variables=variables, environment_variables={"A": "1"})["Environment"]
     assert environment["NBJOBS_TASK_ID"] == "train"
-    assert environment["NBJOBS_OWNER"] == "me"
+    assert environment["NBJOBS_OWNER"] == KEY.owner()
     assert environment["A"] == "1"
 
 
@@ -186,15 +193,15 @@ def test_studio_is_offered_the_executed_notebook_among_the_formats_once():
 
 
 def test_the_driver_begins_in_the_notebooks_folder():
-    environment = build(staged=request_.StagedNames(notebook="nb.ipynb", folder="team/b"))["Environment"]
-    assert environment["SM_EXECUTION_INPUT_PATH"] == f"/opt/ml/input/data/{request_.CHANNEL}/team/b"
+    environment = build(staged={"staged_notebook": "nb.ipynb", "staged_folder": "team/b"})["Environment"]
+    assert environment["SM_EXECUTION_INPUT_PATH"] == f"/opt/ml/input/data/{CHANNEL}/team/b"
     assert environment["SM_INPUT_NOTEBOOK_NAME"] == "nb.ipynb"
 
 
 def test_tags_that_hold_something_else_than_they_should_are_said():
     wanted = {"sagemaker:name": "Report (daily) #3", "airflow:run_id": "a~b", "airflow:task_id": "t", "mine": "x?"}
     request = build(name=wanted["sagemaker:name"], run_tags={"airflow:run_id": "a~b", "airflow:task_id": "t"})
-    said = request_.rewritten_tags(request, wanted)
+    said = rewritten_tags(request, wanted)
     assert len(said) == 2
     assert said[0].startswith("tag 'sagemaker:name' is 'Report _daily_ _3' and not 'Report (daily) #3': a tag holds")
     assert "'airflow:run_id' is 'a_b'" in said[1]
@@ -260,7 +267,7 @@ def test_extra_request_is_merged_deeply_and_last():
     request = build(extra_request=extra, environment_variables={"A": "1"})
     assert request["ResourceConfig"] == {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 99}
     assert request["ProfilerConfig"] == {"DisableProfiler": True}
-    assert [channel["ChannelName"] for channel in request["InputDataConfig"]] == [request_.CHANNEL, "data"]
+    assert [channel["ChannelName"] for channel in request["InputDataConfig"]] == [CHANNEL, "data"]
     assert tags_of(request)["sagemaker:name"] == "mine"
     assert tags_of(request)["more"] == "1"
     assert {"A", "B", "NBJOBS_OWNER"} <= set(request["Environment"])
@@ -270,7 +277,7 @@ def test_extra_request_is_merged_deeply_and_last():
 def test_merging_changes_neither_the_request_nor_the_extra():
     request, extra = {"A": {"B": {"C": 1}}}, {"A": {"B": {"D": 2}}}
     before = json.dumps([request, extra])
-    assert request_.merge_extra(request, extra) == {"A": {"B": {"C": 1, "D": 2}}}
+    assert merge_extra(request, extra) == {"A": {"B": {"C": 1, "D": 2}}}
     assert json.dumps([request, extra]) == before
 
 
@@ -279,7 +286,7 @@ def test_merging_changes_neither_the_request_nor_the_extra():
     [
         ({"TrainingJobName": "x"}, "TrainingJobName", "use notebook_job_name"),
         ({"OutputDataConfig": {"S3OutputPath": "s3://x/y"}}, "S3OutputPath", "s3_root_uri"),
-        ({"InputDataConfig": [{"ChannelName": request_.CHANNEL}]}, request_.CHANNEL, "another ChannelName"),
+        ({"InputDataConfig": [{"ChannelName": CHANNEL}]}, CHANNEL, "another ChannelName"),
         ({"InputDataConfig": {"ChannelName": "x"}}, "InputDataConfig", "must be a list"),
         ({"Environment": {"NBJOBS_OWNER": "x", "NBJOBS_A": "y"}}, "NBJOBS_A, NBJOBS_OWNER", "are the operator's"),
         ({"OutputDataConfig": {"CompressionType": "NONE"}}, "CompressionType", "output.tar.gz"),
@@ -291,7 +298,7 @@ def test_merging_changes_neither_the_request_nor_the_extra():
     ],
 )
 def test_extra_request_may_not_touch_what_is_ours(extra, names, remedy):
-    (problem,) = request_.extra_problems(extra)
+    (problem,) = extra_problems(extra)
     assert problem.startswith("extra_request: ")
     assert names in problem
     assert remedy in problem
@@ -299,14 +306,14 @@ def test_extra_request_may_not_touch_what_is_ours(extra, names, remedy):
 
 @pytest.mark.parametrize("extra", [{}, {"OutputDataConfig": {"CompressionType": "GZIP"}}, {"Environment": {"A": "1"}}])
 def test_extra_request_may_touch_all_else(extra):
-    assert request_.extra_problems(extra) == []
+    assert extra_problems(extra) == []
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------
 
 
 def wrong(**parts):
-    return "\n".join(request_.request_problems(build() | parts, shape=request_shape()))
+    return "\n".join(request_problems(build() | parts, shape=request_shape()))
 
 
 @pytest.mark.parametrize(
@@ -348,7 +355,7 @@ def test_what_the_service_would_refuse_is_a_problem_before_it_is_asked(parts, te
     ids=["minimum", "maximum"],
 )
 def test_a_limit_is_that_of_the_installed_botocore_which_can_be_older_than_the_services(stopping):
-    (problem,) = request_.request_problems(build() | {"StoppingCondition": stopping}, request_shape())
+    (problem,) = request_problems(build() | {"StoppingCondition": stopping}, request_shape())
     assert "StoppingCondition.MaxPendingTimeInSeconds" in problem
     assert problem.endswith(f" by the installed botocore {botocore.__version__} (if AWS allows it, upgrade boto3)")
 
@@ -358,5 +365,5 @@ def test_what_no_boto3_sends_asks_for_no_newer_one():
 
 
 def test_an_enum_value_of_next_year_is_no_problem():
-    spec = replace(spec_of(), instance_type="ml.q9.large")
-    assert request_.request_problems(build(spec), request_shape()) == []
+    spec = replace(spec_of(), instance_type=("ml.q9.large",))
+    assert request_problems(build(spec), request_shape()) == []

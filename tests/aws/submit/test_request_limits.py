@@ -9,7 +9,7 @@ import pytest
 import request_limits
 from fakes import FakeClients, request_shape
 
-from airflow_nbjobs.aws.submit.request import request_problems
+from airflow_nbjobs.aws.submit.request_checks import request_problems
 from airflow_nbjobs.local.training import checks
 from airflow_nbjobs.local.wire.formats import ServiceError
 from airflow_nbjobs.local.wire.validation import RequestValidator

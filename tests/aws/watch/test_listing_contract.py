@@ -10,7 +10,7 @@ import pytest
 from accounts import ScriptedAccount, ScriptedJob
 from fakes import ACCOUNT_ID, FakeTrainingJobs
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.core.job.status import JobState
 from airflow_nbjobs.core.watch.pace import just_after, just_before
 from airflow_nbjobs.core.watch.plan import ListJobs
@@ -48,7 +48,7 @@ class OnScript:
 
 class OnServer:
     def __init__(self, server):
-        self._jobs = AwsClients(server.client).jobs
+        self._jobs = Boto3Clients(server.client).jobs
         self.list_page = self._jobs.list_page
         self.names = [f"job-{uuid.uuid4().hex[:8]}-{number}" for number in range(COUNT)]
         for number, name in enumerate(self.names):

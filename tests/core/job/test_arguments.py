@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_nbjobs.core.job import arguments as parse
+from airflow_nbjobs.core.job import aws_parsers as aws
+from airflow_nbjobs.core.job import parsers as parse
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/nb:1"
 
@@ -59,20 +60,20 @@ def test_a_number_beyond_the_limits_is_refused_with_both(value):
     ],
 )
 def test_images_with_a_registry_and_awss_short_names_are_taken(image):
-    assert parse.image_uri(image) == image
+    assert aws.image_uri(image) == image
 
 
 @pytest.mark.parametrize("image", ["jupyter", "jupyter/base", "python:3.11", "localhost/nb:1"])
 def test_an_image_without_registry_is_refused_with_the_short_form(image):
     """'python:3.11' has a dot, in its tag: that is no registry either."""
     with pytest.raises(ValueError, match=r"names no registry.*sagemaker-distribution:4-cpu"):
-        parse.image_uri(image)
+        aws.image_uri(image)
 
 
 @pytest.mark.parametrize("image", ["https://x.y/z", "a b", ECR + "x" * 255, "", None, 5])
 def test_what_is_no_image_at_all_is_refused(image):
     with pytest.raises(ValueError, match=r"is not an image URI|must be a text"):
-        parse.image_uri(image)
+        aws.image_uri(image)
 
 
 @pytest.mark.parametrize(
@@ -85,20 +86,20 @@ def test_what_is_no_image_at_all_is_refused(image):
     ],
 )
 def test_the_region_of_an_ecr_image_is_read(image, region):
-    assert parse.ecr_region(image) == region
+    assert aws.region_of(image) == region
 
 
 @pytest.mark.parametrize(
     "role", ["arn:aws:iam::123456789012:role/NotebookJobs", "arn:aws-cn:iam::123456789012:role/path/Jobs", "Jobs_1"]
 )
 def test_a_role_is_an_arn_or_a_name(role):
-    assert parse.role(role) == role
+    assert aws.role(role) == role
 
 
 @pytest.mark.parametrize("role", ["arn:aws:iam::12:role/x", "arn:aws:iam::123456789012:user/x", "a/b", "x" * 65, ""])
 def test_a_malformed_role_is_refused_with_the_form(role):
     with pytest.raises(ValueError, match=r"arn:aws:iam::123456789012:role/name|must be a text"):
-        parse.role(role)
+        aws.role(role)
 
 
 @pytest.mark.parametrize(
@@ -111,13 +112,13 @@ def test_a_malformed_role_is_refused_with_the_form(role):
 )
 def test_a_root_loses_its_trailing_slashes(uri, root):
     """A trailing slash gives S3 keys with an empty folder in them, which Studio does not find."""
-    assert parse.s3_root_uri(uri) == root
+    assert aws.s3_root_uri(uri) == root
 
 
 @pytest.mark.parametrize("uri", ["my-bucket/x", "https://my-bucket", "s3:/my-bucket", "s3://", ""])
 def test_a_root_that_is_no_s3_uri_is_refused_with_the_form(uri):
     with pytest.raises(ValueError, match=r"s3://bucket/prefix|must be a text"):
-        parse.s3_root_uri(uri)
+        aws.s3_root_uri(uri)
 
 
 @pytest.mark.parametrize(
@@ -125,34 +126,34 @@ def test_a_root_that_is_no_s3_uri_is_refused_with_the_form(uri):
 )
 def test_a_malformed_bucket_is_refused_with_the_rule(uri):
     with pytest.raises(ValueError, match=r"is not a bucket name \(3-63 characters"):
-        parse.s3_root_uri(uri)
+        aws.s3_root_uri(uri)
 
 
 def test_a_root_that_leaves_no_room_is_refused():
     with pytest.raises(ValueError, match="at most 900"):
-        parse.s3_root_uri("s3://bucket/" + "x" * 900)
+        aws.s3_root_uri("s3://bucket/" + "x" * 900)
 
 
 @pytest.mark.parametrize("value", ["1job", "-job", "my job", "jöb", ""])
 def test_a_notebook_job_name_that_notebookjobstep_refuses_is_refused(value):
     with pytest.raises(ValueError, match=r"must begin with a letter|must be a text"):
-        parse.notebook_job_name(value)
+        aws.notebook_job_name(value)
 
 
 @pytest.mark.parametrize("value", ["m5.large", "ml.m5", "ml m5", "ML.m5.large", ""])
 def test_a_malformed_instance_type_is_refused_with_an_example(value):
     with pytest.raises(ValueError, match=r"such as 'ml.m5.large'|must be a text"):
-        parse.instance_type(value)
+        aws.instance_type(value)
 
 
 @pytest.mark.parametrize("value", ["ml.m5.large", "ml.p6-b300.48xlarge", "ml.trn2.3xlarge"])
 def test_an_instance_type_of_next_year_is_taken(value):
-    assert parse.instance_type(value) == value
+    assert aws.instance_type(value) == value
 
 
 def test_a_malformed_kms_key_is_refused():
     with pytest.raises(ValueError, match="is not a KMS key"):
-        parse.kms_key("my key!")
+        aws.kms_key("my key!")
 
 
 NUMBERS = {"WHOLE": 5, "BROKEN": 1.5, "YES": True, "TEXT": "007", "EXACT": Decimal("1.10"), "EMPTY": ""}
@@ -161,14 +162,14 @@ NUMBERS_AS_TEXTS = {"WHOLE": "5", "BROKEN": "1.5", "YES": "True", "TEXT": "007",
 
 def test_numbers_in_environment_variables_and_tags_are_their_texts():
     """As Jinja would have written them without native rendering."""
-    assert parse.environment_variables(NUMBERS) == NUMBERS_AS_TEXTS
-    assert parse.tags(NUMBERS) == NUMBERS_AS_TEXTS
-    assert parse.tags([{"Key": name, "Value": value} for name, value in NUMBERS.items()]) == NUMBERS_AS_TEXTS
+    assert aws.environment_variables(NUMBERS) == NUMBERS_AS_TEXTS
+    assert aws.tags(NUMBERS) == NUMBERS_AS_TEXTS
+    assert aws.tags([{"Key": name, "Value": value} for name, value in NUMBERS.items()]) == NUMBERS_AS_TEXTS
 
 
 @pytest.mark.parametrize("text", ['{"A": "x", "B": 5}', "{'A': 'x', 'B': 5}", ' \n{"A": "x",\n "B": "5"}\n'])
 def test_mappings_may_be_the_texts_that_json_and_jinja_make_of_them(text):
-    assert parse.environment_variables(text) == parse.tags(text) == {"A": "x", "B": "5"}
+    assert aws.environment_variables(text) == aws.tags(text) == {"A": "x", "B": "5"}
     assert parse.json_object(text)["A"] == "x"
 
 
@@ -176,7 +177,7 @@ def test_mappings_may_be_the_texts_that_json_and_jinja_make_of_them(text):
     "text", ['[{"Key": "a", "Value": "1"}]', "[{'Key': 'a', 'Value': 1}]", '"[{\\"Key\\": \\"a\\", \\"Value\\": 1}]"']
 )
 def test_a_list_of_tags_may_be_its_text(text):
-    assert parse.tags(text) == {"a": "1"}
+    assert aws.tags(text) == {"a": "1"}
 
 
 @pytest.mark.parametrize(
@@ -285,25 +286,25 @@ TWO = ("sg-1", "sg-2")
     ],
 )
 def test_a_list_may_be_its_text_in_every_form_that_jinja_and_configuration_give_it(value):
-    assert parse.identifiers(most=5, prefix="sg-")(value) == TWO
+    assert aws.identifiers(most=5, prefix="sg-")(value) == TWO
 
 
 @pytest.mark.parametrize("value", ["sg-1", "'sg-1'", "['sg-1']", "('sg-1',)", ["sg-1"], '["sg-1"]'])
 def test_a_list_of_one_may_be_its_text(value):
-    assert parse.identifiers(most=5, prefix="sg-")(value) == ("sg-1",)
+    assert aws.identifiers(most=5, prefix="sg-")(value) == ("sg-1",)
 
 
 @pytest.mark.parametrize("value", ["", "[]", "()", " , ", [], ()])
 def test_a_list_of_none_may_be_its_text(value):
-    assert parse.identifiers(most=5, prefix="sg-")(value) == ()
+    assert aws.identifiers(most=5, prefix="sg-")(value) == ()
 
 
 def test_instance_types_and_formats_are_read_from_texts_too():
     expected = ("ml.g5.xlarge", "ml.m5.large")
     for value in ("['ml.g5.xlarge', 'ml.m5.large']", '["ml.g5.xlarge","ml.m5.large"]', "\nml.g5.xlarge\nml.m5.large"):
-        assert parse.instance_types(value) == expected
-    assert parse.instance_types(" 'ml.m5.large' ") == ("ml.m5.large",)
-    assert parse.output_formats("['html', 'pdf']") == parse.output_formats("html,pdf") == ("html", "pdf")
+        assert aws.instance_types(value) == expected
+    assert aws.instance_types(" 'ml.m5.large' ") == ("ml.m5.large",)
+    assert aws.output_formats("['html', 'pdf']") == aws.output_formats("html,pdf") == ("html", "pdf")
 
 
 @pytest.mark.parametrize(
@@ -332,14 +333,14 @@ def test_paths_are_taken_as_a_list_or_as_its_text(value, read):
 
 @pytest.mark.parametrize("value", ["LazyXComSequence([3 items])", "LazyXComSequence(<unevaluated length>)"])
 def test_the_text_of_a_mapped_tasks_results_is_refused_with_what_to_write(value):
-    for read in (parse.identifiers(most=5, prefix="sg-"), parse.instance_types, parse.output_formats, parse.paths):
+    for read in (aws.identifiers(most=5, prefix="sg-"), aws.instance_types, aws.output_formats, parse.paths):
         with pytest.raises(ValueError, match=r"end the template in '\| list'"):
             read(value)
 
 
 @pytest.mark.parametrize("value", [5, {"a": 1}, b"sg-1", ["a", 5], ["a", ["b"]], "['a', 5]"])
 def test_what_is_no_list_of_texts_is_refused(value):
-    for read in (parse.output_formats, parse.paths):
+    for read in (aws.output_formats, parse.paths):
         with pytest.raises(ValueError, match="must be a list of texts"):
             read(value)
 
@@ -348,7 +349,7 @@ def test_what_is_no_list_of_texts_is_refused(value):
 def test_an_empty_entry_of_a_list_is_refused(value):
     """A template that gave nothing: a group that is left out in silence is a door that stays open, or shut."""
     with pytest.raises(ValueError, match="has an empty entry"):
-        parse.identifiers(most=5, prefix="sg-")(value)
+        aws.identifiers(most=5, prefix="sg-")(value)
 
 
 def test_a_number_for_a_text_names_native_rendering():
@@ -366,7 +367,7 @@ def test_what_templates_and_json_write_for_nothing_is_absent(value, is_absent):
 
 def test_ids_are_taken_as_a_list_or_as_one_text():
     """The Airflow configuration holds texts only."""
-    read = parse.identifiers(most=5, prefix="sg-")
+    read = aws.identifiers(most=5, prefix="sg-")
     assert read("sg-1, sg-2,") == read(["sg-1", "sg-2"]) == ("sg-1", "sg-2")
     assert read("") == ()
 
@@ -383,7 +384,7 @@ def test_ids_are_taken_as_a_list_or_as_one_text():
 )
 def test_malformed_ids_are_refused(value, text):
     with pytest.raises(ValueError, match=text):
-        parse.identifiers(most=5, prefix="sg-")(value)
+        aws.identifiers(most=5, prefix="sg-")(value)
 
 
 @pytest.mark.parametrize(
@@ -405,30 +406,30 @@ def test_malformed_ids_are_refused(value, text):
 )
 def test_a_wrong_environment_is_refused_by_the_variables_name(value, text):
     with pytest.raises(ValueError, match=text):
-        parse.environment_variables(value)
+        aws.environment_variables(value)
 
 
 def test_every_wrong_variable_is_named_at_once():
     with pytest.raises(ValueError, match=r"'1A'.*'B'.*'NBJOBS_X'"):
-        parse.environment_variables({"1A": "v", "B": [], "NBJOBS_X": "v"})
+        aws.environment_variables({"1A": "v", "B": [], "NBJOBS_X": "v"})
 
 
 def test_the_callers_environment_is_copied():
     given = {"A": "1"}
-    parse.environment_variables(given)["B"] = "2"
+    aws.environment_variables(given)["B"] = "2"
     assert given == {"A": "1"}
 
 
 def test_tags_are_taken_in_both_forms_and_as_json():
     expected = {"team": "a b", "cost": ""}
-    assert parse.tags({"team": "a b", "cost": ""}) == expected
-    assert parse.tags([{"Key": "team", "Value": "a b"}, {"Key": "cost", "Value": ""}]) == expected
-    assert parse.tags('{"team": "a b", "cost": ""}') == expected
-    assert parse.tags([]) == {}
+    assert aws.tags({"team": "a b", "cost": ""}) == expected
+    assert aws.tags([{"Key": "team", "Value": "a b"}, {"Key": "cost", "Value": ""}]) == expected
+    assert aws.tags('{"team": "a b", "cost": ""}') == expected
+    assert aws.tags([]) == {}
 
 
 def test_of_two_tags_with_one_key_the_last_counts():
-    assert parse.tags([{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]) == {"a": "2"}
+    assert aws.tags([{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]) == {"a": "2"}
 
 
 @pytest.mark.parametrize(
@@ -452,7 +453,7 @@ def test_of_two_tags_with_one_key_the_last_counts():
 )
 def test_a_wrong_tag_is_refused_by_its_key(value, text):
     with pytest.raises(ValueError, match=text):
-        parse.tags(value)
+        aws.tags(value)
 
 
 @pytest.mark.parametrize(
@@ -466,8 +467,8 @@ def test_a_wrong_tag_is_refused_by_its_key(value, text):
     ],
 )
 def test_any_text_is_made_fit_for_a_tag(text, tag):
-    assert parse.tag_text(text) == tag
-    assert parse.tags({"k": tag}) == {"k": tag}
+    assert aws.tag_text(text) == tag
+    assert aws.tags({"k": tag}) == {"k": tag}
 
 
 @pytest.mark.parametrize(
@@ -475,9 +476,9 @@ def test_any_text_is_made_fit_for_a_tag(text, tag):
 )
 def test_wrong_output_formats_are_refused(value, text):
     with pytest.raises(ValueError, match=text):
-        parse.output_formats(value)
+        aws.output_formats(value)
 
 
 def test_a_domain_that_is_no_arn_is_refused_with_the_form():
     with pytest.raises(ValueError, match="arn:aws:sagemaker:eu-west-1:123456789012:domain/d-abc123"):
-        parse.studio_domain_arn("d-abc")
+        aws.studio_domain_arn("d-abc")

@@ -3,8 +3,8 @@
 import pytest
 from fakes import code, notebook
 
-from airflow_nbjobs.core.job.foreseen import late_failures
 from airflow_nbjobs.core.job.formats import failed_format, format_warnings
+from airflow_nbjobs.core.job.late_failures import late_failures
 from airflow_nbjobs.core.notebook.document import parse_notebook
 
 TRACEBACK = ["Traceback (most recent call last):", '  File "x.py", line 1, in main', "    app.start()"]

@@ -6,7 +6,10 @@ from datetime import timedelta
 import pytest
 
 from airflow_nbjobs.core import defaults
-from airflow_nbjobs.core.job.spec import RESERVED_VARIABLES, NotebookJobSpec, parse_spec
+from airflow_nbjobs.core.job import spec as specs
+from airflow_nbjobs.core.job.arguments import JobArguments
+from airflow_nbjobs.core.job.spec import NotebookJobSpec
+from airflow_nbjobs.core.job.variables import RESERVED_VARIABLES
 
 ROLE = "arn:aws:iam::123456789012:role/NotebookJobs"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/nb:1"
@@ -17,6 +20,13 @@ RIGHT = {
     "s3_root_uri": "s3://bucket/nbjobs",
     "region": "eu-west-1",
 }
+
+
+def parse_spec(arguments):
+    region = arguments.get("region")
+    return specs.parse_spec(
+        JobArguments(**{name: value for name, value in arguments.items() if name != "region"}), region=region
+    )
 
 
 def test_a_minimal_job_has_notebookjobsteps_defaults():

@@ -11,7 +11,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from airflow_nbjobs.core.notebook.cell_syntax import split_cell
-from airflow_nbjobs.core.notebook.source import bound_names, parse_python
+from airflow_nbjobs.core.notebook.source import bound_names
+from airflow_nbjobs.core.notebook.syntax_trees import parse_python
 
 # Each with the names that IPython binds in the notebook's namespace, on top of those that the test sees in its transformed Python.
 CELLS = {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.job.foreseen import late_failures
+from airflow_nbjobs.core.job.late_failures import late_failures
 from airflow_nbjobs.core.notebook.causes import failed_installs, unrendered_failure
 from airflow_nbjobs.core.notebook.document import dumps, parse_notebook, without_saved_widgets
 from airflow_nbjobs.core.notebook.executed import parse_executed

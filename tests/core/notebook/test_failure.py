@@ -1,11 +1,12 @@
 import json
 
 import pytest
+from nbformat import NotebookNode
 
-from airflow_nbjobs.core.notebook.document import NotebookNode, code_cell, parse_notebook
+from airflow_nbjobs.core.notebook.document import code_cell, parse_notebook
 from airflow_nbjobs.core.notebook.failing_cell import find_failing_cell, last_cell_run, strip_ansi
 from airflow_nbjobs.core.values.outputs import prepare_outputs
-from airflow_nbjobs.core.values.parameters import prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import prepare_parameters
 
 
 def notebook_of(*cells, metadata=None):

@@ -22,8 +22,16 @@ def saved(name: str | None, language: str = "python") -> nbformat.NotebookNode:
     return new_notebook(cells=[new_code_cell("1")], metadata=kernelspec)
 
 
-def choice(name, *, language="python", image=DISTRIBUTION, available=None, **arguments):
-    return choose_kernel({"image_uri": image, **arguments}, saved(name, language), available=available)
+def choice(
+    name, *, language="python", image=DISTRIBUTION, available=None, kernel_name=None, initialization_script=None
+):
+    return choose_kernel(
+        kernel_name,
+        saved(name, language),
+        image_uri=image,
+        has_script=bool(initialization_script),
+        available=available,
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,4 +159,4 @@ def test_what_is_no_text_is_left_to_the_arguments_own_check(value):
 
 def test_no_name_anywhere_is_none():
     assert choice(None).name is None
-    assert choose_kernel({"kernel_name": "conda_python3"}, None).name == "conda_python3"
+    assert choose_kernel("conda_python3", None).name == "conda_python3"

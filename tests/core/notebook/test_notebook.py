@@ -5,16 +5,8 @@ import nbformat
 import pytest
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.notebook.document import (
-    assigned_names,
-    assigns_invisibly,
-    code_cell,
-    dumps,
-    is_python,
-    kernel_name,
-    language,
-    parse_notebook,
-)
+from airflow_nbjobs.core.notebook.document import code_cell, dumps, is_python, kernel_name, language, parse_notebook
+from airflow_nbjobs.core.notebook.source import assigned_names, assigns_invisibly
 
 
 def notebook_of(*sources, minor=5, metadata=None):

@@ -13,7 +13,7 @@ from airflow_nbjobs.core.notebook.progress import (
     newest_cells,
     progress_of,
 )
-from airflow_nbjobs.core.values.parameters import prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import prepare_parameters
 from airflow_nbjobs.core.values.recording import OUTPUTS
 
 

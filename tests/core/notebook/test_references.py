@@ -5,8 +5,7 @@ from collections import Counter
 import pytest
 from cells import notebook_of
 
-from airflow_nbjobs.core.notebook.document import code_references, script_imports
-from airflow_nbjobs.core.notebook.references import _Found
+from airflow_nbjobs.core.notebook.references import _Found, code_references, script_imports
 
 
 def test_references_name_modules_and_files_that_literals_show():

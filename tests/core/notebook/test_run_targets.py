@@ -4,7 +4,11 @@ import pytest
 from cells import notebook_of
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.notebook.document import collect_run_targets, machine_paths, run_targets
+from airflow_nbjobs.core.notebook.run_targets import RunTarget, _steps, collect_run_targets, machine_paths
+
+
+def run_targets(nb):
+    return tuple(dict.fromkeys(step.shown for step in _steps(nb) if isinstance(step, RunTarget)))
 
 
 def test_run_targets_are_found_as_ipython_reads_them():

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from nbformat import NotebookNode
 
-from airflow_nbjobs.core.notebook.document import NotebookNode
 from airflow_nbjobs.core.notebook.failing_cell import failed_cell, find_failing_cell, strip_ansi
 from airflow_nbjobs.core.notebook.tracebacks import excerpt, parts_of, short
 

@@ -3,8 +3,9 @@ import json
 import math
 
 import pytest
+from nbformat import NotebookNode
 
-from airflow_nbjobs.core.notebook.document import NotebookNode, code_cell, dumps, mark_of, parse_notebook
+from airflow_nbjobs.core.notebook.document import code_cell, dumps, mark_of, parse_notebook
 from airflow_nbjobs.core.values.outputs import declare_outputs, prepare_outputs, read_outputs
 from airflow_nbjobs.core.values.recording import OUTPUT_LIMIT_BYTES, RECORD_MIME_TYPE
 from airflow_nbjobs.core.values.scraps import read_scraps

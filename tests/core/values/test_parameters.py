@@ -6,7 +6,8 @@ import math
 import pytest
 
 from airflow_nbjobs.core.notebook.document import MARK, code_cell, dumps, mark_of, parse_notebook
-from airflow_nbjobs.core.values.parameters import check_parameters, hyperparameter_strings, prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, prepare_parameters
+from airflow_nbjobs.core.values.parameters import check_parameters
 
 DEFAULTS = "day = '2026-01-01'\nrows = 100\nlr = 0.1\nshuffle = False\nlimit = None\nspan: float = 1\nn: 'int | None' = None\nneg = -1"
 

@@ -8,7 +8,7 @@ from fakes import code, executed, notebook
 
 from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.core.notebook.executed import parse_executed
-from airflow_nbjobs.core.values.parameters import prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import prepare_parameters
 from airflow_nbjobs.core.values.received import read_parameters, read_recorded, value_rows
 
 RAW = notebook(code("x = 1", "parameters"), "y = 2")

@@ -5,10 +5,11 @@ import time
 import pytest
 from fakes import LogLines, code, notebook
 
-from airflow_nbjobs.aws.clients import AwsClients
+from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.aws.submit.job import submit
-from airflow_nbjobs.aws.submit.prepare import Run, Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobConfigError,
@@ -16,6 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.core.job.submission_state import SubmissionState
 
@@ -135,7 +137,7 @@ ENDINGS = {
 @pytest.fixture(scope="module")
 def results(embedded_sagemaker, tmp_path_factory):
     """Run all notebooks at once, and give what is read of each."""
-    clients = AwsClients(embedded_sagemaker.client)
+    clients = Boto3Clients(embedded_sagemaker.client)
     jobs = {name: submitted(embedded_sagemaker, clients, tmp_path_factory.mktemp(name), name) for name in ENDINGS}
     return {name: ended(clients, job, submission) for name, (job, submission) in jobs.items()}
 
@@ -159,7 +161,9 @@ def submitted(server, clients, folder, name):
         "outputs": ["x"],
     }
     where = Surroundings(folders=[folder], region=server.facts.region, has_credentials=True, clients=clients)
-    job = prepare_job(given | arguments, run=Run(label=f"d.{name}", readable=f"d-{name}", key=key), where=where)
+    job = prepare_job(
+        JobArguments(**given | arguments), run=Run(label=f"d.{name}", readable=f"d-{name}", key=key), where=where
+    )
     return job, submit(job, clients, SubmissionState(may_exist=False), log=LogLines())
 
 

@@ -15,7 +15,8 @@ from airflow_nbjobs.local.container.image import is_pullable
 from airflow_nbjobs.local.platform.logs import BATCH_BYTES, EVENT_BYTES, LineSplitter, split_batches
 from airflow_nbjobs.local.platform.storage import S3Location, StorageError, local_name, pack, parse_s3_uri
 from airflow_nbjobs.local.state.facts import build_facts, read_ready_file, write_ready_file
-from airflow_nbjobs.local.state.jobs import Outcome, TrainingJob, conclude, new_job
+from airflow_nbjobs.local.state.jobs import TrainingJob, new_job
+from airflow_nbjobs.local.state.resource import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,8 +50,8 @@ def test_what_has_not_happened_is_absent() -> None:
 
 
 def test_each_transition_ends_where_the_next_begins() -> None:
-    job = started().moved("Downloading", now=101.0).training(now=102.5).moved("Uploading", now=110.0)
-    document = conclude(job, Outcome(), now=111.0).describe()
+    job = started().moved("Downloading", now=101.0).running(now=102.5).moved("Uploading", now=110.0)
+    document = job.concluded(Outcome(), now=111.0).describe()
     times = [
         (entry["Status"], entry["StartTime"], entry["EndTime"]) for entry in document["SecondaryStatusTransitions"]
     ]
@@ -81,13 +82,13 @@ def test_each_transition_ends_where_the_next_begins() -> None:
 def test_a_stop_outweighs_what_the_container_says(
     is_stopping: bool, outcome: Outcome, expected: tuple[str, str, str | None]
 ) -> None:
-    job = started().training(now=101.0)
-    done = conclude(job.stopping(now=102.0) if is_stopping else job, outcome, now=103.0)
+    job = started().running(now=101.0)
+    done = (job.stopping(now=102.0) if is_stopping else job).concluded(outcome, now=103.0)
     assert (done.status, done.secondary_status, done.failure_reason) == expected
 
 
 def test_a_failure_reason_is_cut_at_1024_characters() -> None:
-    done = conclude(started(), Outcome("é" * 2000), now=101.0)
+    done = started().concluded(Outcome("é" * 2000), now=101.0)
     assert done.describe()["FailureReason"] == "é" * 1024
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from airflow_nbjobs.local.state.jobs import COMPLETED, TrainingJob, new_job
-from airflow_nbjobs.local.training.listing import list_training_jobs
+from airflow_nbjobs.local.state.jobs import TrainingJob, new_job
+from airflow_nbjobs.local.state.listing import list_training_jobs
+from airflow_nbjobs.local.state.resource import Outcome
 from airflow_nbjobs.local.training.search import search_training_jobs
 from airflow_nbjobs.local.wire.formats import ServiceError
 
@@ -25,7 +26,7 @@ def job(name: str, *, age: float = 0, done_after: float | None = None, **request
         "OutputDataConfig": {"S3OutputPath": "s3://b/o"},
     }
     made = new_job({**base, **request}, arn=f"arn:{name}", now=START + age)
-    return made if done_after is None else made.finished(COMPLETED, now=START + age + done_after)
+    return made if done_after is None else made.concluded(Outcome(), now=START + age + done_after)
 
 
 def tagged(name: str, **tags: str) -> TrainingJob:
@@ -99,7 +100,7 @@ def test_a_token_of_another_query_is_refused(change: dict[str, str]) -> None:
 
 
 def test_summaries_have_no_failure_reason() -> None:
-    failed = job("j").finished("Failed", now=START + 5, failure_reason="AlgorithmError: x")
+    failed = job("j").concluded(Outcome("AlgorithmError: x"), now=START + 5)
     (summary,) = list_training_jobs([failed], {})["TrainingJobSummaries"]
     assert summary == {
         "TrainingJobName": "j",

@@ -13,11 +13,12 @@ import pytest
 from botocore.exceptions import ClientError
 from local_jobs import CHANNEL, Jobs, notebook, stream_text, wait_until
 
+from airflow_nbjobs.local.api.operations import Registries
 from airflow_nbjobs.local.container.image import inspect_image
 from airflow_nbjobs.local.platform.clients import connect
+from airflow_nbjobs.local.platform.runner import JobRunner, Platform
 from airflow_nbjobs.local.state.jobs import new_job
-from airflow_nbjobs.local.state.registry import JobRegistry
-from airflow_nbjobs.local.training.runner import Runner, RunnerSettings
+from airflow_nbjobs.local.training.work import TrainingWork
 
 pytestmark = pytest.mark.local
 
@@ -188,15 +189,18 @@ def test_too_long_a_run_is_stopped_not_failed(jobs: Jobs) -> None:
 
 
 def test_a_container_that_ignores_sigterm_is_killed_after_the_grace(jobs: Jobs, tmp_path: Path) -> None:
-    settings = RunnerSettings(tmp_path, jobs.facts.isolation, parallel_jobs=1, keep_work=False, stop_grace_seconds=0.5)
-    registry = JobRegistry()
-    runner = Runner(
-        settings,
-        facts=jobs.facts,
-        image=inspect_image(Path(os.sys.prefix)),
-        registry=registry,
-        clients=connect(jobs.facts),
+    platform = Platform(
+        jobs.facts,
+        inspect_image(Path(os.sys.prefix)),
+        connect(jobs.facts),
+        tmp_path,
+        jobs.facts.isolation,
+        parallel_jobs=1,
+        keep_work=False,
+        stop_grace_seconds=0.5,
     )
+    registry = Registries(jobs.facts).training
+    runner = JobRunner(platform, name="job")
     request = jobs.request(
         AlgorithmSpecification=jobs.algorithm(
             "/bin/bash", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"
@@ -205,11 +209,11 @@ def test_a_container_that_ignores_sigterm_is_killed_after_the_grace(jobs: Jobs, 
     del request["InputDataConfig"]
     job = new_job(request, arn="arn:aws:sagemaker:eu-west-1:123456789012:training-job/x", now=time.time())
     registry.add(job)
-    runner.submit(job)
+    runner.submit(job, TrainingWork(job, registry, platform), registry)
     # Before its trap is set the shell would end at once, as any program does that has just begun.
     wait_until(lambda: "ready" in jobs.log(job.name) if group_exists(jobs) else False)
     registry.change(job.name, lambda current: current.stopping(now=time.time()))
-    runner.stop(job.name)
+    runner.stop(job.arn)
     begin = time.monotonic()
     wait_until(lambda: registry.get(job.name).is_terminal, seconds=10)
     assert time.monotonic() - begin >= 0.5

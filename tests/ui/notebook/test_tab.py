@@ -21,7 +21,7 @@ from airflow_nbjobs.core.errors import (
 )
 from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.core.values.outputs import prepare_outputs
-from airflow_nbjobs.core.values.parameters import prepare_parameters
+from airflow_nbjobs.core.values.parameter_cell import prepare_parameters
 from airflow_nbjobs.ui import access
 from airflow_nbjobs.ui import app as routes
 from airflow_nbjobs.ui.app import build_app, subject_of

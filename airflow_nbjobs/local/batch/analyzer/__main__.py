@@ -31,11 +31,7 @@ class AnalyzerError(Exception):
 
 
 def read_columns(source: Path, dataset_format: Mapping[str, Any]) -> tuple[list[Column], int]:
-    """
-    Read all files below a folder as one table; returns its columns and how many rows it has.
-
-    :raises AnalyzerError: no file, or none in the format.
-    """
+    """Return the columns and the row count of all files below a folder, read as one table; raises AnalyzerError."""
     try:
         import pandas as pd  # type: ignore[import-untyped,unused-ignore] # pandas comes without type information
     except ImportError as error:
@@ -98,11 +94,7 @@ def _read_json(environment: Mapping[str, str], variable: str) -> dict[str, Any]:
 
 
 def analyze(environment: Mapping[str, str]) -> str:
-    """
-    Analyze the dataset, write the files and return the exit message, in the analyzer's words.
-
-    :raises AnalyzerError: a variable is missing, or asks for what is not here; the dataset or the baseline cannot be read.
-    """
+    """Analyze the dataset, write the files and return the exit message, in the analyzer's words; raises AnalyzerError for what is missing or not supported here."""
     if unsupported := [name for name in UNSUPPORTED_VARIABLES if environment.get(name)]:
         raise AnalyzerError(f"{', '.join(unsupported)} is not supported here: only data quality without scripts")
     if environment.get("analysis_type", "DATA_QUALITY") != "DATA_QUALITY":
@@ -118,10 +110,7 @@ def analyze(environment: Mapping[str, str]) -> str:
     columns, item_count = read_columns(Path(environment["dataset_source"]), dataset_format)
     constraints = _read_json(environment, "baseline_constraints")
     statistics = _read_json(environment, "baseline_statistics")
-    files = {
-        "statistics.json": build_statistics(columns, item_count),
-        "constraints.json": build_constraints(columns),
-    }
+    files = {"statistics.json": build_statistics(columns, item_count), "constraints.json": build_constraints(columns)}
     message = "Completed: Job completed successfully with no violations."
     if constraints or statistics:
         try:

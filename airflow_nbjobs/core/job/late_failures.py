@@ -1,5 +1,5 @@
 """
-What is likely to fail a job after its notebook has run, told before it is submitted.
+What is likely to fail a job after its notebook has run, as warnings before it is submitted.
 
 Called by ``aws/submit/prepare.py``; pure.
 """
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.job.formats import format_warnings
 from airflow_nbjobs.core.notebook.document import tags_of
+from airflow_nbjobs.core.notebook.papermill import RAISES_EXCEPTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbformat import NotebookNode
-
-RAISES_EXCEPTION = "raises-exception"
 
 
 def late_failures(notebook: NotebookNode, output_formats: Sequence[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LEVELS = 3  # of folders below the one that was searched
-_MOST_ENTRIES = 2_000  # that are looked at in all: a folder of DAGs may lie in a home directory
+_MOST_ENTRIES = 2_000  # of all folders together: a folder of DAGs may lie in a home directory
 
 _SHOWN = 10  # notebooks of a folder in a message
 
