@@ -1,7 +1,7 @@
 """
-What the pages use of Airflow's API server: who asks, what they may read, a session of its database.
+What the pages use of Airflow's API server: the user, their permissions, a session of its database.
 
-These modules of Airflow are no public interface (they are the same from 3.1 to 3.4); they are imported here and in ``records.py`` only, when
+These modules of Airflow are no public interface (they are the same from 3.1 to 3.4); they are imported here and in ``queries.py`` only, when
 the app is built, so that a change in them loses the pages and nothing else.
 """
 

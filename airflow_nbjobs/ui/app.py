@@ -24,25 +24,29 @@ from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.core.watch.log_lines import readable_log
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.data.listing import STATES, list_jobs, read_filters
-from airflow_nbjobs.ui.data.records import read_instances, read_outputs, read_subject
-from airflow_nbjobs.ui.data.subject import Kind, Subject
+from airflow_nbjobs.ui.data.prices import read_prices
+from airflow_nbjobs.ui.data.queries import read_instances, read_outputs, read_task_instance
+from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
+from airflow_nbjobs.ui.error_pages import add_error_pages, as_json, root_of
 from airflow_nbjobs.ui.notebook import failure, problems
 from airflow_nbjobs.ui.notebook.aws_access import airflow_access
-from airflow_nbjobs.ui.notebook.executed import Job, Notebooks, Source
-from airflow_nbjobs.ui.notebook.problems import MappedError, Problem, ProblemError
+from airflow_nbjobs.ui.notebook.executed import Notebooks
+from airflow_nbjobs.ui.notebook.jobs import Job
+from airflow_nbjobs.ui.notebook.problems import MappedError, ProblemError
 from airflow_nbjobs.ui.notebook.renderer import Renderer
+from airflow_nbjobs.ui.notebook.sources import Source
 from airflow_nbjobs.ui.pages import (
     HEADERS,
     NO_CONNECTIONS,
     NOTEBOOK_POLICY,
     SCRIPTED_POLICY,
     TEXT_POLICY,
+    UNSTORED,
     VisibleJSONResponse,
     link_page,
     marked,
     page,
 )
-from airflow_nbjobs.ui.refusals import as_json, refuse_kindly, root_of
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 from airflow_nbjobs.ui.views import (
     earlier_note,
@@ -51,7 +55,6 @@ from airflow_nbjobs.ui.views import (
     live_facts,
     output_rows,
     parameter_rows,
-    read_prices,
 )
 
 _LOG_LINES = 10_000  # GetLogEvents returns no more at a time
@@ -70,11 +73,8 @@ def build_app(notebooks: Notebooks | None = None) -> FastAPI:
     app = FastAPI(title="Notebook jobs", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.notebooks = notebooks or Notebooks(airflow_access, Renderer())
     app.include_router(router)
-    refuse_kindly(app)
+    add_error_pages(app)
     return app
-
-
-# -- what a route is about -----------------------------------------------------------------------------------------
 
 
 def notebooks_of(request: Request) -> Notebooks:
@@ -82,89 +82,79 @@ def notebooks_of(request: Request) -> Notebooks:
     return found
 
 
-def subject_of(dag_id: str, run_id: str, task_id: str, map_index: str) -> Subject:
+def task_instance_of(dag_id: str, run_id: str, task_id: str, map_index: str) -> NotebookTaskInstance:
     # Airflow's UI leaves the placeholder in the address of a task that is not mapped.
     index = int(map_index) if re.fullmatch(r"\d{1,9}", map_index) else -1
     task = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
-    if any(
-        "\0" in name for name in task.values()
-    ):  # which no database holds, and PostgreSQL's driver refuses to ask for
+    if "\0" in dag_id + run_id + task_id:  # PostgreSQL's driver refuses to send it
         raise ProblemError(problems.NO_INSTANCE)
     with new_session() as session:
-        subject = read_subject(session, **task, map_index=index)
-        kind, instances = read_instances(session, **task) if subject is None and index < 0 else (Kind.OTHER, [])
+        ti = read_task_instance(session, **task, map_index=index)
+        kind, instances = read_instances(session, **task) if ti is None and index < 0 else (Kind.OTHER, [])
     if instances and kind is Kind.OTHER:
         raise ProblemError(problems.NOT_A_NOTEBOOK)
     if instances:
         raise MappedError(dag_id, run_id, task_id, instances)
-    if subject is None:
+    if ti is None:
         raise ProblemError(problems.NO_INSTANCE)
-    if subject.kind is Kind.OTHER:
+    if ti.kind is Kind.OTHER:
         raise ProblemError(problems.NOT_A_NOTEBOOK)
-    return subject
+    return ti
 
 
-SubjectDep = Annotated[Subject, Depends(subject_of)]
+TaskInstanceDep = Annotated[NotebookTaskInstance, Depends(task_instance_of)]
 NotebooksDep = Annotated[Notebooks, Depends(notebooks_of)]
 JobName = Annotated[str | None, Query(alias="job", max_length=63)]
 
 
-def with_job(subject: SubjectDep, asked: JobName = None) -> Subject:
-    # Where the last try has said that it has no job, an earlier one is shown to who asks for it.
-    if subject.job is None and (not subject.attempts or (subject.said is not None and not asked)):
-        raise ProblemError(_without_job(subject))
-    return subject
+def with_job(ti: TaskInstanceDep, requested: JobName = None) -> NotebookTaskInstance:
+    # Where the last try failed without a job, an earlier job is shown only where the address names it.
+    if ti.job is None and (not ti.attempts or (ti.last_error is not None and not requested)):
+        no_job = problems.no_job(ti.state, has_error=ti.last_error is not None)
+        raise ProblemError(no_job if ti.is_finished else problems.NOT_STARTED)
+    return ti
 
 
-def _without_job(subject: Subject) -> Problem:
-    if not subject.is_finished:
-        return problems.NOT_STARTED
-    return problems.no_job(subject.state, has_said_why=subject.said is not None)
-
-
-WithJobDep = Annotated[Subject, Depends(with_job)]
+WithJobDep = Annotated[NotebookTaskInstance, Depends(with_job)]
 IfNoneMatch = Annotated[str | None, Header()]
 
 
-# -- the tab -------------------------------------------------------------------------------------------------------
-
-
 @router.get(_TASK, dependencies=[may_read_results])
-def tab(subject: SubjectDep, books: NotebooksDep, request: Request, asked: JobName = None) -> Response:
-    books.renderer.warm_up()
-    facts = facts_of_hint(subject, read_prices())
+def tab(ti: TaskInstanceDep, notebooks: NotebooksDep, request: Request, requested: JobName = None) -> Response:
+    notebooks.renderer.warm_up()
+    facts = facts_of_hint(ti, read_prices())
     # Of an earlier job nothing is known before its own notebook is read.
-    is_current = asked in (None, facts["job_name"])
-    said = failure.said(subject.said)
+    is_current = requested in (None, facts["job_name"])
+    failed = failure.of_record(ti.last_error)
     known = {
-        "failure": asdict(said) if said and is_current else None,
-        "parameters": parameter_rows(None, subject.rendered.get("parameters")) if is_current else [],
-        "outputs": _handed_over(subject) if is_current else [],
+        "failure": asdict(failed) if failed and is_current else None,
+        "parameters": parameter_rows(None, ti.rendered.get("parameters")) if is_current else [],
+        "outputs": _pushed_outputs(ti) if is_current else [],
     }
     return page(
         "tab.html",
         script="tab.js",
-        subject=subject,
-        words=task_words(subject.state, subject.job),
-        facts=facts if is_current else dict.fromkeys(facts) | {"job_name": asked},
+        ti=ti,
+        words=task_words(ti.state, ti.job),
+        facts=facts if is_current else dict.fromkeys(facts) | {"job_name": requested},
         known=json.loads(visible(json.dumps(known, ensure_ascii=False))),
-        base=_base(request, subject),
-        asked=asked,
+        base=_base(request, ti),
+        requested=requested,
     )
 
 
 @router.get(_TASK + "/notebook.json", dependencies=[may_read_results])
 def notebook_json(
-    subject: SubjectDep, books: NotebooksDep, asked: JobName = None, if_none_match: IfNoneMatch = None
+    ti: TaskInstanceDep, notebooks: NotebooksDep, requested: JobName = None, if_none_match: IfNoneMatch = None
 ) -> Response:
-    answer: dict[str, Any] = {"attempts": _attempts(books, subject)}
+    answer: dict[str, Any] = {"attempts": _attempts(notebooks, ti)}
     try:
-        job = books.job(with_job(subject, asked), asked)
-        handed_over = [] if job.is_earlier else _handed_over(subject)
-        answer |= _facts(books, subject, job) | _values(subject, job, None, handed_over)
-        rendered = books.rendered(subject, job)
+        job = notebooks.jobs.find(with_job(ti, requested), requested)
+        pushed = [] if job.is_earlier else _pushed_outputs(ti)
+        answer |= _facts(notebooks, ti, job) | _values(ti, job, None, pushed)
+        rendered = notebooks.rendered(ti, job)
         answer |= {"status": "ok", "tag": rendered.tag, "notebook": rendered.summary}
-        answer |= _values(subject, job, rendered.summary, handed_over)
+        answer |= _values(ti, job, rendered.summary, pushed)
     except ProblemError as error:
         return VisibleJSONResponse(answer | as_json(error.problem), headers=HEADERS | {"Cache-Control": "no-store"})
     # Of the whole answer: how the task ended is in it as well.
@@ -174,52 +164,52 @@ def notebook_json(
     return VisibleJSONResponse(answer, headers=HEADERS | _cached(etag))
 
 
-def _facts(books: Notebooks, subject: Subject, job: Job) -> dict[str, Any]:
-    failed = failure.of_job(subject, job.snapshot, is_earlier=job.is_earlier)
+def _facts(notebooks: Notebooks, ti: NotebookTaskInstance, job: Job) -> dict[str, Any]:
+    failed = failure.of_job(ti, job.snapshot, is_earlier=job.is_earlier)
     facts = facts_of_job(
         job.snapshot,
         read_prices(),
         sha256=job.snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE),
-        try_number=None if job.is_earlier else subject.try_number,
+        try_number=None if job.is_earlier else ti.try_number,
     )
     return {
         "facts": facts,
         "live": live_facts(job.snapshot),
-        "links": books.links(subject, job),
-        "earlier": earlier_note(subject.state) if job.is_earlier else None,
+        "links": notebooks.jobs.links(ti, job),
+        "earlier": earlier_note(ti.state) if job.is_earlier else None,
         "failure": asdict(failed) if failed else None,
     }
 
 
-def _handed_over(subject: Subject) -> list[dict[str, str]]:
+def _pushed_outputs(ti: NotebookTaskInstance) -> list[dict[str, str]]:
     with new_session() as session:
-        return output_rows(*read_outputs(session, subject))
+        return output_rows(*read_outputs(session, ti))
 
 
 def _values(
-    subject: Subject, job: Job, summary: dict[str, Any] | None, handed_over: list[dict[str, str]]
+    ti: NotebookTaskInstance, job: Job, summary: dict[str, Any] | None, pushed: list[dict[str, str]]
 ) -> dict[str, Any]:
-    """Return the shown job's own parameters and outputs; what the task has handed over is the last job's."""
-    rendered = None if job.is_earlier else subject.rendered.get("parameters")
+    """Return the shown job's own parameters and outputs; the outputs that the task has pushed are the last job's."""
+    rendered = None if job.is_earlier else ti.rendered.get("parameters")
     return {
         "parameters": parameter_rows(summary, rendered, job.snapshot.hyperparameters),
-        "outputs": (summary or {}).get("outputs", []) if job.is_earlier else handed_over,
+        "outputs": (summary or {}).get("outputs", []) if job.is_earlier else pushed,
     }
 
 
 @router.get(_TASK + "/notebook.html", dependencies=[may_read_results])
 def notebook_html(
     request: Request,
-    subject: WithJobDep,
-    books: NotebooksDep,
+    ti: WithJobDep,
+    notebooks: NotebooksDep,
     *,
-    asked: JobName = None,
+    requested: JobName = None,
     theme: Literal["light", "dark"] = "light",
     download: bool = False,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    job = books.job(subject, asked)
-    rendered, document = books.opened_document(subject, job)
+    job = notebooks.jobs.find(ti, requested)
+    rendered, document = notebooks.opened_document(ti, job)
     etag = f'"{rendered.tag}-{theme}"'
     if if_none_match == etag:
         document.close()
@@ -236,10 +226,10 @@ def notebook_html(
 
 @router.get(_TASK + "/scripted.html", dependencies=[may_read_results])
 def scripted_html(
-    subject: WithJobDep,
-    books: NotebooksDep,
+    ti: WithJobDep,
+    notebooks: NotebooksDep,
     *,
-    asked: JobName = None,
+    requested: JobName = None,
     theme: Literal["light", "dark"] = "light",
     sec_fetch_dest: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -250,10 +240,8 @@ def scripted_html(
     """
     if sec_fetch_dest != "iframe":
         raise ProblemError(problems.NO_SCRIPTS)
-    _, document = books.opened_document(subject, books.job(subject, asked), "scripted.html")
-    headers = (
-        HEADERS | NO_CONNECTIONS | {"Content-Security-Policy": SCRIPTED_POLICY, "Cache-Control": "private, no-store"}
-    )
+    _, document = notebooks.opened_document(ti, notebooks.jobs.find(ti, requested), "scripted.html")
+    headers = UNSTORED | NO_CONNECTIONS | {"Content-Security-Policy": SCRIPTED_POLICY}
     # A script could click a link and say that a reader did: here links lead nowhere.
     marks = {THEME_MARK: theme, LINK_MARK: ""}
     return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)
@@ -270,7 +258,7 @@ def link() -> Response:
 
 
 @router.get(_TASK + "/probe.html", dependencies=[may_read_results])
-def probe(subject: SubjectDep) -> Response:  # noqa: ARG001 - decides who may ask
+def probe(ti: TaskInstanceDep) -> Response:  # noqa: ARG001 - decides who may ask
     """Return a page that tells the one around it whether this browser keeps a page that may connect to nothing off the network."""
     answer = page("probe.html", script="probe.js")
     answer.headers.update(NO_CONNECTIONS)
@@ -278,16 +266,15 @@ def probe(subject: SubjectDep) -> Response:  # noqa: ARG001 - decides who may as
 
 
 @router.get(_TASK + "/notebook.ipynb", dependencies=[may_read_results])
-def notebook_file(subject: WithJobDep, books: NotebooksDep, asked: JobName = None) -> Response:
-    job = books.job(subject, asked)
-    file = books.notebook_file(subject, job)
-    headers = HEADERS | {
-        "Cache-Control": "private, no-store",
+def notebook_file(ti: WithJobDep, notebooks: NotebooksDep, requested: JobName = None) -> Response:
+    job = notebooks.jobs.find(ti, requested)
+    file = notebooks.notebook_file(ti, job)
+    headers = UNSTORED | {
         "Content-Security-Policy": TEXT_POLICY,
         "Content-Disposition": _attachment(f"{job.name}.ipynb"),
     }
-    opened = ExitStack()  # before the answer begins: what cannot be had is said by another
-    body = opened.enter_context(books.opened(subject, file) if isinstance(file, Source) else file)
+    opened = ExitStack()  # before the answer begins: an error is another answer
+    body = opened.enter_context(notebooks.opened(ti, file) if isinstance(file, Source) else file)
 
     def chunks() -> Iterator[bytes]:
         with opened:
@@ -298,43 +285,43 @@ def notebook_file(subject: WithJobDep, books: NotebooksDep, asked: JobName = Non
 
 
 @router.get(_TASK + "/log", dependencies=[may_read_logs])
-def container_log(subject: WithJobDep, books: NotebooksDep, asked: JobName = None) -> Response:
-    job = books.job(subject, asked)
-    lines = books.log_lines(subject, job, limit=_LOG_LINES)
+def container_log(ti: WithJobDep, notebooks: NotebooksDep, requested: JobName = None) -> Response:
+    job = notebooks.jobs.find(ti, requested)
+    lines = notebooks.jobs.log_lines(ti, job, limit=_LOG_LINES)
     text = "\n".join(lines) if lines else "CloudWatch has no log of this job (yet)."
-    headers = HEADERS | {"Cache-Control": "private, no-store", "Content-Security-Policy": TEXT_POLICY}
+    headers = UNSTORED | {"Content-Security-Policy": TEXT_POLICY}
     return PlainTextResponse(visible(text) + "\n", headers=headers)
 
 
 @router.get(_TASK + "/log.json", dependencies=[may_read_logs])
-def readable_container_log(subject: WithJobDep, books: NotebooksDep, asked: JobName = None) -> Response:
+def readable_container_log(ti: WithJobDep, notebooks: NotebooksDep, requested: JobName = None) -> Response:
     """Return the same for reading: no traces, no colours, of a bar its last state, cells as the author counts them."""
-    job = books.job(subject, asked)
-    lines = books.log_lines(subject, job, limit=_LOG_LINES) or []
-    hint = subject.job or {}
+    job = notebooks.jobs.find(ti, requested)
+    lines = notebooks.jobs.log_lines(ti, job, limit=_LOG_LINES) or []
+    hint = ti.job or {}
     added = hint.get("added_cells") if hint.get("job_name") == job.name else None
     places = [place for place in added if isinstance(place, int)] if isinstance(added, list) else []
     answer = {
         "status": "ok",
         "lines": readable_log(lines, places),
         "is_whole": len(lines) < _LOG_LINES,
-        "links": books.links(subject, job),
+        "links": notebooks.jobs.links(ti, job),
     }
-    return VisibleJSONResponse(answer, headers=HEADERS | {"Cache-Control": "private, no-store"})
+    return VisibleJSONResponse(answer, headers=UNSTORED)
 
 
 @router.get(_TASK + "/state.json", dependencies=[may_read_results])
-def state_json(subject: SubjectDep) -> Response:
+def state_json(ti: TaskInstanceDep) -> Response:
     """Return what tells the page that it is out of date: from the database alone."""
-    job = subject.job or {}
+    job = ti.job or {}
     answer = {
-        "state": subject.state,
-        "try_number": subject.try_number,
-        "is_finished": subject.is_finished,
+        "state": ti.state,
+        "try_number": ti.try_number,
+        "is_finished": ti.is_finished,
         "job_name": job.get("job_name"),
-        "has_ended": subject.end is not None,
+        "has_ended": ti.end is not None,
     }
-    return VisibleJSONResponse(answer, headers=HEADERS | {"Cache-Control": "private, no-store"})
+    return VisibleJSONResponse(answer, headers=UNSTORED)
 
 
 @router.get("/jobs", dependencies=[may_read_results])
@@ -355,18 +342,15 @@ def jobs(request: Request, user: GetUserDep) -> Response:
     )
 
 
-# -- parts of answers ----------------------------------------------------------------------------------------------
-
-
-def _attempts(books: Notebooks, subject: Subject) -> list[dict[str, str]]:
+def _attempts(notebooks: Notebooks, ti: NotebookTaskInstance) -> list[dict[str, str]]:
     """Return the jobs to choose from, newest first; a last try that had none is a choice as well."""
-    if subject.kind is Kind.SENSOR or not (subject.job or subject.attempts):
+    if ti.kind is Kind.SENSOR or not (ti.job or ti.attempts):
         return []
     try:
-        names = books.job_names(subject)
-    except ProblemError:  # said by whoever needs the connection
+        names = notebooks.jobs.names(ti)
+    except ProblemError:  # the answer itself tells of a connection that is wrong
         return []
-    none = [{"job_name": "", "label": "Last try, without a job"}] if subject.job is None and subject.said else []
+    none = [{"job_name": "", "label": "Last try, without a job"}] if ti.job is None and ti.last_error else []
     total = len(names)
     return none + [
         {"job_name": name, "label": f"Job {total - place} of {total}"} for place, (name, _) in enumerate(names)
@@ -382,6 +366,6 @@ def _attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(name)}"
 
 
-def _base(request: Request, subject: Subject) -> str:
-    parts = (subject.dag_id, subject.run_id, subject.task_id, str(subject.map_index))
+def _base(request: Request, ti: NotebookTaskInstance) -> str:
+    parts = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
     return f"{root_of(request)}/nbjobs/ti/" + "/".join(quote(part, safe="") for part in parts)

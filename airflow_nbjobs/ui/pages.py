@@ -38,6 +38,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-DNS-Prefetch-Control": "off",
 }
+UNSTORED = HEADERS | {"Cache-Control": "private, no-store"}
 
 
 @cache
@@ -96,7 +97,7 @@ def _policy(script: str) -> str:
 def page(template: str, *, script: str, status_code: int = 200, **values: Any) -> HTMLResponse:
     """Return one of our own pages."""
     html = _environment().get_template(template).render(script=script, **values)
-    headers = HEADERS | {"Content-Security-Policy": _policy(script), "Cache-Control": "private, no-store"}
+    headers = UNSTORED | {"Content-Security-Policy": _policy(script)}
     return HTMLResponse(html, status_code=status_code, headers=headers)
 
 

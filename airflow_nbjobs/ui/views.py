@@ -1,25 +1,25 @@
 """
 What the pages say, as values for the templates: texts, not objects.
 
-Pure but for Airflow's configuration (prices), which is read in one function.
+Called by ``app.py``. Pure.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.status import JobState
 from airflow_nbjobs.core.job.wording import job_words
 from airflow_nbjobs.core.values.received import value_rows
+from airflow_nbjobs.ui.times import checked_duration, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.ui.data.subject import Subject
+    from airflow_nbjobs.ui.data.prices import Prices
+    from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
 _VALUE_CHARACTERS = 400
 _STATES = {
@@ -29,65 +29,6 @@ _STATES = {
     JobState.FAILED: "failed",
     JobState.STOPPED: "failed",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """
-    What an hour of an instance costs, as the user configured it; this package knows no price.
-
-    :param currency: shown before the number.
-    """
-
-    per_hour: Mapping[str, float]
-    currency: str = "$"
-
-    def cost(self, instance_type: object, billable_seconds: object) -> str | None:
-        price = self.per_hour.get(instance_type) if isinstance(instance_type, str) else None
-        if price is None or not isinstance(billable_seconds, int | float) or isinstance(billable_seconds, bool):
-            return None
-        return f"{self.currency}{price * billable_seconds / 3600:,.4f}"
-
-
-def read_prices() -> Prices:
-    """Read ``[nbjobs] instance_prices``; what is no JSON object of numbers is no price."""
-    from airflow.configuration import conf
-
-    try:
-        given = json.loads(conf.get("nbjobs", "instance_prices", fallback="") or "{}")
-    except ValueError:
-        given = {}
-    items = given.items() if isinstance(given, dict) else ()
-    return Prices(
-        {
-            str(name): float(price)
-            for name, price in items
-            if isinstance(price, int | float) and not isinstance(price, bool)
-        },
-        conf.get("nbjobs", "currency", fallback="$") or "$",
-    )
-
-
-def duration_text(seconds: object) -> str | None:
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e10:
-        return None
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def time_text(moment: object) -> str | None:
-    """Return an instant as ISO text in UTC; the page's script shows it in the reader's own time zone."""
-    if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment)
-        except ValueError:
-            return None
-    if not isinstance(moment, datetime):
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
 
 
 def value_text(value: Any) -> str:
@@ -132,15 +73,15 @@ def earlier_note(state: str | None) -> str:
     return f"This is an earlier job of the task, with its own parameters and outputs. The task itself is now: {(state or 'no status').replace('_', ' ')}."
 
 
-def facts_of_hint(subject: Subject, prices: Prices) -> dict[str, str | None]:
+def facts_of_hint(ti: NotebookTaskInstance, prices: Prices) -> dict[str, str | None]:
     """Return the header's facts as the task recorded them, before AWS is asked."""
-    job, end = subject.job or {}, subject.end or {}
+    job, end = ti.job or {}, ti.end or {}
     return {
         "job_name": _text(job.get("job_name")),
         "instance_type": _text(job.get("instance_type")),
-        "started": time_text(end.get("started_at")) or time_text(subject.started),
-        "duration": duration_text(end.get("duration_seconds")),
-        "billable": duration_text(end.get("billable_seconds")),
+        "started": time_text(end.get("started_at")) or time_text(ti.started),
+        "duration": checked_duration(end.get("duration_seconds")),
+        "billable": checked_duration(end.get("billable_seconds")),
         "cost": prices.cost(job.get("instance_type"), end.get("billable_seconds")),
         "sha256": _text(job.get("notebook_sha256")),
         "notebook": _text(job.get("input_notebook")),
@@ -161,8 +102,8 @@ def facts_of_job(
         "job_name": snapshot.job_name,
         "instance_type": snapshot.instance_type,
         "started": time_text(snapshot.started or snapshot.created),
-        "duration": duration_text(seconds),
-        "billable": duration_text(snapshot.billable_seconds),
+        "duration": checked_duration(seconds),
+        "billable": checked_duration(snapshot.billable_seconds),
         "cost": prices.cost(snapshot.instance_type, snapshot.billable_seconds),
         "sha256": sha256,
         "status": snapshot.status,

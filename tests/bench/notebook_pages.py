@@ -22,7 +22,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from support.report import Row, run
-from ui_account import ROOT, Account, subject
+from ui_account import ROOT, Account, task_instance
 
 from airflow_nbjobs.aws.ports import StoredObject
 from airflow_nbjobs.ui.notebook.executed import Notebooks
@@ -104,51 +104,51 @@ class FileObjects:
 
 def look(path: Path) -> dict[str, float]:
     account = Account()
-    account.add_job(subject())
+    account.add_job(task_instance())
     account.clients.objects = FileObjects(path)  # type: ignore[assignment]
-    books = Notebooks(account.access, Renderer())
+    notebooks = Notebooks(account.access, Renderer())
     try:
-        books.renderer.warm_up()
-        books.renderer._started_quietly()
-        process = books.renderer._process
+        notebooks.renderer.warm_up()
+        notebooks.renderer._started_quietly()
+        process = notebooks.renderer._process
         assert process is not None
         worker, server = psutil.Process(process.pid), psutil.Process(os.getpid())
         before, memory = sum(worker.cpu_times()[:4]), server.memory_info().rss
         begun = time.perf_counter()
-        books.rendered(subject(), books.job(subject(), None))
+        notebooks.rendered(task_instance(), notebooks.jobs.find(task_instance(), None))
         first, peak = time.perf_counter() - begun, server.memory_info().rss
         cpu = sum(worker.cpu_times()[:4]) - before
         again = []
         for _ in range(5):
             begun = time.perf_counter()
-            rendered = books.rendered(subject(), books.job(subject(), None))
+            rendered = notebooks.rendered(task_instance(), notebooks.jobs.find(task_instance(), None))
             rendered.document.read_bytes()
             again.append(time.perf_counter() - begun)
         notices = len(rendered.summary["notices"])
     finally:
-        books.close()
+        notebooks.close()
     return {"first": first, "cpu": cpu, "cached": min(again), "grown": (peak - memory) / MEBIBYTE, "notices": notices}
 
 
 def refresh(path: Path) -> dict[str, float]:
     """Look at a running notebook again and again, changed each time and not changed; seconds of the API server's own CPU."""
     account = Account()
-    of = subject(state="deferred")
+    of = task_instance(state="deferred")
     account.add_job(of, status="InProgress", NBJOBS_LIVE_NOTEBOOK="1")
     account.clients.objects = FileObjects(path)  # type: ignore[assignment]
-    books = Notebooks(account.access, Renderer(), live_seconds=0)
+    notebooks = Notebooks(account.access, Renderer(), live_seconds=0)
     found: dict[str, list[float]] = {"changed": [], "unchanged": []}
     try:
-        books.rendered(of, books.job(of, None))
+        notebooks.rendered(of, notebooks.jobs.find(of, None))
         for _ in range(5):
             for what in ("changed", "unchanged"):
                 if what == "changed":
                     os.utime(path)
                 begun = time.process_time()
-                books.rendered(of, books.job(of, None))
+                notebooks.rendered(of, notebooks.jobs.find(of, None))
                 found[what].append(time.process_time() - begun)
     finally:
-        books.close()
+        notebooks.close()
     return {what: sorted(seconds)[2] for what, seconds in found.items()}
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from fakes import ACCOUNT_ID, REGION, FakeClients, executed, notebook
 
-from airflow_nbjobs.ui.data.subject import Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance, TaskArguments
 from airflow_nbjobs.ui.notebook.aws_access import Access
 
 ROOT = "s3://bucket/nbjobs"
@@ -16,7 +16,7 @@ def hint(**fields):
     return {"generation": 0, "run_started_microseconds": MICROSECONDS, "attempt": 0} | fields
 
 
-def subject(**fields):
+def task_instance(**fields):
     given = {
         "dag_id": "d",
         "run_id": "r",
@@ -32,7 +32,7 @@ def subject(**fields):
         "arguments": TaskArguments({"aws_conn_id": "aws_default", "s3_root_uri": ROOT}),
         "job": hint(),
     }
-    return Subject(**given | fields)
+    return NotebookTaskInstance(**given | fields)
 
 
 class Account:
@@ -43,7 +43,7 @@ class Account:
         self.asked = 0
         self.root = ROOT
 
-    def access(self, _subject):
+    def access(self, _ti):
         self.asked += 1
         return Access(clients=self.clients, deployment="", root=self.root)
 

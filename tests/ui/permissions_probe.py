@@ -39,7 +39,7 @@ from airflow.utils.session import create_session  # noqa: E402
 from job_rows import add_jobs, job  # noqa: E402
 from sqlalchemy.orm import Session  # noqa: E402
 from test_permissions import ROUTES  # noqa: E402
-from ui_account import RAN, Account, subject  # noqa: E402
+from ui_account import RAN, Account, task_instance  # noqa: E402
 
 DAGS = ("dag_00", "dag_01")
 FAB_USERS = {"root": "Admin", "reader": "Viewer", "neighbour": "OnlyOther", "stranger": "Public"}
@@ -113,22 +113,24 @@ def main() -> None:
     manager = init_auth_manager()
     held = tokens(manager)
     from airflow_nbjobs.ui import app as routes
-    from airflow_nbjobs.ui.data.subject import Instance, Kind
+    from airflow_nbjobs.ui.data.task_instance import Instance, Kind
     from airflow_nbjobs.ui.notebook.executed import Notebooks
     from airflow_nbjobs.ui.notebook.renderer import Renderer
 
     account = Account()
     for dag_id in DAGS:
-        account.deliver(account.add_job(subject(dag_id=dag_id)), RAN)
+        account.deliver(account.add_job(task_instance(dag_id=dag_id)), RAN)
     # A mapped task has no instance without an index.
-    routes.read_subject = lambda _session, dag_id, task_id, **_: subject(dag_id=dag_id) if task_id == "t" else None
+    routes.read_task_instance = lambda _session, dag_id, task_id, **_: (
+        task_instance(dag_id=dag_id) if task_id == "t" else None
+    )
     instance = Instance(map_index=0, state="success", label=None, parameters={"accuracy": 1}, job=None)
     routes.read_instances = lambda _session, **_: (Kind.OPERATOR, [instance])
-    books = Notebooks(account.access, Renderer())
+    notebooks = Notebooks(account.access, Renderer())
     try:
-        answers = asyncio.run(ask(routes.build_app(books), held))
+        answers = asyncio.run(ask(routes.build_app(notebooks), held))
     finally:
-        books.close()
+        notebooks.close()
     print("ANSWERS" + json.dumps(answers))  # noqa: T201 - what the test reads
 
 

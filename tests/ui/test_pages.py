@@ -14,13 +14,13 @@ from fastapi.exceptions import HTTPException
 from job_rows import add_jobs, add_xcoms, job, open_database
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
-from ui_account import RAN, Account, subject
+from ui_account import RAN, Account, task_instance
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.ui import access
 from airflow_nbjobs.ui import app as routes
-from airflow_nbjobs.ui.data import records
-from airflow_nbjobs.ui.data.subject import Kind, TaskArguments
+from airflow_nbjobs.ui.data import queries
+from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.renderer import Renderer
 
@@ -78,14 +78,14 @@ def app(database, account, monkeypatch):
     monkeypatch.setattr(routes, "new_session", lambda: Session(database))
     monkeypatch.setattr(routes, "readable_dag_ids", lambda _user: {"dag_00", "dag_01", "dag_02", "m"})
     # What a serialized DAG says of a task is read in `test_in_airflow.py`.
-    monkeypatch.setattr(records, "_arguments", lambda *_: (Kind.OPERATOR, TaskArguments({})))
-    books = Notebooks(account.access, Renderer(), live_seconds=0)
-    made = routes.build_app(books)
+    monkeypatch.setattr(queries, "_arguments", lambda *_: (Kind.OPERATOR, TaskArguments({})))
+    notebooks = Notebooks(account.access, Renderer(), live_seconds=0)
+    made = routes.build_app(notebooks)
     made.dependency_overrides[get_user] = lambda: None
     for permission in (access.may_read_results, access.may_read_logs):
         made.dependency_overrides[permission.dependency] = lambda: None
     yield made
-    books.close()
+    notebooks.close()
 
 
 class Client:
@@ -207,7 +207,7 @@ def test_a_mapped_task_without_an_index_offers_its_instances(client):
 
 
 def test_a_mapped_task_of_another_kind_offers_nothing(client, monkeypatch):
-    monkeypatch.setattr(records, "_arguments", lambda *_: (Kind.OTHER, TaskArguments({})))
+    monkeypatch.setattr(queries, "_arguments", lambda *_: (Kind.OTHER, TaskArguments({})))
     assert "This task runs no notebook" in client.get("/ti/m/run0/train/-1").text
 
 
@@ -236,12 +236,12 @@ def test_a_task_with_many_outputs_shows_a_thousand_and_how_many_more_there_are(c
 @pytest.fixture
 def shown(client, account, monkeypatch):
     """Returns the address of a job that SageMaker has, with its task's hint."""
-    of = subject()
+    of = task_instance()
     name = account.add_job(of)
     account.deliver(name, RAN)
     hint = dict(of.job) | {"job_name": name, "added_cells": [2, "x"]}
     monkeypatch.setattr(
-        routes, "read_subject", lambda *_, **__: subject(job=hint, started=datetime(2026, 1, 2, tzinfo=UTC))
+        routes, "read_task_instance", lambda *_, **__: task_instance(job=hint, started=datetime(2026, 1, 2, tzinfo=UTC))
     )
     return name
 
@@ -275,11 +275,13 @@ def test_the_tab_leads_to_the_consoles_and_to_no_address_that_an_xcom_names(clie
         address.startswith("https://eu-west-1.console.aws.amazon.com/") and shown in address
         for address in found.values()
     )
-    of = subject()
+    of = task_instance()
     for more, labels in (
         ({"studio_domain_arn": ARN}, ["SageMaker", "CloudWatch", "S3", "Studio"]),
         ({"has_console": False}, []),
     ):
-        books = Notebooks(lambda given, more=more: replace(account.access(given), **more), Renderer(), live_seconds=0)
-        assert list(books.links(of, books.job(of, None))) == labels
-        books.close()
+        notebooks = Notebooks(
+            lambda given, more=more: replace(account.access(given), **more), Renderer(), live_seconds=0
+        )
+        assert list(notebooks.jobs.links(of, notebooks.jobs.find(of, None))) == labels
+        notebooks.close()

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 FILES = (
     "/notebook.json",
     "/notebook.html",

@@ -23,7 +23,8 @@ def test_loading_the_plugin_loads_nothing_else():
     """Schedulers, workers and DAG processors load it too, and never show a page."""
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    ours = {"airflow_nbjobs", "airflow_nbjobs.links", "airflow_nbjobs.ui", "airflow_nbjobs.ui.plugin"}
+    rooms = {"airflow_nbjobs", "airflow_nbjobs.core", "airflow_nbjobs.core.job", "airflow_nbjobs.ui"}
+    ours = rooms | {"airflow_nbjobs.core.job.xcoms", "airflow_nbjobs.links", "airflow_nbjobs.ui.plugin"}
     assert "airflow_nbjobs.ui.plugin" in loaded
     assert loaded <= ours
 

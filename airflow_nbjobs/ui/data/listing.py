@@ -22,9 +22,9 @@ from airflow_nbjobs.core.job.wording import UNDER_WAY, task_words
 from airflow_nbjobs.core.job.xcoms import END_KEY, ERROR_KEY, JOB_KEY, PROGRESS_KEY, read_record
 from airflow_nbjobs.core.notebook.progress import done_share
 from airflow_nbjobs.links import tab_path
-from airflow_nbjobs.ui.data.records import mapping, state_text
+from airflow_nbjobs.ui.data.queries import mapping, state_text
 from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
-from airflow_nbjobs.ui.views import duration_text, time_text
+from airflow_nbjobs.ui.times import checked_duration, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-    from airflow_nbjobs.ui.views import Prices
+    from airflow_nbjobs.ui.data.prices import Prices
 
 PAGE_SIZE = 50
 # What the form offers; what each selects is in `_is_in`.
@@ -43,12 +43,16 @@ STATES = {
     "failed": "failed",
     "up_for_retry": task_words("up_for_retry"),
 }
+_INSTANCE_COLUMNS = (
+    *(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index),
+    *(TaskInstance.state, TaskInstance.try_number, TaskInstance.start_date, TaskInstance.duration),
+)
 _ERROR_CHARACTERS = 240
 _TEXT_CHARACTERS = 1000  # as long as the longest headline that is kept
 
 
 class Filters(BaseModel):
-    """The page's query: what is not given does not filter."""
+    """The page's query: what is absent does not filter."""
 
     dag_id: str = Field("", max_length=250)
     state: Literal["", "running", "waiting", "deferred", "success", "failed", "up_for_retry"] = ""
@@ -87,13 +91,13 @@ class Filters(BaseModel):
 
 def read_filters(query: Mapping[str, str]) -> tuple[Filters, dict[str, str]]:
     """Return what an address asks for, and what of it says nothing and is left out."""
-    given = {name: value for name, value in query.items() if name in Filters.model_fields}
+    parameters = {name: value for name, value in query.items() if name in Filters.model_fields}
     try:
-        return Filters(**given), {}  # type: ignore[arg-type] # texts, which the model reads
+        return Filters(**parameters), {}  # type: ignore[arg-type] # texts, which the model reads
     except ValidationError as error:
         wrong = {str(each["loc"][0]) for each in error.errors()}
-    rest = {name: value for name, value in given.items() if name not in wrong}
-    return Filters(**rest), {name: given[name][:60] for name in given if name in wrong}  # type: ignore[arg-type] # as above
+    rest = {name: value for name, value in parameters.items() if name not in wrong}
+    return Filters(**rest), {name: parameters[name][:60] for name in parameters if name in wrong}  # type: ignore[arg-type] # as above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,11 +156,8 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
 
     :param readable: ids of those DAGs; no other DAG's job is counted either.
     """
-    row, job, end, error, progress = (aliased(XComModel) for _ in range(5))
-    # The XCom that makes the row: of a task instance with a job its own, of one without what it failed with.
-    makes_row = or_(
-        row.key == JOB_KEY, and_(row.key == ERROR_KEY, ~select(job.key).where(_beside(job, row, JOB_KEY)).exists())
-    )
+    row, end, error, progress = (aliased(XComModel) for _ in range(4))
+    is_listed = (row.key.in_((JOB_KEY, ERROR_KEY)), row.dag_id.in_(readable))
     listed = (
         select()
         .select_from(row)
@@ -171,61 +172,48 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
         )
         .join(end, _beside(end, row, END_KEY), isouter=True)
         .join(error, _beside(error, row, ERROR_KEY), isouter=True)
-        .where(row.key.in_((JOB_KEY, ERROR_KEY)), row.dag_id.in_(readable), makes_row)
+        .where(*is_listed, _makes_row(row))
     )
-    # Counted where it is filtered, which reads the values of every job; the values of one page are read after that.
+    # The database filters and counts here, for which it reads the values of every job; the values of one page are read after that.
+    is_postgres = session.get_bind().dialect.name == "postgresql"
     wanted = (
         listed.with_only_columns(TaskInstance.id, func.count().over())
-        .where(*_conditions(filters, row, end, error, is_postgres=session.get_bind().dialect.name == "postgresql"))
+        .where(*_conditions(filters, row, end, error, is_postgres=is_postgres))
         .order_by(*_order(filters.sort))
-        .limit(PAGE_SIZE)
     )
-    number = filters.page
-    ids = session.execute(wanted.offset((number - 1) * PAGE_SIZE)).all()
-    if not ids and number > 1:  # past the end: the last page
-        ids = session.execute(wanted).all()
-        number = -(-ids[0][1] // PAGE_SIZE) if ids else 1
-        ids = session.execute(wanted.offset((number - 1) * PAGE_SIZE)).all()
-    total = ids[0][1] if ids else 0
+    ids, total, number = _page_of(session, wanted, filters.page)
     found = session.execute(
         listed.join(progress, _beside(progress, row, PROGRESS_KEY), isouter=True)
-        .with_only_columns(
-            TaskInstance.dag_id,
-            TaskInstance.run_id,
-            TaskInstance.task_id,
-            TaskInstance.map_index,
-            TaskInstance.state,
-            TaskInstance.try_number,
-            TaskInstance.start_date,
-            TaskInstance.duration,
-            row.key,
-            row.value,
-            end.value,
-            error.value,
-            progress.value,
-        )
-        .where(TaskInstance.id.in_([task_id for task_id, _ in ids]))
+        .with_only_columns(*_INSTANCE_COLUMNS, row.key, row.value, end.value, error.value, progress.value)
+        .where(TaskInstance.id.in_(ids))
         .order_by(*_order(filters.sort))
     ).all()
-    dag_ids = session.scalars(
-        select(row.dag_id)
-        .where(row.key.in_((JOB_KEY, ERROR_KEY)), row.dag_id.in_(readable))
-        .distinct()
-        .order_by(row.dag_id)
-        .limit(500)
-    ).all()
-    keys = (END_KEY, ERROR_KEY, PROGRESS_KEY)
-    values = iter(
-        backend_values(
-            [
-                pair
-                for *_, key, made, end, said, done in found
-                for pair in zip((key, *keys), (made, end, said, done), strict=True)
-            ]
-        )
+    dag_ids = session.scalars(select(row.dag_id).where(*is_listed).distinct().order_by(row.dag_id).limit(500)).all()
+    return Listing(
+        rows=_rows([tuple(each) for each in found], prices),
+        total=total,
+        page=number,
+        pages=max(-(-total // PAGE_SIZE), 1),
+        dag_ids=dag_ids,
     )
-    rows = [_row(tuple(each), [next(values) for _ in range(4)], prices) for each in found]
-    return Listing(rows=rows, total=total, page=number, pages=max(-(-total // PAGE_SIZE), 1), dag_ids=dag_ids)
+
+
+def _makes_row(row: Any) -> ColumnElement[bool]:
+    """Return which XCom makes a row: of a task instance with a job that job's, of one without what it failed with."""
+    job = aliased(XComModel)
+    has_job = select(job.key).where(_beside(job, row, JOB_KEY)).exists()
+    return or_(row.key == JOB_KEY, and_(row.key == ERROR_KEY, ~has_job))
+
+
+def _page_of(session: Session, wanted: Any, number: int) -> tuple[list[Any], int, int]:
+    """Return the ids of one page, how many there are on all pages, and the page's number: the last one's for a page past the end."""
+    wanted = wanted.limit(PAGE_SIZE)
+    found = session.execute(wanted.offset((number - 1) * PAGE_SIZE)).all()
+    if not found and number > 1:
+        first = session.execute(wanted).all()
+        number = -(-first[0][1] // PAGE_SIZE) if first else 1
+        found = session.execute(wanted.offset((number - 1) * PAGE_SIZE)).all()
+    return [task_id for task_id, _ in found], found[0][1] if found else 0, number
 
 
 def _beside(other: Any, job: Any, key: str) -> ColumnElement[bool]:
@@ -273,8 +261,8 @@ def _is_in(state: str, row: Any) -> ColumnElement[bool]:
 def _contains(column: Any, text: str, *, is_postgres: bool) -> ColumnElement[bool]:
     # PostgreSQL folds the case of all letters there are, three times as slowly as of those in ASCII.
     folded = collate(column, "C") if is_postgres and text.isascii() else column
-    said: ColumnElement[bool] = folded.ilike(_pattern(text), escape="\\")
-    return said
+    condition: ColumnElement[bool] = folded.ilike(_pattern(text), escape="\\")
+    return condition
 
 
 def _pattern(text: str) -> str:
@@ -303,23 +291,35 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
+def _rows(found: list[tuple[Any, ...]], prices: Prices) -> list[Row]:
+    """Return the rows; their XComs' values are read together, through the configured backend."""
+    keys = (END_KEY, ERROR_KEY, PROGRESS_KEY)
+    stored = [
+        pair
+        for *_, key, own, end, error, done in found
+        for pair in zip((key, *keys), (own, end, error, done), strict=True)
+    ]
+    values = iter(backend_values(stored))
+    return [_row(each, [next(values) for _ in range(4)], prices) for each in found]
+
+
 def _row(found: tuple[Any, ...], values: list[Any], prices: Prices) -> Row:
     dag_id, run_id, task_id, map_index, state, try_number, started, seconds, key, *_ = found
     keys = (key, END_KEY, ERROR_KEY, PROGRESS_KEY)
-    made, end, said, progress = (read_record(of, plain(value)) for of, value in zip(keys, values, strict=True))
+    own, end, error, progress = (read_record(of, plain(value)) for of, value in zip(keys, values, strict=True))
     state = state_text(state)
-    job = made if key == JOB_KEY else {}
-    of_try = (job or said).get("try_number")
+    job = own if key == JOB_KEY else {}
+    of_try = (job or error).get("try_number")
     # A task that is to be run again still has the XComs of its last try.
     is_past = state is None or (isinstance(of_try, int) and of_try != try_number)
     if is_past or end.get("job_name", job.get("job_name")) != job.get("job_name"):
         end = {}
     waiting = mapping(job.get("waiting")) if state in UNDER_WAY else None
     if is_past:
-        said = progress = {}
+        error = progress = {}
     if waiting:
         progress = {}  # of the job before the one that it waits for
-    error = mapping(end.get("error")) or said
+    error = mapping(end.get("error")) or error
     cells, percent = _cells(state, job, mapping(end.get("progress")) or progress, error.get("cell"))
     return Row(
         dag_id=dag_id,
@@ -330,7 +330,7 @@ def _row(found: tuple[Any, ...], values: list[Any], prices: Prices) -> Row:
         words=task_words(state, job),
         notebook=str(job.get("input_notebook") or "").rpartition("/")[2],
         started=time_text(end.get("started_at")) or (None if is_past else time_text(started)),
-        duration=duration_text(end.get("duration_seconds")) or (None if is_past else duration_text(seconds)),
+        duration=checked_duration(end.get("duration_seconds")) or (None if is_past else checked_duration(seconds)),
         cost=prices.cost(job.get("instance_type"), end.get("billable_seconds")),
         cells=cells,
         progress=percent,

@@ -1,7 +1,7 @@
 """
 XComs' values as the tasks pushed them: where Airflow has an XCom backend that keeps them elsewhere, the table holds an address only.
 
-Called by ``records.py`` and ``listing.py``.
+Called by ``queries.py`` and ``listing.py``.
 """
 
 from __future__ import annotations

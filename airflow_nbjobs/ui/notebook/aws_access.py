@@ -1,23 +1,27 @@
 """
-A task's way to AWS, as the pages go it: by the connection that the serialized operator names, with the defaults that a worker would use.
+A task's way to AWS as the pages use it: the connection that the serialized operator names, with the defaults that a worker would use.
 
-Called by ``notebook/executed.py``; ``app.py`` hands ``airflow_access`` in.
+Used by ``jobs.py``, ``sources.py`` and ``executed.py``; ``app.py`` passes ``airflow_access`` in.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.job.aws_parsers import s3_root_uri
 from airflow_nbjobs.core.job.reference import parse_job_reference
-from airflow_nbjobs.ui.data.subject import Kind
+from airflow_nbjobs.ui.data.task_instance import Kind
+from airflow_nbjobs.ui.notebook.problems import ProblemError, from_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_nbjobs.aws.ports import AwsClients
-    from airflow_nbjobs.ui.data.subject import Subject
+    from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,7 @@ class Access:
     has_console: bool = True
 
 
-def airflow_access(subject: Subject) -> Access:
+def airflow_access(ti: NotebookTaskInstance) -> Access:
     """
     Return the way to AWS of the task's own connection, with the defaults that a worker would use.
 
@@ -46,19 +50,19 @@ def airflow_access(subject: Subject) -> Access:
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
     from airflow_nbjobs.settings import read_settings
 
-    region = subject.argument("region_name")
-    if subject.kind is Kind.SENSOR:
-        region = parse_job_reference(subject.argument("job_name"), region_name=region).region
+    region = ti.argument("region_name")
+    if ti.kind is Kind.SENSOR:
+        region = parse_job_reference(ti.argument("job_name"), region_name=region).region
     hook = SageMakerNotebookJobHook(
-        aws_conn_id=subject.argument("aws_conn_id"), region_name=region, verify=subject.argument("verify")
+        aws_conn_id=ti.argument("aws_conn_id"), region_name=region, verify=ti.argument("verify")
     )
     settings = read_settings(hook.connection_extra)
-    given = subject.argument("s3_root_uri") or settings.job_defaults.get("s3_root_uri")
+    configured = ti.argument("s3_root_uri") or settings.job_defaults.get("s3_root_uri")
     try:
-        root = s3_root_uri(given) if given else None
+        root = s3_root_uri(configured) if configured else None
     except ValueError as error:
         raise NotebookJobConfigError(f"s3_root_uri: {error}") from error
-    studio = subject.argument("studio_domain_arn") or settings.job_defaults.get("studio_domain_arn")
+    studio = ti.argument("studio_domain_arn") or settings.job_defaults.get("studio_domain_arn")
     return Access(
         clients=hook.clients,
         deployment=settings.deployment,
@@ -72,8 +76,21 @@ def _is_of_aws(endpoint_url: str) -> bool:
     return (urlsplit(endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
-def access_key(subject: Subject) -> tuple[Any, ...]:
+def access_key(ti: NotebookTaskInstance) -> tuple[Any, ...]:
     """Return what tells one task's way to AWS from another's."""
     names = ("aws_conn_id", "region_name", "verify", "s3_root_uri", "studio_domain_arn")
-    watched = repr(subject.argument("job_name")) if subject.kind is Kind.SENSOR else None
-    return (subject.kind, watched, *(subject.argument(name) for name in names))
+    job_name = repr(ti.argument("job_name")) if ti.kind is Kind.SENSOR else None
+    return (ti.kind, job_name, *(ti.argument(name) for name in names))
+
+
+@contextmanager
+def as_problem() -> Iterator[None]:
+    """Raise errors of AWS and of its settings as problems for the reader."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except NotebookJobError as error:
+        raise ProblemError(from_error(error)) from error
+    except BotoCoreError as error:  # making a client: no region, a profile that does not exist
+        raise ProblemError(from_error(NotebookJobConfigError(str(error)))) from error

@@ -1,5 +1,5 @@
 """
-What the pages remember: values for a while, and folders on disk as long as there is room.
+Caches of the pages: values for some seconds, folders on disk up to a size.
 
 Used by ``notebook/executed.py``, from many threads.
 """
@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 _MOST_REMEMBERED = 2_000
 
 
-class Timed(Generic[Value]):
+class TimedCache(Generic[Value]):
     """Values that are made anew after a while."""
 
     def __init__(self, seconds: float) -> None:
@@ -40,8 +40,8 @@ class Timed(Generic[Value]):
         return value
 
 
-class Folders:
-    """Folders by name below one, of which the least recently used go when all together are too large."""
+class FolderCache:
+    """FolderCache by name below one, of which the least recently used go when all together are too large."""
 
     def __init__(self, root: Path, limit_bytes: int) -> None:
         self._root = root

@@ -1,7 +1,7 @@
 """
-Why a task or its job failed, in words for the person who looks: what the task said, else what SageMaker and Airflow know.
+Why a task or its job failed, in words for a reader: from the task's own error record, else from what SageMaker and Airflow know.
 
-Pure. What the task said comes out of an XCom, which anyone with edit rights can write: texts, to be escaped.
+Pure. The record comes out of an XCom, which anyone with edit rights can write: texts, to be escaped.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from airflow_nbjobs.core.watch.log_tail import readable_lines
 
 if TYPE_CHECKING:
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.ui.data.subject import Subject
+    from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
-_SUBJECT = re.compile(r"(?:Notebook|Training) job '[^']{1,63}' ")
+_JOB_PREFIX = re.compile(r"(?:Notebook|Training) job '[^']{1,63}' ")
 _REASON_CHARACTERS = 300
 _SKIPS = (NotebookSkippedError.__name__, "AirflowSkipException")
 
@@ -29,7 +29,7 @@ _SKIPS = (NotebookSkippedError.__name__, "AirflowSkipException")
 class Failure:
     """
     :param advice: what to do next.
-    :param text: everything that the task said.
+    :param text: the whole text of the task's error.
     :param is_of_cell: the failing cell of the notebook says it as well, and can be gone to.
     :param is_skip: no failure: the task was skipped.
     """
@@ -42,17 +42,17 @@ class Failure:
     is_skip: bool = False
 
 
-def without_subject(headline: str) -> str:
+def without_job_name(headline: str) -> str:
     """Return an error's headline without the job's name, which stands beside it."""
-    text = _SUBJECT.sub("", headline, count=1) if _SUBJECT.match(headline) else headline
+    text = _JOB_PREFIX.sub("", headline, count=1) if _JOB_PREFIX.match(headline) else headline
     return text[:1].upper() + text[1:]
 
 
-def said(record: ErrorRecord | None) -> Failure | None:
+def of_record(record: ErrorRecord | None) -> Failure | None:
     if record is None:
         return None
     return Failure(
-        title=without_subject(record.headline),
+        title=without_job_name(record.headline),
         problems=record.problems,
         # The tab has opened it there.
         advice="" if record.advice.startswith("open the executed notebook at") else record.advice,
@@ -62,25 +62,25 @@ def said(record: ErrorRecord | None) -> Failure | None:
     )
 
 
-def of_job(subject: Subject, snapshot: JobSnapshot, *, is_earlier: bool) -> Failure | None:
+def of_job(ti: NotebookTaskInstance, snapshot: JobSnapshot, *, is_earlier: bool) -> Failure | None:
     """Return why the job that is shown, or the task with it, did not succeed; None where both did, or go on."""
-    record = _remembered(subject, snapshot.job_name) if is_earlier else subject.said
+    record = _error_of_earlier(ti, snapshot.job_name) if is_earlier else ti.last_error
     if record is not None:
-        return said(record)
+        return of_record(record)
     if snapshot.has_failed:
-        return _explained(snapshot)
-    if is_earlier or subject.state not in ("failed", "up_for_retry"):
+        return _of_snapshot(snapshot)
+    if is_earlier or ti.state not in ("failed", "up_for_retry"):
         return None
-    return _silent(subject, snapshot)
+    return _without_error(ti, snapshot)
 
 
-def _remembered(subject: Subject, job_name: str) -> ErrorRecord | None:
-    found = (each for each in subject.attempts if each.get("job_name") == job_name)
+def _error_of_earlier(ti: NotebookTaskInstance, job_name: str) -> ErrorRecord | None:
+    found = (each for each in ti.attempts if each.get("job_name") == job_name)
     return next((parse_error_record(each.get("error")) for each in found), None)
 
 
-def _explained(snapshot: JobSnapshot) -> Failure:
-    """Return what SageMaker's own words tell: no task has spoken of this job, or what it said is gone."""
+def _of_snapshot(snapshot: JobSnapshot) -> Failure:
+    """Return the failure in SageMaker's own words: no task has recorded an error of this job, or the record is gone."""
     expected = Expectation(label="", input_notebook="", declared=DeclaredOutputs({}, ()))
     error = explain(Remains(snapshot=snapshot, expected=expected, executed=None, places={}, log=()))
     # Then the notebook alone knows where; it may show it, or not be there.
@@ -89,17 +89,17 @@ def _explained(snapshot: JobSnapshot) -> Failure:
     return Failure(
         title=f"Failed: {reason[:_REASON_CHARACTERS]}"
         if is_of_notebook and reason
-        else without_subject(error.headline),
+        else without_job_name(error.headline),
         advice=error.details.get("next", "").replace("the log above", "the job's log"),
         text=snapshot.failure_reason[:2000],
         is_of_cell=is_of_notebook,
     )
 
 
-def _silent(subject: Subject, snapshot: JobSnapshot) -> Failure:
+def _without_error(ti: NotebookTaskInstance, snapshot: JobSnapshot) -> Failure:
     job = "has completed" if snapshot.state.is_terminal else "goes on"
     advice = "read the task's log in Airflow: its worker was lost, or somebody marked the task"
-    if subject.state == "failed":
+    if ti.state == "failed":
         advice += (
             f"; SageMakerNotebookJobSensor(job_name='{snapshot.job_name}') hands over what the job returns, "
             "clearing the task runs the notebook anew"

@@ -1,12 +1,12 @@
 """
-Why there is no notebook to show, in words for the person who looks: what is so, and what to do.
+Why there is no notebook to show, in words for a reader: what is the case, and what to do.
 
 Pure.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.aws.errors import is_denied
@@ -15,7 +15,7 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_nbjobs.ui.data.subject import Instance
+    from airflow_nbjobs.ui.data.task_instance import Instance
     from airflow_nbjobs.ui.notebook.renderer import Outcome
 
 INSTALL_COMMAND = "pip install 'airflow-nbjobs[ui]'"
@@ -27,7 +27,7 @@ class Problem:
     A friendly page's content.
 
     :param code: for tests and scripts: stays the same when the words change.
-    :param is_passing: whether looking again later may help; the page then does so by itself.
+    :param is_passing: whether it may pass; the page then asks again by itself.
     :param details: lines to copy: a permission, a command, an address.
     """
 
@@ -40,11 +40,11 @@ class Problem:
 
 
 class ProblemError(Exception):
-    """Carries a ``Problem`` to the route."""
+    """Carries a ``Problem`` to the route, with details of this case where some are given."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *details: str) -> None:
         super().__init__(problem.title)
-        self.problem = problem
+        self.problem = replace(problem, details=details) if details else problem
 
 
 class MappedError(Exception):
@@ -113,6 +113,32 @@ BUSY = Problem(
     text="This one is shown when it is its turn.",
     is_passing=True,
 )
+GONE = Problem(
+    code="gone",
+    title="The executed notebook is not there any more",
+    text="The job has ended, but neither its executed notebook nor its output archive exists: it was deleted, a lifecycle rule of the bucket "
+    "has removed it, or the job ended before its container could upload anything.",
+)
+UNKNOWN_JOB = Problem(
+    code="unknown-job",
+    title="SageMaker knows no such job",
+    text="The task's name, its settings or its AWS account may have changed since it ran. The job looked for:",
+)
+NOT_OURS = Problem(
+    code="not-ours",
+    title="This job was not started by this task",
+    text="A job of the name that belongs to this task exists, but it does not say that this task started it. It is not shown.",
+)
+MOVED = Problem(
+    code="moved",
+    title="The job wrote to another place than the task uses now",
+    text="s3_root_uri has been changed since the job ran. Only what lies under the task's own s3_root_uri is opened here. The job wrote to:",
+)
+NO_NOTEBOOK_JOB = Problem(
+    code="no-notebook-job",
+    title="This training job is no notebook job",
+    text="The sensor waits for a training job of another kind, which leaves no executed notebook.",
+)
 
 
 _WITHOUT_JOB = {
@@ -123,7 +149,7 @@ _WITHOUT_JOB = {
 }
 
 
-def no_job(state: str | None, *, has_said_why: bool) -> Problem:
+def no_job(state: str | None, *, has_error: bool) -> Problem:
     """Return why a task that has ended has no job."""
     title, text = _WITHOUT_JOB.get(
         state or "",
@@ -132,7 +158,7 @@ def no_job(state: str | None, *, has_said_why: bool) -> Problem:
             "It was marked by hand, or its worker was lost before it could say why. The task's log in Airflow may tell.",
         ),
     )
-    if has_said_why:
+    if has_error:
         title, text = (
             "No notebook job was submitted",
             "Nothing has run, and nothing is billed: see above for the reason.",
@@ -148,52 +174,6 @@ def waiting(what: object, reason: object, until: object) -> Problem:
         text=f"It asks again at {str(until)[:19]} UTC. The last answer was:",
         details=(str(reason)[:1000],),
         is_passing=True,
-    )
-
-
-def gone(uri: str) -> Problem:
-    return Problem(
-        code="gone",
-        title="The executed notebook is not there any more",
-        text="The job has ended, but neither its executed notebook nor its output archive exists: it was deleted, a lifecycle rule of the bucket "
-        "has removed it, or the job ended before its container could upload anything.",
-        details=(uri,),
-    )
-
-
-def unknown_job(job_name: str) -> Problem:
-    return Problem(
-        code="unknown-job",
-        title="SageMaker knows no such job",
-        text="The task's name, its settings or its AWS account may have changed since it ran. The job looked for:",
-        details=(job_name,),
-    )
-
-
-def not_ours(job_name: str) -> Problem:
-    return Problem(
-        code="not-ours",
-        title="This job was not started by this task",
-        text="A job of the name that belongs to this task exists, but it does not say that this task started it. It is not shown.",
-        details=(job_name,),
-    )
-
-
-def moved(uri: str) -> Problem:
-    return Problem(
-        code="moved",
-        title="The job wrote to another place than the task uses now",
-        text="s3_root_uri has been changed since the job ran. Only what lies under the task's own s3_root_uri is opened here. The job wrote to:",
-        details=(uri,),
-    )
-
-
-def no_notebook_in(job_name: str) -> Problem:
-    return Problem(
-        code="no-notebook-job",
-        title="This training job is no notebook job",
-        text="The sensor waits for a training job of another kind, which leaves no executed notebook.",
-        details=(job_name,),
     )
 
 

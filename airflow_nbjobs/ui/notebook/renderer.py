@@ -1,5 +1,5 @@
 """
-The rendering process, seen from the API server: started when first needed, asked one notebook at a time, replaced when it has died.
+The rendering process, seen from the API server: started when first needed, renders one notebook at a time, replaced when it has died.
 
 Used by ``notebook/executed.py``. Imports neither nbconvert nor airflow.
 """
@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def has_renderer() -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class RenderRequest:
     """
     One notebook to render.
 
@@ -78,8 +78,8 @@ class Renderer:
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        given = os.environ if environment is None else environment
-        self._environment = {name: given[name] for name in _PASSED_ON if name in given}
+        environment = os.environ if environment is None else environment
+        self._environment = {name: environment[name] for name in _PASSED_ON if name in environment}
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
@@ -88,7 +88,7 @@ class Renderer:
         if self._process is None or self._process.poll() is not None:
             threading.Thread(target=self._started_quietly, name="nbjobs-renderer", daemon=True).start()
 
-    def render(self, order: Order) -> Outcome:
+    def render(self, request: RenderRequest) -> Outcome:
         """
         Render one notebook; callers wait for each other.
 
@@ -98,7 +98,7 @@ class Renderer:
             raise BusyError
         try:
             for _ in range(2):  # a process that ended of itself (idle, or killed by the system) is replaced once
-                answer = self._asked(order)
+                answer = self._answer_to(request)
                 if answer is not None:
                     return Outcome(answer["status"], answer.get("text", ""))  # type: ignore[arg-type]  # our own process's word
             return Outcome("crashed", "the rendering process ended")
@@ -138,20 +138,12 @@ class Renderer:
         ready = process.stdout.readline() if process.stdout is not None else ""
         return process if ready else None
 
-    def _asked(self, order: Order) -> dict[str, str] | None:
+    def _answer_to(self, request: RenderRequest) -> dict[str, str] | None:
         process = self._running()
         if process is None or process.stdin is None or process.stdout is None:
             return None
-        request = {
-            "source": str(order.source),
-            "kind": "notebook" if order.member is None else "archive",
-            "member": order.member,
-            "folder": str(order.folder),
-            "title": order.title,
-            "has_failed": order.has_failed,
-        }
         try:
-            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.write(json.dumps(asdict(request), default=str) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
         except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """
 From an executed notebook's file to a page that cannot harm: runs in a process of its own, which holds no credential and no Airflow.
 
-Started by ``ui/notebook/renderer.py``; must never import airflow, boto3, or anything of this package but ``core`` and ``aws/results/archive.py``.
+Started by ``ui/notebook/renderer.py``; must never import airflow, boto3, or anything of this package but ``core``, ``aws/results/archive.py`` and ``ui/times.py``.
 """
 
 THEME_MARK = "airflow-nbjobs-theme"  # stands in the document where the page that serves it says light or dark

@@ -1,5 +1,5 @@
 """
-What may still be shown of a notebook, and what is known of its outputs so far.
+How much of each kind of output a notebook's page may still show, and the state that its outputs share.
 
 Made by ``document.py``, spent by ``outputs.py`` and ``text.py``.
 """
@@ -26,7 +26,7 @@ _OWN_SECONDS = 12.0
 @dataclass(slots=True)
 class Budget:
     """
-    What may still be shown of each kind; one for a whole notebook.
+    One for a whole notebook.
 
     :param metadata: the notebook's, where the state of its widgets is.
     :ivar scripted: outputs that do more with scripts.

@@ -1,8 +1,8 @@
 """
-HTML that a notebook wrote, as HTML that shows text, tables, images and formulas in its author's colours and does nothing else.
+HTML of a notebook, sanitised: it shows text, tables, images and formulas in its author's colours and does nothing else.
 
 The first of three fences: sanitised here (by bleach, as nbconvert does), then served under a policy that allows no script and no request, in
-a frame of opaque origin. What is not named below is dropped. Pictures in SVG become images, formulas are put in after sanitising: neither SVG nor
+a frame of opaque origin. What ``allowed.py`` does not name is dropped. Pictures in SVG become images, formulas are put in after sanitising: neither SVG nor
 MathML goes through a parser of HTML.
 """
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import bleach
-from bleach.html5lib_shim import Filter
 from bs4 import BeautifulSoup
 
 from airflow_nbjobs.ui.rendering import LINK_MARK
+from airflow_nbjobs.ui.rendering.allowed import HTML_ATTRIBUTES, HTML_TAGS
 from airflow_nbjobs.ui.rendering.formulas import mathml
 from airflow_nbjobs.ui.rendering.pictures import element_of, inline_svg, picture_address
 from airflow_nbjobs.ui.rendering.styles import Styles
@@ -29,48 +29,6 @@ if TYPE_CHECKING:
     from bs4 import Tag
 
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
-_TAGS = _HEADINGS | {
-    *("a", "abbr", "address", "article", "aside", "b", "bdi", "blockquote", "br", "caption", "center", "cite", "code"),
-    *(
-        "col",
-        "colgroup",
-        "dd",
-        "del",
-        "details",
-        "dfn",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "figcaption",
-        "figure",
-        "font",
-        "footer",
-    ),
-    *("header", "hr", "i", "img", "input", "ins", "kbd", "label", "li", "mark", "meter", "nav", "ol", "p", "pre"),
-    *(
-        "progress",
-        "q",
-        "rp",
-        "rt",
-        "ruby",
-        "s",
-        "samp",
-        "section",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "summary",
-    ),
-    *("sup", "table", "tbody", "td", "tfoot", "th", "thead", "time", "tr", "tt", "u", "ul", "var", "wbr"),
-}
-_ATTRIBUTES = {
-    *("align", "alt", "bgcolor", "checked", "class", "color", "colspan", "dir", "disabled", "for", "headers"),
-    *("height", "high", "lang", "low", "max", "min", "open", "optimum", "rowspan", "scope", "span", "start", "style"),
-    *("title", "type", "valign", "value", "width"),
-}
 # Their content is code or belongs to another document; dropping the tags alone would leave it on the page as text.
 _WITH_CONTENT = ("script", "template", "noscript", "title", "textarea", "select", "xmp")
 _MEDIA = {"iframe": "A page", "object": "An object", "embed": "An object", "audio": "A sound", "video": "A film"}
@@ -134,12 +92,15 @@ def clean(html: str, *, scope: str = "", inserts: Inserts | None = None, with_he
         styles.has_colours = soup.find("svg") is not None  # a picture was drawn for a light page, too
         sheets = _prepare(soup, inserts)
         html = str(soup)
-    filters: list[Any] = [partial(_Notebook, inserts=inserts.elements, styles=styles)]
-    if with_heading_ids:
-        filters.append(partial(_HeadingIds, elements=inserts.elements))
-    filters.append(partial(_Inserted, elements=inserts.elements))
+    elements = inserts.elements
+    heading_ids = [partial(_with_heading_ids, elements=elements)] if with_heading_ids else []
+    filters = [
+        partial(_permitted, elements=elements, styles=styles),
+        *heading_ids,
+        partial(_with_inserts, elements=elements),
+    ]
     cleaner = bleach.Cleaner(
-        tags=frozenset(_TAGS),
+        tags=HTML_TAGS,
         attributes=_allowed,
         protocols=frozenset({"http", "https", "mailto", "data"}),
         strip=True,
@@ -153,7 +114,7 @@ def clean(html: str, *, scope: str = "", inserts: Inserts | None = None, with_he
 
 
 def _prepare(soup: BeautifulSoup, inserts: Inserts) -> list[str]:
-    """Replace what must not be seen by a parser of HTML again; return the style sheets."""
+    """Replace what no parser of HTML may read again; return the style sheets."""
     # One may use what stands in another.
     images = [(tag, inline_svg(tag)) for tag in soup.find_all("svg") if tag.find_parent("svg") is None]
     for tag, image in images:
@@ -195,37 +156,36 @@ def _note(text: str) -> ET.Element:
 
 def _allowed(tag: str, name: str, value: str) -> bool:
     if (tag, name) in (("a", "href"), ("img", "src")):
-        return True  # kept or turned into a text by `_Notebook`
+        return True  # kept or turned into a text by `_permitted`
     if name == "id" or (tag, name) == ("a", "name"):
         return _OWN_NAMES.match(value) is None
-    return name in _ATTRIBUTES
+    return name in HTML_ATTRIBUTES
 
 
-class _Notebook(Filter):  # type: ignore[misc]  # html5lib has no types
+# Each filter gets html5lib's tokens from the one before it, in bleach's keyword ``source``.
+
+
+def _permitted(
+    source: Iterable[dict[str, Any]], elements: list[ET.Element], styles: Styles
+) -> Iterator[dict[str, Any]]:
     """Make of links, images, classes and form fields what may stand on the page."""
-
-    def __init__(self, source: Iterable[dict[str, Any]], inserts: list[ET.Element], styles: Styles) -> None:
-        super().__init__(source)
-        self._inserts, self._styles = inserts, styles
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for token in super().__iter__():
-            if token["type"] not in ("StartTag", "EmptyTag"):
-                yield token
-                continue
-            data = token["data"]
-            for key, value in data.items():
-                data[key] = _as_typed(value, self._inserts)  # a formula in a title or the like
-            if (None, "class") in data:
-                data[None, "class"] = _classes(data[None, "class"])
-            if (None, "color") in data or (None, "bgcolor") in data:
-                self._styles.has_colours = True
-            if token["name"] == "a":
-                _link(data)
-            if token["name"] == "img":
-                yield from _image(token)
-            elif token["name"] != "input" or data.get((None, "type"), "").lower() in ("checkbox", "radio"):
-                yield token
+    for token in source:
+        if token["type"] not in ("StartTag", "EmptyTag"):
+            yield token
+            continue
+        data = token["data"]
+        for key, value in data.items():
+            data[key] = _as_typed(value, elements)  # a formula in a title or the like
+        if (None, "class") in data:
+            data[None, "class"] = _classes(data[None, "class"])
+        if (None, "color") in data or (None, "bgcolor") in data:
+            styles.has_colours = True
+        if token["name"] == "a":
+            _link(data)
+        if token["name"] == "img":
+            yield from _image(token)
+        elif token["name"] != "input" or data.get((None, "type"), "").lower() in ("checkbox", "radio"):
+            yield token
 
 
 def _as_typed(text: str, elements: list[ET.Element]) -> str:
@@ -268,51 +228,40 @@ def _image(token: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from _tokens(_note(f"{alternative} (a picture {where}, not fetched)".strip()))
 
 
-class _HeadingIds(Filter):  # type: ignore[misc]  # html5lib has no types
+def _with_heading_ids(source: Iterable[dict[str, Any]], elements: list[ET.Element]) -> Iterator[dict[str, Any]]:
     """Give headings the ids to which JupyterLab's users link: their text with hyphens for its spaces."""
-
-    def __init__(self, source: Iterable[dict[str, Any]], elements: list[ET.Element]) -> None:
-        super().__init__(source)
-        self._elements = elements
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        held: list[dict[str, Any]] = []
-        for token in super().__iter__():
-            is_start = token["type"] == "StartTag" and token["name"] in _HEADINGS
-            if held or is_start:
-                held.append(token)
-                if len(held) > 1 and (is_start or (token["type"] == "EndTag" and token["name"] in _HEADINGS)):
-                    yield from self._with_id(held)
-                    held = []
-            else:
-                yield token
-        yield from self._with_id(held)
-
-    def _with_id(self, tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        text = "".join(token["data"] for token in tokens if token["type"] in ("Characters", "SpaceCharacters"))
-        name = _as_typed(text, self._elements).replace(" ", "-")
-        if tokens and name and (None, "id") not in tokens[0]["data"] and _OWN_NAMES.match(name) is None:
-            tokens[0]["data"][None, "id"] = name
-        return tokens
+    held: list[dict[str, Any]] = []
+    for token in source:
+        is_start = token["type"] == "StartTag" and token["name"] in _HEADINGS
+        if held or is_start:
+            held.append(token)
+            if len(held) > 1 and (is_start or (token["type"] == "EndTag" and token["name"] in _HEADINGS)):
+                yield from _with_id(held, elements)
+                held = []
+        else:
+            yield token
+    yield from _with_id(held, elements)
 
 
-class _Inserted(Filter):  # type: ignore[misc]  # html5lib has no types
+def _with_id(tokens: list[dict[str, Any]], elements: list[ET.Element]) -> list[dict[str, Any]]:
+    text = "".join(token["data"] for token in tokens if token["type"] in ("Characters", "SpaceCharacters"))
+    name = _as_typed(text, elements).replace(" ", "-")
+    if tokens and name and (None, "id") not in tokens[0]["data"] and _OWN_NAMES.match(name) is None:
+        tokens[0]["data"][None, "id"] = name
+    return tokens
+
+
+def _with_inserts(source: Iterable[dict[str, Any]], elements: list[ET.Element]) -> Iterator[dict[str, Any]]:
     """Put elements where a text has their marks."""
-
-    def __init__(self, source: Iterable[dict[str, Any]], elements: list[ET.Element]) -> None:
-        super().__init__(source)
-        self._elements = elements
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for token in super().__iter__():
-            if token["type"] != "Characters" or "\ue0f0" not in token["data"]:
-                yield token
-                continue
-            for place, part in enumerate(_INSERT.split(token["data"])):
-                if place % 2:
-                    yield from _tokens(self._elements[int(part)])
-                elif part:
-                    yield token | {"data": part}
+    for token in source:
+        if token["type"] != "Characters" or "\ue0f0" not in token["data"]:
+            yield token
+            continue
+        for place, part in enumerate(_INSERT.split(token["data"])):
+            if place % 2:
+                yield from _tokens(elements[int(part)])
+            elif part:
+                yield token | {"data": part}
 
 
 def _tokens(element: ET.Element) -> Iterator[dict[str, Any]]:

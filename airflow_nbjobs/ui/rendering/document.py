@@ -1,7 +1,7 @@
 """
-An executed notebook as one self-contained HTML document, and what a page around it needs to know.
+An executed notebook as one self-contained HTML document, and the facts that the page around it shows.
 
-Called by ``worker.py``. Never raises for what a notebook holds: what cannot be shown is said in its place.
+Called by ``worker.py``. No content of a notebook makes it raise: a note stands in place of what cannot be shown.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from nbconvert.filters.highlight import Highlight2HTML
 from pygments.formatters import HtmlFormatter
@@ -31,12 +32,15 @@ from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
 from airflow_nbjobs.ui.rendering.shrink import cut_length, with_excerpts
-from airflow_nbjobs.ui.rendering.text import notice
+from airflow_nbjobs.ui.times import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jinja2 import Template
     from nbformat import NotebookNode
+
+    from airflow_nbjobs.core.notebook.failing_cell import FailedCell
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # Of the document with its scripts, which has no use outside the frame that it is served into.
@@ -52,12 +56,12 @@ class Document:
     """
     The notebook's page and its facts, JSON-like but for ``html``.
 
-    :param progress: how many cells of code have run, of how many; ``anchor`` of the one that runs or ran last; whether nothing can change any more.
+    :param progress: how many cells of code have run, of how many; ``anchor`` of the cell that runs or ran last; whether nothing can change any more.
     :param failed: the failing cell: anchor, index in the author's file, ename, evalue, traceback; None where none failed.
     :param scripted: outputs that do more with scripts.
     :param unrendered: which pieces could not be rendered, and why.
     :param stopped: the last cell that ran of a job that did not complete, where no cell raised: its anchor and index.
-    :param parameters: rows of what the notebook was given; None where that cannot be read.
+    :param parameters: rows of the notebook's parameters; None where they cannot be read.
     :param outputs: rows of what it recorded.
     """
 
@@ -112,41 +116,41 @@ def build_document(
     if len(shown) < len(cells):
         notices = (*notices, f"{len(shown):,} of {len(cells):,} cells are shown; the .ipynb has them all.")
     notices = tuple(visible(text) for text in (*notices, *budget.notices()))
-    body = _GAP.join(Markup("\n").join(pieces[cell.anchor] for cell in run) for run in runs)
-    html = _PAGE.format(
+    html = _template().render(
         policy=SCRIPTED_POLICY if with_scripts else POLICY,
         theme=THEME_MARK,
         title=visible(title),
         style=Markup(_style()),  # noqa: S704 - our own sheet
-        notices=Markup("").join(notice(text) for text in notices),
-        body=body,
+        notices=notices,
+        runs=[[pieces[cell.anchor] for cell in run] for run in runs],
     )
-    failure = None
-    if failed is not None:
-        anchor = next((cell.anchor for cell in cells if cell.is_failed), None)
-        failure = {
-            "anchor": anchor,
-            "index": failed.index,
-            "ename": visible(failed.ename[:200]),
-            "evalue": visible(short(failed.evalue)),
-            "traceback": visible(failed.traceback[:8000]),
-        }
+    parameters = read_parameters(notebook)
     return Document(
         html=html.encode("utf-8", "replace").decode(),
         cells=len(cells),
         seconds=round(sum(timed), 3) if timed else None,
         progress=progress,
-        failed=failure,
-        outline=tuple(asdict(entry) for entry in outline(shown)),
+        failed=_failure(failed, cells),
+        outline=tuple(outline(shown)),
         notices=notices,
         scripted=budget.scripted,
         unrendered=tuple(budget.guard.failures),
         stopped=next(({"anchor": cell.anchor, "index": cell.index} for cell in cells if cell.is_last), None),
-        parameters=None
-        if (parameters := read_parameters(notebook)) is None
-        else value_rows(parameters, is_python=True),
+        parameters=None if parameters is None else value_rows(parameters, is_python=True),
         outputs=_outputs(notebook),
     )
+
+
+def _failure(failed: FailedCell | None, cells: list[Cell]) -> dict[str, Any] | None:
+    if failed is None:
+        return None
+    return {
+        "anchor": next((cell.anchor for cell in cells if cell.is_failed), None),
+        "index": failed.index,
+        "ename": visible(failed.ename[:200]),
+        "evalue": visible(short(failed.evalue)),
+        "traceback": visible(failed.traceback[:8000]),
+    }
 
 
 def _stopped_at(notebook: NotebookNode) -> int | None:
@@ -160,10 +164,10 @@ def _outputs(notebook: NotebookNode) -> list[dict[str, str]]:
     return value_rows(values) + wrong
 
 
-def _pieces(cells: list[Cell], longest: float, highlight: Highlight2HTML, budget: Budget) -> dict[str, Markup]:
-    """Return each cell's HTML by its anchor; the failed one is made first, while there is time and room for all of it."""
+def _pieces(cells: list[Cell], longest: float, highlight: Highlight2HTML, budget: Budget) -> dict[str, dict[str, Any]]:
+    """Return each cell's values by its anchor; the failed one is made first, while there is time and room for all of it."""
     return {
-        cell.anchor: _cell_html(cell, longest, highlight, budget)
+        cell.anchor: _cell_values(cell, longest, highlight, budget)
         for cell in sorted(cells, key=lambda cell: not cell.is_failed)
     }
 
@@ -222,34 +226,38 @@ def _lexer(notebook: NotebookNode) -> str:
     return "ipython3" if name in ("python", "ipython") else name
 
 
-def _cell_html(cell: Cell, longest: float, highlight: Highlight2HTML, budget: Budget) -> Markup:
+def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: Budget) -> dict[str, Any]:
+    """Return what ``document.html`` shows of a cell."""
     source = source_of(cell.node)
     cut = cut_length(source)
     if cut is not None or len(source) > _SOURCE_CHARACTERS:
         budget.refused += 1
         source = source[:_SOURCE_CHARACTERS] if cut is None else ""
-    label = _label(cell)
+    flag = _FLAGS[cell.is_last] if cell.is_failed else ""
+    time = _duration(cell.seconds) if cell.seconds is not None else ""
+    name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
+    label = ", ".join(filter(None, (name, flag, time)))
+    values: dict[str, Any] = {"cell": cell, "kind": cell.node.get("cell_type"), "label": label}
+    if values["kind"] == "markdown":
+        attachments = _attachments(cell.node)
+        body = budget.guard.piece(
+            label, lambda: markdown_html(source, attachments, formulas=budget.formulas), lambda: source
+        )
+        return values | {"body": body}
     if not cell.is_code:
-        if cell.node.get("cell_type") == "markdown":
-            attachments = _attachments(cell.node)
-            body = budget.guard.piece(
-                label, lambda: markdown_html(source, attachments, formulas=budget.formulas), lambda: source
-            )
-            return _MARKDOWN_CELL.format(anchor=cell.anchor, body=body)
-        return _RAW_CELL.format(anchor=cell.anchor, source=visible(source))
+        return values | {"source": visible(source)}
     outputs = cell.node.get("outputs")
     output_html = outputs_html(outputs if isinstance(outputs, list) else (), budget, label)
     count = cell.node.get("execution_count")
-    return _CODE_CELL.format(
-        anchor=cell.anchor,
-        classes="nb-cell nb-code" + (" nb-failed" if cell.is_failed else ""),
-        label=label,
-        count=f"[{count}]" if isinstance(count, int) else "[ ]",
-        place=_place(cell, tags_of(cell.node)),
-        time=_time_html(cell.seconds, longest),
-        code=budget.guard.piece(label, lambda: Markup(highlight(source)), lambda: source),  # noqa: S704 - Pygments escapes what it highlights
-        outputs=Markup('<div class="nb-outputs">{}</div>').format(output_html) if output_html else Markup(""),
-    )
+    return values | {
+        "count": count if isinstance(count, int) else " ",
+        "flag": flag,
+        "tags": [visible(tag[:40]) for tag in tags_of(cell.node)[:6]],
+        "time": time,
+        "percent": 100 * cell.seconds / longest if cell.seconds and longest else 0,
+        "code": budget.guard.piece(label, lambda: Markup(highlight(source)), lambda: source),  # noqa: S704 - Pygments escapes what it highlights
+        "outputs": output_html,
+    }
 
 
 def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
@@ -263,30 +271,6 @@ def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
     }
 
 
-def _label(cell: Cell) -> str:
-    name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
-    time = f", {_duration(cell.seconds)}" if cell.seconds is not None else ""
-    return f"{name}{f', {_FLAGS[cell.is_last]}' if cell.is_failed else ''}{time}"
-
-
-def _place(cell: Cell, tags: tuple[str, ...]) -> Markup:
-    if cell.index is None:
-        return Markup('<span class="nb-tag nb-ours">parameters of this run</span>')
-    shown = Markup("").join(Markup('<span class="nb-tag">{}</span>').format(visible(tag[:40])) for tag in tags[:6])
-    flag = Markup('<span class="nb-tag nb-error-tag">{}</span>').format(_FLAGS[cell.is_last]) if cell.is_failed else ""
-    return Markup('<a class="nb-number" href="#{}">cell {}</a>{}{}').format(cell.anchor, cell.index, flag, shown)
-
-
-def _time_html(seconds: float | None, longest: float) -> Markup:
-    if seconds is None:
-        return Markup("")
-    percent = 100 * seconds / longest if longest else 0
-    # In hundredths: what the longest cell is measured against, not the clock.
-    return Markup(
-        '<span class="nb-time"><span class="nb-bar"><span style="width:{:.1f}%"></span></span>{}</span>'
-    ).format(percent, _duration(seconds))
-
-
 def _duration(seconds: float) -> str:
     if seconds < 0.01:
         return "<10 ms"
@@ -294,9 +278,16 @@ def _duration(seconds: float) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    return duration_text(seconds)
+
+
+@cache
+def _template() -> Template:
+    loader = PackageLoader("airflow_nbjobs.ui", "rendering")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("document.html")
 
 
 @cache
@@ -305,31 +296,3 @@ def _style() -> str:
     light = HtmlFormatter(style="default").get_style_defs(".highlight")
     dark = HtmlFormatter(style="github-dark").get_style_defs("[data-theme=dark] .highlight:not(.nb-island *)")
     return f"{light}\n{dark}\n{sheet}"
-
-
-_PAGE = Markup("""<!doctype html>
-<html lang="en" data-theme="{theme}">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{notices}
-{body}
-</main>
-</body>
-</html>
-""")
-# No cell takes the focus: a browser would put it there where an address points to a cell, and a tab that follows a job would count as being read.
-_CODE_CELL = Markup("""<section class="{classes}" id="{anchor}" aria-label="{label}">
-<header class="nb-head"><span class="nb-count">{count}</span>{place}{time}</header>
-<div class="nb-source" tabindex="0" role="region" aria-label="Source of {label}">{code}</div>
-{outputs}</section>""")
-_MARKDOWN_CELL = Markup('<section class="nb-cell nb-markdown" id="{anchor}">{body}</section>')
-_GAP = Markup('\n<p class="nb-notice">Cells between these are not shown here; the .ipynb has them.</p>\n')
-_RAW_CELL = Markup('<section class="nb-cell nb-raw" id="{anchor}"><pre>{source}</pre></section>')

@@ -2,7 +2,7 @@
 Formulas in TeX as MathML, which browsers set without a script; made by latex2mathml.
 
 Called by ``markdown.py``, ``outputs.py`` and ``clean.py``. What latex2mathml cannot read is shown as it was typed. Its texts are not escaped and its
-attributes are the notebook's: the tree is what is taken from it, and of that what is named below.
+attributes are the notebook's: the tree is what is taken from it, and of that what ``allowed.py`` names.
 """
 
 from __future__ import annotations
@@ -13,43 +13,10 @@ from xml.etree import ElementTree as ET
 
 from latex2mathml.converter import convert_to_element
 
+from airflow_nbjobs.ui.rendering.allowed import MATHML_ATTRIBUTES, MATHML_ELEMENTS
+
 _MOST_CHARACTERS = 4_000  # 10,000 characters a second
 _ALL_CHARACTERS = 60_000
-_ELEMENTS = {
-    *(
-        "math",
-        "menclose",
-        "merror",
-        "mfenced",
-        "mfrac",
-        "mi",
-        "mmultiscripts",
-        "mn",
-        "mo",
-        "mover",
-        "mpadded",
-        "mphantom",
-    ),
-    *("mprescripts", "mroot", "mrow", "ms", "mspace", "msqrt", "mstyle", "msub", "msubsup", "msup", "mtable", "mtd"),
-    *("mtext", "mtr", "munder", "munderover", "none"),
-}
-_ATTRIBUTES = {
-    *("accent", "accentunder", "close", "columnalign", "columnlines", "columnspacing", "columnspan", "depth", "dir"),
-    *("display", "displaystyle", "fence", "form", "frame", "height", "largeop", "linebreak", "linethickness", "lspace"),
-    *(
-        "mathbackground",
-        "mathcolor",
-        "mathsize",
-        "mathvariant",
-        "maxsize",
-        "minsize",
-        "movablelimits",
-        "notation",
-        "open",
-    ),
-    *("rowalign", "rowlines", "rowspacing", "rowspan", "rspace", "scriptlevel", "separator", "separators", "stretchy"),
-    *("symmetric", "voffset", "width"),
-}
 _SPACES = {"mspace", "mpadded"}
 # What latex2mathml does not know, in words that it does.
 _REWRITTEN = (
@@ -138,14 +105,14 @@ def mathml(root: ET.Element) -> ET.Element | None:
     while waiting:
         source, target = waiting.pop()
         for name, value in source.items():
-            if name in _ATTRIBUTES and not (
+            if name in MATHML_ATTRIBUTES and not (
                 source.tag in _SPACES and "-" in value
             ):  # nothing moves over what stands beside it
                 target.set(name, value)
         target.text = source.text
         target.tail = source.tail if target is not made else None
         for child in source:
-            if child.tag in _ELEMENTS and child.tag != "math":
+            if child.tag in MATHML_ELEMENTS and child.tag != "math":
                 waiting.append((child, ET.SubElement(target, str(child.tag))))
             elif source.tag in ("mtext", "mi", "mo", "mn", "ms"):
                 target.text = (target.text or "") + "".join(child.itertext()) + (child.tail or "")

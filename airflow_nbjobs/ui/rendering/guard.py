@@ -1,5 +1,5 @@
 """
-What keeps one piece of a notebook from ending the rendering of all of it: a piece that cannot be rendered is a note that says why, and its text.
+Rendering piece by piece: a piece that fails, or takes too long, becomes a note that says why, and its text; the rest is rendered.
 
 Called by ``document.py`` and ``outputs.py`` around each source, text and output.
 """
@@ -123,7 +123,7 @@ def _limited(seconds: float) -> Iterator[None]:
     """
     Raise ``_OutOfTimeError`` in the block after so much processor time; Python's own loops and regular expressions end at it, a library in C after its call.
 
-    Only a main thread can be told so; the rendering process has no other.
+    Signals reach the main thread only; the rendering process has no other.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

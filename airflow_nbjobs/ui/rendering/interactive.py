@@ -1,5 +1,5 @@
 """
-What an output that is drawn by scripts is, whether it can be drawn here, and what its author can set where it cannot.
+Outputs that scripts draw: by which library, whether they can be drawn here, and what their author can set where they cannot.
 
 Called by ``outputs.py``. Pure: reads one bundle of forms and what earlier outputs of the notebook brought along. Nothing here reaches a network, so
 a library that an output asks for by its address is not there; one that the notebook carries is.
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
-_LIBRARY_CHARACTERS = (
-    200_000  # no plotting library is shorter, and what only loads one from its address has some 10,000
-)
+# No plotting library is shorter, and what only loads one from its address has some 10,000.
+_LIBRARY_CHARACTERS = 200_000
 _READ_CHARACTERS = 512 * 1024  # of an output in which addresses are looked for
 JAVASCRIPT = "application/javascript"
 _WIDGET = "application/vnd.jupyter.widget-view+json"

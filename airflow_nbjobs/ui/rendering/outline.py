@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
 from airflow_nbjobs.core.notebook.source import source_of
@@ -25,21 +25,6 @@ _LAST_CELLS, _AROUND = 300, 50
 _OUTLINE_ENTRIES = 400
 _HEADING = re.compile(r" {0,3}(#{1,4})[ \t]")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
-
-
-@dataclass(frozen=True, slots=True)
-class OutlineEntry:
-    """
-    One place of the notebook to go to.
-
-    :param level: 1-4 of a heading, 0 for a cell of code.
-    """
-
-    anchor: str
-    text: str
-    level: int
-    seconds: float | None = None
-    is_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +61,12 @@ def shown_cells(cells: Sequence[Cell], anchors: Collection[str | None]) -> list[
     return [[cell for _, cell in run] for is_kept, run in runs if is_kept]
 
 
-def outline(cells: Sequence[Cell]) -> Iterator[OutlineEntry]:
-    """Yield headings and, where there are none at all, the cells of code; the failed cell always."""
+def outline(cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+    """
+    Yield headings and, where there are none at all, the cells of code; the failed cell always.
+
+    Each entry has a ``level``: 1-4 of a heading, 0 for a cell of code.
+    """
     headings = {cell.anchor: _headings(source_of(cell.node)) for cell in cells if not cell.is_code}
     has_headings = any(headings.values())
     count = 0
@@ -90,12 +79,18 @@ def outline(cells: Sequence[Cell]) -> Iterator[OutlineEntry]:
             first = next((line.strip() for line in source_of(cell.node).splitlines() if line.strip()), "")
             name = f"Cell {cell.index}" if cell.index is not None else "Parameters"
             text = visible(f"{name}  {first[:60]}".strip())
-            yield OutlineEntry(cell.anchor, text, 0, cell.seconds, cell.is_failed)
+            yield _entry(cell.anchor, text, 0, cell.seconds, is_failed=cell.is_failed)
             count += 1
             continue
         for level, text in headings[cell.anchor][: _OUTLINE_ENTRIES - count]:
-            yield OutlineEntry(cell.anchor, visible(text[:120]), level)
+            yield _entry(cell.anchor, visible(text[:120]), level)
             count += 1
+
+
+def _entry(
+    anchor: str, text: str, level: int, seconds: float | None = None, *, is_failed: bool = False
+) -> dict[str, Any]:
+    return {"anchor": anchor, "text": text, "level": level, "seconds": seconds, "is_failed": is_failed}
 
 
 def _headings(source: str) -> list[tuple[int, str]]:

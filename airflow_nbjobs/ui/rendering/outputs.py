@@ -1,5 +1,5 @@
 """
-One output of a cell as HTML: the best form of it that needs no script, or, for a reader who has asked for them, with its scripts.
+One output of a cell as HTML: in its best form that needs no script, or with its scripts where the reader asked for them.
 
 Called by ``document.py``. Everything here is untrusted, down to whether a text is a text.
 """
@@ -137,7 +137,7 @@ def _is_foreign(data: Mapping[str, Any]) -> bool:
 
 
 def _place_html(html: str) -> str:
-    """Return HTML without scripts whose elements a script of another output may look for, as it is but with every element closed."""
+    """Return script-free HTML with elements that a script of another output may look for: unchanged, but every element closed."""
     if len(html) > _HTML_CHARACTERS or html.count("<") > _HTML_TAGS or not _NAMES_ELEMENT.search(html):
         return ""
     return str(BeautifulSoup(html, "html.parser"))

@@ -1,5 +1,5 @@
 """
-A notebook file of any size as one that can be parsed: long texts beyond a budget are cut out of the JSON before it is read.
+A notebook file of any size, made small enough to parse: long texts beyond a budget are cut out of the JSON first.
 
 Called by ``worker.py``. The file is mapped, not read: of a 200 MB notebook only what is kept comes into memory.
 """

@@ -1,7 +1,7 @@
 """
-Styles that a notebook wrote, as ones that reach no further than its own output and ask nobody for anything.
+CSS of a notebook, cut to what styles its own output only and requests nothing.
 
-Called by ``clean.py`` and ``pictures.py``. Parsed by tinycss2, which reads escapes as a browser does; what is not named below is dropped.
+Called by ``clean.py`` and ``pictures.py``. Parsed by tinycss2, which reads escapes as a browser does; what ``allowed.py`` does not name is dropped.
 """
 
 from __future__ import annotations
@@ -12,87 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import tinycss2
 
+from airflow_nbjobs.ui.rendering.allowed import CSS_COLOURS, CSS_FUNCTIONS, CSS_PROPERTIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_SIDES = ("top", "right", "bottom", "left")
-_CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
-_COLOURS = {"color", "background", "background-color", "background-image"}
 _NO_COLOURS = {"inherit", "initial", "unset", "transparent", "none", "currentcolor"}
-_PROPERTIES = {
-    *_COLOURS,
-    *(
-        "accent-color",
-        "align-content",
-        "align-items",
-        "align-self",
-        "aspect-ratio",
-        "background-clip",
-        "background-origin",
-    ),
-    *("background-position", "background-repeat", "background-size", "border", "border-collapse", "border-color"),
-    *(
-        "border-radius",
-        "border-spacing",
-        "border-style",
-        "border-width",
-        "box-shadow",
-        "box-sizing",
-        "caption-side",
-        "clear",
-    ),
-    *(
-        "clip-path",
-        "column-gap",
-        "content",
-        "cursor",
-        "direction",
-        "display",
-        "empty-cells",
-        "fill",
-        "flex",
-        "flex-basis",
-    ),
-    *(
-        "flex-direction",
-        "flex-flow",
-        "flex-grow",
-        "flex-shrink",
-        "flex-wrap",
-        "float",
-        "font",
-        "font-family",
-        "font-size",
-    ),
-    *("font-style", "font-variant", "font-variant-numeric", "font-weight", "gap", "grid-area", "grid-auto-columns"),
-    *(
-        "grid-auto-flow",
-        "grid-auto-rows",
-        "grid-column",
-        "grid-column-end",
-        "grid-column-start",
-        "grid-gap",
-        "grid-row",
-    ),
-    *("grid-row-end", "grid-row-start", "grid-template", "grid-template-areas", "grid-template-columns"),
-    *("grid-template-rows", "height", "inset", "justify-content", "justify-items", "justify-self", "letter-spacing"),
-    *("line-height", "list-style-position", "list-style-type", "margin", "max-height", "max-width", "min-height"),
-    *("min-width", "opacity", "order", "outline", "outline-color", "outline-offset", "outline-style", "outline-width"),
-    *("overflow", "overflow-wrap", "overflow-x", "overflow-y", "padding", "place-content", "place-items", "place-self"),
-    *("position", "row-gap", "stroke", "stroke-width", "tab-size", "table-layout", "text-align", "text-decoration"),
-    *("text-indent", "text-overflow", "text-shadow", "text-transform", "transform", "transform-origin"),
-    *("vertical-align", "visibility", "white-space", "width", "word-break", "word-spacing", "word-wrap", "z-index"),
-    *_SIDES,
-    *(f"{kind}-{side}" for kind in ("margin", "padding", "border") for side in _SIDES),
-    *(f"border-{side}-{part}" for side in _SIDES for part in ("color", "style", "width")),
-    *(f"border-{corner}-radius" for corner in _CORNERS),
-}
-_FUNCTIONS = {
-    *("rgb", "rgba", "hsl", "hsla", "hwb", "lab", "lch", "oklab", "oklch", "color-mix", "calc", "min", "max", "clamp"),
-    *("var", "linear-gradient", "radial-gradient", "conic-gradient", "repeating-linear-gradient", "minmax", "repeat"),
-    *("repeating-radial-gradient", "repeating-conic-gradient", "fit-content", "inset", "circle", "ellipse", "polygon"),
-    *("translate", "translatex", "translatey", "scale", "scalex", "scaley", "rotate", "skew", "skewx", "skewy"),
-}
 _VARIABLE = re.compile(r"--[A-Za-z0-9_-]+")
 _POSITIONS = {"static", "relative", "absolute"}  # what is fixed, or sticks, stays in view over cells that others wrote
 _TESTS = {"not", "is", "where", "has", "nth-child", "nth-last-child", "nth-of-type", "nth-last-of-type", "lang", "dir"}
@@ -104,7 +29,7 @@ _ROOTS = {":root", "html", "body", ":host"}
 
 class Styles:
     """
-    The styles of one piece of HTML, and what they showed of it.
+    The styles of one piece of HTML.
 
     :ivar has_colours: it brings colours of its own, which go with a light page only.
     """
@@ -142,7 +67,7 @@ class Styles:
         roots = [each for each in selectors if each in _ROOTS]
         inner = [f"#{scope} {each}" for each in selectors if each not in _ROOTS]
         found = list(self._declarations(tinycss2.parse_declaration_list(rule.content, skip_comments=True)))
-        # What a page's root is to its author is our element here: it hands on variables, and looks as we say.
+        # The author's page root is our element here: it passes on variables; its look is ours.
         variables = [each for each in found if each.name.startswith("--")]
         made = []
         if roots and variables:
@@ -155,7 +80,7 @@ class Styles:
         for node in nodes:
             if node.type != "declaration" or not _is_kept(node):
                 continue
-            if node.lower_name in _COLOURS and not _has_only(node.value, _NO_COLOURS):
+            if node.lower_name in CSS_COLOURS and not _has_only(node.value, _NO_COLOURS):
                 self.has_colours = True
             yield node
 
@@ -182,14 +107,14 @@ def asks_outside(text: str) -> bool:
 
 def _is_kept(declaration: Any) -> bool:
     name = declaration.lower_name
-    if name not in _PROPERTIES and not _VARIABLE.fullmatch(name):
+    if name not in CSS_PROPERTIES and not _VARIABLE.fullmatch(name):
         return False
     if name == "position" and not _has_only(declaration.value, _POSITIONS):
         return False
     for token in _flat(declaration.value):
         if token.type in ("error", "url", "at-keyword", "{} block"):
             return False
-        if token.type == "function" and token.lower_name not in _FUNCTIONS:
+        if token.type == "function" and token.lower_name not in CSS_FUNCTIONS:
             return False
     return True
 
@@ -227,7 +152,7 @@ def _split(prelude: Iterable[Any]) -> list[list[Any]]:
 
 
 def _selector(tokens: list[Any]) -> str:
-    """Return one selector; empty for what could match beside the element that it is going to stand behind, or tells where a reader has been."""
+    """Return one selector; empty where it could match outside the scope that is put before it, or shows which links a reader has visited."""
     if not all(_may_select(token) for token in _flat(tokens)):
         return ""
     first = next((token for token in tokens if token.type != "whitespace"), None)

@@ -1,8 +1,8 @@
 """
-Terminal text as it stands in the end, with its colours, by nbconvert, so that each stays readable in both themes.
+Terminal text as the terminal shows it in the end, as HTML by nbconvert; every colour is readable in both themes.
 
-Called by ``outputs.py``. Pure: text in, HTML out. The sixteen named colours are in ``notebook.css``; those that a program gives as numbers are made
-darker for the light page and lighter for the dark one, where they are not enough against it.
+Called by ``outputs.py``. Pure: text in, HTML out. The sixteen named colours are in ``notebook.css``; a colour that a program
+gives as numbers is made darker for the light page and lighter for the dark one, where its contrast is too low.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def terminal_html(text: str) -> Markup:
 
 def settled(text: str) -> str:
     """
-    Return what is left on a terminal when all has been written: progress in its last state, bars one below the other too.
+    Return the text that a terminal shows in the end: of each progress bar the last state, several bars below each other too.
 
-    Clearing the whole screen is left out: what a notebook printed before is still read in JupyterLab.
+    Nothing clears the whole screen: JupyterLab, too, keeps what a notebook printed before.
     """
     text = "\n".join(map(_last_states, re.sub(r"\r+\n", "\n", text).split("\n")))
     if not _MOVES.search(text):
@@ -60,7 +60,7 @@ def settled(text: str) -> str:
 
 
 def _last_states(line: str) -> str:
-    """Drop what of a line is written over in full: the thousand states before the last one, which need not be written one by one."""
+    """Drop the states of a line that a later one overwrites in full: a progress bar has thousands."""
     if line.count("\r") < 2 or _OTHER_MOVES.search(line):
         return line
     kept: list[str] = []
@@ -94,8 +94,8 @@ class _Screen:
         kept = "" if is_reset or len(self._colours) > 100 else self._colours
         self._colours = "" if codes[2:-1].strip("0") == "" else kept + codes
 
-    def move(self, what: str, given: str) -> None:
-        count = min(int(given[:4] or 1), _FURTHEST)
+    def move(self, what: str, argument: str) -> None:
+        count = min(int(argument[:4] or 1), _FURTHEST)
         row = self.rows[self._row]
         if what == "\n":
             self._row, self._column = self._row + 1, 0
@@ -106,11 +106,11 @@ class _Screen:
             self._row = min(max(self._row + down, 0), len(self.rows) - 1)
             self._column = 0 if what in ("E", "F") else self._column
         elif what in ("K", "J"):
-            if given in ("", "0"):
+            if argument in ("", "0"):
                 del row[self._column :]
                 del self.rows[self._row + 1 if what == "J" else len(self.rows) :]
             elif what == "K":
-                row[: self._column if given == "1" else len(row)] = " " * (self._column if given == "1" else 0)
+                row[: self._column if argument == "1" else len(row)] = " " * (self._column if argument == "1" else 0)
         else:
             at = {
                 "\r": 0,
@@ -134,7 +134,7 @@ def _joined(row: list[str]) -> str:
 
 
 def _complete(codes: re.Match[str]) -> str:
-    """Drop a code that says that a colour follows where none does: nbconvert's reading fails there."""
+    """Drop a code that announces a colour and has none: nbconvert fails at it."""
     numbers = codes[1].split(";")
     place = 0
     while place < len(numbers) - 1:

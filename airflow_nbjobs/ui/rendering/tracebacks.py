@@ -1,5 +1,5 @@
 """
-A traceback in sections for the page: what is seen at once, and what opens.
+A traceback in sections: those that are open, and those that open on a click.
 
 Called by ``outputs.py``.
 """

@@ -1,5 +1,5 @@
 """
-Widgets as they stood when the notebook was saved: what they showed, without what they did.
+Widgets in the state in which the notebook was saved: what they showed, without what they did.
 
 Called by ``outputs.py``. The state is the notebook's own (``metadata.widgets``) and as untrusted as all of it. What is not known here, or was not
 saved, is None: its text form is shown instead.
@@ -36,15 +36,8 @@ _HTML = {"HTMLModel", "HTMLMathModel"}
 _VALUES = {
     *("IntSliderModel", "FloatSliderModel", "FloatLogSliderModel", "IntRangeSliderModel", "FloatRangeSliderModel"),
     *("IntTextModel", "FloatTextModel", "BoundedIntTextModel", "BoundedFloatTextModel", "TextModel", "TextareaModel"),
-    *(
-        "ComboboxModel",
-        "ColorPickerModel",
-        "TagsInputModel",
-        "PlayModel",
-        "DatePickerModel",
-        "TimeModel",
-        "DatetimeModel",
-    ),
+    *("ComboboxModel", "ColorPickerModel", "TagsInputModel", "PlayModel", "DatePickerModel", "TimeModel"),
+    "DatetimeModel",
 }
 
 

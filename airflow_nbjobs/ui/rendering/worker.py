@@ -2,10 +2,10 @@
 The rendering process: loads nbconvert once, then forks a child with limits for each notebook.
 
 ``python -m airflow_nbjobs.ui.rendering.worker``, started by ``ui/notebook/renderer.py``, which closes its end of stdin to end it. Loading nbconvert
-takes seconds, a fork milliseconds; and what a notebook does to its child is gone with the child.
+takes seconds, a fork milliseconds; and what a notebook does to its child ends with the child.
 
 One request a line of JSON on stdin, one answer a line on stdout:
-``{"source", "kind": "notebook"|"archive", "member", "folder", "title", "has_failed"}`` → ``{"status": "ok"|"too-large"|"unreadable"|"time"|"memory"|"crashed", "text"}``.
+``{"source", "folder", "title", "member", "has_failed"}`` (``member``: of an archive, else null) → ``{"status": "ok"|"too-large"|"unreadable"|"time"|"memory"|"crashed", "text"}``.
 The child leaves ``document.html`` and ``summary.json`` in ``folder`` (and ``scripted.html``, where an output has scripts, and ``notebook.ipynb``, where it came out of an archive).
 """
 
@@ -20,13 +20,18 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook.executed import parse_executed
 from airflow_nbjobs.ui.rendering.document import PIECES_SECONDS, build_document
 from airflow_nbjobs.ui.rendering.shrink import LONGEST_BYTES, TooLargeError, shrink
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 MEMORY_BYTES = 1536 * 1024**2  # address space, of which the loaded process itself takes some 200 MiB
 CPU_SECONDS = 24
@@ -40,25 +45,16 @@ _REASONS = {
     "memory": "rendering it took too much memory",
     "crashed": "rendering it failed",
 }
-_WARM_UP = {
-    "nbformat": 4,
-    "nbformat_minor": 5,
-    "metadata": {},
-    "cells": [
-        {"cell_type": "markdown", "metadata": {}, "source": "# a\n`b` <b>c</b>"},
-        {
-            "cell_type": "code",
-            "execution_count": 1,
-            "metadata": {},
-            "source": "a = 1",
-            "outputs": [{"output_type": "stream", "name": "stdout", "text": "\x1b[31ma"}],
-        },
-    ],
-}
+
+
+class MissingMemberError(Exception):
+    """The archive does not hold the notebook; the text says why."""
 
 
 def main() -> None:
-    build_document(parse_executed(json.dumps(_WARM_UP), source="warm-up")[0], title="")
+    output = new_output("stream", text="\x1b[31ma")
+    cells = [new_markdown_cell("# a\n`b` <b>c</b>"), new_code_cell("a = 1", execution_count=1, outputs=[output])]
+    build_document(parse_executed(json.dumps(new_notebook(cells=cells)), source="warm-up")[0], title="")
     _answer({"status": "ready"})
     while select.select([sys.stdin], [], [], IDLE_SECONDS)[0]:
         line = sys.stdin.readline()
@@ -93,7 +89,7 @@ def _answer_of_a_child(request: dict[str, Any]) -> dict[str, str]:
             code = _render(request)
         except MemoryError:
             code = 12
-        except Exception as error:  # noqa: BLE001 - whatever it was is told and written down
+        except Exception as error:  # noqa: BLE001 - the answer and reason.txt say what it was
             (frame,) = traceback.extract_tb(error.__traceback__, limit=-1)
             where = f"{Path(frame.filename).name}, line {frame.lineno}"
             code = _give_up(Path(request["folder"]), 13, f"{type(error).__name__}: {error} ({where})")
@@ -133,34 +129,16 @@ def _limit() -> None:
 
 def _render(request: dict[str, Any]) -> int:
     folder = Path(request["folder"])
+    because = request.get("plain_because")
     try:
-        source, notices = Path(request["source"]), []
-        if request["kind"] == "archive":
-            source = folder / "notebook.ipynb"
-            with Path(request["source"]).open("rb") as archive:
-                content = read_archive(archive, (Wanted(request["member"], LONGEST_BYTES),))
-            if request["member"] not in content.members:
-                return _give_up(
-                    folder, 11, "; ".join(content.problems) or f"'{request['member']}' is not in the archive"
-                )
-            source.write_bytes(content.members[request["member"]])
-            del content
-        shrunk = shrink(source)
-        if shrunk.cut_bytes:
-            notices.append(
-                f"This notebook has {source.stat().st_size / 1024**2:.0f} MB; {shrunk.cut_bytes / 1024**2:.0f} MB of long outputs are left out here. The .ipynb has everything."
-            )
-        notebook, notes = parse_executed(shrunk.text, source=request["title"])
-        notices += [f"{note[:1].upper()}{note[1:]}." for note in notes]
-        del shrunk
-        because = request.get("plain_because")
+        notebook, notices = _read(request, folder)
         if because:
             notices.append(f"Only the text of this notebook is shown, as it is: {because[:300]}.")
         shown = {"title": request["title"], "notices": tuple(notices), "has_failed": request["has_failed"]}
         document = build_document(notebook, **shown, seconds=0 if because else PIECES_SECONDS)
     except TooLargeError as error:
         return _give_up(folder, 10, str(error))
-    except NotebookJobConfigError as error:
+    except (NotebookJobConfigError, MissingMemberError) as error:
         return _give_up(folder, 11, str(error))
     except RecursionError:
         return _give_up(folder, 11, "it is nested too deep")
@@ -169,15 +147,34 @@ def _render(request: dict[str, Any]) -> int:
     if because:
         _summarize(folder, summary | {"scripted": 0, "unrendered": [f"the whole notebook: {because}"]})
         return 0
-    _summarize(
-        folder, summary | {"scripted": 0}
-    )  # the document without scripts is there, whatever becomes of the other
+    # The document without scripts is there, whatever becomes of the other.
+    _summarize(folder, summary | {"scripted": 0})
     left = CPU_SECONDS - _SPARE_SECONDS - time.process_time()
     if summary["scripted"] and left > 0:
         scripted = build_document(notebook, **shown, with_scripts=True, seconds=min(left, PIECES_SECONDS))
         (folder / "scripted.html").write_text(scripted.html, encoding="utf-8")
         _summarize(folder, summary)
     return 0
+
+
+def _read(request: dict[str, Any], folder: Path) -> tuple[NotebookNode, list[str]]:
+    """Return the notebook, taken out of its archive where it lies in one, and what a reader should know of what was left out."""
+    source, notices = Path(request["source"]), []
+    if request["member"] is not None:
+        with source.open("rb") as archive:
+            content = read_archive(archive, (Wanted(request["member"], LONGEST_BYTES),))
+        if request["member"] not in content.members:
+            raise MissingMemberError("; ".join(content.problems) or f"'{request['member']}' is not in the archive")
+        source = folder / "notebook.ipynb"
+        source.write_bytes(content.members[request["member"]])
+        del content
+    shrunk = shrink(source)
+    if shrunk.cut_bytes:
+        notices.append(
+            f"This notebook has {source.stat().st_size / 1024**2:.0f} MB; {shrunk.cut_bytes / 1024**2:.0f} MB of long outputs are left out here. The .ipynb has everything."
+        )
+    notebook, notes = parse_executed(shrunk.text, source=request["title"])
+    return notebook, notices + [f"{note[:1].upper()}{note[1:]}." for note in notes]
 
 
 def _summarize(folder: Path, summary: dict[str, Any]) -> None:

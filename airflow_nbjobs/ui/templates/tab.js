@@ -1,7 +1,7 @@
 const REFRESH_MILLISECONDS = 5000;
 document.addEventListener("DOMContentLoaded", () => {
   const page = document.body.dataset;
-  const query = (more) => "?" + new URLSearchParams({ ...(page.asked ? { job: page.asked } : {}), ...more });
+  const query = (more) => "?" + new URLSearchParams({ ...(page.requested ? { job: page.requested } : {}), ...more });
   const byId = (id) => document.getElementById(id);
   const stage = byId("notebook");
   let frame = null, shown = "", anchor = "", tag = "", withScripts = false, isEarlier = false, said = null;
@@ -28,7 +28,7 @@ document.addEventListener("DOMContentLoaded", () => {
   if (outer) {
     const path = outer.location.pathname;
     const follow = () => {
-      const isOther = outer.location.pathname === path && chosenIn(outer) !== page.asked;
+      const isOther = outer.location.pathname === path && chosenIn(outer) !== page.requested;
       if (isOther) window.location.replace(addressOf(window, chosenIn(outer)));
       return isOther;
     };
@@ -380,7 +380,7 @@ document.addEventListener("DOMContentLoaded", () => {
     byId("loading").hidden = true;
     byId("problem").hidden = true;
     if (answer.facts) { showKnown(answer); showFacts(answer.facts); showFiles(); showLinks(answer.links); }
-    showAttempts(answer.attempts, answer.facts ? answer.facts.job_name : page.asked);
+    showAttempts(answer.attempts, answer.facts ? answer.facts.job_name : page.requested);
     isPassing = Boolean(answer.is_passing);
     showProgress(answer.live, answer.status === "ok" ? answer.notebook : null);
     if (answer.live) isPassing = true;

@@ -12,7 +12,7 @@ from job_rows import StoredXCom, add_jobs, job, open_database
 from sqlalchemy import delete, select, update
 
 from airflow_nbjobs.ui.data.listing import PAGE_SIZE, Filters, list_jobs, read_filters
-from airflow_nbjobs.ui.views import Prices
+from airflow_nbjobs.ui.data.prices import Prices
 
 PRICES = Prices({"ml.m5.large": 0.138})
 DAGS = {f"dag_{number:02d}" for number in range(20)}

@@ -9,7 +9,7 @@ from html import unescape
 import httpx
 import pytest
 from fakes import code, executed, failed_at, notebook
-from ui_account import Account, hint, subject
+from ui_account import Account, hint, task_instance
 
 from airflow_nbjobs.core.error_record import error_record, parse_error_record
 from airflow_nbjobs.core.errors import (
@@ -24,7 +24,7 @@ from airflow_nbjobs.core.values.outputs import prepare_outputs
 from airflow_nbjobs.core.values.parameter_cell import prepare_parameters
 from airflow_nbjobs.ui import access
 from airflow_nbjobs.ui import app as routes
-from airflow_nbjobs.ui.app import build_app, subject_of
+from airflow_nbjobs.ui.app import build_app, task_instance_of
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.renderer import Renderer
 
@@ -42,24 +42,24 @@ def ran(parameters=None, outputs=None, *, failed=None):
 class Tab:
     """The routes of one task instance, asked as its page asks them."""
 
-    def __init__(self, books, account):
+    def __init__(self, notebooks, account):
         self.account = account
-        self.subject = subject()
+        self.ti = task_instance()
         self.handed_over = {}  # what Airflow's database has of its outputs
-        app = build_app(books)
-        app.dependency_overrides = {subject_of: lambda: self.subject} | {
+        app = build_app(notebooks)
+        app.dependency_overrides = {task_instance_of: lambda: self.ti} | {
             permission.dependency: lambda: None for permission in (access.may_read_results, access.may_read_logs)
         }
-        self._app, self.books = app, books
+        self._app, self.notebooks = app, notebooks
 
     def of(self, error=None, *, try_number=1, **fields):
         """Let the task instance be one that has failed with this error."""
         record = error and parse_error_record(error_record(error, try_number=try_number, mask=str))
-        self.subject = subject(**{"state": "failed", "error": record, "try_number": try_number} | fields)
+        self.ti = task_instance(**{"state": "failed", "error": record, "try_number": try_number} | fields)
         return self
 
     def add_job(self, *, of=None, body=None, status="Failed", secondary=None, reason="", **environment):
-        name = self.account.add_job(of or self.subject, status=status, **environment)
+        name = self.account.add_job(of or self.ti, status=status, **environment)
         description = self.account.clients.jobs.descriptions[name]
         description |= {"FailureReason": reason, "SecondaryStatus": secondary or status}
         if body is not None:
@@ -91,12 +91,12 @@ def renderer():
 @pytest.fixture
 def tab(renderer, monkeypatch):
     account = Account()
-    books = Notebooks(account.access, renderer, live_seconds=0)
-    tab = Tab(books, account)
+    notebooks = Notebooks(account.access, renderer, live_seconds=0)
+    tab = Tab(notebooks, account)
     monkeypatch.setattr(routes, "read_outputs", lambda *_: (tab.handed_over, len(tab.handed_over)))
     yield tab
-    books.renderer = Renderer()  # the shared one goes on
-    books.close()
+    notebooks.renderer = Renderer()  # the shared one goes on
+    notebooks.close()
 
 
 def test_a_task_that_was_refused_says_why_and_what_to_do(tab):
@@ -141,9 +141,9 @@ def test_without_a_job_and_a_word_it_is_said_what_airflow_knows(tab, state, word
 
 def test_the_word_of_another_try_is_not_this_ones(tab):
     tab.of(NotebookJobConfigError("old"), job=None)
-    tab.subject = replace(tab.subject, try_number=2, state="queued")
+    tab.ti = replace(tab.ti, try_number=2, state="queued")
     assert tab.known()["failure"] is None
-    tab.subject = replace(tab.subject, try_number=1, state="success")
+    tab.ti = replace(tab.ti, try_number=1, state="success")
     assert tab.known()["failure"] is None
 
 
@@ -189,11 +189,11 @@ def test_the_mark_comes_when_a_live_notebook_ends_unchanged(tab):
     """The copy made while it ran is the same object, rendered without the mark before."""
     tab.of(state="running")
     name = tab.add_job(status="InProgress", NBJOBS_LIVE_NOTEBOOK="1")
-    location = tab.books.job(tab.subject, None).location.live_notebook_uri
+    location = tab.notebooks.jobs.find(tab.ti, None).location.live_notebook_uri
     tab.account.clients.objects.bodies[location] = half_run()
     assert tab.answer()["notebook"]["stopped"] is None
     tab.account.clients.jobs.descriptions[name] |= {"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}
-    tab.subject = replace(tab.subject, state="failed")
+    tab.ti = replace(tab.ti, state="failed")
     assert tab.answer()["notebook"]["stopped"]["index"] == 2
 
 
@@ -335,9 +335,9 @@ def two_jobs(tab):
     first_hint, second_hint = hint(attempt=0), hint(attempt=1)
     tab.of(job=first_hint)
     first = tab.add_job(body=ran({"epochs": 1}, {"accuracy": 0.1}), NBJOBS_TRY_NUMBER="1", reason="CapacityError: gone")
-    error = error_record(NotebookJobTimeoutError("Timed out", job_name=first), try_number=1, mask=str)
+    error = error_record(NotebookJobTimeoutError("TimedCache out", job_name=first), try_number=1, mask=str)
     attempts = ({**first_hint, "job_name": first, "error": error}, second_hint)
-    tab.subject = subject(
+    tab.ti = task_instance(
         job={**second_hint, "input_notebook": "new.ipynb"},
         attempts=attempts,
         try_number=2,
@@ -345,7 +345,7 @@ def two_jobs(tab):
     )
     tab.handed_over = {"accuracy": 0.9}
     second = tab.add_job(status="Completed", body=ran({"epochs": 2}, {"accuracy": 0.9}), NBJOBS_TRY_NUMBER="2")
-    tab.subject = replace(tab.subject, job={**tab.subject.job, "job_name": second})
+    tab.ti = replace(tab.ti, job={**tab.ti.job, "job_name": second})
     return first, second
 
 
@@ -356,7 +356,7 @@ def test_an_earlier_job_shows_its_own_parameters_outputs_try_and_failure(tab):
     assert [rows(each["outputs"])["accuracy"] for each in (then, now)] == [("float", "0.1"), ("float", "0.9")]
     assert [each["facts"]["try"] for each in (then, now)] == ["1", "2"]
     assert [each["facts"]["job_name"] for each in (then, now)] == [first, second]
-    assert then["failure"]["title"] == "Timed out"
+    assert then["failure"]["title"] == "TimedCache out"
     assert "earlier job" in then["earlier"]
     assert (now["failure"], now["earlier"]) == (None, None)
 
@@ -378,5 +378,5 @@ def test_an_answer_changes_with_how_the_task_ended_and_not_only_with_the_noteboo
     first = tab.get("/notebook.json")
     again = {"If-None-Match": first.headers["etag"]}
     assert tab.get("/notebook.json", headers=again).status_code == 304
-    tab.subject = replace(tab.subject, state="failed")
+    tab.ti = replace(tab.ti, state="failed")
     assert tab.get("/notebook.json", headers=again).json()["failure"] is not None

@@ -28,7 +28,7 @@ from browser import (
 )
 from hostile import MARKUP, NOTEBOOKS, RUN
 
-from airflow_nbjobs.ui.notebook.renderer import Order, Renderer
+from airflow_nbjobs.ui.notebook.renderer import Renderer, RenderRequest
 from airflow_nbjobs.ui.pages import NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 
@@ -107,7 +107,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         for name, text in NOTEBOOKS.items():
             source = folder / "source"
             source.write_text(text)
-            outcome = renderer.render(Order(source=source, folder=folder, title=name))
+            outcome = renderer.render(RenderRequest(source=source, folder=folder, title=name))
             if outcome.status == "ok":
                 documents[name] = (folder / "document.html").read_text()
             else:

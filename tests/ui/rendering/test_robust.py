@@ -198,8 +198,7 @@ def test_a_rendering_that_dies_leaves_the_text_and_the_reason(tmp_path, monkeypa
     source = tmp_path / "source"
     source.write_text(raw(BEFORE, AFTER))
     answer = worker._rendered_by_a_child(
-        {"source": str(source), "kind": "notebook", "member": None, "folder": str(tmp_path), "title": "job"}
-        | {"has_failed": False}
+        {"source": str(source), "member": None, "folder": str(tmp_path), "title": "job"} | {"has_failed": False}
     )
     assert answer["status"] == "ok"
     document = (tmp_path / "document.html").read_text()

@@ -1,5 +1,5 @@
 """
-What Airflow's database says about one task instance, as values.
+Queries of Airflow's database for one task instance.
 
 Called by ``app.py`` with the API server's session; reads only.
 """
@@ -28,7 +28,7 @@ from airflow_nbjobs.core.job.xcoms import (
     read_attempts,
     read_record,
 )
-from airflow_nbjobs.ui.data.subject import Instance, Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.data.task_instance import Instance, Kind, NotebookTaskInstance, TaskArguments
 from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ _OPERATOR_FIELDS = {"input_notebook", "s3_root_uri", "initialization_script", "a
 _SENSOR_TYPE = "SageMakerNotebookJobSensor"
 
 
-def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Subject | None:
+def read_task_instance(
+    session: Session, *, dag_id: str, run_id: str, task_id: str, map_index: int
+) -> NotebookTaskInstance | None:
     """Return the task instance; None where Airflow has none of that name."""
     row = session.execute(
         select(
@@ -73,7 +75,7 @@ def read_subject(session: Session, *, dag_id: str, run_id: str, task_id: str, ma
     xcoms = (
         _xcoms(session, XComModel.key.in_((JOB_KEY, END_KEY, ERROR_KEY)), **identity) if kind is not Kind.OTHER else {}
     )
-    return Subject(
+    return NotebookTaskInstance(
         **identity,
         state=state_text(state),
         try_number=int(try_number or 0),
@@ -109,9 +111,9 @@ def _arguments(session: Session, version_id: Any, task_id: str) -> tuple[Kind, T
         return Kind.OTHER, TaskArguments({})
     if not task.is_mapped:
         return kind, TaskArguments({name: getattr(task, name, None) for name in fields})
-    # Of a mapped task only what `partial` was given is serialized, no defaults; everything else is each instance's own.
-    given = {name: value for name, value in task.partial_kwargs.items() if name in fields}
-    return kind, TaskArguments(given, frozenset(fields - set(given)))
+    # Of a mapped task only the arguments of `partial` are serialized, no defaults; everything else is each instance's own.
+    partial = {name: value for name, value in task.partial_kwargs.items() if name in fields}
+    return kind, TaskArguments(partial, frozenset(fields - set(partial)))
 
 
 _tasks: OrderedDict[tuple[Any, str], dict[str, Any]] = OrderedDict()
@@ -141,9 +143,9 @@ def _task(session: Session, version_id: Any, task_id: str) -> Any:
     return tasks.get(task_id)
 
 
-def read_outputs(session: Session, subject: Subject) -> tuple[dict[str, Any], int]:
+def read_outputs(session: Session, ti: NotebookTaskInstance) -> tuple[dict[str, Any], int]:
     """Return the outputs that a task has pushed, the first thousand by name, and how many there are."""
-    identity = {name: getattr(subject, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    identity = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     names = session.scalars(select(XComModel.key).where(*_is_of(XComModel, identity)).order_by(XComModel.key)).all()
     outputs = [name for name in names if is_output(name)]
     return _xcoms(session, XComModel.key.in_(outputs[:_MOST_OUTPUTS]), **identity), len(outputs)
@@ -187,7 +189,7 @@ def read_instances(session: Session, *, dag_id: str, run_id: str, task_id: str) 
         Instance(
             map_index=map_index,
             state=state_text(state),
-            label=label if label != str(map_index) else None,  # Airflow gives the index where there is none
+            label=label if label != str(map_index) else None,  # Airflow repeats the index where there is none
             parameters=(mapping(rendered) or {}).get("parameters"),
             job=read_record(JOB_KEY, plain(job)) or None,
         )

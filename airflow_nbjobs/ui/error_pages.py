@@ -1,11 +1,12 @@
 """
-What a page says in place of what was asked for: why there is nothing to show, in the form that was asked for.
+Pages for what cannot be shown: each says why, as HTML or as JSON, whichever was asked for.
 
 Called by ``app.py``.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fastapi.responses import Response
 
 _FILES = (".ipynb", "/log", ".html")
-_REFUSALS = {
+_HTTP_ERRORS = {
     401: Problem(code="signed-out", title="You are not signed in", text="Reload Airflow and sign in."),
     403: Problem(
         code="not-allowed",
@@ -41,11 +42,11 @@ _FAILURE = Problem(
 )
 
 
-def refuse_kindly(app: FastAPI) -> None:
-    """Have the app answer with a page whatever goes wrong."""
+def add_error_pages(app: FastAPI) -> None:
+    """Have the app answer every error with a page."""
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(MappedError, _mapped)
-    app.add_exception_handler(HTTPException, _refusal)
+    app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(Exception, _failure)
 
@@ -54,10 +55,10 @@ def _problem(request: Request, error: Exception) -> Response:
     return _response(request, error.problem if isinstance(error, ProblemError) else problems.NOT_STARTED)
 
 
-def _refusal(request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Response:
     status_code = error.status_code if isinstance(error, HTTPException) else 500
     other = Problem(code="refused", title="This page cannot be shown", text=str(getattr(error, "detail", error)))
-    return _response(request, _REFUSALS.get(status_code, other), status_code=status_code)
+    return _response(request, _HTTP_ERRORS.get(status_code, other), status_code=status_code)
 
 
 def _not_understood(request: Request, error: Exception) -> Response:
@@ -107,15 +108,7 @@ def _response(request: Request, problem: Problem, status_code: int = 200) -> Res
 
 
 def as_json(problem: Problem) -> dict[str, Any]:
-    return {
-        "status": "problem",
-        "code": problem.code,
-        "title": problem.title,
-        "text": problem.text,
-        "details": list(problem.details),
-        "is_passing": problem.is_passing,
-        "has_file": problem.has_file,
-    }
+    return {"status": "problem", **asdict(problem)}
 
 
 def root_of(request: Request) -> str:

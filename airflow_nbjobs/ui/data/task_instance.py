@@ -1,5 +1,5 @@
 """
-One task instance as the pages see it, and which training job is its own: decided from the naming rule, never from an XCom.
+One task instance as the pages see it, and which training jobs are its own: the naming rule decides, never an XCom.
 
 Pure: values in, values out.
 """
@@ -52,7 +52,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class NotebookTaskInstance:
     """
     A task instance.
 
@@ -86,8 +86,8 @@ class Subject:
         return self.state in _FINISHED
 
     @property
-    def said(self) -> ErrorRecord | None:
-        """What the task's last try failed with: not another try's error, nor that of a task which somebody has marked as successful since."""
+    def last_error(self) -> ErrorRecord | None:
+        """The error of the task's last try; None for another try's, and where somebody has marked the task as successful since."""
         is_its_own = self.error is not None and self.error.try_number == self.try_number and self.state != "success"
         return self.error if is_its_own else None
 

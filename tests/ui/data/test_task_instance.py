@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_nbjobs.core.job.naming import RunKey, training_job_name
-from airflow_nbjobs.ui.data.subject import Attempt, Kind, Subject, TaskArguments
+from airflow_nbjobs.ui.data.task_instance import Attempt, Kind, NotebookTaskInstance, TaskArguments
 
 RUN_STARTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 MICROSECONDS = 1767323045678901
 
 
-def subject(**fields):
+def task_instance(**fields):
     given = {
         "dag_id": "d",
         "run_id": "r",
@@ -26,7 +26,7 @@ def subject(**fields):
         "kind": Kind.OPERATOR,
         "arguments": TaskArguments({"aws_conn_id": "aws_default"}),
     }
-    return Subject(**given | fields)
+    return NotebookTaskInstance(**given | fields)
 
 
 def hint(**fields):
@@ -34,7 +34,7 @@ def hint(**fields):
 
 
 def test_without_any_hint_the_name_is_that_of_the_first_job():
-    found = subject()
+    found = task_instance()
     (attempt,) = found.known_attempts()
     assert attempt == Attempt(generation=2, run_started_microseconds=MICROSECONDS, attempt=0)
     key = RunKey(
@@ -50,7 +50,7 @@ def test_without_any_hint_the_name_is_that_of_the_first_job():
 
 
 def test_a_hint_says_which_of_the_tasks_own_jobs():
-    found = subject(job=hint(attempt=3, generation=1))
+    found = task_instance(job=hint(attempt=3, generation=1))
     assert found.known_attempts() == [Attempt(generation=1, run_started_microseconds=MICROSECONDS, attempt=3)]
 
 
@@ -70,7 +70,7 @@ def test_a_hint_says_which_of_the_tasks_own_jobs():
     ],
 )
 def test_a_doctored_hint_yields_a_name_of_this_task_instance_all_the_same(job):
-    found = subject(job=job)
+    found = task_instance(job=job)
     (attempt,) = found.known_attempts()
     assert attempt.generation == 2
     assert attempt.run_started_microseconds == MICROSECONDS
@@ -79,21 +79,21 @@ def test_a_doctored_hint_yields_a_name_of_this_task_instance_all_the_same(job):
 
 
 def test_a_hint_of_an_earlier_version_still_says_the_attempt():
-    assert subject(job={"attempt": 2}).known_attempts()[0].attempt == 2
+    assert task_instance(job={"attempt": 2}).known_attempts()[0].attempt == 2
 
 
 def test_remembered_jobs_are_offered_newest_first_and_once():
-    found = subject(job=hint(attempt=1), attempts=(hint(attempt=0), hint(attempt=1), {"nonsense": 1}))
+    found = task_instance(job=hint(attempt=1), attempts=(hint(attempt=0), hint(attempt=1), {"nonsense": 1}))
     assert [each.attempt for each in found.known_attempts()] == [1, 0]
 
 
 def test_a_cleared_task_that_has_not_started_again_shows_its_earlier_jobs():
-    found = subject(job=None, attempts=(hint(attempt=0),))
+    found = task_instance(job=None, attempts=(hint(attempt=0),))
     assert [each.attempt for each in found.known_attempts()] == [0]
 
 
 def test_an_argument_comes_from_the_serialized_operator_where_that_is_plain():
-    found = subject(
+    found = task_instance(
         arguments=TaskArguments({"aws_conn_id": "mine", "s3_root_uri": "s3://b/{{ ds }}", "verify": None}),
         rendered={"aws_conn_id": "doctored", "s3_root_uri": "s3://b/2026", "verify": "doctored"},
     )
@@ -103,7 +103,7 @@ def test_an_argument_comes_from_the_serialized_operator_where_that_is_plain():
 
 
 def test_a_mapped_instance_has_its_own_value():
-    found = subject(
+    found = task_instance(
         arguments=TaskArguments({"aws_conn_id": "mine"}, mapped=frozenset({"s3_root_uri"})),
         rendered={"s3_root_uri": "s3://b/x"},
     )
@@ -111,5 +111,5 @@ def test_a_mapped_instance_has_its_own_value():
 
 
 def test_a_readable_beginning_of_the_name_is_the_tasks():
-    found = subject(arguments=TaskArguments({"notebook_job_name": "nightly"}))
+    found = task_instance(arguments=TaskArguments({"notebook_job_name": "nightly"}))
     assert found.job_name(found.known_attempts()[0], deployment="").startswith("nightly-")

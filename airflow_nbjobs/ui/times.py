@@ -1,0 +1,32 @@
+"""Durations and instants as every page writes them; imported by the pages and by the rendering process. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in its two largest units: ``5 s``, ``2 min 5 s``, ``2 h 5 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def checked_duration(seconds: object) -> str | None:
+    """Return what an XCom or AWS says took so long, in words; None for what is no duration."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    return duration_text(seconds) if is_number and 0 <= seconds < 1e10 else None  # type: ignore[operator,arg-type] # as just asked
+
+
+def time_text(moment: object) -> str | None:
+    """Return an instant as ISO text in UTC; the page's script shows it in the reader's own time zone."""
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            return None
+    if not isinstance(moment, datetime):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
