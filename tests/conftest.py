@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import functools
+import gc
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
+import botocore.loaders
 import pytest
 import real_account
 
@@ -29,8 +33,36 @@ os.environ |= {
 # The fixtures that authors of DAGs get. Here and not where they are used: pytest must meet a plugin before any test imports it.
 pytest_plugins = ["airflow_nbjobs.testing"]
 
+# Each boto3 session reads the descriptions of its services anew, SageMaker's for a tenth of a second: hundreds of times in these tests.
+_read_description = functools.cache(lambda path: botocore.loaders.JSONFileLoader().load_file(path))
+
+
+class _DescriptionsReadOnce(botocore.loaders.JSONFileLoader):
+    def load_file(self, file_path: str) -> Any:
+        return _read_description(file_path)
+
+
+botocore.loaders.Loader.FILE_LOADER_CLASS = _DescriptionsReadOnce
+
 # But for the tests that an AWS account is named for.
 real_account.machine_environment.update(_removed)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest-xdist begins with the files of most tests; the longest have few.
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests run jobs, the longest, and end with those that fill the gaps at the end."""
+    jobs = Counter(item.path for item in items if item.get_closest_marker("local"))
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (-jobs[item.path] / tests[item.path], -tests[item.path]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    gc.freeze()  # Airflow, all modules and all tests stay for good: no collection need look at them
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,22 +10,22 @@ from airflow_names import TaskDeferred
 from fakes import notebook, task_context
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceError
-from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 from airflow_nbjobs.task import sensor as watching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 pytestmark = pytest.mark.local
 
 CHANNEL = "sagemaker_headless_execution_jupyterlab"
 
 
-@pytest.fixture(scope="module")
-def sagemaker() -> Iterator[EmbeddedSageMaker]:
-    with EmbeddedSageMaker() as server:
-        yield server
+@pytest.fixture
+def sagemaker(embedded_sagemaker: EmbeddedSageMaker) -> EmbeddedSageMaker:
+    return embedded_sagemaker
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ display({mime: {"name": "rows", "data": 3, "encoder": "json", "version": 1}}, me
 
 
 def test_a_job_of_studio_gives_its_result_though_its_notebook_has_another_name(sagemaker, wait):
-    arn = start(sagemaker, "studio-job", raw=notebook("import time; time.sleep(1)", GLUE))
+    arn = start(sagemaker, "studio-job", raw=notebook("x = 1", GLUE))
     result, xcoms = wait(arn, outputs={"rows": int})
     assert result["status"] == "Completed"
     assert result["input_notebook"] == "Report v1.ipynb"

@@ -69,23 +69,47 @@ def test_the_readmes_example_runs_and_keeps_the_executed_notebook(tmp_path):
     assert re.search(r"cell \d+ of \d+", done.stderr)
 
 
-@pytest.mark.local
-def test_a_parameter_is_of_the_type_that_the_notebook_gives_it(tmp_path):
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """One run of a notebook with an unusual name and kernel, elsewhere, with a value of each type: (the command, its outputs, its folder)."""
+    folder = tmp_path_factory.mktemp("ran")
     cell = (
         "zip_code = '00000'\nrows = 10 * 1000\nlr = 0.1\nitems = []\nother = None\nquoted = ''\nlimit: 'int | None' = 5"
     )
-    (tmp_path / "report.ipynb").write_bytes(
-        notebook(code(cell, "parameters"), "seen = [zip_code, rows, lr, items, other, quoted, limit]")
-    )
+    kernel = "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:us-east-1:123456789012:image/sagemaker-data-science-310-v1"
+    seen = "import os\nregion = os.environ['AWS_REGION']\nseen = [zip_code, rows, lr, items, other, quoted, limit]"
+    (folder / "日本.ipynb").write_bytes(notebook(code(cell, "parameters"), seen, kernel=kernel))
     given = ("zip_code=12345", "rows=7", "lr=1", "items=['a', 1]", 'other={"a": [1]}', 'quoted="00123"', "limit=null")
     parameters = [part for one in given for part in ("-p", one)]
-    done = run_command("report.ipynb", "--local", "--output", "seen", *parameters, folder=tmp_path)
+    place = ("--local", "--region-name", "us-east-2", "--role", "NotebookJobs")
+    done = run_command("日本.ipynb", *place, "--output", "seen", "--output", "region", *parameters, folder=folder)
     assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.splitlines()
-    seen = json.loads(line.removeprefix("seen = "))
+    return done, dict(line.split(" = ", 1) for line in done.stdout.splitlines()), folder
+
+
+@pytest.mark.local
+def test_a_parameter_is_of_the_type_that_the_notebook_gives_it(ran):
+    done, outputs, _ = ran
+    seen = json.loads(outputs["seen"])
     assert seen == ["12345", 7, 1.0, ["a", 1], {"a": [1]}, "00123", None]
     assert type(seen[2]) is float
     assert "the text '12345' is passed as a text, as its default says" in done.stderr
+
+
+@pytest.mark.local
+def test_it_plays_the_region_that_is_asked_for(ran):
+    assert ran[1]["region"] == '"us-east-2"'
+    assert list(ran[1]) == ["seen", "region"], "in the order in which they were asked for, and nothing else"
+
+
+@pytest.mark.local
+def test_a_name_without_a_latin_letter_runs(ran):
+    assert (ran[2] / "日本.executed.ipynb").exists()
+
+
+@pytest.mark.local
+def test_studio_classics_kernel_runs(ran):
+    assert "kernel 'python3'" in ran[0].stderr
 
 
 @pytest.mark.local
@@ -187,33 +211,6 @@ def test_what_is_in_its_s3_is_looked_for_there(tmp_path):
     done = run_command("s3://nowhere/report.ipynb", "--local", folder=tmp_path)
     assert done.returncode == 2
     assert "there is no object 's3://nowhere/report.ipynb'" in done.stderr
-
-
-@pytest.mark.local
-@pytest.mark.usefixtures("no_account")
-def test_it_plays_the_region_that_is_asked_for(tmp_path):
-    cell = code("import os\nregion = os.environ['AWS_REGION']")
-    (tmp_path / "report.ipynb").write_bytes(notebook(cell))
-    arguments = ("--local", "--region-name", "us-east-2", "--output", "region", "--role", "NotebookJobs")
-    done = run_command("report.ipynb", *arguments, folder=tmp_path)
-    assert (done.returncode, done.stdout) == (0, 'region = "us-east-2"\n'), done.stderr
-
-
-@pytest.mark.local
-def test_a_name_without_a_latin_letter_runs(tmp_path):
-    (tmp_path / "日本.ipynb").write_bytes(notebook("x = 1"))
-    done = run_command("日本.ipynb", "--local", "--output", "x", folder=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "x = 1\n"), done.stderr
-    assert (tmp_path / "日本.executed.ipynb").exists()
-
-
-@pytest.mark.local
-def test_studio_classics_kernel_runs(tmp_path):
-    kernel = "python3__SAGEMAKER_INTERNAL__arn:aws:sagemaker:us-east-1:123456789012:image/sagemaker-data-science-310-v1"
-    (tmp_path / "report.ipynb").write_bytes(notebook("x = 'hello'", kernel=kernel))
-    done = run_command("report.ipynb", "--local", "--output", "x", folder=tmp_path)
-    assert (done.returncode, done.stdout) == (0, 'x = "hello"\n'), done.stderr
-    assert "kernel 'python3'" in done.stderr
 
 
 # -- the AWS CLI in a notebook -------------------------------------------------------------------------------------------

@@ -5,18 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 from local_jobs import Jobs
 
-from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 
 @pytest.fixture(scope="session")
-def sagemaker_server() -> Iterator[EmbeddedSageMaker]:
-    with EmbeddedSageMaker() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def jobs(sagemaker_server: EmbeddedSageMaker) -> Jobs:
-    return Jobs(sagemaker_server)
+def jobs(embedded_sagemaker: EmbeddedSageMaker) -> Jobs:
+    return Jobs(embedded_sagemaker)

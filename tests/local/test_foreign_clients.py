@@ -28,7 +28,12 @@ pytestmark = pytest.mark.local
 
 PROGRAM = Path(__file__).parents[1] / "support" / "foreign_client.py"
 FOREIGN_PYTHON = os.environ.get("NBJOBS_FOREIGN_PYTHON", "")
-CONNECTIONS = ("aws_default", None)
+# By which the server is named: each operator by one, all by both in the full tier.
+BY_CONNECTION, BY_VARIABLES = "aws_default", None
+
+
+def connections(first: str | None, second: str | None) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("connection", [first, pytest.param(second, marks=pytest.mark.slow)])
 
 
 class ForeignClient:
@@ -116,7 +121,7 @@ def processing_config(batch: BatchJobs) -> dict[str, Any]:
     return batch.processing_request()
 
 
-@pytest.mark.parametrize("connection", CONNECTIONS)
+@connections(BY_CONNECTION, BY_VARIABLES)
 def test_the_training_operator_runs_a_notebook(jobs: Jobs, client: ForeignClient, connection: str | None) -> None:
     config = training_config(jobs)
     result = client.run(
@@ -126,7 +131,7 @@ def test_the_training_operator_runs_a_notebook(jobs: Jobs, client: ForeignClient
     assert "by a foreign client" in json.dumps(jobs.executed(config["TrainingJobName"]))
 
 
-@pytest.mark.parametrize("connection", CONNECTIONS)
+@connections(BY_VARIABLES, BY_CONNECTION)
 def test_the_transform_operator_makes_a_model_and_transforms(
     batch: BatchJobs, client: ForeignClient, connection: str | None
 ) -> None:
@@ -147,7 +152,7 @@ def test_the_transform_operator_finds_names_that_are_free(batch: BatchJobs, clie
     assert all(name.startswith(f"{batch.name}-") for name in names[1])
 
 
-@pytest.mark.parametrize("connection", CONNECTIONS)
+@connections(BY_CONNECTION, BY_VARIABLES)
 def test_the_processing_operator_makes_a_baseline(
     batch: BatchJobs, client: ForeignClient, connection: str | None
 ) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from local_jobs import Jobs, notebook, wait_until
+from local_jobs import Jobs, wait_until
 
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 
@@ -38,10 +38,16 @@ def start(tmp_path: Path, *arguments: str, **options: Any) -> tuple[subprocess.P
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly(tmp_path: Path, number: int) -> None:
+def test_a_signal_ends_it_cleanly_and_what_it_prints_works_as_it_stands(tmp_path: Path, number: int) -> None:
+    """The user's own AWS settings play no part."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    process, facts = start(tmp_path, env={**os.environ, "TMPDIR": str(temporary)})
+    users_own = {
+        "AWS_PROFILE": "nobody",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "HTTP_PROXY": "http://127.0.0.1:1",
+    }
+    process, facts = start(tmp_path, env={**os.environ, **users_own, "TMPDIR": str(temporary)})
     assert facts["pid"] == process.pid
     process.send_signal(number)
     output, _ = process.communicate(timeout=20)
@@ -52,11 +58,6 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: int) -> None:
     assert list(temporary.iterdir()) == []
     assert not (tmp_path / "ready.json").exists()
 
-
-def test_what_it_prints_works_as_it_stands(tmp_path: Path) -> None:
-    process, facts = start(tmp_path)
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=20)
     exports = "\n".join(line.strip() for line in output.splitlines() if line.strip().startswith("export "))
     shown = subprocess.run(
         ["/bin/sh", "-c", f"{exports}\nenv"], check=True, capture_output=True, text=True, env={}
@@ -120,26 +121,17 @@ def test_an_isolation_that_does_not_work_here_is_one_line(tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (2, "nbjobs local: root: needs root\n")
 
 
-def test_the_users_own_aws_settings_play_no_part(tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "AWS_PROFILE": "nobody",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        "HTTP_PROXY": "http://127.0.0.1:1",
-    }
-    process, _ = start(tmp_path, env=environment)
-    process.terminate()
-    process.communicate(timeout=20)
-    assert process.returncode == 0
-
-
 @pytest.mark.local
-def test_a_data_folder_keeps_the_jobs_files(tmp_path: Path) -> None:
-    with EmbeddedSageMaker(data_dir=tmp_path / "data") as server:
-        name = Jobs(server).run({"report.ipynb": notebook("1")})["TrainingJobName"]
+def test_a_data_folder_keeps_the_jobs_files_and_another_region_is_played_as_well(tmp_path: Path) -> None:
+    with EmbeddedSageMaker(data_dir=tmp_path / "data", region="us-east-1") as server:
+        assert server.facts.image_uri.startswith("885854791233.dkr.ecr.us-east-1.amazonaws.com/")
+        assert server.client("s3").list_objects_v2(Bucket="sagemaker-example-files-prod-us-east-1")["KeyCount"] > 0
+        jobs = Jobs(server)
+        name = jobs.submit_script("touch /opt/ml/output/data/kept")
+        assert jobs.wait(name)["TrainingJobStatus"] == "Completed"
     (folder,) = (tmp_path / "data" / "jobs").iterdir()
     assert folder.name.startswith(name)
-    assert (folder / "ml" / "output" / "data" / f"{name}.ipynb").is_file()
+    assert (folder / "ml" / "output" / "data" / "kept").is_file()
 
 
 @pytest.mark.local
@@ -185,15 +177,9 @@ def test_a_server_that_does_not_start_says_why() -> None:
         EmbeddedSageMaker(region="mars-1").start()
 
 
-def test_another_region_is_played_as_well() -> None:
-    with EmbeddedSageMaker(region="us-east-1") as server:
-        assert server.facts.image_uri.startswith("885854791233.dkr.ecr.us-east-1.amazonaws.com/")
-        assert server.client("s3").list_objects_v2(Bucket="sagemaker-example-files-prod-us-east-1")["KeyCount"] > 0
-
-
 def test_boto3_finds_it_by_the_environment_alone(
-    jobs: JobsType, sagemaker_server: EmbeddedSageMaker, monkeypatch: pytest.MonkeyPatch
+    jobs: JobsType, embedded_sagemaker: EmbeddedSageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in sagemaker_server.environment.items():
+    for name, value in embedded_sagemaker.environment.items():
         monkeypatch.setenv(name, value)
     assert "TrainingJobSummaries" in boto3.session.Session().client("sagemaker").list_training_jobs()

@@ -44,8 +44,8 @@ def said():
 
 
 @pytest.fixture
-def connection(sagemaker_server: EmbeddedSageMaker, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_LOCAL", sagemaker_server.facts.airflow_connection())
+def connection(embedded_sagemaker: EmbeddedSageMaker, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_LOCAL", embedded_sagemaker.facts.airflow_connection())
     monkeypatch.setattr(shared_log_reader, "SHORTEST_CYCLE_SECONDS", 0.2)
     monkeypatch.setattr(shared_log_reader, "SECONDS_PER_CALL", 0.0)
 

@@ -65,10 +65,10 @@ class Submitter:
 
 
 def test_studio_lists_and_downloads_each_job_whatever_became_of_it(
-    sagemaker_server: EmbeddedSageMaker, tmp_path: Path
+    embedded_sagemaker: EmbeddedSageMaker, tmp_path: Path
 ) -> None:
-    jobs = Jobs(sagemaker_server)
-    submitted = Submitter(jobs, sagemaker_server, tmp_path / "dags")
+    jobs = Jobs(embedded_sagemaker)
+    submitted = Submitter(jobs, embedded_sagemaker, tmp_path / "dags")
     html = {"output_formats": ["html"]}
     above = {"notebooks/nb.ipynb": notebook("%run ../common/setup.py\nx"), "common/setup.py": b"x = 1"}
     names = {

@@ -14,7 +14,18 @@ import boto3
 import nbformat
 import pytest
 from moto.server import ThreadedMotoServer
-from sample_runs import HAS_TRANSFORMERS, NAMES, NOTEBOOKS, PREPARED, TRAINED, Aws, Run, execute, kernel_environment
+from sample_runs import (
+    HAS_TRANSFORMERS,
+    NAMES,
+    NOTEBOOKS,
+    PREPARED,
+    TRAINED,
+    Aws,
+    Run,
+    execute,
+    execute_as_program,
+    kernel_environment,
+)
 
 from airflow_nbjobs.local.sample_data import sample_objects
 
@@ -101,8 +112,8 @@ def test_preprocess_stores_the_days_slice_and_leaves_its_facts(aws, prepared):
 
 @pytest.mark.local
 def test_without_a_bucket_the_accounts_default_bucket_is_made_and_a_day_keeps_its_slice(aws, prepared, tmp_path):
-    run = execute("preprocess.ipynb", {"day": "2026-01-05"}, PREPARED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 0, run.log
+    run = execute_as_program("preprocess.ipynb", {"day": "2026-01-05"}, PREPARED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 0, run.said
     uri = run.variables["train_s3_uri"]
     assert uri == f"s3://sagemaker-{REGION}-123456789012/sentiment-pipeline/2026-01-05/rows-500/train.csv"
     assert aws.read(uri) == aws.read(prepared.variables["train_s3_uri"])
@@ -111,8 +122,8 @@ def test_without_a_bucket_the_accounts_default_bucket_is_made_and_a_day_keeps_it
 @pytest.mark.local
 def test_the_next_day_gets_another_slice(aws, prepared, tmp_path):
     parameters = {"default_s3_bucket": "s3://acme", "day": "2026-01-06"}
-    run = execute("preprocess.ipynb", parameters, PREPARED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 0, run.log
+    run = execute_as_program("preprocess.ipynb", parameters, PREPARED, aws=aws, folder=tmp_path)
+    assert run.exit_code == 0, run.said
     assert run.variables["train_s3_uri"] == "s3://acme/2026-01-06/rows-500/train.csv"
     today, tomorrow = (set(aws.read(each.variables["train_s3_uri"]).splitlines()) for each in (prepared, run))
     assert len(today & tomorrow) < 50  # a few short sentences coincide
@@ -120,9 +131,8 @@ def test_the_next_day_gets_another_slice(aws, prepared, tmp_path):
 
 @pytest.mark.local
 def test_more_rows_than_the_data_set_has_are_refused(aws, tmp_path):
-    run = execute("preprocess.ipynb", {"rows": 10_000}, PREPARED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 1
-    assert "ValueError: rows must be between 1 and 6920, the lines of the data set; it is 10000" in run.log
+    said = execute_as_program("preprocess.ipynb", {"rows": 10_000}, aws=aws, folder=tmp_path).said
+    assert "ValueError: rows must be between 1 and 6920, the lines of the data set; it is 10000" in said
 
 
 @pytest.mark.local
@@ -212,10 +222,8 @@ def _served(archive_body: bytes, folder: Path) -> Any:
 @pytest.mark.local
 def test_an_unknown_model_is_refused_with_the_models_there_are(aws, tmp_path):
     parameters = {"train_s3_uri": "s3://acme/x/train.csv", "model_name": "bert-huge"}
-    run = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 1
     expected = "ValueError: model_name 'bert-huge' is not available; choose one of: bert-base-cased, tiny, baseline"
-    assert expected in run.log
+    assert expected in execute_as_program("training.ipynb", parameters, aws=aws, folder=tmp_path).said
 
 
 @pytest.mark.local
@@ -224,11 +232,10 @@ def test_without_the_packages_that_bert_needs_the_error_names_the_extra_and_the_
     aws, prepared, tmp_path
 ):
     parameters = {"train_s3_uri": prepared.variables["train_s3_uri"]}  # the notebook's own model, bert-base-cased
-    run = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=tmp_path)
-    assert run.exit_code == 1
-    assert "needs PyTorch, Transformers and Accelerate" in run.log
-    assert "pip install 'airflow-nbjobs[bert]'" in run.log
-    assert "model_name 'baseline', which needs none of them" in run.log
+    said = execute_as_program("training.ipynb", parameters, aws=aws, folder=tmp_path).said
+    assert "needs PyTorch, Transformers and Accelerate" in said
+    assert "pip install 'airflow-nbjobs[bert]'" in said
+    assert "model_name 'baseline', which needs none of them" in said
 
 
 @pytest.mark.local

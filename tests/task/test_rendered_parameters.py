@@ -8,6 +8,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.definitions.xcom_arg import _ConcatResult, _MapResult, _ZipResult
 from airflow_names import DagSerialization
+from dag_runs import DagRuns
 from fakes import code, notebook, task_context
 from operator_tasks import Tasks
 
@@ -251,7 +252,7 @@ from datetime import datetime
 from airflow.sdk import DAG, task
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
-COMMON = {"input_notebook": "seen.ipynb", "waiter_delay": 1, "outputs": ["seen"]}
+COMMON = {"input_notebook": "seen.ipynb", "waiter_delay": 1}
 
 with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1), render_template_as_native_obj=True):
 
@@ -285,13 +286,23 @@ with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1), render_templa
 
 
 @pytest.mark.local
-def test_in_a_real_airflow_they_arrive(run_dag, tmp_path):
+def test_in_a_real_airflow_they_arrive(nbjobs_sagemaker, tmp_path, tmp_path_factory):
+    """In the notebooks that are staged; that a kernel runs those is shown with more values in ``properties``."""
     (tmp_path / "mapped.py").write_text(DAG_FILE, encoding="utf-8")
-    cells = code("x = None\nzip_code = '00000'", "parameters"), "seen = repr((x, zip_code))"
-    (tmp_path / "seen.ipynb").write_bytes(notebook(*cells))
-    run = run_dag(tmp_path / "mapped.py", "mapped")
+    (tmp_path / "seen.ipynb").write_bytes(notebook(code("x = None\nzip_code = '00000'", "parameters"), "x"))
+    nbjobs_sagemaker.faults.script_jobs()
+    home = tmp_path_factory.mktemp("airflow")
+    with DagRuns(home, dags=tmp_path, environment=nbjobs_sagemaker.environment) as airflow:
+        run = airflow.run("mapped")
     assert run.state == "success", run.log[-5000:]
-    x, zip_code = eval(run.xcoms["job", "seen"])  # noqa: S307 our own notebook's repr
+    seen = {}
+    for job in nbjobs_sagemaker.jobs():
+        bucket, _, key = job["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"][5:].partition("/")
+        staged = nbjobs_sagemaker.client("s3").get_object(Bucket=bucket, Key=f"{key}/seen.ipynb")["Body"].read()
+        values = values_of(staged, job.get("HyperParameters", {}))
+        task = job["Environment"]["NBJOBS_TASK_ID"], job["Environment"]["NBJOBS_MAP_INDEX"]
+        seen[task] = values["x"], values["zip_code"]
+    x, zip_code = seen.pop(("job", "-1"))
     assert zip_code == "12345"
     assert x == {
         "all": [2, 4, 6],
@@ -302,5 +313,4 @@ def test_in_a_real_airflow_they_arrive(run_dag, tmp_path):
         "chained": ["a", "b"],
         "digits": 12345,
     }
-    assert run.xcoms["each[0]", "seen"] == "(nan, '00000')"
-    assert run.xcoms["each[1]", "seen"] == "([inf, 1], '00000')"
+    assert repr(sorted(seen.items())) == "[(('each', '0'), (nan, '00000')), (('each', '1'), ([inf, 1], '00000'))]"

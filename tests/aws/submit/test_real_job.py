@@ -21,25 +21,17 @@ pytestmark = pytest.mark.local
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
 
 
-@pytest.fixture(scope="module")
-def server():
-    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-
-    with EmbeddedSageMaker() as server:
-        yield server
-
-
 @pytest.fixture
 def calls():
     return collections.Counter()
 
 
 @pytest.fixture
-def clients(server, calls):
+def clients(embedded_sagemaker, calls):
     """boto3 clients that count what goes over the wire."""
 
     def make_client(service):
-        client = server.client(service)
+        client = embedded_sagemaker.client(service)
         client.meta.events.register("before-send.*.*", lambda event_name, **_: calls.update([event_name[12:]]))
         return client
 
@@ -47,19 +39,21 @@ def clients(server, calls):
 
 
 @pytest.fixture
-def prepare(server, clients, tmp_path):
+def prepare(embedded_sagemaker, clients, tmp_path):
+    facts = embedded_sagemaker.facts
+
     def run(task_id, **arguments):
         given = {
             "input_notebook": "nb.ipynb",
-            "image_uri": server.facts.image_uri,
-            "role": server.facts.role_arn,
-            "s3_root_uri": f"s3://{server.facts.default_bucket}/nbjobs",
+            "image_uri": facts.image_uri,
+            "role": facts.role_arn,
+            "s3_root_uri": f"s3://{facts.default_bucket}/nbjobs",
         }
         key = RunKey(**{name: getattr(KEY, name) for name in KEY.__slots__} | {"task_id": task_id})
         return prepare_job(
             JobArguments(**given | arguments),
             run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
-            where=Surroundings(folders=[tmp_path], region=server.facts.region, has_credentials=True, clients=clients),
+            where=Surroundings(folders=[tmp_path], region=facts.region, has_credentials=True, clients=clients),
         )
 
     return run

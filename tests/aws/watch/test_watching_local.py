@@ -12,7 +12,6 @@ import uuid
 import pytest
 
 from airflow_nbjobs.aws.watch import poller, reopening
-from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.testing import local_sagemaker
 from airflow_nbjobs.triggers import NotebookJobTrigger
 
@@ -20,15 +19,9 @@ pytestmark = pytest.mark.local
 COUNT = 5
 
 
-@pytest.fixture(scope="module")
-def server():
-    with EmbeddedSageMaker(isolation="none") as server:
-        yield server
-
-
 @pytest.fixture
-def sagemaker(server, monkeypatch):
-    with local_sagemaker(server) as sagemaker:
+def sagemaker(embedded_sagemaker, monkeypatch):
+    with local_sagemaker(embedded_sagemaker) as sagemaker:
         for name, value in sagemaker.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AIRFLOW__NBJOBS__POLLING_INTERVAL", "0.5")

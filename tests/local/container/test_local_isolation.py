@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.local
 
-MARK = "nbjobs-sigkill-test"
-SLEEPER = f"import os, subprocess, time\nprint('mark', flush=True)\nsubprocess.Popen(['sleep', '987654'], start_new_session=True)\ntime.sleep(987654)  # {MARK}"
+# What a job may leave behind: its own process, and one in a session of its own.
+SLEEPER = "setsid sleep 987654 & exec sleep 987654"
 
 
 @pytest.fixture(params=WAYS)
@@ -52,52 +52,50 @@ def processes_holding(text: str) -> list[int]:
     return found
 
 
-def test_each_way_runs_notebooks_that_succeed_and_fail(way: str) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_each_way_runs_a_notebook_and_no_process_outlives_its_job_or_the_servers_end(way: str) -> None:
     with EmbeddedSageMaker(isolation=way) as server:
         jobs = Jobs(server)
         assert jobs.facts.isolation == way
+        detached = "import subprocess\nsubprocess.Popen(['sleep', '987654'], start_new_session=True)"
+        cells = notebook("print(int(n) * 6)", detached, "undefined", parameters="n = 1")
+        name = jobs.submit({"report.ipynb": cells}, HyperParameters={"n": "7"})
+        assert jobs.wait(jobs.submit_script("true"))["TrainingJobStatus"] == "Completed"
+        missing = jobs.run(AlgorithmSpecification=jobs.algorithm("no-such-driver"))
+        assert "executable file not found in $PATH" in missing["FailureReason"]
+        failed = jobs.wait(name)
+        assert processes_holding(f"TRAINING_JOB_NAME={name}") == []
+        assert failed["FailureReason"].startswith("AlgorithmError: [SM-111] Error with executing notebook\n")
+        assert "+ export" not in failed["FailureReason"]
+        assert "42" in stream_text(jobs.executed(name))
+        marker = start_sleeper(jobs)
+    assert processes_holding(marker) == []
+
+
+@pytest.mark.slow  # a kernel for each way; that each runs one to a failing cell is shown above
+def test_each_way_runs_a_notebook_that_succeeds(way: str) -> None:
+    with EmbeddedSageMaker(isolation=way) as server:
+        jobs = Jobs(server)
         good = jobs.run({"report.ipynb": notebook("print(int(n) * 6)", parameters="n = 1")}, HyperParameters={"n": "7"})
         assert good["TrainingJobStatus"] == "Completed", good.get("FailureReason")
         assert "42" in stream_text(jobs.executed(good["TrainingJobName"]))
-        bad = jobs.run({"report.ipynb": notebook("undefined")})
-        assert bad["FailureReason"].startswith("AlgorithmError: [SM-111] Error with executing notebook\n")
-        assert "+ export" not in bad["FailureReason"]
-        archive = jobs.archive(bad["TrainingJobName"])
-        assert f"{bad['TrainingJobName']}.ipynb" in archive
-        missing = jobs.run(AlgorithmSpecification=jobs.algorithm("no-such-driver"))
-        assert "executable file not found in $PATH" in missing["FailureReason"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_process_of_a_job_outlives_a_killed_server(way: str) -> None:
-    """A kernel, and a process that a cell detached into a session of its own: SIGKILL gives nobody the time to tidy up."""
+    """SIGKILL gives nobody the time to tidy up."""
     with EmbeddedSageMaker(isolation=way) as server:
         jobs = Jobs(server)
-        name = jobs.submit({"report.ipynb": notebook(SLEEPER)})
-        marker = f"TRAINING_JOB_NAME={name}"
-        wait_until(lambda: len([pid for pid in processes_holding(marker) if b"sleep" in command_line(pid)]) == 1)
+        marker = start_sleeper(jobs)
         os.kill(jobs.facts.pid, signal.SIGKILL)
         wait_until(lambda: not processes_holding(marker), seconds=10)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_no_process_of_a_job_outlives_the_servers_end(way: str) -> None:
-    with EmbeddedSageMaker(isolation=way) as server:
-        jobs = Jobs(server)
-        name = jobs.submit({"report.ipynb": notebook(SLEEPER)})
-        marker = f"TRAINING_JOB_NAME={name}"
-        wait_until(lambda: len([pid for pid in processes_holding(marker) if b"sleep" in command_line(pid)]) == 1)
-    assert processes_holding(marker) == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_no_process_of_a_job_outlives_the_job(way: str) -> None:
-    with EmbeddedSageMaker(isolation=way) as server:
-        jobs = Jobs(server)
-        cell = "import subprocess\nsubprocess.Popen(['sleep', '987654'], start_new_session=True)"
-        done = jobs.run({"report.ipynb": notebook(cell)})
-        assert done["TrainingJobStatus"] == "Completed"
-        assert processes_holding(f"TRAINING_JOB_NAME={done['TrainingJobName']}") == []
+def start_sleeper(jobs: Jobs) -> str:
+    """Return when both processes of a job sleep; what is in the environment of all its processes."""
+    marker = f"TRAINING_JOB_NAME={jobs.submit_script(SLEEPER)}"
+    wait_until(lambda: len([pid for pid in processes_holding(marker) if b"sleep\x00" in command_line(pid)]) == 2)
+    return marker
 
 
 def command_line(pid: int) -> bytes:
@@ -167,7 +165,7 @@ def as_ordinary_user(world_readable_environment: Path) -> list[str]:
     return command
 
 
-@pytest.mark.parametrize("isolation", ["auto", "none"])
+@pytest.mark.parametrize("isolation", ["auto", pytest.param("none", marks=pytest.mark.slow)])
 def test_an_ordinary_user_runs_jobs_from_an_environment_below_tmp(as_ordinary_user: list[str], isolation: str) -> None:
     folder = Path(tempfile.mkdtemp(prefix="nbjobs-user-"))
     folder.chmod(0o777)

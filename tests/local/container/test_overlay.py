@@ -74,11 +74,16 @@ INSTALLS = {
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_a_package_that_a_cell_installs_is_the_jobs_own(jobs: Jobs) -> None:
+@pytest.mark.parametrize(
+    "ways",
+    [["magic", "shell", "subprocess", "user"], pytest.param(list(INSTALLS), marks=pytest.mark.slow)],
+    ids=["common", "all"],
+)
+def test_a_package_that_a_cell_installs_is_the_jobs_own(jobs: Jobs, ways: list[str]) -> None:
     """In the kernel that installed it, and in its children; but what ``--user`` installs is seen by children only, as in a container."""
-    wheels = {way: wheel(f"{NAME}_{way}") for way in INSTALLS}
-    cells = [install.format(wheels[way][0]) for way, install in INSTALLS.items()]
-    names = [f"{NAME}_{way}" for way in INSTALLS]
+    wheels = {way: wheel(f"{NAME}_{way}") for way in ways}
+    cells = [INSTALLS[way].format(wheels[way][0]) for way in ways]
+    names = [f"{NAME}_{way}" for way in ways]
     status, printed = run_cells(
         jobs,
         "import sys, subprocess, importlib.util",
@@ -101,9 +106,14 @@ def test_a_package_that_a_cell_installs_is_the_jobs_own(jobs: Jobs) -> None:
 
 @pytest.mark.usefixtures("unchanged")
 def test_the_next_job_has_nothing_of_it(jobs: Jobs) -> None:
-    assert run_cells(jobs, f"%{INSTALL} {WHEEL}", f"import {NAME}")[0] == "Completed"
-    status, printed = run_cells(jobs, f"import importlib.util\nprint(importlib.util.find_spec('{NAME}'))")
-    assert (status, printed) == ("Completed", "None\n")
+    folder = f"/opt/ml/input/data/{CHANNEL}"
+    shell = jobs.algorithm("/bin/bash", "-e", f"{folder}/script.sh")
+    for install, found in ((f"{INSTALL} {folder}/{WHEEL}", "True"), ("true", "False")):
+        code = f"import importlib.util; print(importlib.util.find_spec('{NAME}') is not None)"
+        script = f'{install}; python -c "{code}" > /opt/ml/output/data/found'
+        done = jobs.run({WHEEL: WHEEL_BODY, "script.sh": script.encode()}, AlgorithmSpecification=shell)
+        assert done["TrainingJobStatus"] == "Completed", done["FailureReason"]
+        assert jobs.archive(done["TrainingJobName"])["found"].decode().strip() == found
 
 
 @pytest.mark.usefixtures("unchanged")

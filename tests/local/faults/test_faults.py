@@ -23,16 +23,16 @@ pytestmark = pytest.mark.local
 
 
 @pytest.fixture
-def faults(sagemaker_server):
-    faults = Faults(sagemaker_server.facts)
+def faults(embedded_sagemaker):
+    faults = Faults(embedded_sagemaker.facts)
     yield faults
     faults.clear()
 
 
 @pytest.fixture
-def once(sagemaker_server):
+def once(embedded_sagemaker):
     """Clients that make one attempt for each call."""
-    facts = sagemaker_server.facts
+    facts = embedded_sagemaker.facts
     session = boto3.session.Session(facts.access_key_id, facts.secret_access_key, region_name=facts.region)
     config = Config(proxies={}, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
     return lambda service: session.client(service, endpoint_url=facts.endpoint_url, config=config)
@@ -64,7 +64,7 @@ def test_throttling_hits_as_many_calls_as_was_said(faults, once):
     assert fault.hits == 2
 
 
-def test_a_fault_is_for_its_operations_and_resources_only(faults, once, sagemaker_server):
+def test_a_fault_is_for_its_operations_and_resources_only(faults, once, embedded_sagemaker):
     sagemaker = once("sagemaker")
     faults.internal_error("DescribeTrainingJob", resource="nightly-*")
     assert code_of(describe(sagemaker, "nightly-1"))[:2] == ("InternalFailure", 500)
@@ -90,8 +90,8 @@ def test_a_random_fault_is_the_same_for_the_same_seed(faults, once):
     assert pattern(1) != pattern(2)
 
 
-def test_s3_is_refused_in_its_own_words(faults, once, sagemaker_server):
-    s3, bucket = once("s3"), sagemaker_server.facts.default_bucket
+def test_s3_is_refused_in_its_own_words(faults, once, embedded_sagemaker):
+    s3, bucket = once("s3"), embedded_sagemaker.facts.default_bucket
     faults.deny("s3:PutObject", resource=f"{bucket}/secret/*")
     assert code_of(lambda: s3.put_object(Bucket=bucket, Key="secret/a", Body=b"1")) == (
         "AccessDenied",
@@ -285,12 +285,12 @@ def test_calls_are_kept_with_their_answers(faults, jobs):
     assert abs(faults.calls("CreateTrainingJob")[-1].at - time.time()) < 30
 
 
-def test_only_the_owner_of_the_key_switches_faults(faults, sagemaker_server):
-    stranger = Faults(dataclasses.replace(sagemaker_server.facts, access_key_id="AKIALOCALWRONG"))
+def test_only_the_owner_of_the_key_switches_faults(faults, embedded_sagemaker):
+    stranger = Faults(dataclasses.replace(embedded_sagemaker.facts, access_key_id="AKIALOCALWRONG"))
     with pytest.raises(FaultError, match="carries another access key id"):
         stranger.throttle()
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(sagemaker_server.endpoint_url + CONTROL_PATH, data=b'{"action": "list"}')
+        urllib.request.urlopen(embedded_sagemaker.endpoint_url + CONTROL_PATH, data=b'{"action": "list"}')
     caught.value.close()
     assert caught.value.code == http.client.FORBIDDEN
     assert faults.request("list") == {"faults": []}

@@ -135,14 +135,11 @@ ENDINGS = {
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(embedded_sagemaker, tmp_path_factory):
     """Run all notebooks at once, and give what is read of each."""
-    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-
-    with EmbeddedSageMaker() as server:
-        clients = Boto3Clients(server.client)
-        jobs = {name: submitted(server, clients, tmp_path_factory.mktemp(name), name) for name in ENDINGS}
-        yield {name: ended(clients, job, submission) for name, (job, submission) in jobs.items()}
+    clients = Boto3Clients(embedded_sagemaker.client)
+    jobs = {name: submitted(embedded_sagemaker, clients, tmp_path_factory.mktemp(name), name) for name in ENDINGS}
+    return {name: ended(clients, job, submission) for name, (job, submission) in jobs.items()}
 
 
 def submitted(server, clients, folder, name):

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def unchecked(sagemaker_server: EmbeddedSageMaker) -> Any:
+def unchecked(embedded_sagemaker: EmbeddedSageMaker) -> Any:
     """A client that sends what it is given: what botocore checks itself must be checked by the server, too."""
-    facts = sagemaker_server.facts
+    facts = embedded_sagemaker.facts
     session = boto3.session.Session(facts.access_key_id, facts.secret_access_key, region_name=facts.region)
     config = Config(proxies={}, parameter_validation=False, retries={"total_max_attempts": 1})
     return session.client("sagemaker", endpoint_url=facts.endpoint_url, config=config)

@@ -27,25 +27,22 @@ def statuses(document: dict[str, Any]) -> list[str]:
     return [transition["Status"] for transition in document["SecondaryStatusTransitions"]]
 
 
-def test_a_notebook_gets_its_parameters_and_runs_its_neighbours(jobs: Jobs) -> None:
+def test_a_notebook_gets_its_parameters_runs_its_neighbours_and_reaches_the_same_server(jobs: Jobs) -> None:
+    buckets = "import boto3\nprint([bucket['Name'] for bucket in boto3.client('s3').list_buckets()['Buckets']])"
+    cells = "%run helper.ipynb", "print(company, double(4))", buckets
     files = {
-        "report.ipynb": notebook("%run helper.ipynb", "print(company, double(4))", parameters="company = 'nobody'"),
+        "report.ipynb": notebook(*cells, parameters="company = 'nobody'"),
         "helper.ipynb": notebook("def double(x):\n    return 2 * x"),
     }
     done = jobs.run(files, HyperParameters={"company": "amazon"})
     assert (done["TrainingJobStatus"], done["SecondaryStatus"]) == ("Completed", "Completed"), done.get("FailureReason")
     name = done["TrainingJobName"]
     assert "amazon 8" in stream_text(jobs.executed(name))
+    assert jobs.facts.sample_bucket in stream_text(jobs.executed(name))
     assert set(jobs.archive(name)) == {"report.ipynb", f"{name}.ipynb", "sagemaker_job_execution.log"}
     assert statuses(done) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     assert all("EndTime" in transition for transition in done["SecondaryStatusTransitions"])
     assert "Notebook execution is complete" in jobs.log(name)
-
-
-def test_boto3_in_a_notebook_reaches_the_same_server(jobs: Jobs) -> None:
-    code = "import boto3\nprint([bucket['Name'] for bucket in boto3.client('s3').list_buckets()['Buckets']])"
-    name = jobs.run({"report.ipynb": notebook(code)})["TrainingJobName"]
-    assert jobs.facts.sample_bucket in stream_text(jobs.executed(name))
 
 
 def test_nothing_of_the_servers_environment_is_in_the_container(jobs: Jobs) -> None:
@@ -79,7 +76,10 @@ def test_the_configuration_files_are_those_of_the_platform(jobs: Jobs) -> None:
 
 
 def test_a_failing_cell_fails_the_job_and_still_leaves_the_executed_notebook(jobs: Jobs) -> None:
-    done = jobs.run({"report.ipynb": notebook("x = 1", "1 / 0")})
+    """Under network isolation, which must leave the loopback that a kernel talks over."""
+    is_isolated = jobs.facts.isolation != "none"
+    cells = notebook("import socket\nprint(socket.if_nameindex())", "1 / 0")
+    done = jobs.run({"report.ipynb": cells}, EnableNetworkIsolation=is_isolated)
     assert done["TrainingJobStatus"] == "Failed"
     assert done["FailureReason"].startswith("AlgorithmError: [SM-111] Error with executing notebook")
     assert len(done["FailureReason"]) <= 1024
@@ -88,6 +88,7 @@ def test_a_failing_cell_fails_the_job_and_still_leaves_the_executed_notebook(job
         output.ename for cell in executed.cells for output in cell.get("outputs", ()) if output.output_type == "error"
     ]
     assert errors == ["ZeroDivisionError"]
+    assert ("[(1, 'lo')]" in stream_text(executed)) is is_isolated
 
 
 def test_an_exit_code_without_a_failure_file_is_the_whole_reason(jobs: Jobs) -> None:
@@ -167,6 +168,7 @@ def test_a_stopped_job_is_asked_first_and_keeps_its_output(jobs: Jobs) -> None:
     }
 
 
+@pytest.mark.slow  # half a minute, of waiting only
 def test_the_driver_stops_in_its_own_time(jobs: Jobs) -> None:
     """Its `sleep 30` after SIGTERM is the driver's, on AWS as well; the notebook so far is kept."""
     name = jobs.submit({"report.ipynb": notebook("print('first')", "import time\ntime.sleep(600)")})
@@ -251,16 +253,6 @@ def test_progress_reaches_the_log_before_its_line_ends(jobs: Jobs) -> None:
     wait_until(lambda: "1/3" in jobs.log(name) if group_exists(jobs) else False, seconds=10)
     jobs.sagemaker.stop_training_job(TrainingJobName=name)
     jobs.wait(name)
-
-
-def test_network_isolation_leaves_loopback_only(jobs: Jobs) -> None:
-    if jobs.facts.isolation == "none":
-        pytest.skip("needs namespaces")
-    done = jobs.run(
-        {"report.ipynb": notebook("import socket\nprint(socket.if_nameindex())")}, EnableNetworkIsolation=True
-    )
-    assert done["TrainingJobStatus"] == "Completed", done.get("FailureReason")
-    assert "[(1, 'lo')]" in stream_text(jobs.executed(done["TrainingJobName"]))
 
 
 def test_of_many_creates_with_one_name_exactly_one_gets_in(jobs: Jobs) -> None:
