@@ -54,7 +54,8 @@ def given(sagemaker: EmbeddedSageMaker, aws: Aws, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("given")
     prepared = execute("preprocess.ipynb", {"default_s3_bucket": bucket}, PREPARED, aws=aws, folder=folder)
     uri = prepared.variables["train_s3_uri"]
-    trained = execute("training.ipynb", {"train_s3_uri": uri}, TRAINED, aws=aws, folder=folder)
+    parameters = {"train_s3_uri": uri, "model_name": "baseline"}
+    trained = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=folder)
     return {
         "train_s3_uri": uri,
         "model_s3_uri": trained.variables["model_s3_uri"],

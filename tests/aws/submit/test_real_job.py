@@ -1,10 +1,10 @@
 """From arguments to outputs through boto3 and the real driver, on the embedded SageMaker; and what a submission costs in calls."""
 
 import collections
-import time
 
 import pytest
 from fakes import LogLines, code, notebook
+from local_jobs import wait_until
 
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
@@ -60,11 +60,8 @@ def prepare(embedded_sagemaker, clients, tmp_path):
 
 
 def ended(clients, submission):
-    deadline = time.monotonic() + 120
-    while not (snapshot := clients.jobs.describe(submission.job_name)).state.is_terminal:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return snapshot
+    wait_until(lambda: clients.jobs.describe(submission.job_name).state.is_terminal, seconds=120)
+    return clients.jobs.describe(submission.job_name)
 
 
 def result_of(job, clients, submission):
