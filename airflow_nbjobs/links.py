@@ -22,6 +22,8 @@ from airflow_nbjobs.core.job.xcoms import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
@@ -104,10 +106,32 @@ class _JobLink(BaseOperatorLink):
         return str(_job(ti_key).get(self.field) or "")
 
 
-def _job(ti_key: TaskInstanceKey) -> dict[str, Any]:
-    from airflow.sdk.execution_time.xcom import XCom
+# What this process has pushed last: each link asks for it, and each question to Airflow costs it a request and a query.
+_pushed: dict[tuple[str, str, str, int], dict[str, Any]] = {}
 
-    return read_record(JOB_KEY, XCom.get_value(ti_key=ti_key, key=JOB_KEY))
+
+def note_pushed_job(ti: Any, facts: dict[str, Any]) -> None:
+    """Keep what a task has just pushed as its ``nbjobs_job``, for its links."""
+    _pushed.clear()
+    _pushed[_identity(ti)] = facts
+
+
+def links_to_push(links: Collection[BaseOperatorLink]) -> tuple[BaseOperatorLink, ...]:
+    """Return the links of a task that goes on after a deferral without ours: Airflow has stored these as the task deferred, and the job is the same."""
+    return tuple(link for link in links if not isinstance(link, _JobLink))
+
+
+def _identity(ti: Any) -> tuple[str, str, str, int]:
+    return ti.dag_id, ti.run_id, ti.task_id, ti.map_index
+
+
+def _job(ti_key: TaskInstanceKey) -> dict[str, Any]:
+    job = _pushed.get(_identity(ti_key))
+    if job is None:
+        from airflow.sdk.execution_time.xcom import XCom
+
+        job = XCom.get_value(ti_key=ti_key, key=JOB_KEY)
+    return read_record(JOB_KEY, job)
 
 
 class SageMakerConsoleLink(_JobLink):

@@ -17,10 +17,10 @@ from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageM
 from airflow_nbjobs.task.template_dates import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import timedelta
 
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
     from airflow_nbjobs.core.job.arguments import JobArguments
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
@@ -173,7 +173,12 @@ class SageMakerNotebookJobOperator(BaseOperator):
     # Not ".ipynb": Airflow would render the notebook's JSON in place of its path.
     template_ext: Sequence[str] = ()
     template_fields_renderers = {"parameters": "json", "environment_variables": "json", "extra_request": "json"}  # noqa: RUF012 - Airflow's own form
-    operator_extra_links = (SageMakerConsoleLink(), CloudWatchLogsLink(), ExecutedNotebookLink(), StudioLink())
+    operator_extra_links: Collection[BaseOperatorLink] = (
+        SageMakerConsoleLink(),
+        CloudWatchLogsLink(),
+        ExecutedNotebookLink(),
+        StudioLink(),
+    )
     ui_color = "#f9e3cf"
 
     def __init__(

@@ -1,8 +1,10 @@
 """The buttons on a task instance, and the addresses behind them."""
 
 import pytest
+from airflow.sdk import BaseOperatorLink
 from airflow_names import TaskInstanceKey
 
+from airflow_nbjobs import links
 from airflow_nbjobs.links import (
     CloudWatchLogsLink,
     ExecutedNotebookLink,
@@ -105,8 +107,36 @@ def test_a_link_reads_what_the_task_pushed_and_is_empty_without_a_job(monkeypatc
     asked = []
     monkeypatch.setattr("airflow_nbjobs._compat.ui_address", lambda: None)
     monkeypatch.setattr(XCom, "get_value", lambda **arguments: asked.append(arguments) or job)
-    assert link.get_link(None, ti_key="the key") == (url if is_there else "")
-    assert asked == [{"ti_key": "the key", "key": "nbjobs_job"}]
+    key = TaskInstanceKey("d", "t", "r", 1, -1)
+    assert link.get_link(None, ti_key=key) == (url if is_there else "")
+    assert asked == [{"ti_key": key, "key": "nbjobs_job"}]
+
+
+def test_what_the_process_has_pushed_itself_is_not_asked_for(monkeypatch):
+    from airflow.sdk.execution_time.xcom import XCom
+
+    asked = []
+    monkeypatch.setattr(links, "_pushed", {})
+    monkeypatch.setattr(XCom, "get_value", lambda **arguments: asked.append(arguments))
+    key, other = TaskInstanceKey("d", "t", "r", 1, 0), TaskInstanceKey("d", "t", "r", 1, 1)
+    links.note_pushed_job(key, JOB)
+    assert SageMakerConsoleLink().get_link(None, ti_key=key) == "https://c"
+    assert asked == []
+    assert SageMakerConsoleLink().get_link(None, ti_key=other) == ""
+    assert asked == [{"ti_key": other, "key": "nbjobs_job"}]
+    links.note_pushed_job(other, JOB | {"console_url": "https://c2"})
+    assert SageMakerConsoleLink().get_link(None, ti_key=other) == "https://c2"
+
+
+def test_a_task_that_goes_on_stores_others_links_only():
+    class Runbook(BaseOperatorLink):
+        name = "Runbook"
+
+        def get_link(self, operator, *, ti_key):
+            return "https://runbook"
+
+    runbook = Runbook()
+    assert links.links_to_push((*SageMakerNotebookJobOperator.operator_extra_links, runbook)) == (runbook,)
 
 
 @pytest.mark.parametrize(("map_index", "mapped"), [(-1, ""), (3, "/mapped/3")])

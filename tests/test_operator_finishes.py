@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from airflow_names import AirflowFailException, TaskDeferred
-from fakes import executed, failed_at, task_context
+from fakes import archive, executed, failed_at, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
 from airflow_nbjobs.core.errors import (
@@ -162,6 +162,26 @@ def test_a_stale_event_defers_again(task, clients):
         operator.execute_complete(context, event_of(deferred, attempt=2, was_adopted=True, turn=None))
     assert again.value.trigger.serialize()[1]["attempt"] == 2
     assert again.value.trigger.serialize()[1]["was_adopted"] is True
+
+
+def test_links_are_stored_when_a_task_defers_and_anew_with_another_job(task, clients):
+    """Airflow stores the links whenever a process of the task ends; each is a request to its API server."""
+    operator, context = task(capacity_timeout=600), task_context()
+    ours = type(operator).operator_extra_links
+    deferred = defer(operator, context)
+    assert tuple(operator.operator_extra_links) == tuple(ours)
+    end(clients, "Failed", reason="CapacityError: Unable to provision requested ML compute capacity.")
+    with pytest.raises(TaskDeferred) as waiting:
+        operator.execute_complete(context, event_of(deferred, status="Failed"))
+    assert tuple(operator.operator_extra_links) == tuple(ours), "of no job, until there is another"
+    with pytest.raises(TaskDeferred) as again:
+        operator.execute_complete(context, waiting.value.trigger._event())
+    assert tuple(operator.operator_extra_links) == tuple(ours)
+    clients.jobs.set_status(again.value.trigger.job_name, "Completed")
+    uri = f"s3://bucket/nbjobs/{again.value.trigger.job_name}/output/output.tar.gz"
+    clients.objects.bodies[uri] = archive({f"{again.value.trigger.job_name}.ipynb": executed(RAW)})
+    operator.execute_complete(context, event_of(again.value))
+    assert tuple(operator.operator_extra_links) == ()
 
 
 def test_a_job_that_cannot_be_watched_is_watched_again_and_then_left_to_a_retry(task, clients):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.submit.job import instance_choices
 from airflow_nbjobs.core.job.xcoms import (
     ATTEMPT_FACTS,
     ATTEMPTS_KEY,
@@ -18,9 +17,11 @@ from airflow_nbjobs.core.job.xcoms import (
     progress_record,
     read_attempts,
 )
-from airflow_nbjobs.links import NO_CONSOLE, job_urls
+from airflow_nbjobs.links import NO_CONSOLE, job_urls, links_to_push, note_pushed_job
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow.sdk import Context
 
     from airflow_nbjobs.aws.submit.job import Submission
@@ -46,6 +47,8 @@ class Publisher:
         self._task = task
         self._context = context
         self._ti: Any = context["ti"]
+        # The class's: ``dag.test`` goes on with the object whose own were left out.
+        self._links: Collection[Any] = getattr(type(task), "operator_extra_links", ())
         self._pushed_cell = 0
 
     def push_job(self, job: PreparedJob, submission: Submission) -> None:
@@ -54,6 +57,8 @@ class Publisher:
         if adopted is not None:
             instance_type = adopted.instance_type
         else:
+            from airflow_nbjobs.aws.submit.job import instance_choices
+
             instance_type = ", ".join(instance_choices(job, self._task.hook.clients)[submission.state.choice])
         facts = _facts(job, submission.location, submission.state.attempt) | {
             "job_arn": submission.arn,
@@ -91,7 +96,14 @@ class Publisher:
         self._push(facts | {"waiting": waiting, "turn": state.to_json()})
 
     def _push(self, facts: dict[str, Any]) -> None:
-        self._ti.xcom_push(key=JOB_KEY, value=facts | {"try_number": int(self._ti.try_number)})
+        facts |= {"try_number": int(self._ti.try_number)}
+        self._ti.xcom_push(key=JOB_KEY, value=facts)
+        note_pushed_job(self._ti, facts)
+        self._task.operator_extra_links = self._links
+
+    def keep_links(self) -> None:
+        """Leave the links as an earlier process of this try has stored them: their job is the same."""
+        self._task.operator_extra_links = links_to_push(self._links)
 
     def push_progress(self, job_name: str, place: LogPlace) -> None:
         """Push how far the notebook has come, if another cell has run; a page's comfort, so whatever goes wrong with it ends no wait."""

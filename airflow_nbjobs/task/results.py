@@ -78,14 +78,6 @@ def _deliver(task: TaskView, result: JobResult, location: JobLocation) -> None:
     task.log.info("Executed notebook: %s", location.executed_notebook_uri)
 
 
-def log_transitions(log: Log, snapshot: JobSnapshot, seen: int) -> int:
-    """Log each secondary status after the first ``seen`` ones; return how many there are now."""
-    for transition in snapshot.transitions[seen:]:
-        at = f"{transition.started:%H:%M:%S} " if transition.started else ""
-        log.info("%s%s: %s", at, transition.status, transition.message)
-    return len(snapshot.transitions)
-
-
 def log_result(log: Log, result: JobResult, *, with_tail: bool = True) -> None:
     """:param with_tail: whether the end of the container's log is not in the task's yet."""
     if result.log_tail and with_tail:

@@ -14,7 +14,6 @@ from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.submission_state import Step, SubmissionState
 from airflow_nbjobs.core.job.xcoms import JOB_KEY, read_event
 from airflow_nbjobs.task.wait import CurrentJob
-from airflow_nbjobs.triggers.kept_progress import recall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +56,8 @@ def from_record(why: str, ti: Any) -> Resumption:
     key = task_instance_key(ti)
     stored = job_xcom(JOB_KEY, **key)
     fields = read_event(stored)
+    from airflow_nbjobs.triggers.kept_progress import recall
+
     found = _parsed(fields | {"log_place": recall(fields.get("job_name", ""), key)})
     if found is None:
         has = (

@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout
 from airflow_nbjobs.core.errors import NotebookJobError, NotebookJobServiceError, NotebookJobTimeoutError, bounded
 from airflow_nbjobs.core.job.doubts import UNKNOWN_SECONDS
-from airflow_nbjobs.core.job.status import JobState
+from airflow_nbjobs.core.job.status import FailureKind, JobState
 from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS, Cause, Step, SubmissionState
 from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over, of_kept_job
 from airflow_nbjobs.core.watch.log_place import LogPlace
+from airflow_nbjobs.task.earlier_jobs import stop_earlier_jobs
 from airflow_nbjobs.task.ownership import Ownership
 from airflow_nbjobs.task.publish import Publisher
-from airflow_nbjobs.task.results import log_transitions, push_results
 from airflow_nbjobs.task.resume import Resumption, from_event, from_record
 from airflow_nbjobs.task.retryable import errors_of_task
-from airflow_nbjobs.task.submit import Submitter
-from airflow_nbjobs.task.wait import CurrentJob, JobLog, Wait, described
+from airflow_nbjobs.task.wait import CurrentJob, JobLog, Wait, described, log_transitions
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_nbjobs.core.job.status import JobSnapshot
+    from airflow_nbjobs.task.submit import Submitter
     from airflow_nbjobs.task.view import TaskView
 
 
@@ -49,8 +49,14 @@ class TaskRun:
         self._publisher = Publisher(task, context)
         self._job_log = JobLog(task)
         self._wait = Wait(task, context, self.ownership, self._publisher, self._job_log)
-        self._submitter = Submitter(task, context, self._wait)
         self._errors = partial(errors_of_task, task, context)
+
+    @cached_property
+    def _submitter(self) -> Submitter:
+        # Imported when a job is to be submitted: a process that only pushes results would spend a tenth of its time on it.
+        from airflow_nbjobs.task.submit import Submitter
+
+        return Submitter(self._task, self._context, self._wait)
 
     def start(self, state: SubmissionState | None = None) -> Any:
         """
@@ -118,6 +124,7 @@ class TaskRun:
         if job.state.step is Step.SUBMIT:
             return self.start(job.state)
         self._job_log.place = found.log_place
+        self._publisher.keep_links()
         self.ownership.hold(job.job_name, is_recorded=True)
         if found.error:
             again = self._finish_unwatched(found)
@@ -207,17 +214,20 @@ class TaskRun:
         :param seen: how many of the job's statuses are in the log.
         :param said: what the trigger has said of the job's end.
         """
+        from airflow_nbjobs.task.results import push_results
+
         while True:
             try:
                 with self._errors(was_adopted=job.was_adopted):
                     ended = snapshot or described(self._task, job.job_name)
-                    again = self._submitter.after_capacity_failure(ended, job.state)
-                    if again is not None:
-                        return again
+                    if ended.failure_kind is FailureKind.CAPACITY:
+                        again = self._submitter.after_capacity_failure(ended, job.state)
+                        if again is not None:
+                            return again
                     pushed = None
                     if ended.state.is_terminal:
                         # Before the mark: a worker that dies after it runs the notebook once more, so little is done then.
-                        self._submitter.stop_abandoned()
+                        stop_earlier_jobs(self._task, self._context, self.ownership, self._publisher)
                         seen = log_transitions(self._task.log, ended, seen)
                         has_log = self._job_log.show(ended.job_name)
                         pushed = push_results(self._task, self._ti, ended, self.ownership, has_log=has_log)

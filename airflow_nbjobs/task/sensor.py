@@ -21,8 +21,9 @@ from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
 from airflow_nbjobs.links import NO_CONSOLE, job_urls
 from airflow_nbjobs.task.identity import parameters_text
-from airflow_nbjobs.task.results import location_of, log_result, log_transitions, push_result
+from airflow_nbjobs.task.results import location_of, log_result, push_result
 from airflow_nbjobs.task.retryable import as_airflow_errors, of_ended_job
+from airflow_nbjobs.task.wait import log_transitions
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

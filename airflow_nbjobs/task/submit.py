@@ -12,22 +12,18 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.aws.submit.earlier_jobs import stop_abandoned
 from airflow_nbjobs.aws.submit.job import Refused, Submission, instance_choices, submit
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
-    NotebookJobError,
     NotebookJobServiceError,
-    NotebookJobStoppedError,
 )
 from airflow_nbjobs.core.job.parsers import seconds
-from airflow_nbjobs.core.job.status import FailureKind
 from airflow_nbjobs.core.job.submission_state import Cause, Step, SubmissionState
-from airflow_nbjobs.settings import read_settings
 from airflow_nbjobs.task import identity
+from airflow_nbjobs.task.earlier_jobs import stop_earlier_jobs
 from airflow_nbjobs.task.prepare import Preparation
-from airflow_nbjobs.task.results import log_transitions
 from airflow_nbjobs.task.retryable import errors_of_task
+from airflow_nbjobs.task.wait import log_transitions
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,7 +60,7 @@ class Submitter:
             try:
                 job = self._preparation.job(logged_sha256=state.staged_sha256)
                 if is_first:
-                    self.stop_abandoned()
+                    stop_earlier_jobs(self._task, self._context, self._ownership, self._publisher)
                 expect = partial(self._expect, job, state.attempt)
                 outcome = submit(job, self._task.hook.clients, state, log=self._task.log, expect=expect)
                 if isinstance(outcome, Submission):
@@ -85,12 +81,12 @@ class Submitter:
 
     def after_capacity_failure(self, snapshot: JobSnapshot, state: SubmissionState) -> SubmissionState | None:
         """
-        Return how to submit again after a job got no instance: at once with the next instance type, or later; None where it ended otherwise.
+        Return how to submit again after a job got no instance: at once with the next instance type, or later; None where nobody waits for one.
 
         :raises NotebookJobCapacityError: it is too late, or nobody wanted to wait.
         """
         task = self._task
-        if snapshot.failure_kind is not FailureKind.CAPACITY or not seconds(task.capacity_timeout):
+        if not seconds(task.capacity_timeout):
             return None
         log_transitions(task.log, snapshot, 0)
         with errors_of_task(task, self._context):
@@ -108,32 +104,3 @@ class Submitter:
         )
         following = replace(following, choice=0)
         return self._wait.until_next_request(following, Cause.CAPACITY, error, job, got_no_instance=True)
-
-    def stop_abandoned(self) -> None:
-        """
-        Stop what the task's generations before a clear have left running.
-
-        Asked for when a task begins, and again when its job has ended: a worker that stood still may have made a job of an earlier generation meanwhile.
-        """
-        task = self._task
-        retries = int(task.retries or 0)
-        if not (task.wait_for_completion and task.stop_on_kill):
-            return  # nobody has promised that a job ends with its task
-        if not identity.was_cleared(self._ti, self._context["dag_run"], retries):
-            return
-        settings = read_settings(task.hook.connection_extra)
-        run = identity.run_of(self._context, deployment=settings.deployment)
-        try:
-            stop_abandoned(
-                run.key,
-                str(task.notebook_job_name or run.readable),
-                task.hook.clients,
-                log=task.log,
-                remembered=self._publisher.remembered(),
-                generations=identity.earlier_generations(self._ti, retries),
-                before_stop=self._ownership.end_if_superseded,
-            )
-        except NotebookJobStoppedError:
-            raise
-        except NotebookJobError as error:
-            task.log.warning("Jobs from before the task was cleared may still run: %s", error.headline)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import timedelta
 
     from airflow_nbjobs.core.job.arguments import JobArguments
@@ -48,6 +48,7 @@ class TaskView(ConnectionView, Protocol):
     deferrable: bool
     waiter_delay: Any
     dag: Any
+    operator_extra_links: Collection[Any]
 
     @property
     def hook(self) -> SageMakerNotebookJobHook: ...

@@ -23,13 +23,12 @@ from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.core.watch.pace import SHORTEST_DELAY_SECONDS
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 from airflow_nbjobs.task import identity
-from airflow_nbjobs.task.results import log_transitions
 from airflow_nbjobs.task.retryable import errors_of_task
-from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_nbjobs.aws.ports import Log
     from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.status import JobSnapshot
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.task.ownership import Ownership
     from airflow_nbjobs.task.publish import Publisher
     from airflow_nbjobs.task.view import TaskView
+    from airflow_nbjobs.triggers import NotebookJobTrigger
 
 _SLICE_SECONDS = 1.0
 
@@ -94,6 +94,14 @@ def described(task: TaskView, job_name: str) -> JobSnapshot:
     return known(task.hook.clients.jobs.describe(job_name), job_name)
 
 
+def log_transitions(log: Log, snapshot: JobSnapshot, seen: int) -> int:
+    """Log each secondary status after the first ``seen`` ones; return how many there are now."""
+    for transition in snapshot.transitions[seen:]:
+        at = f"{transition.started:%H:%M:%S} " if transition.started else ""
+        log.info("%s%s: %s", at, transition.status, transition.message)
+    return len(snapshot.transitions)
+
+
 class Wait:
     """
     The waits of one process of a task.
@@ -118,6 +126,8 @@ class Wait:
         :return: the ended job, and how many of its statuses are in the log.
         """
         if self._task.deferrable:
+            from airflow_nbjobs.triggers import NotebookJobTrigger
+
             self._defer(
                 NotebookJobTrigger(
                     stream_logs=self._job_log.reader is not None,
@@ -217,6 +227,8 @@ class Wait:
 
     def _sleep(self, sleep: Sleep, job: CurrentJob) -> SubmissionState:
         if self._task.deferrable:
+            from airflow_nbjobs.triggers import NotebookJobTurnTrigger
+
             self._defer(NotebookJobTurnTrigger(until=sleep.until.isoformat(), **self._trigger_arguments(job)))
         return self._slept(sleep)
 

@@ -1,7 +1,7 @@
 """
 What CreateTrainingJob takes, written down a second time: no request of any test may break it.
 
-Apart from the package on purpose: neither its own check before a job is sent (``aws/submit/request.py``) nor the embedded server's
+Apart from the package on purpose: neither its own check before a job is sent (``aws/submit/request_checks.py``) nor the embedded server's
 (``local/wire/validation.py``) is asked. ``conftest.py`` and ``fakes.py`` put it in every request's way.
 
 Source: CreateTrainingJob, API reference; botocore ``sagemaker/2017-07-24/service-2``; SageMaker developer guide (warm pools, spot training).

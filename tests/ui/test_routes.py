@@ -205,8 +205,9 @@ def test_what_a_script_cannot_be_told_it_asks_for_again(site):
     answer = site.get("/notebook.json")
     assert (answer.json()["code"], answer.headers["cache-control"]) == ("unknown-job", "no-store")
     site.add_job()
-    site.notebooks.close()
-    assert site.get("/notebook.json").headers["cache-control"] == "private, no-cache"
+    answer = site.get("/notebook.json")
+    assert answer.headers["cache-control"] == "private, no-cache"
+    assert site.get("/notebook.json", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
 
 
 def test_the_tab_starts_the_rendering_process_and_says_where_it_is(site):
@@ -281,6 +282,7 @@ def test_a_connection_that_is_wrong_is_said_by_the_answer_and_not_by_its_choice_
 def test_the_map_index_of_an_address(site, monkeypatch, address, index):
     asked = []
     monkeypatch.setattr(routes, "read_task_instance", lambda *_, map_index, **__: asked.append(map_index) or site.ti)
+    monkeypatch.setattr(routes, "read_instances", None)  # asked for no task instance that is there
     assert routes.task_instance_of("d", "r", "t", address) is site.ti
     assert asked == [index]
 

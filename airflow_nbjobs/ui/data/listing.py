@@ -52,7 +52,7 @@ _TEXT_CHARACTERS = 1000  # as long as the longest headline that is kept
 
 
 class Filters(BaseModel):
-    """The page's query: what is not parameters does not filter."""
+    """The page's query: what is absent does not filter."""
 
     dag_id: str = Field("", max_length=250)
     state: Literal["", "running", "waiting", "deferred", "success", "failed", "up_for_retry"] = ""
