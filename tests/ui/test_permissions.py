@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def fab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def simple(tmp_path_factory):
+    if version("apache-airflow") < "3.1":
+        pytest.skip("Airflow < 3.1 has no tabs, and takes no token from a cookie")
     return answers_of("simple", tmp_path_factory.mktemp("simple"))
 
 
