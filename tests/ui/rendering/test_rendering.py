@@ -129,6 +129,16 @@ def test_an_image_that_is_too_large_and_what_cannot_be_read_are_said():
     assert len(html) < 100_000
 
 
+def test_of_many_images_those_are_shown_that_a_page_has_room_for():
+    """Each alone is small enough."""
+    picture = "A" * 7_000_000
+    made = document(*(code(f"show({n})", data(image_png=picture)) for n in range(4)), code("x", data(image_png=PNG)))
+    assert made.html.count(picture) == 3
+    assert made.html.count("An image of 6.7 MB is not shown; it is in the .ipynb.") == 1
+    assert f'src="data:image/png;base64,{PNG}"' in made.html  # a small one still has room
+    assert made.notices == ("1 large output(s) are shown in part or not at all; the .ipynb has them.",)
+
+
 def test_a_large_file_loses_its_long_texts_and_nothing_else(tmp_path):
     path = tmp_path / "n.ipynb"
     long = "B" * 20_000_000
