@@ -112,6 +112,14 @@ def test_the_cell_that_records_outputs_is_not_shown():
     assert "parameters of this run" in html
 
 
+def test_the_parameters_of_a_job_that_studio_started_are_those_that_papermill_injected():
+    """Its notebook has no cell of ours, which would repeat them with their types."""
+    made = document(code("day = 1", tags=["parameters"]), code("day = 2", tags=["injected-parameters"]), code("day"))
+    assert "Parameters of this run" in made.html
+    assert [cell in made.html for cell in ("Cell 1", "Cell 2", "Cell 3")] == [True, True, False]
+    assert made.parameters == [{"name": "day", "type": "int", "text": "2"}]
+
+
 def test_what_needs_scripts_is_shown_in_its_text_form_with_a_word_about_it():
     html = document(
         code(
