@@ -322,6 +322,41 @@ def test_a_timed_out_wait_stops_the_job(task, clients, job_known_to_airflow, sto
     assert description["TrainingJobStatus"] == "Stopping"
 
 
+@pytest.mark.parametrize("error", [NotebookJobServiceError("no answer", code="500", is_retryable=True), OSError("no")])
+def test_a_timeout_is_told_and_the_job_stopped_though_nobody_says_how_it_stands(
+    task, clients, job_known_to_airflow, error
+):
+    operator, context = task(execution_timeout=timedelta(minutes=5)), task_context()
+    defer(operator, context)
+    job_known_to_airflow(context)
+    clients.jobs.errors["describe"] = [error]
+    with pytest.raises(NotebookJobTimeoutError, match="was stopped: execution_timeout"):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    assert clients.jobs.count("stop") == 1
+
+
+def test_what_a_trigger_died_of_is_in_the_tasks_log(task, clients, job_known_to_airflow, capsys):
+    operator, context = task(), task_context()
+    defer(operator, context)
+    job_known_to_airflow(context)
+    with pytest.raises(TaskDeferred):
+        operator.resume_execution(
+            "__fail__", {"error": "Trigger failure", "traceback": ["in f", "KeyError: x"]}, context
+        )
+    assert "in f\nKeyError: x" in capsys.readouterr().out.replace("\\n", "\n")
+
+
+def test_what_cannot_be_watched_for_long_is_told_as_such_though_it_cannot_be_asked_for_either(task, clients):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    long_ago = {"trouble_since": (datetime.now(tz=UTC) - timedelta(hours=1)).isoformat()}
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
+    event = event_of(deferred, error="AccessDenied", turn=deferred.trigger.turn | long_ago)
+    with pytest.raises(NotebookJobServiceError, match="cannot watch notebook job") as caught:
+        operator.execute_complete(context, event)
+    assert not isinstance(caught.value, AirflowFailException), "a retry adopts the job"
+
+
 def test_a_crashed_trigger_says_nothing_about_the_job_so_the_task_waits_on(task, clients, job_known_to_airflow):
     operator, context = task(), task_context()
     deferred = defer(operator, context)

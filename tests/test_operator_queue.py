@@ -220,6 +220,23 @@ def test_a_job_that_got_no_instance_is_followed_by_another_with_its_own_input(ta
     assert following.trigger.attempt == 1
 
 
+def test_after_a_trigger_that_crashed_the_jobs_are_counted_on(task, clients, recorded):
+    """A second job of one number would be taken for the first one's."""
+    operator, context = task(), task_context()
+    following = resume(operator, context, turn_event(defer_after_no_capacity(operator, context, clients)))
+    recorded(context)
+    with pytest.raises(TaskDeferred) as again:
+        operator.resume_execution("__fail__", {"error": "Trigger failure"}, context)
+    assert (again.value.trigger.job_name, again.value.trigger.attempt) == (following.trigger.job_name, 1)
+    no_capacity(clients)
+    waiting = resume(operator, context, event_of(again.value, status="Failed"))
+    assert waiting.trigger.attempt == 2
+    described = clients.jobs.count("describe")
+    last = resume(operator, context, turn_event(waiting))
+    assert (len(clients.jobs.descriptions), last.trigger.attempt) == (3, 2)
+    assert clients.jobs.count("describe") == described + 1  # for the new name alone
+
+
 def test_the_wait_for_capacity_counts_over_all_its_jobs(task, clients):
     operator, context = task(capacity_timeout=60), task_context()
     waiting = defer_after_no_capacity(operator, context, clients)

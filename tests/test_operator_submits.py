@@ -253,6 +253,17 @@ def test_a_clear_of_a_run_that_had_ended_stops_the_job_of_the_start_before(task,
     assert clients.jobs.descriptions[first]["TrainingJobStatus"] == "Stopping"
 
 
+def test_a_store_that_fails_costs_a_cleared_task_no_stop_of_its_earlier_job(task, clients):
+    """The job of the same start of the run has a name that can be computed."""
+    defer(task(retries=0), task_context(max_tries=0))
+    (first,) = clients.jobs.descriptions
+    store = FakeStateStore()
+    store.is_broken = True
+    defer(task(task_id="t2", retries=0), task_context(try_number=2, max_tries=1) | {"task_state_store": store})
+    assert len(clients.jobs.descriptions) == 2
+    assert clients.jobs.descriptions[first]["TrainingJobStatus"] == "Stopping"
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -1,5 +1,8 @@
 """Which errors a retry cannot help, and their form at Airflow's surface."""
 
+import logging
+from types import SimpleNamespace
+
 import pytest
 from airflow_names import AirflowFailException, AirflowSkipException
 
@@ -14,7 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookOutputError,
     NotebookSkippedError,
 )
-from airflow_nbjobs.task.retryable import airflow_error, as_airflow_errors, of_ended_job
+from airflow_nbjobs.task.retryable import airflow_error, as_airflow_errors, errors_of_task, of_ended_job
 
 DENIED = NotebookJobServiceError("denied", code="AccessDenied")
 THROTTLED = NotebookJobServiceError("throttled", code="Throttling", is_retryable=True)
@@ -95,3 +98,44 @@ def test_no_policy_is_asked_whether_a_skip_is_to_be_retried():
     with pytest.raises(NotebookOutputError) as caught, as_airflow_errors(wants_retry=lambda _error: True):
         raise NotebookOutputError("x")
     assert not isinstance(caught.value, AirflowFailException)
+
+
+class Policy:
+    """A task's own ``retry_policy``, as Airflow 3.3 asks it."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def evaluate(self, **asked):
+        self.asked.append(asked)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return SimpleNamespace(action=SimpleNamespace(value=self.answer))
+
+
+def raised_under(policy, error):
+    """What leaves a task with this policy, first of three tries."""
+    task = SimpleNamespace(retry_policy=policy, retry_on_cell_error=True, log=logging.getLogger("task"))
+    context = {"ti": SimpleNamespace(try_number=1, max_tries=2)}
+    with pytest.raises(NotebookJobError) as caught, errors_of_task(task, context):
+        raise error
+    return caught.value
+
+
+@pytest.mark.parametrize(("answer", "is_fatal"), [("retry", False), ("fail", True), ("default", True)])
+def test_a_tasks_own_policy_may_have_retried_what_we_would_not(answer, is_fatal):
+    policy, error = Policy(answer), NotebookJobConfigError("x")
+    raised = raised_under(policy, error)
+    assert isinstance(raised, AirflowFailException) is is_fatal
+    (asked,) = policy.asked
+    assert (asked["exception"], asked["try_number"], asked["max_tries"]) == (error, 1, 2)
+
+
+def test_a_policy_that_fails_decides_nothing_and_its_fault_is_in_the_log(caplog):
+    error = NotebookJobConfigError("x")
+    raised = raised_under(Policy(KeyError("no such rule")), error)
+    assert isinstance(raised, AirflowFailException)
+    assert raised.__cause__ is error
+    assert "retry_policy could not be asked" in caplog.text
+    assert "no such rule" in caplog.text

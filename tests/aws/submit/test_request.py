@@ -151,6 +151,13 @@ def test_what_is_not_asked_for_is_not_in_the_request():
     assert absent.isdisjoint(build(max_retry_attempts=0))
 
 
+@pytest.mark.parametrize("is_live", [True, False])
+def test_whether_the_notebook_is_copied_as_it_runs_is_said_in_the_job(is_live):
+    """Whoever reads the job later looks for the copy by this variable, of jobs of earlier versions as well."""
+    environment = build(live_notebook=is_live)["Environment"]
+    assert environment.get("NBJOBS_LIVE_NOTEBOOK") == ("1" if is_live else None)
+
+
 def test_an_init_script_is_told_to_the_driver():
     staged = {"staged_notebook": "nb.ipynb", "initialization_script": "setup.sh"}
     assert build(staged=staged)["Environment"]["SM_INIT_SCRIPT"] == "setup.sh"

@@ -584,6 +584,37 @@ def test_a_waiter_who_joins_while_the_last_one_leaves_is_not_forgotten(jobs):
     assert loops.run(main()).job_name == "b"
 
 
+@pytest.mark.parametrize("steps", range(8))
+def test_a_waiter_who_joins_in_the_step_in_which_the_poller_ends_is_not_forgotten(jobs, steps):
+    """The last job's end is known and its waiter not told yet: the poller that is there looks no more."""
+    jobs.add("a", ends=3).add("b", ends=30)
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        has_ended = asyncio.Event()
+        describe = jobs.describe
+
+        def noting(job_name):
+            snapshot = describe(job_name)
+            if snapshot.state.is_terminal:
+                has_ended.set()
+            return snapshot
+
+        jobs.describe = noting
+
+        async def join():
+            await has_ended.wait()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            return await asyncio.wait_for(poller.wait("b", waiter_delay_seconds=30), timeout=3600)
+
+        joining = asyncio.create_task(join())
+        first = await poller.wait("a", waiter_delay_seconds=30)
+        return first.job_name, (await joining).job_name
+
+    assert loops.run(main()) == ("a", "b")
+
+
 # -- trouble -----------------------------------------------------------------------------------------------------------
 
 

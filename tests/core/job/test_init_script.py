@@ -148,6 +148,16 @@ def test_a_folder_that_cannot_be_written_costs_the_copy_only(driver, trouble):
     assert process.returncode == 0, said
 
 
+def test_without_live_nothing_is_copied():
+    for text in (
+        init_script(None, live=False, cell_output=True),
+        init_script("user.sh", live=False, cell_output=False, subfolder="reports"),
+    ):
+        assert "checkpoints" not in text
+        assert "SM_OUTPUT_NOTEBOOK_NAME" not in text
+    assert "IPYTHONDIR" not in init_script(None, live=True, cell_output=False)
+
+
 def test_cells_may_print_to_the_log_and_the_images_own_configuration_is_kept(driver, tmp_path):
     profile = tmp_path / "image" / "profile_default"
     profile.mkdir(parents=True)

@@ -1,6 +1,8 @@
 import ast
 import json
 import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 from nbformat import NotebookNode
@@ -260,6 +262,43 @@ def test_the_recording_cell_looks_up_no_name_and_runs_on_python_3_8():
     assert [node.id for node in names] == ["_"]  # the loop variable of a generator, which is its own
     [recorder] = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and "def put_value" in str(n.value)]
     ast.parse(recorder, feature_version=(3, 8))
+
+
+@pytest.fixture
+def recorded_by_cell(monkeypatch):
+    """Run the recording cell on these variables, as a kernel does, and read what it sends."""
+
+    def run(**variables):
+        sent = []
+        kernel = SimpleNamespace(iopub_socket=None, send_response=lambda _, kind, content: sent.append((kind, content)))
+        app = SimpleNamespace(instance=lambda: SimpleNamespace(kernel=kernel))
+        monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", SimpleNamespace(IPKernelApp=app))
+        nb = prepare_outputs(notebook_of("x = 1"), list(variables), python=True)
+        exec(nb.cells[-1].source, dict(variables))  # noqa: S102 - what the kernel does
+        ((_, content),) = [message for message in sent if message[0] == "display_data"]
+        nb.cells[-1].outputs = [NotebookNode(output_type="display_data", metadata={}, data=content["data"])]
+        return read(nb, list(variables))
+
+    return run
+
+
+@pytest.mark.parametrize("item", [[1], [], (2,), {"a": [1]}, {}], ids=repr)
+def test_any_number_of_lists_and_dicts_may_lie_side_by_side(recorded_by_cell, item):
+    """Their depth is limited, not their number."""
+    rows = [item] * 150
+    record = recorded_by_cell(rows=rows, named={f"n{place}": item for place in range(150)})
+    assert record.problems == ()
+    plain = list(item) if isinstance(item, tuple) else item
+    assert record.values == {"rows": [plain] * 150, "named": {f"n{place}": plain for place in range(150)}}
+
+
+def test_lists_that_lie_too_deep_in_each_other_are_a_problem_of_that_output(recorded_by_cell):
+    deep = [1]
+    for _ in range(150):
+        deep = [deep]
+    record = recorded_by_cell(deep=deep, good=[[1]])
+    assert record.values == {"good": [[1]]}
+    assert "nested too deep" in record.problems[0]
 
 
 def test_without_declared_outputs_nothing_is_missed():

@@ -84,6 +84,16 @@ def test_a_string_that_is_not_exactly_the_declared_type_is_a_problem(name, text)
     assert "is not exactly a" in problem
 
 
+@pytest.mark.parametrize("annotation", ["Rows", "my.Rows", "'Rows'", "Rows[int]"])
+def test_of_an_annotation_that_is_not_known_the_default_tells(annotation):
+    nb = notebook_of(f"rows: {annotation} = 100\nother: {annotation}")
+    checked = check({"rows": "5"}, nb)
+    assert (checked.values, checked.problems) == ({"rows": 5}, ())
+    (problem,) = check({"rows": "five"}, nb).problems
+    assert "'rows'" in problem
+    assert check({"other": "5"}, nb).values == {"other": "5"}
+
+
 def test_strings_for_strings_and_for_unknown_types_stay_strings():
     values = {"day": "5", "limit": "5"}
     assert check(values).values == values

@@ -52,6 +52,18 @@ def test_without_a_parameters_cell_nothing_is_known():
     assert read_parameters(parse_executed(executed(RAW), source="nb")[0]) is None
 
 
+def test_of_a_job_that_studio_started_the_cell_that_papermill_injected_tells():
+    raw = notebook(code("x = 1", "parameters"), code('# Parameters\nx = "5"\n', "injected-parameters"), "y = 2")
+    assert read_parameters(parse_executed(executed(raw), source="nb")[0]) == {"x": "5"}
+
+
+def test_a_cell_with_types_wins_over_papermills_own():
+    staged = prepare_parameters(parse_notebook(RAW, source="nb"), {"x": 5})
+    content = json.loads(json.dumps(staged))
+    content["cells"].insert(1, code('x = "5"', "injected-parameters"))
+    assert read_parameters(parse_executed(executed(json.dumps(content).encode()), source="nb")[0]) == {"x": 5}
+
+
 def test_outputs_are_those_recorded_and_what_is_wrong_is_said():
     recorded = executed(RAW, {"y": 2, "frame": {"type": "pandas.DataFrame", "error": "unsupported"}})
     values, problems = read_recorded(parse_executed(recorded, source="nb")[0])

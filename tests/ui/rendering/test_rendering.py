@@ -112,6 +112,14 @@ def test_the_cell_that_records_outputs_is_not_shown():
     assert "parameters of this run" in html
 
 
+def test_the_parameters_of_a_job_that_studio_started_are_those_that_papermill_injected():
+    """Its notebook has no cell of ours, which would repeat them with their types."""
+    made = document(code("day = 1", tags=["parameters"]), code("day = 2", tags=["injected-parameters"]), code("day"))
+    assert "Parameters of this run" in made.html
+    assert [cell in made.html for cell in ("Cell 1", "Cell 2", "Cell 3")] == [True, True, False]
+    assert made.parameters == [{"name": "day", "type": "int", "text": "2"}]
+
+
 def test_what_needs_scripts_is_shown_in_its_text_form_with_a_word_about_it():
     html = document(
         code(
@@ -127,6 +135,16 @@ def test_an_image_that_is_too_large_and_what_cannot_be_read_are_said():
     html = document(code("x", data(image_png="A" * 9_000_000))).html
     assert "An image of 8.6 MB is not shown" in html
     assert len(html) < 100_000
+
+
+def test_of_many_images_those_are_shown_that_a_page_has_room_for():
+    """Each alone is small enough."""
+    picture = "A" * 7_000_000
+    made = document(*(code(f"show({n})", data(image_png=picture)) for n in range(4)), code("x", data(image_png=PNG)))
+    assert made.html.count(picture) == 3
+    assert made.html.count("An image of 6.7 MB is not shown; it is in the .ipynb.") == 1
+    assert f'src="data:image/png;base64,{PNG}"' in made.html  # a small one still has room
+    assert made.notices == ("1 large output(s) are shown in part or not at all; the .ipynb has them.",)
 
 
 def test_a_large_file_loses_its_long_texts_and_nothing_else(tmp_path):
