@@ -87,12 +87,12 @@ def tab(base: str = "", **notebook: Any) -> dict[str, tuple[str | bytes, dict[st
     shown = page(
         "tab.html",
         script="tab.js",
-        subject=task,
+        ti=task,
         words="success",
         facts=dict.fromkeys(facts),
         known={},
         base=base,
-        asked=None,
+        requested=None,
     )
     summary = {"scripted": 0, "failed": None, "outline": [], "progress": {}} | notebook
     answer = json.dumps({"status": "ok", "tag": "t", "notebook": summary})

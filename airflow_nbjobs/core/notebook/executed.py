@@ -107,6 +107,8 @@ def _output(output: object, at: str, notes: list[str]) -> dict[str, Any]:
         mended["evalue"] = _text(output.get("evalue", ""), f"the 'evalue' of {at}", notes)
         lines = output.get("traceback")
         mended["traceback"] = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+        if "text" in output:  # nbformat joins its lines, whatever the output's type
+            mended["text"] = _text(output["text"], f"the text of {at}", notes)
         return mended
     mended["metadata"] = _mapping(output.get("metadata", {}), f"the metadata of {at}", notes)
     data = _mapping(output.get("data", {}), f"the 'data' of {at}", notes)

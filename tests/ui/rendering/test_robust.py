@@ -432,6 +432,11 @@ def test_any_notebook_is_shown(cells, metadata):
     is_shown(cells, metadata)
 
 
+def test_an_error_with_a_text_beside_it_is_shown():
+    """nbformat joins the lines of any output's text but a bundle's."""
+    is_shown([{"outputs": [{"output_type": "error", "text": [None, "x"]}]}], {})
+
+
 @pytest.mark.slow
 @given(NOTEBOOKS, VALUES)
 @settings(max_examples=3_000, deadline=None, suppress_health_check=list(HealthCheck))
