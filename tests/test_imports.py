@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -287,3 +288,27 @@ def test_every_name_in_an_all_is_there():
         assert [name for name in module.__all__ if not hasattr(module, name)] == []
         checked += 1
     assert checked > 0
+
+
+TESTS = Path(__file__).parent
+
+
+def names_taken(path):
+    """What a file takes from the package, by module: also what it takes for its annotations, and in functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == NAME:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def test_what_tests_benchmarks_and_samples_take_is_there():
+    """Benchmarks and probes are programs of their own, which no test imports and no type checker reads."""
+    files = [*TESTS.rglob("*.py"), *(TESTS.parent / "dags").rglob("*.py")]
+    taken = {name for path in files for name in names_taken(path)}
+    assert len(taken) > 100
+    missing = []
+    for module, name in sorted(taken):
+        found = importlib.import_module(module)
+        is_module = hasattr(found, "__path__") and importlib.util.find_spec(f"{module}.{name}") is not None
+        if not is_module and not hasattr(found, name):
+            missing.append(f"{module}.{name}")
+    assert missing == []

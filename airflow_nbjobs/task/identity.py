@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_nbjobs.aws.submit.prepared_job import Run
-from airflow_nbjobs.core.job.naming import RunKey
+from airflow_nbjobs.core.job.naming import RunKey, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ def run_of(context: Context, *, deployment: str) -> Run:
             deployment=deployment,
             dag_id=ti.dag_id,
             run_id=ti.run_id,
-            run_started_microseconds=_microseconds(started),
+            run_started_microseconds=microseconds(started),
             task_id=ti.task_id,
             map_index=ti.map_index,
             generation=generation(ti),
@@ -123,12 +123,6 @@ def earlier_generations(ti: Any, retries: int) -> list[int]:
 def is_first_try(ti: Any) -> bool:
     """Say whether no earlier try can have submitted anything."""
     return int(ti.try_number) <= 1
-
-
-def _microseconds(moment: datetime) -> int:
-    # Integers throughout: a float of microseconds since 1970 has no bits to spare.
-    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def search_folders(task: TaskView, context: Context) -> list[Path]:

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout
-from airflow_nbjobs.core.errors import NotebookJobError, NotebookJobServiceError, NotebookJobTimeoutError, bounded
+from airflow_nbjobs.core.errors import NotebookJobServiceError, NotebookJobTimeoutError, bounded
 from airflow_nbjobs.core.job.doubts import UNKNOWN_SECONDS
 from airflow_nbjobs.core.job.status import FailureKind, JobState
 from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS, Cause, Step, SubmissionState
@@ -23,7 +23,7 @@ from airflow_nbjobs.task.ownership import Ownership
 from airflow_nbjobs.task.publish import Publisher
 from airflow_nbjobs.task.resume import Resumption, from_event, from_record
 from airflow_nbjobs.task.retryable import errors_of_task
-from airflow_nbjobs.task.wait import CurrentJob, JobLog, Wait, described, log_transitions
+from airflow_nbjobs.task.wait import CurrentJob, JobLog, Wait, described, described_if_ended, log_transitions
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -183,19 +183,11 @@ class TaskRun:
         if (now - since).total_seconds() < TROUBLE_SECONDS:
             self._task.log.warning("%s; having it watched again", failed.headline)
         else:
-            snapshot = self._ended(job.job_name)
+            snapshot = described_if_ended(self._task, job.job_name)
             if snapshot is None:
                 raise failed
         state = replace(job.state, cause=Cause.TROUBLE, trouble_since=since)
         return self._finish(replace(job, state=state), snapshot, is_watched=False)
-
-    def _ended(self, job_name: str) -> JobSnapshot | None:
-        try:
-            snapshot = described(self._task, job_name)
-        except NotebookJobError as error:
-            self._task.log.warning("%s", error.headline)
-            return None
-        return snapshot if snapshot.state.is_terminal else None
 
     def _finish(
         self,

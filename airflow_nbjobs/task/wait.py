@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_nbjobs.aws.watch.log_reader import LogReader
-from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.errors import NotebookJobError, NotebookJobServiceError
 from airflow_nbjobs.core.job.parsers import seconds
 from airflow_nbjobs.core.job.status import FOR_CAPACITY
 from airflow_nbjobs.core.job.submission_state import SHORTEST_DEFERRAL_SECONDS, Cause, next_sleep
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.ports import Log
     from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
-    from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.core.job.submission_state import Sleep, SubmissionState
     from airflow_nbjobs.task.ownership import Ownership
@@ -100,6 +99,16 @@ def log_transitions(log: Log, snapshot: JobSnapshot, seen: int) -> int:
         at = f"{transition.started:%H:%M:%S} " if transition.started else ""
         log.info("%s%s: %s", at, transition.status, transition.message)
     return len(snapshot.transitions)
+
+
+def described_if_ended(task: TaskView, job_name: str) -> JobSnapshot | None:
+    """Return what SageMaker says of a job that has ended; None of one that has not, or where it gives no answer, which is logged."""
+    try:
+        snapshot = described(task, job_name)
+    except NotebookJobError as error:
+        task.log.warning("%s", error.headline)
+        return None
+    return snapshot if snapshot.state.is_terminal else None
 
 
 class Wait:

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "support"), str(Path(__file__).parent)]
 
+from airflow_ui import free_port
 from postgres import PostgresMissingError, PostgresServer
 from waiting import ROOT, bench_python
 
 from airflow_nbjobs.commands.demo.api import AirflowApi, ApiRefusedError, ApiUnavailableError
 from airflow_nbjobs.commands.demo.app import write_private
-from airflow_nbjobs.commands.demo.processes import Supervised, free_port
+from airflow_nbjobs.commands.demo.processes import Supervised
 from airflow_nbjobs.commands.demo.settings import (
     USER,
-    EmbeddedServer,
     Secrets,
     airflow_environment,
     base_environment,
@@ -40,6 +40,8 @@ from airflow_nbjobs.testing.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from airflow_nbjobs.local.state.facts import ServerFacts
 
 SLOTS = 4  # worker processes: far fewer than tasks
 DAG_ID = "waiting"
@@ -95,7 +97,7 @@ FINAL = ("success", "failed")
 
 
 class Api(AirflowApi):
-    def create_connection(self, facts: EmbeddedServer) -> None:
+    def create_connection(self, facts: ServerFacts) -> None:
         """In Airflow's database, where the triggerer has to ask for it."""
         extra = {"endpoint_url": facts.endpoint_url, "region_name": facts.region}
         body = {
@@ -135,7 +137,6 @@ def run(contender: str, python: Path, asked: argparse.Namespace) -> dict[str, An
         database(processes.home, python) as url,
     ):
         facts = sagemaker.facts
-        server = EmbeddedServer(**{name: str(getattr(facts, name)) for name in EmbeddedServer.__slots__})
         faults = Faults(facts)
         # Amazon's jobs have no notebook, and so nothing that an archive could be made of.
         faults.script_jobs(after_seconds=asked.seconds, without_archive=contender == "amazon")
@@ -143,9 +144,9 @@ def run(contender: str, python: Path, asked: argparse.Namespace) -> dict[str, An
         dags.mkdir()
         text = DAGS[contender].replace("TASKS", str(asked.tasks)).replace("PRINT_LOG", str(asked.print_log))
         for word, value in (
-            ("ROOT_URI", f"s3://{server.default_bucket}/bench"),
-            ("ROLE", server.role_arn),
-            ("IMAGE", server.image_uri),
+            ("ROOT_URI", f"s3://{facts.default_bucket}/bench"),
+            ("ROLE", facts.role_arn),
+            ("IMAGE", facts.image_uri),
         ):
             text = text.replace(f'"{word}"', json.dumps(value))
         (dags / "waiting_dag.py").write_text(text, encoding="utf-8")
@@ -155,7 +156,7 @@ def run(contender: str, python: Path, asked: argparse.Namespace) -> dict[str, An
         (processes.home / "bin").mkdir()
         write_private(processes.home / "bin" / "airflow", launcher_script(python.parent / "airflow")).chmod(0o700)
         environment = airflow_environment(
-            os.environ, home=processes.home, dags=dags, port=api.port, server=server, keys=keys
+            os.environ, home=processes.home, dags=dags, port=api.port, server=facts, keys=keys
         )
         del environment["AIRFLOW_CONN_AWS_DEFAULT"]
         environment |= {
@@ -167,7 +168,7 @@ def run(contender: str, python: Path, asked: argparse.Namespace) -> dict[str, An
         }
         processes.start("airflow", [str(python.parent / "airflow"), "standalone"], environment=environment)
         wait_until_ready(api, keys, processes)
-        api.create_connection(server)
+        api.create_connection(facts)
         return follow(contender, api, faults, asked)
 
 

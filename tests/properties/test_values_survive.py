@@ -10,6 +10,7 @@ import pytest
 from building import notebook_of
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from IPython.core.inputtransformer2 import TransformerManager
 
 from airflow_nbjobs.core.notebook.document import is_python
 from airflow_nbjobs.core.values.literals import literal
@@ -230,7 +231,5 @@ def test_a_literal_is_one_line_of_ascii_without_names(value):
 
 @given(value=JSON_LIKE)
 def test_ipython_takes_no_literal_for_a_magic(value):
-    from IPython.core.inputtransformer2 import TransformerManager
-
     line = f"x = {literal(value)}\n"
     assert TransformerManager().transform_cell(line) == line

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
@@ -20,6 +21,12 @@ _OWNER_LIMIT = 512  # shape ``TrainingEnvironmentValue``
 _TAG_LIMIT = 256  # shape ``TagValue``
 _CHANNEL_FOLDER = "input"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"  # of CloudWatch: what the containers of all training jobs write
+
+
+def microseconds(moment: datetime) -> int:
+    """Return an instant in microseconds since the epoch; in integers throughout, since a float has no bits to spare there."""
+    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.job.naming import RunKey, training_job_name
+from airflow_nbjobs.core.job.naming import RunKey, microseconds, training_job_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from airflow_nbjobs.core.error_record import ErrorRecord
 
@@ -111,7 +111,7 @@ class NotebookTaskInstance:
     def known_attempts(self) -> list[Attempt]:
         """Return the jobs that this task instance may have had, newest first; at least one."""
         fallback = Attempt(
-            generation=self.max_tries, run_started_microseconds=_microseconds(self.run_started), attempt=0
+            generation=self.max_tries, run_started_microseconds=microseconds(self.run_started), attempt=0
         )
         current = _parsed(self.job, fallback) if self.job else fallback
         earlier = [_parsed(each, None) for each in reversed(self.attempts)]
@@ -175,8 +175,3 @@ def _parsed(hint: Mapping[str, Any], fallback: Attempt | None) -> Attempt | None
     if not (-1 <= generation < 1_000_000 and 0 < started < 2**63 and 0 <= attempt < _MOST_ATTEMPTS):  # type: ignore[operator]
         return fallback
     return Attempt(generation=generation, run_started_microseconds=started, attempt=attempt)  # type: ignore[arg-type]
-
-
-def _microseconds(moment: datetime) -> int:
-    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from nbconvert.filters.highlight import Highlight2HTML
 from pygments.formatters import HtmlFormatter
 
+from airflow_nbjobs.core.notebook import papermill
 from airflow_nbjobs.core.notebook.document import language, mark_of, tags_of
 from airflow_nbjobs.core.notebook.failing_cell import clean_exit, find_failing_cell, last_cell_run, numbered_cells
 from airflow_nbjobs.core.notebook.progress import cell_text, progress_of
@@ -47,7 +48,6 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 SCRIPTED_POLICY = "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'none'"
 _SOURCE_CHARACTERS = 100_000
 PIECES_SECONDS = 12.0  # of processor time, for what is rendered piece by piece
-_ERROR_MARKER_TAG = "papermill-error-cell-tag"
 _FLAGS = {False: "failed here", True: "last cell that ran"}
 
 
@@ -189,8 +189,8 @@ def _cells(notebook: NotebookNode, failed_index: int | None, last_index: int | N
     has_typed = any(mark_of(node) not in (None, OUTPUTS) for _, node in numbered)
     for position, (index, node) in enumerate(numbered, 1):
         tags = tags_of(node)
-        is_repeated = has_typed and index is None and mark_of(node) is None and "injected-parameters" in tags
-        if mark_of(node) == OUTPUTS or _ERROR_MARKER_TAG in tags or is_repeated:
+        is_repeated = has_typed and index is None and mark_of(node) is None and papermill.INJECTED in tags
+        if mark_of(node) == OUTPUTS or papermill.ERROR_MARKER in tags or is_repeated:
             continue
         yield Cell(
             node=node,
@@ -203,18 +203,13 @@ def _cells(notebook: NotebookNode, failed_index: int | None, last_index: int | N
 
 
 def _seconds(node: NotebookNode) -> float | None:
-    metadata = node.get("metadata")
-    papermill = metadata.get("papermill") if isinstance(metadata, dict) else None
-    if not isinstance(papermill, dict):
-        return None
-    duration = papermill.get("duration")
+    said = papermill.papermill_of(node)
+    duration = said.get("duration")
     if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < 1e9:
         return float(duration)
     try:  # a notebook that is still running
         return max(
-            (
-                datetime.fromisoformat(papermill["end_time"]) - datetime.fromisoformat(papermill["start_time"])
-            ).total_seconds(),
+            (datetime.fromisoformat(said["end_time"]) - datetime.fromisoformat(said["start_time"])).total_seconds(),
             0.0,
         )
     except (KeyError, TypeError, ValueError):
