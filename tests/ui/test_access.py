@@ -1,0 +1,80 @@
+"""What each page asks Airflow's auth manager for: those of a log are as Airflow's own logs, all others as its XComs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.models.dag import DagModel
+from fastapi import HTTPException
+
+from airflow_nbjobs.ui import access
+from airflow_nbjobs.ui.app import router
+
+
+class Manager:
+    """An auth manager that allows some of a DAG, and notes what it was asked."""
+
+    def __init__(self, *allowed):
+        self.allowed = allowed
+        self.asked = []
+
+    def is_authorized_dag(self, *, method, access_entity, details, user):
+        self.asked.append((method, access_entity, details.id, user))
+        return access_entity in self.allowed
+
+    def get_authorized_dag_ids(self, *, user, method):
+        self.asked.append((method, user))
+        return {"mine"}
+
+
+@pytest.fixture
+def manager(monkeypatch):
+    def use(*allowed):
+        made = Manager(*allowed)
+        monkeypatch.setattr("airflow.api_fastapi.core_api.security.get_auth_manager", lambda: made)
+        monkeypatch.setattr(access, "get_auth_manager", lambda: made)
+        monkeypatch.setattr(DagModel, "get_team_name", lambda *_, **__: None, raising=False)
+        return made
+
+    return use
+
+
+def status_of(permission):
+    request = SimpleNamespace(path_params={"dag_id": "d"}, query_params={})
+    try:
+        permission.dependency(request=request, user="me")
+    except HTTPException as refusal:
+        return refusal.status_code
+    return 200
+
+
+@pytest.mark.parametrize(
+    ("permission", "entity", "other"),
+    [
+        (access.may_read_results, DagAccessEntity.XCOM, DagAccessEntity.TASK_LOGS),
+        (access.may_read_logs, DagAccessEntity.TASK_LOGS, DagAccessEntity.XCOM),
+    ],
+    ids=["results", "logs"],
+)
+def test_a_right_to_the_one_is_none_to_the_other(manager, permission, entity, other):
+    asked = manager(entity).asked
+    assert status_of(permission) == 200
+    assert asked == [("GET", entity, "d", "me")]
+    manager(other)
+    assert status_of(permission) == 403
+
+
+def test_pages_of_a_log_ask_for_the_right_to_logs_and_all_others_for_that_to_results():
+    asks = {route.path.rpartition("}")[2] or "tab": route.dependencies for route in router.routes}
+    assert asks.pop("/link.html") == []
+    logs = {path for path, dependencies in asks.items() if dependencies == [access.may_read_logs]}
+    assert logs == {"/log", "/log.json"}
+    assert all(asks[path] == [access.may_read_results] for path in asks.keys() - logs)
+
+
+def test_the_list_of_all_jobs_is_of_the_dags_that_the_user_may_read(manager):
+    asked = manager().asked
+    assert access.readable_dag_ids("me") == {"mine"}
+    assert asked == [("GET", "me")]
