@@ -134,7 +134,6 @@ def _task(session: Session, version_id: Any, task_id: str) -> Any:
         model = session.scalar(select(SerializedDagModel).where(SerializedDagModel.dag_version_id == version_id))
         if model is None:
             return None
-        model.load_op_links = False
         tasks = dict(model.dag.task_dict)
         with _tasks_lock:
             _tasks[key] = tasks

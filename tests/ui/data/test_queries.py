@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from datetime import UTC, datetime
 
 import pytest
@@ -74,6 +75,13 @@ def put(database, key, value, task_id="train", run_id="r"):
     run = 1 if run_id == "r" else 5
     name = {"dag_id": "d", "run_id": run_id, "task_id": task_id, "map_index": -1}
     add_xcoms(database, [name | {"dag_run_id": run, "key": key, "value": value}])
+
+
+def test_what_the_api_server_reads_keeps_its_links(database, monkeypatch):
+    """Whether links are read is a switch of the whole process: a DAG that Airflow reads and keeps meanwhile would be without its own."""
+    monkeypatch.setattr(queries, "_tasks", OrderedDict())
+    assert read(database).kind is Kind.OPERATOR
+    assert SERIALIZER._load_operator_extra_links is True
 
 
 @pytest.mark.parametrize(
