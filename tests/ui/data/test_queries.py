@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from airflow.models.dag import DagModel
 from airflow.models.dag_version import DagVersion
+from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
@@ -113,7 +114,12 @@ def test_another_name_is_no_task_instance(database, wrong):
 
 
 def test_another_runs_job_is_not_this_ones(database):
-    assert (read(database).job["job_name"], read(database, run_id="other").job["job_name"]) == ("job-0", "job-4")
+    later = datetime(2026, 2, 1, tzinfo=UTC)
+    database.execute(update(DagRun).where(DagRun.run_id == "other").values(start_date=later))
+    mine, other = read(database), read(database, run_id="other")
+    assert (mine.job["job_name"], other.job["job_name"]) == ("job-0", "job-4")
+    assert (mine.run_started != later, other.run_started) == (True, later)
+    database.rollback()
 
 
 def test_arguments_are_those_of_the_serialized_operator(database):
