@@ -63,7 +63,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _not_understood(request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else ()
-    wrong = sorted({str(each["loc"][-1])[:60] for each in found})
+    wrong = sorted({str(each["loc"][-1]) for each in found})
     problem = Problem(
         code="not-understood",
         title="This address says something that is not understood",

@@ -217,6 +217,7 @@ def test_the_tab_starts_the_rendering_process_and_says_where_it_is(site):
     assert site.notebooks.renderer.is_warm
     assert 'data-base="/air/nbjobs/ti/a%20b/r%2F1/t/-1"' in text
     assert "\u202e" not in text
+    assert "\\u202e" not in text  # as JSON has it, which the page's script would read
     assert site.get().headers["cache-control"] == "private, no-store"
 
 

@@ -1,5 +1,6 @@
 """Texts of the pages: durations, instants, prices and the facts of a job."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -54,8 +55,15 @@ def test_a_duration_is_in_the_two_largest_units(seconds, text):
         (None, None),
     ],
 )
-def test_an_instant_is_in_utc(moment, text):
-    assert time_text(moment) == text
+def test_an_instant_is_in_utc(monkeypatch, moment, text):
+    """Whatever the server's own time zone."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert time_text(moment) == text
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(

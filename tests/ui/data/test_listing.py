@@ -8,7 +8,7 @@ import pytest
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.bases.xcom import BaseXCom
-from job_rows import StoredXCom, add_jobs, job, open_database
+from job_rows import StoredXCom, add_jobs, add_xcoms, job, open_database
 from sqlalchemy import delete, select, update
 
 from airflow_nbjobs.ui.data.listing import PAGE_SIZE, Filters, list_jobs, read_filters
@@ -70,6 +70,19 @@ def test_filters(session):
     assert numbers(listed(session, text="row 113")) == [113]
     assert listed(session, text="REPORT_3.ipynb").total == 17
     assert listed(session, state="failed", dag_id="dag_03").total == 6
+
+
+def test_a_search_finds_a_run_and_a_task_and_ignores_blanks_around_it(session):
+    assert numbers(listed(session, text=" manual__113 ")) == [113]
+    assert listed(session, text="train").total == COUNT
+    assert listed(session, until=date(2025, 12, 31)).total == 0
+
+
+def test_jobs_without_a_duration_come_last_and_equals_are_newest_first(session):
+    by_duration = numbers(listed(session, sort="duration", page=3)) + numbers(listed(session, sort="-duration", page=3))
+    assert {number % 5 for number in by_duration} == {4}  # those that run
+    failed = numbers(listed(session, sort="state"))[:24]
+    assert failed == sorted(failed, reverse=True)
 
 
 @pytest.mark.parametrize("text", ["%", "_", "\\", "' OR 1=1 --", '"; DROP TABLE xcom; --'])
@@ -228,6 +241,40 @@ def test_a_job_of_an_earlier_try_says_nothing_of_this_one(one):
     assert (row.error, row.duration, row.cost, row.started, row.words) == ("", None, None, None, "waiting for a slot")
 
 
+def test_instances_of_one_run_do_not_take_each_others_xcoms(empty, one):
+    one()
+    ended = {"end": {"error": {"headline": "x" * 300}}, "error": None, "seconds": 9.0, "state": "failed"}
+    for model in (StoredXCom, TaskInstance, DagRun):
+        empty.execute(delete(model))
+    run = {"run_id": "r", "dag_id": "dag_00"}
+    add_jobs(
+        empty,
+        [
+            job(0) | run | {"map_index": 0},
+            job(1) | run | {"map_index": 1} | ended,
+            job(2) | run | {"task_id": "other", "map_index": 0, "refused": REFUSED},
+        ],
+    )
+    rows = {(row.task_id, row.map_index): row for row in listed(empty).rows}
+    assert len(rows) == 3
+    assert rows["train", 0].error == ""
+    assert rows["train", 1].error == "x" * 240 + "…"
+    assert rows["other", 0].error.startswith("not submitted: ")
+
+
+def test_an_error_that_the_task_recorded_beside_its_job_is_found(empty, one):
+    found = one(3, error=None, end={"progress": None})
+    instance = {"dag_run_id": 1, "dag_id": "dag_03", "run_id": "manual__3", "task_id": "train", "map_index": -1}
+    add_xcoms(empty, [instance | {"key": "nbjobs_error", "value": REFUSED}])
+    empty.commit()
+    assert found(text="cannot run").total == 1
+
+
+def test_a_page_whose_jobs_have_all_ended_does_not_refresh_itself(one):
+    assert [one(number)().is_live for number in (0, 3, 4)] == [False, False, True]
+    assert one(4, state="up_for_retry")().is_live
+
+
 def test_values_in_an_xcom_backend_of_its_own_are_read_through_it(one, monkeypatch):
     """As with an object store: the table holds addresses only."""
     kept = {}
@@ -258,6 +305,11 @@ def test_empty_fields_of_the_form_filter_nothing():
         "since": "2026-01-02",
         "page": "2",
     }
+
+
+def test_an_order_or_a_page_is_no_filter():
+    assert Filters(sort="dag", page=3).is_empty
+    assert not Filters(text="x").is_empty
 
 
 WRONG = {

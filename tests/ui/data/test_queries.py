@@ -184,6 +184,8 @@ def test_the_fields_that_airflow_rendered_are_this_instances(database):
     database.execute(insert(fields).values(**whose, rendered_fields={"parameters": {"day": "1"}}))
     assert read(database).rendered == {"parameters": {"day": "1"}}
     assert read(database, run_id="other").rendered == {}
+    database.execute(update(fields).values(rendered_fields=["no mapping"]))
+    assert read(database).rendered == {}
     database.rollback()
 
 
@@ -215,9 +217,9 @@ def test_the_remembered_jobs_are_read_where_airflow_keeps_them(database):
     database.execute(insert(TaskStateStoreModel).values(**row))
     assert read(database).attempts == ({"job_name": "a", "attempt": 0}, {"job_name": "b", "attempt": 1})
     assert read(database, run_id="other").attempts == ()
-    database.execute(update(TaskStateStoreModel).values(value='{"no": "list"}'))
-    assert read(database).attempts == ()
     database.execute(update(TaskStateStoreModel).values(key="another"))
+    assert read(database).attempts == ()
+    database.execute(update(TaskStateStoreModel).values(key="nbjobs_attempts", value='{"no": "list"}'))
     assert read(database).attempts == ()
     database.execute(delete(TaskStateStoreModel))
     database.rollback()

@@ -1,0 +1,40 @@
+"""Values of XComs as they are stored, and through a backend that keeps them elsewhere."""
+
+import pytest
+from airflow.sdk.bases.xcom import BaseXCom
+
+from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
+
+PUSHED_SET = {"__classname__": "builtins.set", "__version__": 1, "__data__": [1]}
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Returns what is kept, by address; a missing address is an error of the backend's own."""
+    kept = {}
+
+    class Elsewhere(BaseXCom):
+        @staticmethod
+        def deserialize_value(result):
+            return kept[result.value]
+
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Elsewhere)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("stored", "value"), [('{"a": 1}', {"a": 1}), ("no JSON", "no JSON"), ({"a": 1}, {"a": 1}), (None, None)]
+)
+def test_json_in_a_text_is_its_value(stored, value):
+    assert plain(stored) == value
+
+
+def test_what_a_task_has_pushed_makes_no_object_in_the_api_server():
+    assert backend_values([("a", PUSHED_SET), ("b", "3")]) == [PUSHED_SET, 3]
+
+
+def test_values_of_a_backend_come_in_their_order_and_what_it_cannot_read_as_it_is_stored(elsewhere, caplog):
+    elsewhere |= {"x": {"a": 1}, "y": 2}
+    assert backend_values([("a", "y"), ("gone", "z"), ("none", None), ("b", "x")]) == [2, "z", None, {"a": 1}]
+    assert [record.getMessage() for record in caplog.records] == ["XCom gone could not be read through Elsewhere: 'z'"]
+    assert backend_values([]) == []
