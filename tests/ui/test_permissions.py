@@ -66,6 +66,7 @@ def leaks(answers, user, dag_id):
     return [route for route in ROUTES if answers[f"{user} {dag_id} {route}"][1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("user", "mine", "other"),
     [
@@ -85,6 +86,7 @@ def test_every_route_asks_for_the_right_to_read_its_dag(fab, user, mine, other):
         assert (leaks(fab, user, dag_id) == []) is (status != 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("user", "dags"), [("root", [MINE, OTHER]), ("reader", [MINE, OTHER]), ("neighbour", [OTHER])])
 def test_the_page_of_all_jobs_lists_and_offers_only_what_may_be_read(fab, user, dags):
     assert fab[f"{user} jobs "] == [200, dags, dags]
@@ -93,6 +95,7 @@ def test_the_page_of_all_jobs_lists_and_offers_only_what_may_be_read(fab, user, 
     assert fab[f"{user} jobs ?dag_id={MINE}"] == ([200, [MINE], dags] if MINE in dags else [403, [], []])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("user", "status"), [("anonymous", 401), ("forger", 403), ("stranger", 403)])
 def test_the_page_of_all_jobs_needs_a_right_as_well(fab, user, status):
     assert fab[f"{user} jobs "] == [status, [], []]
@@ -104,6 +107,7 @@ def test_simple_auth_manager_is_asked_as_well(simple, user, status):
     assert simple[f"{user} jobs "][0] == status
 
 
+@pytest.mark.slow
 def test_the_page_that_tells_of_a_link_is_the_same_for_everybody(fab, simple):
     """Within the notebook's frame, which has no origin, a browser does not say who asks: it can only be for all."""
     from airflow_nbjobs.ui.pages import link_page
