@@ -96,6 +96,13 @@ def test_links_and_pages_are_told_that_there_is_no_job_yet_and_why(task, clients
     assert "console_url" not in job
 
 
+def test_of_a_long_reason_to_wait_pages_are_told_the_first_500_characters(task, clients):
+    clients.jobs.errors["create"] = [NotebookJobCapacityError("q" * 501)]
+    context = task_context()
+    defer(task(), context)
+    assert context["ti"].xcoms["nbjobs_job"]["waiting"]["reason"] == "q" * 500
+
+
 def test_the_next_leg_submits_what_is_staged_and_then_waits_for_the_job(task, clients):
     clients.jobs.errors["create"] = [full()]
     operator, context = task(), task_context()
