@@ -17,6 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS
+from airflow_nbjobs.core.job.xcoms import VERSION
 from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 from airflow_nbjobs.triggers.kept_progress import kept_form
@@ -348,6 +349,18 @@ def test_trouble_in_staging_is_waited_through(task, clients, monkeypatch):
     assert clients.jobs.descriptions == {}
     resume(operator, context, turn_event(deferred))
     assert len(clients.jobs.descriptions) == 1
+
+
+def test_pages_are_told_of_a_wait_that_begins_before_the_notebook_is_read(task, clients):
+    """There is no name of a job yet; the record has its version all the same."""
+    reading, failing = clients.objects.open, [unreachable()]
+    clients.objects.open = lambda uri: reading(uri) if not failing else (_ for _ in ()).throw(failing.pop())
+    clients.objects.bodies["s3://bucket/nb.ipynb"] = RAW
+    operator, context = task(input_notebook="s3://bucket/nb.ipynb"), task_context()
+    deferred = defer(operator, context)
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert (job["version"], job["job_name"], job["waiting"]["for"]) == (VERSION, "", "AWS")
+    assert type(resume(operator, context, turn_event(deferred)).trigger) is NotebookJobTrigger
 
 
 def test_results_that_cannot_be_read_now_are_read_later(task, clients):
