@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.guesses import did_you_mean
+from airflow_nbjobs.local import StartError
 
 if TYPE_CHECKING:
     import argparse
@@ -117,10 +118,8 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("airflow_nbjobs.local").setLevel(logging.INFO)
     ends = _catch_signals()
-    from airflow_nbjobs.local.container.image import ImageError
-    from airflow_nbjobs.local.container.probe import IsolationError
-    from airflow_nbjobs.local.keys import KeyFileError, read_key_file
-    from airflow_nbjobs.local.server import PortInUseError, ServerSettings, serve
+    from airflow_nbjobs.local.keys import read_key_file
+    from airflow_nbjobs.local.server import ServerSettings, serve
     from airflow_nbjobs.local.state.facts import write_ready_file
 
     try:
@@ -135,15 +134,15 @@ def run(args: argparse.Namespace) -> int:
             allow_hosts=tuple(args.allow_host),
             key=read_key_file(args.key_file) if args.key_file else None,
         )
-        with serve(settings) as server:
+        with serve(settings) as (facts, isolation):
             if args.ready_file:
-                write_ready_file(server.facts, args.ready_file)
-            sys.stdout.write(_welcome(server.facts, server.isolation, args))
+                write_ready_file(facts, args.ready_file)
+            sys.stdout.write(_welcome(facts, isolation, args))
             sys.stdout.flush()
             ends.wait(args.exit_with_stdin)
             if args.ready_file:
                 args.ready_file.unlink(missing_ok=True)
-    except (ImageError, IsolationError, KeyFileError, PortInUseError) as error:
+    except StartError as error:
         sys.stderr.write(f"nbjobs local: {error}\n")
         return 2
     return 0

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local import StartError
 from airflow_nbjobs.local.api.backends import Backends
 from airflow_nbjobs.local.api.operations import Registries, Runners, SageMakerOperations
 from airflow_nbjobs.local.container.image import inspect_image
@@ -56,10 +57,6 @@ TARGET = "SageMaker."
 TRUST_POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
 
 
-class PortInUseError(Exception):
-    """Another program listens on the port."""
-
-
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """
@@ -91,12 +88,6 @@ class ServerSettings:
     def own_host(self) -> str:
         """Where the server reaches itself."""
         return "127.0.0.1" if self.bind in _SPECIAL_ADDRESSES else self.bind
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    facts: ServerFacts
-    isolation: Isolation
 
 
 class Application:
@@ -150,13 +141,11 @@ class Application:
 
 
 @contextmanager
-def serve(settings: ServerSettings) -> Iterator[RunningServer]:
+def serve(settings: ServerSettings) -> Iterator[tuple[ServerFacts, Isolation]]:
     """
     Run the server in threads of this process until the block ends; then kill the jobs and remove what was made.
 
-    :raises PortInUseError: settings.port is taken, or settings.bind is no address of this machine.
-    :raises ImageError: the image's environment does not work.
-    :raises IsolationError: the isolation that was asked for does not work.
+    :raises StartError: the port is taken, ``bind`` is no address of this machine, or the image or the isolation that was asked for does not work.
     """
     key = settings.key or generate_key()
     listener = _listen(settings.bind, settings.port)
@@ -179,9 +168,9 @@ def serve(settings: ServerSettings) -> Iterator[RunningServer]:
             runners = _assemble(application, platform)
             try:
                 furnish(facts, clients)
-                yield RunningServer(facts, isolation)
+                yield facts, isolation
             finally:
-                application.faults.close()
+                application.faults.switches.clear()  # lets go of calls that are held back
                 runners.training.close()
                 runners.batch.close()
     finally:
@@ -209,7 +198,7 @@ def _listen(address: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise PortInUseError(
+        raise StartError(
             f"port {port} of {address} cannot be used: {error.strerror}; choose another with --port (0 takes a free one)"
         ) from error
     return listener

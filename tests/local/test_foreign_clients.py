@@ -93,11 +93,6 @@ class ForeignClient:
 
 
 @pytest.fixture
-def batch(jobs: Jobs) -> BatchJobs:
-    return BatchJobs(jobs)
-
-
-@pytest.fixture
 def client(jobs: Jobs, tmp_path: Path) -> ForeignClient:
     return ForeignClient(jobs, tmp_path)
 

@@ -64,9 +64,7 @@ class Fault:
 
 def parse_fault(document: Mapping[str, Any]) -> Fault:
     """Return the fault that a control request describes; raises ServiceError for an unknown field or a value that means nothing."""
-    unknown = sorted(set(document) - {known.name for known in fields(Fault)})
-    if unknown:
-        raise ValidationError(f"A fault has no {', '.join(unknown)}.")
+    check_members(document, Fault, "fault")
     operations = document.get("operations", ())
     if isinstance(operations, str) or not all(isinstance(name, str) for name in operations):
         raise ValidationError("operations is a list of names.")
@@ -77,6 +75,12 @@ def parse_fault(document: Mapping[str, Any]) -> Fault:
     for problem in _problems(fault):
         raise ValidationError(problem)
     return fault
+
+
+def check_members(document: Mapping[str, Any], kind: type[Any], name: str) -> None:
+    """Raise ServiceError for a member of a control request that the dataclass does not have."""
+    if unknown := sorted(set(document) - {known.name for known in fields(kind)}):
+        raise ValidationError(f"A {name} has no {', '.join(unknown)}.")
 
 
 def _problems(fault: Fault) -> Iterator[str]:

@@ -224,7 +224,7 @@ class JobRunner:
 
     def _judge(self, run: _Run, work: WorkDir, exit_code: int, failure: Failure | None) -> Outcome:
         if failure and failure.stage != "exec":
-            LOG.error("the container could not be made: %s", failure.text)
+            LOG.error("%s: the container could not be made: %s", run.job.arn, failure.text)
             return Outcome(INTERNAL_ERROR)
         if failure:
             return Outcome(run.work.start_error(failure))
