@@ -9,12 +9,12 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import select
 import shlex
 import signal
 import sys
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.guesses import did_you_mean
@@ -139,7 +139,9 @@ def run(args: argparse.Namespace) -> int:
                 write_ready_file(facts, args.ready_file)
             sys.stdout.write(_welcome(facts, isolation, args))
             sys.stdout.flush()
-            ends.wait(args.exit_with_stdin)
+            if args.exit_with_stdin:
+                threading.Thread(target=_announce_end_of_stdin, args=(ends,), daemon=True).start()
+            ends.get()
             if args.ready_file:
                 args.ready_file.unlink(missing_ok=True)
     except StartError as error:
@@ -199,29 +201,18 @@ def _forget_aws_settings() -> None:
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 
 
-class _Ends:
-    """The main thread's wait, for a signal or for the end of standard input."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-
-    def signalled(self, *_: object) -> None:
-        os.write(self._write, b".")
-
-    def wait(self, with_stdin: bool) -> None:
-        watched = [self._read, 0] if with_stdin else [self._read]
-        while True:
-            ready, _, _ = select.select(watched, [], [])
-            if self._read in ready or not os.read(0, 4096):
-                return
-
-
-def _catch_signals() -> _Ends:
-    ends = _Ends()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, ends.signalled)
+def _catch_signals() -> SimpleQueue[None]:
+    """Return the queue in which the end is announced; a signal's handler may put into it."""
+    ends: SimpleQueue[None] = SimpleQueue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ends.put(None))
     return ends
+
+
+def _announce_end_of_stdin(ends: SimpleQueue[None]) -> None:
+    while os.read(0, 4096):
+        pass
+    ends.put(None)
 
 
 def _welcome(facts: ServerFacts, isolation: Isolation, args: argparse.Namespace) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import socket
 import tempfile
 import threading
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-_SPECIAL_ADDRESSES = frozenset({"127.0.0.1", "0.0.0.0"})  # noqa: S104 - the first is a host name anyway, the second none
+_SPECIAL_ADDRESSES = frozenset({"127.0.0.1", "0.0.0.0"})  # noqa: S104 - 127.0.0.1 is allowed anyway, 0.0.0.0 names no host
 TARGET = "SageMaker."
 TRUST_POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
 
@@ -211,11 +210,8 @@ def _jobs_dir(data_dir: Path | None) -> Iterator[Path]:
         jobs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield jobs_dir
         return
-    folder = Path(tempfile.mkdtemp(prefix="nbjobs-local-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="nbjobs-local-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager

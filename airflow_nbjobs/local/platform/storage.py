@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 MAX_MEMBERS = 100_000
@@ -25,8 +24,7 @@ class ArchiveError(Exception):
     """The archive cannot be read, or must not be; the text says which member and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class S3Location:
+class S3Location(NamedTuple):
     bucket: str
     key: str
 

@@ -1,20 +1,22 @@
-"""What becomes of a job that the platform itself cannot run."""
+"""What becomes of a job, and of its log, where the platform itself fails."""
 
 from __future__ import annotations
 
 import sys
 import time
+import uuid
 from logging.handlers import QueueHandler
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from local_jobs import Jobs, wait_until
+from local_jobs import LOG_GROUP, Jobs, wait_until
 
 from airflow_nbjobs.local.api.operations import Registries
 from airflow_nbjobs.local.container.image import inspect_image
 from airflow_nbjobs.local.platform.clients import connect
+from airflow_nbjobs.local.platform.logs import LogStream
 from airflow_nbjobs.local.platform.runner import INTERNAL_ERROR, LOG, JobRunner, Launch, Platform, Work
 from airflow_nbjobs.local.state.batch_jobs import new_batch_job
 from airflow_nbjobs.local.state.facts import NAMESPACE_WAYS
@@ -67,3 +69,30 @@ def test_a_job_that_cannot_be_run_fails_as_on_aws_and_the_log_says_which_and_why
     assert first.levelname == "ERROR"
     assert first.getMessage().startswith(f"{job.arn}: {said}")
     assert list(tmp_path.iterdir()) == []
+
+
+class OnceRefused:
+    """CloudWatch Logs that refuses the first events."""
+
+    def __init__(self, logs: Any) -> None:
+        self.logs, self.exceptions, self.refused = logs, logs.exceptions, 0
+        self.create_log_group, self.create_log_stream = logs.create_log_group, logs.create_log_stream
+
+    def put_log_events(self, **request: Any) -> None:
+        if not self.refused:
+            self.refused = len(request["logEvents"])
+            raise self.exceptions.ServiceUnavailableException({"Error": {}}, "PutLogEvents")
+        self.logs.put_log_events(**request)
+
+
+def test_log_events_that_are_lost_are_said_and_the_next_are_written(jobs: Jobs, caplog: Any) -> None:
+    logs = OnceRefused(jobs.logs)
+    name = f"lost-{uuid.uuid4().hex[:12]}"
+    stream = LogStream(logs, f"{name}/algo-1-1", LOG_GROUP)
+    stream.write(b"lost\n")
+    wait_until(lambda: logs.refused)
+    stream.write(b"kept\n")
+    stream.end()
+    stream.join()
+    assert jobs.log(name) == "kept"
+    assert f"{name}/algo-1-1: 1 log events were lost" in caplog.text

@@ -81,13 +81,6 @@ class Tab:
         return self.get("/notebook.json", **query).json()
 
 
-@pytest.fixture(scope="module")
-def renderer():
-    made = Renderer()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def tab(renderer, monkeypatch):
     account = Account()
