@@ -118,23 +118,22 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("airflow_nbjobs.local").setLevel(logging.INFO)
     ends = _catch_signals()
-    from airflow_nbjobs.local.keys import read_key_file
-    from airflow_nbjobs.local.server import ServerSettings, serve
+    from airflow_nbjobs.local.keys import generate_key, read_key_file
+    from airflow_nbjobs.local.server import serve
     from airflow_nbjobs.local.state.facts import write_ready_file
 
     try:
-        settings = ServerSettings(
-            args.port,
-            args.data,
-            args.region,
-            args.image_prefix,
-            args.isolation,
-            _parallel_jobs(args),
+        with serve(
+            port=args.port,
+            data_dir=args.data,
+            region=args.region,
+            image_prefix=args.image_prefix,
+            isolation=args.isolation,
+            parallel_jobs=_parallel_jobs(args),
             bind=args.bind,
-            allow_hosts=tuple(args.allow_host),
-            key=read_key_file(args.key_file) if args.key_file else None,
-        )
-        with serve(settings) as (facts, isolation):
+            allow_hosts=args.allow_host,
+            key=read_key_file(args.key_file) if args.key_file else generate_key(),
+        ) as (facts, isolation):
             if args.ready_file:
                 write_ready_file(facts, args.ready_file)
             sys.stdout.write(_welcome(facts, isolation, args))
