@@ -180,7 +180,9 @@ def test_links_are_stored_when_a_task_defers_and_anew_with_another_job(task, cli
     end(clients, "Failed", reason="CapacityError: Unable to provision requested ML compute capacity.")
     with pytest.raises(TaskDeferred) as waiting:
         operator.execute_complete(context, event_of(deferred, status="Failed"))
-    assert tuple(operator.operator_extra_links) == tuple(ours), "of no job, until there is another: they replace the first one's"
+    assert tuple(operator.operator_extra_links) == tuple(ours), (
+        "of no job, until there is another: they replace the first one's"
+    )
     with pytest.raises(TaskDeferred) as again:
         operator.execute_complete(context, waiting.value.trigger._event())
     assert tuple(operator.operator_extra_links) == tuple(ours)
