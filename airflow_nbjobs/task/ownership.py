@@ -223,7 +223,7 @@ class Ownership:
 
     def _is_left_running(self, state: str | None) -> bool:
         """Say whether the task has succeeded with another try, which has adopted the job and left it running as it was asked to."""
-        return state == "success" and not self._task.wait_for_completion and self._is_over()
+        return state == "success" and not self._task.wait_for_completion and self._is_over() is True
 
     def _followed(self) -> str | None:
         return read_record(JOB_KEY, job_xcom(JOB_KEY, **self._identity)).get("job_name") or None
