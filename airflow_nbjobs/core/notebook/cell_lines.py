@@ -82,15 +82,10 @@ def _lines_in_text(lines: list[str]) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """
-    One logical line.
+    """One logical line."""
 
-    :param end: its last row.
-    :param magic: where the value of ``x = !ls`` or ``x = %magic`` begins; the scan ends there.
-    """
-
-    end: int
-    magic: tuple[int, int] | None
+    end: int  # its last row
+    magic: tuple[int, int] | None  # where the value of ``x = !ls`` or ``x = %magic`` begins; the scan ends there
     ends_in_question_mark: bool
 
 

@@ -49,15 +49,10 @@ _WORDS = frozenset({"now", "today"})
 
 @dataclass(frozen=True, slots=True)
 class ClockRead:
-    """
-    One call.
+    """One call."""
 
-    :param cell: position in the author's file, counted from 1 over all cells.
-    :param call: as written, ``datetime.now()``.
-    """
-
-    cell: int
-    call: str
+    cell: int  # position in the author's file, counted from 1 over all cells
+    call: str  # as written, ``datetime.now()``
 
 
 def clock_reads(nb: NotebookNode, *, imported_by: Iterable[NotebookNode] = ()) -> tuple[ClockRead, ...]:
