@@ -28,7 +28,6 @@ from airflow_nbjobs.task.identity import shortened
 from airflow_nbjobs.task.results import push_result
 
 SECRET = "-".join(["secret"] * 300)
-FRAME = "Cell In[1], line 1\n----> 1 f()\n\nValueError: "
 
 
 @pytest.fixture
@@ -113,7 +112,7 @@ def pushed_end():
                 ["Converting output notebook to pdf", "Traceback (most recent call last)", f"E: {SECRET}"], ["pdf"]
             ).cause
         ),
-        lambda: excerpt(FRAME + "x" * (512 * 1024 - len(FRAME) - 7) + SECRET + "\ny" * 400_000),
+        lambda: excerpt("ValueError: " + "x" * (512 * 1024 - 19) + SECRET + "\ny" * 400_000, ename="ValueError"),
     ],
 )
 def test_wherever_a_text_is_cut_it_is_masked_before(shown, mask):
