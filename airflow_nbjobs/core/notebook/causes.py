@@ -1,7 +1,7 @@
 """
 The cause of a failed cell, and what to do about it: missing modules, magics that fail, exceptions that render no traceback.
 
-Called by ``aws/results/explain.py`` and ``core.notebook.failing_cell``. The executed notebook is untrusted. Pure; must never import airflow or boto3.
+Called by ``aws/results/explain.py``. The executed notebook is untrusted. Pure; must never import airflow or boto3.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """
 The lines of a cell as IPython takes them: without prompts and shared indentation, and as logical lines.
 
-Called by ``core.notebook.cell_syntax``. Standard library only, pure.
-
-Source: ``core/inputtransformer2.py`` of IPython 8 and 9.
+Called by ``core.notebook.cell_syntax``. Pure. Source: ``core/inputtransformer2.py`` of IPython 8 and 9.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 How IPython reads a cell: which of its lines are Python, and which are magics, shell commands or questions for help.
 
-Called by ``core.notebook.source``. Pure; held against IPython's own transformer by ``tests/core/notebook/test_cell_syntax.py``. Must never import
+Called by whatever reads cells. Pure; held against IPython's own transformer by ``tests/core/notebook/test_cell_syntax.py``. Must never import
 IPython: the worker need not have it, and the job's image has its own.
 
 Source: ``core/inputtransformer2.py`` and ``core/magics/execution.py`` of IPython 8 and 9.

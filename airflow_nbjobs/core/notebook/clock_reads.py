@@ -1,7 +1,7 @@
 """
 Where a notebook reads the clock, found without running it.
 
-Called by ``aws/submit/prepare.py`` for a run that has a data interval: such a notebook reports on today whichever day it is run for. Pure.
+Called by ``aws/submit/content_warnings.py`` for a run that has a data interval: such a notebook reports on today whichever day it is run for. Pure.
 """
 
 from __future__ import annotations
