@@ -47,21 +47,14 @@ _WRONG_OUTPUTS = "mend the notebook or outputs=, then clear the task: the result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """
-    Everything that a finished job gives to its task.
+    """Everything that a finished job gives to its task."""
 
-    :param facts: JSON-like facts of the job, without outputs.
-    :param outputs: the declared outputs that are right, also where others are wrong, and where the job failed after they were recorded.
-    :param error: why the task must fail, or be skipped; None for a success.
-    :param executed_notebook: the executed notebook's bytes, where there are any.
-    :param progress: how many of its cells have run, where it could be read.
-    """
-
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any]  # JSON-like facts of the job, without outputs
+    # the declared outputs that are right, also where others are wrong, and where the job failed after they were recorded
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    error: NotebookJobError | None = None
-    executed_notebook: bytes | None = None
-    progress: Progress | None = None
+    error: NotebookJobError | None = None  # why the task must fail, or be skipped; None for a success
+    executed_notebook: bytes | None = None  # the executed notebook's bytes, where there are any
+    progress: Progress | None = None  # how many of its cells have run, where it could be read
     log_tail: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -37,19 +37,13 @@ _FOLDER_VARIABLE = re.compile(r"\w*(?:dir|directory|folder|path|root)s?", re.IGN
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """
-    What the cells name of the world outside the notebook; a name in here need not exist.
+    """What the cells name of the world outside the notebook; a name in here need not exist."""
 
-    :param imports: modules with all their dots; ``from a import b`` gives ``a`` and ``a.b``.
-    :param file_names: relative names, normalised, of files and folders that are not written before they are read; ``../x`` for one above the notebook's folder.
-    :param search_folders: relative folders that the cells add to ``sys.path``.
-    :param written: names that are.
-    """
-
-    imports: frozenset[str]
+    imports: frozenset[str]  # modules with all their dots; ``from a import b`` gives ``a`` and ``a.b``
+    # relative names, normalised, of files and folders that are not written before they are read; ``../x`` for one above the notebook's folder
     file_names: frozenset[str]
-    search_folders: tuple[str, ...]
-    written: frozenset[str]
+    search_folders: tuple[str, ...]  # relative folders that the cells add to ``sys.path``
+    written: frozenset[str]  # names that are written before they are read
 
 
 def code_references(nb: NotebookNode) -> References:

@@ -41,19 +41,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """
-    What becomes of the given names.
+    """What becomes of the given names."""
 
-    :param overwritten: names whose value is assigned over before anything has read it.
-    :param reassigned: names whose value is assigned over after it has been read, by a loop, or by a notebook that is run.
-    :param conditional: names whose value may be assigned over before anything has read it.
-    :param derived: what is made of a given name's default, before the value given is there.
-    """
-
+    # names whose value is assigned over before anything has read it
     overwritten: dict[str, Place] = field(default_factory=dict)
+    # names whose value is assigned over after it has been read, by a loop, or by a notebook that is run
     reassigned: dict[str, Place] = field(default_factory=dict)
+    # names whose value may be assigned over before anything has read it
     conditional: dict[str, Place] = field(default_factory=dict)
-    derived: tuple[Place, ...] = ()
+    derived: tuple[Place, ...] = ()  # what is made of a given name's default, before the value given is there
 
 
 def follow(nb: NotebookNode, given: Collection[str], runs: Mapping[str, NotebookNode] | None = None) -> Flow:

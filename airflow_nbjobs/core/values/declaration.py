@@ -40,24 +40,17 @@ _MAKERS = frozenset("today now utcnow strptime fromisoformat fromtimestamp combi
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """
-    What the ``parameters`` cell says.
+    """What the ``parameters`` cell says."""
 
-    :param kinds: of every name that the cell binds, in the order of the cell.
-    :param annotated: names whose kind their annotation says, and not their default.
-    :param is_complete: False: names may be defined that cannot be seen.
-    :param doubt: why, for a warning.
-    :param has_cell: whether a code cell has the tag.
-    :param objects: names whose default is an object that no parameter can be and that later cells use as one, each with that default as it is written.
-    :param further: positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind.
-    """
-
+    # of every name that the cell binds, in the order of the cell
     kinds: Mapping[str, Kind] = field(default_factory=dict)
-    annotated: frozenset[str] = frozenset()
-    is_complete: bool = False
-    doubt: str = ""
-    has_cell: bool = False
+    annotated: frozenset[str] = frozenset()  # names whose kind their annotation says, and not their default
+    is_complete: bool = False  # False: names may be defined that cannot be seen
+    doubt: str = ""  # why, for a warning
+    has_cell: bool = False  # whether a code cell has the tag
+    # names whose default is an object that no parameter can be and that later cells use as one, each with that default as it is written
     objects: Mapping[str, str] = field(default_factory=dict)
+    # positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind
     further: Mapping[str, int] = field(default_factory=dict)
 
 
