@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_nbjobs.aws.submit.prepared_job import Run
+from airflow_nbjobs.core import texts
 from airflow_nbjobs.core.job.naming import RunKey, microseconds
 
 if TYPE_CHECKING:
@@ -162,4 +163,4 @@ def shortened(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python writes out no integer of more than 4,300 digits
         text = f"a {type(value).__name__} too large to be shown"
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return texts.shortened(text, _SHOWN_CHARACTERS)

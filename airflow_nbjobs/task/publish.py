@@ -17,6 +17,7 @@ from airflow_nbjobs.core.job.xcoms import (
     progress_record,
     read_attempts,
 )
+from airflow_nbjobs.core.masking import masked_start
 from airflow_nbjobs.links import NO_CONSOLE, job_urls, links_of_others, links_with_address, note_pushed_job
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Publisher:
             "state": words,
             "since": str(state.since or state.trouble_since),
             "until": str(sleep.until),
-            "reason": error.headline[:_REASON_CHARACTERS],
+            "reason": masked_start(error.headline, _REASON_CHARACTERS),
         }
         self._push(facts | {"waiting": waiting, "turn": state.to_json()})
 
