@@ -1,6 +1,7 @@
 """The first leg of a notebook task: submit or adopt, push what links need, then defer."""
 
 import contextlib
+import copy
 from dataclasses import replace
 from datetime import timedelta
 
@@ -66,6 +67,16 @@ def test_pages_find_every_job_that_the_task_ever_had(task, clients):
     assert [(each["generation"], each["attempt"]) for each in jobs] == [(0, 0), (1, 0)]
     job = context["ti"].xcoms["nbjobs_job"]
     assert jobs[-1] == {name: job[name] for name in jobs[-1]}
+
+
+def test_the_list_of_jobs_keeps_what_a_later_version_has_written(task, clients):
+    store = FakeStateStore()
+    later = [{"job_name": "j", "attempt": 0, "cost": 3}, {"version": 2, "job": {"name": "k"}}]
+    store.values["nbjobs_attempts"] = copy.deepcopy(later)
+    defer(task(), task_context() | {"task_state_store": store})
+    *kept, own = store.values["nbjobs_attempts"]
+    assert kept == later
+    assert own["job_name"] in clients.jobs.descriptions
 
 
 def test_a_store_that_fails_leaves_the_job_alone(task, clients):

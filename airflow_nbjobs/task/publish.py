@@ -16,6 +16,7 @@ from airflow_nbjobs.core.job.xcoms import (
     VERSION,
     progress_record,
     read_attempts,
+    stored_attempts,
 )
 from airflow_nbjobs.links import NO_CONSOLE, job_urls, links_to_push, note_pushed_job
 
@@ -128,9 +129,9 @@ class Publisher:
         if store is None:
             return
         try:
-            known = read_attempts(store.get(ATTEMPTS_KEY))
+            known = stored_attempts(store.get(ATTEMPTS_KEY))
             if not known or known[-1] != entry:
-                others = [each for each in known if each["job_name"] != entry["job_name"]]
+                others = [each for each in known if each.get("job_name") != entry["job_name"]]
                 store.set(ATTEMPTS_KEY, [*others, entry][-_MOST_REMEMBERED:])
         except Exception as error:  # noqa: BLE001 - no list of jobs may fail the task
             self._task.log.warning("The list of this task's jobs could not be kept: %s", error)
