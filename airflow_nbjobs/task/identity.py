@@ -120,11 +120,6 @@ def earlier_generations(ti: Any, retries: int) -> list[int]:
     return list(range(generation(ti) - 1, retries - 1, -1))[:_MOST_EARLIER]
 
 
-def is_first_try(ti: Any) -> bool:
-    """Say whether no earlier try can have submitted anything."""
-    return int(ti.try_number) <= 1
-
-
 def search_folders(task: TaskView, context: Context) -> list[Path]:
     """Return where relative paths are looked up: beside the DAG file (in the versioned bundle's checkout), then the DAG's ``template_searchpath``, then the bundle's root."""
     dag: Any = task.dag

@@ -239,9 +239,6 @@ class Wait:
             from airflow_nbjobs.triggers import NotebookJobTurnTrigger
 
             self._defer(NotebookJobTurnTrigger(until=sleep.until.isoformat(), **self._trigger_arguments(job)))
-        return self._slept(sleep)
-
-    def _slept(self, sleep: Sleep) -> SubmissionState:
         while (left := (sleep.until - datetime.now(tz=UTC)).total_seconds()) > 0:
             if self.ownership.was_told_to_end:
                 self.ownership.end_if_over()

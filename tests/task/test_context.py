@@ -11,7 +11,6 @@ from fakes import STARTED, task_context
 
 from airflow_nbjobs.task.identity import (
     generation,
-    is_first_try,
     parameters_text,
     run_of,
     search_folders,
@@ -143,11 +142,6 @@ def test_a_data_interval_is_told_where_there_is_one():
 def test_a_clear_that_airflow_records_is_a_new_generation_and_a_retry_is_none(before, after, is_another_life):
     earlier, later = (task_context(try_number=number, max_tries=most)["ti"] for number, most in (before, after))
     assert (generation(earlier) != generation(later)) is is_another_life
-
-
-@pytest.mark.parametrize(("try_number", "is_first"), [(1, True), (2, False), (5, False)])
-def test_only_the_very_first_try_can_be_sure_that_nothing_was_submitted(try_number, is_first):
-    assert is_first_try(task_context(try_number=try_number)["ti"]) is is_first
 
 
 def operator(**fields):
