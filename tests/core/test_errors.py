@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from airflow_nbjobs.core import errors, masking
+from airflow_nbjobs.core import masking
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobConfigError,
