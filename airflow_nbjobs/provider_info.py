@@ -39,7 +39,7 @@ _OPTIONS = {
         "0.5",
     ),
     "polling_interval": (
-        "Shortest seconds between two looks at a waiting job, while the budget allows it; 5 unless said otherwise. waiter_delay, if shorter, wins.",
+        "Shortest seconds between two polls of a waiting job, while the budget allows it; 5 unless said otherwise. waiter_delay, if shorter, wins.",
         "30",
     ),
 }

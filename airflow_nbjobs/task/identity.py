@@ -1,7 +1,7 @@
 """
 A task's Airflow context as the values that a job needs: its identity, what its notebook gets to know, how long it may take.
 
-Called by the operator inside ``execute``; reads the context, changes nothing.
+Called by the others of this room; reads the context, changes nothing.
 """
 
 from __future__ import annotations

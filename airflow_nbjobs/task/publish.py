@@ -38,11 +38,7 @@ _REASON_CHARACTERS = 500
 
 
 class Publisher:
-    """
-    Publishes what becomes of one task.
-
-    :param task: whose log is written to.
-    """
+    """Publishes what becomes of one task."""
 
     def __init__(self, task: TaskView, context: Context) -> None:
         self._task = task

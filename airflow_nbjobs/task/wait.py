@@ -1,7 +1,7 @@
 """
 How a task waits: in the triggerer where it defers, else in its worker; until its job has ended, or until it may ask for a job again.
 
-Called by ``run.py``.
+Called by ``run.py`` and ``submit.py``.
 """
 
 from __future__ import annotations
@@ -112,11 +112,7 @@ def described_if_ended(task: TaskView, job_name: str) -> JobSnapshot | None:
 
 
 class Wait:
-    """
-    The waits of one process of a task.
-
-    :param task: with rendered fields.
-    """
+    """The waits of one process of a task."""
 
     def __init__(
         self, task: TaskView, context: Context, ownership: Ownership, publisher: Publisher, job_log: JobLog

@@ -24,11 +24,7 @@ class ApiUnavailableError(Exception):
 
 
 class ApiRefusedError(Exception):
-    """
-    Airflow answered with an error.
-
-    :param status: of HTTP.
-    """
+    """Airflow answered with an error of HTTP."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"HTTP {status}: {text}")

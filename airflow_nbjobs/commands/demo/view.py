@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.wording import task_words
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +115,9 @@ def report(results: Sequence[TaskResult], *, run_state: str, seconds: float) -> 
     lines = [f"Run {run_state} after {seconds:.1f} s"]
     for result in results:
         lines += ["", f"{result.row.task}: {result.row.state}, {result.row.seconds or 0:.1f} s"]
-        lines += [f"  {name} = {_shorten(json.dumps(value))}" for name, value in _outputs(result).items()]
+        lines += [
+            f"  {name} = {shortened(json.dumps(value), _VALUE_LIMIT)}" for name, value in _outputs(result).items()
+        ]
         if uri := result.facts.get("executed_notebook_uri"):
             lines.append(f"  executed notebook: {uri}")
         lines += [f"  | {line}" for line in result.error]
@@ -157,7 +160,7 @@ def _extent(result: TaskResult) -> tuple[int, float]:
 
 def _without_its_middle(lines: Sequence[str]) -> list[str]:
     """Return at most 40 lines: the head, which says what happened, and the end, which says what to do."""
-    cut = [line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…" for line in lines]
+    cut = [shortened(line, _LINE_LIMIT) for line in lines]
     if len(cut) <= ERROR_LINES:
         return cut
     half = ERROR_LINES // 2
@@ -169,10 +172,6 @@ def _outputs(result: TaskResult) -> dict[str, Any]:
     if isinstance(outputs, dict):
         return outputs
     return {} if result.returned is None else {"return_value": result.returned}
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
 
 
 def _seconds(instance: Mapping[str, Any], now: datetime) -> float | None:

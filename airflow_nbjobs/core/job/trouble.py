@@ -1,7 +1,7 @@
 """
 Trouble about a job that exists: how long it is waited through, and what the task says in the end.
 
-Called by ``task/`` once there is a job; pure. Such an error is never final: the job is paid for, and whoever asks again finds it.
+Called by ``task/``, ``nbjobs run`` and ``aws/submit/job.py`` once there may be a job; pure. Such an error is never final: the job is paid for, and a retry finds it.
 """
 
 from __future__ import annotations
