@@ -1,4 +1,4 @@
-"""The first leg of a notebook task: submit or adopt, push what links need, then defer."""
+"""The first process of a notebook task: submit or adopt, push what links need, then defer."""
 
 import contextlib
 import copy
@@ -350,7 +350,7 @@ def test_a_cleared_task_runs_though_its_earlier_job_cannot_be_stopped(task, clie
     assert len(clients.jobs.descriptions) == 2
 
 
-def test_a_retry_asks_for_no_earlier_life(task, clients):
+def test_a_retry_asks_for_no_earlier_generation(task, clients):
     defer(task(retries=2), task_context(max_tries=2))
     clients.jobs.calls.clear()
     defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=2))
@@ -368,7 +368,7 @@ def test_retries_edited_between_two_tries_change_nothing_about_the_job(task, cli
 
 
 def test_a_clear_after_retries_was_lowered_runs_the_notebook_anew(task, clients):
-    """Both lives have one max_tries then; what became of the first job decides."""
+    """Both generations have one max_tries then; what became of the first job decides."""
     defer(task(retries=2), task_context(max_tries=2))
     end(clients, "Failed", reason="AlgorithmError: x")
     deferred = defer(task(task_id="t2", retries=1), task_context(try_number=2, max_tries=2))

@@ -129,7 +129,7 @@ def test_a_data_interval_is_told_where_there_is_one():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "is_another_life"),
+    ("before", "after", "is_another_generation"),
     [
         ((1, 2), (2, 2), False),  # a retry
         ((1, 2), (2, 3), True),  # cleared after the first try with two retries: max_tries is try_number + retries
@@ -139,9 +139,9 @@ def test_a_data_interval_is_told_where_there_is_one():
         ((1, 5), (2, 3), True),  # `retries` was lowered to 2 before the clear
     ],
 )
-def test_a_clear_that_airflow_records_is_a_new_generation_and_a_retry_is_none(before, after, is_another_life):
+def test_a_clear_that_airflow_records_is_a_new_generation_and_a_retry_is_none(before, after, is_another_generation):
     earlier, later = (task_context(try_number=number, max_tries=most)["ti"] for number, most in (before, after))
-    assert (generation(earlier) != generation(later)) is is_another_life
+    assert (generation(earlier) != generation(later)) is is_another_generation
 
 
 def operator(**fields):
