@@ -46,9 +46,11 @@ class FakeStateStore:
 
     def __init__(self):
         self.values = {}
+        self.reads = 0
         self.is_broken = False
 
     def get(self, key):
+        self.reads += 1
         if self.is_broken:
             raise RuntimeError("no API")
         return self.values.get(key)
@@ -73,10 +75,18 @@ def test_the_list_of_jobs_keeps_what_a_later_version_has_written(task, clients):
     store = FakeStateStore()
     later = [{"job_name": "j", "attempt": 0, "cost": 3}, {"version": 2, "job": {"name": "k"}}]
     store.values["nbjobs_attempts"] = copy.deepcopy(later)
-    defer(task(), task_context() | {"task_state_store": store})
+    defer(task(), task_context(max_tries=1, try_number=2) | {"task_state_store": store})
     *kept, own = store.values["nbjobs_attempts"]
     assert kept == later
     assert own["job_name"] in clients.jobs.descriptions
+
+
+def test_a_first_try_does_not_ask_for_a_list_that_nobody_can_have_written(task):
+    store = FakeStateStore()
+    defer(task(), task_context() | {"task_state_store": store})
+    assert (store.reads, len(store.values["nbjobs_attempts"])) == (0, 1)
+    defer(task(task_id="t2"), task_context(max_tries=1, try_number=2) | {"task_state_store": store})
+    assert store.reads > 0
 
 
 def test_a_store_that_fails_leaves_the_job_alone(task, clients):
