@@ -1,7 +1,7 @@
 """
 A task's Airflow context as the values that a job needs: its identity, what its notebook gets to know, how long it may take.
 
-Called by the operator inside ``execute``; reads the context, changes nothing.
+Called by the others of this room; reads the context, changes nothing.
 """
 
 from __future__ import annotations
@@ -119,11 +119,6 @@ def earlier_generations(ti: Any, retries: int) -> list[int]:
     Counted with the ``retries`` of now: of generations under others some are missed. Names that were never used are asked for in vain.
     """
     return list(range(generation(ti) - 1, retries - 1, -1))[:_MOST_EARLIER]
-
-
-def is_first_try(ti: Any) -> bool:
-    """Say whether no earlier try can have submitted anything."""
-    return int(ti.try_number) <= 1
 
 
 def search_folders(task: TaskView, context: Context) -> list[Path]:

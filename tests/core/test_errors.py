@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from airflow_nbjobs.core import errors
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobConfigError,
@@ -59,13 +58,6 @@ def test_every_error_pickles_with_its_fields_and_its_text():
         checked.append(error_type.__name__)
     assert {"NotebookJobTimeoutError", "NotebookJobCapacityError", "FatalNotebookCellError"} <= set(checked)
     assert len(checked) >= 13
-
-
-def test_the_tree_in_the_modules_docstring_is_the_tree():
-    assert errors.__doc__ is not None
-    named = {line.split()[1] for line in errors.__doc__.splitlines() if line.startswith(("├── ", "└── "))}
-    here = {error_type.__name__ for error_type in every_error() if error_type.__module__ == errors.__name__}
-    assert named == here - {"NotebookJobError"}
 
 
 def test_details_stand_below_the_headline_in_their_order_with_texts_aligned():
