@@ -68,7 +68,7 @@ def test_a_worker_that_waits_for_its_turn_prepares_its_job_once(task, clients, m
     )
     left = iter([600.0, *(500.0 - n for n in range(100))])
     monkeypatch.setattr(preparation.identity, "seconds_left", lambda *_: next(left))
-    monkeypatch.setattr(Wait, "_slept", lambda _, sleep: sleep.state)
+    monkeypatch.setattr(Wait, "_sleep", lambda _, sleep, job: sleep.state)
     operator = task(deferrable=False, capacity_timeout=3600, wait_for_completion=False)
     operator.execute(task_context())
     (request,) = clients.jobs.requests.values()
