@@ -106,6 +106,20 @@ def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many jobs run at once; others wait (default: the number of CPUs; with --isolation direct always 1)",
     )
+    parser.add_argument(
+        "--warm-pool-quota",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many instances of each type warm pools may hold (default 0, as in a new AWS account: nothing is kept)",
+    )
+    parser.add_argument(
+        "--start-delay",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long a job takes to start that finds no machine in a warm pool (default 0; AWS takes minutes)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -134,6 +148,8 @@ def run(args: argparse.Namespace) -> int:
             bind=args.bind,
             allow_hosts=tuple(args.allow_host),
             key=read_key_file(args.key_file) if args.key_file else None,
+            warm_pool_quota=max(0, args.warm_pool_quota),
+            start_seconds=max(0.0, args.start_delay),
         )
         with serve(settings) as server:
             if args.ready_file:

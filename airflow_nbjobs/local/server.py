@@ -29,6 +29,7 @@ from airflow_nbjobs.local.platform.clients import connect
 from airflow_nbjobs.local.platform.runner import JobRunner, Platform
 from airflow_nbjobs.local.sample_data import sample_objects
 from airflow_nbjobs.local.state.facts import ROLE_NAME, ServerFacts, build_facts
+from airflow_nbjobs.local.training.warm_pools import WarmPools
 from airflow_nbjobs.local.wire.access import check_access, parse_caller
 from airflow_nbjobs.local.wire.formats import (
     Caller,
@@ -71,6 +72,8 @@ class ServerSettings:
     :param bind: IPv4 address to listen on.
     :param allow_hosts: host names under which requests may come, beside loopback's and ``bind`` itself.
     :param key: absent: one is made.
+    :param warm_pool_quota: how many instances of each type warm pools may hold.
+    :param start_seconds: how long a job without a machine of a warm pool takes to start.
     """
 
     port: int
@@ -82,6 +85,8 @@ class ServerSettings:
     bind: str = "127.0.0.1"
     allow_hosts: tuple[str, ...] = ()
     key: Key | None = None
+    warm_pool_quota: int = 0
+    start_seconds: float = 0.0
 
     @property
     def allowed_hosts(self) -> frozenset[str]:
@@ -176,7 +181,7 @@ def serve(settings: ServerSettings) -> Iterator[RunningServer]:
             clients = connect(facts)
             is_kept = settings.data_dir is not None
             platform = Platform(facts, image, clients, jobs_dir, isolation.way, settings.parallel_jobs, is_kept)
-            runners = _assemble(application, platform)
+            runners = _assemble(application, platform, settings)
             try:
                 furnish(facts, clients)
                 yield RunningServer(facts, isolation)
@@ -188,15 +193,16 @@ def serve(settings: ServerSettings) -> Iterator[RunningServer]:
         listener.close()
 
 
-def _assemble(application: Application, platform: Platform) -> Runners:
+def _assemble(application: Application, platform: Platform, settings: ServerSettings) -> Runners:
     # A notebook that waits for the transform job it has started holds /opt/ml: such jobs then take folders of their own.
     batch_platform = replace(platform, way="none") if platform.way == "direct" else platform
     registries = Registries(platform.facts)
     runners = Runners(JobRunner(platform, name="job"), JobRunner(batch_platform, name="batch job"))
     scripts = JobScripts(registries.training, platform.clients)
-    application.faults.scripts = scripts
+    pools = WarmPools(registries.training, quota=settings.warm_pool_quota, start_seconds=settings.start_seconds)
+    application.faults.scripts, application.faults.pools = scripts, pools
     application.operations = SageMakerOperations(
-        registries, runners, platform=platform, batch_platform=batch_platform, scripts=scripts
+        registries, runners, platform=platform, batch_platform=batch_platform, scripts=scripts, pools=pools
     )
     return runners
 
