@@ -20,6 +20,7 @@ try:  # Airflow >= 3.2
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
+        DuplicateTaskIdFound,
     )
 except ImportError:
     from airflow.exceptions import (  # type: ignore[no-redef]
@@ -28,6 +29,7 @@ except ImportError:
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
+        DuplicateTaskIdFound,
     )
 
 __all__ = [  # what is imported only to be found here
@@ -36,6 +38,7 @@ __all__ = [  # what is imported only to be found here
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "DuplicateTaskIdFound",
 ]
 
 # `airflow.sdk.bases.operator.TriggerFailureReason.TRIGGER_TIMEOUT` on every 3.x.

@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink, StudioLink
+from airflow_nbjobs.task.groups import NotebookTaskType, let_last_keep_nothing
 from airflow_nbjobs.task.template_dates import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class _TemplateFields:
         return tuple([name for name, default in _FIELDS_AND_DEFAULTS if value_of(name) != default])
 
 
-class SageMakerNotebookJobOperator(BaseOperator):
+class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
     """
     Run a notebook as a SageMaker notebook job, with typed parameters in and named variables of it back as XComs.
 
@@ -334,6 +335,10 @@ class SageMakerNotebookJobOperator(BaseOperator):
         if rendered is not None:
             values["parameters"] = rendered.for_job(self.parameters)
         return JobArguments(**{name: plain(value) for name, value in values.items()})
+
+    def _do_render_template_fields(self, *args: Any, **kwargs: Any) -> None:
+        let_last_keep_nothing(self)  # before Airflow shows the fields; of mapped tasks it calls nothing else
+        super()._do_render_template_fields(*args, **kwargs)
 
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None

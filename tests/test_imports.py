@@ -86,7 +86,7 @@ WALKED = imports_of_package()
 
 # What each room may import of the package; every other room is the Airflow surface, listed below.
 ROOMS = {
-    NAME: {"exceptions", "hooks", "operators", "sensors"},
+    NAME: {"exceptions", "hooks", "operators", "sensors", "task_groups"},
     "exceptions": {"core"},
     "core": {"core"},
     "aws": {"aws", "core"},
@@ -102,6 +102,7 @@ SURFACE = {
     "sensors",
     "settings",
     "task",
+    "task_groups",
     "triggers",
 }
 # From left to right; a room imports what stands left of it, never back and nothing beside it.
@@ -112,6 +113,7 @@ TABLE = (
     {"triggers"},
     {"task"},
     {"operators", "sensors"},
+    {"task_groups"},
     {"ui"},
 )
 
