@@ -137,7 +137,7 @@ class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
     :param max_runtime_in_seconds: 1 s to 28 days, also as a timedelta; bounded by what is left of ``execution_timeout``.
     :param enable_managed_spot_training: run on spot capacity; an interrupted job begins anew.
     :param max_wait_time_in_seconds: of a spot job, with the wait for capacity; at least ``max_runtime_in_seconds``.
-    :param keep_alive_period_in_seconds: warm pool, 0-3600 s.
+    :param keep_alive_period_in_seconds: warm pool, 0-3600 s: how long SageMaker keeps the machine, and bills it. ``NotebookTaskGroup`` gives it back.
     :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
     :param studio_domain_arn: of the Studio domain that lists the job, to all in it.
     :param studio_user_profile: of that domain; the job is then listed to this profile alone.

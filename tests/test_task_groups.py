@@ -181,6 +181,12 @@ def test_mapped_groups_inside_and_around(dag: DAG) -> None:
 # -- the types -------------------------------------------------------------------------------------------------------
 
 
+def test_help_shows_the_arguments_of_a_task() -> None:
+    shown = inspect.signature(SageMakerNotebookJobOperator).parameters
+    assert list(shown)[:2] == ["input_notebook", "image_uri"]
+    assert "self" not in shown
+
+
 def test_a_group_takes_what_the_operator_and_airflows_group_take() -> None:
     """``tests/typing`` shows that a type checker sees it."""
     of_task = {"self", "kwargs", "display_name", "description", "retry_policies", "depends_on"}

@@ -6,6 +6,7 @@ Used by the operator as its class's type, by ``task_groups.py`` and inside ``exe
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,12 @@ class NotebookTaskType(BaseOperatorMeta):
             # Read once all edges are known: the last task of a group keeps nothing.
             task._has_groups_period = has_groups_period  # noqa: SLF001 - of ours
             return task
+
+    @property
+    def __signature__(cls) -> inspect.Signature:  # noqa: N805 - as above
+        """What ``help()`` and editors show: the arguments of a task, not those of the call above."""
+        own = inspect.signature(cls.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:])
 
 
 def _current_group(dag: Any) -> Any:
