@@ -46,7 +46,7 @@ class NotebookTaskType(BaseOperatorMeta):
     @property
     def __signature__(cls) -> inspect.Signature:  # noqa: N805 - as above
         """What ``help()`` and editors show: the arguments of a task, not those of the call above."""
-        own = inspect.signature(cls.__init__)
+        own = inspect.signature(cls.__init__)  # type: ignore[misc]  # a class, not an instance
         return own.replace(parameters=list(own.parameters.values())[1:])
 
 
