@@ -59,6 +59,12 @@ def task_instance_key(ti: Any) -> dict[str, Any]:
     return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
 
+def is_resumed(ti: Any) -> bool:
+    """Say whether Airflow goes on with a task that was deferred; known while its fields are rendered, in a worker."""
+    told = getattr(ti, "_ti_context_from_server", None)
+    return bool(getattr(told, "next_method", None))
+
+
 def job_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
     """Read one XCom of one task instance; works in workers and in the triggerer (from a thread)."""
     from airflow.sdk.execution_time.xcom import XCom

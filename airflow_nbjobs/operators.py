@@ -7,7 +7,7 @@ Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -18,7 +18,7 @@ from airflow_nbjobs.task.groups import NotebookTaskType, let_last_keep_nothing
 from airflow_nbjobs.task.template_dates import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from airflow.sdk import BaseOperatorLink, Context
@@ -336,9 +336,16 @@ class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
             values["parameters"] = rendered.for_job(self.parameters)
         return JobArguments(**{name: plain(value) for name, value in values.items()})
 
-    def _do_render_template_fields(self, *args: Any, **kwargs: Any) -> None:
-        let_last_keep_nothing(self)  # before Airflow shows the fields; of mapped tasks it calls nothing else
-        super()._do_render_template_fields(*args, **kwargs)
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        # Airflow calls it for mapped tasks as well, and for what is nested in a field.
+        from airflow_nbjobs.task.index_names import named_index
+
+        if parent is self:
+            let_last_keep_nothing(self)
+        with named_index(self, context) if parent is self else nullcontext():
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
@@ -393,12 +400,14 @@ class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
     def _run_in(self, context: Context) -> Iterator[TaskRun]:
         from airflow_nbjobs.task.arguments import parse_arguments
         from airflow_nbjobs.task.error_recording import recorded_error
+        from airflow_nbjobs.task.index_names import keep_index_name
         from airflow_nbjobs.task.run import TaskRun
 
         with recorded_error(self, context):
             parse_arguments(self)  # what is wrong is reported with everything else, before the job is submitted
             self._task_run = TaskRun(self, context)  # for on_kill, which gets no arguments
             yield self._task_run
+        keep_index_name(self, context)
 
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""

@@ -96,6 +96,7 @@ ROOMS = {
 }
 FREE = {"cli", "commands", "testing"}  # the rooms that may also import local and ui
 SURFACE = {
+    "decorators",
     "hooks",
     "links",
     "operators",
@@ -113,7 +114,7 @@ TABLE = (
     {"triggers"},
     {"task"},
     {"operators", "sensors"},
-    {"task_groups"},
+    {"decorators", "task_groups"},
     {"ui"},
 )
 
@@ -245,7 +246,7 @@ def loaded_at_import(module, seen):
     return seen
 
 
-@pytest.mark.parametrize("entrance", ["operators", "links", "core.defaults", "provider_info"])
+@pytest.mark.parametrize("entrance", ["operators", "decorators", "links", "core.defaults", "provider_info"])
 def test_what_dag_parsing_imports_imports_nothing_heavy(entrance):
     reached = loaded_at_import(f"{NAME}.{entrance}", set())
     wrong = [

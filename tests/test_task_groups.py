@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG, BaseOperator, TaskGroup, task_group
+from airflow.sdk import DAG, BaseOperator, TaskGroup, task, task_group
 
 from airflow_nbjobs._compat import DuplicateTaskIdFound
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.task.argument_types import GroupArguments
 from airflow_nbjobs.task.groups import is_last_of_pool, let_last_keep_nothing, nearest_before
+from airflow_nbjobs.task.returned_parameters import take_returned
 from airflow_nbjobs.task_groups import NotebookTaskGroup, WarmPoolRelease
 
 if TYPE_CHECKING:
@@ -176,6 +177,55 @@ def test_mapped_groups_inside_and_around(dag: DAG) -> None:
     assert task.role == "r"
     assert {name: task.parameters[name] for name in ("outer", "inner")} == {"outer": 1, "inner": 1}
     assert "size" in task.parameters
+
+
+def test_decorated_notebooks_get_them_below_what_their_function_returns(dag: DAG) -> None:
+    with (
+        NotebookTaskGroup("g", role="r", input_notebook="t.ipynb", parameters={"a": 1, "b": 1}, volume_size=40),
+        TaskGroup("n"),
+    ):
+
+        @task.sagemaker_notebook_job(parameters={"b": 2})
+        def plain() -> dict[str, Any]:
+            return {"c": 3}
+
+        @task.sagemaker_notebook_job(volume_size=50)
+        def mapped(size: int) -> dict[str, Any]:
+            return {"size": size}
+
+        plain()
+        mapped.expand(size=[1, 2])
+
+    task_of = dag.task_dict["g.n.plain"]
+    assert (task_of.role, task_of.input_notebook, task_of.parameters) == ("r", "t.ipynb", {"a": 1, "b": 2})
+    take_returned(task_of, {"c": 3, "a": 9})
+    assert task_of.parameters == {"a": 9, "b": 2, "c": 3}
+    one = instance(dag.task_dict["g.n.mapped"], op_kwargs={"size": 1})
+    assert (one.role, one.volume_size, one.parameters) == ("r", 50, {"a": 1, "b": 1})
+    assert dag.task_dict["g.n.mapped"].partial_kwargs["role"] == "r"
+
+
+def test_decorated_notebooks_share_a_machine(dag: DAG) -> None:
+    with pool(input_notebook="t.ipynb"):
+        first = notebook("first")
+
+        @task.sagemaker_notebook_job
+        def second() -> dict[str, Any]:
+            return {}
+
+        @task.sagemaker_notebook_job
+        def third(size: int) -> dict[str, Any]:
+            return {"size": size}
+
+        first >> second() >> third.expand(size=[1, 2])
+    assert edges_to(dag, "g.release_warm_pool") == {"g.first", "g.second", "g.third"}
+    last = instance(dag.task_dict["g.third"], op_kwargs={"size": 1})
+    assert kept(dag.task_dict["g.second"], last) == {"g.second": 600, "g.third": None}
+    other = task.sagemaker_notebook_job(instance_type="ml.g5.xlarge", task_id="other")(lambda size: {"size": size})
+    shared = {"keep_alive_period_in_seconds": 60, "input_notebook": "t.ipynb"}
+    with pytest.raises(NotebookJobConfigError) as caught, NotebookTaskGroup("h", **shared):  # type: ignore[arg-type]
+        notebook("first") >> other(size=1)
+    assert "task 'h.other'" in caught.value.problems[0]
 
 
 # -- the types -------------------------------------------------------------------------------------------------------

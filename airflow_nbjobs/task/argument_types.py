@@ -6,17 +6,79 @@ Imported for annotations alone, by ``decorators.py`` and ``task_groups.py``; a t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+from airflow.sdk import DAG, Context, TaskGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
-    from airflow.sdk import DAG, TaskGroup
+Callback: TypeAlias = Callable[[Context], Any] | Collection[Callable[[Context], Any]] | None
+
+
+class TaskArguments(TypedDict, total=False):
+    """What every task of Airflow takes."""
+
+    task_id: str
+    owner: str
+    email: str | Sequence[str] | None
+    email_on_retry: bool
+    email_on_failure: bool
+    retries: int | None
+    retry_delay: timedelta | float
+    retry_exponential_backoff: float
+    max_retry_delay: timedelta | float | None
+    retry_policy: Any  # Airflow >= 3.3
+    start_date: datetime | None
+    end_date: datetime | None
+    depends_on_past: bool
+    ignore_first_depends_on_past: bool
+    wait_for_past_depends_before_skipping: bool
+    wait_for_downstream: bool
+    dag: DAG | None
+    params: MutableMapping[str, Any] | None
+    default_args: dict[str, Any] | None
+    priority_weight: int
+    weight_rule: Any
+    queue: str
+    pool: str | None
+    pool_slots: int
+    sla: timedelta | None
+    execution_timeout: timedelta | None
+    on_execute_callback: Callback
+    on_failure_callback: Callback
+    on_success_callback: Callback
+    on_retry_callback: Callback
+    on_skipped_callback: Callback
+    pre_execute: Callable[[Context], None] | None
+    post_execute: Callable[[Context, Any], None] | None
+    trigger_rule: str
+    resources: dict[str, Any] | None
+    run_as_user: str | None
+    map_index_template: str | None
+    max_active_tis_per_dag: int | None
+    max_active_tis_per_dagrun: int | None
+    executor: str | None
+    executor_config: dict[str, Any] | None
+    do_xcom_push: bool
+    inlets: Any
+    outlets: Any
+    task_group: TaskGroup | None
+    doc: str | None
+    doc_md: str | None
+    doc_json: str | None
+    doc_yaml: str | None
+    doc_rst: str | None
+    task_display_name: str | None
+    logger_name: str | None
+    allow_nested_operators: bool
+    render_template_as_native_obj: bool | None  # Airflow >= 3.2
+    on_failure_fail_dagrun: bool
 
 
 class NotebookArguments(TypedDict, total=False):
-    """What ``SageMakerNotebookJobOperator`` takes beside ``input_notebook``, ``display_name`` and ``description``."""
+    """What ``SageMakerNotebookJobOperator`` takes beside ``input_notebook`` and the words for one task."""
 
     image_uri: str | None
     kernel_name: str | None
@@ -69,6 +131,13 @@ class NotebookArguments(TypedDict, total=False):
     botocore_config: dict[str, Any] | None
 
 
+class OptionalArguments(NotebookArguments, TaskArguments, total=False):
+    """What ``SageMakerNotebookJobOperator`` takes beside ``input_notebook``."""
+
+    display_name: str | None
+    description: str | None
+
+
 class GroupArguments(NotebookArguments, total=False):
     """What ``NotebookTaskGroup`` takes: the notebooks' arguments, and ``TaskGroup``'s."""
 
@@ -83,3 +152,15 @@ class GroupArguments(NotebookArguments, total=False):
     ui_color: str
     ui_fgcolor: str
     add_suffix_on_collision: bool
+
+
+class DecoratorArguments(OptionalArguments):
+    """What a notebook task is made with."""
+
+    input_notebook: str
+
+
+class OverrideArguments(OptionalArguments, total=False):
+    """What may be given anew."""
+
+    input_notebook: str
