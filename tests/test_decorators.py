@@ -301,7 +301,7 @@ def test_the_types_are_those_of_the_operators_signature():
         if name not in {"retry_policies", "depends_on"}
     }
     assert _fields("NotebookArguments") | _fields("OptionalArguments") | _fields("DecoratorArguments") == signature
-    assert list(_fields("OptionalArguments")) == [name for name in signature if name != "input_notebook"]
+    assert {*_fields("NotebookArguments"), *_fields("OptionalArguments")} == signature.keys() - {"input_notebook"}
     assert _fields("OverrideArguments") == {"input_notebook": "str"}
 
 
