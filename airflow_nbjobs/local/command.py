@@ -148,8 +148,8 @@ def run(args: argparse.Namespace) -> int:
             bind=args.bind,
             allow_hosts=tuple(args.allow_host),
             key=read_key_file(args.key_file) if args.key_file else None,
-            warm_pool_quota=max(0, args.warm_pool_quota),
-            start_seconds=max(0.0, args.start_delay),
+            warm_pool_quota=args.warm_pool_quota,
+            start_seconds=args.start_delay,
         )
         with serve(settings) as server:
             if args.ready_file:
@@ -179,6 +179,9 @@ def _problem(args: argparse.Namespace) -> str | None:
         return f"no SageMaker Distribution account is known for the region {args.region!r}{hint}"
     if args.ready_file and not args.ready_file.absolute().parent.is_dir():
         return f"the folder of --ready-file {args.ready_file} does not exist"
+    for option, value in (("--warm-pool-quota", args.warm_pool_quota), ("--start-delay", args.start_delay)):
+        if value < 0:
+            return f"{option} is 0 or more, not {value}"
     if args.isolation == "direct" and (args.jobs or 1) > 1:
         return f"--isolation direct runs one training job at a time, which has /opt/ml to itself, not {args.jobs}"
     return _problem_of_address(args)

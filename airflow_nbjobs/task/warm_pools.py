@@ -38,7 +38,7 @@ def log_machine(task: Any, ti: Any, snapshot: JobSnapshot) -> None:
     """Say in the task's log whether the job ran on a machine of a job before it, what keeping that has cost, and whether its own is kept."""
     try:
         if groups.is_pool_member(task):
-            for line in _machines_before(task, ti, snapshot):
+            for line in _machines_before(task, ti, snapshot) if groups.nearest_before(task) else _alone(task):
                 task.log.info("%s", line)
     except Exception as error:  # noqa: BLE001 - a comfort: neither AWS nor Airflow may fail a job's results over it
         task.log.warning("Whether the job ran on a machine of a warm pool is not known: %s", error)
@@ -52,6 +52,11 @@ def _machines_before(task: Any, ti: Any, snapshot: JobSnapshot) -> Iterator[str]
     described = [found for name in names[:_MOST_BEFORE] if (found := task.hook.clients.jobs.describe(name)) is not None]
     reused = [one for one in described if one.warm_pool and one.warm_pool.reused_by == snapshot.job_name]
     yield from (taken_over(snapshot, before) for before in reused or described)
+
+
+def _alone(task: Any) -> Iterator[str]:
+    if groups.is_last_of_pool(task):
+        yield "keep_alive_period_in_seconds of the group is without effect: none of its notebooks runs before or after this one"
 
 
 def _job_names(task: Any, ti: Any) -> list[str]:

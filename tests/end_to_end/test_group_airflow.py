@@ -20,16 +20,23 @@ pytestmark = pytest.mark.demo
 RUN_SECONDS = 900
 DONE = {"success", "failed"}
 DAG_FILE = """
-from datetime import datetime, UTC
+from datetime import datetime, timedelta, UTC
 
 from airflow.sdk import DAG
 
 from airflow_nbjobs import NotebookTaskGroup, SageMakerNotebookJobOperator as Operator
 
 for name, keep_last in (("three", {}), ("fails", {}), ("refused", {"keep_alive_period_in_seconds": 900})):
-    with DAG(name, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+    # A worker that an API server on a busy machine does not answer is tried again; a cell that fails is not.
+    patience = {"retries": 3, "retry_delay": timedelta(seconds=1)}
+    with DAG(name, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), default_args=patience):
         with NotebookTaskGroup(
-            "g", input_notebook="report.ipynb", keep_alive_period_in_seconds=900, volume_size=30 + len(name), waiter_delay=1
+            "g",
+            input_notebook="report.ipynb",
+            keep_alive_period_in_seconds=900,
+            volume_size=30 + ["three", "fails", "refused"].index(name),
+            retry_on_cell_error=False,
+            waiter_delay=1,
         ):
             first = Operator(task_id="first")
             second = Operator(task_id="second", parameters={"epochs": 2})

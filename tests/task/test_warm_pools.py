@@ -219,6 +219,14 @@ def test_of_many_instances_before_it_the_one_that_gave_its_machine_is_named(grou
     assert "job-a0" not in text
 
 
+def test_a_group_of_one_is_told_that_nothing_is_kept(group: Group) -> None:
+    with group.dag, NotebookTaskGroup("alone", keep_alive_period_in_seconds=600):
+        group.tasks.append(SageMakerNotebookJobOperator(task_id="x", input_notebook="x.ipynb"))
+    group.job("x", name="job-x", ResourceConfig={"InstanceType": "ml.m5.large"})
+    log_machine(Logged(group.tasks[-1], group.log), Ti({}), group.jobs.describe("job-x"))
+    assert "of the group is without effect" in group.log.text()
+
+
 def test_the_log_of_a_machine_fails_no_task(group: Group) -> None:
     group.job("a", REUSED)
     group.job("b", {"Status": "InUse"})
