@@ -114,7 +114,7 @@ class _DecoratedNotebookJobOperator(DecoratedOperator, SageMakerNotebookJobOpera
         self._has_returned = True
 
 
-class _NotebookJobTask(_TaskDecorator):  # type: ignore[type-arg] - of attrs: none at run time
+class _NotebookJobTask(_TaskDecorator[Any, Any, Any]):
     """A decorated function: called, it becomes a task; says which of the many arguments belongs where."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> XComArg:

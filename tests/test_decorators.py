@@ -139,9 +139,10 @@ def test_the_docstring_is_the_tasks_documentation(dag):
     assert decorate(score)("eu").operator.doc_md == "Scores one region."
 
 
-def test_a_dag_of_them_is_stored_and_read_by_airflow(dag):
-    decorate(score)("eu")
-    decorate(score).expand(region=["eu", "us"])
+def test_a_dag_of_them_is_stored_and_read_by_airflow():
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        decorate(score)("eu")
+        decorate(score).expand(region=["eu", "us"])
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert stored.task_dict["score"].input_notebook == "nb.ipynb"
     assert stored.task_dict["score__1"].partial_kwargs["input_notebook"] == "nb.ipynb"
