@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 from local_jobs import wait_until
 
+from airflow_nbjobs.aws.clients import Boto3Clients
+from airflow_nbjobs.core.job.warm_pool import Release, WarmPool, release_step
+from airflow_nbjobs.core.watch.plan import ListJobs
 from airflow_nbjobs.testing.faults import Faults
 
 if TYPE_CHECKING:
@@ -219,3 +223,25 @@ def test_only_a_job_that_finds_no_machine_takes_time_to_start(jobs: Jobs) -> Non
         assert jobs.wait(stopped, seconds=30)["TrainingJobStatus"] == "Stopped"
     finally:
         faults.clear()
+
+
+def test_the_package_sees_a_pool_finds_it_and_gives_it_back(jobs: Jobs, faults: Faults) -> None:
+    """Through the adapter that tasks use, over the wire; the job was stopped, as when its task is killed."""
+    port = Boto3Clients(lambda _service: jobs.sagemaker).jobs
+    faults.script_jobs(after_seconds=None, times=1)
+    name = jobs.submit_script("true", ResourceConfig=machine())
+    assert "in status InUse" in port.release_machine(name)
+    jobs.sagemaker.stop_training_job(TrainingJobName=name)
+    jobs.wait(name)
+    snapshot = port.describe(name)
+    assert snapshot is not None
+    assert (snapshot.keep_alive_seconds, snapshot.warm_pool) == (600, WarmPool("Available"))
+    assert release_step(snapshot, now=datetime.now(tz=UTC)) is Release.NOW
+    listed = port.list_page(ListJobs(is_newest_first=True, warm_pool_status="Available"))
+    assert name in {summary.job_name for summary in listed.summaries}
+    assert port.release_machine(name) == ""
+    found = port.describe(name)
+    assert found is not None
+    assert found.warm_pool is not None
+    assert (found.warm_pool.status, found.warm_pool.retained_seconds is not None) == ("Terminated", True)
+    assert "in status Terminated" in port.release_machine(name)
