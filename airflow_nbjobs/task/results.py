@@ -19,6 +19,7 @@ from airflow_nbjobs.core.notebook.failing_cell import plain_text
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.settings import read_settings
 from airflow_nbjobs.task.identity import parameters_text, shortened
+from airflow_nbjobs.task.warm_pools import log_machine
 
 if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Log
@@ -54,6 +55,7 @@ def push_results(
     )
     result = read_result(snapshot, location, expected, task.hook.clients, now=datetime.now(tz=UTC))
     log_result(task.log, result, with_tail=not has_log)
+    log_machine(task, ti, snapshot)
     # What a try delivers that is over, the next one takes for delivered, and runs the notebook again.
     ownership.note_end()
     ownership.end_if_over()
