@@ -202,7 +202,7 @@ def _labelled(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _text(labelled: Mapping[Any, Any]) -> str:
     plain = {label: value for label, value in labelled.items() if not isinstance(value, Mapping | list | tuple | set)}
     parts = [_part(str(label), value) for label, value in (plain or labelled).items()]
-    return shortened(", ".join(parts), NAME_CHARACTERS)
+    return shortened(", ".join(parts), NAME_CHARACTERS - 1)  # and the ellipsis
 
 
 def _part(label: str, value: Any) -> str:
