@@ -204,6 +204,8 @@ def _unknown(name: str, function: Any) -> str:
 
 def _refuse_arguments_of_operator(function: Any, arguments: Mapping[str, Any], called: str) -> None:
     """Refuse what the function does not take; of a function that takes everything, what it would take from the notebook job."""
+    if not arguments:
+        return  # most calls give theirs by their place
     signature = _signature(function)
     takes_all = any(each.kind is each.VAR_KEYWORD for each in signature.values())
     of_operator = _operator_arguments()
