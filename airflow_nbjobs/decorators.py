@@ -6,7 +6,6 @@ Imported whenever a DAG file uses it: nothing but ``airflow.sdk`` and the operat
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -195,7 +194,7 @@ def _refuse_unknown(function: Any, arguments: Mapping[str, Any]) -> None:
 def _unknown(name: str, function: Any) -> str:
     if name in _signature(function):
         return f"'{name}' is an argument of the function: pass it in the call, {function.__name__}({name}=…)"
-    near = difflib.get_close_matches(name, _operator_arguments(), n=1)
+    near = _near(name, _operator_arguments())
     return f"there is no argument '{name}'" + (
         f"; did you mean '{near[0]}'?"
         if near
@@ -205,6 +204,8 @@ def _unknown(name: str, function: Any) -> str:
 
 def _refuse_arguments_of_operator(function: Any, arguments: Mapping[str, Any], called: str) -> None:
     """Refuse what the function does not take; of a function that takes everything, what it would take from the notebook job."""
+    if not arguments:
+        return  # most calls give theirs by their place
     signature = _signature(function)
     takes_all = any(each.kind is each.VAR_KEYWORD for each in signature.values())
     of_operator = _operator_arguments()
@@ -217,7 +218,7 @@ def _refuse_arguments_of_operator(function: Any, arguments: Mapping[str, Any], c
         raise TypeError(
             f"{call}: '{name}' is an argument of the notebook job and none of {place}; {_where_to(name, function, called)}"
         )
-    near = difflib.get_close_matches(str(name), signature, n=1)
+    near = _near(str(name), signature)
     raise TypeError(
         f"{call}: {place} takes ({', '.join(signature)}) and no '{name}'"
         + (f"; did you mean '{near[0]}'?" if near else "")
@@ -256,6 +257,12 @@ def _defaults_of_groups(operator: Any) -> Iterator[Mapping[str, Any]]:
     while group is not None:
         yield {**(group.default_args or {}), **getattr(group, "notebook_arguments", {})}
         group = group.parent_group
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
+    import difflib  # a millisecond of each parse that nobody's mistake needs
+
+    return difflib.get_close_matches(name, list(names), n=1)
 
 
 def _place(function: Any) -> str:

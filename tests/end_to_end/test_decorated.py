@@ -56,7 +56,8 @@ with DAG(
     plain = report(orders())
     show(plain["seen"])
 
-    report.override(task_id="mapped").expand(found=regions())
+    both = regions()
+    report.override(task_id="mapped").expand(found=both)
 
     @task_group
     def of_region(one):
@@ -64,7 +65,7 @@ with DAG(
 
     of_region.expand(one=[{"region": "asia"}])
 
-    SageMakerNotebookJobOperator.partial(task_id="operator", **JOB).expand(parameters=regions())
+    SageMakerNotebookJobOperator.partial(task_id="operator", **JOB).expand(parameters=both)
 """
 CELLS = [
     "region, epochs, amounts, note = '', 0, [], ''",
