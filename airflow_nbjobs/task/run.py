@@ -26,6 +26,8 @@ from airflow_nbjobs.task.retryable import errors_of_task
 from airflow_nbjobs.task.wait import CurrentJob, JobLog, Wait, described, described_if_ended, log_transitions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
 
     from airflow_nbjobs.core.job.status import JobSnapshot
@@ -82,9 +84,13 @@ class TaskRun:
         # with its next heartbeat only; its deferral would be refused, and its job would run on.
         self.ownership.end_if_over()
         self._publisher.push_job(job, submission)
+        self._task.note_lineage(job=job, submission=submission)
         self.ownership.hold(submission.job_name, is_recorded=True)
         if not self._task.wait_for_completion:
-            return {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
+            facts = {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
+            with self._errors():
+                self._announce(facts | {"input_notebook": job.notebook_origin, "notebook_sha256": job.notebook_sha256})
+            return facts
         adopted = submission.adopted
         self._job_log.place = self._job_log.place or LogPlace(added=job.added_cells).to_json()
         followed = CurrentJob(
@@ -245,7 +251,17 @@ class TaskRun:
             snapshot, seen = self._wait.until_ended(job)
             said, is_watched = "", True
         result, value = pushed
+        self._task.note_lineage(result=result)
         with self._errors(was_adopted=job.was_adopted):
             if result.error is not None:
                 raise result.error
+            self._announce(result.facts, result.outputs, result.executed_notebook)
         return value
+
+    def _announce(
+        self, facts: Mapping[str, Any], outputs: Mapping[str, Any] | None = None, executed_notebook: bytes | None = None
+    ) -> None:
+        if self._task.outlets:
+            from airflow_nbjobs.task.asset_events import announce
+
+            announce(self._task, self._context, facts, outputs or {}, executed_notebook)

@@ -197,8 +197,14 @@ class SensorRun:
         # Airflow asks for the links once more when the task ends: by then it is known whether there is a notebook, and where.
         self._push_job(snapshot, result.facts["executed_notebook_uri"])
         value = push_result(self._ti, result, sensor.return_output)
+        sensor.note_lineage(result=result)
         if result.error is not None:
             raise of_ended_job(result.error) from result.error
+        if sensor.outlets:
+            from airflow_nbjobs.task.asset_events import announce
+
+            with as_airflow_errors():
+                announce(sensor, self._context, result.facts, result.outputs, result.executed_notebook)
         return value
 
     def _read(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
