@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Asset, AssetAlias
-from airflow.sdk.execution_time.context import OutletEventAccessors
+from airflow.sdk.execution_time.context import OutletEventAccessors, TriggeringAssetEventsAccessor
 from airflow_names import AirflowFailException
 from fakes import code, executed, failed_at, notebook, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
@@ -239,3 +242,31 @@ def test_the_day_of_the_run_in_a_static_uri_is_nobodys_business(task):
     """``s3://acme/baseline-2026-01-05`` may well be a stable place; what Airflow never renders cannot be of one run."""
     context = ended(task, task(outlets=[Asset("s3://acme/baseline-2026-01-05")]))
     assert events(context, Asset("s3://acme/baseline-2026-01-05"))["status"] == "Completed"
+
+
+# -- the README's consumer ------------------------------------------------------------------------------------------------
+
+
+def test_the_readmes_consumer_reads_every_event_typed_and_by_its_template():
+    """Airflow 3.0's accessor has no ``for_asset``: the expressions use none."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = [
+        block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "triggering_asset_events" in block
+    ]
+    made = {}
+    exec(compile(block, "readme.py", "exec"), made)  # noqa: S102 - our own page
+    model = made["MODEL"]
+    seen = [
+        SimpleNamespace(
+            asset=SimpleNamespace(name=model.name, uri=model.uri),
+            source_aliases=[],
+            extra={"outputs": {"accuracy": accuracy, "model_s3_uri": f"s3://acme/{accuracy}"}},
+        )
+        for accuracy in (0.5, 0.75)
+    ]
+    events = TriggeringAssetEventsAccessor.build(seen)
+    assert made["models"].function(events) == ["s3://acme/0.5", "s3://acme/0.75"]
+    report = made["report"]
+    template = report.parameters["accuracies"]
+    rendered = report.render_template(template, {"triggering_asset_events": events}, report.dag.get_template_env())
+    assert rendered == "[0.5, 0.75]"
