@@ -75,6 +75,8 @@ def _problem(place: str, argument: str, given: Any) -> str | None:
             f"{place} is the text {given!r}, which Airflow passes over; write {argument}=[Asset({given!r})], with "
             "from airflow.sdk import Asset"
         )
+    if given is None or isinstance(given, dict | list | tuple | set | int | float | bytes):
+        return f"{place} is a {type(given).__name__}; {argument} takes one list of assets: {argument}=[first, second]"
     if isinstance(given, type):
         return f"{place} is the class {given.__name__}; write {argument}=[{given.__name__}('s3://bucket/place')]"
     kind = type(given).__name__

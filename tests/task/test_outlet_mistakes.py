@@ -30,7 +30,12 @@ MISTAKES = {
         r"outlets\[0\] is the text 's3://acme/model'.*outlets=\[Asset\('s3://acme/model'\)\]",
     ),
     "texts": ([MODEL, "s3://acme/b"], r"outlets\[1\] is the text 's3://acme/b'.*Asset\('s3://acme/b'\)"),
-    "a dictionary": ({"model": MODEL}, r"outlets\[0\] is the text 'model'"),
+    "a dictionary": (
+        {"model": MODEL},
+        r"outlets\[0\] is (the text 'model'|a dict)",
+    ),  # Airflow takes its keys; 3.0 does not
+    "a list in a list": ([MODEL, [MODEL]], r"outlets\[1\] is a list; outlets takes one list of assets"),
+    "nothing": ([None], r"outlets\[0\] is a NoneType; outlets takes one list of assets"),
     "the class": ([Asset], r"outlets\[0\] is the class Asset; write outlets=\[Asset\('s3://bucket/place'\)\]"),
     "a condition": ([MODEL | Asset("s3://acme/b")], r"outlets\[0\] is a condition.*outlets=\[first, second\]"),
     "a template": (
