@@ -140,7 +140,13 @@ def outlet_warnings(task: Any, outputs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def announce(
-    task: Any, context: Context, facts: Mapping[str, Any], outputs: Mapping[str, Any], executed_notebook: bytes | None
+    task: Any,
+    context: Context,
+    facts: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    executed_notebook: bytes | None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
 ) -> None:
     """
     Put what the job has made into the events of the task's outlets; Airflow stores them when the task succeeds.
@@ -148,13 +154,19 @@ def announce(
     Each Asset gets one event, whatever it is called; an AssetAlias one for each URI in the output of its name. What a user's own hook has put into an event stays.
 
     :param facts: of the job, as in ``return_value``.
+    :param parameters: of the job; None: the task's own.
     :raises NotebookOutputError: the output of an alias holds no URI, or one of this run alone.
     """
     outlets = [each for each in _given(task, "outlets") if not isinstance(each, str)]
     events: Any = context.get("outlet_events")
     if not outlets or events is None:
         return
-    extra = _extra(task, facts, outputs, executed_notebook)
+    extra = event_extra(
+        facts,
+        outputs=outputs,
+        parameters=masked_parameters(getattr(task, "parameters", None) if parameters is None else parameters),
+        executed_notebook_sha256=hashlib.sha256(executed_notebook).hexdigest() if executed_notebook else None,
+    )
     left_out = extra.get(LEFT_OUT)
     if left_out:
         task.log.warning(
@@ -178,26 +190,13 @@ def _has_events(outlet: Any) -> bool:
     return isinstance(outlet, Asset) or type(outlet).__name__ in {"AssetNameRef", "AssetUriRef"}
 
 
-def _extra(
-    task: Any, facts: Mapping[str, Any], outputs: Mapping[str, Any], executed_notebook: bytes | None
-) -> dict[str, Any]:
-    return event_extra(
-        facts,
-        outputs=outputs,
-        parameters=masked_parameters(task),
-        executed_notebook_sha256=hashlib.sha256(executed_notebook).hexdigest()
-        if executed_notebook is not None
-        else None,
-    )
-
-
-def masked_parameters(task: Any) -> dict[str, Any]:
-    """Return a task's rendered parameters as Airflow masks its logs; none where they are no mapping."""
+def masked_parameters(parameters: object) -> dict[str, Any]:
+    """Return rendered parameters as Airflow masks its logs; none where they are no mapping."""
     from airflow_nbjobs._compat import redact
     from airflow_nbjobs.task.parameters import plain
 
-    parameters = plain(getattr(task, "parameters", None))
-    return dict(redact(parameters)) if isinstance(parameters, dict) else {}
+    values = plain(parameters)
+    return dict(redact(values)) if isinstance(values, dict) else {}
 
 
 def _alias_uris(

@@ -87,7 +87,7 @@ def _lineage(task: Any, ti: Any, notebook: NotebookNode | None, *, has_ended: bo
 def _parameters(task: Any) -> dict[str, Any]:
     from airflow_nbjobs.task.asset_events import masked_parameters
 
-    return masked_parameters(task)
+    return masked_parameters(getattr(task, "parameters", None))
 
 
 # -- datasets -----------------------------------------------------------------------------------------------------------

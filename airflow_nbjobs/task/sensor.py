@@ -201,11 +201,23 @@ class SensorRun:
         if result.error is not None:
             raise of_ended_job(result.error) from result.error
         if sensor.outlets:
-            from airflow_nbjobs.task.asset_events import announce
-
-            with as_airflow_errors():
-                announce(sensor, self._context, result.facts, result.outputs, result.executed_notebook)
+            self._announce(snapshot, result)
         return value
+
+    def _announce(self, snapshot: JobSnapshot, result: JobResult) -> None:
+        from airflow_nbjobs.task.asset_events import announce, outlet_warnings
+
+        for warning in outlet_warnings(self._sensor, self._declared.types):
+            self._sensor.log.warning("%s", warning)
+        with as_airflow_errors():
+            announce(
+                self._sensor,
+                self._context,
+                result.facts,
+                result.outputs,
+                result.executed_notebook,
+                parameters=snapshot.hyperparameters,
+            )
 
     def _read(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
         for pause_seconds in (*READ_PAUSES_SECONDS, None):
