@@ -78,11 +78,22 @@ with DAG("fails", schedule=None, start_date=START):
     Operator(task_id="broken", input_notebook="broken.ipynb")
 """
 PARTITIONED = """
+from datetime import timedelta
+
 from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable
 
 DAILY = Asset(name="daily", uri="s3://acme/daily")
 
-with DAG("by_day", schedule=CronPartitionTimetable("@daily", timezone="UTC"), start_date=START, catchup=False):
+# Scheduled when it is first seen, which may be before there is an API server for its worker.
+AGAIN = {"retries": 5, "retry_delay": timedelta(seconds=5)}
+
+with DAG(
+    "by_day",
+    schedule=CronPartitionTimetable("@daily", timezone="UTC"),
+    start_date=START,
+    catchup=False,
+    default_args=AGAIN,
+):
     Operator(
         task_id="day",
         input_notebook="day.ipynb",
