@@ -7,6 +7,7 @@ Called by the operator and the sensor: while a DAG file is parsed for a task tha
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,14 @@ from airflow_nbjobs.core.job.asset_event import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airflow.sdk import Context
 
+    from airflow_nbjobs.aws.results.read import JobResult
+    from airflow_nbjobs.core.errors import NotebookOutputError
+
+_REFERENCES = ("AssetNameRef", "AssetUriRef")
 _PER_RUN = (
     "an asset of each run would stay in Airflow for ever, and no DAG could be scheduled on it: name the place that stays the same, and return "
     "what differs as an output, which the event carries"
@@ -139,6 +144,22 @@ def outlet_warnings(task: Any, outputs: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def announced(
+    task: Any, context: Context, result: JobResult, *, parameters: Mapping[str, Any] | None = None
+) -> JobResult:
+    """
+    Put what a completed job has made into the events of the task's outlets; return the result, with the error of an alias that gets no asset.
+
+    Airflow stores the events when the task succeeds. Called before a job's results count as delivered: whatever goes wrong here, a retry adopts the job.
+
+    :param parameters: of the job; None: the task's own.
+    """
+    if result.error is not None or not _given(task, "outlets"):
+        return result
+    error = announce(task, context, result.facts, result.outputs, result.executed_notebook, parameters=parameters)
+    return result if error is None else replace(result, error=error)
+
+
 def announce(
     task: Any,
     context: Context,
@@ -147,20 +168,19 @@ def announce(
     executed_notebook: bytes | None,
     *,
     parameters: Mapping[str, Any] | None = None,
-) -> None:
+) -> NotebookOutputError | None:
     """
-    Put what the job has made into the events of the task's outlets; Airflow stores them when the task succeeds.
+    Put what a job has made into the events of the task's outlets.
 
-    Each Asset gets one event, whatever it is called; an AssetAlias one for each URI in the output of its name. What a user's own hook has put into an event stays.
+    Each Asset gets one event, an AssetAlias one for each URI in the output of its name. What a user's own hook has put into an event stays.
 
     :param facts: of the job, as in ``return_value``.
-    :param parameters: of the job; None: the task's own.
-    :raises NotebookOutputError: the output of an alias holds no URI, or one of this run alone.
+    :return: what is wrong, where the output of an alias holds no URI, or one of this run alone.
     """
     outlets = [each for each in _given(task, "outlets") if not isinstance(each, str)]
     events: Any = context.get("outlet_events")
     if not outlets or events is None:
-        return
+        return None
     extra = event_extra(
         facts,
         outputs=outputs,
@@ -174,20 +194,20 @@ def announce(
             EXTRA_LIMIT_BYTES,
             ", ".join(left_out),
         )
-    aliases = {each.name: each for each in outlets if isinstance(each, AssetAlias) and each.name in outputs}
-    uris = _alias_uris(aliases, context, facts, outputs)
+    names = [each.name for each in outlets if isinstance(each, AssetAlias) and each.name in outputs]
+    assets, problems = _alias_assets(names, context, facts, outputs)
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
-            for uri in uris.get(outlet.name, ()):
-                events[outlet].add(Asset(uri), extra=dict(extra))
-        elif _has_events(outlet):
-            accessor = events[outlet]
+            for asset in assets.get(outlet.name, ()):
+                events[outlet].add(asset, extra=dict(extra))
+        elif isinstance(outlet, Asset) or type(outlet).__name__ in _REFERENCES:
+            try:
+                accessor = events[outlet]
+            except Exception as error:  # noqa: BLE001 - Airflow is asked for the asset of a reference; it may be away, or know none
+                task.log.warning("The event of outlet %s goes without what the job has made: %s", outlet, error)
+                continue
             accessor.extra = extra | dict(accessor.extra)
-
-
-def _has_events(outlet: Any) -> bool:
-    # Asset.ref(name=…) is neither, and Airflow looks its asset up; tables and files of lineage alone have no event.
-    return isinstance(outlet, Asset) or type(outlet).__name__ in {"AssetNameRef", "AssetUriRef"}
+    return _alias_error(problems, facts) if problems else None
 
 
 def masked_parameters(parameters: object) -> dict[str, Any]:
@@ -199,9 +219,9 @@ def masked_parameters(parameters: object) -> dict[str, Any]:
     return dict(redact(values)) if isinstance(values, dict) else {}
 
 
-def _alias_uris(
-    aliases: Mapping[str, Any], context: Context, facts: Mapping[str, Any], outputs: Mapping[str, Any]
-) -> dict[str, list[str]]:
+def _alias_assets(
+    names: Iterable[str], context: Context, facts: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> tuple[dict[str, list[Asset]], list[str]]:
     dag_run: Any = context["dag_run"]
     moments = [
         getattr(dag_run, name, None)
@@ -209,8 +229,8 @@ def _alias_uris(
     ]
     texts = [str(facts.get("job_name") or ""), str(getattr(context["ti"], "run_id", "") or "")]
     problems: list[str] = []
-    found: dict[str, list[str]] = {}
-    for name in aliases:
+    found: dict[str, list[Asset]] = {}
+    for name in names:
         uris = uris_of(outputs[name])
         if uris is None:
             problems.append(
@@ -219,14 +239,19 @@ def _alias_uris(
             continue
         parts = [(uri, part) for uri in uris if (part := run_part(uri, texts, moments)) is not None]
         problems += [f"output '{name}' is {uri!r}, of this run alone ('{part}'); {_PER_RUN}" for uri, part in parts]
-        found[name] = uris
-    if problems:
-        from airflow_nbjobs.core.errors import NotebookOutputError
+        try:
+            found[name] = [Asset(uri) for uri in dict.fromkeys(uris)]
+        except ValueError as error:
+            problems.append(f"output '{name}' holds what Airflow takes for no asset's URI: {error}")
+    return found, problems
 
-        raise NotebookOutputError(
-            f"Notebook job '{facts.get('job_name')}' completed, but an asset alias has no asset",
-            problems=problems,
-            details={"next": "mend the notebook or the outlet, then clear the task: its outputs have been pushed"},
-            job_name=facts.get("job_name"),
-        )
-    return found
+
+def _alias_error(problems: list[str], facts: Mapping[str, Any]) -> NotebookOutputError:
+    from airflow_nbjobs.core.errors import NotebookOutputError
+
+    return NotebookOutputError(
+        f"Notebook job '{facts.get('job_name')}' completed, but an asset alias has no asset",
+        problems=problems,
+        details={"next": "mend the notebook or the outlet, then clear the task: its outputs have been pushed"},
+        job_name=facts.get("job_name"),
+    )

@@ -26,8 +26,6 @@ from airflow_nbjobs.task.retryable import errors_of_task
 from airflow_nbjobs.task.wait import CurrentJob, JobLog, Wait, described, described_if_ended, log_transitions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from airflow.sdk import Context
 
     from airflow_nbjobs.core.job.status import JobSnapshot
@@ -88,8 +86,11 @@ class TaskRun:
         self.ownership.hold(submission.job_name, is_recorded=True)
         if not self._task.wait_for_completion:
             facts = {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
-            with self._errors():
-                self._announce(facts | {"input_notebook": job.notebook_origin, "notebook_sha256": job.notebook_sha256})
+            if self._task.outlets:
+                from airflow_nbjobs.task.asset_events import announce
+
+                known = {"input_notebook": job.notebook_origin, "notebook_sha256": job.notebook_sha256}
+                announce(self._task, self._context, facts | known, {}, None)
             return facts
         adopted = submission.adopted
         self._job_log.place = self._job_log.place or LogPlace(added=job.added_cells).to_json()
@@ -228,7 +229,7 @@ class TaskRun:
                         stop_earlier_jobs(self._task, self._context, self.ownership, self._publisher)
                         seen = log_transitions(self._task.log, ended, seen)
                         has_log = self._job_log.show(ended.job_name)
-                        pushed = push_results(self._task, self._ti, ended, self.ownership, has_log=has_log)
+                        pushed = push_results(self._task, self._context, ended, self.ownership, has_log=has_log)
             except NotebookJobServiceError as error:
                 # A denial is no verdict on a job that exists: policies are mended, keys are rotated.
                 kept = of_kept_job(error, job.job_name)
@@ -255,13 +256,4 @@ class TaskRun:
         with self._errors(was_adopted=job.was_adopted):
             if result.error is not None:
                 raise result.error
-            self._announce(result.facts, result.outputs, result.executed_notebook)
         return value
-
-    def _announce(
-        self, facts: Mapping[str, Any], outputs: Mapping[str, Any] | None = None, executed_notebook: bytes | None = None
-    ) -> None:
-        if self._task.outlets:
-            from airflow_nbjobs.task.asset_events import announce
-
-            announce(self._task, self._context, facts, outputs or {}, executed_notebook)

@@ -14,6 +14,7 @@ from fakes import code, executed, failed_at, notebook, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookOutputError
+from airflow_nbjobs.task import asset_events
 
 MODEL = Asset(name="model", uri="s3://acme/models/current")
 REPORT = Asset("s3://acme/reports")
@@ -191,6 +192,38 @@ def test_an_alias_whose_output_holds_no_uri_fails_the_task_with_its_outputs_push
     assert isinstance(caught.value, AirflowFailException)
     assert context["ti"].xcoms["accuracy"] == value
     assert events(context, AssetAlias("accuracy")) == []
+
+
+def test_a_completed_job_without_an_asset_for_its_alias_is_delivered_and_its_end_says_why(task, clients):
+    """A retry would run the notebook anew where it were not; and the page says what the task failed with."""
+    operator, context = task(outputs=["accuracy"], outlets=[AssetAlias("accuracy")], retries=1), context_with_events()
+    with pytest.raises(NotebookOutputError):
+        ended(task, operator, context=context, accuracy=0.5)
+    (job_name,) = clients.jobs.descriptions
+    assert f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb" in clients.objects.bodies
+    assert context["ti"].xcoms["nbjobs_end"]["error"]["type"] == "NotebookOutputError"
+
+
+def test_what_goes_wrong_with_the_events_leaves_the_job_to_a_retry(task, clients, monkeypatch):
+    """A job whose results count as delivered would be run, and paid for, once more."""
+    operator = task(outputs=["accuracy"], outlets=[MODEL], retries=1)
+    deferred = defer(operator, context_with_events(max_tries=1))
+    job_name = end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    monkeypatch.setattr(asset_events, "event_extra", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        operator.execute_complete(context_with_events(max_tries=1), event_of(deferred))
+    assert f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb" not in clients.objects.bodies
+
+
+def test_a_reference_that_airflow_knows_no_asset_of_costs_its_event_alone(task, monkeypatch, capsys):
+    def unknown(*_):
+        raise RuntimeError("no such asset")
+
+    operator = task(outputs=["accuracy"], outlets=[Asset.ref(name="elsewhere"), MODEL])
+    monkeypatch.setattr(OutletEventAccessors, "_resolve_asset_ref", unknown)
+    context = ended(task, operator, accuracy=0.5)
+    assert events(context, MODEL)["outputs"] == {"accuracy": 0.5}
+    assert "goes without what the job has made: no such asset" in capsys.readouterr().out
 
 
 def test_an_alias_takes_no_uri_of_one_run(task, clients):
