@@ -32,13 +32,9 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """
-    What S3 says of an object without sending it.
+    """What S3 says of an object without sending it."""
 
-    :param etag: in quotes, as the service sends it; changes with the content.
-    """
-
-    etag: str
+    etag: str  # in quotes, as the service sends it; changes with the content
     size_bytes: int
 
 

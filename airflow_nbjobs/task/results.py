@@ -14,6 +14,7 @@ from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceErro
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import JobLocation
 from airflow_nbjobs.core.job.xcoms import END_KEY, RESULT_KEY, progress_record
+from airflow_nbjobs.core.masking import masked_start
 from airflow_nbjobs.core.notebook.failing_cell import plain_text
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.settings import read_settings
@@ -123,6 +124,6 @@ def _end_of(result: JobResult) -> dict[str, Any]:
     if error is not None:
         # The headline quotes the exception's text, which may be long; XComs are no place for the rest of the error.
         cell = error.cell if isinstance(error, NotebookCellError | NotebookSkippedError) else None
-        headline = plain_text(error.headline[:_HEADLINE_CHARACTERS])
+        headline = plain_text(masked_start(error.headline, _HEADLINE_CHARACTERS))
         end["error"] = {"type": type(error).__name__, "headline": headline, "cell": cell}
     return end

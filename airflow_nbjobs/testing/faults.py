@@ -126,8 +126,6 @@ class Faults:
     def __init__(self, facts: ServerFacts) -> None:
         self._facts = facts
 
-    # -- calls -----------------------------------------------------------------------------------------------------
-
     def throttle(self, *operations: str, **which: Unpack[Which]) -> Fault:
         """
         Answer ``ThrottlingException: Rate exceeded`` (S3: ``SlowDown``).
@@ -176,8 +174,6 @@ class Faults:
         """Return the newest 20,000 calls of these globs, oldest first, those numbered above ``after``."""
         found = self.request("calls", operation=operation, resource=resource, after=after)["calls"]
         return [Call(**call) for call in found]
-
-    # -- jobs ------------------------------------------------------------------------------------------------------
 
     def script_jobs(
         self,
@@ -253,8 +249,6 @@ class Faults:
         :param end: further members of ``airflow_nbjobs.local.faults.scripts.JobEnd``: ``archive``, ``without_archive``, ``cell``.
         """
         self.request("end", job_name=job_name, end=_end(status, outputs, failure_reason, end))
-
-    # -- the account -----------------------------------------------------------------------------------------------
 
     def quota(self, instance_type: str, limit: int | None) -> None:
         """Let at most so many training jobs of an instance type exist at once (``ResourceLimitExceeded`` beyond); None lifts it."""

@@ -310,6 +310,19 @@ class LogLines:
 # -- notebooks and archives --------------------------------------------------------------------------------------------
 
 
+def job_request(name: str, root: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the least that CreateTrainingJob takes."""
+    return {
+        "TrainingJobName": name,
+        "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
+        "AlgorithmSpecification": {"TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": root},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "Environment": dict(environment),
+    }
+
+
 def code(
     source: str, *tags: str, outputs: list[dict[str, Any]] | None = None, count: int | None = None
 ) -> dict[str, Any]:
@@ -343,7 +356,7 @@ def executed(raw: bytes, record: Mapping[str, Any] | None = None, *, outputs: tu
     from airflow_nbjobs.core.notebook.document import dumps, parse_notebook
 
     names = tuple(record or outputs)
-    prepared = json.loads(dumps(prepare_outputs(parse_notebook(raw, source="nb.ipynb"), names, python=True)))
+    prepared = json.loads(dumps(prepare_outputs(parse_notebook(raw, source="nb.ipynb"), names)))
     for number, cell in enumerate(prepared["cells"], start=1):
         if cell["cell_type"] == "code":
             cell["execution_count"] = number

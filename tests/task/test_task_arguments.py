@@ -45,7 +45,7 @@ def test_a_flag_may_be_a_text(task):
     assert task(wait_for_completion="False").execute(task_context())["status"] == "InProgress"
 
 
-def test_a_flag_is_a_text_in_the_leg_that_resumes_too(task):
+def test_a_flag_is_a_text_in_the_process_that_resumes_too(task):
     operator = task(stop_on_kill="off", retry_on_cell_error="no", waiter_delay="PT7S")
     with pytest.raises(Exception, match="x"):
         operator.execute_complete(task_context(), {})
@@ -114,6 +114,16 @@ def test_what_the_task_was_given_itself_is_told_from_nowhere(task, problems):
     found = problems(task(tags=["other"], role="a/b", name=6, parameters={"other": 1}))
     assert len(found) == 4
     assert not [text for text in found if "default_args" in text]
+
+
+def test_values_that_cannot_be_compared_hide_no_problem(task, problems):
+    """Two arrays are neither equal nor not."""
+    import numpy as np
+
+    task.dag.default_args.update(parameters={"x": np.array([1, 2])})
+    (problem,) = problems(task(parameters={"x": np.array([1, 2])}))
+    assert "ndarray" in problem
+    assert "default_args" not in problem
 
 
 def test_the_group_is_named_whose_default_args_count(task, problems):

@@ -7,7 +7,6 @@ Called by ``server.py`` with the parsed, not yet validated request; answers with
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.batch.processing import ProcessingWork, check_processing, completed_processing_request
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_nbjobs.local.faults.jobs import JobScripts
-    from airflow_nbjobs.local.platform.runner import JobRunner, Platform, Work
+    from airflow_nbjobs.local.platform.runner import JobRunner, Work
     from airflow_nbjobs.local.state.facts import ServerFacts
 
     Request = Mapping[str, Any]
@@ -72,42 +71,22 @@ class Registries:
         return self.training, self.models, self.transform, self.processing
 
 
-@dataclass(frozen=True, slots=True)
-class Runners:
-    """
-    Who runs jobs. Batch jobs have slots of their own.
-
-    A notebook that waits for the transform job it has started would otherwise wait for a slot that it holds itself.
-    """
-
-    training: JobRunner
-    batch: JobRunner
-
-    def of(self, job: Job) -> JobRunner:
-        return self.training if job.kind is TRAINING else self.batch
-
-
 class SageMakerOperations:
     """
     The operations.
 
-    :param batch_platform: of transform and processing jobs.
+    :param runner: of training jobs.
+    :param batch_runner: of transform and processing jobs. They have slots of their own: a notebook that waits for the transform job it has started
+        would otherwise wait for a slot that it holds itself.
     """
 
     def __init__(
-        self,
-        registries: Registries,
-        runners: Runners,
-        *,
-        platform: Platform,
-        batch_platform: Platform,
-        scripts: JobScripts,
+        self, registries: Registries, runner: JobRunner, batch_runner: JobRunner, *, scripts: JobScripts
     ) -> None:
         self._registries = registries
-        self._runners = runners
-        self._platform = platform
-        self._batch_platform = batch_platform
-        self._clients = platform.clients
+        self._runner, self._batch_runner = runner, batch_runner
+        self._platform, self._batch_platform = runner.platform, batch_runner.platform
+        self._clients = runner.platform.clients
         self._scripts = scripts
         self._validator = RequestValidator()
         self._operations: dict[str, Operation] = {
@@ -161,7 +140,7 @@ class SageMakerOperations:
 
         job = jobs.change(name, stopping)
         if job.kind is not TRAINING or not self._scripts.stop(name):
-            self._runners.of(job).stop(job.arn)
+            (self._runner if job.kind is TRAINING else self._batch_runner).stop(job.arn)
         return {}
 
     def _create_training_job(self, request: Request) -> Document:
@@ -170,7 +149,7 @@ class SageMakerOperations:
         jobs = self._registries.training
         job = new_job(request, arn=jobs.arn(request["TrainingJobName"]), now=time.time())
         if not self._scripts.register(job):
-            self._runners.training.submit(job, TrainingWork(job, jobs, self._platform), jobs)
+            self._runner.submit(job, TrainingWork(job, jobs, self._platform), jobs)
         return {"TrainingJobArn": job.arn}
 
     def _update_training_job(self, request: Request) -> Document:
@@ -271,7 +250,7 @@ class SageMakerOperations:
     def _submit(self, kind: Kind, jobs: Registry[BatchJob], request: Request, work: Work, *, now: float) -> Document:
         job = new_batch_job(kind, request, arn=jobs.arn(request[f"{kind.resource}Name"]), now=now)
         jobs.add(job)
-        self._runners.batch.submit(job, work, jobs)
+        self._batch_runner.submit(job, work, jobs)
         return {f"{kind.resource}Arn": job.arn}
 
 

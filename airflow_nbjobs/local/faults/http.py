@@ -59,10 +59,6 @@ class FaultLayer:
         self.journal = Journal()
         self.scripts: JobScripts | None = None
 
-    def close(self) -> None:
-        """Let go of calls that are held back."""
-        self.switches.clear()
-
     def around(self, service: str, environ: Environ, answer: Answer) -> Response:
         """Answer one call, unless a fault does; raises ConnectionResetError when a fault resets the connection."""
         if PLATFORM_AGENT in str(environ.get("HTTP_USER_AGENT", "")):
@@ -147,16 +143,12 @@ def strike(hit: Switch, service: str, environ: Environ) -> None:
         hit.is_off.wait(fault.seconds)
         return
     if fault.effect == "reset":
-        reset(environ)
+        # With RST, as a peer that has gone does; a client might take an orderly end for an empty answer.
+        connection = environ["werkzeug.socket"]
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(connection.detach())
+        raise ConnectionResetError("reset by a fault switch")
     code, message, status = fault.code, fault.message, fault.status
     if service == "s3":
         code, message, status = _S3_CODES.get(code, (code, message, status))
     raise ServiceError(code, message, status)
-
-
-def reset(environ: Environ) -> None:
-    """End the connection with RST, as a peer that has gone does, not with an orderly end that a client might take for an empty answer."""
-    connection = environ["werkzeug.socket"]
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    os.close(connection.detach())
-    raise ConnectionResetError("reset by a fault switch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.state.resource import timestamp
 from airflow_nbjobs.local.wire.paging import take_page
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def list_resources(
     return {list_name: [item.summary() for item in page], **token}
 
 
-def _sort_key(request: Mapping[str, Any]) -> Callable[[Resource], Any]:
-    return _SORT_KEYS[request.get("SortBy", "CreationTime")]
+def _sort_key(request: Mapping[str, Any]) -> Callable[[Resource], list[Any]]:
+    key = _SORT_KEYS[request.get("SortBy", "CreationTime")]
+    return lambda item: [key(item), item.name]
 
 
 def _is_named_and_created(item: Resource, request: Mapping[str, Any]) -> bool:
@@ -59,6 +61,7 @@ def _is_in_state(item: Resource, request: Mapping[str, Any]) -> bool:
     return has_status and _is_between(item.modified, request, "LastModifiedTime")
 
 
-def _is_between(time: float, request: Mapping[str, Any], name: str) -> bool:
+def _is_between(seconds: float, request: Mapping[str, Any], name: str) -> bool:
+    time = timestamp(seconds)  # as it is shown
     after, before = request.get(f"{name}After"), request.get(f"{name}Before")
     return (after is None or time > after) and (before is None or time < before)
