@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_nbjobs.aws.submit.path_guesses import near_name, notebooks_in
+from airflow_nbjobs.aws.submit.local_files import find_file, find_local
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Objects
 
 READ_SCRIPT_BYTES = 1024 * 1024  # of a script whose imports are read; a longer one was not written by hand
-_SHOWN_CHARACTERS = 300  # of a path in a message
-_URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,43 +147,8 @@ def locate(argument: str, path: object, folders: Sequence[Path], objects: Callab
         if not objects().exists(text):
             raise NotebookJobConfigError(f"{argument}: there is no object '{text}'")
         return Located(S3Folder(folder_uri, objects()), name)
-    file = find_local(argument, text, folders)
-    if not file.is_file():
-        there = notebooks_in(file) if argument == "input_notebook" else ""
-        raise NotebookJobConfigError(f"{argument}: '{text}' is a folder, a file is needed{there}")
+    file = find_file(argument, text, folders, has_notebooks=argument == "input_notebook")
     return Located(LocalFolder(file.parent), file.name)
-
-
-def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
-    """Return the existing file or folder of that path; raises NotebookJobConfigError naming the places searched."""
-    uri = _URI.match(path)
-    if uri is not None:
-        raise NotebookJobConfigError(
-            f"{argument}: '{_cut(path)}' is no path; of URIs, 's3://bucket/key' is taken: {_instead(uri['scheme'].lower(), uri['rest'])}"
-        )
-    wanted = Path(path).expanduser()
-    candidates = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
-    for candidate in candidates:
-        try:
-            if candidate.exists():
-                return candidate
-        except OSError:  # too long for a file name: a notebook's text given in place of its path
-            continue
-    searched = ", ".join(f"'{_cut(candidate)}'" for candidate in candidates) or "no folder"
-    meant = near_name(path, folders)
-    hint = f"; did you mean '{meant}'?" if meant is not None else ""
-    raise NotebookJobConfigError(f"{argument}: there is no '{_cut(path)}'; searched {searched}{hint}")
-
-
-def _instead(scheme: str, rest: str) -> str:
-    if scheme in ("s3", "s3a", "s3n"):
-        return f"give 's3://{_cut(rest)}'"
-    return f"give '{_cut(rest)}'" if scheme == "file" else "put the file there"
-
-
-def _cut(path: object) -> str:
-    text = str(path)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 def dependency_files(path: str, folders: Sequence[Path], objects: Callable[[], Objects]) -> Iterator[StagedFile]:
