@@ -86,7 +86,7 @@ WALKED = imports_of_package()
 
 # What each room may import of the package; every other room is the Airflow surface, listed below.
 ROOMS = {
-    NAME: {"exceptions", "hooks", "operators", "sensors"},
+    NAME: {"exceptions", "hooks", "notifications", "operators", "params", "sensors"},
     "exceptions": {"core"},
     "core": {"core"},
     "aws": {"aws", "core"},
@@ -98,7 +98,9 @@ FREE = {"cli", "commands", "testing"}  # the rooms that may also import local an
 SURFACE = {
     "hooks",
     "links",
+    "notifications",
     "operators",
+    "params",
     "sensors",
     "settings",
     "task",
@@ -111,7 +113,7 @@ TABLE = (
     {"settings", "hooks", "links"},
     {"triggers"},
     {"task"},
-    {"operators", "sensors"},
+    {"notifications", "operators", "params", "sensors"},
     {"ui"},
 )
 
@@ -243,7 +245,10 @@ def loaded_at_import(module, seen):
     return seen
 
 
-@pytest.mark.parametrize("entrance", ["operators", "links", "core.defaults", "provider_info"])
+@pytest.mark.parametrize(
+    "entrance",
+    ["operators", "links", "core.defaults", "provider_info", "params", "notifications", "task.notebook_cell"],
+)
 def test_what_dag_parsing_imports_imports_nothing_heavy(entrance):
     reached = loaded_at_import(f"{NAME}.{entrance}", set())
     wrong = [

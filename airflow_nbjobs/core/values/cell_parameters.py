@@ -89,15 +89,20 @@ def cell_parameters(declaration: Declaration) -> tuple[CellParameter, ...]:
         return ()
     enums = _enumerations(declaration.tree)
     statements = dict(_assignments(declaration.tree.body))  # the last one of each name, at the place of the first
+    lines = declaration.python.split("\n")
     return tuple(
-        _parameter(name, statement, declaration, enums)
+        _parameter(name, statement, declaration, enums, lines)
         for name, statement in statements.items()
         if not re.fullmatch(r"__\w*__", name)
     )
 
 
 def _parameter(
-    name: str, statement: ast.stmt, declaration: Declaration, enums: Mapping[str, Mapping[str, Any]]
+    name: str,
+    statement: ast.stmt,
+    declaration: Declaration,
+    enums: Mapping[str, Mapping[str, Any]],
+    lines: list[str],
 ) -> CellParameter:
     kind = declaration.kinds.get(name, UNKNOWN)
     annotation = statement.annotation if isinstance(statement, ast.AnnAssign) else None
@@ -114,7 +119,7 @@ def _parameter(
         has_default=not isinstance(statement, ast.AnnAssign) or statement.value is not None,
         # What several statements make of it is none of them alone.
         expression="" if is_exact else "…" if node is None else _shortened(ast.unparse(node)),
-        comment=_comment(statement, declaration.python.split("\n")),
+        comment=_comment(statement, lines),
         choices=_choices([*(kind.choices or members.values())]),
     )
 
@@ -194,6 +199,8 @@ def _default(node: ast.expr, enums: Mapping[str, Mapping[str, Any]]) -> tuple[An
 def _evaluated(node: ast.expr, enums: Mapping[str, Mapping[str, Any]]) -> tuple[Any, bool]:
     """:raises ValueError: the expression has no value that can be seen."""
     match node:
+        case ast.Constant():
+            return value_of(node), True
         case ast.Attribute(value=ast.Attribute(value=ast.Name(id=enum), attr=member), attr="value") if enum in enums:
             return _member(enums[enum], member), True
         case ast.Attribute(value=ast.Name(id=enum), attr=member) if enum in enums:
@@ -259,14 +266,18 @@ def fits_json(value: object) -> bool:
 def _comment(statement: ast.stmt, lines: list[str]) -> str:
     """Return the comment behind a statement's last line, else behind its first."""
     last, column = statement.end_lineno or statement.lineno, statement.end_col_offset or 0
-    behind = lines[last - 1].encode("utf-8", "surrogatepass")[column:].decode("utf-8", "replace")
-    found = re.match(r"[\s;]*#(.*)", behind)
-    text = found[1] if found else ""
+    text = ""
+    if "#" in lines[last - 1]:
+        behind = lines[last - 1].encode("utf-8", "surrogatepass")[column:].decode("utf-8", "replace")
+        found = re.match(r"[\s;]*#(.*)", behind)
+        text = found[1] if found else ""
     type_comment = getattr(statement, "type_comment", None)
     if type_comment:  # which is part of the statement then
         text = f"type: {type_comment}"
     if not text and last > statement.lineno:
         text = _first_comment(lines[statement.lineno - 1 : last])
+    if not text:
+        return ""
     text = _TYPE_COMMENT.sub("", text.lstrip("#: ").strip(), count=1) if "type:" in text else text.lstrip("#: ")
     text = _FOR_TOOLS.sub("", text).strip()
     return text if len(text) <= _COMMENT_CHARACTERS else f"{text[: _COMMENT_CHARACTERS - 1]}…"
