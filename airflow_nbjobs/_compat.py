@@ -161,7 +161,7 @@ def may_ask_for_xcoms() -> bool:
     if processor is None or (hasattr(processor, "GetXCom") and hasattr(processor, "GetTaskStates")):
         return True
     decoder = getattr(getattr(task_runner, "SUPERVISOR_COMMS", None), "body_decoder", None)
-    return getattr(decoder, "_type", processor.ToDagProcessor) is not processor.ToDagProcessor
+    return decoder is None or getattr(decoder, "_type", processor.ToDagProcessor) is not processor.ToDagProcessor
 
 
 def task_states_of_run(*, dag_id: str, run_id: str) -> dict[tuple[str, int], str]:

@@ -106,7 +106,7 @@ def params_of(context: Context) -> dict[str, Any]:
 
 def unused_conf_of(context: Context) -> str:
     """Say what of the run's conf Airflow's configuration keeps from being a param; empty where nothing is."""
-    from airflow.sdk.configuration import conf
+    from airflow.configuration import conf
 
     if conf.getboolean("core", "dag_run_conf_overrides_params", fallback=True):
         return ""
