@@ -168,9 +168,18 @@ def test_the_callback_of_a_dag_that_learns_nothing_more_tells_the_run_and_the_la
     assert failure_summary(of_run(dag)).text == (
         "Airflow: DAG 'd' failed\nRun: r\nError: task_failure\nhttps://airflow.acme.com/dags/d/runs/r"
     )
-    last = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, state="failed", task=dag.get_task("t"))
+    last = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, task=dag.get_task("t"))
     text = failure_summary(of_run(dag, ti=last)).text
-    assert "Failed tasks:\n  t\n" in text
+    assert "Failed tasks:\n  t, which Airflow names; there may be others\n" in text
+
+
+def test_of_a_run_with_many_failed_notebooks_a_few_are_asked_for(dag, monkeypatch):
+    asked = set()
+    states = {("m", index): "failed" for index in range(500)}
+    monkeypatch.setattr(failure_facts, "task_states_of_run", lambda **_: states)
+    monkeypatch.setattr(failure_facts, "job_xcom", lambda key, *, map_index, **_: asked.add(map_index))
+    assert "  m[4]\n  … and 495 more" in failure_summary(of_run(dag)).text
+    assert len(asked) == 5
 
 
 def _unreachable(*_, **__):

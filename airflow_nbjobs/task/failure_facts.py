@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _PACKAGE = "airflow_nbjobs."
+_MOST_ASKED = 5  # failed notebooks of a run whose XComs are asked for; a message has no room for more
 
 
 def mask(text: str) -> str:
@@ -131,12 +132,17 @@ def _of_run(context: Mapping[str, Any], ti: Any) -> FailureFacts:
     run_id = str(context.get("run_id") or getattr(dag_run, "run_id", None) or getattr(ti, "run_id", ""))
     lines: list[str] = []
     told: FailureFacts | None = None
-    failed = [(key, _asked(lambda key=key: dag.get_task(key[0]), None)) for key in _failed_tasks(dag_id, run_id, ti)]  # type: ignore[misc,union-attr]
-    for (task_id, index), task in sorted(failed, key=lambda each: not _is_ours(each[1])):
-        found = _of_task(_Failed(dag_id, run_id, task_id, index), task, None)
+    keys = _failed_tasks(dag_id, run_id)
+    failed = [(key, _asked(lambda key=key: dag.get_task(key[0]), None)) for key in keys or []]  # type: ignore[misc,union-attr]
+    failed.sort(key=lambda each: not _is_ours(each[1]))
+    for place, ((task_id, index), task) in enumerate(failed):
+        is_asked = place < _MOST_ASKED and _is_ours(task)
+        found = _of_task(_Failed(dag_id, run_id, task_id, index), task if is_asked else None, None)
         lines.append(f"{found.task_id}: {found.record.headline}" if found.record else found.task_id)
         if told is None and found.record is not None:
             told = found
+    if keys is None and ti is not None:
+        lines.append(f"{ti.task_id}, which Airflow names; there may be others")
     facts = FailureFacts(
         dag_id=dag_id,
         run_id=run_id,
@@ -154,18 +160,12 @@ class _Failed:
         self.dag_id, self.run_id, self.task_id, self.map_index = dag_id, run_id, task_id, map_index
 
 
-def _failed_tasks(dag_id: str, run_id: str, ti: Any) -> list[tuple[str, int]]:
-    """Return ids and map indexes of the run's failed tasks; of one at most where Airflow does not answer for all."""
-    if _asked(may_ask_for_xcoms, default=False):
-        none: dict[tuple[str, int], str] = {}
-        states = _asked(lambda: task_states_of_run(dag_id=dag_id, run_id=run_id), none)
-        failed = [key for key, state in states.items() if state == "failed"]
-        if failed:
-            return failed
-    state = getattr(ti, "state", None)
-    if ti is None or str(getattr(state, "value", state)) != "failed":
-        return []
-    return [(str(ti.task_id), _number(getattr(ti, "map_index", -1), -1))]
+def _failed_tasks(dag_id: str, run_id: str) -> list[tuple[str, int]] | None:
+    """Return ids and map indexes of the run's failed tasks; None where Airflow does not answer."""
+    if not _asked(may_ask_for_xcoms, default=False):
+        return None
+    states = _asked(lambda: task_states_of_run(dag_id=dag_id, run_id=run_id), None)
+    return None if states is None else [key for key, state in states.items() if state == "failed"]
 
 
 def _run_url(dag_id: str, run_id: str) -> str:
