@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.notebook.nesting import is_deeper_than
 from airflow_nbjobs.core.notebook.syntax_trees import last_name
 from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind
-from airflow_nbjobs.core.values.literals import value_of
+from airflow_nbjobs.core.values.literals import PARAMETER_DEPTH_LIMIT, value_of
 from airflow_nbjobs.core.visible import SURROGATE
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _default(node: ast.expr, enums: Mapping[str, Mapping[str, Any]]) -> tuple[An
     """Return a default as a JSON value, and whether a notebook that is given this value has its default."""
     try:
         value, is_exact = _evaluated(node, enums)
-        is_small = len(json.dumps(value)) <= _DEFAULT_CHARACTERS
+        is_small = len(json.dumps(value)) <= _DEFAULT_CHARACTERS and not is_deeper_than(value, PARAMETER_DEPTH_LIMIT)
     except (ValueError, ArithmeticError, RecursionError, TypeError):
         return None, False
     return (value, is_exact) if is_small and fits_json(value) else (None, False)

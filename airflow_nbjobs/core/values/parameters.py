@@ -19,9 +19,9 @@ from airflow_nbjobs.core.values.conversion import Spelled, fit, kind_name, short
 from airflow_nbjobs.core.values.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.values.declaration import Declaration, read_declaration, untagged
 from airflow_nbjobs.core.values.from_params import Chosen, choose, no_python
+from airflow_nbjobs.core.values.literals import PARAMETER_DEPTH_LIMIT
 from airflow_nbjobs.core.values.parameter_cell import PARAMETER_TEXT_LIMIT, is_plain
 from airflow_nbjobs.core.values.parameter_values import (
-    PARAMETER_DEPTH_LIMIT,
     depth_problem,
     name_problems,
     problems_of_value,

@@ -108,6 +108,7 @@ def test_what_is_empty_by_default_is_not_demanded(source):
         ("x = [float('inf')]", ["array", "null"], "[float('inf')]"),
         ("x = 9 ** 9 ** 9", ["number", "null"], "9 ** 9 ** 9"),
         ("x = 1 / 0", ["number", "null"], "1 / 0"),
+        (f"x = {'[' * 51}{']' * 51}", ["array", "null"], "[[["),  # no parameter may be nested so deep
         ("y = 1\nx = y", ["integer", "null"], "y"),
         (f"x = 'a' * 3 + {'b' * 9000!r}", ["string", "null"], "'a' * 3"),
     ],
