@@ -80,9 +80,14 @@ def _record(stored: object, exception: object, try_number: int) -> ErrorRecord |
 
 
 def _xcoms(key: Mapping[str, Any]) -> dict[str, Any]:
-    if not _asked(may_ask_for_xcoms, default=False):
-        return {}
-    return {name: _asked(lambda name=name: job_xcom(name, **key), None) for name in (ERROR_KEY, JOB_KEY, END_KEY)}  # type: ignore[misc]
+    """Return what the task has pushed of its error, its job and its job's end; Airflow logs each question without an answer as an error."""
+    found: dict[str, Any] = {}
+    if _asked(may_ask_for_xcoms, default=False):
+        for name in (ERROR_KEY, JOB_KEY, END_KEY):
+            found[name] = _asked(lambda name=name: job_xcom(name, **key), None)  # type: ignore[misc]
+            if name == JOB_KEY and found[name] is None:
+                break
+    return found
 
 
 def _is_ours(task: Any) -> bool:
