@@ -119,7 +119,7 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
     :param description: the task's ``doc``.
     :param role: ARN or name of the job's execution role.
     :param s3_root_uri: ``s3://bucket/prefix`` under which each job has a folder.
-    :param parameters: JSON-like values by name; the notebook gets values of the same types.
+    :param parameters: JSON-like values by name; the notebook gets values of the same types. ``FROM_PARAMS`` passes the run's params on.
     :param environment_variables: readable by everyone who may describe the job: no secrets. Numbers and booleans become their texts, ``True`` is ``"True"``.
     :param initialization_script: path of a shell script that runs before the notebook.
     :param additional_dependencies: files or folders to put beside the notebook; ``%run`` targets beside it are found without being listed.
