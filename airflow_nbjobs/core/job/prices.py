@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.ui.times import is_number
+from airflow_nbjobs.core.numbers import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
