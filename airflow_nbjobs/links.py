@@ -116,8 +116,13 @@ def note_pushed_job(ti: Any, facts: dict[str, Any]) -> None:
     _pushed[_identity(ti)] = facts
 
 
-def links_to_push(links: Collection[BaseOperatorLink]) -> tuple[BaseOperatorLink, ...]:
-    """Return the links of a task that goes on after a deferral without ours: Airflow has stored these as the task deferred, and the job is the same."""
+def links_with_address(links: Collection[BaseOperatorLink], task: Any, ti: Any) -> tuple[BaseOperatorLink, ...]:
+    """Return the links without those of ours that have nothing to show: a link that is not stored is no button, as an empty one is."""
+    return tuple(link for link in links if not isinstance(link, _JobLink) or link.get_link(task, ti_key=ti))
+
+
+def links_of_others(links: Collection[BaseOperatorLink]) -> tuple[BaseOperatorLink, ...]:
+    """Return the links that are not ours."""
     return tuple(link for link in links if not isinstance(link, _JobLink))
 
 

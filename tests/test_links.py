@@ -136,7 +136,7 @@ def test_a_task_that_goes_on_stores_others_links_only():
             return "https://runbook"
 
     runbook = Runbook()
-    assert links.links_to_push((*SageMakerNotebookJobOperator.operator_extra_links, runbook)) == (runbook,)
+    assert links.links_of_others((*SageMakerNotebookJobOperator.operator_extra_links, runbook)) == (runbook,)
 
 
 @pytest.mark.parametrize(("map_index", "mapped"), [(-1, ""), (3, "/mapped/3")])

@@ -9,6 +9,7 @@ from airflow_names import AirflowFailException, TaskDeferred
 from fakes import archive, executed, failed_at, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
+from airflow_nbjobs import _compat, links
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobServiceError,
@@ -164,16 +165,24 @@ def test_a_stale_event_defers_again(task, clients):
     assert again.value.trigger.serialize()[1]["was_adopted"] is True
 
 
-def test_links_are_stored_when_a_task_defers_and_anew_with_another_job(task, clients):
-    """Airflow stores the links whenever a process of the task ends; each is a request to its API server."""
+@pytest.mark.parametrize(
+    ("accounts", "stored"),
+    [((), ["SageMaker console", "CloudWatch logs", "Executed notebook"]), (links._NO_ACCOUNTS, ["Executed notebook"])],
+)
+def test_links_are_stored_when_a_task_defers_and_anew_with_another_job(task, clients, monkeypatch, accounts, stored):
+    """Airflow stores the links whenever a process of the task ends; each is a request to its API server, which one without an address is not worth."""
+    monkeypatch.setattr(links, "_NO_ACCOUNTS", accounts)
+    monkeypatch.setattr(_compat, "ui_address", lambda: "http://airflow")
     operator, context = task(capacity_timeout=600), task_context()
     ours = type(operator).operator_extra_links
     deferred = defer(operator, context)
-    assert tuple(operator.operator_extra_links) == tuple(ours)
+    assert [each.name for each in operator.operator_extra_links] == stored, "no Studio domain, no link"
     end(clients, "Failed", reason="CapacityError: Unable to provision requested ML compute capacity.")
     with pytest.raises(TaskDeferred) as waiting:
         operator.execute_complete(context, event_of(deferred, status="Failed"))
-    assert tuple(operator.operator_extra_links) == tuple(ours), "of no job, until there is another"
+    assert tuple(operator.operator_extra_links) == tuple(ours), (
+        "of no job, until there is another: they replace the first one's"
+    )
     with pytest.raises(TaskDeferred) as again:
         operator.execute_complete(context, waiting.value.trigger._event())
     assert tuple(operator.operator_extra_links) == tuple(ours)

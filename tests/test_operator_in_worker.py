@@ -10,6 +10,7 @@ from operator_tasks import RAW, Tasks, defer, end, event_of
 
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
+    NotebookJobError,
     NotebookJobServiceError,
     NotebookJobStoppedError,
 )
@@ -536,6 +537,37 @@ def test_airflow_that_does_not_answer_ends_no_try(task, clients, monkeypatch):
     monkeypatch.setattr("airflow_nbjobs.task.ownership.has_try", no_answer)
     defer(task(), try_context())
     assert len(clients.jobs.descriptions) == 1
+
+
+def test_where_airflow_knows_the_try_it_is_not_asked_which_job_the_task_follows(task, clients, monkeypatch):
+    """A try that Airflow still has, after it has told the task's state, is the task's own; each question is a request to its API server."""
+    asked = []
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: asked.append("state") or "running")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.has_try", lambda _: asked.append("try") or True)
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.job_xcom", lambda *_, **__: asked.append("job"))
+    operator, context = task(), try_context()
+    deferred = defer(operator, context)
+    assert asked[-2:] == ["state", "try"]
+    clients.jobs.set_status(deferred.trigger.job_name, "Failed", reason="x")
+    del asked[:]
+    with pytest.raises(NotebookJobError):
+        operator.execute_complete(context, event_of(deferred, status="Failed"))
+    assert asked[:4] == ["state", "try"] * 2, "before the results are pushed, and before they are marked as pushed"
+    assert "job" not in asked
+
+
+def test_where_airflow_does_not_say_whether_the_try_goes_on_the_followed_job_tells(task, clients, monkeypatch):
+    def no_answer(_):
+        raise OSError("no API server")
+
+    operator, context = task(), try_context()
+    deferred = defer(operator, context)
+    clients.jobs.set_status(deferred.trigger.job_name, "Completed")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.has_try", no_answer)
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: "running")
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.job_xcom", lambda *_, **__: {"job_name": "another"})
+    with pytest.raises(NotebookJobStoppedError, match="the task now follows job 'another'"):
+        operator.execute_complete(context, event_of(deferred))
 
 
 @pytest.mark.parametrize("error", [denied(), OSError("no API server: the connection cannot be read")], ids=repr)

@@ -45,9 +45,11 @@ class FakeStateStore:
 
     def __init__(self):
         self.values = {}
+        self.reads = 0
         self.is_broken = False
 
     def get(self, key):
+        self.reads += 1
         if self.is_broken:
             raise RuntimeError("no API")
         return self.values.get(key)
@@ -66,6 +68,14 @@ def test_pages_find_every_job_that_the_task_ever_had(task, clients):
     assert [(each["generation"], each["attempt"]) for each in jobs] == [(0, 0), (1, 0)]
     job = context["ti"].xcoms["nbjobs_job"]
     assert jobs[-1] == {name: job[name] for name in jobs[-1]}
+
+
+def test_a_first_try_does_not_ask_for_a_list_that_nobody_can_have_written(task):
+    store = FakeStateStore()
+    defer(task(), task_context() | {"task_state_store": store})
+    assert (store.reads, len(store.values["nbjobs_attempts"])) == (0, 1)
+    defer(task(task_id="t2"), task_context(max_tries=1, try_number=2) | {"task_state_store": store})
+    assert store.reads > 0
 
 
 def test_a_store_that_fails_leaves_the_job_alone(task, clients):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_nbjobs._compat import has_try, job_xcom, task_instance_key, task_state
 from airflow_nbjobs.core.errors import NotebookJobStoppedError, NotebookJobTimeoutError
@@ -18,6 +19,7 @@ from airflow_nbjobs.core.job.ownership import TAKEN_AWAY, Verdict, verdict
 from airflow_nbjobs.core.job.xcoms import JOB_KEY, read_record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from airflow_nbjobs.task.view import TaskView
@@ -43,15 +45,15 @@ def _is_in_a_question() -> bool:
     return False
 
 
-def is_try_over(try_id: object, log: Any) -> bool:
-    """Say whether Airflow has gone on to another try; no answer means no."""
+def is_try_over(try_id: object, log: Any) -> bool | None:
+    """Say whether Airflow has gone on to another try; None: no answer. In doubt the try goes on: what it records is refused, if it is over."""
     if try_id is None:
-        return False
+        return None
     try:
         return not has_try(try_id)
-    except Exception as error:  # noqa: BLE001 - in doubt the try goes on: what it records is refused, if it is over
+    except Exception as error:  # noqa: BLE001 - as said above
         log.debug("Airflow does not say whether this try goes on: %s", error)
-        return False
+        return None
 
 
 class TryOverError(NotebookJobStoppedError):
@@ -161,9 +163,13 @@ class Ownership:
             if not self._is_stopped:  # it was not there yet when the signal came
                 self.stop(self.stop_reason)
         else:
-            # First: what the task's state is says nothing of a try that is over, since it is another's.
-            self.end_if_superseded()
+            # In this order: a try that Airflow still has afterwards was the task's as its state was told. Where there is no answer, what the task follows tells.
             reason = self._asked()
+            is_over = self._is_over()
+            if is_over:
+                self._leave_to_next_try()
+            if is_over is None and reason is None:
+                reason = self._answered(self._follows_another_job)
             if reason is not None and self._task.stop_on_kill:
                 self.stop(reason)
         if self.stop_reason is not None and self._task.stop_on_kill:
@@ -178,17 +184,23 @@ class Ownership:
         :raises NotebookJobStoppedError: with the job stopped where the task goes on without it, else kept for the next try.
         """
         if self._is_over():
-            self._settle_job()
-            raise self._over("Airflow has ended this try")
+            self._leave_to_next_try()
+
+    def _leave_to_next_try(self) -> NoReturn:
+        self._settle_job()
+        raise self._over("Airflow has ended this try")
 
     def _asked(self) -> str | None:
+        return self._answered(partial(self._taken_away, TAKEN_AWAY))
+
+    def _answered(self, question: Callable[[], str | None]) -> str | None:
         try:
-            return self._taken_away(TAKEN_AWAY)
+            return question()
         except Exception as error:  # noqa: BLE001 - in doubt the job is kept
             self._task.log.debug("Airflow does not say what became of this task: %s", error)
             return None
 
-    def _is_over(self) -> bool:
+    def _is_over(self) -> bool | None:
         return is_try_over(self._try_id, self._task.log)
 
     def _taken_away(self, states: frozenset[str] | None = None) -> str | None:
@@ -202,16 +214,16 @@ class Ownership:
         is_taken = not is_running and state not in _AIRFLOWS_OWN if states is None else state in states
         if is_taken:
             return None if self._is_left_running(state) else f"the task is now '{state}'"
-        if is_running and self._is_recorded:
-            # Cleared, and begun again: this process is a leftover. A try that has not pushed its job yet may be about to adopt this one.
-            followed = self._followed()
-            if followed not in (None, self.job_name):
-                return f"the task now follows job '{followed}'"
-        return None
+        return self._follows_another_job() if is_running and states is None else None
+
+    def _follows_another_job(self) -> str | None:
+        """Return what the task follows instead: it was cleared and has begun again, and this process is a leftover; None where it may be about to adopt this job."""
+        followed = self._followed() if self._is_recorded else None
+        return None if followed in (None, self.job_name) else f"the task now follows job '{followed}'"
 
     def _is_left_running(self, state: str | None) -> bool:
         """Say whether the task has succeeded with another try, which has adopted the job and left it running as it was asked to."""
-        return state == "success" and not self._task.wait_for_completion and self._is_over()
+        return state == "success" and not self._task.wait_for_completion and self._is_over() is True
 
     def _followed(self) -> str | None:
         return read_record(JOB_KEY, job_xcom(JOB_KEY, **self._identity)).get("job_name") or None

@@ -17,7 +17,7 @@ from airflow_nbjobs.core.job.xcoms import (
     progress_record,
     read_attempts,
 )
-from airflow_nbjobs.links import NO_CONSOLE, job_urls, links_to_push, note_pushed_job
+from airflow_nbjobs.links import NO_CONSOLE, job_urls, links_of_others, links_with_address, note_pushed_job
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,6 +49,7 @@ class Publisher:
         self._ti: Any = context["ti"]
         # The class's: ``dag.test`` goes on with the object whose own were left out.
         self._links: Collection[Any] = getattr(type(task), "operator_extra_links", ())
+        self._is_resumed = False
         self._pushed_cell = 0
 
     def push_job(self, job: PreparedJob, submission: Submission) -> None:
@@ -99,11 +100,15 @@ class Publisher:
         facts |= {"try_number": int(self._ti.try_number)}
         self._ti.xcom_push(key=JOB_KEY, value=facts)
         note_pushed_job(self._ti, facts)
-        self._task.operator_extra_links = self._links
+        # Airflow stores each link by a request of its own. One without an address needs none, unless it replaces what a process before this one has stored.
+        links = self._links if self._is_resumed else links_with_address(self._links, self._task, self._ti)
+        self._task.operator_extra_links = links
 
-    def keep_links(self) -> None:
-        """Leave the links as an earlier process of this try has stored them: their job is the same."""
-        self._task.operator_extra_links = links_to_push(self._links)
+    def note_resumption(self, *, has_same_job: bool) -> None:
+        """Note that an earlier process of this try has stored its links; with the same job, they stay as they are."""
+        self._is_resumed = True
+        if has_same_job:
+            self._task.operator_extra_links = links_of_others(self._links)
 
     def push_progress(self, job_name: str, place: LogPlace) -> None:
         """Push how far the notebook has come, if another cell has run; a page's comfort, so whatever goes wrong with it ends no wait."""
@@ -128,7 +133,8 @@ class Publisher:
         if store is None:
             return
         try:
-            known = read_attempts(store.get(ATTEMPTS_KEY))
+            # A task instance that has never been tried before has no list yet.
+            known = [] if int(self._ti.try_number) == 1 and not attempt else read_attempts(store.get(ATTEMPTS_KEY))
             if not known or known[-1] != entry:
                 others = [each for each in known if each["job_name"] != entry["job_name"]]
                 store.set(ATTEMPTS_KEY, [*others, entry][-_MOST_REMEMBERED:])

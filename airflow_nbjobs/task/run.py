@@ -117,14 +117,14 @@ class TaskRun:
         return self._resume(found)
 
     def _resume(self, found: Resumption) -> Any:
-        if self._is_of_another_try(found):
+        job, is_of_another = found.job, self._is_of_another_try(found)
+        self._publisher.note_resumption(has_same_job=not is_of_another and job.state.step is not Step.SUBMIT)
+        if is_of_another:
             self._task.log.info("What Airflow resumes this try with is of try %s: beginning anew", found.try_number)
             return self.start()
-        job = found.job
         if job.state.step is Step.SUBMIT:
             return self.start(job.state)
         self._job_log.place = found.log_place
-        self._publisher.keep_links()
         self.ownership.hold(job.job_name, is_recorded=True)
         if found.error:
             again = self._finish_unwatched(found)

@@ -42,6 +42,7 @@ def bench_python() -> str:
     wanted = [
         f"apache-airflow=={importlib.metadata.version('apache-airflow')}",
         f"apache-airflow-providers-amazon[aiobotocore]=={importlib.metadata.version('apache-airflow-providers-amazon')}",
+        *(f"{name}=={importlib.metadata.version(name)}" for name in ("asyncpg", "psycopg2-binary")),
     ]
     mark = folder / "made-of.txt"
     if not mark.exists() or mark.read_text(encoding="utf-8").split("\n") != wanted:

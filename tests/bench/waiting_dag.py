@@ -2,7 +2,8 @@
 A DAG of mapped notebook jobs in a real Airflow: is any lost, are the worker slots free meanwhile, how long does it take.
 
 Usage: python tests/bench/waiting_dag.py [--tasks 300] [--seconds 20] [--amazon] [--airflow PYTHON] — LocalExecutor, one triggerer, the embedded SageMaker with jobs that run
-nothing and end after ``--seconds``. PostgreSQL where it is installed, else SQLite. ``--amazon`` runs the same DAG with amazon's deferrable operator as well, in the environment
+nothing and end after ``--seconds``. PostgreSQL where it is installed and each contender's environment has its drivers, else SQLite. The report has the CPU seconds of each
+component, workers with all that they have started. ``--amazon`` runs the same DAG with amazon's deferrable operator as well, in the environment
 of ``waiting.py``; ``--airflow`` names the interpreter of another Airflow (3.0.6 on). Exits with 1 if a task did not succeed or a job was created twice.
 """
 
@@ -16,11 +17,13 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "support"), str(Path(__file__).parent)]
 
+import psutil
 from airflow_ui import free_port
 from postgres import PostgresMissingError, PostgresServer
 from waiting import ROOT, bench_python
@@ -94,6 +97,15 @@ with DAG("waiting", schedule=None, start_date=datetime(2026, 1, 1), max_active_t
 """,
 }
 FINAL = ("success", "failed")
+COMPONENTS = {
+    "airflow worker": "workers",
+    "api_server": "API server",
+    "airflow scheduler": "scheduler",
+    "airflow triggerer": "triggerer",
+    "dag-processor": "DAG processor",
+    "airflow_nbjobs.local": "SageMaker",
+    "postgres": "PostgreSQL",
+}
 
 
 class Api(AirflowApi):
@@ -114,13 +126,16 @@ class Api(AirflowApi):
         return int(self._call("GET", path)["total_entries"])
 
 
-@contextlib.contextmanager
-def database(home: Path, python: Path) -> Iterator[str]:
-    has_drivers = not subprocess.run(
+def has_drivers(python: Path) -> bool:
+    return not subprocess.run(
         [str(python), "-c", "import asyncpg, psycopg2"], check=False, capture_output=True
     ).returncode
+
+
+@contextlib.contextmanager
+def database(home: Path, *, is_postgres: bool) -> Iterator[str]:
     try:
-        server = PostgresServer() if has_drivers else None
+        server = PostgresServer() if is_postgres else None
     except PostgresMissingError:
         server = None
     if server is None:
@@ -130,11 +145,24 @@ def database(home: Path, python: Path) -> Iterator[str]:
             yield server.url
 
 
-def run(contender: str, python: Path, asked: argparse.Namespace) -> dict[str, Any]:
+def cpu_seconds() -> dict[str, float]:
+    """Return the CPU seconds of this process's descendants by what they are; of workers, with those of the tasks that they have waited for."""
+    spent: Counter[str] = Counter()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            line, times = " ".join(process.cmdline()), process.cpu_times()
+            what = next((name for sign, name in COMPONENTS.items() if sign in line), "others")
+            spent[what] += times.user + times.system
+            if what == "workers":
+                spent[what] += times.children_user + times.children_system
+    return {name: round(seconds, 1) for name, seconds in sorted(spent.items())}
+
+
+def run(contender: str, python: Path, asked: argparse.Namespace, *, is_postgres: bool) -> dict[str, Any]:
     with (
         EmbeddedSageMaker(isolation="none") as sagemaker,
         Supervised(base_environment(os.environ)) as processes,
-        database(processes.home, python) as url,
+        database(processes.home, is_postgres=is_postgres) as url,
     ):
         facts = sagemaker.facts
         faults = Faults(facts)
@@ -211,6 +239,7 @@ def follow(contender: str, api: Api, faults: Faults, asked: argparse.Namespace) 
         "created": calls.count("CreateTrainingJob"),
         "described": calls.count("DescribeTrainingJob"),
         "listed": calls.count("ListTrainingJobs"),
+        "cpu_seconds": cpu_seconds(),
     }
 
 
@@ -225,9 +254,9 @@ def main() -> int:
     )
     parser.add_argument("--airflow", type=Path, default=Path(sys.executable))
     asked = parser.parse_args()
-    results = [run("ours", asked.airflow, asked)]
-    if asked.amazon:
-        results.append(run("amazon", Path(bench_python()), asked))
+    contenders = {"ours": asked.airflow} | ({"amazon": Path(bench_python())} if asked.amazon else {})
+    is_postgres = all(map(has_drivers, contenders.values()))
+    results = [run(name, python, asked, is_postgres=is_postgres) for name, python in contenders.items()]
     for result in results:
         print(json.dumps(result))
     ours = results[0]
