@@ -1,8 +1,14 @@
-"""Durations and instants as every page writes them; imported by the pages and by the rendering process. Pure."""
+"""Numbers, durations and instants that somebody else wrote; read by the pages and by the rendering process. Pure."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TypeGuard
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Say whether a value is a number; to Python True is one, too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def duration_text(seconds: float) -> str:
@@ -16,8 +22,7 @@ def duration_text(seconds: float) -> str:
 
 def checked_duration(seconds: object) -> str | None:
     """Return what an XCom or AWS says took so long, in words; None for what is no duration."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    return duration_text(seconds) if is_number and 0 <= seconds < 1e10 else None  # type: ignore[operator,arg-type] # as just asked
+    return duration_text(seconds) if is_number(seconds) and 0 <= seconds < 1e10 else None
 
 
 def time_text(moment: object) -> str | None:

@@ -1,7 +1,7 @@
 """
 Where a notebook and its files are read from: a folder of this machine or an S3 prefix.
 
-Called by ``prepare.py``; reads, never writes.
+Called by ``content.py``; reads, never writes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from airflow_nbjobs.aws.submit.path_guesses import near_name, notebooks_in
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,23 +24,17 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Objects
 
 READ_SCRIPT_BYTES = 1024 * 1024  # of a script whose imports are read; a longer one was not written by hand
-_SHOWN_CHARACTERS = 300  # of a path in a message
+_PATH_CHARACTERS = 300  # in a message
 _URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
 
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """
-    One file of the job's input channel.
+    """One file of the job's input channel."""
 
-    :param name: path inside the channel's folder, with forward slashes.
-    :param body: the content, or the local file that holds it.
-    :param origin: where it came from, for messages.
-    """
-
-    name: str
-    body: bytes | Path
-    origin: str
+    name: str  # path inside the channel's folder, with forward slashes
+    body: bytes | Path  # the content, or the local file that holds it
+    origin: str  # where it came from, for messages
 
     @property
     def size_bytes(self) -> int:
@@ -162,7 +157,7 @@ def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
     uri = _URI.match(path)
     if uri is not None:
         raise NotebookJobConfigError(
-            f"{argument}: '{_cut(path)}' is no path; of URIs, 's3://bucket/key' is taken: {_instead(uri['scheme'].lower(), uri['rest'])}"
+            f"{argument}: '{shortened(path, _PATH_CHARACTERS)}' is no path; of URIs, 's3://bucket/key' is taken: {_instead(uri['scheme'].lower(), uri['rest'])}"
         )
     wanted = Path(path).expanduser()
     candidates = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
@@ -172,21 +167,18 @@ def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
                 return candidate
         except OSError:  # too long for a file name: a notebook's text given in place of its path
             continue
-    searched = ", ".join(f"'{_cut(candidate)}'" for candidate in candidates) or "no folder"
+    searched = ", ".join(f"'{shortened(str(candidate), _PATH_CHARACTERS)}'" for candidate in candidates) or "no folder"
     meant = near_name(path, folders)
     hint = f"; did you mean '{meant}'?" if meant is not None else ""
-    raise NotebookJobConfigError(f"{argument}: there is no '{_cut(path)}'; searched {searched}{hint}")
+    raise NotebookJobConfigError(
+        f"{argument}: there is no '{shortened(path, _PATH_CHARACTERS)}'; searched {searched}{hint}"
+    )
 
 
 def _instead(scheme: str, rest: str) -> str:
     if scheme in ("s3", "s3a", "s3n"):
-        return f"give 's3://{_cut(rest)}'"
-    return f"give '{_cut(rest)}'" if scheme == "file" else "put the file there"
-
-
-def _cut(path: object) -> str:
-    text = str(path)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+        return f"give 's3://{shortened(rest, _PATH_CHARACTERS)}'"
+    return f"give '{shortened(rest, _PATH_CHARACTERS)}'" if scheme == "file" else "put the file there"
 
 
 def dependency_files(path: str, folders: Sequence[Path], objects: Callable[[], Objects]) -> Iterator[StagedFile]:

@@ -234,11 +234,7 @@ def code_cell(source: str, metadata: Mapping[str, object], *, nbformat_minor: in
     :param nbformat_minor: of the notebook that it goes into: cells have an id since 4.5, and must have none before.
     """
     cell = NotebookNode(
-        cell_type="code",
-        execution_count=None,
-        metadata=nbformat.from_dict(dict(metadata)),
-        outputs=[],
-        source=source,
+        cell_type="code", execution_count=None, metadata=nbformat.from_dict(dict(metadata)), outputs=[], source=source
     )
     if nbformat_minor >= _NBFORMAT_MINOR_WITH_CELL_IDS:
         cell["id"] = _cell_id(source)
