@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, task
-from airflow_nbjobs.decorators import sagemaker_notebook_job
 
+from airflow_nbjobs.decorators import sagemaker_notebook_job
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 DAY = "{{ (dag_run.data_interval_start or dag_run.run_after).strftime('%Y-%m-%d') }}"
