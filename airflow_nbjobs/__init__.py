@@ -20,6 +20,7 @@ __all__ = [
     "NotebookJobTimeoutError",
     "NotebookOutputError",
     "NotebookSkippedError",
+    "NotebookTaskGroup",
     "SageMakerNotebookJobHook",
     "SageMakerNotebookJobOperator",
     "SageMakerNotebookJobSensor",
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
     from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
+    from airflow_nbjobs.task_groups import NotebookTaskGroup
 else:  # a type checker that saw these would take any name for one of ours
     _MODULES = {
+        "NotebookTaskGroup": "task_groups",
         "SageMakerNotebookJobHook": "hooks",
         "SageMakerNotebookJobOperator": "operators",
         "SageMakerNotebookJobSensor": "sensors",

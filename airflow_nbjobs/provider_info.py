@@ -66,6 +66,9 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.sensors"]}],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.hooks"]}],
         "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_nbjobs.triggers"]}],
+        "task-decorators": [
+            {"name": "sagemaker_notebook_job", "class-name": "airflow_nbjobs.decorators.sagemaker_notebook_job"}
+        ],
         "extra-links": [
             "airflow_nbjobs.links.SageMakerConsoleLink",
             "airflow_nbjobs.links.CloudWatchLogsLink",

@@ -26,10 +26,11 @@ def test_every_public_name_can_be_imported_and_is_listed(name):
     assert name in dir(airflow_nbjobs)
 
 
-def test_public_are_all_errors_and_the_three_classes_of_a_dag_file():
+def test_public_are_all_errors_and_the_classes_of_a_dag_file():
     assert exceptions.__all__ == OURS
     assert set(airflow_nbjobs.__all__) == {
         *OURS,
+        "NotebookTaskGroup",
         "SageMakerNotebookJobHook",
         "SageMakerNotebookJobOperator",
         "SageMakerNotebookJobSensor",

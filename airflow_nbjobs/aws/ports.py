@@ -66,6 +66,9 @@ class TrainingJobs(Protocol):
     def stop(self, job_name: str) -> None:
         """Ask for a stop; a job that has already ended is left alone without an error."""
 
+    def release_machine(self, job_name: str) -> str:
+        """Give back the machine that a warm pool keeps for the job; return why the service would not, which is no error: the pool may not idle (yet)."""
+
 
 class Objects(Protocol):
     def put(self, uri: str, body: bytes | Path, *, kms_key: str | None) -> None:

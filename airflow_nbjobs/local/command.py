@@ -107,6 +107,20 @@ def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many jobs run at once; others wait (default: the number of CPUs; with --isolation direct always 1)",
     )
+    parser.add_argument(
+        "--warm-pool-quota",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many instances of each type warm pools may hold (default 0, as in a new AWS account: nothing is kept)",
+    )
+    parser.add_argument(
+        "--start-delay",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long a job takes to start that finds no machine in a warm pool (default 0; AWS takes minutes)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -133,6 +147,8 @@ def run(args: argparse.Namespace) -> int:
             bind=args.bind,
             allow_hosts=args.allow_host,
             key=read_key_file(args.key_file) if args.key_file else generate_key(),
+            warm_pool_quota=args.warm_pool_quota,
+            start_seconds=args.start_delay,
         ) as (facts, isolation):
             if args.ready_file:
                 write_ready_file(facts, args.ready_file)
@@ -163,6 +179,9 @@ def _problem(args: argparse.Namespace) -> str | None:
         return f"no SageMaker Distribution account is known for the region {args.region!r}{hint}"
     if args.ready_file and not args.ready_file.absolute().parent.is_dir():
         return f"the folder of --ready-file {args.ready_file} does not exist"
+    for option, value in (("--warm-pool-quota", args.warm_pool_quota), ("--start-delay", args.start_delay)):
+        if value < 0:
+            return f"{option} is 0 or more, not {value}"
     if args.isolation == "direct" and (args.jobs or 1) > 1:
         return f"--isolation direct runs one training job at a time, which has /opt/ml to itself, not {args.jobs}"
     return _problem_of_address(args)

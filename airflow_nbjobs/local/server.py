@@ -28,6 +28,7 @@ from airflow_nbjobs.local.platform.clients import connect
 from airflow_nbjobs.local.platform.runner import JobRunner, Platform
 from airflow_nbjobs.local.sample_data import sample_objects
 from airflow_nbjobs.local.state.facts import ROLE_NAME, ServerFacts, build_facts
+from airflow_nbjobs.local.training.warm_pools import WarmPools
 from airflow_nbjobs.local.wire.access import check_access, parse_caller
 from airflow_nbjobs.local.wire.formats import (
     Caller,
@@ -119,6 +120,8 @@ def serve(
     bind: str,
     allow_hosts: Sequence[str],
     key: Key,
+    warm_pool_quota: int,
+    start_seconds: float,
 ) -> Iterator[tuple[ServerFacts, Isolation]]:
     """
     Run the server in threads of this process until the block ends; then kill the jobs and remove what was made.
@@ -128,6 +131,8 @@ def serve(
     :param isolation: ``auto``, ``direct`` or one of ``probe.WAYS``.
     :param bind: IPv4 address to listen on.
     :param allow_hosts: host names under which requests may come, beside loopback's and ``bind`` itself.
+    :param warm_pool_quota: how many instances of each type warm pools may hold.
+    :param start_seconds: how long a job without a machine of a warm pool takes to start.
     :raises StartError: the port is taken, ``bind`` is no address of this machine, or the image or the isolation that was asked for does not work.
     """
     own_hosts = {bind} - _SPECIAL_ADDRESSES
@@ -147,7 +152,7 @@ def serve(
         with _jobs_dir(data_dir) as jobs_dir, _listening(listener, application):
             clients = connect(facts)
             platform = Platform(facts, image, clients, jobs_dir, chosen.way, parallel_jobs, data_dir is not None)
-            runners = _assemble(application, platform)
+            runners = _assemble(application, platform, quota=warm_pool_quota, start_seconds=start_seconds)
             try:
                 furnish(facts, clients)
                 yield facts, chosen
@@ -159,13 +164,16 @@ def serve(
         listener.close()
 
 
-def _assemble(application: Application, platform: Platform) -> tuple[JobRunner, JobRunner]:
+def _assemble(
+    application: Application, platform: Platform, *, quota: int, start_seconds: float
+) -> tuple[JobRunner, JobRunner]:
     # A notebook that waits for the transform job it has started holds /opt/ml: such jobs then take folders of their own.
     batch_platform = replace(platform, way="none") if platform.way == "direct" else platform
     registries = Registries(platform.facts)
     runners = JobRunner(platform, name="job"), JobRunner(batch_platform, name="batch job")
     application.faults.scripts = scripts = JobScripts(registries.training, platform.clients)
-    application.operations = SageMakerOperations(registries, *runners, scripts=scripts)
+    application.faults.pools = pools = WarmPools(registries.training, quota=quota, start_seconds=start_seconds)
+    application.operations = SageMakerOperations(registries, *runners, scripts=scripts, pools=pools)
     return runners
 
 

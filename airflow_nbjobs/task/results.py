@@ -19,6 +19,7 @@ from airflow_nbjobs.core.notebook.failing_cell import plain_text
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.settings import read_settings
 from airflow_nbjobs.task.identity import parameters_text, shortened
+from airflow_nbjobs.task.warm_pools import log_machine
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -57,6 +58,7 @@ def push_results(
     )
     result = read_result(snapshot, location, expected, task.hook.clients, now=datetime.now(tz=UTC))
     log_result(task.log, result, with_tail=not has_log)
+    log_machine(task, ti, snapshot)
     if task.outlets:
         from airflow_nbjobs.task.asset_events import announced
 

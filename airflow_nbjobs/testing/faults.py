@@ -254,12 +254,20 @@ class Faults:
         """Let at most so many training jobs of an instance type exist at once (``ResourceLimitExceeded`` beyond); None lifts it."""
         self.request("quota", instance_type=instance_type, limit=limit)
 
+    def warm_pool_quota(self, instance_type: str, limit: int | None) -> None:
+        """Let warm pools hold so many instances of a type; None: as the server was started, which is none, as in a new AWS account."""
+        self.request("warm_pool_quota", instance_type=instance_type, limit=limit)
+
+    def start_delay(self, seconds: float) -> None:
+        """Let jobs that are not scripted and find no machine in a warm pool stay so long in ``Starting``."""
+        self.request("start_delay", seconds=seconds)
+
     def search_delay(self, seconds: float) -> None:
         """Let Search show jobs as they were so many seconds ago, as AWS' index does."""
         self.request("search_delay", seconds=seconds)
 
     def clear(self) -> None:
-        """Switch off every fault, script and quota. Jobs that a script has taken stay as they are."""
+        """Switch off every fault, script and quota, and give back the machines in warm pools. Jobs that a script has taken stay as they are."""
         self.request("clear")
 
     def request(self, action: str, **members: Any) -> dict[str, Any]:

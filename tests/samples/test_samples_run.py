@@ -67,7 +67,6 @@ def test_notebooks_run_between_the_python_branch_and_sql_tasks_of_an_ordinary_da
         "score[1]": "success",
         "score[2]": "success",
         "store_scores": "success",
-        "all_orders": "success",
         "score_all": "success",
         "hand_over": "success",
     }

@@ -12,6 +12,7 @@ from operator_tasks import Tasks, defer
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+from airflow_nbjobs.task_groups import NotebookTaskGroup
 
 
 @pytest.fixture
@@ -140,6 +141,18 @@ def test_the_group_is_named_whose_default_args_count(task, problems):
         "name (from default_args of task group 'outer.inner')",
         "role (from default_args of DAG 'd')",
         "tags (from default_args of task group 'outer')",
+    ]
+
+
+def test_the_group_is_named_whose_argument_counts(task, problems):
+    task.dag.default_args.update(role="a/b")
+    with task.dag, NotebookTaskGroup("outer", role="a/c"), NotebookTaskGroup("inner", name=7):
+        operator = SageMakerNotebookJobOperator(
+            task_id="t", input_notebook="nb.ipynb", image_uri=IMAGE, s3_root_uri="s3://bucket/x"
+        )
+    assert begins(problems(operator)) == [
+        "name (from NotebookTaskGroup 'outer.inner')",
+        "role (from NotebookTaskGroup 'outer')",
     ]
 
 

@@ -16,6 +16,9 @@ JOB_KEY = "nbjobs_job"  # which job the task has or waits for, pushed before the
 END_KEY = "nbjobs_end"  # how the job ended, small, and there for a failure too
 ERROR_KEY = "nbjobs_error"  # what a try failed with, also where it had no job: ``core/error_record.py``; version 1
 PROGRESS_KEY = "nbjobs_progress"  # how far a running job's notebook has come, and how far its log was written
+PARAMETERS_KEY = (
+    "nbjobs_parameters"  # what a decorated function has returned, for the process that resumes its try; version 1
+)
 RESULT_KEY = "nbjobs_result"  # the job's facts of a task with ``return_output``
 ATTEMPTS_KEY = "nbjobs_attempts"  # in Airflow's task state store: the task's jobs, oldest first
 # Airflow stores a link's address as an XCom, too.
@@ -54,6 +57,7 @@ _TYPES: dict[str, Mapping[str, tuple[type, ...]]] = {
     | _each(list, "problems"),
     PROGRESS_KEY: _each(str, "job_name") | _each(int, "done", "total") | _each(dict, "log_place"),
     ATTEMPTS_KEY: _IDENTITY | _each(dict, "error"),
+    PARAMETERS_KEY: _each(int, "version", "try_number") | _each(str, "parameters", "index_name"),
 }
 # A trigger's event, or in its place the task's ``nbjobs_job``.
 _EVENT_TYPES = {**_TYPES[JOB_KEY], **_each(str, "status", "error", "error_code"), **_each(dict, "log_place")}

@@ -40,6 +40,7 @@ class ListJobs:
     is_newest_first: bool = False
     next_token: str | None = None
     name_contains: str | None = None
+    warm_pool_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

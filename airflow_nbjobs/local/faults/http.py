@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
     from airflow_nbjobs.local.faults.jobs import JobScripts
+    from airflow_nbjobs.local.training.warm_pools import WarmPools
     from airflow_nbjobs.local.wire.formats import Answer
 
 CONTROL_SERVICE = "nbjobs-control"  # as the caller's credential scope names it
@@ -58,6 +59,7 @@ class FaultLayer:
         self.switches = FaultSwitches()
         self.journal = Journal()
         self.scripts: JobScripts | None = None
+        self.pools: WarmPools | None = None
 
     def around(self, service: str, environ: Environ, answer: Answer) -> Response:
         """Answer one call, unless a fault does; raises ConnectionResetError when a fault resets the connection."""
@@ -90,6 +92,7 @@ class FaultLayer:
             "calls": lambda **query: {"calls": self.journal.calls(**query)},
             "clear": self._clear,
             **(self.scripts.actions() if self.scripts else {}),
+            **(self.pools.actions() if self.pools else {}),
         }
         if action not in actions:
             raise ValidationError(f"The action is one of {', '.join(actions)}, not {action!r}.")
@@ -103,6 +106,8 @@ class FaultLayer:
         self.switches.clear()
         if self.scripts:
             self.scripts.clear()
+        if self.pools:
+            self.pools.clear()
 
 
 def identify(service: str, environ: Environ) -> tuple[str, str]:

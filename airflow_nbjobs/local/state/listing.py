@@ -25,12 +25,13 @@ def list_training_jobs(jobs: Sequence[TrainingJob], request: Mapping[str, Any]) 
     Return one page of summaries.
 
     ``StatusEquals`` and ``LastModifiedTime*`` filter what is on the page, as on AWS: a page may come out short, or empty, and still have a token.
+    Of ``WarmPoolStatusEquals`` nobody says; the worse is played.
     """
     candidates = [job for job in jobs if _is_named_and_created(job, request)]
     page, token = take_page(candidates, request, key=_sort_key(request), default_order="Ascending")
-    # No job here has a warm pool or a training plan.
-    is_empty = "WarmPoolStatusEquals" in request or "TrainingPlanArnEquals" in request
-    shown = [] if is_empty else [job.summary() for job in page if _is_in_state(job, request)]
+    # No job here has a training plan.
+    is_empty = "TrainingPlanArnEquals" in request
+    shown = [] if is_empty else [job.summary() for job in page if _is_in_state(job, request) and _is_kept(job, request)]
     return {"TrainingJobSummaries": shown, **token}
 
 
@@ -59,6 +60,11 @@ def _is_named_and_created(item: Resource, request: Mapping[str, Any]) -> bool:
 def _is_in_state(item: Resource, request: Mapping[str, Any]) -> bool:
     has_status = request.get("StatusEquals", item.status) == item.status
     return has_status and _is_between(item.modified, request, "LastModifiedTime")
+
+
+def _is_kept(job: TrainingJob, request: Mapping[str, Any]) -> bool:
+    wanted = request.get("WarmPoolStatusEquals")
+    return wanted is None or (job.pool is not None and job.pool.status == wanted)
 
 
 def _is_between(seconds: float, request: Mapping[str, Any], name: str) -> bool:
