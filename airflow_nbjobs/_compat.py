@@ -157,16 +157,6 @@ def of_task_instance(model: Any) -> Any:
     )
 
 
-def is_resumed(ti: Any) -> bool:
-    """
-    Say whether a worker goes on with a try that has deferred; True also where Airflow does not tell.
-
-    Airflow 3.0 says it of a retry as well, if the try before had deferred.
-    """
-    from_server = getattr(ti, "_ti_context_from_server", None)
-    return from_server is None or getattr(from_server, "next_method", None) is not None
-
-
 def ui_address() -> str | None:
     """Return where Airflow's UI is, without a trailing slash; None where it has no tabs of plugins (< 3.1) or its address is not configured here."""
     from airflow.configuration import conf
