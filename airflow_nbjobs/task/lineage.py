@@ -39,10 +39,8 @@ def on_start(task: Any) -> OperatorLineage:
     A task that defers is asked once more when it resumes, under the same run id. What might have changed meanwhile, the code, is then left out: the first
     answer stands.
     """
-    from airflow_nbjobs._compat import is_resumed
-
     ti = _current_ti()
-    notebook = None if ti is None or is_resumed(ti) else _notebook_to_send(task, ti)
+    notebook = None if ti is None or _is_resumed(ti) else _notebook_to_send(task, ti)
     return _lineage(task, ti, notebook)
 
 
@@ -297,6 +295,12 @@ def _current_ti() -> Any:
         return get_current_context()["ti"]
     except (RuntimeError, KeyError):
         return None
+
+
+def _is_resumed(ti: Any) -> bool:
+    from airflow_nbjobs._compat import is_resumed
+
+    return is_resumed(ti) is not False  # in doubt the second start says less than the first
 
 
 def _masked(text: str) -> str:
