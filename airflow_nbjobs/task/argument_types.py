@@ -130,7 +130,6 @@ class NotebookArguments(TypedDict, total=False):
     region_name: str | None
     verify: bool | str | None
     botocore_config: dict[str, Any] | None
-    lineage_parent: bool
 
 
 class OptionalArguments(NotebookArguments, TaskArguments, total=False):
