@@ -1,7 +1,7 @@
 """
 Run Jupyter notebooks in production from Apache Airflow, as SageMaker notebook jobs.
 
-What users import is here: the operator, the sensor, the hook, and the errors that ``airflow_nbjobs.exceptions`` describes. Each is loaded when it is asked for (PEP 562):
+What users import is here: the operator, the sensor, the hook, a DAG's params from its notebook, the summary of a failure, and the errors that ``airflow_nbjobs.exceptions`` describes. Each is loaded when it is asked for (PEP 562):
 Airflow imports this package as it looks for providers, before its own configuration is there.
 """
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
+    "FROM_PARAMS",
     "NotebookCellError",
     "NotebookJobCapacityError",
     "NotebookJobConfigError",
@@ -25,6 +26,8 @@ __all__ = [
     "SageMakerNotebookJobOperator",
     "SageMakerNotebookJobSensor",
     "__version__",
+    "failure_summary",
+    "notebook_params",
 ]
 
 if TYPE_CHECKING:
@@ -40,15 +43,20 @@ if TYPE_CHECKING:
         NotebookSkippedError,
     )
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+    from airflow_nbjobs.notifications import failure_summary
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+    from airflow_nbjobs.params import FROM_PARAMS, notebook_params
     from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
     from airflow_nbjobs.task_groups import NotebookTaskGroup
 else:  # a type checker that saw these would take any name for one of ours
     _MODULES = {
+        "FROM_PARAMS": "params",
         "NotebookTaskGroup": "task_groups",
         "SageMakerNotebookJobHook": "hooks",
         "SageMakerNotebookJobOperator": "operators",
         "SageMakerNotebookJobSensor": "sensors",
+        "failure_summary": "notifications",
+        "notebook_params": "params",
     }
 
     def __getattr__(name: str) -> object:

@@ -6,6 +6,7 @@ Imported inside functions only, never while a DAG is parsed.
 
 from __future__ import annotations
 
+import sys
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
@@ -161,11 +162,44 @@ def is_resumed(ti: Any) -> bool | None:
     return None if told is None else bool(getattr(told, "next_method", None))
 
 
+def may_ask_for_xcoms() -> bool:
+    """
+    Say whether a callback in this process may ask Airflow for XComs and states of tasks: in a worker always, in the DAG processor from Airflow 3.2 on.
+
+    Before that, the DAG processor's manager cannot read the question and never answers; the callback would wait until it is killed.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    processor: Any = sys.modules.get("airflow.dag_processing.processor")
+    if processor is None or (hasattr(processor, "GetXCom") and hasattr(processor, "GetTaskStates")):
+        return True
+    decoder = getattr(getattr(task_runner, "SUPERVISOR_COMMS", None), "body_decoder", None)
+    return decoder is None or getattr(decoder, "_type", processor.ToDagProcessor) is not processor.ToDagProcessor
+
+
+def task_states_of_run(*, dag_id: str, run_id: str) -> dict[tuple[str, int], str]:
+    """Return the states of a run's task instances, by task id and map index (-1: the task is not mapped)."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    runs: Mapping[str, Mapping[str, Any]] = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id])
+    found: dict[tuple[str, int], str] = {}
+    for key, state in runs.get(run_id, {}).items():
+        # A mapped task's key carries its index: "train_1". So may the id of a task that is not mapped.
+        name, _, index = str(key).rpartition("_")
+        is_mapped = bool(name) and index.isdecimal() and f"{name}_0" in runs[run_id]
+        found[(name, int(index)) if is_mapped else (str(key), -1)] = str(getattr(state, "value", state))
+    return found
+
+
+def ui_root() -> str | None:
+    """Return where Airflow's UI is, without a trailing slash; None where its address is not configured here."""
+    from airflow.configuration import conf
+
+    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/") or None
+
+
 def ui_address() -> str | None:
     """Return where Airflow's UI is, without a trailing slash; None where it has no tabs of plugins (< 3.1) or its address is not configured here."""
-    from airflow.configuration import conf
     from airflow.plugins_manager import AirflowPlugin
 
-    if not hasattr(AirflowPlugin, "external_views"):
-        return None
-    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/") or None
+    return ui_root() if hasattr(AirflowPlugin, "external_views") else None

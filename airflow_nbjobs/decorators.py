@@ -15,7 +15,8 @@ from airflow.sdk import BaseOperator
 # Not `task_decorator_factory`: what it makes knows the function's arguments only, and cannot say where one of the operator's belongs.
 from airflow.sdk.bases.decorator import DecoratedOperator, _TaskDecorator
 
-from airflow_nbjobs.operators import SageMakerNotebookJobOperator, _TemplateFields
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+from airflow_nbjobs.task.template_fields import TemplateFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ _NAME = "@task.sagemaker_notebook_job"
 _OF_FUNCTION = ("op_args", "op_kwargs")
 
 
-class _FieldsAndFunction(_TemplateFields):
+class _FieldsAndFunction(TemplateFields):
     """The operator's template fields, after the arguments of the function where it has any."""
 
     def __get__(self, operator: Any, owner: type) -> Sequence[str]:

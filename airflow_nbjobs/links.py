@@ -89,11 +89,20 @@ def job_urls(
     }
 
 
+def run_path(dag_id: str, run_id: str) -> str:
+    """Return the address of a run below the address of Airflow's UI."""
+    return f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def task_path(dag_id: str, run_id: str, task_id: str, map_index: int | None) -> str:
+    """Return the address of a task instance below the address of Airflow's UI."""
+    mapped = f"/mapped/{map_index}" if map_index is not None and map_index >= 0 else ""
+    return f"{run_path(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"
+
+
 def tab_path(dag_id: str, run_id: str, task_id: str, map_index: int | None) -> str:
     """Return the address of a task instance's tab "Notebook" below the address of Airflow's UI."""
-    run, task = quote(run_id, safe=""), quote(task_id, safe="")
-    mapped = f"/mapped/{map_index}" if map_index is not None and map_index >= 0 else ""
-    return f"/dags/{quote(dag_id, safe='')}/runs/{run}/tasks/{task}{mapped}/plugin/{TAB_ROUTE}"
+    return f"{task_path(dag_id, run_id, task_id, map_index)}/plugin/{TAB_ROUTE}"
 
 
 class _JobLink(BaseOperatorLink):

@@ -6,7 +6,6 @@ Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults
 
 from __future__ import annotations
 
-import inspect
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageM
 from airflow_nbjobs.task.groups import NotebookTaskType, let_last_keep_nothing
 from airflow_nbjobs.task.lineage_methods import LineageMethods
 from airflow_nbjobs.task.template_dates import explained_dates, refuse_unstorable, rendered_texts
+from airflow_nbjobs.task.template_fields import JOB_ARGUMENTS, TemplateFields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,69 +27,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.job.arguments import JobArguments
     from airflow_nbjobs.hooks import SageMakerNotebookJobHook
     from airflow_nbjobs.task.run import TaskRun
-
-# What goes to the job as it stands; everything else in the signature is about waiting, or about Airflow.
-_JOB_ARGUMENTS = (
-    "input_notebook",
-    "image_uri",
-    "kernel_name",
-    "notebook_job_name",
-    "name",
-    "role",
-    "s3_root_uri",
-    "parameters",
-    "environment_variables",
-    "initialization_script",
-    "s3_kms_key",
-    "instance_type",
-    "volume_size",
-    "volume_kms_key",
-    "encrypt_inter_container_traffic",
-    "security_group_ids",
-    "subnets",
-    "max_retry_attempts",
-    "max_runtime_in_seconds",
-    "tags",
-    "additional_dependencies",
-    "keep_alive_period_in_seconds",
-    "enable_managed_spot_training",
-    "max_wait_time_in_seconds",
-    "enable_network_isolation",
-    "output_formats",
-    "studio_domain_arn",
-    "studio_user_profile",
-    "studio_space",
-    "unified_studio_domain_id",
-    "unified_studio_project_id",
-    "install_driver",
-    "unknown_parameters",
-    "missing_dependencies",
-    "live_notebook",
-    "cell_output_in_logs",
-    "extra_request",
-)
-
-_TEMPLATE_FIELDS = (*_JOB_ARGUMENTS, "stream_logs", "capacity_timeout", "aws_conn_id", "region_name", "verify")
-# Kept in every serialized task: the API server knows a notebook task by them, and reads there which connection and which place in S3 are its own.
-_ALWAYS_SHOWN = frozenset(
-    {"input_notebook", "initialization_script", "s3_root_uri", "aws_conn_id", "region_name", "verify"}
-)
-
-
-class _TemplateFields:
-    """
-    Every template field, of the class; of one operator, those that differ from their default.
-
-    For each template field of each task, every parse of a DAG file pays once more: Airflow stores its name, looks for XComs in it, and where it
-    has a value reads its own configuration to cut it (``tests/bench/parsing.py`` measures a file of 500 tasks).
-    """
-
-    def __get__(self, operator: SageMakerNotebookJobOperator | None, owner: type) -> Sequence[str]:
-        if operator is None:
-            return _TEMPLATE_FIELDS
-        # Looked up anew: an attribute that is set after `__init__` is rendered as well, and an XCom in it makes a dependency.
-        value_of = vars(operator).get
-        return tuple([name for name, default in _FIELDS_AND_DEFAULTS if value_of(name) != default])
 
 
 class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=NotebookTaskType):
@@ -119,7 +56,7 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
     :param description: the task's ``doc``.
     :param role: ARN or name of the job's execution role.
     :param s3_root_uri: ``s3://bucket/prefix`` under which each job has a folder.
-    :param parameters: JSON-like values by name; the notebook gets values of the same types.
+    :param parameters: JSON-like values by name; the notebook gets values of the same types. ``FROM_PARAMS`` passes the run's params on.
     :param environment_variables: readable by everyone who may describe the job: no secrets. Numbers and booleans become their texts, ``True`` is ``"True"``.
     :param initialization_script: path of a shell script that runs before the notebook.
     :param additional_dependencies: files or folders to put beside the notebook; ``%run`` targets beside it are found without being listed.
@@ -173,7 +110,7 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
     :param depends_on: an error that names ``>>``.
     """
 
-    template_fields = _TemplateFields()
+    template_fields = TemplateFields()
     # Not ".ipynb": Airflow would render the notebook's JSON in place of its path.
     template_ext: Sequence[str] = ()
     template_fields_renderers = {"parameters": "json", "environment_variables": "json", "extra_request": "json"}  # noqa: RUF012 - Airflow's own form
@@ -339,7 +276,7 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
         from airflow_nbjobs.core.job.arguments import JobArguments
         from airflow_nbjobs.task.parameters import plain
 
-        values = {name: getattr(self, name) for name in (*_JOB_ARGUMENTS, "outputs", "return_output")}
+        values = {name: getattr(self, name) for name in (*JOB_ARGUMENTS, "outputs", "return_output")}
         rendered = getattr(self, "_rendered_parameters", None)
         if rendered is not None:
             values["parameters"] = rendered.for_job(self.parameters)
@@ -425,9 +362,4 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
             run.ownership.stop_if_taken_away()
 
 
-# A task that has the default of a field has nothing to render there.
-_EQUAL_TO_NOTHING = object()
-_ARGUMENTS = inspect.signature(SageMakerNotebookJobOperator.__init__).parameters
-_FIELDS_AND_DEFAULTS = tuple(
-    (name, _EQUAL_TO_NOTHING if name in _ALWAYS_SHOWN else _ARGUMENTS[name].default) for name in _TEMPLATE_FIELDS
-)
+TemplateFields.read_defaults(SageMakerNotebookJobOperator.__init__)

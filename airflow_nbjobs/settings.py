@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job import parsers as parse
 from airflow_nbjobs.core.job.aws_parsers import tags as parse_tags
+from airflow_nbjobs.core.job.prices import Prices, parse_prices
 from airflow_nbjobs.core.watch.pace import Pace
 
 if TYPE_CHECKING:
@@ -138,6 +139,13 @@ def wants_log_stream(argument: object, settings: Settings) -> bool:
         return parse.boolean(value)
     except ValueError as error:
         raise NotebookJobConfigError(f"stream_logs: {error}") from error
+
+
+def read_prices() -> Prices:
+    """Read ``[nbjobs] instance_prices`` and ``currency``."""
+    from airflow.configuration import conf
+
+    return parse_prices(conf.get(SECTION, "instance_prices", fallback=""), conf.get(SECTION, "currency", fallback="$"))
 
 
 def read_pace() -> Pace:

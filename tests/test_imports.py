@@ -86,7 +86,7 @@ WALKED = imports_of_package()
 
 # What each room may import of the package; every other room is the Airflow surface, listed below.
 ROOMS = {
-    NAME: {"exceptions", "hooks", "operators", "sensors", "task_groups"},
+    NAME: {"exceptions", "hooks", "notifications", "operators", "params", "sensors", "task_groups"},
     "exceptions": {"core"},
     "core": {"core"},
     "aws": {"aws", "core"},
@@ -99,7 +99,9 @@ SURFACE = {
     "decorators",
     "hooks",
     "links",
+    "notifications",
     "operators",
+    "params",
     "sensors",
     "settings",
     "task",
@@ -113,7 +115,7 @@ TABLE = (
     {"settings", "hooks", "links"},
     {"triggers"},
     {"task"},
-    {"operators", "sensors"},
+    {"notifications", "operators", "params", "sensors"},
     {"decorators", "task_groups"},
     {"ui"},
 )
@@ -246,7 +248,19 @@ def loaded_at_import(module, seen):
     return seen
 
 
-@pytest.mark.parametrize("entrance", ["operators", "decorators", "links", "core.defaults", "provider_info"])
+@pytest.mark.parametrize(
+    "entrance",
+    [
+        "operators",
+        "decorators",
+        "links",
+        "core.defaults",
+        "provider_info",
+        "params",
+        "notifications",
+        "task.notebook_cell",
+    ],
+)
 def test_what_dag_parsing_imports_imports_nothing_heavy(entrance):
     reached = loaded_at_import(f"{NAME}.{entrance}", set())
     wrong = [

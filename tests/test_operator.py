@@ -12,7 +12,8 @@ from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
 )
 from airflow_nbjobs.core.job.arguments import JobArguments
-from airflow_nbjobs.operators import _JOB_ARGUMENTS, SageMakerNotebookJobOperator
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+from airflow_nbjobs.task.template_fields import JOB_ARGUMENTS
 
 STEP_ARGUMENTS = [
     "input_notebook",
@@ -66,8 +67,8 @@ def test_every_template_field_is_an_argument_that_init_assigns_unmodified(dag):
 
 def test_every_job_argument_is_a_template_field_of_the_signature():
     parameters = inspect.signature(SageMakerNotebookJobOperator).parameters
-    assert set(_JOB_ARGUMENTS) <= set(SageMakerNotebookJobOperator.template_fields) <= set(parameters)
-    assert {field.name for field in dataclasses.fields(JobArguments)} == {*_JOB_ARGUMENTS, "outputs", "return_output"}
+    assert set(JOB_ARGUMENTS) <= set(SageMakerNotebookJobOperator.template_fields) <= set(parameters)
+    assert {field.name for field in dataclasses.fields(JobArguments)} == {*JOB_ARGUMENTS, "outputs", "return_output"}
 
 
 def test_a_task_renders_and_stores_what_it_was_given_and_what_pages_need(dag):

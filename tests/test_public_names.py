@@ -26,7 +26,7 @@ def test_every_public_name_can_be_imported_and_is_listed(name):
     assert name in dir(airflow_nbjobs)
 
 
-def test_public_are_all_errors_and_the_classes_of_a_dag_file():
+def test_public_are_all_errors_and_what_a_dag_file_takes():
     assert exceptions.__all__ == OURS
     assert set(airflow_nbjobs.__all__) == {
         *OURS,
@@ -34,6 +34,9 @@ def test_public_are_all_errors_and_the_classes_of_a_dag_file():
         "SageMakerNotebookJobHook",
         "SageMakerNotebookJobOperator",
         "SageMakerNotebookJobSensor",
+        "FROM_PARAMS",
+        "failure_summary",
+        "notebook_params",
         "__version__",
     }
 

@@ -12,15 +12,21 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import moto
+import moto.backends
 import pytest
 import readme_tables
 from accounts import ScriptedAccount, ScriptedJob
+from airflow_names import DagBag
+from mail import mail_server
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.commands.parser import CommandParser
+from airflow_nbjobs.core.notebook.document import parse_notebook
+from airflow_nbjobs.core.values.declaration import read_declaration
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.provider_info import get_provider_info
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
@@ -213,6 +219,7 @@ def test_python_blocks_run(source, tmp_path):
     """In a process of its own, as Airflow parses a DAG file."""
     file = tmp_path / "block.py"
     file.write_text(source, encoding="utf-8")
+    (tmp_path / "notebooks").symlink_to(ROOT / "dags" / "notebooks")
     done = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning:block", file],
         capture_output=True,
@@ -221,6 +228,52 @@ def test_python_blocks_run(source, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "The form has no fields" not in done.stderr
+
+
+def test_the_form_has_a_field_for_each_parameter_of_the_sample(tmp_path):
+    (source,) = [block for block in PYTHON_BLOCKS if "notebook_params(" in block]
+    (tmp_path / "notebooks").symlink_to(ROOT / "dags" / "notebooks")
+    file = tmp_path / "block.py"
+    file.write_text(source, encoding="utf-8")
+    (dag,) = DagBag(dag_folder=str(file)).dags.values()
+    parameters = read_declaration(
+        parse_notebook((file.parent / "notebooks" / "training.ipynb").read_bytes(), source="nb")
+    )
+    assert set(dag.params) == {name for name in parameters.kinds if not name.startswith("_")} >= {"epochs"}
+    assert dag.params.get_param("epochs").schema["title"] == "Passes over the data"
+
+
+def test_the_notifications_are_sent_with_the_summary(tmp_path, monkeypatch):
+    """By SNS as moto plays it, and as a mail to a server on loopback; what an exception says is never a template."""
+    (source,) = [block for block in PYTHON_BLOCKS if "failure_summary(" in block]
+    namespace = {"__name__": "block"}
+    exec(source, namespace)  # noqa: S102 - ours
+    context = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, max_tries=0)}
+    context["exception"] = ValueError("{{ conn.secret.password }} <!channel>")
+
+    with mail_server() as (port, mails):
+        connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port}
+        connection["extra"] = {"disable_ssl": True, "disable_tls": True}
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
+        namespace["tell_by_mail"](context)
+    (mail,) = mails
+    assert mail["Subject"] == "Airflow: task 't' of DAG 'd' failed"
+    body = mail.get_body(("html",)).get_content()
+    assert "Error: ValueError: {{ conn.secret.password }} &lt;!channel&gt;" in body
+
+    for name, value in {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    with moto.mock_aws():
+        sns = boto3.client("sns", region_name="eu-west-1")
+        sns.create_topic(Name="oncall")
+        namespace["tell_sns"](context)
+        backend = moto.backends.get_backend("sns")["123456789012"]["eu-west-1"]
+        (topic,) = backend.topics.values()
+        ((_, message, subject, *_),) = topic.sent_notifications
+    assert subject == "Airflow: task 't' of DAG 'd' failed"
+    assert "Error: ValueError: {{ conn.secret.password }}" in message
 
 
 def test_there_is_a_python_block():

@@ -6,6 +6,8 @@ Called by ``error_recording.py`` in the worker and by the pages, which show it a
 
 from __future__ import annotations
 
+import re
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ _TEXT_CHARACTERS = 8_000
 _MOST_PROBLEMS = 20
 _MASKED_CHARACTERS = 100_000
 _MOST_NUMBER = 10**9
+# As ``core.errors`` writes them: "  notebook:   a.ipynb", or a label alone with its text on the lines below it.
+_DETAIL = re.compile(r"  (?P<label>[a-z][a-z ]{0,20}):(?: +(?P<same>.*))?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,22 @@ def parse_error_record(value: object) -> ErrorRecord | None:
         cell=cell if 0 <= cell < _MOST_NUMBER else None,
         job_name=_text(fields.get("job_name"))[:63] or None,
     )
+
+
+def details_of(record: ErrorRecord) -> dict[str, str]:
+    """Return an error's details by their labels (``"notebook"``, ``"source"`` …), as its text has them: those that its cut has left whole."""
+    found: dict[str, list[str]] = {}
+    label = ""
+    for line in record.text.split("\n"):
+        begins = _DETAIL.match(line)
+        if begins:
+            label = begins["label"]
+            found[label] = [begins["same"] or ""]
+        elif label and (line.startswith("    ") or not line.strip()):
+            found[label].append(line)
+        else:
+            label = ""
+    return {name: textwrap.dedent("\n".join(lines)).strip("\n").rstrip() for name, lines in found.items()}
 
 
 def _kind(error: BaseException) -> str:

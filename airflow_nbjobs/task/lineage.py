@@ -227,7 +227,7 @@ def _without_credentials(url: object) -> str | None:
 
 
 def _local_file(task: Any, ti: Any) -> Path | None:
-    from airflow_nbjobs.aws.submit.sources import find_local
+    from airflow_nbjobs.aws.submit.local_files import find_local
     from airflow_nbjobs.core.errors import NotebookJobConfigError
     from airflow_nbjobs.task.identity import search_folders
 

@@ -12,8 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.parsers import json_object
 from airflow_nbjobs.core.values.conversion import Spelled
+from airflow_nbjobs.core.values.from_params import choose, unused_conf
+from airflow_nbjobs.core.values.params_entry import KEY, VALUE, asks_for_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,18 +36,26 @@ class RenderedParameters:
     of "12345" native rendering makes a number, whatever the notebook's parameter is.
 
     :param instead: by name: the value as it is stored, and the one that it stands for.
+    :param from_params: what is stored of the run's params, in place of the entry that asks for them (``core.values.params_entry``); None: nothing asks.
     """
 
     stored: Any
     instead: Mapping[str, tuple[Any, Any]]
+    from_params: Mapping[str, Any] | None = None
 
     def for_job(self, parameters: Any) -> Any:
         """Return a task's parameters for its job; what a user has put there since they were rendered stays."""
         if not isinstance(parameters, dict):
             return parameters
         nothing = (object(), None)
-        pairs = ((name, value, self.instead.get(name, nothing)) for name, value in parameters.items())
-        return {name: given if value is stored else value for name, value, (stored, given) in pairs}
+        shown = self.from_params or {}
+        pairs = (
+            (name, value, self.instead.get(name, nothing))
+            for name, value in parameters.items()
+            if name not in shown or value is not shown[name]
+        )
+        asking = {} if self.from_params is None else {KEY: VALUE}
+        return asking | {name: given if value is stored else value for name, value, (stored, given) in pairs}
 
 
 def render_parameters(
@@ -73,12 +84,51 @@ def render_parameters(
     if isinstance(given, str):
         with suppress(ValueError):  # a text that says no mapping is refused with all that is wrong
             given = json_object(given)
+    shown = None
+    if asks_for_params(given):
+        given = {name: value for name, value in given.items() if name != KEY}
+        shown = _stored(_shown_params(operator, context, given), _LEVELS)
     stored = _stored(given, _LEVELS)
     if not isinstance(given, dict):
         return RenderedParameters(stored, {})
     return RenderedParameters(
-        stored, {name: (stored[name], value) for name, value in given.items() if _is_stored_otherwise(value, _LEVELS)}
+        {**(shown or {}), **stored},
+        {name: (stored[name], value) for name, value in given.items() if _is_stored_otherwise(value, _LEVELS)},
+        shown,
     )
+
+
+def params_of(context: Context) -> dict[str, Any]:
+    """Return the run's params: its conf over the task's over the DAG's, as Airflow has checked them."""
+    params: Any = context.get("params")
+    return {str(name): params[name] for name in params} if params else {}
+
+
+def unused_conf_of(context: Context) -> str:
+    """Say what of the run's conf Airflow's configuration keeps from being a param; empty where nothing is."""
+    from airflow.configuration import conf
+
+    if conf.getboolean("core", "dag_run_conf_overrides_params", fallback=True):
+        return ""
+    dag_run: Any = context.get("dag_run")
+    return unused_conf(getattr(dag_run, "conf", None), params_of(context))
+
+
+def _shown_params(operator: Any, context: Context, given: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return what Airflow shows of the run's params beside the task: those that the notebook gets.
+
+    All of them where that is not known yet, of a notebook in S3; one that cannot be read fails the task later, with all else that is wrong.
+    """
+    from airflow_nbjobs.task.identity import search_folders
+    from airflow_nbjobs.task.notebook_cell import read_cell
+
+    params = params_of(context)
+    try:
+        declaration = read_cell(operator.input_notebook, search_folders(operator, context))
+    except NotebookJobConfigError:
+        return params
+    return dict(choose(declaration, params, given).values) if declaration.tree is not None else params
 
 
 def _is_native(operator: BaseOperator) -> bool:

@@ -14,9 +14,11 @@ from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.job.parsers import json_object
 from airflow_nbjobs.core.job.runtime_limits import lowered_limits
+from airflow_nbjobs.core.values.params_entry import asks_for_params
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 from airflow_nbjobs.task import identity
 from airflow_nbjobs.task.arguments import add_sources, parse_arguments
+from airflow_nbjobs.task.parameters import params_of, unused_conf_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,12 +86,15 @@ def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> Pre
             ),
             problems=problems,
             is_volume_key_default=settings.place("volume_kms_key", arguments) is not None,
+            params=params_of(context),
         )
     except NotebookJobError as error:
         add_sources(error, task, settings, arguments)
         raise
     if logged_sha256 and logged_sha256 == job.input_sha256:
         return job
+    if asks_for_params(arguments.parameters) and (unused := unused_conf_of(context)):
+        task.log.warning("%s", unused)
     for note in (*job.notes, *notes):
         task.log.info("%s", note)
     for warning in (*job.warnings, *_outlet_warnings(task, job)):

@@ -22,9 +22,9 @@ from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.core.watch.log_place import readable_log
+from airflow_nbjobs.settings import read_prices
 from airflow_nbjobs.ui.access import GetUserDep, may_read_logs, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.data.listing import STATES, list_jobs, read_filters
-from airflow_nbjobs.ui.data.prices import read_prices
 from airflow_nbjobs.ui.data.queries import read_instances, read_outputs, read_task_instance
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import add_error_pages, as_json, root_of

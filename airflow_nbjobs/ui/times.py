@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TypeGuard
 
-
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Say whether a value is a number; to Python True is one, too."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+from airflow_nbjobs.core.numbers import is_number
 
 
 def duration_text(seconds: float) -> str:

@@ -17,8 +17,8 @@ from airflow_nbjobs.ui.times import checked_duration, time_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_nbjobs.core.job.prices import Prices
     from airflow_nbjobs.core.job.status import JobSnapshot
-    from airflow_nbjobs.ui.data.prices import Prices
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
 _VALUE_CHARACTERS = 400

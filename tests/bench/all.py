@@ -18,7 +18,16 @@ from support.report import Row, exit_code, read_rows, table
 
 FOLDER = Path(__file__).parent
 # Those that start one Airflow and few jobs come first.
-BENCHMARKS = ("import_cost", "parsing", "submission", "staging", "notebook_pages", "local_job", "demo")
+BENCHMARKS = (
+    "import_cost",
+    "parsing",
+    "notebook_params",
+    "submission",
+    "staging",
+    "notebook_pages",
+    "local_job",
+    "demo",
+)
 
 
 def measured(name: str, options: list[str]) -> list[Row]:

@@ -11,6 +11,7 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "DagBag",
     "DagSerialization",
     "TaskDeferred",
     "TaskInstanceKey",
@@ -42,6 +43,11 @@ try:
     from airflow.sdk.types import TaskInstanceKey
 except ImportError:
     from airflow.models.taskinstancekey import TaskInstanceKey
+
+try:  # Airflow >= 3.2
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:
+    from airflow.models.dagbag import DagBag
 
 try:
     from airflow.sdk.serde import deserialize, serialize

@@ -34,6 +34,7 @@ class StandaloneAirflow:
     :param home: an empty folder, which becomes ``AIRFLOW_HOME``.
     :param dags: the one folder that DAGs are read from.
     :param environment: added to the processes' own, from which everything of Airflow and AWS has been removed.
+    :ivar root: address of its API and UI.
     :param database_url: of an empty database; SQLite in ``home`` unless given.
     """
 
@@ -42,6 +43,7 @@ class StandaloneAirflow:
         database_url = database_url or f"sqlite:///{home / 'airflow.db'}"
         self._engine = create_engine(database_url, poolclass=NullPool)
         port, *log_ports = (_free_port() for _ in range(3))
+        self.root = f"http://127.0.0.1:{port}"
         own = {
             name: value
             for name, value in os.environ.items()
@@ -62,6 +64,7 @@ class StandaloneAirflow:
                 "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # seconds; its 5 are few where one server answers all on a busy machine
                 "AIRFLOW__API__HOST": "127.0.0.1",
                 "AIRFLOW__API__PORT": str(port),
+                "AIRFLOW__API__BASE_URL": self.root,
                 "AIRFLOW__API__WORKERS": "1",
                 "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
                 "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",

@@ -2,8 +2,11 @@
 
 from typing import assert_type
 
+from airflow.sdk import Param
+
 import airflow_nbjobs
 from airflow_nbjobs import (
+    FROM_PARAMS,
     NotebookCellError,
     NotebookJobCapacityError,
     NotebookJobConfigError,
@@ -18,6 +21,8 @@ from airflow_nbjobs import (
     SageMakerNotebookJobOperator,
     SageMakerNotebookJobSensor,
     __version__,
+    failure_summary,
+    notebook_params,
 )
 
 ERRORS: tuple[type[NotebookJobError], ...] = (
@@ -37,6 +42,14 @@ def fields(cell: NotebookCellError, service: NotebookJobServiceError, config: No
     assert_type(service.is_retryable, bool)
     assert_type(config.problems, tuple[str, ...])
     assert_type(__version__, str)
+
+
+def form_and_message() -> SageMakerNotebookJobOperator:
+    assert_type(notebook_params("report.ipynb", only="day", titles={"day": "Day"}), dict[str, Param])
+    assert_type(failure_summary({}).markdown, str)
+    return SageMakerNotebookJobOperator(
+        task_id="report", input_notebook="report.ipynb", parameters=FROM_PARAMS | {"day": "{{ ds }}"}
+    )
 
 
 def task(hook: SageMakerNotebookJobHook) -> tuple[SageMakerNotebookJobOperator, SageMakerNotebookJobSensor]:

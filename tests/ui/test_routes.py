@@ -15,10 +15,10 @@ from fastapi import HTTPException
 from ui_account import RAN, ROOT, Account, hint, task_instance
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.job.prices import Prices
 from airflow_nbjobs.ui import access, pages
 from airflow_nbjobs.ui import app as routes
 from airflow_nbjobs.ui.data.listing import Listing
-from airflow_nbjobs.ui.data.prices import Prices
 from airflow_nbjobs.ui.data.task_instance import Instance, Kind
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.problems import MappedError, ProblemError

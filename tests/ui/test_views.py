@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from ui_account import hint, task_instance
 
+from airflow_nbjobs.core.job.prices import Prices
 from airflow_nbjobs.core.job.status import parse_description
-from airflow_nbjobs.ui.data.prices import Prices, read_prices
+from airflow_nbjobs.settings import read_prices
 from airflow_nbjobs.ui.times import checked_duration, time_text
 from airflow_nbjobs.ui.views import (
     earlier_note,

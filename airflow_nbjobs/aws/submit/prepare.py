@@ -35,9 +35,11 @@ from airflow_nbjobs.core.values.outputs import DeclaredOutputs, declare_outputs
 from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings
 from airflow_nbjobs.core.values.parameter_values import value_problems
 from airflow_nbjobs.core.values.parameters import CheckedParameters, check_parameters
+from airflow_nbjobs.core.values.params_entry import KEY as PARAMS_KEY
+from airflow_nbjobs.core.values.params_entry import asks_for_params
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from airflow_nbjobs.aws.ports import AwsClients
@@ -71,12 +73,14 @@ def prepare_job(
     where: Surroundings,
     problems: Sequence[str] = (),
     is_volume_key_default: bool = False,
+    params: Mapping[str, object] | None = None,
 ) -> PreparedJob:
     """
     Read, check and assemble one notebook job.
 
     :param problems: what the caller has found wrong with arguments that are not the job's.
     :param is_volume_key_default: ``volume_kms_key`` is an organisation's, not the task's.
+    :param params: the run's, for ``parameters`` with the entry of ``core.values.params_entry``.
     :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
     :raises NotebookJobServiceError: AWS could not be asked for a role or an image.
     """
@@ -101,7 +105,7 @@ def prepare_job(
     parsed = parse_spec(replace(arguments, kernel_name=kernel.name, extra_request=extra), region=where.region)
     problems += parsed.problems
     waiting = _check_cells(content, kernel.name, declared, run, problems)
-    checked = _check_parameters(arguments, content, kernel.name, problems)
+    checked = _check_parameters(arguments, content, kernel.name, problems, params)
     if problems or parsed.spec is None or checked is None or content.notebook is None:
         raise _refusal(run.label, problems)
 
@@ -221,7 +225,11 @@ def _check_cells(
 
 
 def _check_parameters(
-    arguments: JobArguments, content: Content, kernel_name: object, problems: list[str]
+    arguments: JobArguments,
+    content: Content,
+    kernel_name: object,
+    problems: list[str],
+    params: Mapping[str, object] | None,
 ) -> CheckedParameters | None:
     """Check against the notebook; where there is none, what is wrong with the values anyway, so that all is said at once."""
     unknown = arguments.severity("unknown_parameters", problems)
@@ -230,11 +238,20 @@ def _check_parameters(
     except ValueError as error:
         problems.append(f"parameters {error}")
         return None
+    if params is not None and asks_for_params(values):
+        values = {name: value for name, value in values.items() if name != PARAMS_KEY}
+    else:
+        params = None
     if content.notebook is None:
         problems += value_problems(values)
         return None
     checked = check_parameters(
-        content.notebook, values, kernel_name=str(kernel_name or UNKNOWN_KERNEL), unknown=unknown, runs=content.targets
+        content.notebook,
+        values,
+        kernel_name=str(kernel_name or UNKNOWN_KERNEL),
+        unknown=unknown,
+        runs=content.targets,
+        params=params,
     )
     problems += checked.problems
     return checked

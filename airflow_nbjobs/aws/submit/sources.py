@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_nbjobs.aws.submit.path_guesses import near_name, notebooks_in
+from airflow_nbjobs.aws.submit.local_files import find_file, find_local
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
-from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Objects
 
 READ_SCRIPT_BYTES = 1024 * 1024  # of a script whose imports are read; a longer one was not written by hand
-_PATH_CHARACTERS = 300  # in a message
-_URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,40 +141,8 @@ def locate(argument: str, path: object, folders: Sequence[Path], objects: Callab
         if not objects().exists(text):
             raise NotebookJobConfigError(f"{argument}: there is no object '{text}'")
         return Located(S3Folder(folder_uri, objects()), name)
-    file = find_local(argument, text, folders)
-    if not file.is_file():
-        there = notebooks_in(file) if argument == "input_notebook" else ""
-        raise NotebookJobConfigError(f"{argument}: '{text}' is a folder, a file is needed{there}")
+    file = find_file(argument, text, folders, has_notebooks=argument == "input_notebook")
     return Located(LocalFolder(file.parent), file.name)
-
-
-def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
-    """Return the existing file or folder of that path; raises NotebookJobConfigError naming the places searched."""
-    uri = _URI.match(path)
-    if uri is not None:
-        raise NotebookJobConfigError(
-            f"{argument}: '{shortened(path, _PATH_CHARACTERS)}' is no path; of URIs, 's3://bucket/key' is taken: {_instead(uri['scheme'].lower(), uri['rest'])}"
-        )
-    wanted = Path(path).expanduser()
-    candidates = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
-    for candidate in candidates:
-        try:
-            if candidate.exists():
-                return candidate
-        except OSError:  # too long for a file name: a notebook's text given in place of its path
-            continue
-    searched = ", ".join(f"'{shortened(str(candidate), _PATH_CHARACTERS)}'" for candidate in candidates) or "no folder"
-    meant = near_name(path, folders)
-    hint = f"; did you mean '{meant}'?" if meant is not None else ""
-    raise NotebookJobConfigError(
-        f"{argument}: there is no '{shortened(path, _PATH_CHARACTERS)}'; searched {searched}{hint}"
-    )
-
-
-def _instead(scheme: str, rest: str) -> str:
-    if scheme in ("s3", "s3a", "s3n"):
-        return f"give 's3://{shortened(rest, _PATH_CHARACTERS)}'"
-    return f"give '{shortened(rest, _PATH_CHARACTERS)}'" if scheme == "file" else "put the file there"
 
 
 def dependency_files(path: str, folders: Sequence[Path], objects: Callable[[], Objects]) -> Iterator[StagedFile]:

@@ -1,7 +1,8 @@
 """
 Notebooks as values: parsed from text, asked about, and written as bytes.
 
-Called by staging, parameters, outputs and results; ``core.notebook.source`` answers what is asked about the cells' code. Must never import airflow, boto3 or anything that touches disk or network.
+Called by staging, parameters, outputs and results, and while DAGs are parsed, so nbformat is imported inside functions; ``core.notebook.source`` answers
+what is asked about the cells' code. Must never import airflow, boto3 or anything that touches disk or network.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-from nbformat import NotebookNode
-
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from nbformat import NotebookNode
 
 # Metadata key of the cells that we add to the staged copy; its value says which one it is.
 MARK = "airflow_nbjobs"
@@ -52,12 +52,29 @@ def parse_notebook(text: str | bytes, *, source: str) -> NotebookNode:
         raise NotebookJobConfigError(f"'{source}' is not a valid notebook: {problem}")
     if not any(cell["cell_type"] == "code" for cell in raw["cells"]):
         raise NotebookJobConfigError(f"'{source}' has no code cell: there is nothing to run")
-    nb = nbformat.v4.to_notebook_json(raw)
+    import nbformat
+
+    nb: NotebookNode = nbformat.v4.to_notebook_json(raw)
     if nb.nbformat_minor >= _NBFORMAT_MINOR_WITH_CELL_IDS:
         for position, cell in enumerate(nb.cells):
             if not isinstance(cell.get("id"), str):  # written by hand or by a careless tool; Jupyter adds them silently
                 cell["id"] = _cell_id(f"{position}\n{cell.source}")
     return nb
+
+
+def read_cells(text: str | bytes, source: str) -> dict[str, Any]:
+    """
+    Return the notebook as plain JSON whose cells can be asked for tags and source: where that is all, nbformat's import and the check of every output
+    would cost more.
+
+    :raises NotebookJobConfigError: not JSON, not nbformat 4, or without a list of cells.
+    """
+    raw = load_json(text, source)
+    cells = raw.get("cells")
+    is_sound = isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)
+    if not is_sound or not isinstance(raw.get("metadata", {}), dict):
+        raise NotebookJobConfigError(f"'{source}' is not a valid notebook: {_structure_problem(raw)}")
+    return raw
 
 
 def load_json(text: str | bytes, source: str) -> dict[str, Any]:
@@ -164,24 +181,24 @@ def _output_problem(output: dict[str, Any]) -> str | None:
     return None
 
 
-def kernel_name(nb: NotebookNode) -> str | None:
+def kernel_name(nb: Mapping[str, Any]) -> str | None:
     """The kernel that the notebook was saved with; None where it names none."""
     return _metadata_text(nb, "kernelspec", "name")
 
 
-def language(nb: NotebookNode) -> str:
+def language(nb: Mapping[str, Any]) -> str:
     """The language of the cells, in lower case; ``"python"`` where the notebook does not say."""
     found = _metadata_text(nb, "language_info", "name") or _metadata_text(nb, "kernelspec", "language")
     return (found or "python").lower()
 
 
-def _metadata_text(nb: NotebookNode, section: str, key: str) -> str | None:
+def _metadata_text(nb: Mapping[str, Any], section: str, key: str) -> str | None:
     part = nb.get("metadata", {}).get(section)
     value = part.get(key) if isinstance(part, dict) else None
     return value if isinstance(value, str) and value else None
 
 
-def is_python(nb: NotebookNode, kernel_name: str) -> bool:
+def is_python(nb: Mapping[str, Any], kernel_name: str) -> bool:
     """
     Whether the cells run in an IPython kernel: only there typed parameters and the outputs' recording cell work.
 
@@ -204,21 +221,21 @@ def outputs_of(cell: NotebookNode) -> list[dict[str, Any]]:
     return [output for output in outputs if isinstance(output, dict)] if isinstance(outputs, list) else []
 
 
-def metadata_of(cell: NotebookNode) -> dict[str, Any]:
+def metadata_of(cell: Mapping[str, Any]) -> dict[str, Any]:
     """The cell's metadata; empty where they are malformed."""
     metadata = cell.get("metadata")
     return metadata if isinstance(metadata, dict) else {}
 
 
-def tags_of(cell: NotebookNode) -> tuple[str, ...]:
+def tags_of(cell: Mapping[str, Any]) -> tuple[str, ...]:
     """The cell's tags; none where its metadata is malformed."""
     tags = metadata_of(cell).get("tags")
     return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 
 
-def tagged_index(nb: NotebookNode, tag: str) -> int | None:
-    """Index from 0 of the first cell with the tag, the one that papermill uses."""
-    return next((index for index, cell in enumerate(nb.cells) if tag in tags_of(cell)), None)
+def tagged_index(nb: Mapping[str, Any], tag: str) -> int | None:
+    """Index from 0 of the first cell with the tag, the one that papermill uses; of a notebook or of its plain JSON."""
+    return next((index for index, cell in enumerate(nb["cells"]) if tag in tags_of(cell)), None)
 
 
 def mark_of(cell: NotebookNode) -> str | None:
@@ -233,7 +250,9 @@ def code_cell(source: str, metadata: Mapping[str, object], *, nbformat_minor: in
 
     :param nbformat_minor: of the notebook that it goes into: cells have an id since 4.5, and must have none before.
     """
-    cell = NotebookNode(
+    import nbformat
+
+    cell = nbformat.NotebookNode(
         cell_type="code", execution_count=None, metadata=nbformat.from_dict(dict(metadata)), outputs=[], source=source
     )
     if nbformat_minor >= _NBFORMAT_MINOR_WITH_CELL_IDS:
@@ -260,6 +279,8 @@ def without_saved_widgets(nb: NotebookNode) -> NotebookNode:
 
 def dumps(nb: NotebookNode) -> bytes:
     """The notebook as a file's bytes: equal notebooks give equal bytes."""
+    import nbformat
+
     text: str
     try:
         text = nbformat.v4.writes_json(nb)

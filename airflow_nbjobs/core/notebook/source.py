@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
-from airflow_nbjobs.core.notebook.syntax_trees import last_name, walk
+from airflow_nbjobs.core.notebook.syntax_trees import children, last_name, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nbformat import NotebookNode
 
@@ -30,7 +30,7 @@ _ASSIGNING_FUNCTIONS = frozenset("exec globals locals vars setattr run_line_magi
 _SCRIPT_MAGICS = frozenset({"bash", "sh", "script", "perl", "ruby", "python", "python2", "python3", "pypy"})
 
 
-def source_of(cell: NotebookNode) -> str:
+def source_of(cell: Mapping[str, Any]) -> str:
     """The cell's source as one string; unlike ``cell.source`` never fails on a notebook from outside."""
     source = cell.get("source", "")
     if isinstance(source, list):
@@ -112,7 +112,7 @@ def bound_names(tree: ast.Module, *, with_definitions: bool = True) -> Iterator[
                 yield name
             case _:
                 pass
-        pending.extend(reversed(list(ast.iter_child_nodes(node))))
+        pending.extend(reversed(children(node)))
 
 
 def assigns_invisibly(nbs: Iterable[NotebookNode]) -> bool:

@@ -1,22 +1,22 @@
 """
 What a notebook's ``parameters`` cell says of its parameters: their names, and of which type each is.
 
-Called by ``core.values.parameters``. Standard library only, pure; nothing of the notebook is run.
+Called by ``core.values.parameters``, and by ``core.values.form`` while DAGs are parsed. Standard library only, pure; nothing of the notebook is run.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tagged_index, tags_of
 from airflow_nbjobs.core.notebook.papermill import INJECTED, PARAMETERS
 from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names, source_of, trees
-from airflow_nbjobs.core.notebook.syntax_trees import full_name, imported_names, parse_python, walk
+from airflow_nbjobs.core.notebook.syntax_trees import children, full_name, imported_names, parse_python, walk
 from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind, annotated_kind, kind_of, of
 
 if TYPE_CHECKING:
@@ -52,18 +52,40 @@ class Declaration:
     objects: Mapping[str, str] = field(default_factory=dict)
     # positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind
     further: Mapping[str, int] = field(default_factory=dict)
+    tree: ast.Module | None = None  # of the cell, its magics left out; None where it has none
+    python: str = ""  # what ``tree`` was read from, as many lines as the cell
+    values: Mapping[str, ast.expr] = field(
+        default_factory=dict
+    )  # the defaults of names that one statement binds alone, for certain
 
 
 def read_declaration(nb: NotebookNode) -> Declaration:
-    """Read the first cell with the tag, which is the one that papermill takes."""
+    """Read the first cell with the tag, which is the one that papermill takes, and what the rest of the notebook makes of it."""
     index = tagged_index(nb, PARAMETERS)
-    if index is None or nb.cells[index].get("cell_type") != "code":
+    declaration = read_tagged_cell(nb)
+    if index is None or declaration.tree is None:
+        return declaration
+    return replace(
+        declaration,
+        objects=_objects(nb, index, declaration.tree, declaration.values),
+        further=_further(nb, index),
+    )
+
+
+def read_tagged_cell(nb: Mapping[str, Any]) -> Declaration:
+    """
+    Read the first cell with the tag, and no other: the time does not grow with the notebook's code.
+
+    :param nb: the notebook, or its plain JSON (``core.notebook.document.read_cells``).
+    """
+    index = tagged_index(nb, PARAMETERS)
+    if index is None or nb["cells"][index].get("cell_type") != "code":
         return Declaration(doubt=untagged(nb))
-    cell = split_cell(source_of(nb.cells[index]))
+    cell = split_cell(source_of(nb["cells"][index]))
     tree = _with_type_comments(cell.python)
     if tree is None:
         return Declaration(doubt="the 'parameters' cell is not plain Python", has_cell=True)
-    bindings = _Bindings()
+    bindings = _Bindings(has_walrus=":=" in cell.python)
     try:
         bindings.read(tree.body, is_certain=True)
     except RecursionError:
@@ -77,8 +99,9 @@ def read_declaration(nb: NotebookNode) -> Declaration:
         is_complete=is_complete,
         doubt="" if is_complete else "the 'parameters' cell may assign names that cannot be seen",
         has_cell=True,
-        objects=_objects(nb, index, tree, bindings),
-        further=_further(nb, index),
+        tree=tree,
+        python=cell.python,
+        values=bindings.values,
     )
 
 
@@ -93,7 +116,7 @@ def _with_type_comments(python: str) -> ast.Module | None:
         return tree
 
 
-def _objects(nb: NotebookNode, index: int, tree: ast.Module, bindings: _Bindings) -> dict[str, str]:
+def _objects(nb: NotebookNode, index: int, tree: ast.Module, values: Mapping[str, ast.expr]) -> dict[str, str]:
     imports: dict[str, str] = {}
     for _, one in trees(nb):
         imports |= imported_names(one)
@@ -101,7 +124,7 @@ def _objects(nb: NotebookNode, index: int, tree: ast.Module, bindings: _Bindings
     later = [one for position, one in trees(nb) if position > index + 1]
     return {
         name: ast.unparse(value)
-        for name, value in bindings.values.items()
+        for name, value in values.items()
         if _makes_object(value, imports, classes) and _is_used_as_object(name, later)
     }
 
@@ -173,13 +196,15 @@ def _further(nb: NotebookNode, index: int) -> dict[str, int]:
     return found
 
 
-def untagged(nb: NotebookNode) -> str:
+def untagged(nb: Mapping[str, Any]) -> str:
     """Say that no code cell has the tag, and which cell has a tag that looks like it."""
     index = tagged_index(nb, PARAMETERS)
     if index is not None:
-        return f"cell {index + 1}, tagged 'parameters', is a {nb.cells[index].get('cell_type')} cell and no code cell"
+        return (
+            f"cell {index + 1}, tagged 'parameters', is a {nb['cells'][index].get('cell_type')} cell and no code cell"
+        )
     text = "the notebook has no cell tagged 'parameters'"
-    for position, cell in enumerate(nb.cells, 1):
+    for position, cell in enumerate(nb["cells"], 1):
         for tag in tags_of(cell):
             word = tag.strip().casefold()
             is_near = word in _SHORT_TAGS or bool(difflib.get_close_matches(word, [PARAMETERS], cutoff=0.8))
@@ -188,21 +213,36 @@ def untagged(nb: NotebookNode) -> str:
     return text
 
 
+def _bound_values(target: ast.expr, value: ast.expr) -> dict[str, ast.expr]:
+    """Return what an assignment gives each name: of ``width, height = 640, 480`` too."""
+    match target, value:
+        case ast.Name(id=name), _:
+            return {name: value}
+        case ((ast.Tuple(elts=targets) | ast.List(elts=targets)), (ast.Tuple(elts=parts) | ast.List(elts=parts))):
+            if len(targets) == len(parts) and not any(isinstance(one, ast.Starred) for one in (*targets, *parts)):
+                pairs = zip(targets, parts, strict=True)
+                return {name: of_name for one, part in pairs for name, of_name in _bound_values(one, part).items()}
+    return {}
+
+
 class _Bindings:
     """Collects the kinds of the names that statements bind; where a statement may not run, the former kind stays possible."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_walrus: bool = True) -> None:
+        self._has_walrus = has_walrus
         self.kinds: dict[str, Kind] = {}
         self.annotated: set[str] = set()
         self.values: dict[str, ast.expr] = {}  # of names that one statement binds alone, for certain
 
     def read(self, statements: Iterable[ast.stmt], *, is_certain: bool) -> None:
         for statement in statements:
-            self._read_walrus(statement, is_certain=is_certain)
+            if self._has_walrus:
+                self._read_walrus(statement, is_certain=is_certain)
             self._read_statement(statement, is_certain=is_certain)
             if is_certain and isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
                 targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                self.values |= {target.id: statement.value for target in targets if isinstance(target, ast.Name)}
+                for target in targets:
+                    self.values |= _bound_values(target, statement.value)
 
     def _read_statement(self, statement: ast.stmt, *, is_certain: bool) -> None:  # noqa: C901, PLR0912 a case per statement
         match statement:
@@ -251,13 +291,13 @@ class _Bindings:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return
         # A block's own statements are read one by one.
-        pending: list[ast.AST] = [n for n in ast.iter_child_nodes(statement) if isinstance(n, ast.expr)]
+        pending: list[ast.AST] = [n for n in children(statement) if isinstance(n, ast.expr)]
         while pending:
             node = pending.pop()
             if isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
                 self._set(node.target.id, self._kind(node.value), is_certain=is_certain)
             if not isinstance(node, ast.Lambda):
-                pending += ast.iter_child_nodes(node)
+                pending += children(node)
 
     def _annotate(self, name: str, annotation: ast.expr, value: ast.expr | None, *, is_certain: bool) -> None:
         said = annotated_kind(annotation)

@@ -30,7 +30,7 @@ class Kind:
     is_known: bool = False  # False: it may have others as well
     items: Kind | None = None  # of the items of a list or tuple, or of the values of a dict
     entries: Mapping[str, Kind] = field(default_factory=dict)  # of the values of a dict that is written out, by key
-    choices: tuple[object, ...] = ()  # of ``Literal[…]``; empty: any
+    choices: tuple[object, ...] = ()  # of ``Literal[…]``, with None where that is admitted as well; empty: any
 
     def __or__(self, other: Kind) -> Kind:
         return Kind(
@@ -40,8 +40,14 @@ class Kind:
             if self.items is None or other.items is None
             else self.items | other.items,
             entries=self.entries if self.entries == other.entries else {},
-            choices=(*self.choices, *other.choices) if self.choices and other.choices else (),
+            choices=self._choices_with(other),
         )
+
+    def _choices_with(self, other: Kind) -> tuple[object, ...]:
+        """``Literal["a"] | None`` has the choices "a" and None."""
+        mine, others = ((None,) if kind.only(NoneType) else kind.choices for kind in (self, other))
+        is_named = bool(self.choices or other.choices)
+        return tuple(dict.fromkeys((*mine, *others))) if is_named and mine and others else ()
 
     def only(self, *types: type) -> bool:
         """Say whether it is known to be of these types alone."""

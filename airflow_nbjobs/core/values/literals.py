@@ -12,6 +12,8 @@ from typing import Any
 
 # sys.set_int_max_str_digits: Python 3.11 and later refuse decimal literals of more than 4,300 digits, hexadecimal ones not.
 _DECIMAL_BITS = 4_000
+# Levels of lists and dicts. Python 3.8's parser, still found in images, stops at about 90 open brackets.
+PARAMETER_DEPTH_LIMIT = 50
 
 
 def literal(value: object) -> str:

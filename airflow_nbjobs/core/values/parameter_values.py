@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.masking import masked_ends
 from airflow_nbjobs.core.values.conversion import Spelled, short
+from airflow_nbjobs.core.values.literals import PARAMETER_DEPTH_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 # Source: limits of CreateTrainingJob's HyperParameters in the developer guide.
 PARAMETER_NAME_LIMIT = 256  # characters
-# Levels of lists and dicts. Python 3.8's parser, still found in images, stops at about 90 open brackets.
-PARAMETER_DEPTH_LIMIT = 50
 _OTHER_LANGUAGES_NAME = re.compile(r"[A-Za-z_.][A-Za-z0-9_.]*")
 _HINTS = {
     **dict.fromkeys(("tuple", "set", "frozenset", "range"), "give a list"),

@@ -18,9 +18,10 @@ from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.core.values.conversion import Spelled, fit, kind_name, short
 from airflow_nbjobs.core.values.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.values.declaration import Declaration, read_declaration, untagged
+from airflow_nbjobs.core.values.from_params import Chosen, choose, no_python
+from airflow_nbjobs.core.values.literals import PARAMETER_DEPTH_LIMIT
 from airflow_nbjobs.core.values.parameter_cell import PARAMETER_TEXT_LIMIT, is_plain
 from airflow_nbjobs.core.values.parameter_values import (
-    PARAMETER_DEPTH_LIMIT,
     depth_problem,
     name_problems,
     problems_of_value,
@@ -54,6 +55,7 @@ def check_parameters(
     kernel_name: str,
     unknown: Literal["error", "warn"],
     runs: Mapping[str, NotebookNode] | None = None,
+    params: Mapping[str, object] | None = None,
 ) -> CheckedParameters:
     """
     Check parameters against the service's limits and the notebook's own code; collects all problems.
@@ -72,9 +74,14 @@ def check_parameters(
     :param unknown: whether a name that the ``parameters`` cell does not define is a problem or a warning. It is a
         warning anyway where that cell is absent or hides what it defines.
     :param runs: notebooks that it executes with ``%run``, by relative name.
+    :param params: the run's, of which the notebook gets those that its ``parameters`` cell has; None: it gets none (``core.values.from_params``).
     """
     python = is_python(nb, kernel_name)
     declaration = read_declaration(nb) if python else None
+    chosen = Chosen()
+    if params is not None:
+        chosen = choose(declaration, params, parameters) if declaration is not None else no_python(kernel_name)
+        parameters = {**chosen.values, **parameters}
     found = _Findings(kernel_name, declaration, follow(nb, list(parameters), runs) if python else Flow(), unknown)
     if len(parameters) > PARAMETER_COUNT_LIMIT:
         found.problems.append(f"{len(parameters)} parameters; a notebook job takes at most {PARAMETER_COUNT_LIMIT}")
@@ -83,7 +90,12 @@ def check_parameters(
     if python:
         found.tell_flow(nb)
         found.warnings += _stale_injection(nb, parameters)
-    return CheckedParameters(found.values, tuple(found.problems), tuple(found.warnings), tuple(found.notes))
+    return CheckedParameters(
+        found.values,
+        (*chosen.problems, *found.problems),
+        (*chosen.warnings, *found.warnings),
+        (*chosen.notes, *found.notes),
+    )
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-    from airflow_nbjobs.ui.data.prices import Prices
+    from airflow_nbjobs.core.job.prices import Prices
 
 PAGE_SIZE = 50
 # What the form offers; what each selects is in `_is_in`.

@@ -23,6 +23,7 @@ from airflow_nbjobs.core.notebook.failing_cell import clean_exit, find_failing_c
 from airflow_nbjobs.core.notebook.progress import cell_text, progress_of
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.notebook.tracebacks import short
+from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.core.values.received import read_parameters, read_recorded, value_rows
 from airflow_nbjobs.core.values.recording import OUTPUTS
 from airflow_nbjobs.core.visible import visible
@@ -33,7 +34,7 @@ from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
 from airflow_nbjobs.ui.rendering.shrink import cut_length, with_excerpts
-from airflow_nbjobs.ui.times import duration_text, is_number
+from airflow_nbjobs.ui.times import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bs4 import BeautifulSoup
 from markupsafe import Markup, escape
 
+from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.ui.rendering.clean import Inserts, clean, without_marks
 from airflow_nbjobs.ui.rendering.interactive import JAVASCRIPT, Interactive, carried_by, interactive, spec_of
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
@@ -31,7 +32,6 @@ from airflow_nbjobs.ui.rendering.text import (
     text_of,
 )
 from airflow_nbjobs.ui.rendering.widgets import VIEW, Widgets
-from airflow_nbjobs.ui.times import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

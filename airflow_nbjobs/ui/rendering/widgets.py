@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from airflow_nbjobs.ui.times import is_number
+from airflow_nbjobs.core.numbers import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

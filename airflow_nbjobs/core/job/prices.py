@@ -1,4 +1,4 @@
-"""What an hour of an instance costs, from Airflow's configuration."""
+"""What an hour of an instance costs, as the user has configured it; pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.ui.times import is_number
+from airflow_nbjobs.core.numbers import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,14 +30,15 @@ class Prices:
         return f"{self.currency}{price * billable_seconds / 3600:,.4f}"
 
 
-def read_prices() -> Prices:
-    """Read ``[nbjobs] instance_prices``; what is no JSON object of numbers is no price."""
-    from airflow.configuration import conf
+def parse_prices(configured: str, currency: str) -> Prices:
+    """
+    Read the text of ``[nbjobs] instance_prices``; what is no JSON object of numbers is no price.
 
+    :param currency: empty: dollars.
+    """
     try:
-        configured = json.loads(conf.get("nbjobs", "instance_prices", fallback="") or "{}")
+        value = json.loads(configured or "{}")
     except ValueError:
-        configured = {}
-    items = configured.items() if isinstance(configured, dict) else ()
-    per_hour = {name: float(price) for name, price in items if is_number(price)}
-    return Prices(per_hour, conf.get("nbjobs", "currency", fallback="$") or "$")
+        value = {}
+    items = value.items() if isinstance(value, dict) else ()
+    return Prices({name: float(price) for name, price in items if is_number(price)}, currency or "$")

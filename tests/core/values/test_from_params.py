@@ -1,0 +1,127 @@
+"""``FROM_PARAMS``: which of a run's params a notebook gets, and as what."""
+
+import pytest
+from fakes import code, notebook
+
+from airflow_nbjobs.core.notebook.document import parse_notebook
+from airflow_nbjobs.core.values.parameters import check_parameters
+
+CELL = """
+import datetime, enum
+class Mode(enum.Enum):
+    A = "a"
+    B = "b"
+epochs = 3
+lr: float = 0.1
+name = ""
+limit: int | None = 5
+nothing = None
+day = datetime.date.today().isoformat()
+sizes = (1, 2)
+rates: list[float] = [0.5]
+mode = Mode.A
+_private = 1
+"""
+DEFAULTS = {"epochs": 3, "lr": 0.1, "name": "", "limit": 5, "nothing": None, "rates": [0.5], "_private": 1}
+
+
+def checked(params, given=None, *, source=CELL, tag="parameters", kernel="python3"):
+    nb = parse_notebook(notebook(code(source, tag)), source="nb.ipynb")
+    return check_parameters(nb, given or {}, kernel_name=kernel, unknown="error", params=params)
+
+
+def got(name, value):
+    found = checked({name: value})
+    assert found.problems == ()
+    return found.values.get(name, "the notebook's own")
+
+
+def test_params_that_the_notebook_has_arrive_and_others_are_named():
+    found = checked({"epochs": 5, "other": 1, "nb/path.ipynb": "x"})
+    assert found.values == {"epochs": 5}
+    assert found.notes == (
+        "params of the run that the notebook's 'parameters' cell does not have, and does not get: other",
+    )
+    assert found.problems == found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "arrives"),
+    [
+        ("lr", 1, 1.0),
+        ("epochs", 5.0, 5),
+        ("epochs", 5, 5),
+        ("lr", 0.25, 0.25),
+        ("rates", [0, 1.5], [0.0, 1.5]),
+        ("limit", None, None),
+        ("limit", 7.0, 7),
+        ("nothing", 7, 7),
+        ("nothing", None, None),
+        ("sizes", [3], [3]),
+        ("mode", "b", "b"),
+        ("name", "5", "5"),
+        ("_private", 2, 2),
+    ],
+)
+def test_values_arrive_with_the_type_that_the_notebook_has(name, value, arrives):
+    """A browser's JSON has one type of number."""
+    found = got(name, value)
+    assert found == arrives
+    assert type(found) is type(arrives)
+    if isinstance(arrives, list):
+        assert list(map(type, found)) == list(map(type, arrives))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", None), ("name", None), ("day", None), ("sizes", [1, 2]), ("sizes", None), ("mode", "a")],
+)
+def test_a_field_that_was_left_leaves_the_notebooks_own_default(name, value):
+    """A tuple stays a tuple, and an expression is evaluated when the notebook runs."""
+    assert got(name, value) == "the notebook's own"
+    (note,) = checked({name: value}).notes
+    assert note.startswith(f"the notebook's own default counts for '{name}' (")
+
+
+def test_the_tasks_own_parameters_win():
+    assert checked({"epochs": 5, "lr": 0.5}, {"epochs": 7}).values == {"epochs": 7, "lr": 0.5}
+
+
+def test_a_parameter_without_a_default_has_to_come_from_somewhere():
+    source = "rows: int\nepochs = 1"
+    (problem,) = checked({"rows": None, "epochs": 2}, source=source).problems
+    assert "'rows' has no default in the notebook, and the run has no value for it" in problem
+    assert checked({"rows": 5}, source=source).values == {"rows": 5}
+    assert checked({}, {"rows": 5}, source=source).values == {"rows": 5}
+
+
+def test_a_param_that_is_nearly_a_parameters_name_is_a_warning():
+    (warning,) = checked({"epoch": 5}).warnings
+    assert (
+        warning
+        == "the run's param 'epoch' reaches no parameter of the notebook, whose 'epochs' keeps its default; did you mean 'epochs'?"
+    )
+    assert checked({"epoch": 5, "epochs": 3}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "tag", "said"),
+    [
+        ("x = 1", "", "the notebook has no cell tagged 'parameters'"),
+        ("x = 1", "parameter", "cell 1 is tagged 'parameter', which counts for nothing: the tag is 'parameters'"),
+        ("x = (", "parameters", "the 'parameters' cell is not plain Python"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_fails_the_task_and_says_why(source, tag, said):
+    problem = checked({"x": 1}, source=source, tag=tag).problems[0]
+    assert problem.startswith("parameters: FROM_PARAMS gives nothing to this notebook: ")
+    assert said in problem
+
+
+def test_another_language_is_told_to_name_its_parameters():
+    (problem,) = checked({"x": 1}, kernel="ir").problems
+    assert "parameters={'x': '{{ params.x }}'}" in problem
+
+
+def test_without_params_nothing_is_different():
+    assert checked(None, {"epochs": 1}).values == {"epochs": 1}
