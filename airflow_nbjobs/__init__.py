@@ -21,6 +21,7 @@ __all__ = [
     "NotebookJobTimeoutError",
     "NotebookOutputError",
     "NotebookSkippedError",
+    "NotebookTaskGroup",
     "SageMakerNotebookJobHook",
     "SageMakerNotebookJobOperator",
     "SageMakerNotebookJobSensor",
@@ -46,9 +47,11 @@ if TYPE_CHECKING:
     from airflow_nbjobs.operators import SageMakerNotebookJobOperator
     from airflow_nbjobs.params import FROM_PARAMS, notebook_params
     from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
+    from airflow_nbjobs.task_groups import NotebookTaskGroup
 else:  # a type checker that saw these would take any name for one of ours
     _MODULES = {
         "FROM_PARAMS": "params",
+        "NotebookTaskGroup": "task_groups",
         "SageMakerNotebookJobHook": "hooks",
         "SageMakerNotebookJobOperator": "operators",
         "SageMakerNotebookJobSensor": "sensors",

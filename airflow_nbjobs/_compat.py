@@ -21,6 +21,7 @@ try:  # Airflow >= 3.2
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
+        DuplicateTaskIdFound,
     )
 except ImportError:
     from airflow.exceptions import (  # type: ignore[no-redef]
@@ -29,6 +30,7 @@ except ImportError:
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
+        DuplicateTaskIdFound,
     )
 
 __all__ = [  # what is imported only to be found here
@@ -37,6 +39,7 @@ __all__ = [  # what is imported only to be found here
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "DuplicateTaskIdFound",
 ]
 
 # `airflow.sdk.bases.operator.TriggerFailureReason.TRIGGER_TIMEOUT` on every 3.x.
@@ -55,6 +58,12 @@ def redact(value: object) -> Any:
 def task_instance_key(ti: Any) -> dict[str, Any]:
     """Return what names a task instance to Airflow's API, as arguments of the functions below."""
     return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+
+
+def is_resumed(ti: Any) -> bool:
+    """Say whether Airflow goes on with a task that was deferred; known while its fields are rendered, in a worker."""
+    told = getattr(ti, "_ti_context_from_server", None)
+    return bool(getattr(told, "next_method", None))
 
 
 def job_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:

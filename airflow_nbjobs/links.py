@@ -115,8 +115,9 @@ class _JobLink(BaseOperatorLink):
         return str(_job(ti_key).get(self.field) or "")
 
 
-# What this process has pushed last: each link asks for it, and each question to Airflow costs it a request and a query.
-_pushed: dict[tuple[str, str, str, int], dict[str, Any]] = {}
+# What this process has pushed last, by whose it is: each link asks for it, and each question to Airflow costs it a request and a query.
+_pushed: dict[tuple[Any, ...], dict[str, Any]] = {}
+_IDENTITY = ("dag_id", "run_id", "task_id", "map_index", "try_number", "region_id", "region_index")
 
 
 def note_pushed_job(ti: Any, facts: dict[str, Any]) -> None:
@@ -135,8 +136,9 @@ def links_of_others(links: Collection[BaseOperatorLink]) -> tuple[BaseOperatorLi
     return tuple(link for link in links if not isinstance(link, _JobLink))
 
 
-def _identity(ti: Any) -> tuple[str, str, str, int]:
-    return ti.dag_id, ti.run_id, ti.task_id, ti.map_index
+def _identity(ti: Any) -> tuple[Any, ...]:
+    """Return what tells one try from all others: ``dag.test()`` runs the tries of a task, and the iterations of a loop (Airflow >= 3.4), in one process."""
+    return tuple(getattr(ti, name, None) for name in _IDENTITY)
 
 
 def _job(ti_key: TaskInstanceKey) -> dict[str, Any]:

@@ -7,17 +7,18 @@ Imported whenever a DAG file is parsed: nothing but ``airflow.sdk`` and defaults
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink, StudioLink
+from airflow_nbjobs.task.groups import NotebookTaskType, let_last_keep_nothing
 from airflow_nbjobs.task.template_dates import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from airflow.sdk import BaseOperatorLink, Context
@@ -90,7 +91,7 @@ class _TemplateFields:
         return tuple([name for name, default in _FIELDS_AND_DEFAULTS if value_of(name) != default])
 
 
-class SageMakerNotebookJobOperator(BaseOperator):
+class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
     """
     Run a notebook as a SageMaker notebook job, with typed parameters in and named variables of it back as XComs.
 
@@ -136,7 +137,7 @@ class SageMakerNotebookJobOperator(BaseOperator):
     :param max_runtime_in_seconds: 1 s to 28 days, also as a timedelta; bounded by what is left of ``execution_timeout``.
     :param enable_managed_spot_training: run on spot capacity; an interrupted job begins anew.
     :param max_wait_time_in_seconds: of a spot job, with the wait for capacity; at least ``max_runtime_in_seconds``.
-    :param keep_alive_period_in_seconds: warm pool, 0-3600 s.
+    :param keep_alive_period_in_seconds: warm pool, 0-3600 s: how long SageMaker keeps the machine, and bills it. ``NotebookTaskGroup`` gives it back.
     :param output_formats: further nbconvert formats of the executed notebook, e.g. ``["html"]``, in ``output.tar.gz``.
     :param studio_domain_arn: of the Studio domain that lists the job, to all in it.
     :param studio_user_profile: of that domain; the job is then listed to this profile alone.
@@ -335,6 +336,17 @@ class SageMakerNotebookJobOperator(BaseOperator):
             values["parameters"] = rendered.for_job(self.parameters)
         return JobArguments(**{name: plain(value) for name, value in values.items()})
 
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        # Airflow calls it for mapped tasks as well, and for what is nested in a field.
+        from airflow_nbjobs.task.index_names import named_index
+
+        if parent is self:
+            let_last_keep_nothing(self)
+        with named_index(self, context) if parent is self else nullcontext():
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
@@ -388,12 +400,14 @@ class SageMakerNotebookJobOperator(BaseOperator):
     def _run_in(self, context: Context) -> Iterator[TaskRun]:
         from airflow_nbjobs.task.arguments import parse_arguments
         from airflow_nbjobs.task.error_recording import recorded_error
+        from airflow_nbjobs.task.index_names import keep_index_name
         from airflow_nbjobs.task.run import TaskRun
 
         with recorded_error(self, context):
             parse_arguments(self)  # what is wrong is reported with everything else, before the job is submitted
             self._task_run = TaskRun(self, context)  # for on_kill, which gets no arguments
             yield self._task_run
+        keep_index_name(self, context)
 
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""

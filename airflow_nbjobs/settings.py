@@ -1,7 +1,7 @@
 """
 Organisation-wide defaults: the AWS connection's extra first, then section ``[nbjobs]`` of the Airflow configuration.
 
-Called by the operator inside ``execute`` and by the trigger; read in functions, so that tests pass values instead of reloading modules.
+Called by ``task/`` and the triggers; read in functions, so that tests pass values instead of reloading modules.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """
 ## Notebooks in a DAG that exists
 
-`segment_scores` is an ordinary DAG: Python tasks, SQL and a branch. Two of its steps have become notebooks, and nothing else had to change:
+`segment_scores` is an ordinary DAG: Python tasks, SQL and a branch. Two of its steps have become notebooks, one of them with the decorator, and nothing else had to change:
 
 1. **load_orders** and **orders_by_segment** put the day's orders into a database and read them by segment.
 2. **enough_orders** branches: with too few orders there is nothing to score.
 3. **score** is one notebook, mapped over the segments: a notebook job for each, side by side.
 4. **store_scores** collects what the notebooks returned and writes it back with SQL.
-5. **score_all** submits the same notebook for all orders and does not wait for it; **hand_over** starts `segment_scores_report`, which does.
+5. **score_all** is the same notebook as a decorated function, which returns its parameters: all orders. It does not wait for its job; **hand_over** starts `segment_scores_report`, which does.
 
 `segment_scores_report` waits for that job with the sensor, by its name. So would a DAG that waits for a job from Studio.
 
@@ -92,8 +92,11 @@ with DAG(
                 ).fetchall()
             )
 
-    @task
-    def all_orders(segments: list[dict]) -> dict:
+    @task.sagemaker_notebook_job(
+        input_notebook="notebooks/score_segment.ipynb", outputs={"result": dict}, wait_for_completion=False
+    )
+    def score_all(segments: list[dict]) -> dict:
+        """The same notebook for all orders; what the function returns are the notebook's parameters."""
         return {"segment": "all", "amounts": [amount for segment in segments for amount in segment["amounts"]]}
 
     count = load_orders()
@@ -107,19 +110,12 @@ with DAG(
         max_active_tis_per_dagrun=2,  # no more machines than the account's quota
     ).expand(parameters=by_segment)
 
-    score_all = SageMakerNotebookJobOperator(
-        task_id="score_all",
-        input_notebook="notebooks/score_segment.ipynb",
-        parameters=all_orders(by_segment),
-        outputs={"result": dict},
-        wait_for_completion=False,
-    )
     hand_over = TriggerDagRunOperator(
         task_id="hand_over",
         trigger_dag_id="segment_scores_report",
         conf={"job_name": "{{ ti.xcom_pull(task_ids='score_all')['job_name'] }}"},
     )
-    store_scores(score.output["result"]) >> score_all >> hand_over
+    store_scores(score.output["result"]) >> score_all(by_segment) >> hand_over
 
 
 with DAG(

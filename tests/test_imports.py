@@ -86,7 +86,7 @@ WALKED = imports_of_package()
 
 # What each room may import of the package; every other room is the Airflow surface, listed below.
 ROOMS = {
-    NAME: {"exceptions", "hooks", "notifications", "operators", "params", "sensors"},
+    NAME: {"exceptions", "hooks", "notifications", "operators", "params", "sensors", "task_groups"},
     "exceptions": {"core"},
     "core": {"core"},
     "aws": {"aws", "core"},
@@ -96,6 +96,7 @@ ROOMS = {
 }
 FREE = {"cli", "commands", "testing"}  # the rooms that may also import local and ui
 SURFACE = {
+    "decorators",
     "hooks",
     "links",
     "notifications",
@@ -104,6 +105,7 @@ SURFACE = {
     "sensors",
     "settings",
     "task",
+    "task_groups",
     "triggers",
 }
 # From left to right; a room imports what stands left of it, never back and nothing beside it.
@@ -114,6 +116,7 @@ TABLE = (
     {"triggers"},
     {"task"},
     {"notifications", "operators", "params", "sensors"},
+    {"decorators", "task_groups"},
     {"ui"},
 )
 
@@ -247,7 +250,10 @@ def loaded_at_import(module, seen):
 
 @pytest.mark.parametrize(
     "entrance",
-    ["operators", "links", "core.defaults", "provider_info", "params", "notifications", "task.notebook_cell"],
+    [
+        *("operators", "decorators", "links", "core.defaults", "provider_info"),
+        *("params", "notifications", "task.notebook_cell"),
+    ],
 )
 def test_what_dag_parsing_imports_imports_nothing_heavy(entrance):
     reached = loaded_at_import(f"{NAME}.{entrance}", set())

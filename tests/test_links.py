@@ -1,5 +1,7 @@
 """The buttons on a task instance, and the addresses behind them."""
 
+from types import SimpleNamespace
+
 import pytest
 from airflow.sdk import BaseOperatorLink
 from airflow_names import TaskInstanceKey
@@ -126,6 +128,24 @@ def test_what_the_process_has_pushed_itself_is_not_asked_for(monkeypatch):
     assert asked == [{"ti_key": other, "key": "nbjobs_job"}]
     links.note_pushed_job(other, JOB | {"console_url": "https://c2"})
     assert SageMakerConsoleLink().get_link(None, ti_key=other) == "https://c2"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"try_number": 2}, {"region_index": 1}, {"region_id": "another-loop"}, {"task_id": "u"}, {"run_id": "r2"}],
+    ids=str,
+)
+def test_a_try_without_a_job_does_not_show_what_another_has_pushed(monkeypatch, other):
+    """``dag.test()`` runs every try, and every iteration of a loop, in one process."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    names = ("dag_id", "run_id", "task_id", "map_index", "try_number", "region_id", "region_index")
+    first = SimpleNamespace(**dict(zip(names, ("d", "r", "t", -1, 1, "a-loop", 0), strict=True)))
+    monkeypatch.setattr(links, "_pushed", {})
+    monkeypatch.setattr(XCom, "get_value", lambda **_: None)
+    links.note_pushed_job(first, JOB)
+    assert SageMakerConsoleLink().get_link(None, ti_key=first) == "https://c"
+    assert SageMakerConsoleLink().get_link(None, ti_key=SimpleNamespace(**vars(first) | other)) == ""
 
 
 def test_a_task_that_goes_on_stores_others_links_only():

@@ -1,4 +1,4 @@
-"""The second leg of a notebook task: results to XComs, errors to Airflow, and what a failed trigger means."""
+"""The second process of a notebook task: results to XComs, errors to Airflow, and what a failed trigger means."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -306,9 +306,39 @@ def test_a_denial_about_a_job_that_has_ended_is_waited_through_and_then_left_to_
     assert operator.execute_complete(context, event)["outputs"] == {"accuracy": 0.5}
 
 
+@pytest.mark.parametrize("status", ["Completed", "Failed"])
+@pytest.mark.parametrize("is_retryable", [True, False])
+def test_a_copy_that_cannot_be_written_is_tried_again_but_hides_no_failed_cell_for_ever(
+    task, clients, monkeypatch, status, is_retryable
+):
+    """Where S3 denies it, only the archive has the notebook; a completed job without the copy would count as not delivered."""
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    ran = executed(RAW) if status == "Completed" else failed_at(RAW, 2, "ValueError", "no bread")
+    end(clients, status, reason="" if status == "Completed" else "AlgorithmError: x", ran=ran)
+
+    def put(uri, _body, *, kms_key):
+        raise NotebookJobServiceError(f"no write of {uri} with {kms_key}", code="c", is_retryable=is_retryable)
+
+    monkeypatch.setattr(clients.objects, "put", put)
+    if status == "Failed" and not is_retryable:
+        with pytest.raises(NotebookCellError, match="no bread"):
+            operator.execute_complete(context, event_of(deferred))
+        return
+    with pytest.raises(TaskDeferred) as again:
+        operator.execute_complete(context, event_of(deferred))
+    assert (again.value.trigger.turn["step"], again.value.trigger.turn["cause"]) == ("finish", "trouble")
+    monkeypatch.undo()
+    if status == "Failed":
+        with pytest.raises(NotebookCellError, match="no bread"):
+            operator.execute_complete(context, event_of(deferred))
+    else:
+        assert operator.execute_complete(context, event_of(deferred))["status"] == "Completed"
+
+
 @pytest.fixture
 def job_known_to_airflow(monkeypatch):
-    """The XCom that the first leg pushed, as the API server gives it to the resumed worker."""
+    """The XCom that the first process pushed, as the API server gives it to the resumed worker."""
 
     def know(context):
         monkeypatch.setattr(

@@ -68,7 +68,7 @@ def test_a_worker_that_waits_for_its_turn_prepares_its_job_once(task, clients, m
     )
     left = iter([600.0, *(500.0 - n for n in range(100))])
     monkeypatch.setattr(preparation.identity, "seconds_left", lambda *_: next(left))
-    monkeypatch.setattr(Wait, "_slept", lambda _, sleep: sleep.state)
+    monkeypatch.setattr(Wait, "_sleep", lambda _, sleep, job: sleep.state)
     operator = task(deferrable=False, capacity_timeout=3600, wait_for_completion=False)
     operator.execute(task_context())
     (request,) = clients.jobs.requests.values()
@@ -326,7 +326,7 @@ def airflow_goes_on(monkeypatch):
 
 @pytest.mark.parametrize("state", ["running", "deferred", "up_for_retry", "queued", None])
 def test_a_try_that_is_over_makes_no_job(task, clients, airflow_goes_on, state):
-    """Marked failed and cleared while the worker stood still: its job would be that of a dead life, beside the right one."""
+    """Marked failed and cleared while the worker stood still: its job would be that of a dead generation, beside the right one."""
     airflow_goes_on(lambda: bool(clients.objects.puts), state)
     context = try_context()
     with pytest.raises(
@@ -338,7 +338,7 @@ def test_a_try_that_is_over_makes_no_job(task, clients, airflow_goes_on, state):
     assert "nbjobs_job" not in context["ti"].xcoms
 
 
-def test_every_leg_of_a_wait_asks_before_it_makes_a_job(task, clients, airflow_goes_on):
+def test_every_process_of_a_wait_asks_before_it_makes_a_job(task, clients, airflow_goes_on):
     clients.jobs.errors["create"] = [NotebookJobCapacityError("the quota is in use")]
     operator = task(waiter_delay=1)
     deferred = defer(operator, try_context())
@@ -427,10 +427,10 @@ def test_a_timeout_that_passes_while_the_worker_stands_still_leaves_the_job_to_t
     assert clients.jobs.count("stop") == 0
 
 
-def test_a_leg_after_a_timeout_that_comes_too_late_leaves_the_next_lifes_job_alone(
+def test_a_process_after_a_timeout_that_comes_too_late_leaves_the_next_generations_job_alone(
     task, clients, airflow_goes_on, monkeypatch
 ):
-    """Failed and cleared while it stood still: the task's record names the job of another life by then."""
+    """Failed and cleared while it stood still: the task's record names the job of another generation by then."""
     operator = task(execution_timeout=timedelta(hours=1))
     defer(operator, try_context())
     record = {"job_name": next(iter(clients.jobs.descriptions))}
@@ -442,7 +442,7 @@ def test_a_leg_after_a_timeout_that_comes_too_late_leaves_the_next_lifes_job_alo
 
 
 def test_a_cleared_task_that_is_over_again_stops_no_job_of_the_life_after(task, clients, airflow_goes_on):
-    """It stood still before it looked for jobs of the lives before; of the run's one start, no life is the earlier one by its number."""
+    """It stood still before it looked for jobs of the generations before; of the run's one start, no generation is the earlier one by its number."""
     defer(task(retries=0), task_context(try_number=3, max_tries=2))
     airflow_goes_on(lambda: True)
     with pytest.raises(NotebookJobStoppedError, match="No notebook job was started"):

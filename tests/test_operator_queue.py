@@ -61,7 +61,7 @@ def turn_event(deferred):
 
 
 def resume(operator, context, event):
-    """Run another leg; return how it deferred."""
+    """Run another process; return how it deferred."""
     with pytest.raises(TaskDeferred) as caught:
         operator.execute_complete(context, event)
     return caught.value
@@ -96,7 +96,7 @@ def test_links_and_pages_are_told_that_there_is_no_job_yet_and_why(task, clients
     assert "console_url" not in job
 
 
-def test_the_next_leg_submits_what_is_staged_and_then_waits_for_the_job(task, clients):
+def test_the_next_process_submits_what_is_staged_and_then_waits_for_the_job(task, clients):
     clients.jobs.errors["create"] = [full()]
     operator, context = task(), task_context()
     deferred = defer(operator, context)
@@ -169,7 +169,7 @@ def test_a_trigger_that_crashed_while_the_task_waited_costs_no_turn(task, client
     assert len(clients.jobs.descriptions) == 1
 
 
-def test_a_retry_after_a_worker_died_in_a_waiting_leg_submits_under_the_same_name(task, clients):
+def test_a_retry_after_a_worker_died_in_a_waiting_process_submits_under_the_same_name(task, clients):
     clients.jobs.errors["create"] = [full()]
     first = defer(task(retries=1), task_context(max_tries=1))
     second = defer(task(task_id="t2", retries=1), task_context(try_number=2, max_tries=1))
@@ -303,7 +303,7 @@ def test_a_service_that_cannot_be_reached_is_waited_for(task, clients):
     operator, context = task(), task_context()
     clients.jobs.errors = {"create": [unreachable()], "describe": []}
     deferred = defer(operator, context)
-    assert 9 < seconds_until(deferred) <= 10, "sooner, the scheduler may not have read the end of the leg before"
+    assert 9 < seconds_until(deferred) <= 10, "sooner, the scheduler may not have read the end of the process before"
     assert context["ti"].xcoms["nbjobs_job"]["waiting"]["for"] == "AWS"
     assert type(resume(operator, context, turn_event(deferred)).trigger) is NotebookJobTrigger
 
@@ -372,7 +372,7 @@ def test_a_trigger_that_says_again_and_again_what_is_not_so_is_asked_ever_less_o
     assert operator.execute_complete(context, event_of(deferred))["status"] == "Completed"
 
 
-def test_what_the_notebook_deserves_is_said_once_though_each_leg_prepares_it(task, clients, capsys):
+def test_what_the_notebook_deserves_is_said_once_though_each_process_prepares_it(task, clients, capsys):
     clients.jobs.errors["create"] = [full(), full(), full()]
     operator, context = task(parameters={"unknown_name": 1}, unknown_parameters="warn"), task_context()
     deferred = defer(operator, context)

@@ -1,6 +1,7 @@
-"""The first leg of a notebook task: submit or adopt, push what links need, then defer."""
+"""The first process of a notebook task: submit or adopt, push what links need, then defer."""
 
 import contextlib
+import copy
 from dataclasses import replace
 from datetime import timedelta
 
@@ -68,6 +69,16 @@ def test_pages_find_every_job_that_the_task_ever_had(task, clients):
     assert [(each["generation"], each["attempt"]) for each in jobs] == [(0, 0), (1, 0)]
     job = context["ti"].xcoms["nbjobs_job"]
     assert jobs[-1] == {name: job[name] for name in jobs[-1]}
+
+
+def test_the_list_of_jobs_keeps_what_a_later_version_has_written(task, clients):
+    store = FakeStateStore()
+    later = [{"job_name": "j", "attempt": 0, "cost": 3}, {"version": 2, "job": {"name": "k"}}]
+    store.values["nbjobs_attempts"] = copy.deepcopy(later)
+    defer(task(), task_context(max_tries=1, try_number=2) | {"task_state_store": store})
+    *kept, own = store.values["nbjobs_attempts"]
+    assert kept == later
+    assert own["job_name"] in clients.jobs.descriptions
 
 
 def test_a_first_try_does_not_ask_for_a_list_that_nobody_can_have_written(task):
@@ -349,7 +360,7 @@ def test_a_cleared_task_runs_though_its_earlier_job_cannot_be_stopped(task, clie
     assert len(clients.jobs.descriptions) == 2
 
 
-def test_a_retry_asks_for_no_earlier_life(task, clients):
+def test_a_retry_asks_for_no_earlier_generation(task, clients):
     defer(task(retries=2), task_context(max_tries=2))
     clients.jobs.calls.clear()
     defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=2))
@@ -367,7 +378,7 @@ def test_retries_edited_between_two_tries_change_nothing_about_the_job(task, cli
 
 
 def test_a_clear_after_retries_was_lowered_runs_the_notebook_anew(task, clients):
-    """Both lives have one max_tries then; what became of the first job decides."""
+    """Both generations have one max_tries then; what became of the first job decides."""
     defer(task(retries=2), task_context(max_tries=2))
     end(clients, "Failed", reason="AlgorithmError: x")
     deferred = defer(task(task_id="t2", retries=1), task_context(try_number=2, max_tries=2))

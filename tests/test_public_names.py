@@ -30,6 +30,7 @@ def test_public_are_all_errors_and_what_a_dag_file_takes():
     assert exceptions.__all__ == OURS
     assert set(airflow_nbjobs.__all__) == {
         *OURS,
+        "NotebookTaskGroup",
         "SageMakerNotebookJobHook",
         "SageMakerNotebookJobOperator",
         "SageMakerNotebookJobSensor",

@@ -131,6 +131,7 @@ class Boto3TrainingJobs(Port):
             "CreationTimeBefore": call.created_before,
             "LastModifiedTimeAfter": call.modified_after,
             "NameContains": call.name_contains,
+            "WarmPoolStatusEquals": call.warm_pool_status,
             "NextToken": call.next_token,
         }
         filters = {name: value for name, value in request.items() if value is not None}
@@ -152,6 +153,18 @@ class Boto3TrainingJobs(Port):
                     raise
 
         self.ask("sagemaker:StopTrainingJob", stop, on=job_name, job_name=job_name)
+
+    def release_machine(self, job_name: str) -> str:
+        def release(client: Any) -> str:
+            try:
+                client.update_training_job(TrainingJobName=job_name, ResourceConfig={"KeepAlivePeriodInSeconds": 0})
+            except ClientError as error:
+                if error_code(error) not in ("ValidationException", "ResourceNotFound"):
+                    raise
+                return error_message(error)
+            return ""
+
+        return self.ask("sagemaker:UpdateTrainingJob", release, on=job_name, job_name=job_name)
 
 
 def _server_time(response: Mapping[str, Any]) -> datetime | None:

@@ -17,7 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobError,
     NotebookJobServiceError,
 )
-from airflow_nbjobs.core.job.instances import nearest
+from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.job.quotas import parse_quota
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def _shortened(message: str) -> str:
 
     def instead(refused: re.Match[str]) -> str:
         known = refused["known"].split(", ")
-        return f"Value '{refused['value']}' at '{refused['place']}' is none of the {len(known)} that SageMaker knows{nearest(refused['value'], known)}"
+        return f"Value '{refused['value']}' at '{refused['place']}' is none of the {len(known)} that SageMaker knows{did_you_mean(refused['value'], known, most=3, cutoff=0.85)}"
 
     return _ENUM_REFUSAL.sub(instead, message)
 

@@ -32,13 +32,9 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """
-    What S3 says of an object without sending it.
+    """What S3 says of an object without sending it."""
 
-    :param etag: in quotes, as the service sends it; changes with the content.
-    """
-
-    etag: str
+    etag: str  # in quotes, as the service sends it; changes with the content
     size_bytes: int
 
 
@@ -69,6 +65,9 @@ class TrainingJobs(Protocol):
 
     def stop(self, job_name: str) -> None:
         """Ask for a stop; a job that has already ended is left alone without an error."""
+
+    def release_machine(self, job_name: str) -> str:
+        """Give back the machine that a warm pool keeps for the job; return why the service would not, which is no error: the pool may not idle (yet)."""
 
 
 class Objects(Protocol):

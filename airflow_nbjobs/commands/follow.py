@@ -40,11 +40,7 @@ log = logging.getLogger("nbjobs")
 
 
 class FollowedJob:
-    """
-    One job, submitted and polled until it has ended.
-
-    :param poll_seconds: between two polls.
-    """
+    """One job, submitted and polled until it has ended."""
 
     def __init__(self, job: PreparedJob, clients: AwsClients, poll_seconds: float) -> None:
         self._job = job

@@ -128,7 +128,7 @@ def embedded(stack: contextlib.ExitStack, region_name: str | None) -> Target:
     :raises NotebookJobConfigError: the region is none that it plays.
     """
     from airflow_nbjobs.local.command import DEFAULT_REGION
-    from airflow_nbjobs.local.container.kernels import kernels_here
+    from airflow_nbjobs.local.container.image import kernels_here
     from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError, make_client
     from airflow_nbjobs.local.state.facts import DISTRIBUTION_ACCOUNTS, build_facts
 

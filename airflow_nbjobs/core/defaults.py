@@ -12,7 +12,7 @@ MAX_RUNTIME_IN_SECONDS = 172_800  # 2 days
 ENCRYPT_INTER_CONTAINER_TRAFFIC = True
 
 CAPACITY_TIMEOUT = 21_600  # seconds to wait for an instance or for quota: 6 hours
-WAITER_DELAY = 30  # seconds between two looks at a running job
+WAITER_DELAY = 30  # seconds between two polls of a running job
 AWS_CONN_ID = "aws_default"
 UNKNOWN_PARAMETERS = "error"
 MISSING_DEPENDENCIES = "error"

@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobError, NotebookSkippedError, bounded
+from airflow_nbjobs.core.job.xcoms import ERROR_KEY, VERSION, read_record
 from airflow_nbjobs.core.notebook.failing_cell import plain_text, strip_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_VERSION = 1
 _LINE_CHARACTERS = 1_000
 _TEXT_CHARACTERS = 8_000
 _MOST_PROBLEMS = 20
@@ -66,7 +66,7 @@ def error_record(error: BaseException, *, try_number: int, mask: Callable[[str],
     problems = list(ours.problems) if ours else []
     more = [f"… and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
     return {
-        "version": _VERSION,
+        "version": VERSION,
         "try_number": try_number,
         "type": kind,
         "headline": shown(headline),
@@ -93,22 +93,20 @@ def short_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def parse_error_record(value: object) -> ErrorRecord | None:
     """Read a record; None where it says nothing, or is of another form."""
-    if not isinstance(value, dict) or value.get("version") != _VERSION:
+    fields = read_record(ERROR_KEY, value)
+    try_number, headline = fields.get("try_number", -1), _text(fields.get("headline"))
+    if not 0 <= try_number < _MOST_NUMBER or not headline:
         return None
-    try_number, headline, problems = value.get("try_number"), _text(value.get("headline")), value.get("problems")
-    if not _is_number(try_number) or not headline:
-        return None
-    texts = map(_text, problems[: _MOST_PROBLEMS + 1] if isinstance(problems, list) else ())
-    cell = value.get("cell")
+    cell = fields.get("cell", -1)
     return ErrorRecord(
         try_number=try_number,
-        kind=_text(value.get("type"))[:100],
+        kind=_text(fields.get("type"))[:100],
         headline=headline,
-        problems=tuple(text for text in texts if text),
-        advice=_text(value.get("next")),
-        text=_text(value.get("text"), _TEXT_CHARACTERS),
-        cell=cell if _is_number(cell) else None,
-        job_name=_text(value.get("job_name"))[:63] or None,
+        problems=tuple(filter(None, map(_text, fields.get("problems", ())[: _MOST_PROBLEMS + 1]))),
+        advice=_text(fields.get("next")),
+        text=_text(fields.get("text"), _TEXT_CHARACTERS),
+        cell=cell if 0 <= cell < _MOST_NUMBER else None,
+        job_name=_text(fields.get("job_name"))[:63] or None,
     )
 
 
@@ -137,10 +135,6 @@ def _kind(error: BaseException) -> str:
 
 def _text(value: object, most: int = _LINE_CHARACTERS) -> str:
     return _cut(plain_text(value), most) if isinstance(value, str) else ""
-
-
-def _is_number(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_NUMBER
 
 
 def _cut(text: str, most: int) -> str:

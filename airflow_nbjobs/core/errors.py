@@ -1,19 +1,7 @@
 """
 Exceptions of the package: what happened, which notebook, cell and job, where to look, what to do.
 
-Raised everywhere; imports nothing beyond the standard library, ``core.masking`` and ``core.visible``.
-
-```
-NotebookJobError (RuntimeError)
-├── NotebookJobConfigError     an argument, the notebook or the account's settings are wrong; lists all problems
-├── NotebookCellError          a cell of the notebook raised
-├── NotebookSkippedError       a cell raised an AirflowSkipException: the notebook wants its task skipped
-├── NotebookJobStoppedError    somebody stopped the training job
-├── NotebookJobTimeoutError    the job ran (or waited) longer than it was allowed to
-├── NotebookJobCapacityError   AWS has no capacity, or the account's quota is used up, for now
-├── NotebookJobServiceError    an AWS call or the platform failed
-└── NotebookOutputError        the notebook has run to its end, but what the job should have returned is missing or wrong
-```
+Raised everywhere; imports nothing beyond the standard library, ``core.masking`` and ``core.visible``. ``airflow_nbjobs.exceptions`` has the table of them.
 """
 
 from __future__ import annotations

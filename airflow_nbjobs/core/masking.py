@@ -1,7 +1,8 @@
 """
 The beginning and the end of a long text, without half a secret where it is cut.
 
-Called wherever a text is cut before Airflow's masker sees it. Standard library only; ``hooks.py`` says what masks.
+Called wherever a text is cut before Airflow's masker sees it. Standard library only; ``hooks.py`` says what masks. The process that renders notebooks masks
+nothing: it shows them whole, and knows no secret of Airflow's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ def mask_with(mask: Callable[[str], str]) -> None:
 
 def masked(text: str) -> str:
     return str(_process.mask(text))
+
+
+def masked_start(text: str, most: int) -> str:
+    """Return the first characters of a text, masked before they are cut."""
+    return masked(text[: most + _LONGEST_SECRET])[:most]
 
 
 def masked_ends(text: str, head: int, tail: int, mask: Callable[[str], str] | None = None) -> tuple[str, str]:

@@ -14,6 +14,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from airflow_nbjobs.core.masking import masked_start
+
 # As `str(timedelta)` writes it: "1 day, 2:03:04.5".
 _CLOCK = re.compile(
     r"(?:(?P<days>-?\d{1,9}) days?, )?(?P<hours>\d{1,9}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d(?:\.\d{1,6})?)"
@@ -142,5 +144,5 @@ def seconds(value: object) -> int | float | None:
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """Return the text in so many characters at most."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """Return the text; of a longer one so many characters, its secrets masked before it is cut, and an ellipsis."""
+    return text if len(text) <= most else f"{masked_start(text, most)}…"

@@ -9,15 +9,16 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import select
 import shlex
 import signal
 import sys
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.guesses import did_you_mean
+from airflow_nbjobs.local import StartError
 
 if TYPE_CHECKING:
     import argparse
@@ -106,6 +107,20 @@ def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many jobs run at once; others wait (default: the number of CPUs; with --isolation direct always 1)",
     )
+    parser.add_argument(
+        "--warm-pool-quota",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many instances of each type warm pools may hold (default 0, as in a new AWS account: nothing is kept)",
+    )
+    parser.add_argument(
+        "--start-delay",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long a job takes to start that finds no machine in a warm pool (default 0; AWS takes minutes)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -117,33 +132,34 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("airflow_nbjobs.local").setLevel(logging.INFO)
     ends = _catch_signals()
-    from airflow_nbjobs.local.container.image import ImageError
-    from airflow_nbjobs.local.container.probe import IsolationError
-    from airflow_nbjobs.local.keys import KeyFileError, read_key_file
-    from airflow_nbjobs.local.server import PortInUseError, ServerSettings, serve
+    from airflow_nbjobs.local.keys import generate_key, read_key_file
+    from airflow_nbjobs.local.server import serve
     from airflow_nbjobs.local.state.facts import write_ready_file
 
     try:
-        settings = ServerSettings(
-            args.port,
-            args.data,
-            args.region,
-            args.image_prefix,
-            args.isolation,
-            _parallel_jobs(args),
+        with serve(
+            port=args.port,
+            data_dir=args.data,
+            region=args.region,
+            image_prefix=args.image_prefix,
+            isolation=args.isolation,
+            parallel_jobs=_parallel_jobs(args),
             bind=args.bind,
-            allow_hosts=tuple(args.allow_host),
-            key=read_key_file(args.key_file) if args.key_file else None,
-        )
-        with serve(settings) as server:
+            allow_hosts=args.allow_host,
+            key=read_key_file(args.key_file) if args.key_file else generate_key(),
+            warm_pool_quota=args.warm_pool_quota,
+            start_seconds=args.start_delay,
+        ) as (facts, isolation):
             if args.ready_file:
-                write_ready_file(server.facts, args.ready_file)
-            sys.stdout.write(_welcome(server.facts, server.isolation, args))
+                write_ready_file(facts, args.ready_file)
+            sys.stdout.write(_welcome(facts, isolation, args))
             sys.stdout.flush()
-            ends.wait(args.exit_with_stdin)
+            if args.exit_with_stdin:
+                threading.Thread(target=_announce_end_of_stdin, args=(ends,), daemon=True).start()
+            ends.get()
             if args.ready_file:
                 args.ready_file.unlink(missing_ok=True)
-    except (ImageError, IsolationError, KeyFileError, PortInUseError) as error:
+    except StartError as error:
         sys.stderr.write(f"nbjobs local: {error}\n")
         return 2
     return 0
@@ -163,6 +179,9 @@ def _problem(args: argparse.Namespace) -> str | None:
         return f"no SageMaker Distribution account is known for the region {args.region!r}{hint}"
     if args.ready_file and not args.ready_file.absolute().parent.is_dir():
         return f"the folder of --ready-file {args.ready_file} does not exist"
+    for option, value in (("--warm-pool-quota", args.warm_pool_quota), ("--start-delay", args.start_delay)):
+        if value < 0:
+            return f"{option} is 0 or more, not {value}"
     if args.isolation == "direct" and (args.jobs or 1) > 1:
         return f"--isolation direct runs one training job at a time, which has /opt/ml to itself, not {args.jobs}"
     return _problem_of_address(args)
@@ -200,29 +219,18 @@ def _forget_aws_settings() -> None:
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 
 
-class _Ends:
-    """The main thread's wait, for a signal or for the end of standard input."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-
-    def signalled(self, *_: object) -> None:
-        os.write(self._write, b".")
-
-    def wait(self, with_stdin: bool) -> None:
-        watched = [self._read, 0] if with_stdin else [self._read]
-        while True:
-            ready, _, _ = select.select(watched, [], [])
-            if self._read in ready or not os.read(0, 4096):
-                return
-
-
-def _catch_signals() -> _Ends:
-    ends = _Ends()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, ends.signalled)
+def _catch_signals() -> SimpleQueue[None]:
+    """Return the queue in which the end is announced; a signal's handler may put into it."""
+    ends: SimpleQueue[None] = SimpleQueue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ends.put(None))
     return ends
+
+
+def _announce_end_of_stdin(ends: SimpleQueue[None]) -> None:
+    while os.read(0, 4096):
+        pass
+    ends.put(None)
 
 
 def _welcome(facts: ServerFacts, isolation: Isolation, args: argparse.Namespace) -> str:

@@ -13,13 +13,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from airflow_nbjobs.local.command import DEFAULT_REGION
 from airflow_nbjobs.local.state.facts import ServerFacts, read_ready_file
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 START_SECONDS = 180  # a second or two, but for a machine that is busy with other things
 STOP_SECONDS = 20.0
@@ -67,9 +64,7 @@ class EmbeddedSageMaker:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -124,7 +119,11 @@ class EmbeddedSageMaker:
         """Stop the server, kill its jobs and remove its files; does nothing when it is not running."""
         process, self._process, self._facts = self._process, None, None
         if process is not None:
-            _end(process)
+            try:
+                process.communicate(timeout=STOP_SECONDS)  # closes its standard input, which ends it
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -150,13 +149,3 @@ def make_client(facts: ServerFacts, service: str) -> Any:
     return session.client(
         service, endpoint_url=facts.endpoint_url, config=Config(proxies={}, retries={"max_attempts": 1})
     )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(timeout=STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import socket
 import tempfile
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local import StartError
 from airflow_nbjobs.local.api.backends import Backends
-from airflow_nbjobs.local.api.operations import Registries, Runners, SageMakerOperations
+from airflow_nbjobs.local.api.operations import Registries, SageMakerOperations
 from airflow_nbjobs.local.container.image import inspect_image
-from airflow_nbjobs.local.container.probe import Isolation, choose_isolation
+from airflow_nbjobs.local.container.probe import choose_isolation
 from airflow_nbjobs.local.faults.http import CONTROL_SERVICE, FaultLayer
 from airflow_nbjobs.local.faults.jobs import JobScripts
-from airflow_nbjobs.local.keys import Key, generate_key
 from airflow_nbjobs.local.platform.clients import connect
 from airflow_nbjobs.local.platform.runner import JobRunner, Platform
 from airflow_nbjobs.local.sample_data import sample_objects
 from airflow_nbjobs.local.state.facts import ROLE_NAME, ServerFacts, build_facts
+from airflow_nbjobs.local.training.warm_pools import WarmPools
 from airflow_nbjobs.local.wire.access import check_access, parse_caller
 from airflow_nbjobs.local.wire.formats import (
     Caller,
@@ -43,66 +43,25 @@ from airflow_nbjobs.local.wire.formats import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from werkzeug.wrappers import Response
 
+    from airflow_nbjobs.local.container.probe import Isolation
+    from airflow_nbjobs.local.keys import Key
     from airflow_nbjobs.local.platform.clients import ServiceClients
 
 LOG = logging.getLogger(__name__)
 
-_SPECIAL_ADDRESSES = frozenset({"127.0.0.1", "0.0.0.0"})  # noqa: S104 - the first is a host name anyway, the second none
+_SPECIAL_ADDRESSES = frozenset({"127.0.0.1", "0.0.0.0"})  # noqa: S104 - 127.0.0.1 is allowed anyway, 0.0.0.0 names no host
 TARGET = "SageMaker."
 TRUST_POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
-
-
-class PortInUseError(Exception):
-    """Another program listens on the port."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """
-    What the command line says.
-
-    :param port: 0 takes a free one.
-    :param data_dir: where jobs' folders are kept; absent: a private temporary folder, removed at the end.
-    :param isolation: ``auto``, ``direct`` or one of ``probe.WAYS``.
-    :param bind: IPv4 address to listen on.
-    :param allow_hosts: host names under which requests may come, beside loopback's and ``bind`` itself.
-    :param key: absent: one is made.
-    """
-
-    port: int
-    data_dir: Path | None
-    region: str
-    image_prefix: Path
-    isolation: str
-    parallel_jobs: int
-    bind: str = "127.0.0.1"
-    allow_hosts: tuple[str, ...] = ()
-    key: Key | None = None
-
-    @property
-    def allowed_hosts(self) -> frozenset[str]:
-        return frozenset(name.lower() for name in self.allow_hosts) | ({self.bind} - _SPECIAL_ADDRESSES)
-
-    @property
-    def own_host(self) -> str:
-        """Where the server reaches itself."""
-        return "127.0.0.1" if self.bind in _SPECIAL_ADDRESSES else self.bind
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    facts: ServerFacts
-    isolation: Isolation
 
 
 class Application:
     """The WSGI application. ``operations`` comes last, since its clients call this very application."""
 
-    def __init__(self, facts: ServerFacts, allowed_hosts: frozenset[str]) -> None:
+    def __init__(self, facts: ServerFacts, allowed_hosts: Collection[str]) -> None:
         self._facts = facts
         self._allowed_hosts = allowed_hosts
         self._backends = Backends(facts)
@@ -150,54 +109,71 @@ class Application:
 
 
 @contextmanager
-def serve(settings: ServerSettings) -> Iterator[RunningServer]:
+def serve(
+    *,
+    port: int,
+    data_dir: Path | None,
+    region: str,
+    image_prefix: Path,
+    isolation: str,
+    parallel_jobs: int,
+    bind: str,
+    allow_hosts: Sequence[str],
+    key: Key,
+    warm_pool_quota: int,
+    start_seconds: float,
+) -> Iterator[tuple[ServerFacts, Isolation]]:
     """
     Run the server in threads of this process until the block ends; then kill the jobs and remove what was made.
 
-    :raises PortInUseError: settings.port is taken, or settings.bind is no address of this machine.
-    :raises ImageError: the image's environment does not work.
-    :raises IsolationError: the isolation that was asked for does not work.
+    :param port: 0 takes a free one.
+    :param data_dir: where jobs' folders are kept; absent: a private temporary folder, removed at the end.
+    :param isolation: ``auto``, ``direct`` or one of ``probe.WAYS``.
+    :param bind: IPv4 address to listen on.
+    :param allow_hosts: host names under which requests may come, beside loopback's and ``bind`` itself.
+    :param warm_pool_quota: how many instances of each type warm pools may hold.
+    :param start_seconds: how long a job without a machine of a warm pool takes to start.
+    :raises StartError: the port is taken, ``bind`` is no address of this machine, or the image or the isolation that was asked for does not work.
     """
-    key = settings.key or generate_key()
-    listener = _listen(settings.bind, settings.port)
+    own_hosts = {bind} - _SPECIAL_ADDRESSES
+    listener = _listen(bind, port)
     try:
-        image = inspect_image(settings.image_prefix)
-        isolation = choose_isolation(settings.isolation, image)
+        image = inspect_image(image_prefix)
+        chosen = choose_isolation(isolation, image)
         facts = build_facts(
             port=listener.getsockname()[1],
-            region=settings.region,
+            region=region,
             access_key_id=key.access_key_id,
             secret_access_key=key.secret_access_key,
-            isolation=isolation.way,
-            host=settings.own_host,
+            isolation=chosen.way,
+            host=bind if own_hosts else "127.0.0.1",
         )
-        application = Application(facts, settings.allowed_hosts)
-        with _jobs_dir(settings.data_dir) as jobs_dir, _listening(listener, application):
+        application = Application(facts, own_hosts.union(name.lower() for name in allow_hosts))
+        with _jobs_dir(data_dir) as jobs_dir, _listening(listener, application):
             clients = connect(facts)
-            is_kept = settings.data_dir is not None
-            platform = Platform(facts, image, clients, jobs_dir, isolation.way, settings.parallel_jobs, is_kept)
-            runners = _assemble(application, platform)
+            platform = Platform(facts, image, clients, jobs_dir, chosen.way, parallel_jobs, data_dir is not None)
+            runners = _assemble(application, platform, quota=warm_pool_quota, start_seconds=start_seconds)
             try:
                 furnish(facts, clients)
-                yield RunningServer(facts, isolation)
+                yield facts, chosen
             finally:
-                application.faults.close()
-                runners.training.close()
-                runners.batch.close()
+                application.faults.switches.clear()  # lets go of calls that are held back
+                for runner in runners:
+                    runner.close()
     finally:
         listener.close()
 
 
-def _assemble(application: Application, platform: Platform) -> Runners:
+def _assemble(
+    application: Application, platform: Platform, *, quota: int, start_seconds: float
+) -> tuple[JobRunner, JobRunner]:
     # A notebook that waits for the transform job it has started holds /opt/ml: such jobs then take folders of their own.
     batch_platform = replace(platform, way="none") if platform.way == "direct" else platform
     registries = Registries(platform.facts)
-    runners = Runners(JobRunner(platform, name="job"), JobRunner(batch_platform, name="batch job"))
-    scripts = JobScripts(registries.training, platform.clients)
-    application.faults.scripts = scripts
-    application.operations = SageMakerOperations(
-        registries, runners, platform=platform, batch_platform=batch_platform, scripts=scripts
-    )
+    runners = JobRunner(platform, name="job"), JobRunner(batch_platform, name="batch job")
+    application.faults.scripts = scripts = JobScripts(registries.training, platform.clients)
+    application.faults.pools = pools = WarmPools(registries.training, quota=quota, start_seconds=start_seconds)
+    application.operations = SageMakerOperations(registries, *runners, scripts=scripts, pools=pools)
     return runners
 
 
@@ -209,7 +185,7 @@ def _listen(address: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise PortInUseError(
+        raise StartError(
             f"port {port} of {address} cannot be used: {error.strerror}; choose another with --port (0 takes a free one)"
         ) from error
     return listener
@@ -222,11 +198,8 @@ def _jobs_dir(data_dir: Path | None) -> Iterator[Path]:
         jobs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield jobs_dir
         return
-    folder = Path(tempfile.mkdtemp(prefix="nbjobs-local-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="nbjobs-local-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager

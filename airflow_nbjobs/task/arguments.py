@@ -60,7 +60,7 @@ def add_sources(error: NotebookJobError, task: TaskView, settings: Settings, arg
     """
 
     def place(name: str) -> str | None:
-        return settings.place(name, arguments) or _default_args_with(name, task)
+        return settings.place(name, arguments) or _outer_place(name, task)
 
     problems = getattr(error, "problems", ())
     if problems:
@@ -90,14 +90,17 @@ def _with_place(problem: str, place: Callable[[str], str | None]) -> str:
     return f"{word} (from {where}){problem[found.end() :]}"
 
 
-def _default_args_with(name: str, task: TaskView) -> str | None:
-    """Return whose ``default_args`` hold the value that the task was made with; None where it was given to the task itself."""
+def _outer_place(name: str, task: TaskView) -> str | None:
+    """Return which group gave the value that the task was made with, or whose ``default_args`` hold it; None where it was given to the task itself."""
     dag: Any = task.dag
     # This task's fields are rendered; the DAG has the task as it was made, or a mapped task, which takes the default_args with each instance.
     made: Any = dag.task_dict.get(task.task_id, task)
     value = vars(made if isinstance(made, type(task)) else task).get(name)
     if value is None:
         return None
+    for group in _groups(made):
+        if _is_same(getattr(group, "notebook_arguments", {}).get(name), value):
+            return f"NotebookTaskGroup '{group.group_id}'"
     holders = [
         (f"default_args of task group '{group.group_id}'", group.default_args)
         for group in _groups(made)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs._compat import AirflowRescheduleException, AirflowTaskTimeout, redact
 from airflow_nbjobs.core.error_record import error_record, short_record
 from airflow_nbjobs.core.errors import NotebookJobServiceError, NotebookJobTimeoutError
-from airflow_nbjobs.core.job.xcoms import ATTEMPTS_KEY, ERROR_KEY, read_attempts
+from airflow_nbjobs.core.job.xcoms import ATTEMPTS_KEY, ERROR_KEY, stored_attempts
 from airflow_nbjobs.task.ownership import TryOverError, is_try_over
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _timeout(task: Any) -> NotebookJobTimeoutError:
 def _remember(context: Any, record: dict[str, Any]) -> None:
     """Keep the record beside its job in the list of the task's jobs, for when the job is an earlier one."""
     store: Any = context.get("task_state_store")
-    known = read_attempts(store.get(ATTEMPTS_KEY)) if store is not None else []
-    of_job = [each for each in known if each["job_name"] == record["job_name"]]
+    known = stored_attempts(store.get(ATTEMPTS_KEY)) if store is not None else []
+    of_job = [each for each in known if each.get("job_name") == record["job_name"]]
     for each in of_job:
         each["error"] = short_record(record)
     if of_job:

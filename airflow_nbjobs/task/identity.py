@@ -1,7 +1,7 @@
 """
 A task's Airflow context as the values that a job needs: its identity, what its notebook gets to know, how long it may take.
 
-Called by the operator inside ``execute``; reads the context, changes nothing.
+Called by the others of this room; reads the context, changes nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_nbjobs.aws.submit.prepared_job import Run
+from airflow_nbjobs.core import texts
 from airflow_nbjobs.core.job.naming import RunKey, microseconds
 
 if TYPE_CHECKING:
@@ -120,11 +121,6 @@ def earlier_generations(ti: Any, retries: int) -> list[int]:
     return list(range(generation(ti) - 1, retries - 1, -1))[:_MOST_EARLIER]
 
 
-def is_first_try(ti: Any) -> bool:
-    """Say whether no earlier try can have submitted anything."""
-    return int(ti.try_number) <= 1
-
-
 def search_folders(task: TaskView, context: Context) -> list[Path]:
     """Return where relative paths are looked up: beside the DAG file (in the versioned bundle's checkout), then the DAG's ``template_searchpath``, then the bundle's root."""
     dag: Any = task.dag
@@ -162,4 +158,4 @@ def shortened(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python writes out no integer of more than 4,300 digits
         text = f"a {type(value).__name__} too large to be shown"
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return texts.shortened(text, _SHOWN_CHARACTERS)

@@ -1,7 +1,7 @@
 """
 Whether a process still owns its task, and whether it may stop the job: only when a user took the task away from this try.
 
-Called by ``task/run.py``, from the worker's main thread and from inside its signal handler.
+Made by ``run.py``, used wherever a try goes on: in the worker's main thread and, for ``on_kill``, inside its signal handler.
 """
 
 from __future__ import annotations

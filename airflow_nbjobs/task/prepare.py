@@ -43,25 +43,21 @@ class Preparation:
         """
         Return the job, with no more time than the task has left.
 
-        :param logged_sha256: digest of the input whose notes and warnings an earlier process has logged.
-        :raises NotebookJobConfigError: as ``prepare``.
-        :raises NotebookJobServiceError: as ``prepare``.
+        :param logged_sha256: as ``prepare``, which raises errors.
         """
         if self._job is None:
             self._job = prepare(self._task, self._context, logged_sha256=logged_sha256)
         left = identity.seconds_left(self._task, self._context)
-        return self._job if left is None else _within(self._job, left)
-
-
-def _within(job: PreparedJob, left_seconds: float) -> PreparedJob:
-    return replace(job, spec=replace(job.spec, **lowered_limits(job.spec, left_seconds)))
+        if left is None:
+            return self._job
+        return replace(self._job, spec=replace(self._job.spec, **lowered_limits(self._job.spec, left)))
 
 
 def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> PreparedJob:
     """
     Read and check everything, and log notes and warnings.
 
-    :param logged_sha256: digest of the input whose notes and warnings were logged before.
+    :param logged_sha256: digest of the input whose notes and warnings an earlier process has logged.
     :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
     :raises NotebookJobServiceError: AWS could not be asked for a role, an image or a notebook in S3.
     """

@@ -16,7 +16,9 @@ from airflow_nbjobs.core.job.xcoms import (
     VERSION,
     progress_record,
     read_attempts,
+    stored_attempts,
 )
+from airflow_nbjobs.core.masking import masked_start
 from airflow_nbjobs.links import NO_CONSOLE, job_urls, links_of_others, links_with_address, note_pushed_job
 
 if TYPE_CHECKING:
@@ -37,11 +39,7 @@ _REASON_CHARACTERS = 500
 
 
 class Publisher:
-    """
-    Publishes what becomes of one task.
-
-    :param task: whose log is written to.
-    """
+    """Publishes what becomes of one task."""
 
     def __init__(self, task: TaskView, context: Context) -> None:
         self._task = task
@@ -92,7 +90,7 @@ class Publisher:
             "state": words,
             "since": str(state.since or state.trouble_since),
             "until": str(sleep.until),
-            "reason": error.headline[:_REASON_CHARACTERS],
+            "reason": masked_start(error.headline, _REASON_CHARACTERS),
         }
         self._push(facts | {"waiting": waiting, "turn": state.to_json()})
 
@@ -134,9 +132,9 @@ class Publisher:
             return
         try:
             # A task instance that has never been tried before has no list yet.
-            known = [] if int(self._ti.try_number) == 1 and not attempt else read_attempts(store.get(ATTEMPTS_KEY))
+            known = [] if int(self._ti.try_number) == 1 and not attempt else stored_attempts(store.get(ATTEMPTS_KEY))
             if not known or known[-1] != entry:
-                others = [each for each in known if each["job_name"] != entry["job_name"]]
+                others = [each for each in known if each.get("job_name") != entry["job_name"]]
                 store.set(ATTEMPTS_KEY, [*others, entry][-_MOST_REMEMBERED:])
         except Exception as error:  # noqa: BLE001 - no list of jobs may fail the task
             self._task.log.warning("The list of this task's jobs could not be kept: %s", error)

@@ -14,10 +14,12 @@ from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceErro
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import JobLocation
 from airflow_nbjobs.core.job.xcoms import END_KEY, RESULT_KEY, progress_record
+from airflow_nbjobs.core.masking import masked_start
 from airflow_nbjobs.core.notebook.failing_cell import plain_text
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.settings import read_settings
 from airflow_nbjobs.task.identity import parameters_text, shortened
+from airflow_nbjobs.task.warm_pools import log_machine
 
 if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import Log
@@ -53,6 +55,7 @@ def push_results(
     )
     result = read_result(snapshot, location, expected, task.hook.clients, now=datetime.now(tz=UTC))
     log_result(task.log, result, with_tail=not has_log)
+    log_machine(task, ti, snapshot)
     # What a try delivers that is over, the next one takes for delivered, and runs the notebook again.
     ownership.note_end()
     ownership.end_if_over()
@@ -116,6 +119,6 @@ def _end_of(result: JobResult) -> dict[str, Any]:
     if error is not None:
         # The headline quotes the exception's text, which may be long; XComs are no place for the rest of the error.
         cell = error.cell if isinstance(error, NotebookCellError | NotebookSkippedError) else None
-        headline = plain_text(error.headline[:_HEADLINE_CHARACTERS])
+        headline = plain_text(masked_start(error.headline, _HEADLINE_CHARACTERS))
         end["error"] = {"type": type(error).__name__, "headline": headline, "cell": cell}
     return end

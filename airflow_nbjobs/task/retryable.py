@@ -1,7 +1,7 @@
 """
 Which errors a retry cannot help, and the form in which they leave the task: our type *and* an ``AirflowFailException``, or an ``AirflowSkipException``.
 
-Called by the operator as errors leave it; imported inside functions only.
+Used by the others of this room where an error leaves a task; imported inside functions only.
 """
 
 from __future__ import annotations
@@ -88,7 +88,6 @@ def airflow_error(error: NotebookJobError, *, retry_on_cell_error: bool, was_ado
 
     :param was_adopted: the job was taken over from an earlier try; if somebody stopped it, that was most likely Airflow killing that try.
     """
-    is_fatal: bool
     match error:
         case NotebookJobServiceError():
             is_fatal = not error.is_retryable

@@ -65,14 +65,12 @@ class TaskRun:
         :param state: where an earlier process of this try has left off, waiting for capacity or through trouble.
         """
         try:
-            while True:
-                outcome = self._submit_and_follow(state)
-                if not isinstance(outcome, SubmissionState):
-                    return outcome
+            while isinstance(outcome := self._submit_and_follow(state), SubmissionState):
                 state = outcome  # a job without an instance is followed by another
         except AirflowTaskTimeout:
             self.ownership.stop_at_timeout()
             raise
+        return outcome
 
     def _submit_and_follow(self, state: SubmissionState | None) -> Any:
         with self._errors():

@@ -15,7 +15,7 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServic
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.doubts import UNKNOWN_SECONDS, Doubts
 from airflow_nbjobs.core.job.reference import is_notebook_job, parse_job_reference
-from airflow_nbjobs.core.job.trouble import READ_PAUSES_SECONDS, is_over
+from airflow_nbjobs.core.job.trouble import READ_PAUSES_SECONDS, is_over, worth_a_retry
 from airflow_nbjobs.core.job.xcoms import JOB_KEY, VERSION
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.hooks import SageMakerNotebookJobHook
@@ -208,13 +208,8 @@ class SensorRun:
             except NotebookJobServiceError as error:
                 if pause_seconds is None:
                     # What is there does not change: whoever asks again, with another policy, gets it.
-                    raise NotebookJobServiceError(
-                        error.headline,
-                        code=error.code,
-                        is_retryable=True,
-                        details={**error.details, "job": "has ended; a retry of this task reads its results again"},
-                        job_name=snapshot.job_name,
-                    ) from error
+                    then = "has ended; a retry of this task reads its results again"
+                    raise worth_a_retry(error, snapshot.job_name, then) from error
                 self._sensor.log.warning("%s; reading again in %.0f s", error.headline, pause_seconds)
                 time.sleep(pause_seconds)
         raise AssertionError  # the last round returns or raises

@@ -13,13 +13,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.submit.job import Refused, Submission, instance_choices, submit
-from airflow_nbjobs.core.errors import (
-    NotebookJobCapacityError,
-    NotebookJobServiceError,
-)
+from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobServiceError
 from airflow_nbjobs.core.job.parsers import seconds
 from airflow_nbjobs.core.job.submission_state import Cause, Step, SubmissionState
-from airflow_nbjobs.task import identity
 from airflow_nbjobs.task.earlier_jobs import stop_earlier_jobs
 from airflow_nbjobs.task.prepare import Preparation
 from airflow_nbjobs.task.retryable import errors_of_task
@@ -54,7 +50,7 @@ class Submitter:
         """
         is_first = state is None
         # No request of an earlier try can have made a job of a first try's name.
-        state = state or SubmissionState(may_exist=not identity.is_first_try(self._ti))
+        state = state or SubmissionState(may_exist=int(self._ti.try_number) > 1)
         while True:
             job: PreparedJob | None = None
             try:

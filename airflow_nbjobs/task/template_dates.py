@@ -102,7 +102,7 @@ def refuse_unstorable(parameters: Any, task_id: str) -> None:
 
     :raises NotebookJobConfigError: names the parameter.
     """
-    path = _unstorable(parameters, "parameters", _LEVELS)
+    path = unstorable(parameters)
     if path is None:
         return
     from airflow_nbjobs.core.errors import NotebookJobConfigError
@@ -114,13 +114,14 @@ def refuse_unstorable(parameters: Any, task_id: str) -> None:
     )
 
 
-def _unstorable(value: Any, path: str, levels: int) -> tuple[str, float] | None:
+def unstorable(value: Any, path: str = "parameters", levels: int = _LEVELS) -> tuple[str, float] | None:
+    """Return the first nan or infinity in a value of lists and dicts, and where it is; None where there is none."""
     if isinstance(value, float):
         return None if math.isfinite(value) else (path, float(value))
     if levels and isinstance(value, dict | list | tuple):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(item, float | dict | list | tuple):
-                found = _unstorable(item, f"{path}[{key!r}]", levels - 1)
+                found = unstorable(item, f"{path}[{key!r}]", levels - 1)
                 if found is not None:
                     return found
     return None

@@ -1,7 +1,7 @@
 """
 How a task waits: in the triggerer where it defers, else in its worker; until its job has ended, or until it may ask for a job again.
 
-Called by ``run.py``.
+Called by ``run.py`` and ``submit.py``.
 """
 
 from __future__ import annotations
@@ -112,11 +112,7 @@ def described_if_ended(task: TaskView, job_name: str) -> JobSnapshot | None:
 
 
 class Wait:
-    """
-    The waits of one process of a task.
-
-    :param task: with rendered fields.
-    """
+    """The waits of one process of a task."""
 
     def __init__(
         self, task: TaskView, context: Context, ownership: Ownership, publisher: Publisher, job_log: JobLog
@@ -239,9 +235,6 @@ class Wait:
             from airflow_nbjobs.triggers import NotebookJobTurnTrigger
 
             self._defer(NotebookJobTurnTrigger(until=sleep.until.isoformat(), **self._trigger_arguments(job)))
-        return self._slept(sleep)
-
-    def _slept(self, sleep: Sleep) -> SubmissionState:
         while (left := (sleep.until - datetime.now(tz=UTC)).total_seconds()) > 0:
             if self.ownership.was_told_to_end:
                 self.ownership.end_if_over()

@@ -16,23 +16,20 @@ Fixtures: ``embedded_sagemaker`` (one server for the session), ``nbjobs_sagemake
 
 from __future__ import annotations
 
-import json
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 from airflow_nbjobs.testing.faults import JOB_NAME, Call, Fault, FaultError, Faults, HeldJob, Script
-from airflow_nbjobs.testing.runs import DagRun, RunDag, airflow, read_newest_run
+from airflow_nbjobs.testing.runs import DagRun, RunDag, airflow
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from airflow_nbjobs.local.state.facts import ServerFacts
 
@@ -144,29 +141,4 @@ def run_dag(nbjobs_sagemaker: LocalSageMaker, _nbjobs_airflow_home: Path) -> Run
 
     Airflow's own configuration of this machine plays no part, but for variables and connections that ``env`` gives.
     """
-    home = _nbjobs_airflow_home
-
-    def run(
-        dag_file: str | os.PathLike[str],
-        dag_id: str,
-        *,
-        logical_date: str | None = None,
-        conf: Mapping[str, Any] | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> DagRun:
-        arguments = ["dags", "test", dag_id, *([logical_date] if logical_date else [])]
-        if conf:
-            arguments += ["--conf", json.dumps(conf)]
-        environment = {
-            **nbjobs_sagemaker.environment,
-            "AIRFLOW__CORE__DAGS_FOLDER": str(Path(dag_file).absolute().parent),
-            **(env or {}),
-        }
-        began = datetime.now(tz=UTC)
-        done = airflow(arguments, home=home, env=environment)
-        made = read_newest_run(home, dag_id, since=began, env=environment, log=done.stdout)
-        if made is None:
-            raise FaultError(f"'{dag_id}' of {dag_file} was not run:\n{done.stdout[-5000:]}")
-        return made
-
-    return run
+    return RunDag(_nbjobs_airflow_home, nbjobs_sagemaker.environment)

@@ -126,8 +126,6 @@ class Faults:
     def __init__(self, facts: ServerFacts) -> None:
         self._facts = facts
 
-    # -- calls -----------------------------------------------------------------------------------------------------
-
     def throttle(self, *operations: str, **which: Unpack[Which]) -> Fault:
         """
         Answer ``ThrottlingException: Rate exceeded`` (S3: ``SlowDown``).
@@ -176,8 +174,6 @@ class Faults:
         """Return the newest 20,000 calls of these globs, oldest first, those numbered above ``after``."""
         found = self.request("calls", operation=operation, resource=resource, after=after)["calls"]
         return [Call(**call) for call in found]
-
-    # -- jobs ------------------------------------------------------------------------------------------------------
 
     def script_jobs(
         self,
@@ -254,18 +250,24 @@ class Faults:
         """
         self.request("end", job_name=job_name, end=_end(status, outputs, failure_reason, end))
 
-    # -- the account -----------------------------------------------------------------------------------------------
-
     def quota(self, instance_type: str, limit: int | None) -> None:
         """Let at most so many training jobs of an instance type exist at once (``ResourceLimitExceeded`` beyond); None lifts it."""
         self.request("quota", instance_type=instance_type, limit=limit)
+
+    def warm_pool_quota(self, instance_type: str, limit: int | None) -> None:
+        """Let warm pools hold so many instances of a type; None: as the server was started, which is none, as in a new AWS account."""
+        self.request("warm_pool_quota", instance_type=instance_type, limit=limit)
+
+    def start_delay(self, seconds: float) -> None:
+        """Let jobs that are not scripted and find no machine in a warm pool stay so long in ``Starting``."""
+        self.request("start_delay", seconds=seconds)
 
     def search_delay(self, seconds: float) -> None:
         """Let Search show jobs as they were so many seconds ago, as AWS' index does."""
         self.request("search_delay", seconds=seconds)
 
     def clear(self) -> None:
-        """Switch off every fault, script and quota. Jobs that a script has taken stay as they are."""
+        """Switch off every fault, script and quota, and give back the machines in warm pools. Jobs that a script has taken stay as they are."""
         self.request("clear")
 
     def request(self, action: str, **members: Any) -> dict[str, Any]:

@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.testing.faults import FaultError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
 RUN_SECONDS = 600.0
 
@@ -39,8 +41,17 @@ class DagRun:
     log: str
 
 
-class RunDag(Protocol):
-    """What the fixture ``run_dag`` gives."""
+@dataclass(frozen=True, slots=True)
+class RunDag:
+    """
+    What the fixture ``run_dag`` gives.
+
+    :param home: the runs' ``AIRFLOW_HOME``.
+    :param environment: what points Airflow at the embedded SageMaker.
+    """
+
+    home: Path
+    environment: Mapping[str, str]
 
     def __call__(
         self,
@@ -51,14 +62,29 @@ class RunDag(Protocol):
         conf: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> DagRun:
-        """Run a DAG once and return what became of it; a run that fails is returned, not raised."""
+        """
+        Run a DAG once and return what became of it; a run that fails is returned, not raised.
+
+        :raises FaultError: there is no such DAG, or Airflow runs none.
+        """
+        arguments = ["dags", "test", dag_id, *([logical_date] if logical_date else [])]
+        if conf:
+            arguments += ["--conf", json.dumps(conf)]
+        folder = str(Path(dag_file).absolute().parent)
+        environment = {**self.environment, "AIRFLOW__CORE__DAGS_FOLDER": folder, **(env or {})}
+        began = datetime.now(tz=UTC)
+        done = airflow(arguments, home=self.home, env=environment)
+        made = _read_newest_run(self.home, dag_id, since=began, env=environment, log=done.stdout)
+        if made is None:
+            raise FaultError(f"'{dag_id}' of {dag_file} was not run:\n{done.stdout[-5000:]}")
+        return made
 
 
 def airflow(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return python(["-m", "airflow", *arguments], home=home, env=env)
+    return _python(["-m", "airflow", *arguments], home=home, env=env)
 
 
-def python(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _python(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     foreign = ("AIRFLOW", "AWS_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "AIRFLOW_HOME": str(home),
@@ -77,7 +103,7 @@ def python(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> s
     )
 
 
-def read_newest_run(home: Path, dag_id: str, *, since: datetime, env: Mapping[str, str], log: str) -> DagRun | None:
+def _read_newest_run(home: Path, dag_id: str, *, since: datetime, env: Mapping[str, str], log: str) -> DagRun | None:
     """
     Return the DAG's run that was changed last; None if none has been since then.
 
@@ -85,7 +111,7 @@ def read_newest_run(home: Path, dag_id: str, *, since: datetime, env: Mapping[st
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
-        done = python(
+        done = _python(
             ["-m", "airflow_nbjobs.testing.records", dag_id, since.isoformat(), str(file)], home=home, env=env
         )
         if done.returncode:

@@ -280,27 +280,8 @@ class NotebookJobSensorTrigger(NotebookJobTrigger):
 
     _stored = ("job_name", *_OF_CONNECTION, "waiter_delay", "deferred_at")
 
-    def __init__(
-        self,
-        *,
-        job_name: str,
-        aws_conn_id: str | None = defaults.AWS_CONN_ID,
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
-        waiter_delay: float = defaults.WAITER_DELAY,
-        deferred_at: str | None = None,
-    ) -> None:
-        super().__init__(
-            job_name=job_name,
-            aws_conn_id=aws_conn_id,
-            region_name=region_name,
-            verify=verify,
-            botocore_config=botocore_config,
-            waiter_delay=waiter_delay,
-            stop_on_kill=False,
-            deferred_at=deferred_at,
-        )
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(stop_on_kill=False, **arguments)
 
     def get_template_env(self, dag: Any = None) -> Any:
         """Refuse undefined names, as a worker does: Airflow's own environment of triggers makes empty texts of them, and so the name of another job."""

@@ -48,14 +48,7 @@ from airflow_nbjobs.ui.pages import (
     page,
 )
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
-from airflow_nbjobs.ui.views import (
-    earlier_note,
-    facts_of_hint,
-    facts_of_job,
-    live_facts,
-    output_rows,
-    parameter_rows,
-)
+from airflow_nbjobs.ui.views import earlier_note, facts_of_hint, facts_of_job, live_facts, output_rows, parameter_rows
 
 _LOG_LINES = 10_000  # GetLogEvents returns no more at a time
 _CHUNK_BYTES = 256 * 1024

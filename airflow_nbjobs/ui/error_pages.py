@@ -44,26 +44,22 @@ _FAILURE = Problem(
 
 def add_error_pages(app: FastAPI) -> None:
     """Have the app answer every error with a page."""
-    app.add_exception_handler(ProblemError, _problem)
-    app.add_exception_handler(MappedError, _mapped)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _not_understood)
-    app.add_exception_handler(Exception, _failure)
+    app.exception_handler(ProblemError)(lambda request, error: _response(request, error.problem))
+    app.exception_handler(MappedError)(_mapped)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_not_understood)
+    app.exception_handler(Exception)(
+        lambda request, _: _response(request, _FAILURE, status_code=500)
+    )  # the server logs it
 
 
-def _problem(request: Request, error: Exception) -> Response:
-    return _response(request, error.problem if isinstance(error, ProblemError) else problems.NOT_STARTED)
+def _http_error(request: Request, error: HTTPException) -> Response:
+    other = Problem(code="refused", title="This page cannot be shown", text=str(error.detail))
+    return _response(request, _HTTP_ERRORS.get(error.status_code, other), status_code=error.status_code)
 
 
-def _http_error(request: Request, error: Exception) -> Response:
-    status_code = error.status_code if isinstance(error, HTTPException) else 500
-    other = Problem(code="refused", title="This page cannot be shown", text=str(getattr(error, "detail", error)))
-    return _response(request, _HTTP_ERRORS.get(status_code, other), status_code=status_code)
-
-
-def _not_understood(request: Request, error: Exception) -> Response:
-    found = error.errors() if isinstance(error, RequestValidationError) else ()
-    wrong = sorted({str(each["loc"][-1]) for each in found})
+def _not_understood(request: Request, error: RequestValidationError) -> Response:
+    wrong = sorted({str(each["loc"][-1]) for each in error.errors()})
     problem = Problem(
         code="not-understood",
         title="This address says something that is not understood",
@@ -73,13 +69,9 @@ def _not_understood(request: Request, error: Exception) -> Response:
     return _response(request, problem, status_code=422)
 
 
-def _failure(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the server logs it
-    return _response(request, _FAILURE, status_code=500)
-
-
-def _mapped(request: Request, error: Exception) -> Response:
+def _mapped(request: Request, error: MappedError) -> Response:
     """Offer the instances of a mapped task."""
-    if not isinstance(error, MappedError) or request.url.path.endswith((".json", *_FILES)):
+    if request.url.path.endswith((".json", *_FILES)):
         return _response(request, problems.MAPPED)
     rows = [
         {

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from airflow_nbjobs.core.visible import visible
+from airflow_nbjobs.ui import rendering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 256 * 1024
 
 # The notebook: opaque origin, no script, no request; images are its own bytes. Airflow's pages and ours may frame it.
-NOTEBOOK_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+_FRAMED = "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+NOTEBOOK_POLICY = f"sandbox; {rendering.POLICY}; {_FRAMED}"
 # The notebook whose reader has asked for its scripts. A policy of content alone does not keep scripts off the network (WebRTC); from version 156 on at
 # the latest Chromium does so where a page names what it may connect to: nothing. `templates/tab.js` offers scripts only to a browser that does.
-SCRIPTED_POLICY = "sandbox allow-scripts; default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+SCRIPTED_POLICY = f"sandbox allow-scripts; {rendering.SCRIPTED_POLICY}; {_FRAMED}"
 NO_CONNECTIONS = {"Connection-Allowlist": "()"}
 TEXT_POLICY = "sandbox; default-src 'none'; frame-ancestors 'self'"
 HEADERS = {

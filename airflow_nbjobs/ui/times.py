@@ -1,8 +1,10 @@
-"""Durations and instants as every page writes them; imported by the pages and by the rendering process. Pure."""
+"""Durations and instants that somebody else wrote; read by the pages and by the rendering process. Pure."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+from airflow_nbjobs.core.numbers import is_number
 
 
 def duration_text(seconds: float) -> str:
@@ -16,8 +18,7 @@ def duration_text(seconds: float) -> str:
 
 def checked_duration(seconds: object) -> str | None:
     """Return what an XCom or AWS says took so long, in words; None for what is no duration."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    return duration_text(seconds) if is_number and 0 <= seconds < 1e10 else None  # type: ignore[operator,arg-type] # as just asked
+    return duration_text(seconds) if is_number(seconds) and 0 <= seconds < 1e10 else None
 
 
 def time_text(moment: object) -> str | None:

@@ -80,6 +80,18 @@ def test_the_refusal_of_a_fresh_client_is_told():
     assert caught.value.is_retryable
 
 
+def test_a_connection_that_cannot_be_read_again_leaves_the_refusal_and_the_client_as_they_are():
+    def renew():
+        raise OSError("the API server is away")
+
+    port = Port(Client(refusal("ExpiredToken")), renew)
+    with pytest.raises(NotebookJobServiceError, match="does not accept the credentials") as caught:
+        ask(port)
+    assert caught.value.is_retryable
+    assert str(caught.value.__cause__) == "the API server is away"
+    assert ask(port) == "answer"
+
+
 def test_every_port_of_a_connection_is_renewed_and_the_account_too():
     opened, reopened = [], []
 

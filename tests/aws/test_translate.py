@@ -18,11 +18,7 @@ from airflow_nbjobs.aws.errors import (
     needs_reopening,
     translated,
 )
-from airflow_nbjobs.core.errors import (
-    NotebookJobCapacityError,
-    NotebookJobConfigError,
-    NotebookJobServiceError,
-)
+from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
 
 
 def client_error(code, message="the message", status=400):

@@ -1,5 +1,6 @@
 """
-What a DAG file of 500 tasks costs the dag-processor: ours beside Airflow's ``EmptyOperator`` and amazon's ``SageMakerTrainingOperator``.
+What a DAG file of 500 tasks costs the dag-processor: ours beside Airflow's ``EmptyOperator`` and amazon's ``SageMakerTrainingOperator``; 500 decorated
+functions of ours beside ``@task.bash``.
 
 Usage: python tests/bench/parsing.py — the very function that the dag-processor's child calls (read, check, build, serialize), in a fork a run as
 there, the import of the operator included; CPU seconds, since parsing waits for nothing; medians of 7, contenders in turn. Exits with 1 beyond the goals.
@@ -20,6 +21,7 @@ RUNS = 7
 TASKS = 500
 GOAL_RATIO = 1.3
 EMPTY, OURS, AMAZON = "EmptyOperator", "SageMakerNotebookJobOperator", "SageMakerTrainingOperator"
+BASH, DECORATED = "@task.bash", "@task.sagemaker_notebook_job"
 OPERATORS = {
     EMPTY: ("airflow.providers.standard.operators.empty", ""),
     OURS: (
@@ -37,16 +39,48 @@ with DAG("bench", schedule=None, start_date=datetime(2026, 1, 1)):
     for number in range({tasks}):
         {operator}(task_id=f"task_{{number}}", {arguments})
 """
+# The decorated ones read a value of another task, as they do in life.
+DECORATORS = {BASH: ("", "'echo'"), DECORATED: ("input_notebook='train.ipynb', outputs=['accuracy']", "{'day': day}")}
+DECORATED_FILE = """
+from datetime import datetime
+from airflow.sdk import DAG, task
+
+with DAG("bench", schedule=None, start_date=datetime(2026, 1, 1)):
+    @task
+    def days():
+        return "2026-01-01"
+
+    @{decorator}({arguments})
+    def decorated(day):
+        return {returned}
+
+    day = days()
+    for number in range({tasks}):
+        decorated.override(task_id=f"task_{{number}}")(day)
+"""
+COMPARED = ((OURS, EMPTY, True), (OURS, AMAZON, False), (DECORATED, BASH, True))
+
+
+def sources() -> dict[str, str]:
+    """Return a DAG file for each of the contenders."""
+    classic = {
+        name: DAG_FILE.format(module=module, operator=name, arguments=arguments, tasks=TASKS)
+        for name, (module, arguments) in OPERATORS.items()
+    }
+    return classic | {
+        name: DECORATED_FILE.format(
+            decorator=name.removeprefix("@"), arguments=arguments, returned=returned, tasks=TASKS
+        )
+        for name, (arguments, returned) in DECORATORS.items()
+    }
 
 
 def measure(runs: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="nbjobs-bench-") as home:
         files = {}
-        for operator, (module, arguments) in OPERATORS.items():
-            files[operator] = Path(home, f"{operator}.py")
-            files[operator].write_text(
-                DAG_FILE.format(module=module, operator=operator, arguments=arguments, tasks=TASKS), encoding="utf-8"
-            )
+        for name, source in sources().items():
+            files[name] = Path(home, f"{name.removeprefix('@task.')}.py")
+            files[name].write_text(source, encoding="utf-8")
         environment = os.environ | {
             "AIRFLOW_HOME": home,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -64,7 +98,7 @@ def measure(runs: int) -> list[Row]:
         operator: {
             unit: statistics.median(one[operator][unit] for one in samples) for unit in ("seconds", "MiB", "KiB")
         }
-        for operator in OPERATORS
+        for operator in samples[0]
     }
     for operator, figure in figures.items():
         print(
@@ -72,16 +106,16 @@ def measure(runs: int) -> list[Row]:
         )
     return [
         Row(
-            f"a DAG file of {TASKS} tasks: {what}",
+            f"a DAG file of {TASKS} {'decorated ' if ours == DECORATED else ''}tasks: {what}",
             unit,
-            figures[OURS][key],
+            figures[ours][key],
             peer,
             figures[peer][key],
-            f"≤{GOAL_RATIO}x" if peer == EMPTY else "",
-            peer != EMPTY or figures[OURS][key] <= GOAL_RATIO * figures[peer][key],
+            f"≤{GOAL_RATIO}x" if is_goal else "",
+            not is_goal or figures[ours][key] <= GOAL_RATIO * figures[peer][key],
         )
         for key, unit, what in (("seconds", "CPU s", "parse and serialize"), ("MiB", "MiB", "memory added"))
-        for peer in (EMPTY, AMAZON)
+        for ours, peer, is_goal in COMPARED
     ]
 
 

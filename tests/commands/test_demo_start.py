@@ -10,7 +10,6 @@ import pytest
 from airflow_nbjobs import cli
 from airflow_nbjobs.commands import demo
 from airflow_nbjobs.commands.demo import app
-from airflow_nbjobs.commands.demo.dag_ids import dag_ids
 from airflow_nbjobs.commands.demo.processes import DemoError, check_port
 
 
@@ -57,61 +56,12 @@ def test_a_near_folder_is_named(capsys, tmp_path):
     )
 
 
-@pytest.fixture
-def nothing_starts(monkeypatch):
-    monkeypatch.setattr(app, "Supervised", lambda _: pytest.fail("something was started"))
-
-
-@pytest.mark.usefixtures("nothing_starts")
-def test_a_dag_that_no_file_makes_is_told_before_anything_starts(capsys, tmp_path):
-    code, lines = outcome(capsys, "--dag-id", "sentiment_pipelin")
-    assert code == 2
-    assert "no DAG 'sentiment_pipelin' in" in lines[0]
-    assert "; did you mean 'sentiment_pipeline'? There are: " in lines[0]
-    code, lines = outcome(capsys, "--dags", str(tmp_path), "--dag-id", "x")
-    assert (code, lines) == (2, [f"nbjobs demo: no DAG 'x' in {tmp_path}: there is none at all"])
-
-
-MAKES = {
-    "with DAG('plain', schedule=None): ...": "plain",
-    "DAG(dag_id='by_name')": "by_name",
-    "import airflow.sdk as a; a.DAG('of_module')": "of_module",
-    "NAME = 'constant'\nDAG(NAME)": "constant",
-    "@dag\ndef decorated(): ...": "decorated",
-    "@dag(schedule=None)\ndef called(): ...": "called",
-    "@dag(dag_id='other')\ndef function(): ...": "other",
-}
-
-
-@pytest.mark.parametrize(("source", "made"), MAKES.items(), ids=MAKES.values())
-def test_the_ids_of_dags_are_read_from_their_files(tmp_path, source, made):
-    (tmp_path / "below").mkdir()
-    (tmp_path / "below" / "file.py").write_text(f"# airflow, dag\n{source}\n")
-    (tmp_path / "helpers.py").write_text("x = 1\n")
-    assert dag_ids(tmp_path) == {made}
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "for n in range(3): DAG(f'made_{n}')",
-        "DAG(**settings)",
-        "DAG(name())",
-        "from factory import make; make('x')",
-        "DAG('plain'); DAG(os.environ['X'])",
-        "@dag(**settings)\ndef f(): ...",
-        "DAG('broken'",
-    ],
-)
-def test_what_only_airflow_can_know_is_left_to_it(tmp_path, source):
-    (tmp_path / "file.py").write_text(f"# airflow, dag\n{source}\n")
-    assert dag_ids(tmp_path) is None
-    app.check_dag_id("whatever", tmp_path)
-
-
-def test_packed_dags_are_left_to_airflow(tmp_path):
-    (tmp_path / "packed.zip").touch()
-    assert dag_ids(tmp_path) is None
+def test_a_misspelt_dag_is_named_with_the_one_that_was_meant(tmp_path):
+    known = {"sentiment_pipeline", "nightly"}
+    assert app.missing_dag("sentiment_pipelin", known, tmp_path) == (
+        f"no DAG 'sentiment_pipelin' in {tmp_path}; did you mean 'sentiment_pipeline'? There are: nightly, sentiment_pipeline"
+    )
+    assert app.missing_dag("x", known, tmp_path) == f"no DAG 'x' in {tmp_path}; there are: nightly, sentiment_pipeline"
 
 
 def test_windows_is_not_supported():

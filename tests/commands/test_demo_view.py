@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from airflow_nbjobs.commands.demo.view import (
-    LiveDisplay,
-    PlainDisplay,
+    Display,
     Row,
     TaskResult,
     build_rows,
     error_lines,
     is_worth_a_line,
-    make_display,
     plain_line,
     report,
     worth_opening,
@@ -68,21 +66,16 @@ def test_a_plain_line_says_time_task_state_and_cell():
     )
 
 
-def test_lines_appear_once_where_standard_output_is_no_terminal(capsys):
-    display = make_display()
-    display.update([row()])
-    display.update([row()])
-    display.close()
-    assert isinstance(display, PlainDisplay)
-    assert capsys.readouterr().out.count("train") == 1
-
-
-def test_the_live_table_shows_cells_and_seconds(capsys):
-    display = LiveDisplay()
-    display.update([row(cells=(3, 12), task="train[red]")])
-    display.close()
-    shown = capsys.readouterr().out
-    assert all(text in shown for text in ("task", "train[red]", "running", "3 of 12", "1.0"))
+def test_a_line_appears_once_for_each_change(capsys):
+    display = Display()
+    for shown in (row(), row(), row("success"), row(task="train[red]")):
+        display.update([shown])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[3:] for line in lines] == [
+        ["train", "running"],
+        ["train", "success"],
+        ["train[red]", "running"],
+    ]
 
 
 def test_the_report_has_durations_outputs_and_executed_notebooks():
@@ -155,9 +148,3 @@ def test_the_first_to_open_is_the_notebook_that_failed_else_the_one_of_most_cell
     assert worth_opening([plain]) is None
     rich = TaskResult(row(cells=(9, 9), task="rich"), {"job_name": "job"}, None, ())
     assert worth_opening([long, rich, short]) is rich
-
-
-def test_a_dumb_terminal_gets_lines(monkeypatch):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(make_display(), PlainDisplay)

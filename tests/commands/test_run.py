@@ -228,13 +228,13 @@ def path_without_aws(monkeypatch, tmp_path):
     return tmp_path / "bin"
 
 
-def remarks_of(cells, tmp_path, monkeypatch):
+def remarks_of(cells, tmp_path, monkeypatch, *options):
     (tmp_path / "report.ipynb").write_bytes(notebook(*cells))
     monkeypatch.chdir(tmp_path)
     said = []
     monkeypatch.setattr(EmbeddedSageMaker, "start", lambda _: (_ for _ in ()).throw(EmbeddedSageMakerError("enough")))
     monkeypatch.setattr(logging.getLogger("nbjobs"), "info", lambda text, *args: said.append(text % args))
-    assert cli.main(["run", "report.ipynb", "--local"]) == 2
+    assert cli.main(["run", "report.ipynb", "--local", *options]) == 2
     return said
 
 
@@ -243,6 +243,13 @@ def test_a_notebook_that_calls_aws_where_there_is_none_is_told_so_before_it_runs
     (remark,) = remarks_of(["1", CALLS_AWS], tmp_path, monkeypatch)
     assert remark.startswith("cell 2 of 'report.ipynb' calls the AWS CLI, and this machine has no 'aws' on its PATH")
     assert "pipx install awscli" in remark
+
+
+@pytest.mark.usefixtures("path_without_aws")
+def test_a_shipped_file_that_is_no_notebook_whatever_its_name_hides_no_remark(tmp_path, monkeypatch):
+    (tmp_path / "a.ipynb").write_text("data")
+    (remark,) = remarks_of([CALLS_AWS], tmp_path, monkeypatch, "--additional-dependency", "a.ipynb")
+    assert remark.startswith("cell 1 of 'report.ipynb' calls the AWS CLI")
 
 
 def test_one_that_does_not_run_is_named(tmp_path, monkeypatch, path_without_aws):

@@ -221,3 +221,17 @@ def test_jobs_of_one_name_at_the_same_moment_are_one_job(subject, jobs):
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         arns = list(threads.map(create, range(4)))
     assert [arn for arn in arns if arn] == [jobs.describe(name).arn]
+
+
+def test_a_machine_that_nobody_keeps_is_no_error_to_release(jobs, ended):
+    """The service's own words come back: a pool may be gone, or not be there yet."""
+    assert jobs.release_machine(ended["completed"])
+    assert jobs.release_machine(UNKNOWN)
+    assert jobs.describe(ended["completed"]).warm_pool is None
+
+
+def test_jobs_are_listed_by_their_warm_pool(jobs, ended):
+    assert ended["completed"] not in {
+        summary.job_name
+        for summary in jobs.list_page(ListJobs(is_newest_first=True, warm_pool_status="Available")).summaries
+    }

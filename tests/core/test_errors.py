@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from airflow_nbjobs.core import errors, masking
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
     NotebookJobConfigError,
@@ -17,7 +16,6 @@ from airflow_nbjobs.core.errors import (
     NotebookSkippedError,
     bounded,
 )
-from airflow_nbjobs.core.notebook.tracebacks import excerpt, short
 
 FIELDS = {
     "details": {"notebook": "a.ipynb", "next": "look"},
@@ -60,13 +58,6 @@ def test_every_error_pickles_with_its_fields_and_its_text():
         checked.append(error_type.__name__)
     assert {"NotebookJobTimeoutError", "NotebookJobCapacityError", "FatalNotebookCellError"} <= set(checked)
     assert len(checked) >= 13
-
-
-def test_the_tree_in_the_modules_docstring_is_the_tree():
-    assert errors.__doc__ is not None
-    named = {line.split()[1] for line in errors.__doc__.splitlines() if line.startswith(("├── ", "└── "))}
-    here = {error_type.__name__ for error_type in every_error() if error_type.__module__ == errors.__name__}
-    assert named == here - {"NotebookJobError"}
 
 
 def test_details_stand_below_the_headline_in_their_order_with_texts_aligned():
@@ -120,23 +111,3 @@ def test_no_word_is_cut_in_two_so_that_what_masks_secrets_finds_them_whole(place
     for text in (head, tail):
         assert "pass" not in text.replace(secret, "***")
         assert "base" not in text.replace(secret, "***")
-
-
-@pytest.mark.parametrize("secret", ["correct horse battery staple", "-".join(["words"] * 200), "line one\nline two"])
-@pytest.mark.parametrize("shift", [3, 11, 17, 25])
-def test_a_secret_is_masked_before_it_is_cut(secret, shift, monkeypatch):
-    """Airflow's masker knows whole secrets: half of one with blanks, or of a very long one, would be shown as it is."""
-    monkeypatch.setattr(masking._process, "mask", lambda text: text.replace(secret, "***"))
-    head = "x " * 1500
-    tail = " y" * 500
-    text = f"{head[: 3000 - shift]}{secret}{' z' * 5000}{secret}{tail[shift - 1000 :]}"
-    error = NotebookCellError(text, evalue=text * 4, details={"traceback": text * 9})
-    for shown in (str(error), error.evalue, bounded(text), short(text), excerpt(f"Traceback\n{text}")):
-        assert not re.search(r"correct|staple|words|line one|line two", shown.replace(secret, "***"))
-
-
-def test_the_hook_says_what_masks(monkeypatch):
-    from airflow_nbjobs import hooks
-
-    monkeypatch.setattr(hooks, "redact", lambda text: text.replace("correct horse", "***"))
-    assert masking.masked("a correct horse") == "a ***"

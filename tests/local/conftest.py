@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from batch_jobs import BatchJobs
 from local_jobs import Jobs
 
 if TYPE_CHECKING:
@@ -12,3 +13,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def jobs(embedded_sagemaker: EmbeddedSageMaker) -> Jobs:
     return Jobs(embedded_sagemaker)
+
+
+@pytest.fixture
+def batch(jobs: Jobs) -> BatchJobs:
+    return BatchJobs(jobs)

@@ -93,11 +93,6 @@ class ForeignClient:
 
 
 @pytest.fixture
-def batch(jobs: Jobs) -> BatchJobs:
-    return BatchJobs(jobs)
-
-
-@pytest.fixture
 def client(jobs: Jobs, tmp_path: Path) -> ForeignClient:
     return ForeignClient(jobs, tmp_path)
 
@@ -142,6 +137,7 @@ def test_the_transform_operator_makes_a_model_and_transforms(
     assert batch.files("out")["input.jsonl.out"] == b'{"X": 0}\n{"X": 1}\n{"X": 2}\n'
 
 
+@pytest.mark.slow
 def test_the_transform_operator_finds_names_that_are_free(batch: BatchJobs, client: ForeignClient) -> None:
     """It asks for a name, and takes ValidationException for "not there": the error codes are part of the contract."""
     config = transform_config(batch)
@@ -163,6 +159,7 @@ def test_the_processing_operator_makes_a_baseline(
     assert set(batch.files("baseline")) == {"statistics.json", "constraints.json"}
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_fails_the_operator_with_the_reason(batch: BatchJobs, client: ForeignClient) -> None:
     config = transform_config(batch)
     config["Model"] = batch.model_request({"weights.bin": b""})

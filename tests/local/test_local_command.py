@@ -93,6 +93,8 @@ def test_a_busy_port_is_one_line_and_leaves_the_others_ready_file_alone(tmp_path
         (["--region", "mars-1"], "the region 'mars-1'"),
         (["--image-prefix", "/nonexistent"], "is no Python environment"),
         (["--ready-file", "/nonexistent/ready.json"], "does not exist"),
+        (["--warm-pool-quota", "-1"], "--warm-pool-quota is 0 or more, not -1"),
+        (["--start-delay", "-0.5"], "--start-delay is 0 or more, not -0.5"),
     ],
 )
 def test_what_cannot_work_is_one_line(arguments: list[str], words: str) -> None:

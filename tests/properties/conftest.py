@@ -28,7 +28,7 @@ def run_by_driver(tmp_path):
         parameters = parameters or {}
         folder = tmp_path / "input"
         folder.mkdir(exist_ok=True)
-        staged = prepare_outputs(prepare_parameters(nb, parameters), list(outputs), python=True)
+        staged = prepare_outputs(prepare_parameters(nb, parameters), list(outputs))
         (folder / "nb.ipynb").write_bytes(dumps(staged))
         (tmp_path / "hyperparameters.json").write_text(json.dumps(hyperparameter_strings(parameters)))
         environment = {

@@ -85,7 +85,7 @@ def test_a_failing_cell_is_found_in_the_authors_numbering(run_by_driver):
     assert failed.source == "total / 0"
     assert "----> 1 total / 0" in failed.traceback
     assert last_cell_run(run.executed) == progress_of(run.executed).done == 3
-    staged = prepare_outputs(prepare_parameters(nb, {"rows": 5}), ["total"], python=True)
+    staged = prepare_outputs(prepare_parameters(nb, {"rows": 5}), ["total"])
     assert newest_cells(run.log, added_cells(staged, is_injected=True)) == (
         3,
         4,

@@ -14,8 +14,9 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from airflow_nbjobs.core.notebook.document import is_python
 from airflow_nbjobs.core.values.literals import literal
-from airflow_nbjobs.core.values.outputs import OUTPUT_LIMIT_BYTES, declare_outputs, read_outputs
+from airflow_nbjobs.core.values.outputs import declare_outputs, read_outputs
 from airflow_nbjobs.core.values.parameters import check_parameters
+from airflow_nbjobs.core.values.recording import OUTPUT_LIMIT_BYTES
 
 TEXT = st.one_of(
     st.text(st.characters(codec=None, exclude_categories=())),

@@ -8,9 +8,13 @@ import tarfile
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from botocore.exceptions import ClientError
 from local_jobs import TERMINAL, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local_jobs import Jobs
 
 ACCOUNT = "763104351884"
@@ -47,6 +51,14 @@ def archive(files: dict[str, str | bytes]) -> bytes:
 
 def json_lines(count: int) -> bytes:
     return b"".join(b'{"x": %d}\n' % number for number in range(count))
+
+
+def refusal(call: Callable[..., Any], **request: Any) -> tuple[str, str]:
+    """Return code and message of the error that a call is answered with."""
+    with pytest.raises(ClientError) as caught:
+        call(**request)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
 
 
 class BatchJobs:

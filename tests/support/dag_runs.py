@@ -80,7 +80,7 @@ class DagRuns:
             stdout=subprocess.PIPE,
             text=True,
         )
-        code, log = self._command("db", "migrate")
+        code, log = self.command("db", "migrate")
         assert code is None or code == 0, log[-5000:]
 
     def __enter__(self) -> Self:
@@ -91,15 +91,15 @@ class DagRuns:
 
     def run(self, dag_id: str, *arguments: str, **conf: Any) -> DagRun:
         """Run a DAG once and return what became of it; a run that fails is returned, not raised."""
-        before = {run_id for run_id, _ in self._query("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id)}
-        _, log = self._command("dags", "test", dag_id, *arguments, *(["--conf", json.dumps(conf)] if conf else []))
-        runs = dict(self._query("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id))
+        before = {run_id for run_id, _ in self.query("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id)}
+        _, log = self.command("dags", "test", dag_id, *arguments, *(["--conf", json.dumps(conf)] if conf else []))
+        runs = dict(self.query("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id))
         assert runs.keys() - before, log[-5000:]
         (run_id,) = runs.keys() - before
-        instances = self._query(
+        instances = self.query(
             "SELECT task_id, map_index, state FROM task_instance WHERE dag_id = ? AND run_id = ?", dag_id, run_id
         )
-        values = self._query(
+        values = self.query(
             "SELECT task_id, map_index, key, value FROM xcom WHERE dag_id = ? AND run_id = ?", dag_id, run_id
         )
         return DagRun(
@@ -109,7 +109,8 @@ class DagRuns:
             log=log,
         )
 
-    def _command(self, *arguments: str) -> tuple[Any, str]:
+    def command(self, *arguments: str) -> tuple[Any, str]:
+        """Run a command of Airflow; return its exit code and what it has written."""
         log = self._home / "command.log"
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -118,7 +119,8 @@ class DagRuns:
         assert answer, f"Airflow's process has ended: {log.read_text(errors='replace')[-5000:] if log.exists() else ''}"
         return json.loads(answer), log.read_text(errors="replace")
 
-    def _query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        """Return rows of Airflow's database."""
         with closing(sqlite3.connect(self._home / "airflow.db", timeout=60)) as connection:
             return connection.execute(sql, values).fetchall()
 

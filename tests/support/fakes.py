@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 ACCOUNT_ID = "123456789012"
 DISTRIBUTION_ACCOUNT_ID = "885854791233"
 REGION = "eu-west-1"
-_DESCRIBED = ("Environment", "HyperParameters", "ResourceConfig", "OutputDataConfig")
+_DESCRIBED = (
+    *("Environment", "HyperParameters", "ResourceConfig", "OutputDataConfig", "RoleArn", "VpcConfig"),
+    *("EnableInterContainerTrafficEncryption", "EnableNetworkIsolation"),
+)
 STARTED = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 
 
@@ -138,11 +141,25 @@ class FakeTrainingJobs:
         return Page(
             # After paging, as the service does: a page may come out short, or empty, and still have a token.
             summaries=tuple(
-                summary for summary in page if call.modified_after is None or summary.modified > call.modified_after
+                summary
+                for summary in page
+                if (call.modified_after is None or summary.modified > call.modified_after)
+                and call.warm_pool_status in (None, self._pool_status(summary.job_name))
             ),
             next_token=page[-1].job_name if len(candidates) > PAGE_SIZE else None,
             server_time=STARTED + timedelta(hours=1),
         )
+
+    def _pool_status(self, job_name: str) -> str:
+        return str(self.descriptions[job_name].get("WarmPoolStatus", {}).get("Status", ""))
+
+    def release_machine(self, job_name: str) -> str:
+        self._called("release", job_name)
+        pool = self.descriptions.get(job_name, {}).get("WarmPoolStatus")
+        if pool is None or pool["Status"] != "Available":
+            return f"Training job {job_name} has no warm pool that is Available"
+        pool |= {"Status": "Terminated", "ResourceRetainedBillableTimeInSeconds": 7}
+        return ""
 
     def stop(self, job_name: str) -> None:
         self._called("stop", job_name)
@@ -310,6 +327,19 @@ class LogLines:
 # -- notebooks and archives --------------------------------------------------------------------------------------------
 
 
+def job_request(name: str, root: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the least that CreateTrainingJob takes."""
+    return {
+        "TrainingJobName": name,
+        "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
+        "AlgorithmSpecification": {"TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": root},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "Environment": dict(environment),
+    }
+
+
 def code(
     source: str, *tags: str, outputs: list[dict[str, Any]] | None = None, count: int | None = None
 ) -> dict[str, Any]:
@@ -343,7 +373,7 @@ def executed(raw: bytes, record: Mapping[str, Any] | None = None, *, outputs: tu
     from airflow_nbjobs.core.notebook.document import dumps, parse_notebook
 
     names = tuple(record or outputs)
-    prepared = json.loads(dumps(prepare_outputs(parse_notebook(raw, source="nb.ipynb"), names, python=True)))
+    prepared = json.loads(dumps(prepare_outputs(parse_notebook(raw, source="nb.ipynb"), names)))
     for number, cell in enumerate(prepared["cells"], start=1):
         if cell["cell_type"] == "code":
             cell["execution_count"] = number

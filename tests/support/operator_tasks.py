@@ -57,7 +57,7 @@ class Tasks:
 
 
 def defer(operator: SageMakerNotebookJobOperator, context: dict[str, Any]) -> TaskDeferred:
-    """Run the first leg; return how it deferred."""
+    """Run the first process; return how it deferred."""
     with pytest.raises(TaskDeferred) as caught:
         operator.execute(context)
     return caught.value

@@ -48,9 +48,9 @@ class Account:
         return Access(clients=self.clients, deployment="", root=self.root)
 
     def add_job(self, of, *, status="Completed", owner=None, root=ROOT, **environment):
-        (attempt, *_) = of.known_attempts()
-        name = of.job_name(attempt, deployment="")
-        owner = of.key(attempt, deployment="").owner() if owner is None else owner
+        (key, *_) = of.run_keys(deployment="")
+        name = of.job_name(key)
+        owner = key.owner() if owner is None else owner
         self.clients.jobs.descriptions[name] = {
             "TrainingJobName": name,
             "TrainingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:training-job/{name}",

@@ -11,7 +11,6 @@ from fakes import STARTED, task_context
 
 from airflow_nbjobs.task.identity import (
     generation,
-    is_first_try,
     parameters_text,
     run_of,
     search_folders,
@@ -130,7 +129,7 @@ def test_a_data_interval_is_told_where_there_is_one():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "is_another_life"),
+    ("before", "after", "is_another_generation"),
     [
         ((1, 2), (2, 2), False),  # a retry
         ((1, 2), (2, 3), True),  # cleared after the first try with two retries: max_tries is try_number + retries
@@ -140,14 +139,9 @@ def test_a_data_interval_is_told_where_there_is_one():
         ((1, 5), (2, 3), True),  # `retries` was lowered to 2 before the clear
     ],
 )
-def test_a_clear_that_airflow_records_is_a_new_generation_and_a_retry_is_none(before, after, is_another_life):
+def test_a_clear_that_airflow_records_is_a_new_generation_and_a_retry_is_none(before, after, is_another_generation):
     earlier, later = (task_context(try_number=number, max_tries=most)["ti"] for number, most in (before, after))
-    assert (generation(earlier) != generation(later)) is is_another_life
-
-
-@pytest.mark.parametrize(("try_number", "is_first"), [(1, True), (2, False), (5, False)])
-def test_only_the_very_first_try_can_be_sure_that_nothing_was_submitted(try_number, is_first):
-    assert is_first_try(task_context(try_number=try_number)["ti"]) is is_first
+    assert (generation(earlier) != generation(later)) is is_another_generation
 
 
 def operator(**fields):

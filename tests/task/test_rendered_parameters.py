@@ -285,6 +285,7 @@ with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1), render_templa
 """
 
 
+@pytest.mark.slow
 @pytest.mark.local
 def test_in_a_real_airflow_they_arrive(nbjobs_sagemaker, tmp_path, tmp_path_factory):
     """In the notebooks that are staged; that a kernel runs those is shown with more values in ``properties``."""

@@ -12,6 +12,7 @@ from operator_tasks import Tasks, defer
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+from airflow_nbjobs.task_groups import NotebookTaskGroup
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_flag_may_be_a_text(task):
     assert task(wait_for_completion="False").execute(task_context())["status"] == "InProgress"
 
 
-def test_a_flag_is_a_text_in_the_leg_that_resumes_too(task):
+def test_a_flag_is_a_text_in_the_process_that_resumes_too(task):
     operator = task(stop_on_kill="off", retry_on_cell_error="no", waiter_delay="PT7S")
     with pytest.raises(Exception, match="x"):
         operator.execute_complete(task_context(), {})
@@ -116,6 +117,16 @@ def test_what_the_task_was_given_itself_is_told_from_nowhere(task, problems):
     assert not [text for text in found if "default_args" in text]
 
 
+def test_values_that_cannot_be_compared_hide_no_problem(task, problems):
+    """Two arrays are neither equal nor not."""
+    import numpy as np
+
+    task.dag.default_args.update(parameters={"x": np.array([1, 2])})
+    (problem,) = problems(task(parameters={"x": np.array([1, 2])}))
+    assert "ndarray" in problem
+    assert "default_args" not in problem
+
+
 def test_the_group_is_named_whose_default_args_count(task, problems):
     task.dag.default_args.update(tags=["of the DAG"], role="a/b", name=5)
     with (
@@ -130,6 +141,18 @@ def test_the_group_is_named_whose_default_args_count(task, problems):
         "name (from default_args of task group 'outer.inner')",
         "role (from default_args of DAG 'd')",
         "tags (from default_args of task group 'outer')",
+    ]
+
+
+def test_the_group_is_named_whose_argument_counts(task, problems):
+    task.dag.default_args.update(role="a/b")
+    with task.dag, NotebookTaskGroup("outer", role="a/c"), NotebookTaskGroup("inner", name=7):
+        operator = SageMakerNotebookJobOperator(
+            task_id="t", input_notebook="nb.ipynb", image_uri=IMAGE, s3_root_uri="s3://bucket/x"
+        )
+    assert begins(problems(operator)) == [
+        "name (from NotebookTaskGroup 'outer.inner')",
+        "role (from NotebookTaskGroup 'outer')",
     ]
 
 

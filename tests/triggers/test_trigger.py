@@ -532,7 +532,7 @@ def test_the_sleeper_survives_airflows_storage_with_its_moment():
     assert NotebookJobTurnTrigger(**stored).serialize() == (path, arguments)
 
 
-def test_the_sleeper_asks_nobody_and_says_what_the_next_leg_does():
+def test_the_sleeper_asks_nobody_and_says_what_the_next_process_does():
     (event,) = events_of(sleeper(-1, job_name="job-1", attempt=2, aws_conn_id="nowhere", turn={"step": "submit"}))
     assert event.payload["turn"] == {"step": "submit"}
     assert (event.payload["job_name"], event.payload["attempt"], event.payload["status"]) == ("job-1", 2, None)

@@ -16,6 +16,7 @@ from airflow_nbjobs import (
     NotebookJobTimeoutError,
     NotebookOutputError,
     NotebookSkippedError,
+    NotebookTaskGroup,
     SageMakerNotebookJobHook,
     SageMakerNotebookJobOperator,
     SageMakerNotebookJobSensor,
@@ -59,3 +60,14 @@ def task(hook: SageMakerNotebookJobHook) -> tuple[SageMakerNotebookJobOperator, 
         SageMakerNotebookJobOperator(task_id="report", input_notebook="report.ipynb"),
         SageMakerNotebookJobSensor(task_id="wait", job_name="report-7f3a"),
     )
+
+
+def group() -> NotebookTaskGroup:
+    NotebookTaskGroup("g", instance_type=3)  # type: ignore[arg-type]
+    NotebookTaskGroup("g", instanse_type="ml.m5.large")  # type: ignore[call-arg]
+    NotebookTaskGroup("g", display_name="of one task")  # type: ignore[call-arg]
+    with NotebookTaskGroup(
+        "g", instance_type=["ml.m5.large"], parameters={"a": 1}, tooltip="a group", prefix_group_id=False
+    ) as made:
+        assert_type(made, NotebookTaskGroup)
+    return made

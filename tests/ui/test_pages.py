@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from ui_account import RAN, Account, task_instance
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
-from airflow_nbjobs.ui import access
+from airflow_nbjobs.ui import access, pages
 from airflow_nbjobs.ui import app as routes
 from airflow_nbjobs.ui.data import queries
 from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments
@@ -209,6 +209,18 @@ def test_a_mapped_task_without_an_index_offers_its_instances(client):
 def test_a_mapped_task_of_another_kind_offers_nothing(client, monkeypatch):
     monkeypatch.setattr(queries, "_arguments", lambda *_: (Kind.OTHER, TaskArguments({})))
     assert "This task runs no notebook" in client.get("/ti/m/run0/train/-1").text
+
+
+def test_what_a_notebook_may_do_is_fixed_word_for_word():
+    """Each policy is a fence: a word less of one lets a notebook do more, and no page looks different."""
+    framed = "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    assert (f"sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; {framed}") == pages.NOTEBOOK_POLICY
+    assert (
+        "sandbox allow-scripts; default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'none'; {framed}"
+    ) == pages.SCRIPTED_POLICY
+    assert pages.TEXT_POLICY == "sandbox; default-src 'none'; frame-ancestors 'self'"
+    assert pages.NO_CONNECTIONS == {"Connection-Allowlist": "()"}
 
 
 def test_the_permission_is_asked_for_before_the_database(app, client, monkeypatch):

@@ -377,11 +377,11 @@ def test_the_page_of_all_jobs_is_asked_for_with_what_may_be_read(site, monkeypat
 
 
 def test_facts_of_the_answer_are_the_jobs_and_those_of_its_try(site):
+    ended, site.ti = site.ti, task_instance(state="running", started=datetime(2026, 1, 2, tzinfo=UTC))
+    site.account.add_job(site.ti, status="InProgress")
+    assert site.get("/notebook.json").json()["live"]["status"] == "InProgress"
+    site.ti = ended
     name = site.add_job(NBJOBS_NOTEBOOK_SHA256="abc")
     facts = site.get("/notebook.json").json()["facts"]
     assert (facts["job_name"], facts["try"], facts["instance_type"]) == (name, "1", "ml.m5.large")
     assert site.get("/notebook.json").json()["live"] is None
-    site.ti = task_instance(state="running", started=datetime(2026, 1, 2, tzinfo=UTC))
-    site.account.add_job(site.ti, status="InProgress")
-    site.notebooks.jobs._ended.clear()
-    assert site.get("/notebook.json").json()["live"]["status"] == "InProgress"

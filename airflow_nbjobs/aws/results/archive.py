@@ -12,7 +12,7 @@ import struct
 import tarfile
 import zlib
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
@@ -49,29 +49,18 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class ArchiveContent:
-    """
-    The wanted members that the archive holds.
+    """The wanted members that the archive holds."""
 
-    :param members: content by wanted name, at most the wanted size of it.
-    :param problems: what kept the rest from being read, each naming the member or the archive.
-    :param cut: names of members of which only the end was kept.
-    """
-
-    members: Mapping[str, bytes] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    cut: frozenset[str] = frozenset()
+    members: Mapping[str, bytes]  # content by wanted name, at most the wanted size of it
+    problems: tuple[str, ...]  # what kept the rest from being read, each naming the member or the archive
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """
-    One member to keep.
-
-    :param limit_bytes: largest size; a larger member is a problem, unless ``keeps_end``, then its last bytes are kept.
-    """
+    """One member to keep."""
 
     name: str
-    limit_bytes: int
+    limit_bytes: int  # largest size; a larger member is a problem, unless ``keeps_end``, then its last bytes are kept
     keeps_end: bool = False
 
 
@@ -137,7 +126,6 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
     :param stream: the compressed archive; not closed here.
     """
     found: dict[str, bytes] = {}
-    cut: set[str] = set()
     problems: list[str] = []
     by_name = {item.name: item for item in wanted}
     noting, ends = _noting_ends()
@@ -163,8 +151,6 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
                 if body is None:
                     continue
                 found[item.name] = _read_end(cast("BinaryIO", body), item.limit_bytes)
-                if member.size > item.limit_bytes:
-                    cut.add(item.name)
                 if len(found) == len(wanted):
                     break
         problems += [_damage(counted, end) for end in ends[: len(wanted) - len(found)]]
@@ -172,7 +158,7 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
         problems.append(f"output.tar.gz {error}; the rest was not read")
     except _DAMAGE as error:
         problems.append(_damage(counted, error))
-    return ArchiveContent(found, tuple(problems), frozenset(cut))
+    return ArchiveContent(found, tuple(problems))
 
 
 def _damage(counted: _Counted, error: Exception) -> str:

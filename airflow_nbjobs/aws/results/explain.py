@@ -28,6 +28,7 @@ from airflow_nbjobs.core.notebook import failing_cell as failure
 from airflow_nbjobs.core.notebook.papermill import RAISES_EXCEPTION
 from airflow_nbjobs.core.notebook.progress import progress_of
 from airflow_nbjobs.core.notebook.tracebacks import short
+from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.core.values.outputs import has_record
 from airflow_nbjobs.core.watch.log_text import readable_lines, readable_tail
 
@@ -64,21 +65,18 @@ _OUT_OF_MEMORY = "the kernel was killed, most likely for want of memory: use a l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """
-    What the task that finishes the job knows about it.
-
-    :param executed_notebook_uri: where to say that the executed notebook is; None: under its own key, where the submitting task puts it.
-    :param is_notebook_job: False for a training job of another kind, of which there is neither notebook nor output.
-    :param is_awaited: the task did not start the job, and cannot run it again.
-    """
+    """What the task that finishes the job knows about it."""
 
     label: str
     input_notebook: str
     declared: DeclaredOutputs
     parameters_text: str = "{}"
+    # where to say that the executed notebook is; None: under its own key, where the submitting task puts it
     executed_notebook_uri: str | None = None
-    is_notebook_job: bool = True
-    is_awaited: bool = False
+    is_notebook_job: bool = (
+        True  # False for a training job of another kind, of which there is neither notebook nor output
+    )
+    is_awaited: bool = False  # the task did not start the job, and cannot run it again
 
     @property
     def noun(self) -> str:
@@ -93,19 +91,13 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
-    """
-    What is left of a job that did not complete.
-
-    :param executed: the executed notebook, as far as it came and could be read.
-    :param places: where to look, by label.
-    :param log: the end of the container's log, as the container wrote it.
-    """
+    """What is left of a job that did not complete."""
 
     snapshot: JobSnapshot
     expected: Expectation
-    executed: NotebookNode | None
-    places: dict[str, str]
-    log: Sequence[str]
+    executed: NotebookNode | None  # the executed notebook, as far as it came and could be read
+    places: dict[str, str]  # where to look, by label
+    log: Sequence[str]  # the end of the container's log, as the container wrote it
 
     @property
     def name(self) -> str:
@@ -198,20 +190,18 @@ def _of_notebook_job(remains: Remains) -> NotebookJobError | None:
     text = _text(remains)
     if remains.has_run_to_its_end or (remains.executed is None and _CONVERTING.search(text)):
         return _of_format(remains)
-    last = failure.last_cell_run(remains.executed) if remains.executed is not None else None
-    if last is None:
+    if remains.executed is None or failure.last_cell_run(remains.executed) is None:
         return _of_start(remains, text)
-    quiet = causes.unrendered_failure(remains.executed, text) if remains.executed is not None else None
-    if quiet is not None and remains.executed is not None:
-        error = _of_cell(remains, quiet, remains.executed)
-        if isinstance(error, NotebookSkippedError):
-            return error
+    quiet = causes.unrendered_failure(remains.executed, text)
+    if quiet is None:
+        return None
+    error = _of_cell(remains, quiet, remains.executed)
+    if not isinstance(error, NotebookSkippedError):
         error.details |= remains.expected.advice(
             "the exception's _render_traceback_ returns no list, on which the driver breaks: have it return []; "
             f"to end a notebook early as a success, call sys.exit(0); to have its task skipped, raise a class {causes.SKIP}"
         )
-        return error
-    return None
+    return error
 
 
 def _of_format(remains: Remains) -> NotebookOutputError | None:
@@ -270,7 +260,7 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
             where, advice = f"{where}, then its kernel died", _QUIT
     reason = " ".join(line for line, _ in readable_lines(remains.snapshot.failure_reason)) or "none given"
     tail = readable_tail(remains.log, limit=_SHOWN_LOG_LINES)
-    shown = {"reason": reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS]}…"}
+    shown = {"reason": shortened(reason, _REASON_CHARACTERS)}
     log = {"log": "\n    ".join(("", *tail))}
     return remains.error(NotebookJobError, f"failed{where}", advice, shown | ran | _parameters(remains) | log)
 

@@ -83,15 +83,11 @@ def _complete_live_notebook(snapshot: JobSnapshot, location: JobLocation, client
 
 @dataclass(frozen=True, slots=True)
 class LiveCopy:
-    """
-    The notebook as far as a job with ``live_notebook`` has copied it.
-
-    :param notes: what is malformed in it, in words.
-    """
+    """The notebook as far as a job with ``live_notebook`` has copied it."""
 
     raw: bytes
     notebook: NotebookNode
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what is malformed in it, in words
 
 
 def read_live_copy(

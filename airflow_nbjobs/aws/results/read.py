@@ -1,7 +1,7 @@
 """
 What a finished job left behind: executed notebook, outputs, log tail, and the error that explains a failure.
 
-Called by the operator and by ``nbjobs run`` once a job is in a terminal state. What can be read is returned beside the error; only a failed
+Called by ``task/results.py`` and by ``nbjobs run`` once a job is in a terminal state. What can be read is returned beside the error; only a failed
 *read* raises, since a retry of the task can mend that without running the notebook again.
 """
 
@@ -41,28 +41,20 @@ __all__ = ["Expectation", "JobResult", "read_result"]
 
 _LATE_SECONDS = 60.0
 _RAW_LOG_LINES = 500
-_SHOWN_LOG_LINES = {JobState.SUCCEEDED: 8}
-_SHOWN_LOG_LINES_OF_FAILURE = 40
+_SHOWN_LOG_LINES, _SHOWN_LOG_LINES_OF_FAILURE = 8, 40
 _WRONG_OUTPUTS = "mend the notebook or outputs=, then clear the task: the results of a completed job do not change"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """
-    Everything that a finished job gives to its task.
+    """Everything that a finished job gives to its task."""
 
-    :param facts: JSON-like facts of the job, without outputs.
-    :param outputs: the declared outputs that are right, also where others are wrong, and where the job failed after they were recorded.
-    :param error: why the task must fail, or be skipped; None for a success.
-    :param executed_notebook: the executed notebook's bytes, where there are any.
-    :param progress: how many of its cells have run, where it could be read.
-    """
-
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any]  # JSON-like facts of the job, without outputs
+    # the declared outputs that are right, also where others are wrong, and where the job failed after they were recorded
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    error: NotebookJobError | None = None
-    executed_notebook: bytes | None = None
-    progress: Progress | None = None
+    error: NotebookJobError | None = None  # why the task must fail, or be skipped; None for a success
+    executed_notebook: bytes | None = None  # the executed notebook's bytes, where there are any
+    progress: Progress | None = None  # how many of its cells have run, where it could be read
     log_tail: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -82,6 +74,7 @@ def read_result(
     :raises NotebookJobServiceError: S3 could not be read, or the archive may still arrive; nothing is lost, the next try reads again.
     """
     warnings: list[str] = []
+    is_success = snapshot.state is JobState.SUCCEEDED
     streamed = _streamed_log(snapshot, clients, warnings)
     notebook_name = executed_notebook_name(snapshot.environment) or location.executed_notebook_name
     members = (
@@ -109,12 +102,12 @@ def read_result(
         facts=_facts(snapshot, location, expected, has_notebook=raw is not None),
         executed_notebook=raw,
         progress=progress_of(executed) if executed is not None else None,
-        log_tail=tuple(readable_tail(lines, limit=_SHOWN_LOG_LINES.get(snapshot.state, _SHOWN_LOG_LINES_OF_FAILURE))),
+        log_tail=tuple(readable_tail(lines, limit=_SHOWN_LOG_LINES if is_success else _SHOWN_LOG_LINES_OF_FAILURE)),
         warnings=tuple(warnings),
     )
     places = _places(snapshot, location, expected, has_notebook=raw is not None)
     remains = Remains(snapshot=snapshot, expected=expected, executed=executed, places=places, log=lines)
-    if snapshot.state is not JobState.SUCCEEDED:
+    if not is_success:
         failed = explain(remains)
         return _with_outputs(read, _known_outputs(remains, failed), failed)
     if not expected.is_notebook_job:

@@ -29,6 +29,7 @@ from airflow_nbjobs.core.notebook import document as notebooks
 from airflow_nbjobs.core.notebook.progress import added_cells
 from airflow_nbjobs.core.notebook.references import code_references
 from airflow_nbjobs.core.notebook.run_targets import collect_run_targets
+from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.core.values.outputs import DeclaredOutputs, prepare_outputs
 from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, prepare_parameters
 
@@ -49,12 +50,7 @@ class Content:
     """The files of one job: what was found, what is missing (into the caller's list of problems), what deserves a warning."""
 
     def __init__(
-        self,
-        arguments: JobArguments,
-        *,
-        folders: Sequence[Path],
-        objects: Callable[[], Objects],
-        problems: list[str],
+        self, arguments: JobArguments, *, folders: Sequence[Path], objects: Callable[[], Objects], problems: list[str]
     ) -> None:
         self._folders = folders
         self._objects = objects
@@ -128,7 +124,7 @@ class Content:
         if isinstance(path, str) and "\n" in path.strip():
             first = path.strip().partition("\n")[0]
             raise NotebookJobConfigError(
-                f"initialization_script: must be the path of a script, not its text ('{first[:100]} …'); write it into a file beside the DAG file"
+                f"initialization_script: must be the path of a script, not its text ('{shortened(first, 100)} …'); write it into a file beside the DAG file"
             )
         located = locate("initialization_script", path, self._folders, self._objects)
         body = located.read("initialization_script")
@@ -260,8 +256,7 @@ class Content:
         prepared = notebooks.without_saved_widgets(self.notebook)
         if notebooks.is_python(self.notebook, kernel_name):
             prepared = prepare_parameters(prepared, checked.values)
-            if declared.types:
-                prepared = prepare_outputs(prepared, tuple(declared.types), python=True)
+            prepared = prepare_outputs(prepared, tuple(declared.types))
         body = self.raw if prepared is self.notebook else notebooks.dumps(prepared)
         return body, added_cells(prepared, is_injected=bool(hyperparameter_strings(checked.values)))
 

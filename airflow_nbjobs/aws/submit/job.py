@@ -1,7 +1,7 @@
 """
 Submit a prepared job exactly once, or take up the job that an earlier try has submitted.
 
-Called by ``task/run.py`` and by ``nbjobs run``; every AWS call goes through a port.
+Called by ``task/submit.py`` and by ``nbjobs run``; every AWS call goes through a port.
 """
 
 from __future__ import annotations
@@ -32,16 +32,12 @@ _MOST_ATTEMPTS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """
-    The job that this try follows.
-
-    :param adopted: what Describe said of a job of an earlier try that was taken up; None for a job that this try created.
-    :param state: how the next request goes, if this job ends without an instance.
-    """
+    """The job that this try follows."""
 
     location: JobLocation
     arn: str
-    state: SubmissionState
+    state: SubmissionState  # how the next request goes, if this job ends without an instance
+    # what Describe said of a job of an earlier try that was taken up; None for a job that this try created
     adopted: JobSnapshot | None = None
 
     @property
@@ -51,15 +47,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """
-    No job yet, for a reason that passes.
+    """No job yet, for a reason that passes."""
 
-    :param error: capacity, or a failure of AWS or of the way to it; what to raise if nobody waits.
-    :param state: how the next request goes.
-    """
-
+    # capacity, or a failure of AWS or of the way to it; what to raise if nobody waits
     error: NotebookJobCapacityError | NotebookJobServiceError
-    state: SubmissionState
+    state: SubmissionState  # how the next request goes
 
 
 def instance_choices(job: PreparedJob, clients: AwsClients) -> tuple[tuple[str, ...], ...]:
@@ -139,12 +131,7 @@ def submit(
 
 
 def _create(
-    job: PreparedJob,
-    state: SubmissionState,
-    *,
-    clients: AwsClients,
-    log: Log,
-    expect: Callable[[str, str], object],
+    job: PreparedJob, state: SubmissionState, *, clients: AwsClients, log: Log, expect: Callable[[str, str], object]
 ) -> tuple[int, str]:
     """
     Ask for each choice of instances in turn until one is given; return which, and the job's ARN.

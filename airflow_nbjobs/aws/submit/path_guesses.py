@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _LEVELS = 3  # of folders below the one that was searched
 _MOST_ENTRIES = 2_000  # of all folders together: a folder of DAGs may lie in a home directory
-
 _SHOWN = 10  # notebooks of a folder in a message
 
 
@@ -33,11 +32,11 @@ def near_name(path: str, folders: Sequence[Path]) -> str | None:
     wanted = PurePosixPath(path.strip().replace("\\", "/"))
     if not wanted.name or len(path) > 255 or "\0" in path:  # no name that a file system can hold
         return None
-    for folder in [Path(wanted.parent)] if wanted.is_absolute() else folders:
-        there = list(_files(folder))
-        found = _nearest(PurePosixPath(wanted.name) if wanted.is_absolute() else wanted, there)
+    is_absolute = wanted.is_absolute()
+    for folder in [Path(wanted.parent)] if is_absolute else folders:
+        found = _nearest(PurePosixPath(wanted.name) if is_absolute else wanted, list(_files(folder)))
         if found is not None:
-            return str(wanted.parent / found) if wanted.is_absolute() else str(found)
+            return str(wanted.parent / found if is_absolute else found)
     return None
 
 

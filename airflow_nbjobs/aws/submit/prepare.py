@@ -1,7 +1,7 @@
 """
 From a task's arguments to a job that can be submitted: everything is read, checked and reported here, and nothing is written.
 
-Called by the operator and by ``nbjobs run``; reads the notebook's files, and asks AWS only what validation needs (a role's ARN, an image's account).
+Called by ``task/prepare.py`` and by ``nbjobs run``; reads the notebook's files, and asks AWS only what validation needs (a role's ARN, an image's account).
 """
 
 from __future__ import annotations
@@ -51,18 +51,13 @@ _ORIGIN_OF_SCRIPT = "the operator's own init script (live_notebook, cell_output_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """
-    Where a job is prepared.
+    """Where a job is prepared."""
 
-    :param folders: where relative paths are looked up, in this order.
-    :param region: None where none is configured anywhere.
-    :param kernels: those of the environment that will run the job; None: an image runs it, whose kernels nobody knows before.
-    """
-
-    folders: Sequence[Path]
-    region: str | None
+    folders: Sequence[Path]  # where relative paths are looked up, in this order
+    region: str | None  # None where none is configured anywhere
     has_credentials: bool
     clients: AwsClients
+    # those of the environment that will run the job; None: an image runs it, whose kernels nobody knows before
     kernels: Collection[str] | None = None
 
     def problems(self) -> list[str]:

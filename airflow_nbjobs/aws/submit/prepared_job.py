@@ -41,20 +41,13 @@ _INSTALLING_ENTRYPOINT = {"ContainerEntrypoint": ["/bin/bash"], "ContainerArgume
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """
-    Whose job this is.
+    """Whose job this is."""
 
-    :param label: names the task in messages, ``sentiment_pipeline.training``.
-    :param readable: prefix of the training-job name where ``notebook_job_name`` gives none.
-    :param variables: ``NBJOBS_*`` variables for the notebook.
-    :param tags: ``airflow:*`` tags.
-    """
-
-    label: str
-    readable: str
+    label: str  # names the task in messages, ``sentiment_pipeline.training``
+    readable: str  # prefix of the training-job name where ``notebook_job_name`` gives none
     key: RunKey
-    variables: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)  # ``NBJOBS_*`` variables for the notebook
+    tags: Mapping[str, str] = field(default_factory=dict)  # ``airflow:*`` tags
 
     @property
     def has_interval(self) -> bool:
@@ -63,28 +56,21 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedJob:
-    """
-    A job that passed every check; submitting it needs a name and nothing else.
-
-    :param staged_notebook: the notebook's name in ``staged_folder``, as ``initialization_script`` is its script's.
-    :param staged_folder: of the channel's folder; empty: that folder itself.
-    :param hyperparameters: the texts that the driver injects as parameters.
-    :param added_cells: ``core.notebook.progress.added_cells`` of the staged notebook.
-    :param is_volume_key_default: ``volume_kms_key`` is an organisation's, not the task's: it is left out on instances that take none.
-    """
+    """A job that passed every check; submitting it needs a name and nothing else."""
 
     run: Run
     spec: NotebookJobSpec
-    staged_notebook: str
-    staged_folder: str = ""
+    staged_notebook: str  # the notebook's name in ``staged_folder``, as ``initialization_script`` is its script's
+    staged_folder: str = ""  # of the channel's folder; empty: that folder itself
     initialization_script: str | None = None
-    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)  # the texts that the driver injects as parameters
     files: tuple[StagedFile, ...]
     declared: DeclaredOutputs
     notebook_origin: str
     notebook_sha256: str
     input_sha256: str
-    added_cells: tuple[int, ...] = ()
+    added_cells: tuple[int, ...] = ()  # ``core.notebook.progress.added_cells`` of the staged notebook
+    # ``volume_kms_key`` is an organisation's, not the task's: it is left out on instances that take none
     is_volume_key_default: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.aws_parsers import tag_text
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -53,7 +54,7 @@ def _limit_problems(value: Any, shape: Any, path: str) -> list[str]:
             text
             for key, member in value.items()
             for text in (
-                *_limit_problems(key, shape.key, f"{path}: the name {key[:80]!r}"),
+                *_limit_problems(key, shape.key, f"{path}: the name {shortened(key)!r}"),
                 *_limit_problems(member, shape.value, f"{path}[{key!r}]"),
             )
         ]

@@ -1,7 +1,7 @@
 """
 Where a notebook and its files are read from: a folder of this machine or an S3 prefix.
 
-Called by ``prepare.py``; reads, never writes.
+Called by ``content.py``; reads, never writes.
 """
 
 from __future__ import annotations
@@ -26,17 +26,11 @@ READ_SCRIPT_BYTES = 1024 * 1024  # of a script whose imports are read; a longer 
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """
-    One file of the job's input channel.
+    """One file of the job's input channel."""
 
-    :param name: path inside the channel's folder, with forward slashes.
-    :param body: the content, or the local file that holds it.
-    :param origin: where it came from, for messages.
-    """
-
-    name: str
-    body: bytes | Path
-    origin: str
+    name: str  # path inside the channel's folder, with forward slashes
+    body: bytes | Path  # the content, or the local file that holds it
+    origin: str  # where it came from, for messages
 
     @property
     def size_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """
 One job's container log, written on into the task's log by the worker: from where the triggerer has left off, or as the worker itself waits.
 
-Called by ``task/run.py``.
+Called by ``task/wait.py``.
 """
 
 from __future__ import annotations
@@ -34,16 +34,12 @@ class LogReader:
     ) -> None:
         self._clients = clients
         self._log = log
-        self._place = place or LogPlace()
+        self.place = place or LogPlace()
         self._clock = clock
         self._search: tuple[int, str] | None = None  # one that has more pages: since when, and its token
         self._refused_until = float("-inf")
         self._refused_seconds = 0.0
         self._has_told = False
-
-    @property
-    def place(self) -> LogPlace:
-        return self._place
 
     def show(self, job_name: str) -> bool:
         """Write what is new into the log; say whether CloudWatch could be read and has anything of this job."""
@@ -56,16 +52,16 @@ class LogReader:
             self._note(error)
             return False
         self._has_told, self._refused_seconds = False, 0.0
-        return bool(self._place.floor or self._place.seen)
+        return bool(self.place.floor or self.place.seen)
 
     def _read(self, job_name: str) -> None:
-        since, token = self._search or (self._place.floor, None)
+        since, token = self._search or (self.place.floor, None)
         for _ in range(_MOST_PAGES):
             page = self._clients.logs.events(prefix=f"{job_name}/", since=since, next_token=token)
-            for line in self._place.take(page.events):
+            for line in self.place.take(page.events):
                 self._log.info("%s", line)
             # Pages follow each other in the order of time.
-            self._place.forget_before(max((event.at for event in page.events), default=0) - LATE_MILLISECONDS)
+            self.place.forget_before(max((event.at for event in page.events), default=0) - LATE_MILLISECONDS)
             token = page.next_token
             self._search = (since, token) if token is not None else None
             if token is None:

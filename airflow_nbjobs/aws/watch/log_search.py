@@ -23,20 +23,13 @@ _MOST_LINES = 200  # of one job in a cycle
 
 @dataclass(eq=False)
 class FollowedLog:
-    """
-    One job's log.
-
-    :ivar place: how far it has been read.
-    :ivar since: when the wait for the job began, by the loop's clock.
-    :ivar begun: milliseconds since the epoch: no stream that is known was written to before this.
-    :ivar problem: why it is not followed now.
-    """
+    """One job's log."""
 
     job_name: str
-    place: LogPlace
-    since: float
-    begun: int = 0
-    problem: str | None = None
+    place: LogPlace  # how far it has been read
+    since: float  # when the wait for the job began, by the loop's clock
+    begun: int = 0  # milliseconds since the epoch: no stream that is known was written to before this
+    problem: str | None = None  # why it is not followed now
     asked_at: float = float("-inf")
     _given: int = 0  # lines of this cycle
     _latest: tuple[int, float] = (0, 0.0)  # the latest event, and when it was first seen by the loop's clock
@@ -82,13 +75,10 @@ class FollowedLog:
 
 @dataclass(eq=False)
 class Search:
-    """
-    One search in CloudWatch Logs, which may take many pages, some of them empty: its token leads to the next.
-
-    :ivar readers: whose lines it brings; nobody's where it looks for the first words of all jobs.
-    """
+    """One search in CloudWatch Logs, which may take many pages, some of them empty: its token leads to the next."""
 
     since: int
+    # whose lines it brings; nobody's where it looks for the first words of all jobs
     readers: Sequence[FollowedLog] = ()
     streams: Sequence[str] = ()
     prefix: str = ""

@@ -1,7 +1,7 @@
 """
 The pollers and the log readers that the waiting tasks of a process share: one of each per event loop, connection and region.
 
-Called by the trigger. ``dag.test`` runs each trigger in a loop of its own, a triggerer all of them in one.
+Called by ``triggers/``. ``dag.test`` runs each trigger in a loop of its own, a triggerer all of them in one.
 """
 
 from __future__ import annotations

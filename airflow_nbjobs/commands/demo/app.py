@@ -22,7 +22,6 @@ from urllib.parse import quote
 import airflow_nbjobs
 from airflow_nbjobs.aws.submit.path_guesses import near_folder
 from airflow_nbjobs.commands.demo.api import AirflowApi, ApiRefusedError, ApiUnavailableError
-from airflow_nbjobs.commands.demo.dag_ids import dag_ids
 from airflow_nbjobs.commands.demo.logs import CellProgress
 from airflow_nbjobs.commands.demo.processes import (
     DemoError,
@@ -42,11 +41,11 @@ from airflow_nbjobs.commands.demo.settings import (
     launcher_script,
 )
 from airflow_nbjobs.commands.demo.view import (
+    Display,
     TaskResult,
     build_rows,
     error_lines,
     label,
-    make_display,
     report,
     worth_opening,
 )
@@ -79,7 +78,6 @@ def run_demo(args: argparse.Namespace) -> int:
         check_installation(platform=sys.platform)
         airflow = airflow_executable()
         dags = dags_folder(args.dags)
-        check_dag_id(args.dag_id, dags)
         port = check_port(args.port or 0)
         with signals_as_exceptions(), Supervised(base_environment(os.environ)) as processes:
             return _Demo(args, processes, airflow=airflow, dags=dags, port=port).run()
@@ -207,27 +205,24 @@ class _Demo:
         if known != self._found:
             self._found, self._found_since = known, time.monotonic()
         elif known and time.monotonic() - self._found_since > SETTLED_SECONDS:
-            raise DemoError(missing_dag(self._dag_id, known, place=f" in {self._dags}"))
+            raise DemoError(missing_dag(self._dag_id, known, self._dags))
 
     def _follow(self, run_id: str, server: ServerFacts) -> int:
         """Show the run until it ends, then report. Returns the demo's exit code."""
         begun = time.monotonic()
         progress = CellProgress(self._api, server)
-        display = make_display()
+        display = Display()
         state, instances = "queued", list[dict[str, Any]]()
-        try:
-            while time.monotonic() < self._deadline:
-                # A busy Airflow may miss an answer; the run itself goes on.
-                with contextlib.suppress(ApiUnavailableError):
-                    state = self._api.run_state(self._dag_id, run_id)
-                    instances = self._api.task_instances(self._dag_id, run_id)
-                    display.update(build_rows(instances, progress.cells(instances), now=datetime.now(UTC)))
-                if state in _FINAL:
-                    break
-                self._check_processes()
-                time.sleep(POLL_SECONDS)
-        finally:
-            display.close()
+        while time.monotonic() < self._deadline:
+            # A busy Airflow may miss an answer; the run itself goes on.
+            with contextlib.suppress(ApiUnavailableError):
+                state = self._api.run_state(self._dag_id, run_id)
+                instances = self._api.task_instances(self._dag_id, run_id)
+                display.update(build_rows(instances, progress.cells(instances), now=datetime.now(UTC)))
+            if state in _FINAL:
+                break
+            self._check_processes()
+            time.sleep(POLL_SECONDS)
         rows = {row.task: row for row in build_rows(instances, progress.cells(()), now=datetime.now(UTC))}
         by_task = {label(instance): instance for instance in instances}
         results = [
@@ -297,24 +292,10 @@ def start_seconds(timeout_seconds: float) -> float:
     return min(timeout_seconds, max(START_SECONDS, timeout_seconds / 3))
 
 
-def check_dag_id(dag_id: str, dags: Path) -> None:
-    """
-    Check that a DAG of that id can be in the folder, so far as its files say so.
-
-    :raises DemoError: it cannot.
-    """
-    known = dag_ids(dags)
-    if known is not None and dag_id not in known:
-        raise DemoError(missing_dag(dag_id, known, place=f" in {dags}"))
-
-
-def missing_dag(dag_id: str, known: Collection[str], *, place: str = "") -> str:
-    """Say that there is no such DAG, and which there are."""
-    if not known:
-        return f"no DAG '{dag_id}'{place}: there is none at all"
-    shown = ", ".join(sorted(known)[:20])
+def missing_dag(dag_id: str, known: Collection[str], dags: Path) -> str:
+    """Say that there is no such DAG in a folder, and which there are."""
     hint = did_you_mean(dag_id, known)
-    return f"no DAG '{dag_id}'{place}{hint}{' There' if hint else '; there'} are: {shown}"
+    return f"no DAG '{dag_id}' in {dags}{hint}{' There' if hint else '; there'} are: {', '.join(sorted(known)[:20])}"
 
 
 def check_installation(*, platform: str) -> None:

@@ -22,7 +22,7 @@ from airflow_nbjobs.commands.demo.settings import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import FrameType, TracebackType
+    from types import FrameType
 
 _START_SECONDS = 30.0
 # A little more than the supervisor's own three limits together: after that it hangs, and waiting longer helps nobody.
@@ -76,9 +76,7 @@ class Supervised:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def start(

@@ -1,34 +1,28 @@
 """
 What the demo shows: rows while the pipeline runs, a report at the end. Values in, text out.
 
-Called by ``app.py``; rich is used where it is installed and standard output is a terminal.
+Called by ``app.py``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.wording import task_words
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rich.live import Live
-    from rich.table import Table
-
-# In a CI log a line for each cell says little; a change of state is always shown.
+# A line for each cell says little; a change of state is always shown.
 CELL_LINE_SECONDS = 2.0
 ERROR_LINES = 40
 _VALUE_LIMIT = 200
 _LINE_LIMIT = 2_000
-_STYLES = {"success": "green", "failed": "bold red", "upstream failed": "red", "running": "cyan"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +39,6 @@ class Row:
     state: str
     cells: tuple[int, int] | None
     seconds: float | None
-
-    @property
-    def cell_text(self) -> str:
-        return f"{self.cells[0]} of {self.cells[1]}" if self.cells else ""
-
-    @property
-    def seconds_text(self) -> str:
-        return "" if self.seconds is None else f"{self.seconds:.1f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +57,8 @@ class TaskResult:
     error: Sequence[str]
 
 
-class PlainDisplay:
-    """One line a change, for logs."""
+class Display:
+    """Prints one line a change."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -85,33 +71,6 @@ class PlainDisplay:
             if before is None or is_worth_a_line(before, row, seconds_since=now - shown_at):
                 print(plain_line(row, at_seconds=now), flush=True)
                 self._shown[row.task] = (row, now)
-
-    def close(self) -> None:
-        """Nothing stays open."""
-
-
-class LiveDisplay:
-    """A table that is drawn anew in place."""
-
-    def __init__(self) -> None:
-        from rich.live import Live
-
-        self._live: Live = Live(refresh_per_second=4)
-        self._live.start()
-
-    def update(self, rows: Sequence[Row]) -> None:
-        self._live.update(_table(rows))
-
-    def close(self) -> None:
-        self._live.stop()
-
-
-def make_display() -> PlainDisplay | LiveDisplay:
-    """Return a live table where standard output is a terminal and rich is installed, else plain lines."""
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        with contextlib.suppress(ImportError):
-            return LiveDisplay()
-    return PlainDisplay()
 
 
 def build_rows(
@@ -142,12 +101,12 @@ def label(instance: Mapping[str, Any]) -> str:
 
 
 def is_worth_a_line(before: Row, row: Row, *, seconds_since: float) -> bool:
-    """Whether a plain log should show a row again: its state changed, or its cell did and some time has passed."""
+    """Whether to show a row again: its state changed, or its cell did and some time has passed."""
     return row.state != before.state or (row.cells != before.cells and seconds_since >= CELL_LINE_SECONDS)
 
 
 def plain_line(row: Row, *, at_seconds: float) -> str:
-    cell = f"  cell {row.cell_text}" if row.cells else ""
+    cell = f"  cell {row.cells[0]} of {row.cells[1]}" if row.cells else ""
     return f"[{at_seconds:6.1f} s] {row.task:<20} {row.state:<20}{cell}".rstrip()
 
 
@@ -155,8 +114,10 @@ def report(results: Sequence[TaskResult], *, run_state: str, seconds: float) -> 
     """Return the end's text: each task's duration, outputs and executed notebook, and the error of those that failed."""
     lines = [f"Run {run_state} after {seconds:.1f} s"]
     for result in results:
-        lines += ["", f"{result.row.task}: {result.row.state}, {result.row.seconds_text or '0'} s"]
-        lines += [f"  {name} = {_shorten(json.dumps(value))}" for name, value in _outputs(result).items()]
+        lines += ["", f"{result.row.task}: {result.row.state}, {result.row.seconds or 0:.1f} s"]
+        lines += [
+            f"  {name} = {shortened(json.dumps(value), _VALUE_LIMIT)}" for name, value in _outputs(result).items()
+        ]
         if uri := result.facts.get("executed_notebook_uri"):
             lines.append(f"  executed notebook: {uri}")
         lines += [f"  | {line}" for line in result.error]
@@ -199,7 +160,7 @@ def _extent(result: TaskResult) -> tuple[int, float]:
 
 def _without_its_middle(lines: Sequence[str]) -> list[str]:
     """Return at most 40 lines: the head, which says what happened, and the end, which says what to do."""
-    cut = [line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…" for line in lines]
+    cut = [shortened(line, _LINE_LIMIT) for line in lines]
     if len(cut) <= ERROR_LINES:
         return cut
     half = ERROR_LINES // 2
@@ -213,26 +174,9 @@ def _outputs(result: TaskResult) -> dict[str, Any]:
     return {} if result.returned is None else {"return_value": result.returned}
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
-
-
 def _seconds(instance: Mapping[str, Any], now: datetime) -> float | None:
     if not instance["start_date"]:
         return None
     begun = datetime.fromisoformat(instance["start_date"])
     ended = datetime.fromisoformat(instance["end_date"]) if instance["end_date"] else now
     return max(0.0, (ended - begun).total_seconds())
-
-
-def _table(rows: Sequence[Row]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("task", "state", "cell")
-    table.add_column("seconds", justify="right")
-    for row in rows:
-        # Text, because a cell's brackets would be read as markup.
-        state = Text(row.state, style=_STYLES.get(row.state, ""))
-        table.add_row(Text(row.task), state, row.cell_text, row.seconds_text)
-    return table

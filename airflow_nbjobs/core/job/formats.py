@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.masking import masked_start
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -99,7 +101,7 @@ def failed_format(lines: Iterable[str], asked: Sequence[str]) -> FailedFormat | 
         elif line.startswith(_TRACEBACK):
             is_in_traceback = True
         elif found := _CAUSE.fullmatch(line.rstrip()) if is_in_traceback else _NOT_FOUND.fullmatch(line.rstrip()):
-            cause, is_in_traceback = found[1][:_CAUSE_CHARACTERS].rstrip(), False
+            cause, is_in_traceback = masked_start(found[1], _CAUSE_CHARACTERS).rstrip(), False
         elif unknown := _UNKNOWN.search(line):  # in a log whose beginning is gone
             name, cause = name or unknown[1], unknown[0]
     further = [each for each in asked if each != EXECUTED]

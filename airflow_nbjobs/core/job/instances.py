@@ -6,10 +6,11 @@ Called by ``aws/submit/prepare.py`` and ``aws/errors.py``; pure. Source: botocor
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.core.guesses import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -31,12 +32,6 @@ def has_local_disk(instance_type: str) -> bool:
     """Say whether the instance's storage is its own, which neither takes a KMS key nor has a size to choose."""
     match = _TYPE.fullmatch(instance_type)
     return match is not None and _LOCAL_DISK.fullmatch(match["family"]) is not None
-
-
-def nearest(text: str, known: Collection[str]) -> str:
-    """Return ``; did you mean …?`` with up to three of the known, nearest first; empty where none is near."""
-    found = difflib.get_close_matches(text.lower(), known, n=3, cutoff=0.85)
-    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def meant_type(text: str) -> str | None:
@@ -69,7 +64,7 @@ def type_problems(
         match = _TYPE.fullmatch(unknown)
         family, size = match.groups() if match is not None else ("", "")
         its_sizes = sizes.get(family, [])
-        hint = nearest(meant_type(unknown) or unknown, known) or (
+        hint = did_you_mean(meant_type(unknown) or unknown, known, most=3, cutoff=0.85) or (
             f"; ml.{family} has {', '.join(its_sizes)}" if its_sizes else ""
         )
         if len(its_sizes) >= _SETTLED_SIZES:

@@ -1,7 +1,7 @@
 """
 Names of training jobs and their place in S3: the only memory of what was submitted.
 
-Called by ``aws/submit/job.py``, the operator and the embedded tests; pure: no clock, no counter, no client.
+Called by ``aws/submit/``, ``task/identity.py`` and the pages; pure: no clock, no counter, no client.
 """
 
 from __future__ import annotations

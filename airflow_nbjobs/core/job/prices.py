@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.core.numbers import is_number
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,7 +25,7 @@ class Prices:
 
     def cost(self, instance_type: object, billable_seconds: object) -> str | None:
         price = self.per_hour.get(instance_type) if isinstance(instance_type, str) else None
-        if price is None or not isinstance(billable_seconds, int | float) or isinstance(billable_seconds, bool):
+        if price is None or not is_number(billable_seconds):
             return None
         return f"{self.currency}{price * billable_seconds / 3600:,.4f}"
 
@@ -39,11 +41,4 @@ def parse_prices(configured: str, currency: str) -> Prices:
     except ValueError:
         value = {}
     items = value.items() if isinstance(value, dict) else ()
-    return Prices(
-        {
-            str(name): float(price)
-            for name, price in items
-            if isinstance(price, int | float) and not isinstance(price, bool)
-        },
-        currency or "$",
-    )
+    return Prices({name: float(price) for name, price in items if is_number(price)}, currency or "$")

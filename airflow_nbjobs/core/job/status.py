@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.errors import bounded
+from airflow_nbjobs.core.job.warm_pool import WarmPool, machine_of, parse_warm_pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +119,8 @@ class JobSnapshot(JobSummary):
     :param billable_seconds: seconds per instance that AWS bills; None before the job has started.
     :param max_runtime_seconds: after which SageMaker stops the job.
     :param environment: as sent at creation; ``NBJOBS_OWNER`` in it tells whose job this is.
+    :param keep_alive_seconds: how long the job asked its machine to be kept; with ``warm_pool``, what became of that.
+    :param machine: what another job must match to share it (``warm_pool.machine_of``).
     """
 
     arn: str
@@ -132,6 +135,10 @@ class JobSnapshot(JobSummary):
     model_artifact_uri: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    keep_alive_seconds: int | None = None
+    instance_count: int = 1
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    warm_pool: WarmPool | None = None
 
     @property
     def summary(self) -> JobSummary:
@@ -191,6 +198,10 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
         model_artifact_uri=description.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
         environment=dict(description.get("Environment", {})),
         hyperparameters=dict(description.get("HyperParameters", {})),
+        keep_alive_seconds=description.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds"),
+        instance_count=description.get("ResourceConfig", {}).get("InstanceCount", 1),
+        machine=machine_of(description),
+        warm_pool=parse_warm_pool(description),
     )
 
 

@@ -1,7 +1,7 @@
 """
 Trouble about a job that exists: how long it is waited through, and what the task says in the end.
 
-Called by ``task/`` once there is a job; pure. Such an error is never final: the job is paid for, and whoever asks again finds it.
+Called by ``task/``, ``nbjobs run`` and ``aws/submit/job.py`` once there may be a job; pure. Such an error is never final: the job is paid for, and a retry finds it.
 """
 
 from __future__ import annotations
@@ -62,20 +62,17 @@ def of_kept_job(error: NotebookJobServiceError, job_name: str) -> NotebookJobSer
             f"is kept: a retry of this task adopts it and hands over its results without another run; a clear runs the notebook again and is billed again; "
             f"SageMakerNotebookJobSensor(job_name='{job_name}') hands over what lies in S3"
         )
-    return NotebookJobServiceError(
-        error.headline, code=error.code, is_retryable=True, details={**error.details, "job": then}, job_name=job_name
-    )
+    return worth_a_retry(error, job_name, then)
 
 
 def of_possible_job(error: NotebookJobServiceError, job_name: str) -> NotebookJobServiceError:
     """Return the error as one that follows the task's ``retries``: an earlier try, or a request without an answer, may have made the job that it is about."""
+    then = f"whether '{job_name}' exists is not known; a retry asks again before it starts another"
+    return worth_a_retry(error, job_name, then)
+
+
+def worth_a_retry(error: NotebookJobServiceError, job_name: str, then: str) -> NotebookJobServiceError:
+    """:param then: what becomes of the job."""
     return NotebookJobServiceError(
-        error.headline,
-        code=error.code,
-        is_retryable=True,
-        details={
-            **error.details,
-            "job": f"whether '{job_name}' exists is not known; a retry asks again before it starts another",
-        },
-        job_name=job_name,
+        error.headline, code=error.code, is_retryable=True, details={**error.details, "job": then}, job_name=job_name
     )

@@ -16,6 +16,9 @@ JOB_KEY = "nbjobs_job"  # which job the task has or waits for, pushed before the
 END_KEY = "nbjobs_end"  # how the job ended, small, and there for a failure too
 ERROR_KEY = "nbjobs_error"  # what a try failed with, also where it had no job: ``core/error_record.py``; version 1
 PROGRESS_KEY = "nbjobs_progress"  # how far a running job's notebook has come, and how far its log was written
+PARAMETERS_KEY = (
+    "nbjobs_parameters"  # what a decorated function has returned, for the process that resumes its try; version 1
+)
 RESULT_KEY = "nbjobs_result"  # the job's facts of a task with ``return_output``
 ATTEMPTS_KEY = "nbjobs_attempts"  # in Airflow's task state store: the task's jobs, oldest first
 # Airflow stores a link's address as an XCom, too.
@@ -30,66 +33,34 @@ AIRFLOWS_KEYS = frozenset({"return_value", "skipmixin_key"})
 VERSION = 1
 EVENT_VERSION = 1
 
-_NUMBER = (int, float)
-_URLS = dict.fromkeys(("console_url", "logs_url", "executed_notebook_url", "studio_url"), (str,))
-_IDENTITY = {"job_name": (str,), "generation": (int,), "run_started_microseconds": (int,), "attempt": (int,)}
+
+def _each(kind: type, *names: str) -> dict[str, tuple[type, ...]]:
+    return dict.fromkeys(names, (kind,))
+
+
+_IDENTITY = _each(str, "job_name") | _each(int, "generation", "run_started_microseconds", "attempt")
 ATTEMPT_FACTS = tuple(_IDENTITY)
 _TYPES: dict[str, Mapping[str, tuple[type, ...]]] = {
-    JOB_KEY: {
-        **_IDENTITY,
-        **_URLS,
-        "version": (int,),
-        "job_arn": (str,),
-        "was_adopted": (bool,),
-        "region": (str,),
-        "instance_type": (str,),
-        "input_notebook": (str,),
-        "notebook_sha256": (str,),
-        "executed_notebook_uri": (str,),
-        "added_cells": (list,),
-        "try_number": (int,),
-        "waiting": (dict,),
-        "turn": (dict,),
-    },
-    END_KEY: {
-        "job_name": (str,),
-        "status": (str,),
-        "started_at": (str,),
-        "ended_at": (str,),
-        "duration_seconds": _NUMBER,
-        "billable_seconds": _NUMBER,
-        "outputs": (list,),
-        "progress": (dict,),
-        "error": (dict,),
-    },
-    ERROR_KEY: {
-        "version": (int,),
-        "try_number": (int,),
-        "type": (str,),
-        "headline": (str,),
-        "problems": (list,),
-        "next": (str,),
-        "text": (str,),
-        "cell": (int,),
-        "job_name": (str,),
-    },
-    PROGRESS_KEY: {"job_name": (str,), "done": (int,), "total": (int,), "log_place": (dict,)},
-    ATTEMPTS_KEY: {**_IDENTITY, "error": (dict,)},
+    JOB_KEY: _IDENTITY
+    | _each(int, "version", "try_number")
+    | _each(str, "console_url", "logs_url", "executed_notebook_url", "studio_url", "job_arn", "region")
+    | _each(str, "instance_type", "input_notebook", "notebook_sha256", "executed_notebook_uri")
+    | _each(bool, "was_adopted")
+    | _each(list, "added_cells")
+    | _each(dict, "waiting", "turn"),
+    END_KEY: _each(str, "job_name", "status", "started_at", "ended_at")
+    | dict.fromkeys(("duration_seconds", "billable_seconds"), (int, float))
+    | _each(list, "outputs")
+    | _each(dict, "progress", "error"),
+    ERROR_KEY: _each(int, "version", "try_number", "cell")
+    | _each(str, "type", "headline", "next", "text", "job_name")
+    | _each(list, "problems"),
+    PROGRESS_KEY: _each(str, "job_name") | _each(int, "done", "total") | _each(dict, "log_place"),
+    ATTEMPTS_KEY: _IDENTITY | _each(dict, "error"),
+    PARAMETERS_KEY: _each(int, "version", "try_number") | _each(str, "parameters", "index_name"),
 }
-# What a trigger's event says, or in its place the task's ``nbjobs_job``.
-_EVENT_TYPES: Mapping[str, tuple[type, ...]] = {
-    "version": (int,),
-    "job_name": (str,),
-    "attempt": (int,),
-    "was_adopted": (bool,),
-    "status": (str,),
-    "error": (str,),
-    "error_code": (str,),
-    "turn": (dict,),
-    "log_place": (dict,),
-    "try_number": (int,),
-    "waiting": (dict,),
-}
+# A trigger's event, or in its place the task's ``nbjobs_job``.
+_EVENT_TYPES = {**_TYPES[JOB_KEY], **_each(str, "status", "error", "error_code"), **_each(dict, "log_place")}
 
 
 def read_record(key: str, value: object) -> dict[str, Any]:
@@ -103,8 +74,13 @@ def read_record(key: str, value: object) -> dict[str, Any]:
 
 def read_attempts(value: object) -> list[dict[str, Any]]:
     """Return the entries of a stored list of the task's jobs that name a job, oldest first."""
-    entries = [read_record(ATTEMPTS_KEY, each) for each in value] if isinstance(value, list) else []
+    entries = [read_record(ATTEMPTS_KEY, each) for each in stored_attempts(value)]
     return [each for each in entries if each.get("job_name")]
+
+
+def stored_attempts(value: object) -> list[dict[str, Any]]:
+    """Return the entries of that list as they are stored, to be written back: what a later version has said of a job stays."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def read_event(value: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """
 The cause of a failed cell, and what to do about it: missing modules, magics that fail, exceptions that render no traceback.
 
-Called by ``aws/results/explain.py`` and ``core.notebook.failing_cell``. The executed notebook is untrusted. Pure; must never import airflow or boto3.
+Called by ``aws/results/explain.py``. The executed notebook is untrusted. Pure; must never import airflow or boto3.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_nbjobs.core.notebook.failing_cell import FailedCell, failed_cell, numbered_cells, printed
 from airflow_nbjobs.core.notebook.papermill import was_started
 from airflow_nbjobs.core.notebook.source import source_of, tree_of
+from airflow_nbjobs.core.texts import shortened
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -103,7 +104,7 @@ def failed_installs(executed: NotebookNode, failed: FailedCell) -> str | None:
         if cell.get("cell_type") != "code" or not _INSTALLS.search(source_of(cell)):
             continue
         lines = [
-            line.strip()[:_LINE_CHARACTERS]
+            shortened(line.strip(), _LINE_CHARACTERS)
             for line in printed(cell).splitlines()
             if _INSTALL_FAILED.search(line) and not _ONLY_A_WARNING.search(line)
         ]

@@ -1,9 +1,7 @@
 """
 The lines of a cell as IPython takes them: without prompts and shared indentation, and as logical lines.
 
-Called by ``core.notebook.cell_syntax``. Standard library only, pure.
-
-Source: ``core/inputtransformer2.py`` of IPython 8 and 9.
+Called by ``core.notebook.cell_syntax``. Pure. Source: ``core/inputtransformer2.py`` of IPython 8 and 9.
 """
 
 from __future__ import annotations
@@ -82,15 +80,10 @@ def _lines_in_text(lines: list[str]) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """
-    One logical line.
+    """One logical line."""
 
-    :param end: its last row.
-    :param magic: where the value of ``x = !ls`` or ``x = %magic`` begins; the scan ends there.
-    """
-
-    end: int
-    magic: tuple[int, int] | None
+    end: int  # its last row
+    magic: tuple[int, int] | None  # where the value of ``x = !ls`` or ``x = %magic`` begins; the scan ends there
     ends_in_question_mark: bool
 
 

@@ -1,7 +1,7 @@
 """
 How IPython reads a cell: which of its lines are Python, and which are magics, shell commands or questions for help.
 
-Called by ``core.notebook.source``. Pure; held against IPython's own transformer by ``tests/core/notebook/test_cell_syntax.py``. Must never import
+Called by whatever reads cells. Pure; held against IPython's own transformer by ``tests/core/notebook/test_cell_syntax.py``. Must never import
 IPython: the worker need not have it, and the job's image has its own.
 
 Source: ``core/inputtransformer2.py`` and ``core/magics/execution.py`` of IPython 8 and 9.
@@ -47,23 +47,18 @@ _AUTOMAGICS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CellSource:
-    """
-    One code cell, taken apart.
+    """One code cell, taken apart."""
 
-    :param python: what binds names in the notebook's namespace; as many lines as the cell. A magic's line is ``pass``, ``x = !ls`` is ``x = None``.
-    :param magics: the other lines, each with its ``%``, ``!`` or ``?`` and without indentation; lines continued with a backslash are one.
-    :param lines: the cell's line, counted from 1, on which each of ``magics`` begins.
-    :param cell_magics: ``("time", "capture out")`` for a cell that begins with ``%%time`` and goes on with ``%%capture out``.
-    :param timed: what ``%timeit`` and ``%%timeit`` run: Python that assigns nothing in the notebook's namespace. As many lines as the cell, or empty.
-    :param body: what lies below a cell magic that runs no Python of this notebook (``%%bash``, ``%%writefile``).
-    """
-
+    # what binds names in the notebook's namespace; as many lines as the cell. A magic's line is ``pass``, ``x = !ls`` is ``x = None``
     python: str
+    # the other lines, each with its ``%``, ``!`` or ``?`` and without indentation; lines continued with a backslash are one
     magics: tuple[str, ...]
-    lines: tuple[int, ...]
+    lines: tuple[int, ...]  # the cell's line, counted from 1, on which each of ``magics`` begins
+    # ``("time", "capture out")`` for a cell that begins with ``%%time`` and goes on with ``%%capture out``
     cell_magics: tuple[str, ...]
+    # what ``%timeit`` and ``%%timeit`` run: Python that assigns nothing in the notebook's namespace. As many lines as the cell, or empty
     timed: str
-    body: str
+    body: str  # what lies below a cell magic that runs no Python of this notebook (``%%bash``, ``%%writefile``)
 
     @property
     def cell_magic(self) -> str | None:

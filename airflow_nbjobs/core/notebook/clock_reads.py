@@ -1,7 +1,7 @@
 """
 Where a notebook reads the clock, found without running it.
 
-Called by ``aws/submit/prepare.py`` for a run that has a data interval: such a notebook reports on today whichever day it is run for. Pure.
+Called by ``aws/submit/content_warnings.py`` for a run that has a data interval: such a notebook reports on today whichever day it is run for. Pure.
 """
 
 from __future__ import annotations
@@ -49,15 +49,10 @@ _WORDS = frozenset({"now", "today"})
 
 @dataclass(frozen=True, slots=True)
 class ClockRead:
-    """
-    One call.
+    """One call."""
 
-    :param cell: position in the author's file, counted from 1 over all cells.
-    :param call: as written, ``datetime.now()``.
-    """
-
-    cell: int
-    call: str
+    cell: int  # position in the author's file, counted from 1 over all cells
+    call: str  # as written, ``datetime.now()``
 
 
 def clock_reads(nb: NotebookNode, *, imported_by: Iterable[NotebookNode] = ()) -> tuple[ClockRead, ...]:

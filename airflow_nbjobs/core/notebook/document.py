@@ -253,11 +253,7 @@ def code_cell(source: str, metadata: Mapping[str, object], *, nbformat_minor: in
     import nbformat
 
     cell = nbformat.NotebookNode(
-        cell_type="code",
-        execution_count=None,
-        metadata=nbformat.from_dict(dict(metadata)),
-        outputs=[],
-        source=source,
+        cell_type="code", execution_count=None, metadata=nbformat.from_dict(dict(metadata)), outputs=[], source=source
     )
     if nbformat_minor >= _NBFORMAT_MINOR_WITH_CELL_IDS:
         cell["id"] = _cell_id(source)

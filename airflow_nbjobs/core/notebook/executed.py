@@ -1,7 +1,7 @@
 """
 An executed notebook as far as it can be read: it has been paid for, so what is malformed in it is mended or left out, and said.
 
-Called by ``aws/results/read.py``. The executed notebook is untrusted. Pure; must never import airflow or boto3.
+Called by ``aws/results`` and the rendering process. The executed notebook is untrusted. Pure; must never import airflow or boto3.
 """
 
 from __future__ import annotations

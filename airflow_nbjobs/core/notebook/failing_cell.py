@@ -35,7 +35,6 @@ class FailedCell:
     """The cell whose exception ended the notebook."""
 
     index: int | None  # from 1 over all cells of the author's file; None if it is not a cell of that file
-    execution_count: int | None  # the n of In [n]
     tags: tuple[str, ...]
     source: str
     ename: str
@@ -159,13 +158,11 @@ def _printed_error(cell: NotebookNode) -> dict[str, Any]:
 
 def failed_cell(index: int | None, cell: NotebookNode, error: dict[str, Any]) -> FailedCell:
     """Return what an ``error`` output, or what is known in its place, says of the cell that failed."""
-    count = cell.get("execution_count")
     traceback = error.get("traceback")
     lines = [line for line in traceback if isinstance(line, str)] if isinstance(traceback, list) else []
     ename = _text(error.get("ename"))
     return FailedCell(
         index=index,
-        execution_count=count if isinstance(count, int) else None,
         tags=tags_of(cell),
         source=plain_text(source_of(cell)),
         ename=ename or "CellExecutionError",

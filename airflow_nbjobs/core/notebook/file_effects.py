@@ -49,19 +49,12 @@ _CODE_SUFFIXES = (".py", ".ipynb", ".ipy")
 
 @dataclass(frozen=True, slots=True)
 class FileEffect:
-    """
-    Something that may make a file, or change the working directory.
+    """Something that may make a file, or change the working directory."""
 
-    :param line: of the cell, counted from 1.
-    :param shown: how a message names it.
-    :param makes: base names of what it makes, as far as they are literal; None where it may make any.
-    :param enters: the folder that it makes the working directory, where that is literal.
-    """
-
-    line: int
-    shown: str
-    makes: frozenset[str] | None
-    enters: str | None = None
+    line: int  # of the cell, counted from 1
+    shown: str  # how a message names it
+    makes: frozenset[str] | None  # base names of what it makes, as far as they are literal; None where it may make any
+    enters: str | None = None  # the folder that it makes the working directory, where that is literal
 
     def may_make(self, name: str) -> bool:
         return self.makes is None or posixpath.basename(name) in self.makes

@@ -42,19 +42,13 @@ _PYTHON = "python3"
 
 @dataclass(frozen=True, slots=True)
 class KernelChoice:
-    """
-    The kernel of a job.
+    """The kernel of a job."""
 
-    :param name: None where neither the argument nor the notebook names one; what is no text is left to the argument's own check.
-    :param notes: what was made of the name.
-    :param warnings: what is likely wrong.
-    :param problems: what is certain to fail.
-    """
-
+    # None where neither the argument nor the notebook names one; what is no text is left to the argument's own check
     name: object
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was made of the name
+    warnings: tuple[str, ...] = ()  # what is likely wrong
+    problems: tuple[str, ...] = ()  # what is certain to fail
 
 
 def choose_kernel(

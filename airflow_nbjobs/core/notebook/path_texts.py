@@ -18,14 +18,8 @@ if TYPE_CHECKING:
     Use = Literal["read", "write", "neither"]
 
 _LONGEST_PATH = 250
-
-
 _FILE_NAME = re.compile(r"[\w.][\w\-. /]*\.(?=\w*[A-Za-z])\w{1,8}")
-
-
 _PATH_WITH_FOLDER = re.compile(r"\.{0,2}[\w\-. /]*/[\w\-. /*?\[\]]*")
-
-
 _SHELL_WORD = re.compile(r"[\s'\"=;|<>()&]+")
 
 
@@ -54,18 +48,12 @@ def relative_path(path: str) -> str:
 
 @dataclass(slots=True)
 class CommandFiles:
-    """
-    What a command names.
-
-    :param written: files that it redirects to, copies to or fetches.
-    :param filled: folders that it fills.
-    :param modules: Python modules that it runs.
-    """
+    """What a command names."""
 
     read: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-    filled: set[str] = field(default_factory=set)
-    modules: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)  # files that it redirects to, copies to or fetches
+    filled: set[str] = field(default_factory=set)  # folders that it fills
+    modules: list[str] = field(default_factory=list)  # Python modules that it runs
 
 
 def files_of_command(command: str) -> CommandFiles:

@@ -27,16 +27,12 @@ _BAR = re.compile(r"Executing:\s+\d+%\|[^|]*\|\s*(\d{1,6})/(\d{1,6}) \[[^\]]*\]?
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """
-    :param done: position, in the author's file, of the last cell that has ended, and of the text that follows it; 0 before the first.
-    :param total: cells of the author's file.
-    :param current: position, in the author's file, of the cell that runs, or of the last that has ended; None before the first.
-    :param is_complete: whether the notebook's very last cell of code, ours included, has run: nothing of it can change any more.
-    """
-
+    # position, in the author's file, of the last cell that has ended, and of the text that follows it; 0 before the first
     done: int
-    total: int
+    total: int  # cells of the author's file
+    # position, in the author's file, of the cell that runs, or of the last that has ended; None before the first
     current: int | None
+    # whether the notebook's very last cell of code, ours included, has run: nothing of it can change any more
     is_complete: bool
 
 

@@ -28,17 +28,11 @@ _DEPTH = 5  # of calls of the notebook's own functions
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """
-    One call.
+    """One call."""
 
-    :param name: the full name of what is called, ``getpass.getpass``.
-    :param cell: as the caller counts.
-    :param line: in its cell, from 1.
-    """
-
-    name: str
-    cell: int
-    line: int
+    name: str  # the full name of what is called, ``getpass.getpass``
+    cell: int  # as the caller counts
+    line: int  # in its cell, from 1
     has_arguments: bool
     is_certain: bool
 

@@ -1,7 +1,7 @@
 """
 Modules, files and folders that a notebook names, as far as literals show it: for a warning about what lies beside it and is not shipped.
 
-Called by the staging of a notebook's dependencies (through ``core.notebook.document``). Pure: whether a name exists is asked by the caller.
+Called by ``aws/submit``. Pure: whether a name exists is asked by the caller.
 """
 
 from __future__ import annotations
@@ -37,21 +37,13 @@ _FOLDER_VARIABLE = re.compile(r"\w*(?:dir|directory|folder|path|root)s?", re.IGN
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """
-    What the cells name of the world outside the notebook; a name in here need not exist.
+    """What the cells name of the world outside the notebook; a name in here need not exist."""
 
-    :param modules: top-level names of imported modules.
-    :param imports: the same with all their dots; ``from a import b`` gives ``a`` and ``a.b``.
-    :param file_names: relative names, normalised, of files and folders that are not written before they are read; ``../x`` for one above the notebook's folder.
-    :param search_folders: relative folders that the cells add to ``sys.path``.
-    :param written: names that are.
-    """
-
-    modules: frozenset[str]
-    imports: frozenset[str]
+    imports: frozenset[str]  # modules with all their dots; ``from a import b`` gives ``a`` and ``a.b``
+    # relative names, normalised, of files and folders that are not written before they are read; ``../x`` for one above the notebook's folder
     file_names: frozenset[str]
-    search_folders: tuple[str, ...]
-    written: frozenset[str]
+    search_folders: tuple[str, ...]  # relative folders that the cells add to ``sys.path``
+    written: frozenset[str]  # names that are written before they are read
 
 
 def code_references(nb: NotebookNode) -> References:
@@ -82,7 +74,6 @@ class _Found:
         for path in self.unused.values():
             self.use(path, "read")
         return References(
-            modules=frozenset(name.split(".")[0] for name in self.imports),
             imports=frozenset(self.imports),
             file_names=frozenset(name for name, use in self.first_use.items() if use == "read"),
             search_folders=tuple(self.search_folders),
@@ -245,12 +236,11 @@ class _Found:
                 return text
             case ast.Name(id=name):
                 return self.constants.get(name)
-            case ast.BinOp(left=left, op=ast.Div(), right=right):
-                parts = [self._constant(left), self._constant(right)]
-                return None if None in parts else posixpath.join(*[part for part in parts if part is not None])
-            case ast.BinOp(left=left, op=ast.Add(), right=right):
-                parts = [self._constant(left), self._constant(right)]
-                return None if None in parts else "".join(part for part in parts if part is not None)
+            case ast.BinOp(left=left, op=ast.Div() | ast.Add() as operator, right=right):
+                beginning, end = self._constant(left), self._constant(right)
+                if beginning is None or end is None:
+                    return None
+                return posixpath.join(beginning, end) if isinstance(operator, ast.Div) else beginning + end
             case ast.Call(
                 func=ast.Name(id="Path") | ast.Attribute(attr="Path" | "join"), args=[_, *_] as arguments, keywords=[]
             ) if not (isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant)):

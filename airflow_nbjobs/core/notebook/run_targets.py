@@ -1,8 +1,7 @@
 """
 Files that a notebook executes with ``%run``, found without running it.
 
-Called by the staging of a notebook's dependencies (through ``core.notebook.document``). Pure: files are loaded by the caller's
-functions. Must never import airflow or boto3.
+Called by ``aws/submit``. Pure: files are loaded by the caller's functions. Must never import airflow or boto3.
 """
 
 from __future__ import annotations
@@ -50,19 +49,12 @@ _PATHS_OF_A_JOB = ("/opt/", "/tmp/", "/home/sagemaker-user/", "/usr/")  # noqa: 
 
 @dataclass(frozen=True, slots=True)
 class RunTarget:
-    """
-    One ``%run``.
+    """One ``%run``."""
 
-    :param name: relative, normalised (``./a.ipynb`` is ``a.ipynb``), as written otherwise.
-    :param cell: counted from 1 over all cells.
-    :param line: of the cell, counted from 1.
-    :param may_fail: it lies under an ``if``, in a ``try``, a loop or a function, or its cell may raise.
-    """
-
-    name: str
-    cell: int
-    line: int
-    may_fail: bool
+    name: str  # relative, normalised (``./a.ipynb`` is ``a.ipynb``), as written otherwise
+    cell: int  # counted from 1 over all cells
+    line: int  # of the cell, counted from 1
+    may_fail: bool  # it lies under an ``if``, in a ``try``, a loop or a function, or its cell may raise
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,18 +68,13 @@ class RunTarget:
 
 @dataclass(frozen=True, slots=True)
 class RunTargets:
-    """
-    What a notebook executes with ``%run``, recursively.
+    """What a notebook executes with ``%run``, recursively."""
 
-    :param notebooks: by relative name, normalised; a name above the notebook's folder begins with ``../``.
-    :param files: scripts; what a ``.py`` runs in turn is not followed.
-    :param warnings: targets that are not there, and need not be an error.
-    """
-
+    # by relative name, normalised; a name above the notebook's folder begins with ``../``
     notebooks: dict[str, NotebookNode]
-    files: tuple[str, ...]
+    files: tuple[str, ...]  # scripts; what a ``.py`` runs in turn is not followed
     problems: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # targets that are not there, and need not be an error
 
 
 def machine_paths(nb: NotebookNode) -> Iterator[tuple[int, str]]:

@@ -1,7 +1,7 @@
 """
 Which cells call a command of the system: with ``!``, in a shell cell, or from Python by a literal.
 
-Called by ``commands/run.py``. Pure: reads the cells, runs nothing.
+Called by ``commands/target.py``. Pure: reads the cells, runs nothing.
 """
 
 from __future__ import annotations

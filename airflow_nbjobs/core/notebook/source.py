@@ -1,8 +1,7 @@
 """
 What the code cells of a notebook assign, import and name, read without running them.
 
-Called by parameters, outputs and the staging of dependencies (through ``core.notebook.document``). Must never import airflow, boto3
-or anything that touches disk or network.
+Called by whatever reads a notebook before it runs. Must never import airflow, boto3 or anything that touches disk or network.
 """
 
 from __future__ import annotations

@@ -57,18 +57,12 @@ Kind = Literal["author", "library", "message", "link"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """
-    A frame, an exception's text, or what stands between two of these.
-
-    :param start: its first line, counted from 0.
-    :param end: the line after its last.
-    :param library: whose frame it is, where the name is known.
-    """
+    """A frame, an exception's text, or what stands between two of these."""
 
     kind: Kind
-    start: int
-    end: int
-    library: str = ""
+    start: int  # its first line, counted from 0
+    end: int  # the line after its last
+    library: str = ""  # whose frame it is, where the name is known
 
 
 def parts_of(lines: Sequence[str]) -> list[Part]:
@@ -143,9 +137,9 @@ def excerpt(text: str, *, ename: str = "") -> str:
     :param text: the traceback, without colours.
     :param ename: the exception's name: a text that begins with it is no traceback, but the exception's own.
     """
-    if len(text) > _READ_CHARACTERS * 3 // 2:
-        text = f"{text[:_READ_CHARACTERS]}\n…\n{text[-_READ_CHARACTERS // 2 :]}"
-    lines = masked(text).strip("\n").split("\n")
+    is_long = len(text) > _READ_CHARACTERS * 3 // 2
+    read = "\n…\n".join(masked_ends(text, _READ_CHARACTERS, _READ_CHARACTERS // 2)) if is_long else masked(text)
+    lines = read.strip("\n").split("\n")
     parts = parts_of(lines)
     if not any(part.kind in ("author", "library") for part in parts):
         if ename and text.lstrip().startswith(ename):

@@ -54,15 +54,10 @@ _YES = re.compile(r"(?:^|\s)(?:-[a-zA-Z]*y[a-zA-Z]*|--yes|--assume-yes|-qq|--dry
 
 @dataclass(frozen=True, slots=True)
 class Unattended:
-    """
-    Cells that wait for somebody.
+    """Cells that wait for somebody."""
 
-    :param problems: is certain to be reached and to fail.
-    :param warnings: may be reached, or does nothing, or waits until the job's time is over.
-    """
-
-    problems: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # is certain to be reached and to fail
+    warnings: tuple[str, ...] = ()  # may be reached, or does nothing, or waits until the job's time is over
 
 
 def unattended(notebook: NotebookNode, name: str) -> Unattended:

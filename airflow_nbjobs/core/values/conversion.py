@@ -20,7 +20,7 @@ from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind
 from airflow_nbjobs.core.values.literals import unique_keys, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _FLOAT = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|NaN|inf|Infinity)", re.ASCII)
 _NAMED_FLOAT = re.compile(r"[+-]?(?:nan|NaN|inf|Infinity)")
@@ -29,8 +29,7 @@ _CANONICAL_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|-?(
 # int() refuses more than 4,300 digits.
 _INT = re.compile(r"[+-]?\d{1,4300}", re.ASCII)
 _BOOLS = {"true": True, "True": True, "false": False, "False": False}
-_NONES = frozenset({"None", "null"})
-_CONTAINERS = frozenset({list, dict, tuple, set})
+_NONES = {"None": None, "null": None}
 # What a text can be converted to, in the order in which it is tried.
 _READABLE = (NoneType, bool, int, float, dict, list, tuple, set)
 _NAMES = {
@@ -51,17 +50,11 @@ _LEVELS = 60  # deeper than any parameter may be nested
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """
-    A value that somebody has made of a text on its way here, with the text.
+    """A value that somebody has made of a text on its way here, with the text."""
 
-    :param value: what it was made: 12345.
-    :param text: of what: "12345", which may be a zip code. None: the value has never been a text.
-    :param by: who has made it, for an error text.
-    """
-
-    value: object
-    text: str | None
-    by: str
+    value: object  # what it was made: 12345
+    text: str | None  # of what: "12345", which may be a zip code. None: the value has never been a text
+    by: str  # who has made it, for an error text
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,15 +267,13 @@ def _reads_as(text: str, kind: type) -> bool:
     return True
 
 
-def _none(text: str) -> None:
-    if text not in _NONES:
-        raise ValueError(text)
+def _word(meanings: Mapping[str, bool | None]) -> Callable[[str], bool | None]:
+    def read(text: str) -> bool | None:
+        if text not in meanings:
+            raise ValueError(text)
+        return meanings[text]
 
-
-def _bool(text: str) -> bool:
-    if text not in _BOOLS:
-        raise ValueError(text)
-    return _BOOLS[text]
+    return read
 
 
 def _int(text: str) -> int:
@@ -319,35 +310,25 @@ def _container(text: str) -> Any:
             raise ValueError(text) from error
 
 
-def _dict(text: str) -> dict[str, Any]:
-    value = _container(text)
-    if not isinstance(value, dict):
-        raise ValueError(text)  # noqa: TRY004 a text of the wrong form
-    return value
+def _of(kind: type, begins: str = "") -> Callable[[str], Any]:
+    """:param begins: with one of these characters: "1, 2" is a tuple to Python, and a text to whoever wrote it."""
+
+    def read(text: str) -> Any:
+        value = _container(text)
+        if not isinstance(value, kind) or (begins and text.strip()[0] not in begins):
+            raise ValueError(text)
+        return value
+
+    return read
 
 
-def _list(text: str) -> list[Any]:
-    value = _container(text)
-    # "1, 2" is a tuple to Python, and a text to whoever wrote it.
-    if not isinstance(value, list) or text.strip()[0] not in "[(":
-        raise ValueError(text)
-    return value
-
-
-def _set(text: str) -> list[Any]:
-    value = _container(text)
-    if not isinstance(value, list) or text.strip()[0] not in "[{s":
-        raise ValueError(text)
-    return value
-
-
-_READERS: Mapping[type, Any] = {
-    NoneType: _none,
-    bool: _bool,
+_READERS: Mapping[type, Callable[[str], Any]] = {
+    NoneType: _word(_NONES),
+    bool: _word(_BOOLS),
     int: _int,
     float: _float,
-    dict: _dict,
-    list: _list,
-    tuple: _list,
-    set: _set,
+    dict: _of(dict),
+    list: _of(list, "[("),
+    tuple: _of(list, "[("),
+    set: _of(list, "[{s"),
 }

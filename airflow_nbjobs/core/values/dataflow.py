@@ -27,20 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """
-    Where the notebook binds a name.
+    """Where the notebook binds a name."""
 
-    :param shown: what is bound, as it is written: ``path``, ``os.environ['DAY']``.
-    :param cell: counted from 1 over all cells of the author's file.
-    :param line: counted from 1 in the cell.
-    :param of: the given names that it is made of.
-    """
-
-    shown: str
-    cell: int
-    line: int
+    shown: str  # what is bound, as it is written: ``path``, ``os.environ['DAY']``
+    cell: int  # counted from 1 over all cells of the author's file
+    line: int  # counted from 1 in the cell
     source: str
-    of: tuple[str, ...] = ()
+    of: tuple[str, ...] = ()  # the given names that it is made of
 
     def __str__(self) -> str:
         return f"cell {self.cell}, line {self.line}: {self.source}"
@@ -48,19 +41,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """
-    What becomes of the given names.
+    """What becomes of the given names."""
 
-    :param overwritten: names whose value is assigned over before anything has read it.
-    :param reassigned: names whose value is assigned over after it has been read, by a loop, or by a notebook that is run.
-    :param conditional: names whose value may be assigned over before anything has read it.
-    :param derived: what is made of a given name's default, before the value given is there.
-    """
-
+    # names whose value is assigned over before anything has read it
     overwritten: dict[str, Place] = field(default_factory=dict)
+    # names whose value is assigned over after it has been read, by a loop, or by a notebook that is run
     reassigned: dict[str, Place] = field(default_factory=dict)
+    # names whose value may be assigned over before anything has read it
     conditional: dict[str, Place] = field(default_factory=dict)
-    derived: tuple[Place, ...] = ()
+    derived: tuple[Place, ...] = ()  # what is made of a given name's default, before the value given is there
 
 
 def follow(nb: NotebookNode, given: Collection[str], runs: Mapping[str, NotebookNode] | None = None) -> Flow:
@@ -104,15 +93,12 @@ def follow(nb: NotebookNode, given: Collection[str], runs: Mapping[str, Notebook
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """
-    One cell that parses.
-
-    :param run: where the author's notebook runs it with ``%run``, if it is another notebook's: cell, line and magic.
-    """
+    """One cell that parses."""
 
     position: int
     tree: ast.Module
     source: str
+    # where the author's notebook runs it with ``%run``, if it is another notebook's: cell, line and magic
     run: tuple[int, int, str] | None = None
 
     def place(self, shown: str, line: int, of: tuple[str, ...] = ()) -> Place:

@@ -16,9 +16,8 @@ from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tagged_index, tags_of
 from airflow_nbjobs.core.notebook.papermill import INJECTED, PARAMETERS
 from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names, source_of, trees
-from airflow_nbjobs.core.notebook.syntax_trees import children, imported_names, parse_python
+from airflow_nbjobs.core.notebook.syntax_trees import children, full_name, imported_names, parse_python, walk
 from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind, annotated_kind, kind_of, of
-from airflow_nbjobs.core.values.objects import defined_classes, is_used_as_object, makes_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,34 +25,36 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _SHORT_TAGS = frozenset({"param", "params"})
+# Classes without a JSON form, and their methods that make one.
+_OBJECTS = frozenset(
+    (
+        *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta")),
+        *(f"pathlib.{name}" for name in ("Path", "PurePath", "PosixPath", "PurePosixPath")),
+        *("decimal.Decimal", "fractions.Fraction", "uuid.UUID", "zoneinfo.ZoneInfo", "types.SimpleNamespace"),
+        *(f"pandas.{name}" for name in ("Timestamp", "Timedelta", "DataFrame", "Series", "date_range")),
+        *(f"numpy.{name}" for name in ("array", "arange", "linspace", "zeros", "ones", "datetime64")),
+    )
+)
+_MAKERS = frozenset("today now utcnow strptime fromisoformat fromtimestamp combine cwd home uuid4".split())
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """
-    What the ``parameters`` cell says.
+    """What the ``parameters`` cell says."""
 
-    :param kinds: of every name that the cell binds, in the order of the cell.
-    :param annotated: names whose kind their annotation says, and not their default.
-    :param is_complete: False: names may be defined that cannot be seen.
-    :param doubt: why, for a warning.
-    :param has_cell: whether a code cell has the tag.
-    :param objects: names whose default is an object that no parameter can be and that later cells use as one, each with that default as it is written.
-    :param further: positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind.
-    :param tree: of the cell, its magics left out; None where it has none.
-    :param python: what ``tree`` was read from, as many lines as the cell.
-    :param values: the defaults of names that one statement binds alone, for certain.
-    """
-
+    # of every name that the cell binds, in the order of the cell
     kinds: Mapping[str, Kind] = field(default_factory=dict)
-    annotated: frozenset[str] = frozenset()
-    is_complete: bool = False
-    doubt: str = ""
-    has_cell: bool = False
+    annotated: frozenset[str] = frozenset()  # names whose kind their annotation says, and not their default
+    is_complete: bool = False  # False: names may be defined that cannot be seen
+    doubt: str = ""  # why, for a warning
+    has_cell: bool = False  # whether a code cell has the tag
+    # names whose default is an object that no parameter can be and that later cells use as one, each with that default as it is written
     objects: Mapping[str, str] = field(default_factory=dict)
+    # positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind
     further: Mapping[str, int] = field(default_factory=dict)
-    tree: ast.Module | None = None
-    python: str = ""
+    tree: ast.Module | None = None  # of the cell, its magics left out; None where it has none
+    python: str = ""  # what the tree was read from, as many lines as the cell
+    # the defaults of names that one statement binds alone, for certain
     values: Mapping[str, ast.expr] = field(default_factory=dict)
 
 
@@ -118,13 +119,71 @@ def _objects(nb: NotebookNode, index: int, tree: ast.Module, values: Mapping[str
     imports: dict[str, str] = {}
     for _, one in trees(nb):
         imports |= imported_names(one)
-    classes = defined_classes(tree)
+    classes = _defined_classes(tree)
     later = [one for position, one in trees(nb) if position > index + 1]
     return {
         name: ast.unparse(value)
         for name, value in values.items()
-        if makes_object(value, imports, classes) and is_used_as_object(name, later)
+        if _makes_object(value, imports, classes) and _is_used_as_object(name, later)
     }
+
+
+def _makes_object(expression: ast.expr, imports: Mapping[str, str], classes: Mapping[str, bool]) -> bool:
+    """
+    Say whether the expression is certain to give an object of a class that has no JSON form, a date or a path.
+
+    :param classes: that the cell defines, each with whether it is an enumeration.
+    """
+    match expression:
+        case ast.Call(func=ast.Name(id=name)) if name in classes:
+            return True
+        case ast.Attribute(value=ast.Name(id=name)):
+            return classes.get(name, False)
+        case ast.Call(func=func):
+            called = full_name(func, imports)
+            owner, _, method = called.rpartition(".")
+            return called in _OBJECTS or (owner in _OBJECTS and method in _MAKERS)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div()):
+            return _makes_object(left, imports, classes)
+        case _:
+            return False
+
+
+def _defined_classes(tree: ast.Module) -> dict[str, bool]:
+    """Classes that a cell defines, each with whether it is an enumeration whose members are no texts or numbers."""
+    return {
+        node.name: any(ast.unparse(base).rpartition(".")[2] in {"Enum", "Flag"} for base in node.bases)
+        and len(node.bases) == 1
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def _is_used_as_object(name: str, cells: Iterable[ast.Module]) -> bool:
+    """
+    Say whether the cells need more of the name than a text or a list has: an attribute, an operator, a comparison.
+
+    Given to a function, it may as well be a text; where the cells bind the name anew (``path = Path(path)``, a loop, an argument), nothing is certain.
+    """
+    is_used = False
+    for tree in cells:
+        for node in walk(tree):
+            match node:
+                case ast.Name(id=bound, ctx=ast.Store()) | ast.arg(arg=bound) if bound == name:
+                    return False
+                case (
+                    ast.Attribute(value=ast.Name(id=used))
+                    | ast.FormattedValue(value=ast.Name(id=used), format_spec=ast.expr())
+                    | ast.BinOp(left=ast.Name(id=used))
+                ) if used == name:
+                    is_used = True
+                case ast.BinOp(right=ast.Name(id=used)) if used == name and not isinstance(
+                    node.left, ast.Constant | ast.JoinedStr
+                ):
+                    is_used = True
+                case _:
+                    pass
+    return is_used
 
 
 def _further(nb: NotebookNode, index: int) -> dict[str, int]:

@@ -24,21 +24,13 @@ _SCALARS: frozenset[type] = _NUMBERS | {str, NoneType}
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """
-    What is known of the type of a value.
+    """What is known of the type of a value."""
 
-    :param types: the types that it may have.
-    :param is_known: False: it may have others as well.
-    :param items: of the items of a list or tuple, or of the values of a dict.
-    :param entries: of the values of a dict that is written out, by key.
-    :param choices: of ``Literal[…]``, with None where that is admitted as well; empty: any.
-    """
-
-    types: frozenset[type] = frozenset()
-    is_known: bool = False
-    items: Kind | None = None
-    entries: Mapping[str, Kind] = field(default_factory=dict)
-    choices: tuple[object, ...] = ()
+    types: frozenset[type] = frozenset()  # the types that it may have
+    is_known: bool = False  # False: it may have others as well
+    items: Kind | None = None  # of the items of a list or tuple, or of the values of a dict
+    entries: Mapping[str, Kind] = field(default_factory=dict)  # of the values of a dict that is written out, by key
+    choices: tuple[object, ...] = ()  # of ``Literal[…]``, with None where that is admitted as well; empty: any
 
     def __or__(self, other: Kind) -> Kind:
         return Kind(

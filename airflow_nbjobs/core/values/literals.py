@@ -1,7 +1,7 @@
 """
 JSON-like values as Python source, and back.
 
-Called by ``core.values.parameters`` for the cell that carries typed parameters, and by what reads such cells and texts. Standard library only, pure.
+Called for the cell that carries typed parameters, and by what reads such cells and texts. Standard library only, pure.
 """
 
 from __future__ import annotations

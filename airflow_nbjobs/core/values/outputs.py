@@ -22,29 +22,20 @@ from airflow_nbjobs.core.notebook.failing_cell import last_cell_run
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
 from airflow_nbjobs.core.notebook.source import names_in_order
 from airflow_nbjobs.core.texts import shortened
-from airflow_nbjobs.core.values.recorded import Recorded, article, clean, from_scrap, read_entry, read_record
-from airflow_nbjobs.core.values.recording import (
-    OUTPUT_LIMIT_BYTES,
-    OUTPUTS,
-    recording_cell,
+from airflow_nbjobs.core.values.recorded import (
+    Recorded,
+    article,
+    clean,
+    from_scrap,
+    read_entry,
+    read_record,
+    read_scraps,
 )
-from airflow_nbjobs.core.values.scraps import read_scraps
+from airflow_nbjobs.core.values.recording import OUTPUTS, recording_cell
 from airflow_nbjobs.core.values.storable import DEPTH_LIMIT, RESERVED_KEYS, RESERVED_PAIR, storage_problem
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-__all__ = [
-    "OUTPUT_LIMIT_BYTES",
-    "DeclaredOutputs",
-    "OutputRecord",
-    "declare_outputs",
-    "has_record",
-    "prepare_outputs",
-    "read_outputs",
-    "read_scraps",
-    "recorded_names",
-]
 
 _OUTPUT_TYPES: dict[str, type] = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
 # XCom keys that the operator, its links and Airflow itself use.
@@ -127,20 +118,13 @@ def _declared_type(kind: object) -> type | None:
     return next((allowed for allowed in _OUTPUT_TYPES.values() if kind is allowed), None)
 
 
-def prepare_outputs(nb: NotebookNode, names: Sequence[str], *, python: bool) -> NotebookNode:
-    """
-    Return a copy of the notebook that records these variables in its last cell.
-
-    Without names, and for a kernel that is not Python, the notebook itself is returned: it can glue its outputs.
-
-    :param python: what ``is_python`` says of the notebook and its kernel.
-    """
-    is_needed = bool(names) and python
-    if not is_needed and not any(mark_of(cell) == OUTPUTS for cell in nb.cells):
+def prepare_outputs(nb: NotebookNode, names: Sequence[str]) -> NotebookNode:
+    """Return a copy of the Python notebook that records these variables in its last cell; the notebook itself where it needs no change."""
+    if not names and not any(mark_of(cell) == OUTPUTS for cell in nb.cells):
         return nb
     nb = copy.deepcopy(nb)
     nb.cells = [cell for cell in nb.cells if mark_of(cell) != OUTPUTS]  # a staged copy that is run again
-    if is_needed:
+    if names:
         nb.cells.append(recording_cell(names, nbformat_minor=nb.nbformat_minor))
     return nb
 

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 TYPED_PARAMETERS = "typed-parameters"
-
-
 PARAMETER_TEXT_LIMIT = 2_500  # characters
-
-
 # Characters that the pattern ".*" of a hyperparameter's value does not match.
 _LINE_ENDS = re.compile(r"[\n\r\x85\u2028\u2029]")
 

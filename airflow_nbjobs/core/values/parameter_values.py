@@ -10,6 +10,7 @@ import keyword
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.masking import masked_ends
 from airflow_nbjobs.core.values.conversion import Spelled, short
 from airflow_nbjobs.core.values.literals import PARAMETER_DEPTH_LIMIT
 
@@ -19,20 +20,11 @@ if TYPE_CHECKING:
 
 # Source: limits of CreateTrainingJob's HyperParameters in the developer guide.
 PARAMETER_NAME_LIMIT = 256  # characters
-
-
 _OTHER_LANGUAGES_NAME = re.compile(r"[A-Za-z_.][A-Za-z0-9_.]*")
-
-
 _HINTS = {
-    "tuple": "give a list",
-    "set": "give a list",
-    "frozenset": "give a list",
-    "range": "give a list",
+    **dict.fromkeys(("tuple", "set", "frozenset", "range"), "give a list"),
+    **dict.fromkeys(("datetime", "date", "DateTime"), "give text: .isoformat()"),
     "bytes": "give text, for example base64",
-    "datetime": "give text: .isoformat()",
-    "date": "give text: .isoformat()",
-    "DateTime": "give text: .isoformat()",
     "Decimal": "give a float, or text: str(…)",
     "ndarray": "give a list: .tolist()",
     "timedelta": "give a number of seconds: .total_seconds()",
@@ -110,4 +102,4 @@ def type_name(value: object) -> str:
 
 
 def _short_path(path: str) -> str:
-    return path if len(path) <= 200 else path[:100] + "…" + path[-100:]
+    return path if len(path) <= 200 else "…".join(masked_ends(path, 100, 100))

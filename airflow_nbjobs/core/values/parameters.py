@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from airflow_nbjobs.core.notebook.document import is_python, tagged_index
@@ -82,12 +82,7 @@ def check_parameters(
     if params is not None:
         chosen = choose(declaration, params, parameters) if declaration is not None else no_python(kernel_name)
         parameters = {**chosen.values, **parameters}
-    found = _Findings(
-        kernel_name,
-        declaration,
-        follow(nb, list(parameters), runs) if python else Flow(),
-        unknown,
-    )
+    found = _Findings(kernel_name, declaration, follow(nb, list(parameters), runs) if python else Flow(), unknown)
     if len(parameters) > PARAMETER_COUNT_LIMIT:
         found.problems.append(f"{len(parameters)} parameters; a notebook job takes at most {PARAMETER_COUNT_LIMIT}")
     for name, value in parameters.items():
@@ -103,29 +98,19 @@ def check_parameters(
     )
 
 
+@dataclass(slots=True)
 class _Findings:
-    """
-    The parameters checked so far.
+    """The parameters checked so far."""
 
-    :param declaration: None: the kernel is none of Python's.
-    """
-
-    def __init__(
-        self,
-        kernel_name: str,
-        declaration: Declaration | None,
-        flow: Flow,
-        unknown: Literal["error", "warn"],
-    ) -> None:
-        self.values: dict[str, object] = {}
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
-        self.notes: list[str] = []
-        self._kernel_name = kernel_name
-        self._declaration = declaration
-        self._flow = flow
-        self._unknown = unknown
-        self._seen: dict[str, str] = {}
+    _kernel_name: str
+    _declaration: Declaration | None  # None: the kernel is none of Python's
+    _flow: Flow
+    _unknown: Literal["error", "warn"]
+    values: dict[str, object] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _seen: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, value: object) -> None:
         declaration = self._declaration

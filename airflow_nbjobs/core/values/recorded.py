@@ -1,5 +1,5 @@
 """
-One output as a notebook has recorded or glued it: its value, or in words why there is none.
+Outputs as a notebook has recorded them, or glued them with scrapbook: the value, or in words why there is none.
 
 Called by ``core.values.outputs``. The executed notebook is untrusted: what is wrong in it becomes a problem, never an exception. Pure.
 """
@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_nbjobs.core.notebook.document import cells_of, mark_of, outputs_of
-from airflow_nbjobs.core.values.recording import (
-    OUTPUT_LIMIT_BYTES,
-    OUTPUTS,
-    RECORD_MIME_TYPE,
-    RECORD_VERSION,
-)
-from airflow_nbjobs.core.values.scraps import TOO_DEEP
+from airflow_nbjobs.core.values.recording import OUTPUT_LIMIT_BYTES, OUTPUTS, RECORD_MIME_TYPE, RECORD_VERSION
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+_SCRAP = "application/scrapbook.scrap."
+_PAPERMILL_RECORD = "application/papermill.record+json"
+# In place of a value whose JSON has more levels than Python's parser takes.
+_TOO_DEEP: Final = object()
 _ADVICE = {
     "DataFrame": "write it to S3 and output its URI, or output .to_dict('records')",
     "Series": "output .tolist() or .to_dict()",
@@ -115,8 +113,49 @@ def _recording_problem(name: str, entry: dict[str, object]) -> str:
             return f"output '{name}' has a record that cannot be read"
 
 
+def read_scraps(executed: NotebookNode) -> dict[str, object]:
+    """
+    Return the glued values by name, the last one of a name.
+
+    Those with scrapbook's encoders ``json`` and ``text``; a data frame (``pandas``, base64 of parquet) is no output.
+
+    Source: nteract/scrapbook, ``models.py`` and ``encoders.py``.
+    """
+    scraps: dict[str, object] = {}
+    for cell in cells_of(executed):
+        for output in outputs_of(cell):
+            data = output.get("data")
+            for mime_type, payload in data.items() if isinstance(data, dict) else ():
+                if isinstance(payload, dict):
+                    scraps.update(_scraps_of(mime_type, payload))
+    return scraps
+
+
+def _scraps_of(mime_type: str, payload: dict[str, object]) -> dict[str, object]:
+    if mime_type == _PAPERMILL_RECORD:
+        return dict(payload)
+    name = payload.get("name")
+    if not mime_type.startswith(_SCRAP) or not isinstance(name, str) or "data" not in payload:
+        return {}
+    value = payload["data"]
+    match payload.get("encoder"):
+        case "text":
+            return {name: value}
+        case "json":
+            if isinstance(value, str):  # scrapbook reads text that is JSON as JSON, and keeps other text
+                try:
+                    value = json.loads(value)
+                except ValueError:
+                    return {name: value}
+                except RecursionError:
+                    return {name: _TOO_DEEP}
+            return {name: value}
+        case _:
+            return {}
+
+
 def from_scrap(name: str, value: object) -> Recorded:
-    if value is TOO_DEEP:
+    if value is _TOO_DEEP:
         return Recorded(problem=f"output '{name}' is nested too deep; output a part of it")
     try:
         size = len(json.dumps(value, separators=(",", ":")))

@@ -17,30 +17,21 @@ if TYPE_CHECKING:
 
 
 _MUTATORS = frozenset({"append", "add", "update", "extend", "insert", "setdefault", "appendleft"})
-
-
 _READS_ALL = frozenset({"globals", "locals", "vars", "exec", "eval", "get_ipython"})
-
-
 _COMPOUND = (ast.For, ast.AsyncFor, ast.If, ast.While, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """
-    One statement of a module's own level: what it binds, and what it reads for that.
-
-    :param is_certain: it runs whenever its cell does, and does bind.
-    :param is_passing: it binds what its own block is for: the variable of a loop, an open file.
-    """
+    """One statement of a module's own level: what it binds, and what it reads for that."""
 
     line: int
     binds: tuple[str, ...] = ()
     changes: tuple[tuple[str, str], ...] = ()  # a part of what the name stands for: (name, as it is written)
     reads: frozenset[str] = frozenset()
     reads_all: bool = False
-    is_certain: bool = True
-    is_passing: bool = False
+    is_certain: bool = True  # it runs whenever its cell does, and does bind
+    is_passing: bool = False  # it binds what its own block is for: the variable of a loop, an open file
 
 
 class Steps:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
+from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.core.visible import visible
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def append_line(kept: list[str], line: str, *, is_over: bool = False) -> None:
 
     :param is_over: whether it was written over that line; text that merely ends in carriage returns was, too.
     """
-    shown = line if len(line) <= _LINE_LIMIT else f"{line[:_LINE_LIMIT]}…"
+    shown = shortened(line, _LINE_LIMIT)
     if kept and ((_has_bar(shown) and _has_bar(kept[-1])) or (is_over and _words(shown) == _words(kept[-1]))):
         kept.pop()
     kept.append(shown)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from airflow_nbjobs.core.job.status import JobSummary
 from airflow_nbjobs.core.watch.pace import just_after, just_before
@@ -40,6 +40,7 @@ class ListJobs:
     is_newest_first: bool = False
     next_token: str | None = None
     name_contains: str | None = None
+    warm_pool_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,15 +246,10 @@ def changes(created: Mapping[str, datetime], coverage: Coverage, cursor: datetim
     yield from describe_each(sorted(left))
 
 
+# The poller answers each call in kind.
 def _listed(call: ListJobs) -> Plan[Page]:
-    answer = yield call
-    if not isinstance(answer, Page):
-        raise TypeError(f"a list call is answered by a page, not by {answer!r}")
-    return answer
+    return cast("Page", (yield call))
 
 
 def _described(job_name: str) -> Plan[JobSummary | None]:
-    answer = yield DescribeJob(job_name)
-    if isinstance(answer, Page):
-        raise TypeError("a describe call is answered by one job, not by a page")
-    return answer
+    return cast("JobSummary | None", (yield DescribeJob(job_name)))

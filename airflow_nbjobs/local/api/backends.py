@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 SERVICES = ("s3", "sts", "iam", "ssm", "logs")
-# moto's own control pages, which would reset the server or list what it holds; no AWS service has these paths.
 _OF_LOG_GROUPS = ("logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams")
+# moto's own control pages, which would reset the server or list what it holds; no AWS service has these paths.
 _CLOSED_PATHS = ("/moto-api", "/latest/meta-data", "/latest/api", "/favicon.ico")
 
 
@@ -124,16 +124,9 @@ class Backends:
 
     def _distribution_parameter(self) -> dict[str, Any]:
         """Answer for the one public parameter that we need: moto lets nobody put a name below ``/aws``."""
-        region = self._facts.region
-        parameter = {
-            "Name": DISTRIBUTION_PARAMETER,
-            "Type": "String",
-            "Value": DISTRIBUTION_ACCOUNTS[region],
-            "Version": 1,
-            "ARN": f"arn:aws:ssm:{region}::parameter{DISTRIBUTION_PARAMETER}",
-            "DataType": "text",
-        }
-        return {"Parameter": parameter}
+        name, region = DISTRIBUTION_PARAMETER, self._facts.region
+        about = {"Name": name, "ARN": f"arn:aws:ssm:{region}::parameter{name}", "Version": 1}
+        return {"Parameter": {**about, "Type": "String", "DataType": "text", "Value": DISTRIBUTION_ACCOUNTS[region]}}
 
 
 def _unsupported(operation: str) -> ServiceError:

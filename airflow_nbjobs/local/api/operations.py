@@ -7,7 +7,6 @@ Called by ``server.py`` with the parsed, not yet validated request; answers with
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.batch.processing import ProcessingWork, check_processing, completed_processing_request
@@ -16,6 +15,7 @@ from airflow_nbjobs.local.state.batch_jobs import BatchJob, new_batch_job
 from airflow_nbjobs.local.state.jobs import TrainingJob, new_job
 from airflow_nbjobs.local.state.listing import list_resources, list_training_jobs
 from airflow_nbjobs.local.state.models import Model, check_model, new_model
+from airflow_nbjobs.local.state.pools import AVAILABLE
 from airflow_nbjobs.local.state.registry import Registry
 from airflow_nbjobs.local.state.resource import IN_PROGRESS, PROCESSING, TRAINING, TRANSFORM, Document, Job, Kind, Tags
 from airflow_nbjobs.local.training.checks import check_create, check_features, check_role, check_tags
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_nbjobs.local.faults.jobs import JobScripts
-    from airflow_nbjobs.local.platform.runner import JobRunner, Platform, Work
+    from airflow_nbjobs.local.platform.runner import JobRunner, Work
     from airflow_nbjobs.local.state.facts import ServerFacts
+    from airflow_nbjobs.local.training.warm_pools import WarmPools
 
     Request = Mapping[str, Any]
     Operation = Callable[[Request], Document]
@@ -72,43 +73,30 @@ class Registries:
         return self.training, self.models, self.transform, self.processing
 
 
-@dataclass(frozen=True, slots=True)
-class Runners:
-    """
-    Who runs jobs. Batch jobs have slots of their own.
-
-    A notebook that waits for the transform job it has started would otherwise wait for a slot that it holds itself.
-    """
-
-    training: JobRunner
-    batch: JobRunner
-
-    def of(self, job: Job) -> JobRunner:
-        return self.training if job.kind is TRAINING else self.batch
-
-
 class SageMakerOperations:
     """
     The operations.
 
-    :param batch_platform: of transform and processing jobs.
+    :param runner: of training jobs.
+    :param batch_runner: of transform and processing jobs. They have slots of their own: a notebook that waits for the transform job it has started
+        would otherwise wait for a slot that it holds itself.
     """
 
     def __init__(
         self,
         registries: Registries,
-        runners: Runners,
+        runner: JobRunner,
+        batch_runner: JobRunner,
         *,
-        platform: Platform,
-        batch_platform: Platform,
         scripts: JobScripts,
+        pools: WarmPools,
     ) -> None:
         self._registries = registries
-        self._runners = runners
-        self._platform = platform
-        self._batch_platform = batch_platform
-        self._clients = platform.clients
+        self._runner, self._batch_runner = runner, batch_runner
+        self._platform, self._batch_platform = runner.platform, batch_runner.platform
+        self._clients = runner.platform.clients
         self._scripts = scripts
+        self._pools = pools
         self._validator = RequestValidator()
         self._operations: dict[str, Operation] = {
             "CreateTrainingJob": self._create_training_job,
@@ -140,6 +128,7 @@ class SageMakerOperations:
                 f"The embedded SageMaker does not support {operation}; it has {', '.join(sorted(self._operations))}.",
             )
         self._validator.check(operation, request)
+        self._pools.settle()
         return self._operations[operation](request)
 
     def _job_operations(self, kind: Kind, jobs: Registry[Any]) -> dict[str, Operation]:
@@ -161,16 +150,19 @@ class SageMakerOperations:
 
         job = jobs.change(name, stopping)
         if job.kind is not TRAINING or not self._scripts.stop(name):
-            self._runners.of(job).stop(job.arn)
+            (self._runner if job.kind is TRAINING else self._batch_runner).stop(job.arn)
         return {}
 
     def _create_training_job(self, request: Request) -> Document:
         check_features(request, way=self._platform.way)
         check_create(request, facts=self._platform.facts, clients=self._clients)
         jobs = self._registries.training
-        job = new_job(request, arn=jobs.arn(request["TrainingJobName"]), now=time.time())
-        if not self._scripts.register(job):
-            self._runners.training.submit(job, TrainingWork(job, jobs, self._platform), jobs)
+        with self._pools.furnishing(new_job(request, arn=jobs.arn(request["TrainingJobName"]), now=time.time())) as job:
+            is_scripted = self._scripts.register(job)
+        if not is_scripted:
+            is_warm = job.pool is not None and job.pool.is_taken_over
+            work = TrainingWork(job, jobs, self._platform, start_seconds=0.0 if is_warm else self._pools.start_seconds)
+            self._runner.submit(job, work, jobs)
         return {"TrainingJobArn": job.arn}
 
     def _update_training_job(self, request: Request) -> Document:
@@ -188,6 +180,10 @@ class SageMakerOperations:
             raise ServiceError("ResourceNotFound", error.message) from error
         if not job.is_terminal:
             raise _in_status(job)
+        if job.pool is not None and job.pool.status == AVAILABLE:
+            raise ValidationError(  # our words
+                f"The request was rejected because the training job retains a warm pool in status {AVAILABLE}."
+            )
         jobs.remove(name)
         return {}
 
@@ -271,7 +267,7 @@ class SageMakerOperations:
     def _submit(self, kind: Kind, jobs: Registry[BatchJob], request: Request, work: Work, *, now: float) -> Document:
         job = new_batch_job(kind, request, arn=jobs.arn(request[f"{kind.resource}Name"]), now=now)
         jobs.add(job)
-        self._runners.batch.submit(job, work, jobs)
+        self._batch_runner.submit(job, work, jobs)
         return {f"{kind.resource}Arn": job.arn}
 
 

@@ -19,7 +19,6 @@ from airflow_nbjobs.local.batch.transform_worker import Plan
 from airflow_nbjobs.local.container.overlay import python_of
 from airflow_nbjobs.local.platform import storage
 from airflow_nbjobs.local.platform.runner import JobError, Launch, Platform, Work, read_text, regular_files
-from airflow_nbjobs.local.platform.unpack import ArchiveError, unpack
 from airflow_nbjobs.local.state.models import SUPPORTED_IMAGES, image_family
 from airflow_nbjobs.local.state.resource import Outcome
 from airflow_nbjobs.local.wire.formats import ValidationError
@@ -153,10 +152,10 @@ class TransformWork(Work):
         archive = work.path / "archive.tar.gz"
         try:
             storage.download(self.platform.clients.s3, uri, archive)
-            unpack(archive, folder)
+            storage.unpack(archive, folder)
         except storage.StorageError as error:
             raise JobError(f"ClientError: Model download failed: {error}") from error
-        except ArchiveError as error:
+        except storage.ArchiveError as error:
             raise JobError(f"ClientError: Model archive {uri} cannot be unpacked: {error}") from error
         archive.unlink()
 

@@ -1,7 +1,7 @@
 """
 The Python environment that plays the container's image.
 
-Read once at start by ``server.py``; ``container/run.py`` builds each job's environment from it.
+Read once at start by ``server.py``; ``container/run.py`` builds each job's environment from it. ``nbjobs run --local`` asks for kernels and the AWS CLI.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.local import StartError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +43,6 @@ print(json.dumps({
 _SYSTEM_JUPYTER = (Path("/usr/local/share/jupyter"), Path("/usr/share/jupyter"))
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _REGION = re.compile(r"^\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/[^:@\s]+([:@][^\s]+)?$")
-
-
-class ImageError(Exception):
-    """The environment cannot play an image; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Image:
 
 
 def inspect_image(prefix: Path) -> Image:
-    """Ask an environment's own interpreter about it; raises ImageError where there is none, or this user may not run it."""
+    """Ask an environment's own interpreter about it; raises StartError where there is none, or this user may not run it."""
     prefix = prefix.absolute()
     python = prefix / "bin" / "python"
     user = f"the user {getpass.getuser()!r}"
@@ -90,16 +88,16 @@ def inspect_image(prefix: Path) -> Image:
             [python, "-I", "-c", _ASK], check=True, capture_output=True, text=True, timeout=60, cwd="/"
         )
     except FileNotFoundError as error:
-        raise ImageError(
+        raise StartError(
             f"{prefix} is no Python environment: there is no {python} (or its interpreter is gone); name one with --image-prefix"
         ) from error
     except PermissionError as error:
-        raise ImageError(
+        raise StartError(
             f"{user} may not run {python} -> {python.resolve()}: its base interpreter lies where only others may read; "
             "make the environment from an interpreter that everybody can read, or name another with --image-prefix"
         ) from error
     except subprocess.SubprocessError as error:
-        raise ImageError(f"{python} does not work: {getattr(error, 'stderr', '') or error}") from error
+        raise StartError(f"{python} does not work: {getattr(error, 'stderr', '') or error}") from error
     found = json.loads(answer.stdout)
     folders = {str(prefix)} | {
         path if Path(path).is_dir() else str(Path(path).parent) for path in found["paths"] if Path(path).exists()
@@ -138,15 +136,25 @@ def _search_path(prefix: Path) -> str:
     return f"{prefix}/bin:{_SYSTEM_PATH}"
 
 
-def kernel_folders(prefix: Path) -> list[Path]:
+def _kernel_folders(prefix: Path) -> list[Path]:
     """Return where a job of the environment finds kernels, in Jupyter's order; those of this user's home are not among them."""
     return [folder / "kernels" for folder in (prefix / "share" / "jupyter", *_SYSTEM_JUPYTER)]
+
+
+def kernels_here(prefix: Path) -> frozenset[str] | None:
+    """Return the kernels' names of the environment ``prefix``, this process's own; None where Jupyter is not installed, which the server says."""
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
+    except ImportError:
+        return None
+    folders = [str(folder) for folder in _kernel_folders(prefix)]
+    return frozenset(KernelSpecManager(kernel_dirs=folders).find_kernel_specs())
 
 
 def _own_kernels(prefix: Path) -> dict[str, Any]:
     """``ipykernel install`` writes the interpreter's path: a kernel started by it installs into the image."""
     specs: dict[str, Any] = {}
-    for file in (file for folder in kernel_folders(prefix) for file in sorted(folder.glob("*/kernel.json"))):
+    for file in (file for folder in _kernel_folders(prefix) for file in sorted(folder.glob("*/kernel.json"))):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             specs.setdefault(file.parent.name, json.loads(file.read_bytes()))
     pythons = {str(prefix / "bin"), os.path.realpath(prefix / "bin")}

@@ -259,7 +259,7 @@ def _mirror(system: _System, source: str, target: str) -> None:
 
 
 def _run_supervised(spec: ContainerSpec) -> int:
-    """Without namespaces the server may only ask: when it dies, the control pipe ends and the tree is killed here, so no parent-death signal for us."""
+    """Run the entrypoint without namespaces; when the server dies, the control pipe ends and this process, which must outlive it, kills the tree."""
     if sys.platform == "linux":
         _System().prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = _spawn(spec, own_session=True)

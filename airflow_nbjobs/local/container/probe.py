@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.local import StartError
 from airflow_nbjobs.local.container.run import WorkDir, claim_direct_folders, start_container
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ DESCRIPTIONS = {
 NOT_ISOLATED = "not isolated: the network, the other files that you may read or write, CPU and memory; what a job installs with pip is its own"
 
 
-class IsolationError(Exception):
-    """The way that was asked for does not work here; the text says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Isolation:
     """
@@ -49,7 +46,7 @@ class Isolation:
 
 
 def choose_isolation(wanted: str, image: Image) -> Isolation:
-    """Return the way wanted, or for ``auto`` the first that works; raises IsolationError where none does."""
+    """Return the way wanted, or for ``auto`` the first that works; raises StartError where none does."""
     ways: Sequence[str] = WAYS if wanted == "auto" else (wanted,)
     notes: list[str] = []
     for way in ways:
@@ -57,7 +54,7 @@ def choose_isolation(wanted: str, image: Image) -> Isolation:
         if problem is None:
             return Isolation(way, tuple(notes))
         notes.append(f"{way}: {problem}")
-    raise IsolationError("; ".join(notes))
+    raise StartError("; ".join(notes))
 
 
 def try_way(way: str, image: Image) -> str | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
     from airflow_nbjobs.local.faults.jobs import JobScripts
+    from airflow_nbjobs.local.training.warm_pools import WarmPools
     from airflow_nbjobs.local.wire.formats import Answer
 
 CONTROL_SERVICE = "nbjobs-control"  # as the caller's credential scope names it
@@ -58,10 +59,7 @@ class FaultLayer:
         self.switches = FaultSwitches()
         self.journal = Journal()
         self.scripts: JobScripts | None = None
-
-    def close(self) -> None:
-        """Let go of calls that are held back."""
-        self.switches.clear()
+        self.pools: WarmPools | None = None
 
     def around(self, service: str, environ: Environ, answer: Answer) -> Response:
         """Answer one call, unless a fault does; raises ConnectionResetError when a fault resets the connection."""
@@ -94,6 +92,7 @@ class FaultLayer:
             "calls": lambda **query: {"calls": self.journal.calls(**query)},
             "clear": self._clear,
             **(self.scripts.actions() if self.scripts else {}),
+            **(self.pools.actions() if self.pools else {}),
         }
         if action not in actions:
             raise ValidationError(f"The action is one of {', '.join(actions)}, not {action!r}.")
@@ -107,6 +106,8 @@ class FaultLayer:
         self.switches.clear()
         if self.scripts:
             self.scripts.clear()
+        if self.pools:
+            self.pools.clear()
 
 
 def identify(service: str, environ: Environ) -> tuple[str, str]:
@@ -147,16 +148,12 @@ def strike(hit: Switch, service: str, environ: Environ) -> None:
         hit.is_off.wait(fault.seconds)
         return
     if fault.effect == "reset":
-        reset(environ)
+        # With RST, as a peer that has gone does; a client might take an orderly end for an empty answer.
+        connection = environ["werkzeug.socket"]
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(connection.detach())
+        raise ConnectionResetError("reset by a fault switch")
     code, message, status = fault.code, fault.message, fault.status
     if service == "s3":
         code, message, status = _S3_CODES.get(code, (code, message, status))
     raise ServiceError(code, message, status)
-
-
-def reset(environ: Environ) -> None:
-    """End the connection with RST, as a peer that has gone does, not with an orderly end that a client might take for an empty answer."""
-    connection = environ["werkzeug.socket"]
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    os.close(connection.detach())
-    raise ConnectionResetError("reset by a fault switch")

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,6 @@ _TICK_SECONDS = 0.05
 
 @dataclass(slots=True)
 class _ActiveScript:
-    id: str
     script: Script
     taken: int = 0
 
@@ -62,7 +62,7 @@ class JobScripts:
         self._clients = clients
         self._lock = threading.RLock()
         self._scripts: dict[str, _ActiveScript] = {}
-        self._count = 0
+        self._numbers = count(1)
         self._held: dict[str, _End | None] = {}
         self._quotas: dict[str, int] = {}
         self._clock: threading.Thread | None = None
@@ -81,10 +81,9 @@ class JobScripts:
 
     def add(self, script: Script) -> str:
         with self._lock:
-            self._count += 1
-            active = _ActiveScript(f"script-{self._count}", script)
-            self._scripts[active.id] = active
-            return active.id
+            script_id = f"script-{next(self._numbers)}"
+            self._scripts[script_id] = _ActiveScript(script)
+            return script_id
 
     def remove(self, script_id: str) -> None:
         """Take a script away; the jobs that it has taken stay scripted."""

@@ -7,10 +7,11 @@ Read by ``faults/jobs.py``, which plays them.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.faults.switches import check_members
 from airflow_nbjobs.local.state.resource import COMPLETED, FAILED, STOPPED
 from airflow_nbjobs.local.wire.formats import ValidationError
 
@@ -78,7 +79,7 @@ class Script:
 
 def parse_end(document: Mapping[str, Any]) -> JobEnd:
     """Return the end that a control request describes, or refuse one that means nothing."""
-    _check_fields(document, JobEnd)
+    check_members(document, JobEnd, "JobEnd")
     end = JobEnd(**{**document, "cell_outputs": tuple(document.get("cell_outputs", ()))})
     if end.status not in {COMPLETED, FAILED, STOPPED}:
         raise ValidationError(f"A job ends Completed, Failed or Stopped, not {end.status!r}.")
@@ -89,16 +90,11 @@ def parse_end(document: Mapping[str, Any]) -> JobEnd:
 
 def parse_script(document: Mapping[str, Any]) -> Script:
     """Return the script that a control request describes, or refuse one that means nothing."""
-    _check_fields(document, Script)
+    check_members(document, Script, "Script")
     script = Script(**{**document, "end": parse_end(document.get("end", {}))})
     if script.secondary_status not in {"Starting", "Downloading", "Training", "Uploading"}:
         raise ValidationError(f"No job stays in the secondary status {script.secondary_status!r} until it ends.")
     return script
-
-
-def _check_fields(document: Mapping[str, Any], kind: type[JobEnd | Script]) -> None:
-    if unknown := sorted(set(document) - {known.name for known in fields(kind)}):
-        raise ValidationError(f"A {kind.__name__} has no {', '.join(unknown)}.")
 
 
 def executed_notebook(staged: Mapping[str, Any], end: JobEnd, *, job_name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections import deque
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_nbjobs.local.wire.formats import ServiceError, ValidationError
@@ -64,9 +65,7 @@ class Fault:
 
 def parse_fault(document: Mapping[str, Any]) -> Fault:
     """Return the fault that a control request describes; raises ServiceError for an unknown field or a value that means nothing."""
-    unknown = sorted(set(document) - {known.name for known in fields(Fault)})
-    if unknown:
-        raise ValidationError(f"A fault has no {', '.join(unknown)}.")
+    check_members(document, Fault, "fault")
     operations = document.get("operations", ())
     if isinstance(operations, str) or not all(isinstance(name, str) for name in operations):
         raise ValidationError("operations is a list of names.")
@@ -77,6 +76,12 @@ def parse_fault(document: Mapping[str, Any]) -> Fault:
     for problem in _problems(fault):
         raise ValidationError(problem)
     return fault
+
+
+def check_members(document: Mapping[str, Any], kind: type[Any], name: str) -> None:
+    """Raise ServiceError for a member of a control request that the dataclass does not have."""
+    if unknown := sorted(set(document) - {known.name for known in fields(kind)}):
+        raise ValidationError(f"A {name} has no {', '.join(unknown)}.")
 
 
 def _problems(fault: Fault) -> Iterator[str]:
@@ -119,12 +124,11 @@ class FaultSwitches:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._switches: dict[str, Switch] = {}
-        self._count = 0
+        self._numbers = count(1)
 
     def add(self, fault: Fault) -> Switch:
         with self._lock:
-            self._count += 1
-            switch = Switch(f"fault-{self._count}", fault, time.monotonic(), random.Random(fault.seed))  # noqa: S311 - to be repeatable
+            switch = Switch(f"fault-{next(self._numbers)}", fault, time.monotonic(), random.Random(fault.seed))  # noqa: S311 - to be repeatable
             self._switches[switch.id] = switch
             return switch
 
@@ -190,13 +194,12 @@ class Journal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: deque[Call] = deque(maxlen=KEPT_CALLS)
-        self._count = 0
+        self._numbers = count(1)
 
     @contextmanager
     def noting(self, operation: str, resource: str, faults: tuple[str, ...]) -> Iterator[Call]:
         with self._lock:
-            self._count += 1
-            call = Call(self._count, time.time(), operation, resource, faults)
+            call = Call(next(self._numbers), time.time(), operation, resource, faults)
             self._calls.append(call)
         try:
             yield call

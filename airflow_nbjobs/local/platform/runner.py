@@ -145,12 +145,12 @@ class _Run(Run):
 
 class JobRunner:
     def __init__(self, platform: Platform, *, name: str) -> None:
-        self._platform = platform
+        self.platform = platform
         self._slots = Slots(platform.parallel_jobs, name=name, work=self._run)
 
     def submit(self, job: Job, work: Work, registry: Registry[Any]) -> None:
         run = _Run(job, work, registry)
-        text = f"Pending: the embedded SageMaker runs {self._platform.parallel_jobs} jobs at once"
+        text = f"Pending: the embedded SageMaker runs {self.platform.parallel_jobs} jobs at once"
         self._slots.add(
             job.arn, run, on_full=lambda: run.change(lambda waiting: waiting.waiting(text, now=time.time()))
         )
@@ -165,7 +165,7 @@ class JobRunner:
         self._slots.close()
 
     def _run(self, run: _Run) -> None:
-        work = self._platform.work_dir(run.job.name)
+        work = self.platform.work_dir(run.job.name)
         try:
             outcome = self._execute(run, work)
         except JobError as error:
@@ -178,20 +178,20 @@ class JobRunner:
         outcome = replace(outcome, ran_too_long=run.ran_too_long)
         ended = run.change(lambda job: job.concluded(outcome, now=time.time()))
         LOG.info("%s in %.1f s", ended.headline, (ended.ended or 0) - ended.created)
-        if not self._platform.keep_work:
+        if not self.platform.keep_work:
             work.remove()
 
     def _execute(self, run: _Run, work: WorkDir) -> Outcome:
         if run.stop.is_set():
             return Outcome()
         work.make()
-        make_overlay(self._platform.image, work.home)
+        make_overlay(self.platform.image, work.home)
         launch = run.work.prepare(work)
         if run.stop.is_set():
             return Outcome()
         run.change(lambda job: job.running(now=time.time()))
         stream = f"{run.job.name}/algo-1-{int(time.time())}"
-        log = LogStream(self._platform.clients.logs, stream, run.job.kind.log_group)
+        log = LogStream(self.platform.clients.logs, stream, run.job.kind.log_group)
         try:
             exit_code, failure = self._run_container(run, work, launch, log)
         finally:
@@ -205,11 +205,11 @@ class JobRunner:
     def _run_container(self, run: _Run, work: WorkDir, launch: Launch, log: LogStream) -> tuple[int, Failure | None]:
         container = start_container(
             work,
-            way=self._platform.way,
+            way=self.platform.way,
             argv=launch.argv,
             environment=launch.environment,
-            cwd=self._platform.home(work),
-            keep=self._platform.image.keep,
+            cwd=self.platform.home(work),
+            keep=self.platform.image.keep,
             has_network=launch.has_network,
         )
         with launch.alongside:
@@ -219,12 +219,12 @@ class JobRunner:
                 write=log.write,
                 max_runtime_seconds=run.work.max_runtime_seconds,
                 on_time_over=run.end_time,
-                grace_seconds=self._platform.stop_grace_seconds,
+                grace_seconds=self.platform.stop_grace_seconds,
             )
 
     def _judge(self, run: _Run, work: WorkDir, exit_code: int, failure: Failure | None) -> Outcome:
         if failure and failure.stage != "exec":
-            LOG.error("the container could not be made: %s", failure.text)
+            LOG.error("%s: the container could not be made: %s", run.job.arn, failure.text)
             return Outcome(INTERNAL_ERROR)
         if failure:
             return Outcome(run.work.start_error(failure))

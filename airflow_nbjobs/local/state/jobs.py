@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.state.pools import Pool, keep_seconds_of, keeps_machine
 from airflow_nbjobs.local.state.resource import (
     COMPLETED,
     FAILED,
@@ -53,7 +54,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob(Job):
+    """:param pool: what keeps the job's machine; absent where nothing does."""
+
     transitions: tuple[Transition, ...]
+    pool: Pool | None = None
 
     @property
     def headline(self) -> str:
@@ -90,7 +94,7 @@ class TrainingJob(Job):
         is_over_time = ended.status == STOPPED and outcome.ran_too_long
         moved = ended.moved(MAX_RUNTIME_EXCEEDED if is_over_time else ended.status, now=now)
         *before, last = moved.transitions
-        return replace(moved, transitions=(*before, replace(last, end=now)))
+        return replace(moved, transitions=(*before, replace(last, end=now)), pool=_pool_after(moved, now=now))
 
     def describe(self) -> Document:
         document = {key: value for key, value in self.request.items() if key != "SessionChainingConfig"}
@@ -112,6 +116,8 @@ class TrainingJob(Job):
                 **self.request.get("StoppingCondition", {}),
             },
         }
+        if self.pool is not None:
+            document["WarmPoolStatus"] = self.pool.document()
         if self.failure_reason is not None:
             document["FailureReason"] = self.failure_reason
         resources = self.request.get("ResourceConfig", {})
@@ -140,6 +146,7 @@ class TrainingJob(Job):
             "LastModifiedTime",
             "TrainingJobStatus",
             "SecondaryStatus",
+            "WarmPoolStatus",
         )
         return {name: document[name] for name in names if name in document}
 
@@ -151,6 +158,14 @@ def new_job(request: Mapping[str, Any], *, arn: str, now: float) -> TrainingJob:
         transitions=(Transition("Starting", _MESSAGES["Starting"], now),),
         **new_fields(TRAINING.resource, request, arn=arn, now=now),
     )
+
+
+def _pool_after(job: TrainingJob, *, now: float) -> Pool | None:
+    """Return the pool of a job that has ended."""
+    if job.pool is None:
+        return None
+    is_kept = keeps_machine(job.failure_reason, has_started=job.started is not None)
+    return job.pool.idling(keep_seconds_of(job.request) if is_kept else 0, now=now)
 
 
 def selected_instance_type(resources: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ def search_training_jobs(jobs: Sequence[TrainingJob], request: Mapping[str, Any]
     def sort_key(job: TrainingJob) -> list[Any]:
         # Jobs without the property come last in an ascending order; numbers and texts do not compare.
         value = next(property_values(documents[job.name], sort_by), None)
-        return [value is None, isinstance(value, str), value if value is not None else 0]
+        return [value is None, isinstance(value, str), value if value is not None else 0, job.name]
 
     page, token = take_page(found, request, key=sort_key, default_order="Descending")
     results = [{"TrainingJob": documents[job.name]} for job in page]

@@ -24,13 +24,19 @@ if TYPE_CHECKING:
     from airflow_nbjobs.local.container.run import Failure, WorkDir
     from airflow_nbjobs.local.state.registry import Registry
 
+_TICK_SECONDS = 0.05
 _INPUT_PATH = "SM_EXECUTION_INPUT_PATH"
 
 
 class TrainingWork(Work):
     uploads_when_stopped = True
 
-    def __init__(self, job: TrainingJob, registry: Registry[TrainingJob], platform: Platform) -> None:
+    """:param start_seconds: how long the job stays in ``Starting``."""
+
+    def __init__(
+        self, job: TrainingJob, registry: Registry[TrainingJob], platform: Platform, *, start_seconds: float = 0.0
+    ) -> None:
+        self._start_seconds = start_seconds
         self._job = job
         self._request = job.request
         self._registry = registry
@@ -45,6 +51,7 @@ class TrainingWork(Work):
         return self._job.max_runtime_seconds
 
     def prepare(self, work: WorkDir) -> Launch:
+        self._await_machine()
         self._move("Downloading")
         write_config(work, self._request)
         try:
@@ -81,6 +88,11 @@ class TrainingWork(Work):
         else:
             problem = f'"{command}": executable file not found in $PATH'
         return f"ClientError: Artifact upload failed:API error (400): OCI runtime create failed: starting container process caused: exec: {problem}: unknown"
+
+    def _await_machine(self) -> None:
+        ready = time.monotonic() + self._start_seconds
+        while (left := ready - time.monotonic()) > 0 and self._registry.get(self._job.name).status == IN_PROGRESS:
+            time.sleep(min(left, _TICK_SECONDS))
 
     def _download(self, work: WorkDir) -> None:
         s3 = self._platform.clients.s3

@@ -10,7 +10,7 @@ import base64
 import contextlib
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_nbjobs.local.wire.formats import ValidationError
 
@@ -20,40 +20,32 @@ if TYPE_CHECKING:
 DEFAULT_PAGE = 10  # Source: MaxResults of the List operations and of Search, API reference
 
 
-class Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-Item = TypeVar("Item", bound=Named)
+Item = TypeVar("Item")
 
 
 def take_page(
-    items: Sequence[Item], request: Mapping[str, Any], *, key: Callable[[Item], Any], default_order: str
+    items: Sequence[Item], request: Mapping[str, Any], *, key: Callable[[Item], list[Any]], default_order: str
 ) -> tuple[list[Item], dict[str, str]]:
     """
-    Return one page, sorted by ``key`` (then name), and the answer's ``NextToken``, if there is another.
+    Return one page, sorted by ``key``, and the answer's ``NextToken``, if there is another.
 
+    :param key: a place of its own for each item; JSON holds it.
     :param default_order: ``Ascending`` or ``Descending``.
     :raises ServiceError: the token is of another query, or of nobody.
     """
     descending = request.get("SortOrder", default_order) == "Descending"
     digest = query_digest(request, without={"NextToken", "MaxResults"})
-    ordered = sorted(items, key=lambda item: (key(item), item.name), reverse=descending)
+    ordered = sorted(items, key=key, reverse=descending)
     if token := request.get("NextToken"):
         after = read_token(token, digest)
         if after is None:
             raise ValidationError("Invalid NextToken: it was not made for this query.")
-        ordered = [item for item in ordered if _is_after([key(item), item.name], after, descending=descending)]
+        ordered = [item for item in ordered if (key(item) < after if descending else key(item) > after)]
     size = int(request.get("MaxResults", DEFAULT_PAGE))
     page = ordered[:size]
     if len(ordered) <= size:
         return page, {}
-    return page, {"NextToken": write_token(digest, [key(page[-1]), page[-1].name])}
-
-
-def _is_after(position: list[Any], mark: list[Any], *, descending: bool) -> bool:
-    return position < mark if descending else position > mark
+    return page, {"NextToken": write_token(digest, key(page[-1]))}
 
 
 def query_digest(request: Mapping[str, Any], *, without: set[str]) -> str:

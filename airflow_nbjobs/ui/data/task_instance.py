@@ -7,7 +7,7 @@ Pure: values in, values out.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.naming import RunKey, microseconds, training_job_name
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.core.error_record import ErrorRecord
 
-_MOST_ATTEMPTS = 1000
+# What a hint may say of a job, beyond the task instance's own names.
+_NUMBERS = {"generation": range(-1, 1_000_000), "run_started_microseconds": range(1, 2**63), "attempt": range(1000)}
 _FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 
@@ -40,15 +41,6 @@ class TaskArguments:
 
     values: Mapping[str, Any]
     mapped: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """What names one job of a task instance, beyond its DAG, run, task and map index."""
-
-    generation: int
-    run_started_microseconds: int
-    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,32 +100,27 @@ class NotebookTaskInstance:
             return self.rendered.get(name)
         return value
 
-    def known_attempts(self) -> list[Attempt]:
-        """Return the jobs that this task instance may have had, newest first; at least one."""
-        fallback = Attempt(
-            generation=self.max_tries, run_started_microseconds=microseconds(self.run_started), attempt=0
-        )
-        current = _parsed(self.job, fallback) if self.job else fallback
-        earlier = [_parsed(each, None) for each in reversed(self.attempts)]
-        found = [each for each in ([current] if self.job or not earlier else []) + earlier if each is not None]
-        return list(dict.fromkeys(found))
-
-    def key(self, attempt: Attempt, *, deployment: str) -> RunKey:
-        return RunKey(
+    def run_keys(self, *, deployment: str) -> list[RunKey]:
+        """Return what names the jobs that this task instance may have had, newest first; at least one."""
+        first = RunKey(
             deployment=deployment,
             dag_id=self.dag_id,
             run_id=self.run_id,
-            run_started_microseconds=attempt.run_started_microseconds,
+            run_started_microseconds=microseconds(self.run_started),
             task_id=self.task_id,
             map_index=self.map_index,
-            generation=attempt.generation,
-            attempt=attempt.attempt,
+            generation=self.max_tries,
         )
+        # A hint of an earlier version says the attempt alone.
+        numbers = {"generation": first.generation, "run_started_microseconds": first.run_started_microseconds}
+        current = _named(first, {**numbers, **(self.job or {})}) or first
+        earlier = [key for each in reversed(self.attempts) if (key := _named(first, each))]
+        return list(dict.fromkeys([current, *earlier] if self.job or not earlier else earlier))
 
-    def job_name(self, attempt: Attempt, *, deployment: str) -> str:
-        """Return the only name that a job of this task instance can have for this attempt."""
+    def job_name(self, key: RunKey) -> str:
+        """Return the only name that a job of this task instance can have for this key."""
         readable = self.argument("notebook_job_name") or f"{self.dag_id}-{self.task_id}"
-        return training_job_name(str(readable), self.key(attempt, deployment=deployment))
+        return training_job_name(str(readable), key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,19 +146,8 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float)
 
 
-def _parsed(hint: Mapping[str, Any], fallback: Attempt | None) -> Attempt | None:
-    """Read a hint; numbers out of range or of another type make it none."""
-    numbers = [hint.get(name) for name in ("generation", "run_started_microseconds", "attempt")]
-    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
-        attempt = hint.get("attempt")
-        if fallback is None or not isinstance(attempt, int) or not 0 <= attempt < _MOST_ATTEMPTS:
-            return fallback
-        return Attempt(
-            generation=fallback.generation,
-            run_started_microseconds=fallback.run_started_microseconds,
-            attempt=attempt,
-        )
-    generation, started, attempt = numbers
-    if not (-1 <= generation < 1_000_000 and 0 < started < 2**63 and 0 <= attempt < _MOST_ATTEMPTS):  # type: ignore[operator]
-        return fallback
-    return Attempt(generation=generation, run_started_microseconds=started, attempt=attempt)  # type: ignore[arg-type]
+def _named(first: RunKey, hint: Mapping[str, Any]) -> RunKey | None:
+    """Return the key of the job that a hint names; None for numbers out of range or of another type."""
+    numbers: dict[str, Any] = {name: hint.get(name) for name in _NUMBERS}
+    is_known = all(type(number) is int and number in _NUMBERS[name] for name, number in numbers.items())
+    return replace(first, **numbers) if is_known else None

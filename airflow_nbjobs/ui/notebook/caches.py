@@ -23,15 +23,20 @@ _MOST_REMEMBERED = 2_000
 
 
 class TimedCache(Generic[Value]):
-    """Values that are made anew after a while."""
+    """
+    Values that are made anew after a while.
 
-    def __init__(self, seconds: float) -> None:
+    :param is_final: whether a value stays as it is for ever.
+    """
+
+    def __init__(self, seconds: float, is_final: Callable[[Value], bool] = lambda _: False) -> None:
         self._seconds = seconds
+        self._is_final = is_final
         self._values: OrderedDict[tuple[Any, ...], tuple[float, Value]] = OrderedDict()
 
     def get(self, key: tuple[Any, ...], make: Callable[[], Value]) -> Value:
         known = self._values.get(key)
-        if known is not None and time.monotonic() - known[0] < self._seconds:
+        if known is not None and (time.monotonic() - known[0] < self._seconds or self._is_final(known[1])):
             return known[1]
         value = make()
         self._values[key] = (time.monotonic(), value)
@@ -41,7 +46,7 @@ class TimedCache(Generic[Value]):
 
 
 class FolderCache:
-    """FolderCache by name below one, of which the least recently used go when all together are too large."""
+    """Folders by name below one, of which the least recently used go when all together are too large."""
 
     def __init__(self, root: Path, limit_bytes: int) -> None:
         self._root = root

@@ -28,6 +28,8 @@ _SKIPS = (NotebookSkippedError.__name__, "AirflowSkipException")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """
+    What a page says of a failure.
+
     :param advice: what to do next.
     :param text: the whole text of the task's error.
     :param is_of_cell: the failing cell of the notebook says it as well, and can be gone to.

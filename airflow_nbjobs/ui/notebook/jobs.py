@@ -7,12 +7,11 @@ what it answers about ended jobs, so that a page that is opened again costs no c
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
-from airflow_nbjobs.core.job.naming import JobLocation
+from airflow_nbjobs.core.job.naming import JobLocation, RunKey
 from airflow_nbjobs.core.job.reference import executed_notebook_name, parse_job_reference
 from airflow_nbjobs.core.job.status import JobSnapshot
 from airflow_nbjobs.links import job_urls
@@ -25,10 +24,9 @@ from airflow_nbjobs.ui.notebook.problems import ProblemError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_nbjobs.ui.data.task_instance import Attempt, NotebookTaskInstance
+    from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
 _ACCESS_SECONDS = 60.0  # a connection that was edited, a role that was allowed something
-_ENDED_JOBS = 2_000
 _LINK_LABELS = {
     "console_url": "SageMaker",
     "logs_url": "CloudWatch",
@@ -62,18 +60,17 @@ class Jobs:
     def __init__(self, make_access: Callable[[NotebookTaskInstance], Access], *, live_seconds: float) -> None:
         self._make_access = make_access
         self._accesses = TimedCache[Access](_ACCESS_SECONDS)
-        self._running = TimedCache[JobSnapshot | None](live_seconds)
-        self._ended: OrderedDict[tuple[Any, ...], JobSnapshot] = OrderedDict()
+        self._snapshots = TimedCache[JobSnapshot | None](live_seconds, lambda job: bool(job and job.state.is_terminal))
 
     def access(self, ti: NotebookTaskInstance) -> Access:
         with as_problem():
             return self._accesses.get(access_key(ti), lambda: self._make_access(ti))
 
-    def names(self, ti: NotebookTaskInstance) -> list[tuple[str, Attempt]]:
+    def names(self, ti: NotebookTaskInstance) -> list[tuple[str, RunKey]]:
         """Return the names of the task instance's jobs, newest first."""
         deployment = self.access(ti).deployment
         with as_problem():
-            return [(ti.job_name(each, deployment=deployment), each) for each in ti.known_attempts()]
+            return [(ti.job_name(key), key) for key in ti.run_keys(deployment=deployment)]
 
     def find(self, ti: NotebookTaskInstance, requested: str | None) -> Job:
         """
@@ -86,7 +83,7 @@ class Jobs:
         if ti.kind is Kind.SENSOR:
             return self._job_of_sensor(ti, access)
         names = self.names(ti)
-        name, attempt = next((each for each in names if each[0] == requested), names[0])
+        name, key = next((each for each in names if each[0] == requested), names[0])
         is_earlier = ti.job is None or name != names[0][0]
         if not is_earlier and ti.waiting is not None and not ti.is_finished:
             raise ProblemError(problems.waiting(*(ti.waiting.get(key) for key in ("for", "reason", "until"))))
@@ -96,7 +93,7 @@ class Jobs:
             if error.problem.code == "unknown-job" and not is_earlier and ti.waiting is not None:
                 raise ProblemError(problems.no_job(ti.state, has_error=ti.last_error is not None)) from error
             raise
-        if snapshot.environment.get(OWNER_VARIABLE) != ti.key(attempt, deployment=access.deployment).owner():
+        if snapshot.environment.get(OWNER_VARIABLE) != key.owner():
             raise ProblemError(problems.NOT_OURS, name)
         root = (snapshot.output_root or "").rstrip("/")
         if access.root is None or root != access.root:
@@ -113,18 +110,10 @@ class Jobs:
         return Job(name=name, snapshot=snapshot, location=JobLocation(root, name))
 
     def _describe(self, ti: NotebookTaskInstance, name: str, access: Access) -> JobSnapshot:
-        key = (*access_key(ti), name)
-        known = self._ended.get(key)
-        if known is not None:
-            return known
         with as_problem():
-            snapshot = self._running.get(key, lambda: access.clients.jobs.describe(name))
+            snapshot = self._snapshots.get((*access_key(ti), name), lambda: access.clients.jobs.describe(name))
         if snapshot is None:
             raise ProblemError(problems.UNKNOWN_JOB, name)
-        if snapshot.state.is_terminal:
-            self._ended[key] = snapshot
-            while len(self._ended) > _ENDED_JOBS:
-                self._ended.popitem(last=False)
         return snapshot
 
     def links(self, ti: NotebookTaskInstance, job: Job) -> dict[str, str]:

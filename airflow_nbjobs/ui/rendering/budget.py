@@ -26,7 +26,7 @@ _OWN_SECONDS = 12.0
 @dataclass(slots=True)
 class Budget:
     """
-    One for a whole notebook.
+    What the page of one notebook may still show.
 
     :param metadata: the notebook's, where the state of its widgets is.
     :ivar scripted: outputs that do more with scripts.

@@ -19,7 +19,7 @@ from bs4 import BeautifulSoup
 
 from airflow_nbjobs.ui.rendering import LINK_MARK
 from airflow_nbjobs.ui.rendering.allowed import HTML_ATTRIBUTES, HTML_TAGS
-from airflow_nbjobs.ui.rendering.formulas import mathml
+from airflow_nbjobs.ui.rendering.formulas import enclosed, mathml
 from airflow_nbjobs.ui.rendering.pictures import element_of, inline_svg, picture_address
 from airflow_nbjobs.ui.rendering.styles import Styles
 
@@ -124,7 +124,7 @@ def _prepare(soup: BeautifulSoup, inserts: Inserts) -> list[str]:
     for tag in soup.find_all("math"):
         if not tag.decomposed and tag.find_parent("math") is None:
             math = mathml(element_of(tag))
-            tag.replace_with(inserts.mark(_enclosed(math)) if math is not None else "")
+            tag.replace_with(inserts.mark(enclosed(math)) if math is not None else "")
     sheets = [tag.get_text() for tag in soup.find_all("style")]
     for tag in soup.find_all(("style", *_WITH_CONTENT)):
         if not tag.decomposed:
@@ -133,12 +133,6 @@ def _prepare(soup: BeautifulSoup, inserts: Inserts) -> list[str]:
         if not tag.decomposed:
             tag.replace_with(inserts.mark(_left_out(tag)))
     return sheets
-
-
-def _enclosed(math: ET.Element) -> ET.Element:
-    shown = ET.Element("span", {"class": "nb-formula" + (" nb-block" if math.get("display") == "block" else "")})
-    shown.append(math)
-    return shown
 
 
 def _left_out(tag: Tag) -> ET.Element:

@@ -23,10 +23,11 @@ from airflow_nbjobs.core.notebook.failing_cell import clean_exit, find_failing_c
 from airflow_nbjobs.core.notebook.progress import cell_text, progress_of
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.notebook.tracebacks import short
+from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.core.values.received import read_parameters, read_recorded, value_rows
 from airflow_nbjobs.core.values.recording import OUTPUTS
 from airflow_nbjobs.core.visible import visible
-from airflow_nbjobs.ui.rendering import THEME_MARK
+from airflow_nbjobs.ui.rendering import POLICY, SCRIPTED_POLICY, THEME_MARK
 from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.core.notebook.failing_cell import FailedCell
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-# Of the document with its scripts, which has no use outside the frame that it is served into.
-SCRIPTED_POLICY = "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'none'"
 _SOURCE_CHARACTERS = 100_000
 PIECES_SECONDS = 12.0  # of processor time, for what is rendered piece by piece
 _FLAGS = {False: "failed here", True: "last cell that ran"}
@@ -205,12 +203,11 @@ def _cells(notebook: NotebookNode, failed_index: int | None, last_index: int | N
 def _seconds(node: NotebookNode) -> float | None:
     said = papermill.papermill_of(node)
     duration = said.get("duration")
-    if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < 1e9:
+    if is_number(duration) and 0 <= duration < 1e9:
         return float(duration)
     try:  # a notebook that is still running
         return max(
-            (datetime.fromisoformat(said["end_time"]) - datetime.fromisoformat(said["start_time"])).total_seconds(),
-            0.0,
+            (datetime.fromisoformat(said["end_time"]) - datetime.fromisoformat(said["start_time"])).total_seconds(), 0.0
         )
     except (KeyError, TypeError, ValueError):
         return None

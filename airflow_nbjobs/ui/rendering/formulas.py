@@ -60,9 +60,7 @@ class Formulas:
             source.text = typed
             return source
         math.set("display", "block" if is_block else "inline")
-        shown = ET.Element("span", {"class": "nb-formula" + (" nb-block" if is_block else ""), "title": typed[:1000]})
-        shown.append(math)
-        return shown
+        return enclosed(math, title=typed[:1000])
 
     def pieces(self, text: str) -> list[str | ET.Element]:
         """Return a text of LaTeX as what stands between formulas, and those."""
@@ -96,6 +94,14 @@ def _math(tex: str) -> ET.Element | None:
     return mathml(root)
 
 
+def enclosed(math: ET.Element, **attributes: str) -> ET.Element:
+    """Return a formula in the element that the page's style knows."""
+    is_block = math.get("display") == "block"
+    shown = ET.Element("span", {"class": "nb-formula nb-block" if is_block else "nb-formula", **attributes})
+    shown.append(math)
+    return shown
+
+
 def mathml(root: ET.Element) -> ET.Element | None:
     """Return the tree with nothing in it that does more than show a formula; None if it is none."""
     if root.tag != "math":
@@ -105,9 +111,8 @@ def mathml(root: ET.Element) -> ET.Element | None:
     while waiting:
         source, target = waiting.pop()
         for name, value in source.items():
-            if name in MATHML_ATTRIBUTES and not (
-                source.tag in _SPACES and "-" in value
-            ):  # nothing moves over what stands beside it
+            # Nothing moves over what stands beside it.
+            if name in MATHML_ATTRIBUTES and not (source.tag in _SPACES and "-" in value):
                 target.set(name, value)
         target.text = source.text
         target.tail = source.tail if target is not made else None

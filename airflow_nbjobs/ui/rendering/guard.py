@@ -40,7 +40,7 @@ class _OutOfTimeError(BaseException):
 
 class Guard:
     """
-    One for a whole document.
+    Renders the pieces of one document.
 
     :param seconds: of processor time, for all pieces together; what comes after is shown as text.
     :param with_scripts: scripts of a piece stay word for word, and what is unseen in it with them.

@@ -47,7 +47,7 @@ class Library:
     :param forms: media types of its own, one of which begins with each of these.
     :param figure: a text in every figure of it.
     :param itself: a text in the library itself; empty for one that no notebook carries.
-    :param code: what to set so that a notebook carries it; `remedy` says where.
+    :param code: what to set so that a notebook carries it; ``remedy`` says where.
     """
 
     name: str
@@ -103,10 +103,10 @@ class Interactive:
     """
     What an output does with scripts.
 
-    :param what: it is, as the beginning of a sentence; empty for what is not worth a word.
+    :param what: the beginning of a sentence: what the output is; empty for what is not worth a word.
     :param script: its HTML with its scripts; empty where they could draw nothing.
-    :param why: it is not drawn, ends the sentence; empty where scripts draw it.
-    :param code: what to set, and `remedy` says where.
+    :param why: the end of the sentence: why nothing draws it; empty where scripts do.
+    :param code: what to set; ``remedy`` says where.
     :param has_place: its HTML is but the place that the library draws into.
     :param is_part: it shows nothing itself: it loads a library, or is the place where a figure comes.
     """

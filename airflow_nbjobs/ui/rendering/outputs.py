@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bs4 import BeautifulSoup
 from markupsafe import Markup, escape
 
+from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.ui.rendering.clean import Inserts, clean, without_marks
 from airflow_nbjobs.ui.rendering.interactive import JAVASCRIPT, Interactive, carried_by, interactive, spec_of
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
@@ -195,9 +196,8 @@ def _whole(value: object) -> str:
 
 def _image(data: Mapping[str, Any], metadata: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
     text = text_of(data[mime_type])
-    length = cut_length(text) or len(text)
-    if not budget.take("image", length, _IMAGE_CHARACTERS if text and cut_length(text) is None else 0):
-        return notice(f"An image of {size(length)} is not shown; it is in the .ipynb.")
+    if too_large := _without_image(text, budget):
+        return too_large
     if not _BASE64.fullmatch(text):
         why = notice(f"An image is not shown: its {mime_type} is {'no base64' if text.strip() else 'empty'}.")
         return why + text_html(text_of(data.get("text/plain")), budget, kind="plain")
@@ -206,11 +206,18 @@ def _image(data: Mapping[str, Any], metadata: Mapping[str, Any], mime_type: str,
 
 def _svg(data: Mapping[str, Any], metadata: Mapping[str, Any], mime_type: str, budget: Budget) -> Markup | None:
     text = text_of(data[mime_type])
-    length = cut_length(text) or len(text)
-    if not budget.take("image", length, _IMAGE_CHARACTERS if cut_length(text) is None else 0):
-        return notice(f"An image of {size(length)} is not shown; it is in the .ipynb.")
+    if too_large := _without_image(text, budget):
+        return too_large
     address = svg_address(printable(text))
     return _img(address, mime_type, data, metadata) if address else notice("An image in SVG cannot be read.")
+
+
+def _without_image(text: str, budget: Budget) -> Markup | None:
+    """Return what stands in place of an image for which there is no room, or which was cut out of the file."""
+    length = cut_length(text) or len(text)
+    if budget.take("image", length, _IMAGE_CHARACTERS if cut_length(text) is None else 0):
+        return None
+    return notice(f"An image of {size(length)} is not shown; it is in the .ipynb.")
 
 
 def _img(address: str, mime_type: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Markup:
@@ -235,8 +242,7 @@ def _dimensions(metadata: Mapping[str, Any]) -> Markup:
 def _pixels(value: object) -> int:
     if isinstance(value, str) and value.removesuffix("px").isdecimal():
         value = int(value.removesuffix("px")[:9])
-    is_size = isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= 20_000
-    return round(value) if is_size else 0  # type: ignore[call-overload]  # a number, as just asked
+    return round(value) if is_number(value) and 1 <= value <= 20_000 else 0
 
 
 def _takes_html(text: str, budget: Budget) -> bool:

@@ -22,8 +22,8 @@ LONGEST_BYTES = 256 * 1024 * 1024  # what the worker copies at most as well (``a
 _LONG_BYTES = 64 * 1024
 _KEPT_BYTES = 16 * 1024 * 1024  # of long texts, in the order of the file
 _REST_BYTES = 64 * 1024 * 1024  # of everything else: a million short lines would be parsed one by one
+_EXCERPT_BYTES = 8 * 1024  # of a text's beginning and of its end
 # Possessive: a JSON text is matched once, from its opening quote, and never gone back into.
-_EXCERPT_BYTES = 8 * 1024  # of each of the two
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 

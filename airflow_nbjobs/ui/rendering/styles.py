@@ -124,14 +124,10 @@ def _has_only(tokens: Iterable[Any], names: set[str]) -> bool:
 
 
 def _flat(tokens: Iterable[Any]) -> Iterator[Any]:
+    """Yield tokens, each with those between its brackets behind it."""
     for token in tokens:
         yield token
-        yield from _flat(_inner(token))
-
-
-def _inner(token: Any) -> list[Any]:
-    """Return what stands between a function's or a block's brackets."""
-    return list(token.arguments if token.type == "function" else getattr(token, "content", None) or ())
+        yield from _flat(token.arguments if token.type == "function" else getattr(token, "content", None) or ())
 
 
 def _text(declarations: Iterable[Any]) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from airflow_nbjobs.core.numbers import is_number
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -21,13 +23,8 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 _MOST_DEPTH = 20
 _MOST_WIDGETS = 2_000
 _TEXT_CHARACTERS = 2_000
-_BOXES = {
-    "HBoxModel": "nb-row",
-    "VBoxModel": "",
-    "BoxModel": "nb-row",
-    "GridBoxModel": "nb-row",
-    "GridspecLayoutModel": "",
-}
+_ROWS = {"HBoxModel", "BoxModel", "GridBoxModel"}
+_BOXES = _ROWS | {"VBoxModel", "GridspecLayoutModel"}
 _FOLDERS = {"AccordionModel", "TabModel", "StackModel"}
 _CHOICES = {"DropdownModel", "SelectModel", "RadioButtonsModel", "ToggleButtonsModel", "SelectionSliderModel"}
 _MANY_CHOICES = {"SelectMultipleModel", "SelectionRangeSliderModel"}
@@ -46,7 +43,9 @@ class Widgets:
     The widgets of a notebook.
 
     :param metadata: the notebook's.
-    :param outputs: shows what an Output widget holds; :param html: shows HTML; :param image: shows base64 of a MIME type.
+    :param outputs: shows what an Output widget holds.
+    :param html: shows HTML.
+    :param image: shows base64 of a MIME type.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class Widgets:
     def _shown(self, kind: str, state: Mapping[str, Any], model: Mapping[str, Any]) -> Markup | None:
         if kind in _BOXES:
             children = Markup("").join(child for _, child in self._children(state))
-            return Markup('<div class="nb-box {}">{}</div>').format(_BOXES[kind], children)
+            return Markup('<div class="nb-box {}">{}</div>').format("nb-row" if kind in _ROWS else "", children)
         if kind in _FOLDERS:
             titles = state.get("titles") or state.get("_titles")
             return Markup("").join(
@@ -205,5 +204,4 @@ def _text(value: object, *, cut: bool = True) -> str:
 
 
 def _number(value: object, default: float) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-    return float(value) if is_number else default  # type: ignore[arg-type]  # a number, as just asked
+    return float(value) if is_number(value) and abs(value) < 1e300 else default

@@ -4,7 +4,7 @@ import copy
 import json
 
 import pytest
-from fakes import ACCOUNT_ID, FakeClients, archive, code, executed, failed_at, notebook
+from fakes import FakeClients, archive, code, executed, failed_at, job_request, notebook
 
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.core.errors import (
@@ -35,17 +35,7 @@ def read():
 
     def run(raw, *, log=(), reason=SM_111, status="Failed", secondary=None, outputs=("x",), environment=()):
         clients = FakeClients()
-        clients.jobs.create(
-            {
-                "TrainingJobName": JOB,
-                "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
-                "AlgorithmSpecification": {"TrainingInputMode": "File"},
-                "OutputDataConfig": {"S3OutputPath": PLACE.root},
-                "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-                "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-                "Environment": dict(environment),
-            }
-        )
+        clients.jobs.create(job_request(JOB, PLACE.root, environment))
         clients.jobs.set_status(JOB, status, secondary, reason)
         clients.logs.lines[JOB] = list(log)
         if raw is not None:
@@ -239,11 +229,7 @@ def test_the_authors_line_is_in_the_error_however_deep_the_library_and_a_long_te
 
 def test_a_notebook_that_asks_to_be_skipped_is_no_failure_and_its_glued_outputs_are_handed_over(read):
     scrap = {"name": "rows", "data": 0, "encoder": "json", "version": 1}
-    glued = {
-        "output_type": "display_data",
-        "metadata": {},
-        "data": {"application/scrapbook.scrap.json+json": scrap},
-    }
+    glued = {"output_type": "display_data", "metadata": {}, "data": {"application/scrapbook.scrap.json+json": scrap}}
     raw = failed_at(
         notebook(code("glue('rows', 0)", outputs=[glued]), "raise AirflowSkipException('no new rows')"),
         2,

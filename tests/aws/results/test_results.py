@@ -1,6 +1,5 @@
 """What a finished job left behind, and the error that explains a failure."""
 
-import copy
 import io
 import json
 import os
@@ -8,7 +7,7 @@ import pickle
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import ACCOUNT_ID, FakeClients, archive, code, executed, failed_at, notebook
+from fakes import ACCOUNT_ID, FakeClients, archive, code, executed, failed_at, job_request, notebook
 
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.core.errors import (
@@ -27,21 +26,12 @@ from airflow_nbjobs.core.values.outputs import declare_outputs
 JOB = "d-t-0123456789ab"
 PLACE = JobLocation("s3://bucket/nbjobs", JOB)
 RAW = notebook("x = 1", {"cell_type": "markdown", "source": "text", "metadata": {}}, code("y = x / 0", "risky"))
-REQUEST = {
-    "TrainingJobName": JOB,
-    "RoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
-    "AlgorithmSpecification": {"TrainingInputMode": "File"},
-    "OutputDataConfig": {"S3OutputPath": PLACE.root},
-    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-    "Environment": {"NBJOBS_NOTEBOOK_SHA256": "abc"},
-}
 
 
 @pytest.fixture
 def clients():
     clients = FakeClients()
-    clients.jobs.create(copy.deepcopy(REQUEST))
+    clients.jobs.create(job_request(JOB, PLACE.root, {"NBJOBS_NOTEBOOK_SHA256": "abc"}))
     clients.logs.lines[JOB] = ["+ set -e", "Traceback", "boom"]
     return clients
 

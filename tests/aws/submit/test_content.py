@@ -56,16 +56,6 @@ def prepare(dags, clients):
     return run
 
 
-@pytest.fixture
-def refused(prepare):
-    def run(**arguments):
-        with pytest.raises(NotebookJobConfigError) as caught:
-            prepare(**arguments)
-        return list(caught.value.problems)
-
-    return run
-
-
 def advised(*warnings):
     """What the warnings tell the user to list."""
     lists = [re.search(r"; list (.*) in additional_dependencies", warning)[1] for warning in warnings]
@@ -225,10 +215,7 @@ def test_data_above_the_notebook_is_named_and_arrives_in_its_place_once_it_is_li
 def test_a_notebook_that_knows_the_jobs_folder_finds_everything_at_its_root(prepare, write):
     folder = "/opt/ml/input/data/sagemaker_headless_execution"
     write(
-        {
-            "notebooks/main.ipynb": notebook(f"open('{folder}/a.csv' if in_job else '../data/a.csv')"),
-            "data/a.csv": "1",
-        }
+        {"notebooks/main.ipynb": notebook(f"open('{folder}/a.csv' if in_job else '../data/a.csv')"), "data/a.csv": "1"}
     )
     job = prepare(input_notebook="notebooks/main.ipynb", additional_dependencies=["data/a.csv"])
     assert names(job) == ["a.csv", "main.ipynb"]

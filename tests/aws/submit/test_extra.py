@@ -86,12 +86,7 @@ def test_a_text_that_says_no_such_value_is_a_problem_with_its_path(extra, proble
 
 @pytest.mark.parametrize(
     "extra",
-    [
-        {"ResourceConfig": None},
-        {"ResourceConfig": ["x"]},
-        {"HyperParameters": {"flag": True}},
-        {"Tags": [None]},
-    ],
+    [{"ResourceConfig": None}, {"ResourceConfig": ["x"]}, {"HyperParameters": {"flag": True}}, {"Tags": [None]}],
     ids=str,
 )
 def test_what_is_of_another_type_is_left_to_the_models_own_check(extra):

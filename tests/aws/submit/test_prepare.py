@@ -50,20 +50,6 @@ def prepare(tmp_path, clients):
     return run
 
 
-@pytest.fixture
-def refused(prepare):
-    """The problems of a job that cannot run."""
-
-    def run(**arguments):
-        with pytest.raises(NotebookJobConfigError) as caught:
-            prepare(**arguments)
-        assert "d.t" in str(caught.value)
-        assert "nothing was uploaded or billed" in str(caught.value)
-        return list(caught.value.problems)
-
-    return run
-
-
 def staged(job, name="nb.ipynb"):
     (file,) = [file for file in job.files if file.name == name]
     return file.body if isinstance(file.body, bytes) else file.body.read_bytes()
@@ -172,10 +158,7 @@ def test_an_init_script_is_staged_and_named_to_the_driver(prepare, tmp_path):
 
 
 def test_a_notebook_in_s3_brings_its_run_targets(prepare, clients):
-    clients.objects.bodies |= {
-        "s3://code/nb/train.ipynb": notebook("%run a.ipynb"),
-        "s3://code/nb/a.ipynb": PLAIN,
-    }
+    clients.objects.bodies |= {"s3://code/nb/train.ipynb": notebook("%run a.ipynb"), "s3://code/nb/a.ipynb": PLAIN}
     job = prepare(input_notebook="s3://code/nb/train.ipynb")
     assert sorted(file.name for file in job.files) == ["a.ipynb", "train.ipynb"]
     assert job.notebook_origin == "s3://code/nb/train.ipynb"

@@ -22,12 +22,7 @@ KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, 
 JOB = training_job_name("preprocess", KEY)
 ROLE = "arn:aws:iam::123456789012:role/NbJobExec"
 IMAGE = "542918446943.dkr.ecr.us-west-2.amazonaws.com/sagemaker-distribution-prod:4.4-cpu"
-MINIMAL = {
-    "image_uri": IMAGE,
-    "kernel_name": "python3",
-    "role": ROLE,
-    "s3_root_uri": "s3://bucket/nbjobs",
-}
+MINIMAL = {"image_uri": IMAGE, "kernel_name": "python3", "role": ROLE, "s3_root_uri": "s3://bucket/nbjobs"}
 VPC = {"subnets": ["subnet-1"], "security_group_ids": ["sg-1", "sg-2"]}
 
 
@@ -334,10 +329,7 @@ def wrong(**parts):
         ({"HyperParameters": {"p" * 257: "x"}}, ["HyperParameters", "has 257 characters", "at most 256"]),
         ({"Tags": [{"Key": f"t{n}", "Value": ""} for n in range(51)]}, ["Tags has 51 entries", "at most 50"]),
         ({"InputDataConfig": [{"ChannelName": "a/b", "DataSource": {}}]}, ["InputDataConfig[0].ChannelName", "a/b"]),
-        (
-            {"RetryStrategy": {"MaximumRetryAttempts": 31}},
-            ["RetryStrategy.MaximumRetryAttempts is 31", "at most 30"],
-        ),
+        ({"RetryStrategy": {"MaximumRetryAttempts": 31}}, ["RetryStrategy.MaximumRetryAttempts is 31", "at most 30"]),
         (
             {"InputDataConfig": [{"ChannelName": f"c{n}", "DataSource": {}} for n in range(21)]},
             ["InputDataConfig has 21 entries", "at most 20"],

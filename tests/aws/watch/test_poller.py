@@ -137,10 +137,7 @@ def for_seconds(jobs, seconds, names, *, delay=30, pace=None):
         poller = JobPoller(jobs.open, pace=pace)
         waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=delay)) for name in names]
         await asyncio.sleep(seconds)
-        for task in waiting:
-            assert not task.done()
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        assert not any(task.done() for task in waiting)
 
     loops.run(main())
 
@@ -243,8 +240,7 @@ def test_many_waiters_share_one_client(jobs):
 
 
 @pytest.mark.parametrize(
-    ("count", "p50", "p95"),
-    [(1, 5, 5), (10, 5, 6), (100, 3, 6), (500, 3, 6), (1000, 6, 10.5), in_full(2000, 11, 20.5)],
+    ("count", "p50", "p95"), [(1, 5, 5), (10, 5, 6), (100, 3, 6), (500, 3, 6), (1000, 6, 10.5), in_full(2000, 11, 20.5)]
 )
 def test_how_soon_an_end_is_known(jobs, count, p50, p95):
     names = jobs.add_burst("job", count)
@@ -258,26 +254,20 @@ def test_how_soon_an_end_is_known(jobs, count, p50, p95):
     assert delays[int(len(delays) * 0.95)] <= p95
 
 
-def test_a_joiner_is_looked_at_soon(jobs):
+async def test_a_joiner_is_looked_at_soon(jobs):
     """Most of a cycle may be left when another task defers: its job may already have ended."""
     jobs.add("slow").add("quick", ends=0)
-
-    async def main():
-        poller = JobPoller(jobs.open, pace=SLOW)
-        slow = [asyncio.create_task(poller.wait("slow", waiter_delay_seconds=300)) for _ in range(4)]
-        await asyncio.sleep(7)
-        joined = now()
-        await poller.wait("quick", waiter_delay_seconds=300)
-        took = now() - joined
-        for task in slow:
-            task.cancel()
-        await asyncio.gather(*slow, return_exceptions=True)
-        return took
-
-    assert loops.run(main()) < 1
+    poller = JobPoller(jobs.open, pace=SLOW)
+    slow = [asyncio.create_task(poller.wait("slow", waiter_delay_seconds=300)) for _ in range(4)]
+    await asyncio.sleep(7)
+    joined = now()
+    await poller.wait("quick", waiter_delay_seconds=300)
+    took = now() - joined
+    assert not any(task.done() for task in slow)
+    assert took < 1
 
 
-def test_triggers_that_are_handed_over_50_a_second_share_their_looks(jobs):
+async def test_triggers_that_are_handed_over_50_a_second_share_their_looks(jobs):
     """A restart: 2,000 wait, and Airflow takes 40 s to say so. All are known when the last has joined."""
     names = jobs.add_burst("job", 2000, ends=0)
     random.Random(1).shuffle(names)
@@ -287,61 +277,43 @@ def test_triggers_that_are_handed_over_50_a_second_share_their_looks(jobs):
         await poller.wait(name, waiter_delay_seconds=30)
         return now()
 
-    async def main():
-        poller = JobPoller(jobs.open)
-        keeper = asyncio.create_task(poller.wait("keeper", waiter_delay_seconds=30))
-        known = await asyncio.gather(*(one(poller, name, number // 50) for number, name in enumerate(names)))
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-        return known
-
+    poller = JobPoller(jobs.open)
+    keeper = asyncio.create_task(poller.wait("keeper", waiter_delay_seconds=30))
+    known = await asyncio.gather(*(one(poller, name, number // 50) for number, name in enumerate(names)))
+    keeper.cancel()
+    await asyncio.gather(keeper, return_exceptions=True)
     jobs.add("keeper", created=-700)
-    assert max(loops.run(main())) < 45
+    assert max(known) < 45
     assert jobs.account.count() < 60
 
 
-def test_what_a_page_said_of_a_job_is_remembered_for_a_minute_only(jobs):
+async def test_what_a_page_said_of_a_job_is_remembered_for_a_minute_only(jobs):
     """A job that ran when nobody waited for it is looked at again."""
     names = jobs.add_burst("job", 5)
     jobs.add("later", created=-590, ends=100)
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
-        await asyncio.sleep(102)
-        summary = await poller.wait("later", waiter_delay_seconds=30)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        return summary, now()
-
-    summary, at = loops.run(main())
+    poller = JobPoller(jobs.open)
+    waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+    await asyncio.sleep(102)
+    summary = await poller.wait("later", waiter_delay_seconds=30)
+    assert not any(task.done() for task in waiting)
     assert summary.status == "Completed"
-    assert at < 110
+    assert now() < 110
 
 
-def test_a_waiter_who_comes_back_to_its_job_is_told_of_an_end_that_was_missed_meanwhile(jobs):
+@pytest.mark.parametrize("pause", [10, 60, 100, 200])
+async def test_a_waiter_who_comes_back_to_its_job_is_told_of_an_end_that_was_missed_meanwhile(jobs, pause):
     names = jobs.add_burst("job", 150)
     jobs.account.jobs[names[0]].ends = 100.0
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        others = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names[1:]]
-        leaving = asyncio.create_task(poller.wait(names[0], waiter_delay_seconds=30))
-        await asyncio.sleep(95)
-        leaving.cancel()
-        await asyncio.sleep(script_pause)
-        summary = await poller.wait(names[0], waiter_delay_seconds=30)
-        took = now()
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, leaving, return_exceptions=True)
-        return summary, took
-
-    for script_pause in (10, 60, 100, 200):
-        summary, at = loops.run(main())
-        assert summary.status == "Completed"
-        assert at - 95 - script_pause < 12, script_pause
+    poller = JobPoller(jobs.open)
+    others = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names[1:]]
+    leaving = asyncio.create_task(poller.wait(names[0], waiter_delay_seconds=30))
+    await asyncio.sleep(95)
+    leaving.cancel()
+    await asyncio.sleep(pause)
+    summary = await poller.wait(names[0], waiter_delay_seconds=30)
+    assert not any(task.done() for task in others)
+    assert summary.status == "Completed"
+    assert now() - 95 - pause < 12
 
 
 # -- nothing lost, nothing early, nothing twice -----------------------------------------------------------------------
@@ -440,7 +412,7 @@ def test_a_token_that_has_expired_begins_the_sweep_anew(jobs):
     assert max(at for _, at in ended) < 150
 
 
-def test_a_change_that_the_service_dates_wrongly_is_found_by_the_safety_sweep(jobs):
+async def test_a_change_that_the_service_dates_wrongly_is_found_by_the_safety_sweep(jobs):
     names = jobs.add_burst("job", 150)
     ended = jobs.account.jobs[names[10]]
     summarise = jobs.account._summary
@@ -452,31 +424,19 @@ def test_a_change_that_the_service_dates_wrongly_is_found_by_the_safety_sweep(jo
 
     jobs.account._summary = misdated
     ended.ends = 50.0
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
-        await waiting[10]
-        at = now()
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        return at
-
-    assert loops.run(main()) < 50 + polling.SAFETY_SECONDS + 10
+    poller = JobPoller(jobs.open)
+    waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+    await waiting[10]
+    assert now() < 50 + polling.SAFETY_SECONDS + 10
 
 
-def test_a_job_that_is_deleted_while_its_task_waits_is_an_error_that_says_so(jobs):
+async def test_a_job_that_is_deleted_while_its_task_waits_is_an_error_that_says_so(jobs):
     names = jobs.add_burst("job", 150, ends=400)
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
-        await asyncio.sleep(20)
-        jobs.account.delete(names[7])
-        return await asyncio.gather(*waiting, return_exceptions=True)
-
-    outcomes = loops.run(main())
+    poller = JobPoller(jobs.open)
+    waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+    await asyncio.sleep(20)
+    jobs.account.delete(names[7])
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     gone = outcomes.pop(7)
     assert (type(gone), gone.code, gone.is_retryable) == (NotebookJobServiceError, "ResourceNotFound", True)
     assert f"knows no training job '{names[7]}' any more: it has been deleted" in str(gone)
@@ -500,17 +460,13 @@ def test_a_job_that_is_unknown_for_a_moment_and_known_again_is_waited_for(jobs):
     assert [summary.status for summary, _ in ended] == ["Completed"] * 2
 
 
-def test_a_job_that_nobody_knows_is_told_after_a_minute_with_what_to_do(jobs):
+async def test_a_job_that_nobody_knows_is_told_after_a_minute_with_what_to_do(jobs):
     jobs.add("other", ends=400)
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        other = asyncio.create_task(poller.wait("other", waiter_delay_seconds=30))
-        with pytest.raises(NotebookJobServiceError) as caught:
-            await poller.wait("none", waiter_delay_seconds=30)
-        return caught.value, now(), (await other).status
-
-    error, at, status = loops.run(main())
+    poller = JobPoller(jobs.open)
+    other = asyncio.create_task(poller.wait("other", waiter_delay_seconds=30))
+    with pytest.raises(NotebookJobServiceError) as caught:
+        await poller.wait("none", waiter_delay_seconds=30)
+    (error, at, status) = caught.value, now(), (await other).status
     assert 60 <= at < 75
     assert (error.code, error.is_retryable, error.job_name) == ("ResourceNotFound", True, "none")
     assert error.headline == "SageMaker knows no training job 'none' (asked for 60 s)"
@@ -519,100 +475,81 @@ def test_a_job_that_nobody_knows_is_told_after_a_minute_with_what_to_do(jobs):
     assert 6 <= len(jobs.looks_at("none")) <= 20
 
 
-def test_who_waits_again_for_an_unknown_job_has_a_minute_again(jobs):
-    async def main():
-        poller = JobPoller(jobs.open)
-        for _ in range(2):
-            began = now()
-            with pytest.raises(NotebookJobServiceError):
-                await poller.wait("none", waiter_delay_seconds=30)
-            assert now() - began >= 60
-
-    loops.run(main())
+async def test_who_waits_again_for_an_unknown_job_has_a_minute_again(jobs):
+    poller = JobPoller(jobs.open)
+    for _ in range(2):
+        began = now()
+        with pytest.raises(NotebookJobServiceError):
+            await poller.wait("none", waiter_delay_seconds=30)
+        assert now() - began >= 60
 
 
 # -- leaving -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_leaving_waiter_leaves_the_others_waiting(jobs):
+async def test_a_leaving_waiter_leaves_the_others_waiting(jobs):
     jobs.add("a", "b", ends=20)
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        leaving = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
-        staying = asyncio.create_task(poller.wait("b", waiter_delay_seconds=30))
-        await asyncio.sleep(6)
-        leaving.cancel()
-        summary = await staying
-        assert leaving.cancelled()
-        return summary
-
-    assert loops.run(main()).job_name == "b"
+    poller = JobPoller(jobs.open)
+    leaving = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
+    staying = asyncio.create_task(poller.wait("b", waiter_delay_seconds=30))
+    await asyncio.sleep(6)
+    leaving.cancel()
+    summary = await staying
+    assert leaving.cancelled()
+    assert summary.job_name == "b"
     assert max(jobs.looks_at("a")) < 6
 
 
-def test_when_the_last_waiter_has_left_nobody_looks_any_more_and_the_next_starts_anew(jobs):
+async def test_when_the_last_waiter_has_left_nobody_looks_any_more_and_the_next_starts_anew(jobs):
     jobs.add("a").add("b", ends=0)
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        leaving = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
-        await asyncio.sleep(6)
-        leaving.cancel()
-        await asyncio.gather(leaving, return_exceptions=True)
-        assert poller.is_idle
-        calls = len(jobs.account.calls)
-        await asyncio.sleep(600)
-        assert len(jobs.account.calls) == calls
-        return await poller.wait("b", waiter_delay_seconds=30)
-
-    assert loops.run(main()).job_name == "b"
+    poller = JobPoller(jobs.open)
+    leaving = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
+    await asyncio.sleep(6)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    assert poller.is_idle
+    calls = len(jobs.account.calls)
+    await asyncio.sleep(600)
+    assert len(jobs.account.calls) == calls
+    assert (await poller.wait("b", waiter_delay_seconds=30)).job_name == "b"
 
 
-def test_a_waiter_who_joins_while_the_last_one_leaves_is_not_forgotten(jobs):
+async def test_a_waiter_who_joins_while_the_last_one_leaves_is_not_forgotten(jobs):
     """The poller's cancellation is under way; a joiner in the same step must get a poller of its own."""
     jobs.add("a").add("b", ends=3)
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        leaving = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
-        await asyncio.sleep(6)
-        leaving.cancel()
-        await asyncio.sleep(0)
-        return await asyncio.wait_for(poller.wait("b", waiter_delay_seconds=30), timeout=3600)
-
-    assert loops.run(main()).job_name == "b"
+    poller = JobPoller(jobs.open)
+    leaving = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
+    await asyncio.sleep(6)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    assert (await asyncio.wait_for(poller.wait("b", waiter_delay_seconds=30), timeout=3600)).job_name == "b"
 
 
 @pytest.mark.parametrize("steps", range(8))
-def test_a_waiter_who_joins_in_the_step_in_which_the_poller_ends_is_not_forgotten(jobs, steps):
+async def test_a_waiter_who_joins_in_the_step_in_which_the_poller_ends_is_not_forgotten(jobs, steps):
     """The last job's end is known and its waiter not told yet: the poller that is there looks no more."""
     jobs.add("a", ends=3).add("b", ends=30)
+    poller = JobPoller(jobs.open)
+    has_ended = asyncio.Event()
+    describe = jobs.describe
 
-    async def main():
-        poller = JobPoller(jobs.open)
-        has_ended = asyncio.Event()
-        describe = jobs.describe
+    def noting(job_name):
+        snapshot = describe(job_name)
+        if snapshot.state.is_terminal:
+            has_ended.set()
+        return snapshot
 
-        def noting(job_name):
-            snapshot = describe(job_name)
-            if snapshot.state.is_terminal:
-                has_ended.set()
-            return snapshot
+    jobs.describe = noting
 
-        jobs.describe = noting
+    async def join():
+        await has_ended.wait()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        return await asyncio.wait_for(poller.wait("b", waiter_delay_seconds=30), timeout=3600)
 
-        async def join():
-            await has_ended.wait()
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            return await asyncio.wait_for(poller.wait("b", waiter_delay_seconds=30), timeout=3600)
-
-        joining = asyncio.create_task(join())
-        first = await poller.wait("a", waiter_delay_seconds=30)
-        return first.job_name, (await joining).job_name
-
-    assert loops.run(main()) == ("a", "b")
+    joining = asyncio.create_task(join())
+    first = await poller.wait("a", waiter_delay_seconds=30)
+    assert (first.job_name, (await joining).job_name) == ("a", "b")
 
 
 # -- trouble -----------------------------------------------------------------------------------------------------------
@@ -708,16 +645,12 @@ def test_a_connection_that_cannot_be_opened_reaches_every_waiter(jobs):
     assert outcomes(jobs, "a", "b") == [error] * 2
 
 
-def test_after_a_crash_the_next_waiter_gets_a_fresh_start(jobs):
+async def test_after_a_crash_the_next_waiter_gets_a_fresh_start(jobs):
     jobs.add("a", ends=0).errors["describe"] = [ZeroDivisionError("a bug")]
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        with pytest.raises(ZeroDivisionError):
-            await poller.wait("a", waiter_delay_seconds=30)
-        return await poller.wait("a", waiter_delay_seconds=30)
-
-    assert loops.run(main()).status == "Completed"
+    poller = JobPoller(jobs.open)
+    with pytest.raises(ZeroDivisionError):
+        await poller.wait("a", waiter_delay_seconds=30)
+    assert (await poller.wait("a", waiter_delay_seconds=30)).status == "Completed"
     assert jobs.opened == 2
 
 
@@ -861,19 +794,15 @@ def test_a_credential_that_is_refused_once_an_hour_is_never_told():
 @pytest.mark.parametrize(
     "error", [NotebookJobConfigError("there is no Airflow connection 'x'"), OSError("the API server is away")], ids=str
 )
-def test_a_connection_that_cannot_be_read_again_for_a_moment_is_told_to_nobody(jobs, error):
+async def test_a_connection_that_cannot_be_read_again_for_a_moment_is_told_to_nobody(jobs, error):
     """A key may be rotated by deleting the connection and making it anew."""
     jobs.add("a", ends=100)
-
-    async def main():
-        poller = JobPoller(jobs.open)
-        waiting = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
-        await asyncio.sleep(20)
-        jobs.errors["describe"] = [refused("ExpiredToken")] * 3
-        jobs.open_errors = [error] * 2
-        return await waiting
-
-    assert loops.run(main()).status == "Completed"
+    poller = JobPoller(jobs.open)
+    waiting = asyncio.create_task(poller.wait("a", waiter_delay_seconds=30))
+    await asyncio.sleep(20)
+    jobs.errors["describe"] = [refused("ExpiredToken")] * 3
+    jobs.open_errors = [error] * 2
+    assert (await waiting).status == "Completed"
 
 
 def test_an_airflow_that_cannot_be_asked_for_the_connection_yet_is_asked_again(jobs):
@@ -936,24 +865,18 @@ def test_a_permission_that_is_given_later_is_used_in_the_end(jobs, monkeypatch):
 # -- budget and loop ----------------------------------------------------------------------------------------------------
 
 
-def test_the_pollers_of_a_process_share_its_budget_and_a_refusal_slows_down_only_its_own(jobs):
+async def test_the_pollers_of_a_process_share_its_budget_and_a_refusal_slows_down_only_its_own(jobs):
     """Different regions and connections side by side."""
     accounts = [jobs, Port(), Port()]
     names = [account.add_burst(f"job-{number}", 500) for number, account in enumerate(accounts)]
     accounts[0].every["list"] = THROTTLED
-
-    async def main():
-        budget = CallBudget()
-        waiting = []
-        for account, of_account in zip(accounts, names, strict=True):
-            poller = JobPoller(account.open, budget=budget)
-            waiting += [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in of_account]
-        await asyncio.sleep(600)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-    loops.run(main())
+    budget = CallBudget()
+    waiting = []
+    for account, of_account in zip(accounts, names, strict=True):
+        poller = JobPoller(account.open, budget=budget)
+        waiting += [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in of_account]
+    await asyncio.sleep(600)
+    assert not any(task.done() for task in waiting)
     asked = sorted(
         at for account in accounts for at, call in account.account.calls if isinstance(call, ListJobs) and at > 0
     )
@@ -994,37 +917,25 @@ def test_a_call_that_hangs_does_not_hold_up_the_loop():
 # -- registry ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_connection_and_region_share_a_poller_and_others_do_not(jobs):
-    async def with_waiters():
-        waiting = []
-        pollers = []
-        for key in (KEY, KEY, KEY._replace(aws_conn_id="other"), KEY._replace(region_name="us-east-1")):
-            poller = shared_poller(key, jobs.open)
-            waiting.append(asyncio.create_task(poller.wait("a", waiter_delay_seconds=30)))
-            await asyncio.sleep(0)
-            pollers.append(poller)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        return pollers
-
+async def test_the_same_connection_and_region_share_a_poller_and_others_do_not(jobs):
     jobs.add("a")
-    first, second, *others = loops.run(with_waiters())
+    pollers, waiting = [], []
+    for key in (KEY, KEY, KEY._replace(aws_conn_id="other"), KEY._replace(region_name="us-east-1")):
+        pollers.append(shared_poller(key, jobs.open))
+        waiting.append(asyncio.create_task(pollers[-1].wait("a", waiter_delay_seconds=30)))
+        await asyncio.sleep(1)
+    first, second, *others = pollers
     assert first is second
     assert len({id(poller) for poller in (first, *others)}) == 3
     assert jobs.opened == 3
 
 
-def test_a_poller_without_waiters_is_let_go(jobs):
+async def test_a_poller_without_waiters_is_let_go(jobs):
     """It would keep its loop alive: the registry is weak by loop, and a poller refers to it."""
     jobs.add("a", ends=0)
-
-    async def main():
-        poller = shared_poller(KEY, jobs.open)
-        await poller.wait("a", waiter_delay_seconds=30)
-        return list(shared._of_loops[asyncio.get_running_loop()].pollers)
-
-    assert loops.run(main()) == []
+    poller = shared_poller(KEY, jobs.open)
+    await poller.wait("a", waiter_delay_seconds=30)
+    assert (list(shared._of_loops[asyncio.get_running_loop()].pollers)) == []
 
 
 def test_each_loop_has_its_own_pollers_and_takes_them_along_when_it_ends(jobs):
@@ -1044,18 +955,15 @@ def test_each_loop_has_its_own_pollers_and_takes_them_along_when_it_ends(jobs):
     assert [reference() for references in kept for reference in references] == [None] * 4
 
 
-def test_the_pace_is_read_when_a_poller_is_made(jobs):
+async def test_the_pace_is_read_when_a_poller_is_made(jobs):
     read = []
 
     def read_pace():
         read.append(Pace(polling_interval_seconds=60))
         return read[-1]
 
-    async def main():
-        waits = (shared_poller(KEY, jobs.open, read_pace).wait(name, waiter_delay_seconds=300) for name in "ab")
-        return await asyncio.gather(*waits), now()
-
+    waits = (shared_poller(KEY, jobs.open, read_pace).wait(name, waiter_delay_seconds=300) for name in "ab")
     jobs.add("a", "b", ends=100)
-    _, at = loops.run(main())
+    (_, at) = await asyncio.gather(*waits), now()
     assert len(read) == 1
     assert at == pytest.approx(120, abs=1)

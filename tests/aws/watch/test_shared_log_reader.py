@@ -88,137 +88,116 @@ class Readers:
         self.lines[followed.job_name] += followed.rest()
 
 
-def test_each_job_gets_its_own_lines_and_each_line_once():
-    async def main():
-        logs = Logs()
-        readers = Readers(logs)
-        for name in ("a", "ab", "b"):
-            readers.follow(name)
-            logs.write(f"{name}/algo-1-7", MARK, f"{name} begins")
-        logs.write("somebody-elses/algo-1-7", MARK, "not ours")
-        for number in range(20):
-            await asyncio.sleep(7)
-            logs.write("a/algo-1-7", f"a {number}")
-        await asyncio.sleep(60)
-        return dict(readers.lines)
+@pytest.fixture
+def logs():
+    return Logs()
 
-    lines = loops.run(main())
+
+@pytest.fixture
+def readers(logs):
+    return Readers(logs)
+
+
+async def test_each_job_gets_its_own_lines_and_each_line_once(logs, readers):
+    for name in ("a", "ab", "b"):
+        readers.follow(name)
+        logs.write(f"{name}/algo-1-7", MARK, f"{name} begins")
+    logs.write("somebody-elses/algo-1-7", MARK, "not ours")
+    for number in range(20):
+        await asyncio.sleep(7)
+        logs.write("a/algo-1-7", f"a {number}")
+    await asyncio.sleep(60)
+    lines = dict(readers.lines)
     assert lines == {"a": ["a begins", *(f"a {n}" for n in range(20))], "ab": ["ab begins"], "b": ["b begins"]}
 
 
-def test_what_cloudwatch_shows_late_is_not_lost():
-    async def main():
-        logs = Logs(late=45_000)
-        readers = Readers(logs)
-        readers.follow("a")
-        logs.write("a/algo-1-7", MARK)
-        for number in range(30):
-            await asyncio.sleep(3)
-            logs.write("a/algo-1-7", f"{number}")
-        await asyncio.sleep(120)
-        return readers.lines["a"]
-
-    assert sorted(map(int, loops.run(main()))) == list(range(30))
+async def test_what_cloudwatch_shows_late_is_not_lost():
+    logs = Logs(late=45_000)
+    readers = Readers(logs)
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK)
+    for number in range(30):
+        await asyncio.sleep(3)
+        logs.write("a/algo-1-7", f"{number}")
+    await asyncio.sleep(120)
+    assert sorted(map(int, readers.lines["a"])) == list(range(30))
 
 
-def test_a_restart_by_the_platform_opens_another_stream():
-    async def main():
-        logs = Logs()
-        readers = Readers(logs)
-        readers.follow("a")
-        logs.write("a/algo-1-7", MARK, "first")
-        await asyncio.sleep(100)
-        logs.write("a/algo-1-99", MARK, "second")
-        await asyncio.sleep(100)
-        return readers.lines["a"]
-
-    assert loops.run(main()) == ["first", "second"]
+async def test_a_restart_by_the_platform_opens_another_stream(logs, readers):
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "first")
+    await asyncio.sleep(100)
+    logs.write("a/algo-1-99", MARK, "second")
+    await asyncio.sleep(100)
+    assert readers.lines["a"] == ["first", "second"]
 
 
-def test_a_job_that_ran_before_this_process_looked_is_found_by_its_name():
-    async def main():
-        logs = Logs()
-        day = 24 * 3_600_000
-        logs.write("a/algo-1-7", MARK, "yesterday", at=logs.now() - day)
-        readers = Readers(logs)
-        readers.follow("a")
-        await asyncio.sleep(90)
-        logs.write("a/algo-1-7", "today")
-        await asyncio.sleep(60)
-        return readers.lines["a"], [call for call in logs.calls if call["prefix"]]
-
-    lines, by_name = loops.run(main())
+async def test_a_job_that_ran_before_this_process_looked_is_found_by_its_name(logs, readers):
+    day = 24 * 3_600_000
+    logs.write("a/algo-1-7", MARK, "yesterday", at=logs.now() - day)
+    readers.follow("a")
+    await asyncio.sleep(90)
+    logs.write("a/algo-1-7", "today")
+    await asyncio.sleep(60)
+    (lines, by_name) = readers.lines["a"], [call for call in logs.calls if call["prefix"]]
     assert lines == ["yesterday", "today"]
     assert len(by_name) == 1
 
 
-def test_five_hundred_jobs_cost_twelve_calls_a_minute():
-    async def main():
-        logs = Logs()
-        readers = Readers(logs)
+async def test_five_hundred_jobs_cost_twelve_calls_a_minute(logs, readers):
+    for number in range(500):
+        readers.follow(f"job-{number}")
+        logs.write(f"job-{number}/algo-1-7", MARK, "begins")
+    await asyncio.sleep(60)
+    logs.calls.clear()
+    for minute in range(10):
         for number in range(500):
-            readers.follow(f"job-{number}")
-            logs.write(f"job-{number}/algo-1-7", MARK, "begins")
+            logs.write(f"job-{number}/algo-1-7", f"minute {minute}")
         await asyncio.sleep(60)
-        logs.calls.clear()
-        for minute in range(10):
-            for number in range(500):
-                logs.write(f"job-{number}/algo-1-7", f"minute {minute}")
-            await asyncio.sleep(60)
-        return len(logs.calls) / 10, {len(lines) for lines in readers.lines.values()}
-
-    calls_a_minute, lines = loops.run(main())
+    (calls_a_minute, lines) = len(logs.calls) / 10, {len(lines) for lines in readers.lines.values()}
     assert calls_a_minute <= 12
     assert lines == {11}
 
 
-def test_one_job_costs_no_more_either_and_is_read_every_ten_seconds():
-    async def main():
-        logs = Logs()
-        readers = Readers(logs)
-        readers.follow("a")
-        logs.write("a/algo-1-7", MARK)
-        await asyncio.sleep(30)
-        logs.calls.clear()
-        await asyncio.sleep(600)
-        return len(logs.calls) / 10
-
-    assert loops.run(main()) == pytest.approx(12, abs=1)
+async def test_one_job_costs_no_more_either_and_is_read_every_ten_seconds(logs, readers):
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK)
+    await asyncio.sleep(30)
+    logs.calls.clear()
+    await asyncio.sleep(600)
+    assert (len(logs.calls) / 10) == pytest.approx(12, abs=1)
 
 
-def test_long_logs_are_read_page_by_page_and_one_job_does_not_flood():
-    async def main():
-        logs = Logs(page_size=100)
-        readers = Readers(logs)
-        readers.follow("a")
-        readers.follow("b")
-        logs.write("a/algo-1-7", MARK)
-        logs.write("b/algo-1-7", MARK)
-        await asyncio.sleep(15)
-        logs.write("a/algo-1-7", *(f"line {n}" for n in range(350)))
-        logs.write("b/algo-1-7", "b is heard")
-        await asyncio.sleep(60)
-        return readers.lines["a"], readers.lines["b"]
+async def flooded(page_size, lines):
+    """Two jobs whose logs are read, after one of them has written so many lines at once."""
+    logs = Logs(page_size=page_size)
+    readers = Readers(logs)
+    readers.follow("a")
+    readers.follow("b")
+    logs.write("a/algo-1-7", MARK)
+    logs.write("b/algo-1-7", MARK)
+    await asyncio.sleep(15)
+    logs.write("a/algo-1-7", *(f"line {n}" for n in range(lines)))
+    logs.write("b/algo-1-7", "b is heard")
+    return logs, readers
 
-    flooding, other = loops.run(main())
-    assert len(flooding) == 201
-    assert flooding[-1] == "… 150 more lines are in CloudWatch"
-    assert other == ["b is heard"]
+
+async def test_long_logs_are_read_page_by_page_and_one_job_does_not_flood():
+    _, readers = await flooded(100, 350)
+    await asyncio.sleep(60)
+    assert len(readers.lines["a"]) == 201
+    assert readers.lines["a"][-1] == "… 150 more lines are in CloudWatch"
+    assert readers.lines["b"] == ["b is heard"]
 
 
 DENIED = NotebookJobServiceError("logs:FilterLogEvents is denied", code="AccessDeniedException")
 
 
-def test_a_denial_is_said_once_in_each_log_and_asked_about_ever_more_seldom():
-    async def main():
-        logs = Logs()
-        logs.errors = [DENIED] * 100
-        readers = Readers(logs)
-        followed = [readers.follow("a"), readers.follow("b")]
-        await asyncio.sleep(3600)
-        return readers.lines, [call["at"] for call in logs.calls], [one.problem for one in followed]
-
-    lines, at, problems = loops.run(main())
+async def test_a_denial_is_said_once_in_each_log_and_asked_about_ever_more_seldom(logs, readers):
+    logs.errors = [DENIED] * 100
+    followed = [readers.follow("a"), readers.follow("b")]
+    await asyncio.sleep(3600)
+    (lines, at, problems) = readers.lines, [call["at"] for call in logs.calls], [one.problem for one in followed]
     said = ["The container's log is not followed: logs:FilterLogEvents is denied"]
     assert lines == {"a": said, "b": said}
     assert [round((later - earlier) / 1000) for earlier, later in itertools.pairwise(at)][:6] == [
@@ -232,39 +211,28 @@ def test_a_denial_is_said_once_in_each_log_and_asked_about_ever_more_seldom():
     assert problems == said * 2
 
 
-def test_a_denial_that_passes_loses_no_line():
-    async def main():
-        logs = Logs()
-        logs.errors = [DENIED] * 2
-        readers = Readers(logs)
-        followed = readers.follow("a")
-        logs.write("a/algo-1-7", MARK, "begins")
-        await asyncio.sleep(170)
-        assert followed.problem is not None
-        await asyncio.sleep(30)
-        logs.write("a/algo-1-7", "goes on")
-        await asyncio.sleep(60)
-        return readers.lines["a"], followed.problem
-
-    lines, problem = loops.run(main())
+async def test_a_denial_that_passes_loses_no_line(logs, readers):
+    logs.errors = [DENIED] * 2
+    followed = readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "begins")
+    await asyncio.sleep(170)
+    assert followed.problem is not None
+    await asyncio.sleep(30)
+    logs.write("a/algo-1-7", "goes on")
+    await asyncio.sleep(60)
+    (lines, problem) = readers.lines["a"], followed.problem
     assert lines == ["The container's log is not followed: logs:FilterLogEvents is denied", "begins", "goes on"]
     assert problem is None
 
 
-def test_trouble_that_lasts_is_said_once_and_the_log_goes_on():
+async def test_trouble_that_lasts_is_said_once_and_the_log_goes_on(logs, readers):
     trouble = NotebookJobServiceError("503 Service Unavailable", code="503", is_retryable=True)
-
-    async def main():
-        logs = Logs()
-        logs.errors = [trouble] * 5
-        readers = Readers(logs)
-        readers.follow("a")
-        logs.write("a/algo-1-7", MARK, "begins")
-        await asyncio.sleep(900)
-        return readers.lines["a"]
-
+    logs.errors = [trouble] * 5
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "begins")
+    await asyncio.sleep(900)
     said = "The container's log is not followed: 503 Service Unavailable"
-    assert loops.run(main()) == [said, "begins"]
+    assert readers.lines["a"] == [said, "begins"]
 
 
 def test_one_search_that_always_fails_ends_no_other():
@@ -295,35 +263,23 @@ def test_one_search_that_always_fails_ends_no_other():
 
 
 @pytest.mark.parametrize("page_size", [10_000, 3_000])
-def test_a_burst_of_fifty_thousand_lines_holds_nobody_up(page_size):
+async def test_a_burst_of_fifty_thousand_lines_holds_nobody_up(page_size):
     """All of one moment: whoever begins again at the last minute reads the same pages for ever."""
-
-    async def main():
-        logs = Logs(page_size=page_size)
-        readers = Readers(logs)
-        readers.follow("a")
-        readers.follow("b")
-        logs.write("a/algo-1-7", MARK)
-        logs.write("b/algo-1-7", MARK)
-        await asyncio.sleep(15)
-        logs.write("a/algo-1-7", *(f"line {n}" for n in range(50_000)))
-        logs.write("b/algo-1-7", "b is heard")
-        await asyncio.sleep(1000)
-        logs.write("a/algo-1-7", "a goes on")
-        await asyncio.sleep(60)
-        return readers.lines["a"], readers.lines["b"], len(logs.calls)
-
-    flooding, other, calls = loops.run(main())
+    logs, readers = await flooded(page_size, 50_000)
+    await asyncio.sleep(1000)
+    logs.write("a/algo-1-7", "a goes on")
+    await asyncio.sleep(60)
+    flooding = readers.lines["a"]
     left_out = sum(int(line.split()[1]) for line in flooding if line.startswith("…"))
     shown = [line for line in flooding if line.startswith("line")]
     assert len(shown) + left_out == 50_000
     assert len(set(shown)) == len(shown)
-    assert other == ["b is heard"]
+    assert readers.lines["b"] == ["b is heard"]
     assert flooding[-1] == "a goes on"
-    assert calls <= 12 * 18
+    assert len(logs.calls) <= 12 * 18
 
 
-def test_empty_pages_are_no_end_of_any_search():
+async def test_empty_pages_are_no_end_of_any_search():
     """CloudWatch gives empty pages as long as it looks through what does not match."""
 
     class Sparse(Logs):
@@ -334,20 +290,17 @@ def test_empty_pages_are_no_end_of_any_search():
                 return LogPage((), str(step + 1))
             return super().events(**question)
 
-    async def main():
-        logs = Sparse()
-        readers = Readers(logs)
-        logs.write("late/algo-1-7", MARK, "begins", at=logs.now() - 3_600_000_000)
-        readers.follow("a")
-        readers.follow("late")
-        logs.write("a/algo-1-7", MARK, "begins")
-        await asyncio.sleep(1000)
-        return dict(readers.lines)
-
-    assert loops.run(main()) == {"a": ["begins"], "late": ["begins"]}
+    logs = Sparse()
+    readers = Readers(logs)
+    logs.write("late/algo-1-7", MARK, "begins", at=logs.now() - 3_600_000_000)
+    readers.follow("a")
+    readers.follow("late")
+    logs.write("a/algo-1-7", MARK, "begins")
+    await asyncio.sleep(1000)
+    assert dict(readers.lines) == {"a": ["begins"], "late": ["begins"]}
 
 
-def test_a_token_that_is_refused_begins_the_search_anew_and_brings_no_line_twice():
+async def test_a_token_that_is_refused_begins_the_search_anew_and_brings_no_line_twice():
     class Forgetful(Logs):
         refused = 0
 
@@ -357,173 +310,135 @@ def test_a_token_that_is_refused_begins_the_search_anew_and_brings_no_line_twice
                 raise NotebookJobServiceError("The specified nextToken is invalid.", code="InvalidParameterException")
             return super().events(**question)
 
-    async def main():
-        logs = Forgetful(page_size=100)
-        readers = Readers(logs)
-        readers.follow("a")
-        logs.write("a/algo-1-7", MARK)
-        await asyncio.sleep(15)
-        for number in range(900):
-            logs.write("a/algo-1-7", f"{number}", at=logs.now() + number // 10)
-        await asyncio.sleep(900)
-        logs.write("a/algo-1-7", "goes on")
-        await asyncio.sleep(60)
-        return readers.lines["a"], logs.refused
-
-    lines, refused = loops.run(main())
+    logs = Forgetful(page_size=100)
+    readers = Readers(logs)
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK)
+    await asyncio.sleep(15)
+    for number in range(900):
+        logs.write("a/algo-1-7", f"{number}", at=logs.now() + number // 10)
+    await asyncio.sleep(900)
+    logs.write("a/algo-1-7", "goes on")
+    await asyncio.sleep(60)
+    (lines, refused) = readers.lines["a"], logs.refused
     numbers = [line for line in lines if line.isdigit()]
     assert refused == 2
     assert len(set(numbers)) == len(numbers) >= 400
     assert lines[-1] == "goes on"
 
 
-def test_a_stream_that_was_deleted_silences_no_other_job():
+async def test_a_stream_that_was_deleted_silences_no_other_job():
     class Deleting(Logs):
         def events(self, **question):
             if "b/algo-1-7" in question["streams"]:
                 raise NotebookJobServiceError("The specified log stream does not exist.", code=NO_STREAM)
             return super().events(**question)
 
-    async def main():
-        logs = Deleting()
-        readers = Readers(logs)
-        readers.follow("a")
-        readers.follow("b", LogPlace(floor=1, streams={"b/algo-1-7"}))
-        logs.write("a/algo-1-7", MARK, "begins")
-        await asyncio.sleep(200)
-        logs.write("a/algo-1-7", "goes on")
-        await asyncio.sleep(60)
-        return readers.lines["a"]
-
-    assert loops.run(main()) == ["begins", "goes on"]
+    logs = Deleting()
+    readers = Readers(logs)
+    readers.follow("a")
+    readers.follow("b", LogPlace(floor=1, streams={"b/algo-1-7"}))
+    logs.write("a/algo-1-7", MARK, "begins")
+    await asyncio.sleep(200)
+    logs.write("a/algo-1-7", "goes on")
+    await asyncio.sleep(60)
+    assert readers.lines["a"] == ["begins", "goes on"]
 
 
-def test_after_a_restart_the_streams_are_known_and_no_line_comes_twice():
-    async def main():
-        logs = Logs()
-        before = Readers(logs)
-        followed = [before.follow(f"job-{number}") for number in range(300)]
-        for one in followed:
-            logs.write(f"{one.job_name}/algo-1-7", MARK, "begins")
-        await asyncio.sleep(3600)
-        places = {one.job_name: one.place.to_json() for one in followed}
-        for one in followed:
-            before.leave(one)
-        logs.calls.clear()
-        after = Readers(logs)
-        for name, place in places.items():
-            after.follow(name, LogPlace.from_json(place))
-            logs.write(f"{name}/algo-1-7", "goes on")
-        await asyncio.sleep(20)
-        return after.lines, logs.calls
-
-    lines, calls = loops.run(main())
+async def test_after_a_restart_the_streams_are_known_and_no_line_comes_twice(logs):
+    before = Readers(logs)
+    followed = [before.follow(f"job-{number}") for number in range(300)]
+    for one in followed:
+        logs.write(f"{one.job_name}/algo-1-7", MARK, "begins")
+    await asyncio.sleep(3600)
+    places = {one.job_name: one.place.to_json() for one in followed}
+    for one in followed:
+        before.leave(one)
+    logs.calls.clear()
+    after = Readers(logs)
+    for name, place in places.items():
+        after.follow(name, LogPlace.from_json(place))
+        logs.write(f"{name}/algo-1-7", "goes on")
+    await asyncio.sleep(20)
+    (lines, calls) = after.lines, logs.calls
     assert set(map(tuple, lines.values())) == {("goes on",)}
     assert len(lines) == 300
     assert not [call for call in calls if call["prefix"]]
 
 
-def test_streams_of_jobs_that_ran_for_hours_before_this_process_are_found_by_one_search():
-    async def main():
-        logs = Logs()
-        names = [f"job-{number}" for number in range(300)]
-        for name in names:
-            logs.write(f"{name}/algo-1-7", MARK, "begins", at=logs.now() - 5 * 3_600_000)
-        readers = Readers(logs)
-        for name in names:
-            readers.follow(name, age_seconds=5 * 3600)
-        await asyncio.sleep(20)
-        return readers.lines, len(logs.calls)
-
-    lines, calls = loops.run(main())
+async def test_streams_of_jobs_that_ran_for_hours_before_this_process_are_found_by_one_search(logs, readers):
+    names = [f"job-{number}" for number in range(300)]
+    for name in names:
+        logs.write(f"{name}/algo-1-7", MARK, "begins", at=logs.now() - 5 * 3_600_000)
+    for name in names:
+        readers.follow(name, age_seconds=5 * 3600)
+    await asyncio.sleep(20)
+    (lines, calls) = readers.lines, len(logs.calls)
     assert lines == {f"job-{number}": ["begins"] for number in range(300)}
     assert calls <= 12
 
 
-def test_who_joins_while_the_access_is_denied_is_told_so():
-    async def main():
-        logs = Logs()
-        logs.errors = [DENIED]
-        readers = Readers(logs)
-        readers.follow("a")
-        await asyncio.sleep(60)
-        readers.follow("b")
-        await asyncio.sleep(60)
-        before = list(readers.lines["b"])
-        logs.write("b/algo-1-7", MARK, "begins")
-        await asyncio.sleep(900)
-        return before, readers.lines["b"]
-
-    before, after = loops.run(main())
+async def test_who_joins_while_the_access_is_denied_is_told_so(logs, readers):
+    logs.errors = [DENIED]
+    readers.follow("a")
+    await asyncio.sleep(60)
+    readers.follow("b")
+    await asyncio.sleep(60)
+    before = list(readers.lines["b"])
+    logs.write("b/algo-1-7", MARK, "begins")
+    await asyncio.sleep(900)
+    after = readers.lines["b"]
     assert before == ["The container's log is not followed: logs:FilterLogEvents is denied"]
     assert after == [*before, "begins"]
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "CredentialRetrievalError"])
-def test_a_key_that_was_rotated_is_read_again_and_no_line_is_lost(code):
-    async def main():
-        logs, opened = Logs(), []
-        readers = Readers(logs)
-        open_logs = readers.follower._open_logs
+async def test_a_key_that_was_rotated_is_read_again_and_no_line_is_lost(code):
+    logs, opened = Logs(), []
+    readers = Readers(logs)
+    open_logs = readers.follower._open_logs
 
-        async def opening():
-            opened.append(logs.now())
-            return await open_logs()
+    async def opening():
+        opened.append(logs.now())
+        return await open_logs()
 
-        readers.follower._open_logs = opening
-        readers.follow("a")
-        logs.write("a/algo-1-7", MARK, "begins")
-        await asyncio.sleep(30)
-        logs.errors = [NotebookJobServiceError("refused", code=code, is_retryable=True)]
-        logs.write("a/algo-1-7", "goes on")
-        await asyncio.sleep(100)
-        return readers.lines["a"], len(opened)
-
-    assert loops.run(main()) == (["begins", "goes on"], 2)
+    readers.follower._open_logs = opening
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "begins")
+    await asyncio.sleep(30)
+    logs.errors = [NotebookJobServiceError("refused", code=code, is_retryable=True)]
+    logs.write("a/algo-1-7", "goes on")
+    await asyncio.sleep(100)
+    assert (readers.lines["a"], len(opened)) == (["begins", "goes on"], 2)
 
 
-def test_a_crash_is_logged_and_the_next_cycle_reads_on(caplog):
-    async def main():
-        logs = Logs()
-        readers = Readers(logs)
-        readers.follow("a")
-        logs.write("a/algo-1-7", MARK, "begins")
-        logs.errors = [ZeroDivisionError("a bug"), OSError("Airflow does not answer")]
-        await asyncio.sleep(700)
-        return readers.lines["a"]
-
-    assert loops.run(main()) == ["begins"]
+async def test_a_crash_is_logged_and_the_next_cycle_reads_on(logs, readers, caplog):
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "begins")
+    logs.errors = [ZeroDivisionError("a bug"), OSError("Airflow does not answer")]
+    await asyncio.sleep(700)
+    assert readers.lines["a"] == ["begins"]
     assert sum("could not be read" in record.message for record in caplog.records) == 2
 
 
-def test_a_throttle_makes_it_slower_and_loses_nothing():
-    async def main():
-        logs = Logs()
-        readers = Readers(logs)
-        readers.follow("a")
-        logs.write("a/algo-1-7", MARK, "begins")
-        throttled = NotebookJobServiceError("slow down", code="ThrottlingException", is_retryable=True)
-        logs.errors = [throttled] * 3
-        await asyncio.sleep(300)
-        return readers.lines["a"], [call["at"] for call in logs.calls[:4]]
-
-    lines, at = loops.run(main())
+async def test_a_throttle_makes_it_slower_and_loses_nothing(logs, readers):
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "begins")
+    throttled = NotebookJobServiceError("slow down", code="ThrottlingException", is_retryable=True)
+    logs.errors = [throttled] * 3
+    await asyncio.sleep(300)
+    (lines, at) = readers.lines["a"], [call["at"] for call in logs.calls[:4]]
     assert lines == ["begins"]
     pauses = [round((later - earlier) / 1000) for earlier, later in itertools.pairwise(at)]
     assert pauses == [20, 40, 80]
 
 
-def test_when_the_last_has_gone_nobody_asks_any_more():
-    async def main():
-        logs = Logs()
-        readers = Readers(logs)
-        first, second = readers.follow("a"), readers.follow("b")
-        await asyncio.sleep(30)
-        readers.leave(first)
-        assert readers.idle == 0
-        readers.leave(second)
-        asked = len(logs.calls)
-        await asyncio.sleep(300)
-        return readers.idle, len(logs.calls) - asked
-
-    assert loops.run(main()) == (1, 0)
+async def test_when_the_last_has_gone_nobody_asks_any_more(logs, readers):
+    first, second = readers.follow("a"), readers.follow("b")
+    await asyncio.sleep(30)
+    readers.leave(first)
+    assert readers.idle == 0
+    readers.leave(second)
+    asked = len(logs.calls)
+    await asyncio.sleep(300)
+    assert (readers.idle, len(logs.calls) - asked) == (1, 0)

@@ -18,7 +18,7 @@ def asked(state, now=NOW, cause=Cause.CAPACITY, *, timeout=HOURS_6, first=30, ke
 
 
 def walk(cause=Cause.CAPACITY, **options):
-    """Every sleep of one wait, each leg taking no time."""
+    """Every sleep of one wait, each process taking no time."""
     state, now, sleeps = SubmissionState(), NOW, []
     while (sleep := asked(state, now, cause, **options)) is not None:
         sleeps.append((sleep.until - now).total_seconds())
@@ -71,7 +71,7 @@ def test_no_wait_is_shorter_than_the_shortest_not_even_the_last():
 
 
 def test_equal_jobs_and_rounds_wait_equally_long():
-    """No leg depends on another's luck: what is planned can be planned again."""
+    """No process depends on another's luck: what is planned can be planned again."""
     assert asked(SubmissionState(), key="job") == asked(SubmissionState(), key="job")
 
 

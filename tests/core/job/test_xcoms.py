@@ -13,6 +13,7 @@ from airflow_nbjobs.core.job.xcoms import (
     read_attempts,
     read_event,
     read_record,
+    stored_attempts,
 )
 
 KEYS = [JOB_KEY, END_KEY, ERROR_KEY, PROGRESS_KEY, ATTEMPTS_KEY]
@@ -37,6 +38,14 @@ def test_of_a_list_of_jobs_those_that_name_one_are_read():
     stored = [None, "j", {}, {"job_name": ""}, {"job_name": 3}, {"job_name": "j", "attempt": "1"}]
     assert read_attempts(stored) == [{"job_name": "j"}]
     assert read_attempts({"job_name": "j"}) == read_attempts(None) == []
+
+
+def test_a_list_of_jobs_that_is_written_back_keeps_what_a_later_version_has_said():
+    """Two versions of the package work on one task while an upgrade is rolled out, or taken back."""
+    stored = [{"job_name": "j", "attempt": 0, "cost": 3}, {"version": 2, "job": {"name": "k"}}]
+    assert stored_attempts([*stored, None, "j"]) == stored
+    assert stored_attempts(stored) is not stored
+    assert stored_attempts({"job_name": "j"}) == stored_attempts(None) == []
 
 
 @pytest.mark.parametrize(

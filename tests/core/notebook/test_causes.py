@@ -139,11 +139,7 @@ def test_only_what_ran_before_the_failed_cell_is_looked_at():
     [
         ("UsageError: Line magic function `%foo` not found.\n", "UsageError", "Line magic function `%foo` not found."),
         ("note\n\x1b[31mUsageError: \x1b[0moption -z\nnot recognized\n", "UsageError", "option -z not recognized"),
-        (
-            CHAINED,
-            "StopExecution",
-            "no",
-        ),
+        (CHAINED, "StopExecution", "no"),
         ("Traceback (most recent call last):\n  File x\npkg.errors.Stop\n", "Stop", ""),
         ("nothing of use\n", "CellExecutionError", ""),
         ("", "CellExecutionError", ""),

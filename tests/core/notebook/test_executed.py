@@ -24,7 +24,7 @@ from airflow_nbjobs.core.notebook.failing_cell import (
 from airflow_nbjobs.core.notebook.progress import progress_of
 from airflow_nbjobs.core.notebook.source import names_in_order
 from airflow_nbjobs.core.values.outputs import declare_outputs, has_record, read_outputs
-from airflow_nbjobs.core.values.scraps import read_scraps
+from airflow_nbjobs.core.values.recorded import read_scraps
 
 UNRENDERED = "NotebookValidationError: None is not of type 'array' On instance['traceback']: None"
 

@@ -26,11 +26,7 @@ def choice(
     name, *, language="python", image=DISTRIBUTION, available=None, kernel_name=None, initialization_script=None
 ):
     return choose_kernel(
-        kernel_name,
-        saved(name, language),
-        image_uri=image,
-        has_script=bool(initialization_script),
-        available=available,
+        kernel_name, saved(name, language), image_uri=image, has_script=bool(initialization_script), available=available
     )
 
 

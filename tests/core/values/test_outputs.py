@@ -9,8 +9,8 @@ from nbformat import NotebookNode
 
 from airflow_nbjobs.core.notebook.document import code_cell, dumps, mark_of, parse_notebook
 from airflow_nbjobs.core.values.outputs import declare_outputs, prepare_outputs, read_outputs
+from airflow_nbjobs.core.values.recorded import read_scraps
 from airflow_nbjobs.core.values.recording import OUTPUT_LIMIT_BYTES, RECORD_MIME_TYPE
-from airflow_nbjobs.core.values.scraps import read_scraps
 
 
 def notebook_of(*sources, minor=5):
@@ -22,9 +22,7 @@ def notebook_of(*sources, minor=5):
 
 def executed_with(record, *sources, scraps=()):
     """An executed notebook whose recording cell left this record (text is taken as it is)."""
-    nb = prepare_outputs(
-        notebook_of("acc = 1\nmodel = 2\n_hidden = 3\nimport os\ndf = None", *sources), ["x"], python=True
-    )
+    nb = prepare_outputs(notebook_of("acc = 1\nmodel = 2\n_hidden = 3\nimport os\ndf = None", *sources), ["x"])
     text = record if isinstance(record, str) else json.dumps(record)
     nb.cells[-1].outputs = [NotebookNode(output_type="display_data", metadata={}, data={RECORD_MIME_TYPE: text})]
     nb.cells[0].outputs = [NotebookNode(output_type="display_data", metadata={}, data=scrap) for scrap in scraps]
@@ -89,18 +87,17 @@ def test_return_output_must_be_an_output():
 
 def test_the_recording_cell_comes_last_hidden_and_the_same_each_time():
     nb = notebook_of("a = 1")
-    prepared = prepare_outputs(nb, ["a"], python=True)
+    prepared = prepare_outputs(nb, ["a"])
     assert len(nb.cells) == 1
     assert mark_of(prepared.cells[-1]) == "outputs"
     assert prepared.cells[-1].metadata["tags"] == ["remove-cell"]
-    assert dumps(prepared) == dumps(prepare_outputs(prepared, ["a"], python=True))
-    assert "id" not in prepare_outputs(notebook_of("a = 1", minor=4), ["a"], python=True).cells[-1]
+    assert dumps(prepared) == dumps(prepare_outputs(prepared, ["a"]))
+    assert "id" not in prepare_outputs(notebook_of("a = 1", minor=4), ["a"]).cells[-1]
 
 
-def test_without_outputs_or_python_there_is_no_recording_cell():
+def test_without_outputs_there_is_no_recording_cell():
     nb = notebook_of("a = 1")
-    assert prepare_outputs(nb, [], python=True) is nb
-    assert prepare_outputs(nb, ["a"], python=False) is nb
+    assert prepare_outputs(nb, []) is nb
 
 
 def test_right_values_come_back_as_declared():
@@ -239,7 +236,7 @@ def test_a_record_of_the_wrong_shape_has_no_outputs(outputs):
 
 
 def test_an_exit_before_the_last_cell_names_the_cell():
-    nb = prepare_outputs(notebook_of("a = 1", "sys.exit(0)", "b = 1"), ["a", "b"], python=True)
+    nb = prepare_outputs(notebook_of("a = 1", "sys.exit(0)", "b = 1"), ["a", "b"])
     for cell in nb.cells[:2]:
         cell.execution_count = 1
     record = read(nb, ["a", "b"])
@@ -250,13 +247,13 @@ def test_an_exit_before_the_last_cell_names_the_cell():
 
 def test_a_notebook_that_cannot_record_is_told_apart_from_one_that_did_not():
     assert "Python kernels only" in read(notebook_of("a <- 1"), ["a"]).problems[0]
-    nb = prepare_outputs(notebook_of("a = 1"), ["a"], python=True)
+    nb = prepare_outputs(notebook_of("a = 1"), ["a"])
     nb.cells[-1].execution_count = 2
     assert "its message did not arrive" in read(nb, ["a"]).problems[0]
 
 
 def test_the_recording_cell_looks_up_no_name_and_runs_on_python_3_8():
-    cell = prepare_outputs(notebook_of("a = 1"), ["a"], python=True).cells[-1]
+    cell = prepare_outputs(notebook_of("a = 1"), ["a"]).cells[-1]
     tree = ast.parse(cell.source, feature_version=(3, 8))
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     assert [node.id for node in names] == ["_"]  # the loop variable of a generator, which is its own
@@ -273,7 +270,7 @@ def recorded_by_cell(monkeypatch):
         kernel = SimpleNamespace(iopub_socket=None, send_response=lambda _, kind, content: sent.append((kind, content)))
         app = SimpleNamespace(instance=lambda: SimpleNamespace(kernel=kernel))
         monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", SimpleNamespace(IPKernelApp=app))
-        nb = prepare_outputs(notebook_of("x = 1"), list(variables), python=True)
+        nb = prepare_outputs(notebook_of("x = 1"), list(variables))
         exec(nb.cells[-1].source, dict(variables))  # noqa: S102 - what the kernel does
         ((_, content),) = [message for message in sent if message[0] == "display_data"]
         nb.cells[-1].outputs = [NotebookNode(output_type="display_data", metadata={}, data=content["data"])]

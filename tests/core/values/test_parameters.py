@@ -392,3 +392,12 @@ def test_many_defaults_made_of_a_given_one_share_a_warning():
     assert warnings[-1].startswith(
         "490 more are made of defaults that way, and do not follow the values given: b10, b11, "
     )
+
+
+def test_a_parameters_cell_that_is_nested_too_deep_is_read_as_far_as_it_goes():
+    """Python parses a thousand ``elif``; whoever follows them calls itself for each."""
+    branches = "".join(f"elif a == {n}:\n    b = {n}\n" for n in range(1500))
+    found = check({"a": 2, "c": 3}, notebook_of(f"a = 1\nif a == 0:\n    b = 0\n{branches}"))
+    assert found.values["a"] == 2
+    (problem,) = found.problems
+    assert "'c' is not defined" in problem

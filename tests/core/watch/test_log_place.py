@@ -85,7 +85,7 @@ def test_what_is_older_than_the_floor_has_been_read():
     assert place.floor == 3
 
 
-def test_another_leg_goes_on_where_the_first_left_off():
+def test_another_process_goes_on_where_the_first_left_off():
     place = LogPlace()
     place.take(events(*REAL[:6]))
     again = LogPlace.from_json(json.loads(json.dumps(place.to_json())))

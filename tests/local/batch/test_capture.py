@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from batch_jobs import BatchJobs, json_lines
+from batch_jobs import json_lines
 
 from airflow_nbjobs.local.batch.capture import CaptureError, append_inference_ids, build_manifest, manifest_uri
 
 if TYPE_CHECKING:
-    from local_jobs import Jobs
+    from batch_jobs import BatchJobs
 
 STARTED = datetime(2022, 8, 30, 0, 49, 15, tzinfo=UTC).timestamp()
 
@@ -53,8 +53,7 @@ def test_what_has_no_place_for_an_id_is_an_error() -> None:
 
 
 @pytest.mark.local
-def test_a_job_captures_input_and_output_as_manifests(jobs: Jobs) -> None:
-    batch = BatchJobs(jobs)
+def test_a_job_captures_input_and_output_as_manifests(batch: BatchJobs) -> None:
     batch.create_model()
     batch.put("in/a/one.jsonl", json_lines(2))
     batch.put("in/two.jsonl", json_lines(1))
@@ -70,8 +69,7 @@ def test_a_job_captures_input_and_output_as_manifests(jobs: Jobs) -> None:
 
 
 @pytest.mark.local
-def test_an_input_that_is_one_object_has_its_folder_as_prefix(jobs: Jobs) -> None:
-    batch = BatchJobs(jobs)
+def test_an_input_that_is_one_object_has_its_folder_as_prefix(batch: BatchJobs) -> None:
     batch.create_model()
     source = {"S3DataType": "S3Prefix", "S3Uri": batch.put("in/input.jsonl", json_lines(1))}
     capture = {"DestinationS3Uri": batch.uri("captured")}
@@ -82,8 +80,7 @@ def test_an_input_that_is_one_object_has_its_folder_as_prefix(jobs: Jobs) -> Non
 
 
 @pytest.mark.local
-def test_each_record_gets_an_id_of_its_own(jobs: Jobs) -> None:
-    batch = BatchJobs(jobs)
+def test_each_record_gets_an_id_of_its_own(batch: BatchJobs) -> None:
     batch.create_model("def model_fn(d): return d\ndef transform_fn(m, body, c, a): return '0.5,yes'")
     batch.put("in/input.jsonl", json_lines(3))
     capture = {"DestinationS3Uri": batch.uri("captured"), "GenerateInferenceId": True}
@@ -96,8 +93,7 @@ def test_each_record_gets_an_id_of_its_own(jobs: Jobs) -> None:
 
 
 @pytest.mark.local
-def test_a_failed_job_captures_nothing(jobs: Jobs) -> None:
-    batch = BatchJobs(jobs)
+def test_a_failed_job_captures_nothing(batch: BatchJobs) -> None:
     batch.create_model()
     batch.put("in/input.jsonl", b"no json\n")
     done = batch.transform(DataCaptureConfig={"DestinationS3Uri": batch.uri("captured")})

@@ -7,28 +7,15 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_jobs import BatchJobs, archive
-from botocore.exceptions import ClientError
+from batch_jobs import archive, refusal
 
-from airflow_nbjobs.local.platform.unpack import ArchiveError, unpack
+from airflow_nbjobs.local.platform.storage import ArchiveError, unpack
 from airflow_nbjobs.local.state.models import image_family
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from local_jobs import Jobs
-
-
-@pytest.fixture
-def batch(jobs: Jobs) -> BatchJobs:
-    return BatchJobs(jobs)
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
+    from batch_jobs import BatchJobs
 
 
 @pytest.mark.local

@@ -7,8 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_jobs import BatchJobs
-from botocore.exceptions import ClientError
+from batch_jobs import refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_jobs import wait_until
@@ -26,23 +25,11 @@ from airflow_nbjobs.local.batch.analyzer.statistics import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from local_jobs import Jobs
+    from batch_jobs import BatchJobs
 
 TRAIN = "label,score,text,channel\n" + "".join(
     f"{n % 2},{n / 10},sentence {n},{'web' if n % 3 else 'shop'}\n" for n in range(60)
 )
-
-
-@pytest.fixture
-def batch(jobs: Jobs) -> BatchJobs:
-    return BatchJobs(jobs)
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def against_baseline(batch: BatchJobs, current: str) -> dict[str, Any]:

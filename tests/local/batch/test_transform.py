@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_jobs import ECHO, BatchJobs, archive, json_lines
-from botocore.exceptions import ClientError
+from batch_jobs import ECHO, BatchJobs, archive, json_lines, refusal
 from local_jobs import CHANNEL, Jobs, wait_until
 
 from airflow_nbjobs.local.batch.transform_worker import RecordError, split_batches
@@ -20,20 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
-def batch(jobs: Jobs) -> BatchJobs:
-    return BatchJobs(jobs)
-
-
 def records(body: bytes) -> list[Any]:
     return [json.loads(line) for line in body.splitlines()]
-
-
-def refusal(call: Any, **request: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 @pytest.mark.local
@@ -83,24 +70,19 @@ def test_without_a_split_the_file_is_the_record_and_nothing_is_added(batch: Batc
 
 @pytest.mark.local
 def test_the_code_sees_the_models_and_the_jobs_environment_and_the_platforms(batch: BatchJobs) -> None:
-    names = [
-        "FROM_MODEL",
-        "FROM_BOTH",
-        "SAGEMAKER_BATCH",
-        "SAGEMAKER_BATCH_STRATEGY",
-        "SAGEMAKER_MAX_PAYLOAD_IN_MB",
-        "AWS_REGION",
-    ]
-    code = f"import os, json\ndef model_fn(d): return d\ndef transform_fn(m, b, c, a): return json.dumps([m, c, a, *map(os.environ.get, {names})])"
+    names = "FROM_MODEL FROM_BOTH HOME SAGEMAKER_BATCH SAGEMAKER_BATCH_STRATEGY SAGEMAKER_MAX_PAYLOAD_IN_MB AWS_REGION"
+    code = f"import os, json\ndef model_fn(d): return d\ndef transform_fn(m, b, c, a): return json.dumps([m, c, a, *map(os.environ.get, {names.split()})])"
     request = batch.model_request({"code/inference.py": code})
     request["PrimaryContainer"]["Environment"] = {"FROM_MODEL": "1", "FROM_BOTH": "1"}
     batch.sagemaker.create_model(**request)
     batch.put("in/input.jsonl", json_lines(1))
-    done = batch.transform(Environment={"FROM_BOTH": "2"})
+    # As with Docker, another HOME is another value: the container starts in the image's folder all the same.
+    done = batch.transform(Environment={"FROM_BOTH": "2", "HOME": "/not/here"})
     assert done["TransformJobStatus"] == "Completed", done
     model_dir, *seen = records(batch.files("out")["input.jsonl.out"])[0]
     assert model_dir.endswith("ml/model")
-    assert seen == ["application/json", "application/json", "1", "2", "true", "SINGLE_RECORD", "6", batch.facts.region]
+    assert seen[:2] == ["application/json"] * 2
+    assert seen[2:] == ["1", "2", "/not/here", "true", "SINGLE_RECORD", "6", batch.facts.region]
 
 
 @pytest.fixture

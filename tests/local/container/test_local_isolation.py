@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 from local_jobs import CHANNEL, Jobs, notebook, stream_text, wait_until
 
+from airflow_nbjobs.local import StartError
 from airflow_nbjobs.local.container.driver_copy import DriverError, rewrite_script
-from airflow_nbjobs.local.container.image import ImageError, inspect_image
+from airflow_nbjobs.local.container.image import inspect_image
 from airflow_nbjobs.local.container.probe import WAYS, try_way
 from airflow_nbjobs.local.container.run import WorkDir
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, make_client
@@ -198,14 +199,14 @@ def test_an_ordinary_user_runs_jobs_from_an_environment_below_tmp(as_ordinary_us
 
 
 def test_an_environment_without_interpreter_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"is no Python environment: there is no .*--image-prefix"):
+    with pytest.raises(StartError, match=r"is no Python environment: there is no .*--image-prefix"):
         inspect_image(tmp_path)
 
 
 def test_an_unreadable_interpreter_is_named(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").write_text("")
-    with pytest.raises(ImageError, match=r"may not run .*--image-prefix"):
+    with pytest.raises(StartError, match=r"may not run .*--image-prefix"):
         inspect_image(tmp_path)
 
 

@@ -116,6 +116,7 @@ def test_the_next_job_has_nothing_of_it(jobs: Jobs) -> None:
         assert jobs.archive(done["TrainingJobName"])["found"].decode().strip() == found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchanged")
 def test_an_initialization_script_and_an_entrypoint_in_a_login_shell_install_there_too(jobs: Jobs) -> None:
     """``install_driver`` runs ``bash -l -c 'pip install … && exec amazon_sagemaker_scheduler'``."""

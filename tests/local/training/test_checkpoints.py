@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,8 @@ from botocore.exceptions import ClientError
 from local_jobs import Jobs, notebook, stream_text, wait_until
 
 from airflow_nbjobs.core.job.init_script import INIT_SCRIPT_NAME, init_script
-from airflow_nbjobs.local.platform.checkpoints import is_checkpoint_folder
+from airflow_nbjobs.local.platform.checkpoints import Checkpoints, is_checkpoint_folder
+from airflow_nbjobs.local.platform.clients import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,22 @@ def stored(jobs: Jobs) -> Callable[[str], bytes | None]:
 
 def config(jobs: Jobs, folder: str, **more: str) -> dict[str, Any]:
     return {"CheckpointConfig": {"S3Uri": f"s3://{jobs.facts.default_bucket}/checkpoints/{folder}"} | more}
+
+
+def test_what_s3_refuses_is_said_once_and_sent_again(jobs, tmp_path, caplog):
+    s3, bucket, folder = connect(jobs.facts).s3, f"refused-{uuid.uuid4().hex[:12]}", tmp_path / "checkpoints"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": jobs.facts.region})
+    checkpoints = Checkpoints(s3, {"S3Uri": f"s3://{bucket}/c"}, tmp_path)
+    checkpoints.restore()
+    s3.delete_bucket(Bucket=bucket)
+    with checkpoints:
+        (folder / "step").write_text("1")
+        wait_until(lambda: "a checkpoint was not uploaded: Unable to upload" in caplog.text)
+    checkpoints.finish()
+    assert caplog.text.count("was not uploaded") == 1
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": jobs.facts.region})
+    checkpoints.finish()
+    assert s3.get_object(Bucket=bucket, Key="c/step")["Body"].read() == b"1"
 
 
 def test_what_the_container_writes_is_in_s3_while_it_runs_and_as_it_was_at_its_end(jobs, stored):

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from airflow_nbjobs.local.state.batch_jobs import BatchJob
 from airflow_nbjobs.local.state.jobs import TrainingJob, new_job
-from airflow_nbjobs.local.state.listing import list_training_jobs
-from airflow_nbjobs.local.state.resource import Outcome
+from airflow_nbjobs.local.state.listing import list_resources, list_training_jobs
+from airflow_nbjobs.local.state.resource import PROCESSING, Outcome
 from airflow_nbjobs.local.training.search import search_training_jobs
 from airflow_nbjobs.local.wire.formats import ServiceError
 
@@ -75,6 +76,19 @@ def test_modification_time_filters_after_paging_and_creation_time_before() -> No
 
 def test_a_whole_second_before_a_jobs_fraction_still_finds_it() -> None:
     assert listed([job("j")], CreationTimeAfter=int(START)) == ["j"]
+
+
+def test_times_compare_as_they_are_shown_in_milliseconds() -> None:
+    """A client that asks for what has changed since the last time it saw must not be shown that job again."""
+    created = job("j", age=0.0004)
+    assert created.summary()["CreationTime"] == START
+    assert listed([created], CreationTimeAfter=START) == []
+    changed = BatchJob(
+        kind=PROCESSING, name="p", arn="arn:p", request={}, tags=(), created=START, modified=START + 0.0004
+    )
+    shown = changed.summary()["LastModifiedTime"]
+    answer = list_resources([changed], {"LastModifiedTimeAfter": shown}, list_name="Jobs", default_order="Ascending")
+    assert answer == {"Jobs": []}
 
 
 def test_names_are_found_by_a_part_and_sorted_as_asked() -> None:

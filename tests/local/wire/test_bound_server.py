@@ -15,11 +15,12 @@ import pytest
 from local_jobs import CHANNEL, Jobs, notebook, stream_text, wait_until
 from machine import Machine, served_directly
 
+from airflow_nbjobs.local import StartError
 from airflow_nbjobs.local.container.image import inspect_image
 from airflow_nbjobs.local.container.probe import WAYS, try_way
 from airflow_nbjobs.local.container.run import WorkDir, claim_direct_folders
 from airflow_nbjobs.local.embedded import make_client
-from airflow_nbjobs.local.keys import Key, KeyFileError, generate_key, read_key_file
+from airflow_nbjobs.local.keys import Key, generate_key, read_key_file
 from airflow_nbjobs.local.wire.access import check_access
 from airflow_nbjobs.local.wire.formats import Caller, ServiceError
 
@@ -68,14 +69,14 @@ def test_a_key_file_that_is_none_is_refused_and_its_content_stays_out_of_the_tex
     key_file: Path, text: str, problem: str
 ) -> None:
     key_file.write_text(text)
-    with pytest.raises(KeyFileError, match=problem) as caught:
+    with pytest.raises(StartError, match=problem) as caught:
         read_key_file(key_file)
     assert KEY.access_key_id not in str(caught.value)
 
 
 def test_a_key_that_everybody_may_read_is_refused(key_file: Path) -> None:
     key_file.chmod(0o644)
-    with pytest.raises(KeyFileError, match="chmod o-r"):
+    with pytest.raises(StartError, match="chmod o-r"):
         read_key_file(key_file)
 
 

@@ -22,13 +22,6 @@ def account():
     return Account()
 
 
-@pytest.fixture(scope="module")
-def renderer():
-    made = Renderer()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def notebooks(account, renderer):
     made = Notebooks(account.access, renderer, live_seconds=0)
@@ -126,7 +119,7 @@ def test_a_doctored_xcom_opens_nothing_but_this_tasks_own_jobs(account, notebook
     """Whoever may edit XComs writes there what they like: names, addresses, connections."""
     other = task_instance(dag_id="secret", task_id="payroll")
     account.deliver(account.add_job(other), b"not for you")
-    other_name = other.job_name(other.known_attempts()[0], deployment="")
+    other_name = other.job_name(other.run_keys(deployment="")[0])
     own = account.add_job(task_instance())
     account.deliver(own)
     doctored = hint(
@@ -347,6 +340,35 @@ def test_a_failed_rendering_is_remembered_too(account, notebooks):
         assert problem_of(notebooks, task_instance()).code == "render-unreadable"
     finally:
         notebooks.renderer = Renderer()
+
+
+def test_where_others_are_rendered_for_long_the_page_asks_again(account, notebooks, monkeypatch):
+    account.deliver(account.add_job(task_instance()))
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.renderer._WAIT_SECONDS", 0.01)
+    with notebooks.renderer._lock:
+        problem = problem_of(notebooks, task_instance())
+    assert (problem.code, problem.is_passing) == ("busy", True)
+    assert notebooks.rendered(task_instance(), notebooks.jobs.find(task_instance(), None)).summary["failed"] is None
+
+
+def test_a_file_that_is_too_large_is_not_fetched_and_can_be_downloaded(account, notebooks, monkeypatch):
+    account.deliver(account.add_job(task_instance()))
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.executed.LONGEST_BYTES", 10)
+    problem = problem_of(notebooks, task_instance())
+    assert (problem.code, problem.has_file) == ("render-too-large", True)
+    assert problem.text.startswith("The notebook is too large to be shown: it has 0 MiB.")
+
+
+def test_a_full_disk_is_said_and_not_remembered(account, notebooks, monkeypatch):
+    def copy(*_):
+        raise OSError(28, "No space left on device")
+
+    account.deliver(account.add_job(task_instance()))
+    with monkeypatch.context() as patched:
+        patched.setattr("airflow_nbjobs.ui.notebook.executed.shutil.copyfileobj", copy)
+        problem = problem_of(notebooks, task_instance())
+    assert (problem.code, "No space left on device" in problem.text) == ("render-crashed", True)
+    assert notebooks.rendered(task_instance(), notebooks.jobs.find(task_instance(), None)).summary["failed"] is None
 
 
 def test_without_the_extra_the_page_says_how_to_install_it(account, notebooks, monkeypatch):

@@ -34,7 +34,7 @@ GIVEN = {"epochs": 3, "name": "3", "rates": [0.1, float("inf")], "flag": True, "
 
 def ran(parameters=None, outputs=None, *, failed=None):
     staged = prepare_outputs(
-        prepare_parameters(parse_notebook(RAW, source="nb"), parameters or {}), list(outputs or ()), python=True
+        prepare_parameters(parse_notebook(RAW, source="nb"), parameters or {}), list(outputs or ())
     )
     return failed_at(RAW, *failed) if failed else executed(json.dumps(staged).encode(), outputs or {})
 
@@ -79,13 +79,6 @@ class Tab:
 
     def answer(self, **query):
         return self.get("/notebook.json", **query).json()
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    made = Renderer()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def _read_json(environment: Mapping[str, str], variable: str) -> dict[str, Any]:
 
 
 def analyze(environment: Mapping[str, str]) -> str:
-    """Analyze the dataset, write the files and return the exit message, in the analyzer's words; raises AnalyzerError for what is missing or not supported here."""
+    """Analyze the dataset, write the files and return the exit message, in the analyzer's words; raises AnalyzerError or UnsupportedCheckError for what is missing or not supported here."""
     if unsupported := [name for name in UNSUPPORTED_VARIABLES if environment.get(name)]:
         raise AnalyzerError(f"{', '.join(unsupported)} is not supported here: only data quality without scripts")
     if environment.get("analysis_type", "DATA_QUALITY") != "DATA_QUALITY":
@@ -113,10 +113,7 @@ def analyze(environment: Mapping[str, str]) -> str:
     files = {"statistics.json": build_statistics(columns, item_count), "constraints.json": build_constraints(columns)}
     message = "Completed: Job completed successfully with no violations."
     if constraints or statistics:
-        try:
-            violations = find_violations(columns, constraints=constraints, statistics=statistics)
-        except UnsupportedCheckError as error:
-            raise AnalyzerError(str(error)) from error
+        violations = find_violations(columns, constraints=constraints, statistics=statistics)
         files["constraint_violations.json"] = {"violations": violations, "_generated_by": NOTE}
         if violations:
             message = f"CompletedWithViolations: Job completed successfully with {len(violations)} violations."
@@ -131,7 +128,7 @@ def analyze(environment: Mapping[str, str]) -> str:
 def main(message_file: str) -> int:
     try:
         message, code = analyze(os.environ), 0
-    except AnalyzerError as error:
+    except (AnalyzerError, UnsupportedCheckError) as error:
         message, code = str(error), 255
     print(message)  # noqa: T201 - the log
     Path(message_file).write_text(message)

@@ -1,0 +1,10 @@
+"""What a number is, in values that somebody else wrote; pure."""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Say whether a value is a number; to Python True is one, too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,67 @@
+"""When a machine is given back, and what two jobs must have in common to share one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_nbjobs.core.job.status import JobSnapshot, parse_description
+from airflow_nbjobs.core.job.warm_pool import Release, differences, machine_of, release_step, taken_over
+
+ENDED = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+LATE, AT_ONCE = timedelta(minutes=5), timedelta(seconds=5)
+
+
+def snapshot(status: str = "Completed", pool: Any = None, keep: int | None = 600, **changes: Any) -> JobSnapshot:
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
+    description = {
+        "TrainingJobName": "job",
+        "TrainingJobArn": "arn",
+        "TrainingJobStatus": status,
+        "TrainingEndTime": ENDED,
+        "ResourceConfig": resources if keep is None else {**resources, "KeepAlivePeriodInSeconds": keep},
+        **changes,
+    }
+    return parse_description(description if pool is None else {**description, "WarmPoolStatus": pool})
+
+
+@pytest.mark.parametrize(
+    ("found", "after", "step"),
+    [
+        (None, LATE, Release.NEVER),
+        (snapshot(keep=None, pool={"Status": "InUse"}), LATE, Release.NEVER),
+        (snapshot(keep=0), LATE, Release.NEVER),
+        (snapshot("InProgress", {"Status": "InUse"}), LATE, Release.LATER),
+        (snapshot("Stopping", {"Status": "InUse"}), LATE, Release.LATER),
+        (snapshot("Completed", {"Status": "InUse"}), LATE, Release.LATER),
+        (snapshot("Completed"), AT_ONCE, Release.LATER),
+        (snapshot("Completed"), LATE, Release.NEVER),
+        (snapshot("Failed", {"Status": "Available"}), AT_ONCE, Release.NOW),
+        (snapshot("Stopped", {"Status": "Available"}), LATE, Release.NOW),
+        (snapshot("Completed", {"Status": "Reused", "ReusedByJob": "next"}), LATE, Release.NEVER),
+        (snapshot("Completed", {"Status": "Terminated"}), AT_ONCE, Release.NEVER),
+        (snapshot("Completed", {"Status": "Moving"}), LATE, Release.LATER),
+        (snapshot("Failed", TrainingEndTime=None), LATE, Release.NEVER),
+    ],
+    ids=[
+        *("unknown-job", "none-asked", "zero", "running", "stopping", "lagging", "not-shown-yet", "quota-of-zero"),
+        *("failed", "stopped", "reused", "terminated", "status-of-tomorrow", "never-started"),
+    ],
+)
+def test_a_machine_is_given_back_while_it_idles(found: JobSnapshot | None, after: timedelta, step: Release) -> None:
+    assert release_step(found, now=ENDED + after) is step
+
+
+def test_what_the_service_leaves_out_is_what_it_means() -> None:
+    """A description names no VPC, key or flag that the request did not name, or says False and nothing in its place."""
+    said = {"EnableNetworkIsolation": False, "EnableInterContainerTrafficEncryption": False, "VpcConfig": None}
+    assert differences(machine_of({}), machine_of(said)) == []
+    one, other = ({"VpcConfig": {"Subnets": subnets}} for subnets in (["a", "b"], ["b", "a"]))
+    assert differences(machine_of(one), machine_of(other)) == []
+    assert differences(machine_of(one), machine_of({})) == ["subnets is ['a', 'b'] here and [] there"]
+
+
+def test_a_machine_that_asked_for_no_pool_is_no_riddle() -> None:
+    assert taken_over(snapshot(), snapshot(keep=None)).endswith("which asked for no warm pool")
