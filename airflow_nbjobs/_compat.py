@@ -60,12 +60,6 @@ def task_instance_key(ti: Any) -> dict[str, Any]:
     return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
 
-def is_resumed(ti: Any) -> bool:
-    """Say whether Airflow goes on with a task that was deferred; known while its fields are rendered, in a worker."""
-    told = getattr(ti, "_ti_context_from_server", None)
-    return bool(getattr(told, "next_method", None))
-
-
 def job_xcom(key: str, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
     """Read one XCom of one task instance; works in workers and in the triggerer (from a thread)."""
     from airflow.sdk.execution_time.xcom import XCom
@@ -156,6 +150,16 @@ def of_task_instance(model: Any) -> Any:
     return reduce(
         and_, (getattr(model, part) == getattr(TaskInstance, part) for part in ("dag_id", "run_id", "task_id", *index))
     )
+
+
+def is_resumed(ti: Any) -> bool | None:
+    """
+    Say whether Airflow goes on with a try that has deferred; None where it does not tell. Known in a worker, from the rendering of fields on.
+
+    Airflow 3.0 says it of a retry as well, if the try before had deferred.
+    """
+    told = getattr(ti, "_ti_context_from_server", None)
+    return None if told is None else bool(getattr(told, "next_method", None))
 
 
 def may_ask_for_xcoms() -> bool:

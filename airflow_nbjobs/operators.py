@@ -15,6 +15,7 @@ from airflow.sdk import BaseOperator
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink, StudioLink
 from airflow_nbjobs.task.groups import NotebookTaskType, let_last_keep_nothing
+from airflow_nbjobs.task.lineage_methods import LineageMethods
 from airflow_nbjobs.task.template_dates import explained_dates, refuse_unstorable, rendered_texts
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class _TemplateFields:
         return tuple([name for name, default in _FIELDS_AND_DEFAULTS if value_of(name) != default])
 
 
-class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
+class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=NotebookTaskType):
     """
     Run a notebook as a SageMaker notebook job, with typed parameters in and named variables of it back as XComs.
 
@@ -166,6 +167,8 @@ class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
     :param region_name: default: the connection's.
     :param verify: whether TLS certificates are checked, or the path of a CA bundle; default: the connection's.
     :param botocore_config: keyword arguments of ``botocore.config.Config``.
+    :param lineage_parent: give the job's environment this task's OpenLineage run (``OPENLINEAGE_PARENT_ID``), so that what Spark or dbt report in the notebook belongs
+        to it. Needs the extra ``openlineage``.
     :param retry_policies: an error that names ``retries``: a step's argument without a meaning here, as is ``depends_on``.
     :param depends_on: an error that names ``>>``.
     """
@@ -237,6 +240,7 @@ class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
+        lineage_parent: bool = False,
         retry_policies: object = None,
         depends_on: object = None,
         **kwargs: Any,
@@ -308,6 +312,11 @@ class SageMakerNotebookJobOperator(BaseOperator, metaclass=NotebookTaskType):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.lineage_parent = lineage_parent
+        if self.outlets or self.inlets:
+            from airflow_nbjobs.task.asset_events import refuse_outlets
+
+            refuse_outlets(self)
 
     @property
     def hook(self) -> SageMakerNotebookJobHook:

@@ -14,6 +14,7 @@ from airflow.sdk import BaseSensorOperator
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.links import CloudWatchLogsLink, ExecutedNotebookLink, SageMakerConsoleLink
+from airflow_nbjobs.task.lineage_methods import LineageMethods
 from airflow_nbjobs.task.template_dates import explained_dates
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _RENDERED_BY_TRIGGERER = frozenset(
 )
 
 
-class SageMakerNotebookJobSensor(BaseSensorOperator):
+class SageMakerNotebookJobSensor(LineageMethods, BaseSensorOperator):
     """
     Wait for a notebook job by name or ARN, wherever it was started, and return its result as the operator does.
 
@@ -95,6 +96,10 @@ class SageMakerNotebookJobSensor(BaseSensorOperator):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        if self.outlets or self.inlets:
+            from airflow_nbjobs.task.asset_events import refuse_outlets
+
+            refuse_outlets(self)
         with suppress(ValueError):  # `execute` says what is wrong
             if self._wants_to_defer() and isinstance(job_name, str) and self._is_renderable_by_triggerer():
                 self._start_from_trigger()

@@ -23,13 +23,16 @@ and who sees the jobs in Studio may also be said in `NOTEBOOK_JOBS` below.
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Asset, Param
 
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 # `data_interval_start` itself is not defined in runs without a logical date; the run always knows when it became due.
 DAY = "{{ (dag_run.data_interval_start or dag_run.run_after).strftime('%Y-%m-%d') }}"
 BUCKET = "{{ params.default_s3_bucket or '' }}"
+
+# Stands for the newest model, wherever in S3 it lies: `report_on_new_model` runs when the training has updated it.
+MODEL = Asset(name="sentiment_model", uri="x-nbjobs://sentiment_pipeline/model")
 
 # Arguments of SageMakerNotebookJobOperator that all three tasks share. One task alone takes them as its own arguments.
 NOTEBOOK_JOBS = {
@@ -90,6 +93,7 @@ with DAG(
             "epochs": "{{ params.epochs }}",
         },
         outputs={"accuracy": float, "model_s3_uri": str, "test_rows_used": int},
+        outlets=[MODEL],
         instance_type="ml.m5.xlarge",
         live_notebook=True,  # its tab follows it as it runs
     )

@@ -37,6 +37,14 @@ def test_a_commands_result_is_the_exit_code_and_it_gets_its_arguments(command):
     assert words == ["x"]
 
 
+def test_the_console_script_takes_the_words_after_its_own_name(command, monkeypatch):
+    words = []
+    command(lambda args: words.append(args.word) or 0)
+    monkeypatch.setattr(sys, "argv", ["nbjobs", "probe", "--word", "x"])
+    assert cli.main() == 0
+    assert words == ["x"]
+
+
 def test_an_error_of_ours_is_its_text_without_a_traceback(command, capsys):
     def run(_):
         raise NotebookJobConfigError("2 problems", problems=["a", "b"])

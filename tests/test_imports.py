@@ -251,8 +251,14 @@ def loaded_at_import(module, seen):
 @pytest.mark.parametrize(
     "entrance",
     [
-        *("operators", "decorators", "links", "core.defaults", "provider_info"),
-        *("params", "notifications", "task.notebook_cell"),
+        "operators",
+        "decorators",
+        "links",
+        "core.defaults",
+        "provider_info",
+        "params",
+        "notifications",
+        "task.notebook_cell",
     ],
 )
 def test_what_dag_parsing_imports_imports_nothing_heavy(entrance):

@@ -212,6 +212,16 @@ def test_a_killed_worker_stops_the_job_only_when_airflow_says_that_the_task_was_
     assert clients.jobs.count("stop") == stops
 
 
+def test_a_killed_worker_that_may_not_stop_the_job_says_so_in_the_log(task, clients, monkeypatch, capsys):
+    """It is about to end: the log is the only place where anybody reads that the job is still billed."""
+    operator = task()
+    job_name = defer(operator, task_context()).trigger.job_name
+    monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", lambda **_: "failed")
+    clients.jobs.errors["stop"] = [denied()]
+    operator.on_kill()
+    assert f"Notebook job '{job_name}' could not be stopped" in capsys.readouterr().out
+
+
 def test_a_try_that_stopped_its_own_job_ends_with_those_words(task, clients, monkeypatch):
     """``on_kill`` comes from a signal handler while the worker sleeps; nobody else has stopped the job."""
     monkeypatch.setattr("airflow_nbjobs.task.ownership.task_state", taken_away_once_it_has_a_job(clients, "failed"))

@@ -17,6 +17,7 @@ from airflow_nbjobs.core.errors import (
     NotebookJobTimeoutError,
 )
 from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS
+from airflow_nbjobs.core.job.xcoms import VERSION
 from airflow_nbjobs.core.watch.log_place import LogPlace
 from airflow_nbjobs.triggers import NotebookJobTrigger, NotebookJobTurnTrigger
 from airflow_nbjobs.triggers.kept_progress import kept_form
@@ -94,6 +95,13 @@ def test_links_and_pages_are_told_that_there_is_no_job_yet_and_why(task, clients
     assert job["waiting"]["reason"] == FULL
     assert job["waiting"]["until"].startswith(deferred.trigger.until[:10])
     assert "console_url" not in job
+
+
+def test_of_a_long_reason_to_wait_pages_are_told_the_first_500_characters(task, clients):
+    clients.jobs.errors["create"] = [NotebookJobCapacityError("q" * 501)]
+    context = task_context()
+    defer(task(), context)
+    assert context["ti"].xcoms["nbjobs_job"]["waiting"]["reason"] == "q" * 500
 
 
 def test_the_next_process_submits_what_is_staged_and_then_waits_for_the_job(task, clients):
@@ -341,6 +349,18 @@ def test_trouble_in_staging_is_waited_through(task, clients, monkeypatch):
     assert clients.jobs.descriptions == {}
     resume(operator, context, turn_event(deferred))
     assert len(clients.jobs.descriptions) == 1
+
+
+def test_pages_are_told_of_a_wait_that_begins_before_the_notebook_is_read(task, clients):
+    """There is no name of a job yet; the record has its version all the same."""
+    reading, failing = clients.objects.open, [unreachable()]
+    clients.objects.open = lambda uri: reading(uri) if not failing else (_ for _ in ()).throw(failing.pop())
+    clients.objects.bodies["s3://bucket/nb.ipynb"] = RAW
+    operator, context = task(input_notebook="s3://bucket/nb.ipynb"), task_context()
+    deferred = defer(operator, context)
+    job = context["ti"].xcoms["nbjobs_job"]
+    assert (job["version"], job["job_name"], job["waiting"]["for"]) == (VERSION, "", "AWS")
+    assert type(resume(operator, context, turn_event(deferred)).trigger) is NotebookJobTrigger
 
 
 def test_results_that_cannot_be_read_now_are_read_later(task, clients):

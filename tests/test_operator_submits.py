@@ -360,6 +360,25 @@ def test_a_cleared_task_runs_though_its_earlier_job_cannot_be_stopped(task, clie
     assert len(clients.jobs.descriptions) == 2
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("AccessDeniedException", ("Stopping", "only jobs of the same start of the run are found")),
+        ("ThrottlingException", ("InProgress", "Jobs from before the task was cleared may still run")),
+    ],
+)
+def test_where_jobs_may_not_be_listed_names_are_computed_and_what_passes_is_said(task, clients, capsys, code, expected):
+    """Without the permission there is another way to the jobs; a list that fails in passing has found none of them."""
+    defer(task(retries=2), task_context(max_tries=2))
+    (first,) = clients.jobs.descriptions
+    clients.jobs.errors["list"] = [NotebookJobServiceError("not listed", code=code)]
+    defer(task(task_id="t2", retries=2), task_context(try_number=2, max_tries=3))
+    status, said = expected
+    assert clients.jobs.descriptions[first]["TrainingJobStatus"] == status
+    assert said in capsys.readouterr().out
+    assert len(clients.jobs.descriptions) == 2
+
+
 def test_a_retry_asks_for_no_earlier_generation(task, clients):
     defer(task(retries=2), task_context(max_tries=2))
     clients.jobs.calls.clear()

@@ -6,7 +6,8 @@ import warnings
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset, AssetAlias
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow_names import (
     HAS_ON_KILL,
     AirflowFailException,
@@ -850,3 +851,31 @@ def test_a_skip_instead_of_a_failure_is_recorded_as_one(clients):
     assert said.headline == "skipped instead of failed: Notebook job 'job' was stopped by somebody, not by this task"
     told = "where the job was started, since this task only waits for it: run it again"
     assert (said.advice, said.job_name) == (told, "job")
+
+
+# -- assets -------------------------------------------------------------------------------------------------------------
+
+
+def test_it_tells_the_dags_on_its_assets_what_the_job_has_made(clients, capsys):
+    """A task with ``wait_for_completion=False`` has nothing to tell yet."""
+    model, context = Asset(name="model", uri="s3://acme/model"), task_context()
+    context["outlet_events"] = OutletEventAccessors()
+    start(clients)
+    clients.jobs.descriptions["job"]["HyperParameters"] = {"epochs": "3", "password": "hunter2-hunter2"}
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    task = sensor(outputs=["accuracy"], outlets=[model, AssetAlias("table")], deferrable=False)
+    task.execute(context)
+    extra = context["outlet_events"][model].extra
+    assert (extra["job_name"], extra["status"], extra["outputs"]) == ("job", "Completed", {"accuracy": 0.5})
+    assert extra["parameters"] == {"epochs": "3", "password": "***"}
+    assert "AssetAlias('table') gets no event" in capsys.readouterr().out
+
+
+def test_a_job_that_failed_updates_no_asset(clients):
+    model, context = Asset("s3://acme/model"), task_context()
+    context["outlet_events"] = OutletEventAccessors()
+    start(clients)
+    end(clients, status="Failed", reason="AlgorithmError", ran=failed_at(RAW, 1, "ValueError", "no"))
+    with pytest.raises(NotebookCellError):
+        sensor(outlets=[model], deferrable=False).execute(context)
+    assert len(context["outlet_events"]) == 0

@@ -1,4 +1,4 @@
-"""What a number is, in values that somebody else wrote; pure."""
+"""What counts as a number, in values that others have written. Called by ``core/job/prices.py`` and ``ui``."""
 
 from __future__ import annotations
 

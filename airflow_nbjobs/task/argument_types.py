@@ -117,6 +117,7 @@ class NotebookArguments(TypedDict, total=False):
     missing_dependencies: str
     stop_on_kill: bool
     retry_on_cell_error: bool
+    lineage_parent: bool
     live_notebook: bool | str | None
     stream_logs: bool | str | None
     cell_output_in_logs: bool | str | None

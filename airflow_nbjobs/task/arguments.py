@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from airflow_nbjobs.settings import Settings
     from airflow_nbjobs.task.view import TaskView
 
-_FLAGS = ("stop_on_kill", "retry_on_cell_error", "wait_for_completion", "deferrable")
+_FLAGS = {
+    "stop_on_kill": True,
+    "retry_on_cell_error": True,
+    "wait_for_completion": True,
+    "deferrable": True,
+    "lineage_parent": False,
+}
 _DURATIONS = {"waiter_delay": defaults.WAITER_DELAY, "capacity_timeout": defaults.CAPACITY_TIMEOUT}
 # A problem begins with the argument's name, but for these.
 _PLURALS = {"parameter": "parameters", "output": "outputs"}
@@ -42,7 +48,7 @@ def parse_arguments(task: TaskView) -> list[str]:
             continue  # no flag is set by None, here as everywhere in Python
         try:
             if isinstance(given, str) and parse.is_absent(given):
-                value: Any = _DURATIONS.get(name, True)
+                value: Any = (_FLAGS | _DURATIONS)[name]
             else:
                 value = parse.boolean(given) if name in _FLAGS else parse.seconds(given)
         except ValueError as error:

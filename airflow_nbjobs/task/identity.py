@@ -45,6 +45,9 @@ def run_of(context: Context, *, deployment: str) -> Run:
     region_id, region_index = _iteration(ti)
     if region_id:
         facts |= {"region_id": region_id, "region_index": str(region_index)}
+    partition_key = getattr(dag_run, "partition_key", None)  # Airflow >= 3.2
+    if isinstance(partition_key, str) and partition_key:
+        facts["partition_key"] = partition_key
     for name in ("data_interval_start", "data_interval_end"):
         moment = getattr(dag_run, name, None)
         if moment is not None:

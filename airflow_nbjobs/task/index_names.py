@@ -7,10 +7,9 @@ Called as a task's fields are rendered and as its run ends, in a worker; never w
 from __future__ import annotations
 
 import inspect
-import reprlib
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs._compat import redact
@@ -25,7 +24,8 @@ _TEMPLATE = "map_index_template"  # Airflow's, in a task's context; it renders i
 _OWN_TEMPLATE = "{{ nbjobs_index_name }}"
 _OWN_VARIABLE = "nbjobs_index_name"
 NAME_CHARACTERS = 100  # of 250 that Airflow stores
-_VALUE_CHARACTERS = 40
+_VALUE_CHARACTERS = 39
+_SHOWN_ITEMS = 10
 _MASKED_CHARACTERS = 10_000  # of a value that the masker sees: what is beyond is cut off anyway
 # Their values say what they are.
 _SPEAK_FOR_THEMSELVES = ("input_notebook", "instance_type")
@@ -202,21 +202,24 @@ def _labelled(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _text(labelled: Mapping[Any, Any]) -> str:
     plain = {label: value for label, value in labelled.items() if not isinstance(value, Mapping | list | tuple | set)}
     parts = [_part(str(label), value) for label, value in (plain or labelled).items()]
-    return shortened(", ".join(parts), NAME_CHARACTERS - 1)  # and the ellipsis
+    return shortened(", ".join(parts), NAME_CHARACTERS - 1)
 
 
 def _part(label: str, value: Any) -> str:
-    said = value if isinstance(value, str) else reprlib.repr(value) if not _is_scalar(value) else str(value)
+    said = value if isinstance(value, str) else _said(value)
     # The label tells Airflow's masker what is secret whatever its value.
     masked = str(redact({label: said[:_MASKED_CHARACTERS]})[label])
     flat = " ".join(masked.split())
     if label in _SPEAK_FOR_THEMSELVES and isinstance(value, str):
-        return flat if len(flat) <= _VALUE_CHARACTERS else f"…{flat[1 - _VALUE_CHARACTERS :]}"  # a path's end says more
+        return flat if len(flat) <= _VALUE_CHARACTERS else f"…{flat[-_VALUE_CHARACTERS:]}"  # a path's end says more
     return f"{shortened(label, _VALUE_CHARACTERS)}={shortened(flat, _VALUE_CHARACTERS)}"
 
 
-def _is_scalar(value: Any) -> bool:
-    return value is None or isinstance(value, bool | int | float)
+def _said(value: Any) -> str:
+    """Return a value's text; of a long list or dict, that of its beginning."""
+    if isinstance(value, Mapping):
+        return repr(dict(islice(value.items(), _SHOWN_ITEMS)))
+    return repr(list(value[:_SHOWN_ITEMS])) if isinstance(value, list | tuple) else str(value)
 
 
 def _groups(task: Any) -> Iterator[Any]:

@@ -6,11 +6,13 @@ Called by ``submit.py``, on the worker; writes nothing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
+from airflow_nbjobs.core.job.parsers import json_object
 from airflow_nbjobs.core.job.runtime_limits import lowered_limits
 from airflow_nbjobs.core.values.params_entry import asks_for_params
 from airflow_nbjobs.settings import read_settings, wants_log_stream
@@ -19,9 +21,11 @@ from airflow_nbjobs.task.arguments import add_sources, parse_arguments
 from airflow_nbjobs.task.parameters import params_of, unused_conf_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from airflow.sdk import Context
 
-    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
+    from airflow_nbjobs.aws.submit.prepared_job import PreparedJob, Run
     from airflow_nbjobs.core.job.arguments import JobArguments
     from airflow_nbjobs.settings import Settings
     from airflow_nbjobs.task.view import TaskView
@@ -64,17 +68,23 @@ def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> Pre
     hook = task.hook
     settings = read_settings(hook.connection_extra)
     arguments = task.job_arguments()
+    notes: list[str] = []
     try:
+        completed = _within_timeout(settings.completed(arguments), task, context)
+        problems = _problems(task, settings)
+        run = identity.run_of(context, deployment=settings.deployment)
+        if task.lineage_parent is True:
+            run = _with_parent(run, completed, context, problems, notes)
         job = prepare_job(
-            _within_timeout(settings.completed(arguments), task, context),
-            run=identity.run_of(context, deployment=settings.deployment),
+            completed,
+            run=run,
             where=Surroundings(
                 folders=identity.search_folders(task, context),
                 region=hook.region,
                 has_credentials=hook.has_credentials,
                 clients=hook.clients,
             ),
-            problems=_problems(task, settings),
+            problems=problems,
             is_volume_key_default=settings.place("volume_kms_key", arguments) is not None,
             params=params_of(context),
         )
@@ -85,15 +95,39 @@ def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> Pre
         return job
     if asks_for_params(arguments.parameters) and (unused := unused_conf_of(context)):
         task.log.warning("%s", unused)
-    for note in job.notes:
+    for note in (*job.notes, *notes):
         task.log.info("%s", note)
-    for warning in job.warnings:
+    for warning in (*job.warnings, *_outlet_warnings(task, job)):
         task.log.warning("%s", warning)
     return job
 
 
+def _with_parent(run: Run, arguments: JobArguments, context: Context, problems: list[str], notes: list[str]) -> Run:
+    from airflow_nbjobs.task.lineage import parent_variables
+
+    given: Mapping[str, Any] = {}
+    with suppress(ValueError):  # what is no mapping is among the job's own problems
+        given = json_object(arguments.environment_variables or {})
+    variables, wrong, said = parent_variables(context["ti"], given)
+    problems += wrong
+    notes += said
+    return replace(run, variables={**run.variables, **variables})
+
+
+def _outlet_warnings(task: TaskView, job: PreparedJob) -> Iterable[str]:
+    if not task.outlets:
+        return ()
+    from airflow_nbjobs.task.asset_events import outlet_warnings
+
+    return outlet_warnings(task, job.declared.types)
+
+
 def _problems(task: TaskView, settings: Settings) -> list[str]:
     problems = parse_arguments(task)
+    if task.outlets or task.inlets:
+        from airflow_nbjobs.task.asset_events import outlet_problems
+
+        problems += outlet_problems(task)  # also what was added to them after the task was made
     try:
         wants_log_stream(task.stream_logs, settings)
     except NotebookJobConfigError as error:

@@ -22,6 +22,8 @@ from airflow_nbjobs.task.identity import parameters_text, shortened
 from airflow_nbjobs.task.warm_pools import log_machine
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from airflow_nbjobs.aws.ports import Log
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.task.ownership import Ownership
@@ -37,7 +39,7 @@ def location_of(snapshot: JobSnapshot) -> JobLocation:
 
 
 def push_results(
-    task: TaskView, ti: Any, snapshot: JobSnapshot, ownership: Ownership, *, has_log: bool
+    task: TaskView, context: Context, snapshot: JobSnapshot, ownership: Ownership, *, has_log: bool
 ) -> tuple[JobResult, Any]:
     """
     Read an ended job's results and push them; return them, and what becomes ``return_value``.
@@ -46,6 +48,7 @@ def push_results(
     :raises NotebookJobServiceError: S3 could not be read or written.
     :raises NotebookJobStoppedError: this try is over; the next one pushes the results.
     """
+    ti: Any = context["ti"]
     location = location_of(snapshot)
     expected = Expectation(
         label=f"{ti.dag_id}.{ti.task_id}",
@@ -56,6 +59,10 @@ def push_results(
     result = read_result(snapshot, location, expected, task.hook.clients, now=datetime.now(tz=UTC))
     log_result(task.log, result, with_tail=not has_log)
     log_machine(task, ti, snapshot)
+    if task.outlets:
+        from airflow_nbjobs.task.asset_events import announced
+
+        result = announced(task, context, result)
     # What a try delivers that is over, the next one takes for delivered, and runs the notebook again.
     ownership.note_end()
     ownership.end_if_over()

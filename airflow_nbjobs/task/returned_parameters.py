@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import inspect
 import json
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs._compat import is_resumed, job_xcom, task_instance_key
+from airflow_nbjobs._compat import is_resumed, job_xcom, redact, task_instance_key
 from airflow_nbjobs.core.job.xcoms import PARAMETERS_KEY, VERSION, read_record
 from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.task.index_names import own_name, set_name
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.sdk import Context
+
+_MASKED_CHARACTERS = 10_000  # of a wrong value: its first hundred are shown
 
 
 def call_function(task: Any, context: Context) -> dict[str, Any]:
@@ -100,7 +101,15 @@ def _checked(returned: Any, task: Any) -> dict[str, Any]:
 def _what(returned: Any) -> str:
     if returned is None:
         return "None"
-    return f"{type(returned).__name__} {shortened(reprlib.repr(returned))}"
+    return f"{type(returned).__name__} {shortened(_repr(returned))}"
+
+
+def _repr(value: Any) -> str:
+    # Masked here, before it is cut: the task's hook, which has texts masked everywhere, is made later.
+    try:
+        return str(redact(repr(value)[:_MASKED_CHARACTERS]))
+    except Exception as error:  # noqa: BLE001 - of any type, whose repr may do anything
+        return f"<{type(error).__name__} in its repr>"
 
 
 def _advice(returned: Any) -> str:
@@ -135,7 +144,7 @@ def take_returned(task: Any, returned: dict[str, Any]) -> None:
     given = task.parameters
     if given is not None and not isinstance(given, Mapping):
         raise FatalNotebookJobConfigError(
-            f"task '{task.task_id}': parameters={shortened(reprlib.repr(given))} of the decorator is no dict by name, "
+            f"task '{task.task_id}': parameters={shortened(_repr(given))} of the decorator is no dict by name, "
             f"into which what {described(task.python_callable)} returns could be merged",
             details={"next": "give the decorator a dict, or leave parameters= to the function"},
         )

@@ -80,9 +80,16 @@ class TaskRun:
         # with its next heartbeat only; its deferral would be refused, and its job would run on.
         self.ownership.end_if_over()
         self._publisher.push_job(job, submission)
+        self._task.note_lineage(job=job, submission=submission)
         self.ownership.hold(submission.job_name, is_recorded=True)
         if not self._task.wait_for_completion:
-            return {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
+            facts = {"job_name": submission.job_name, "job_arn": submission.arn, "status": "InProgress"}
+            if self._task.outlets:
+                from airflow_nbjobs.task.asset_events import announce
+
+                known = {"input_notebook": job.notebook_origin, "notebook_sha256": job.notebook_sha256}
+                announce(self._task, self._context, facts | known, {}, None)
+            return facts
         adopted = submission.adopted
         self._job_log.place = self._job_log.place or LogPlace(added=job.added_cells).to_json()
         followed = CurrentJob(
@@ -220,7 +227,7 @@ class TaskRun:
                         stop_earlier_jobs(self._task, self._context, self.ownership, self._publisher)
                         seen = log_transitions(self._task.log, ended, seen)
                         has_log = self._job_log.show(ended.job_name)
-                        pushed = push_results(self._task, self._ti, ended, self.ownership, has_log=has_log)
+                        pushed = push_results(self._task, self._context, ended, self.ownership, has_log=has_log)
             except NotebookJobServiceError as error:
                 # A denial is no verdict on a job that exists: policies are mended, keys are rotated.
                 kept = of_kept_job(error, job.job_name)
@@ -243,6 +250,7 @@ class TaskRun:
             snapshot, seen = self._wait.until_ended(job)
             said, is_watched = "", True
         result, value = pushed
+        self._task.note_lineage(result=result)
         with self._errors(was_adopted=job.was_adopted):
             if result.error is not None:
                 raise result.error

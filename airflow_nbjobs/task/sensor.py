@@ -194,12 +194,22 @@ class SensorRun:
         with as_airflow_errors():
             result = self._read(snapshot, is_notebook=is_notebook)
         log_result(sensor.log, result)
+        if sensor.outlets:
+            result = self._announced(snapshot, result)
         # Airflow asks for the links once more when the task ends: by then it is known whether there is a notebook, and where.
         self._push_job(snapshot, result.facts["executed_notebook_uri"])
         value = push_result(self._ti, result, sensor.return_output)
+        sensor.note_lineage(result=result)
         if result.error is not None:
             raise of_ended_job(result.error) from result.error
         return value
+
+    def _announced(self, snapshot: JobSnapshot, result: JobResult) -> JobResult:
+        from airflow_nbjobs.task.asset_events import announced, outlet_warnings
+
+        for warning in outlet_warnings(self._sensor, self._declared.types):
+            self._sensor.log.warning("%s", warning)
+        return announced(self._sensor, self._context, result, parameters=snapshot.hyperparameters)
 
     def _read(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
         for pause_seconds in (*READ_PAUSES_SECONDS, None):

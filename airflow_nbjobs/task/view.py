@@ -25,9 +25,13 @@ class ConnectionView(Protocol):
     botocore_config: dict[str, Any] | None
     outputs: Any
     return_output: str | None
+    inlets: Any
+    outlets: Any
 
     @property
     def log(self) -> Any: ...
+
+    def note_lineage(self, **known: Any) -> None: ...
 
 
 class TaskView(ConnectionView, Protocol):
@@ -47,6 +51,7 @@ class TaskView(ConnectionView, Protocol):
     wait_for_completion: bool
     deferrable: bool
     waiter_delay: Any
+    lineage_parent: bool
     dag: Any
     operator_extra_links: Collection[Any]
 

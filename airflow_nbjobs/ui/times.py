@@ -1,4 +1,4 @@
-"""Durations and instants that somebody else wrote; read by the pages and by the rendering process. Pure."""
+"""Numbers, durations and instants that somebody else wrote; read by the pages and by the rendering process. Pure."""
 
 from __future__ import annotations
 

@@ -211,9 +211,19 @@ def test_a_skewed_clock_passes_and_no_other_key_would_help(raised):
     assert error.details["next"] == "set the clock of this machine (NTP)"
 
 
-def test_another_runtime_error_is_no_matter_of_credentials():
-    with pytest.raises(RuntimeError, match="something else"), translated("s3:GetObject", on="x"):
-        raise RuntimeError("something else")
+@pytest.mark.parametrize(
+    "raised",
+    [
+        RuntimeError("something else"),
+        NotebookJobConfigError("said already: the refreshed credentials are still expired"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_another_runtime_error_is_no_matter_of_credentials(raised):
+    """Our own errors are RuntimeErrors as well."""
+    with pytest.raises(RuntimeError) as caught, translated("s3:GetObject", on="x"):
+        raise raised
+    assert caught.value is raised
 
 
 def test_a_missing_region_says_where_to_set_it():

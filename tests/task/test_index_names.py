@@ -122,6 +122,8 @@ def test_secrets_are_hidden_by_their_name_and_by_their_value(tasks, name_of):
     assert name_of(operator) == "password=***, region=x ***"
     long = mapped(tasks, task_id="u").expand(parameters=[{"region": "x" * 35 + "hunter2hunter2"}, {"region": "us"}])
     assert "hunter" not in name_of(long)
+    listed = mapped(tasks, task_id="v").expand(parameters=[{"items": ["x" * 22 + "hunter2hunter2"]}, {"items": []}])
+    assert "hunter" not in name_of(listed)
 
 
 def test_a_template_of_the_user_wins(tasks, name_of):

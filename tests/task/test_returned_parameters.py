@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from airflow.sdk import DAG, task
-from airflow_names import AirflowFailException, TaskDeferred
+from airflow_names import AirflowFailException, TaskDeferred, mask_secret
 from decorated_tasks import CELL, DecoratedTasks, nothing, resumed
 from fakes import code, executed, notebook, task_context
 from operator_tasks import defer, end, event_of
@@ -297,6 +297,23 @@ def test_what_is_no_parameters_is_told_with_the_function_and_what_to_do(tasks, m
     assert isinstance(caught.value, AirflowFailException)  # a retry returns the same
     assert tasks.hook.clients.wrote_nothing
     assert context["ti"].xcoms.keys() == {"nbjobs_error"}
+
+
+def test_what_is_shown_of_a_wrong_value_is_masked_before_it_is_cut_and_may_have_no_text(tasks):
+    mask_secret("swordfish99swordfish99")
+
+    class Unspeakable:
+        def __repr__(self):
+            raise ValueError
+
+    for number, (value, said) in enumerate(
+        [(["x" * 70 + "swordfish99swordfish99"], "list"), (Unspeakable(), "ValueError in its repr")]
+    ):
+        started = tasks.started(tasks.made(lambda value=value: value, task_id=f"t{number}"), context := task_context())
+        with pytest.raises(NotebookJobConfigError) as caught:
+            started.execute(context)
+        assert said in str(caught.value)
+        assert "sword" not in str(caught.value)
 
 
 def test_a_task_called_in_the_function_is_told(tasks):

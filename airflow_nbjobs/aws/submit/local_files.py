@@ -17,7 +17,7 @@ from airflow_nbjobs.core.texts import shortened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PATH_CHARACTERS = 300  # in a message
+_SHOWN_CHARACTERS = 300  # of a path in a message
 _URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)")
 
 
@@ -41,7 +41,7 @@ def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
     uri = _URI.match(path)
     if uri is not None:
         raise NotebookJobConfigError(
-            f"{argument}: '{shortened(path, _PATH_CHARACTERS)}' is no path; of URIs, 's3://bucket/key' is taken: {_instead(uri['scheme'].lower(), uri['rest'])}"
+            f"{argument}: '{_cut(path)}' is no path; of URIs, 's3://bucket/key' is taken: {_instead(uri['scheme'].lower(), uri['rest'])}"
         )
     wanted = Path(path).expanduser()
     candidates = [wanted] if wanted.is_absolute() else [folder / wanted for folder in folders]
@@ -51,15 +51,17 @@ def find_local(argument: str, path: str, folders: Sequence[Path]) -> Path:
                 return candidate
         except OSError:  # too long for a file name: a notebook's text given in place of its path
             continue
-    searched = ", ".join(f"'{shortened(str(candidate), _PATH_CHARACTERS)}'" for candidate in candidates) or "no folder"
+    searched = ", ".join(f"'{_cut(candidate)}'" for candidate in candidates) or "no folder"
     meant = near_name(path, folders)
     hint = f"; did you mean '{meant}'?" if meant is not None else ""
-    raise NotebookJobConfigError(
-        f"{argument}: there is no '{shortened(path, _PATH_CHARACTERS)}'; searched {searched}{hint}"
-    )
+    raise NotebookJobConfigError(f"{argument}: there is no '{_cut(path)}'; searched {searched}{hint}")
 
 
 def _instead(scheme: str, rest: str) -> str:
     if scheme in ("s3", "s3a", "s3n"):
-        return f"give 's3://{shortened(rest, _PATH_CHARACTERS)}'"
-    return f"give '{shortened(rest, _PATH_CHARACTERS)}'" if scheme == "file" else "put the file there"
+        return f"give 's3://{_cut(rest)}'"
+    return f"give '{_cut(rest)}'" if scheme == "file" else "put the file there"
+
+
+def _cut(path: object) -> str:
+    return shortened(str(path), _SHOWN_CHARACTERS)

@@ -173,8 +173,11 @@ class _Reader:
     def _read_escaped(self, lines: list[str], row: int, column: int, at: int) -> int:
         """Read the magic that begins there; returns the row after it."""
         line = lines[row]
-        asked = None if "#" in line else HELP.search(line)
-        end = row if asked else end_of_continued(lines, row)
+        # IPython looks for a question first, over all that is one line to Python: also on through a bracket that a shell command opens.
+        statement = scan(lines, row)
+        end = statement.end if statement.ends_in_question_mark else row
+        asked = None if "#" in line else HELP.search("\n".join(lines[row : end + 1])[column:])
+        end = end if asked else end_of_continued(lines, row)
         text = f"?{asked[0].rstrip('?')}" if asked else assembled(lines, (row, column), end)
         if text[0] in _CALLS:
             name, _, words = text[1:].partition(" ")

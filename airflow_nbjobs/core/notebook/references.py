@@ -157,7 +157,7 @@ class _Found:
                 return
             case ast.BinOp() | ast.Constant() if (path := self._constant(node)) is not None:
                 self._are_used(node)
-                if looks_like_path(path):
+                if looks_like_path(path) or _is_made_path(node):
                     self.use(path, use)
                 return
             case _:

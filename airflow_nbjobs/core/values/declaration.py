@@ -53,9 +53,10 @@ class Declaration:
     # positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind
     further: Mapping[str, int] = field(default_factory=dict)
     tree: ast.Module | None = None  # of the cell, its magics left out; None where it has none
-    python: str = ""  # what the tree was read from, as many lines as the cell
-    # the defaults of names that one statement binds alone, for certain
-    values: Mapping[str, ast.expr] = field(default_factory=dict)
+    python: str = ""  # what ``tree`` was read from, as many lines as the cell
+    values: Mapping[str, ast.expr] = field(
+        default_factory=dict
+    )  # the defaults of names that one statement binds alone, for certain
 
 
 def read_declaration(nb: NotebookNode) -> Declaration:

@@ -106,6 +106,9 @@ def declare_outputs(
 
 def _name_problem(name: object) -> str | None:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        uri = getattr(name, "uri", None)
+        if isinstance(uri, str):
+            return f"outputs names variables of the notebook, and '{uri}' is an asset; write outlets=[Asset({uri!r})]"
         return f"output {name!r} is not a variable's name"
     if name in _RESERVED_NAMES or name.startswith(OWN_PREFIXES):
         return f"output '{name}' has a name that is reserved ({', '.join(sorted(_RESERVED_NAMES))}, nbjobs_*, _link_*)"

@@ -82,6 +82,7 @@ def test_a_wrong_output_of_a_job_that_failed_after_its_notebook_is_a_problem_bes
     assert "x: recorded after the last cell, pushed" in said
     assert "output 'y' is a str" in said
     assert "output 'z' is not a variable of the notebook" in said
+    assert "not known" not in said, "the recording cell has run"
 
 
 def test_a_failure_after_the_end_that_no_format_explains_hands_the_outputs_over_too(read):

@@ -178,6 +178,9 @@ def test_what_is_brought_from_elsewhere_need_not_be_shipped(source):
         ("s3.upload_file('a.csv', 'bucket', 'b.csv')", {"a.csv"}),
         ("P = Path('data')\nfor name in P.glob('*.csv'):\n    read(name)", {"data"}),
         ("P = pathlib.Path('data') / 'raw'\nlist(P.iterdir())", {"data/raw"}),
+        ("P = Path('data') / 'raw (final)'\nlist(P.iterdir())", {"data/raw (final)"}),
+        ("P = Path('') / 'raw'\nlist(P.iterdir())", {"raw"}),
+        ("list((Path('data') / 'raw (final)').iterdir())", {"data/raw (final)"}),
         ("%cd sub\nread('a.csv')", {"sub"}),
     ],
 )

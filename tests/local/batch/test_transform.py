@@ -12,7 +12,7 @@ import pytest
 from batch_jobs import ECHO, BatchJobs, archive, json_lines, refusal
 from local_jobs import CHANNEL, Jobs, wait_until
 
-from airflow_nbjobs.local.batch.transform_worker import RecordError, split_batches
+from airflow_nbjobs.local.batch.transform_worker import CSV, JSON, NPY, RecordError, _Defaults, split_batches
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 if TYPE_CHECKING:
@@ -376,6 +376,24 @@ def processes_with(mark: str) -> set[int]:
                 if mark.encode() in (entry / "environ").read_bytes():
                     found.add(int(entry.name))
     return found
+
+
+def test_without_functions_of_its_own_a_model_takes_and_gives_json_csv_and_npy() -> None:
+    import numpy as np
+
+    defaults, rows = _Defaults("sklearn"), [[1.5, 2.0], [3.0, 4.25]]
+    written = {accept: defaults.output_fn(np.array(rows), accept) for accept in (JSON, CSV, NPY)}
+    assert written[CSV] == "1.5,2.0\n3.0,4.25\n"
+    assert {accept: defaults.input_fn(body, accept).tolist() for accept, body in written.items()} == {
+        JSON: rows,
+        CSV: rows,
+        NPY: rows,
+    }
+    assert defaults.output_fn(np.array(["shop", "web"]), CSV) == "shop\nweb\n", "labels are texts"
+    with pytest.raises(ValueError, match=r"no default input_fn for the content type 'text/plain'"):
+        defaults.input_fn("x", "text/plain")
+    with pytest.raises(ValueError, match=r"no default output_fn for the accept type 'text/plain'"):
+        defaults.output_fn(np.array(rows), "text/plain")
 
 
 def split(data: bytes, **changes: Any) -> list[tuple[bytes, int, int]]:

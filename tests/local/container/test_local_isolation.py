@@ -9,6 +9,7 @@ import site
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -196,6 +197,19 @@ def test_an_ordinary_user_runs_jobs_from_an_environment_below_tmp(as_ordinary_us
     assert process.returncode == 0
     assert list(folder.iterdir()) == []
     folder.rmdir()
+
+
+def test_an_interpreter_that_does_not_work_inside_is_said_with_its_last_words(way: str, tmp_path: Path) -> None:
+    """So ``auto`` goes on to the next way, and its note says why."""
+    if way == "none":
+        pytest.skip("starts no container to try it")
+    image = inspect_image(Path(sys.prefix))
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\necho 'libpython3 not found' >&2\nexit 3\n")
+    python.chmod(0o755)
+    broken = replace(image, prefix=tmp_path, keep=(*image.keep, str(tmp_path)))
+    assert try_way(way, broken) == "the interpreter does not work inside (exit code 3): libpython3 not found"
 
 
 def test_an_environment_without_interpreter_is_named(tmp_path: Path) -> None:

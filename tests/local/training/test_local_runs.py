@@ -117,7 +117,7 @@ def test_a_model_is_uploaded_only_when_there_is_one(jobs: Jobs) -> None:
 
 
 def test_a_missing_entrypoint_is_the_container_runtimes_error(jobs: Jobs) -> None:
-    done = jobs.run(AlgorithmSpecification=jobs.algorithm("no-such-driver"))
+    done = jobs.run(AlgorithmSpecification=jobs.algorithm("no-such-driver", "its-argument"))
     assert done["TrainingJobStatus"] == "Failed"
     assert done["FailureReason"].startswith(
         "ClientError: Artifact upload failed:API error (400): OCI runtime create failed: "

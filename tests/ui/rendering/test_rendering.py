@@ -76,6 +76,14 @@ def test_times_are_shown_against_the_longest_cell():
     assert "4.0 s" in html
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "&lt;10 ms"), (0.0099, "&lt;10 ms"), (0.01, "10 ms"), (0.5, "500 ms"), (1.0, "1.0 s"), (61.0, "1 min 1 s")],
+)
+def test_short_times_are_read_at_their_own_scale(seconds, text):
+    assert f">{text}<" in re.sub(r"\s*([<>])\s*", r"\1", document(code(papermill={"duration": seconds})).html)
+
+
 def test_the_outline_is_the_headings_or_without_any_the_cells():
     made = document(markdown("# A\n```\n# no heading\n```\n## B `c`"), code())
     assert [(each["level"], each["text"]) for each in made.outline] == [(1, "A"), (2, "B c")]

@@ -3,6 +3,7 @@
 import faulthandler
 import json
 import os
+import re
 import signal
 import time
 
@@ -287,6 +288,16 @@ def test_library_frames_and_long_texts_open_without_a_script():
     assert "line 3\n" not in seen
 
 
+@pytest.mark.parametrize(("count", "titles"), [(4, []), (5, ["4 frames of pandas"])])
+def test_neither_a_few_frames_of_a_library_nor_any_number_of_the_authors_need_a_click(count, titles):
+    own = [f"Cell In[2], line {n}, in step_{n}()\n----> {n} step_{n + 1}()\n" for n in range(1, 8)]
+    library = [
+        f"File /x/lib/python3.11/site-packages/pandas/f.py:{n}, in f{n}()\n--> {n} deep_{n}()\n" for n in range(count)
+    ]
+    shown = body_of(built(code(error(*own, *library, "KeyError: 'x'"))))
+    assert re.findall(r"<summary>(.*?)</summary>", shown) == titles
+
+
 # -- what is unseen -------------------------------------------------------------------------------------------------------
 
 TROJAN = "if level != 'user\u202e \u2066# admins only\u2069 \u2066':"
@@ -331,9 +342,9 @@ def test_scripts_that_were_asked_for_stay_word_for_word():
 
 
 def test_operators_of_a_formula_are_no_deceit():
-    formula = "<math><mi>f</mi><mo>\u2061</mo><mi>x\u202e</mi></math>\u2061"
+    formula = "<math><mi>f</mi><mo>\u2061</mo><mo>&#x2062;</mo><mi>x\u202e&#x202e;</mi></math>\u2061"
     shown = Guard(1).piece("x", lambda: formula, str)  # type: ignore[arg-type]
-    assert shown == "<math><mi>f</mi><mo>\u2061</mo><mi>x⟦U+202E⟧</mi></math>⟦U+2061⟧"
+    assert shown == "<math><mi>f</mi><mo>\u2061</mo><mo>&#x2062;</mo><mi>x⟦U+202E⟧⟦U+202E⟧</mi></math>⟦U+2061⟧"
 
 
 def test_our_own_pages_and_answers_show_directions():

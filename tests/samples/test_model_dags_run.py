@@ -1,0 +1,92 @@
+"""The samples that choose: ``hyperparameter_sweep`` by the best of several jobs, ``drift_monitor`` by what a notebook has found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from dag_runs import DagRun, DagRuns
+
+from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.local, pytest.mark.slow]
+
+DAGS = Path(__file__).parents[2] / "dags"
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagRuns]:
+    with EmbeddedSageMaker(jobs=2) as sagemaker:
+        facts = sagemaker.facts
+        environment = {
+            "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
+            "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
+            "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
+            "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
+        }
+        with DagRuns(tmp_path_factory.mktemp("airflow"), dags=DAGS, environment=environment) as runs:
+            yield runs
+
+
+@pytest.fixture(scope="module")
+def sweep(airflow: DagRuns) -> DagRun:
+    return airflow.run("hyperparameter_sweep", epochs=[1, 8], rows=200, accuracy=0.6)
+
+
+def test_the_sweep_trains_once_for_each_setting_and_goes_on_with_the_best(sweep):
+    assert sweep.state == "success", sweep.log[-5000:]
+    accuracies = [sweep.xcoms[f"training[{index}]", "accuracy"] for index in range(2)]
+    best = sweep.xcoms["best", "return_value"]
+    assert best["accuracy"] == max(accuracies)
+    assert best["epochs"] == [1, 8][accuracies.index(max(accuracies))]
+    given = sweep.xcoms["transform-monitor", "return_value"]["outputs"]
+    assert sum(given["predicted_counts"].values()) == 1000
+    assert sweep.tasks["not_good_enough"] == "skipped"
+
+
+def test_below_the_threshold_nothing_follows(airflow):
+    run = airflow.run("hyperparameter_sweep", epochs=[1], rows=20, accuracy=1.0)
+    assert run.state == "success", run.log[-5000:]
+    assert (run.tasks["transform-monitor"], run.tasks["not_good_enough"]) == ("skipped", "success")
+    assert run.tasks["training[0]"] == "success"
+
+
+@pytest.fixture(scope="module")
+def drifts(airflow: DagRuns) -> list[DagRun]:
+    """Three weeks: no model yet; a model, and whatever differs is tolerated; nothing is."""
+    weeks = {"2026-01-04": 1000, "2026-01-11": 1000, "2026-01-18": 0}
+    return [airflow.run("drift_monitor", week, tolerated=tolerated, rows=60) for week, tolerated in weeks.items()]
+
+
+def test_without_a_model_the_monitor_trains_one(drifts):
+    first = drifts[0]
+    assert first.state == "success", first.log[-5000:]
+    assert {name: first.tasks[name] for name in ("drift", "retrain", "keep_model", "preprocess", "training")} == {
+        "drift": "skipped",
+        "retrain": "skipped",
+        "keep_model": "skipped",
+        "preprocess": "success",
+        "training": "success",
+    }
+
+
+def test_a_model_that_fits_is_kept_and_one_that_does_not_is_trained_again(drifts):
+    kept, renewed = drifts[1:]
+    assert (kept.state, renewed.state) == ("success", "success"), kept.log[-5000:] + renewed.log[-5000:]
+    measured = [run.xcoms["drift", "violations"] for run in (kept, renewed)]
+    assert measured[0] == measured[1] > 0, "the same model over the same data"
+    assert [(run.tasks["keep_model"], run.tasks["training"]) for run in (kept, renewed)] == [
+        ("success", "skipped"),
+        ("skipped", "success"),
+    ]
+
+
+def test_what_is_measured_is_the_model_that_was_trained_last(drifts):
+    first, kept, _ = drifts
+    model = kept.xcoms["newest_model", "return_value"]
+    assert model["model_s3_uri"] == first.xcoms["training", "model_s3_uri"]
+    assert model["train_s3_uri"] == first.xcoms["preprocess", "train_s3_uri"]
