@@ -192,9 +192,10 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         told = Story(
             ended_before_the_kill=ended, alive_at_the_kill=alive, first=first, again=again, backwards=backwards
         )
-        terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-        for line in table(told):
-            terminal.write_line(line)
+        plugins = request.config.pluginmanager
+        with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+            for line in table(told):
+                plugins.getplugin("terminalreporter").write_line(line)
         yield told
 
 
