@@ -41,6 +41,7 @@ class NotebookTaskType(BaseOperatorMeta):
             task = super().__call__(*args, **completed(kwargs, shared))
             # Read once all edges are known: the last task of a group keeps nothing.
             task._has_groups_period = has_groups_period  # noqa: SLF001 - of ours
+            task._own_arguments = kwargs  # noqa: SLF001 - without the group's, for the names of indexes
             return task
 
     @property
