@@ -16,10 +16,11 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.decorator import DecoratedOperator, _TaskDecorator
 
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+from airflow_nbjobs.task.groups import groups_around
 from airflow_nbjobs.task.template_fields import TemplateFields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import _GeneratorContextManager
     from typing import ParamSpec, Protocol, Unpack
 
@@ -109,7 +110,7 @@ class _DecoratedNotebookJobOperator(DecoratedOperator, SageMakerNotebookJobOpera
         from airflow_nbjobs.task.returned_parameters import call_function, remember_returned, take_returned
 
         returned = call_function(self, context)
-        take_returned(self, returned)
+        take_returned(self, returned, context)
         remember_returned(self, returned, context)
         self._has_returned = True
 
@@ -135,8 +136,14 @@ class _NotebookJobTask(_TaskDecorator[Any, Any, Any]):
         mapped: Any = super()._expand(expand_input, strict=strict)
         # Airflow makes the operator of a mapped task on the worker only.
         operator = mapped.operator
-        sources = (self.kwargs, self.kwargs.get("default_args"), operator.dag and operator.dag.default_args)
-        if not any("input_notebook" in (source or {}) for source in (*sources, *_defaults_of_groups(operator))):
+        sources: tuple[Any, ...] = (
+            self.kwargs,
+            self.kwargs.get("default_args"),
+            operator.dag and operator.dag.default_args,
+        )
+        for group in groups_around(operator.task_group):
+            sources += (group.default_args, getattr(group, "notebook_arguments", None))
+        if not any("input_notebook" in (source or {}) for source in sources):
             raise TypeError(_needs_notebook(self.function))
         return mapped  # type: ignore[no-any-return]
 
@@ -197,9 +204,7 @@ def _unknown(name: str, function: Any) -> str:
         return f"'{name}' is an argument of the function: pass it in the call, {function.__name__}({name}=…)"
     near = _near(name, _operator_arguments())
     return f"there is no argument '{name}'" + (
-        f"; did you mean '{near[0]}'?"
-        if near
-        else f"; a parameter of the notebook goes into parameters={{'{name}': …}}, or is returned"
+        near or f"; a parameter of the notebook goes into parameters={{'{name}': …}}, or is returned"
     )
 
 
@@ -219,11 +224,7 @@ def _refuse_arguments_of_operator(function: Any, arguments: Mapping[str, Any], c
         raise TypeError(
             f"{call}: '{name}' is an argument of the notebook job and none of {place}; {_where_to(name, function, called)}"
         )
-    near = _near(str(name), signature)
-    raise TypeError(
-        f"{call}: {place} takes ({', '.join(signature)}) and no '{name}'"
-        + (f"; did you mean '{near[0]}'?" if near else "")
-    )
+    raise TypeError(f"{call}: {place} takes ({', '.join(signature)}) and no '{name}'{_near(str(name), signature)}")
 
 
 def _where_to(name: str, function: Any, called: str) -> str:
@@ -253,17 +254,12 @@ def _needs_notebook(function: Any) -> str:
     return f"{_place(function)} has no notebook: write {_NAME}(input_notebook='notebooks/report.ipynb') above it"
 
 
-def _defaults_of_groups(operator: Any) -> Iterator[Mapping[str, Any]]:
-    group = operator.task_group
-    while group is not None:
-        yield {**(group.default_args or {}), **getattr(group, "notebook_arguments", {})}
-        group = group.parent_group
+def _near(name: str, names: Iterable[str]) -> str:
+    from airflow_nbjobs.core.guesses import (
+        did_you_mean,
+    )  # difflib: a millisecond of each parse that nobody's mistake needs
 
-
-def _near(name: str, names: Iterable[str]) -> list[str]:
-    import difflib  # a millisecond of each parse that nobody's mistake needs
-
-    return difflib.get_close_matches(name, list(names), n=1)
+    return did_you_mean(name, names)
 
 
 def _place(function: Any) -> str:

@@ -199,7 +199,7 @@ def test_decorated_notebooks_get_them_below_what_their_function_returns(dag: DAG
 
     task_of = dag.task_dict["g.n.plain"]
     assert (task_of.role, task_of.input_notebook, task_of.parameters) == ("r", "t.ipynb", {"a": 1, "b": 2})
-    take_returned(task_of, {"c": 3, "a": 9})
+    take_returned(task_of, {"c": 3, "a": 9}, {})
     assert task_of.parameters == {"a": 9, "b": 2, "c": 3}
     one = instance(dag.task_dict["g.n.mapped"], op_kwargs={"size": 1})
     assert (one.role, one.volume_size, one.parameters) == ("r", 50, {"a": 1, "b": 1})

@@ -78,6 +78,8 @@ def _begun(task: Any, names: Collection[str], kwargs: dict[str, Any]) -> dict[st
     pending = shared_arguments(kwargs.get("task_group") or _current_group(kwargs.get("dag")))
     # Not by `BaseOperator.__setattr__`, which looks for upstream tasks.
     object.__setattr__(task, _PENDING, (pending, kwargs.get("default_args") or {}))
+    if pending:
+        object.__setattr__(task, "_own_arguments", kwargs)  # for the names of indexes
     if not kwargs.get("_airflow_from_mapped"):
         return kwargs
     given = {

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs._compat import redact
 from airflow_nbjobs.core.texts import shortened
+from airflow_nbjobs.core.values.params_entry import KEY
+from airflow_nbjobs.task.groups import groups_around
+from airflow_nbjobs.task.masking import masked_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +28,6 @@ _OWN_VARIABLE = "nbjobs_index_name"
 NAME_CHARACTERS = 100  # of 250 that Airflow stores
 _VALUE_CHARACTERS = 39
 _SHOWN_ITEMS = 10
-_MASKED_CHARACTERS = 10_000  # of a value that the masker sees: what is beyond is cut off anyway
 # Their values say what they are.
 _SPEAK_FOR_THEMSELVES = ("input_notebook", "instance_type")
 
@@ -36,16 +37,26 @@ def named_index(task: Any, context: Context) -> Iterator[None]:
     """
     Render a task's fields inside the block; then the index of a mapped task, or of a task in a mapped group, is named after what differs between indexes.
 
-    A ``map_index_template`` of the task wins; a task that is not mapped has no name.
+    A ``map_index_template`` of the task wins; a task that is not mapped has no name. An index whose values cannot be told keeps its number, and a warning is logged.
     """
     values: Any = context
     index = getattr(values.get("ti"), "map_index", None)
-    # As they were given: rendering changes them.
-    given = dict(getattr(task, "_BaseOperator__init_kwargs", {}))
+    # As they were given, before a group added its own: rendering changes them.
+    given = dict(getattr(task, "_own_arguments", None) or getattr(task, "_BaseOperator__init_kwargs", {}))
     yield
     if index is None or index < 0:
         return
-    task._index_name = _default_name(task, given)  # noqa: SLF001 - of an operator of ours
+    try:
+        name = _default_name(task, given)
+    except Exception as error:  # noqa: BLE001 - values of any type, whose text may do anything
+        name = ""
+        task.log.warning(
+            "index %s of task '%s' is named by its number: a value that it is mapped over has no text (%s)",
+            index,
+            task.task_id,
+            type(error).__name__,
+        )
+    task._index_name = name  # noqa: SLF001 - of an operator of ours
     if values.get(_TEMPLATE) is None and task._index_name:  # noqa: SLF001
         set_name(context, task._index_name)  # noqa: SLF001
 
@@ -120,7 +131,9 @@ def _of_mapped_task(task: Any, made: Any, given: Mapping[str, Any]) -> dict[str,
 
 def _names_of_dicts(task: Any, made: Any, given: Mapping[str, Any]) -> list[str]:
     """Return the arguments that ``expand_kwargs`` has given: neither ``partial`` nor ``default_args`` have."""
-    inherited = [group.default_args or {} for group in _groups(task)] + [task.get_dag().default_args or {}]
+    inherited = [each.default_args or {} for each in groups_around(task.task_group)] + [
+        task.get_dag().default_args or {}
+    ]
     return [
         name
         for name, value in given.items()
@@ -192,11 +205,16 @@ def _labelled(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if name in {"op_kwargs", "op_args"} and isinstance(value, Mapping):
             for key, each in value.items():
                 # An argument that is a dict stands for what is in it.
-                yield from each.items() if isinstance(each, Mapping) and each else [(key, each)]
+                yield from _entries(each) if isinstance(each, Mapping) and each else [(key, each)]
         elif isinstance(value, Mapping):
-            yield from value.items()
+            yield from _entries(value)
         else:
             yield name, value
+
+
+def _entries(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    # That the run's params are asked for is no value of the index.
+    return ((name, value) for name, value in parameters.items() if name != KEY)
 
 
 def _text(labelled: Mapping[Any, Any]) -> str:
@@ -206,24 +224,14 @@ def _text(labelled: Mapping[Any, Any]) -> str:
 
 
 def _part(label: str, value: Any) -> str:
-    said = value if isinstance(value, str) else _said(value)
-    # The label tells Airflow's masker what is secret whatever its value.
-    masked = str(redact({label: said[:_MASKED_CHARACTERS]})[label])
-    flat = " ".join(masked.split())
+    flat = " ".join(masked_text(_beginning(value), str, name=label).split())
     if label in _SPEAK_FOR_THEMSELVES and isinstance(value, str):
         return flat if len(flat) <= _VALUE_CHARACTERS else f"…{flat[-_VALUE_CHARACTERS:]}"  # a path's end says more
     return f"{shortened(label, _VALUE_CHARACTERS)}={shortened(flat, _VALUE_CHARACTERS)}"
 
 
-def _said(value: Any) -> str:
-    """Return a value's text; of a long list or dict, that of its beginning."""
+def _beginning(value: Any) -> Any:
+    """Return a value; of a long list or dict its beginning."""
     if isinstance(value, Mapping):
-        return repr(dict(islice(value.items(), _SHOWN_ITEMS)))
-    return repr(list(value[:_SHOWN_ITEMS])) if isinstance(value, list | tuple) else str(value)
-
-
-def _groups(task: Any) -> Iterator[Any]:
-    group = getattr(task, "task_group", None)
-    while group is not None:
-        yield group
-        group = group.parent_group
+        return dict(islice(value.items(), _SHOWN_ITEMS))
+    return list(value[:_SHOWN_ITEMS]) if isinstance(value, list | tuple) else value

@@ -98,6 +98,31 @@ def render_parameters(
     )
 
 
+def with_returned(operator: BaseOperator, returned: dict[str, Any], *, context: Context) -> RenderedParameters:
+    """
+    Return a task's parameters with those over them that its function has returned: both may ask for the run's params.
+
+    What the job gets of the task's own stays as it was rendered.
+
+    :param operator: whose parameters are rendered, and a dictionary if anything.
+    :param returned: JSON-like, never rendered.
+    """
+    rendered: RenderedParameters = getattr(operator, "_rendered_parameters", None) or RenderedParameters(None, {})
+    task: Any = operator
+    merged = {**(task.parameters or {}), **returned}
+    instead = {name: pair for name, pair in rendered.instead.items() if name not in returned}
+    earlier = {name: value for name, value in (rendered.from_params or {}).items() if name not in returned}
+    if not asks_for_params(merged):
+        return RenderedParameters(merged, instead, None if rendered.from_params is None else earlier)
+    own = {
+        name: value
+        for name, value in merged.items()
+        if name != KEY and not (name in earlier and value is earlier[name])
+    }
+    shown = _stored(_shown_params(operator, context, own), _LEVELS)
+    return RenderedParameters({**shown, **own}, instead, shown)
+
+
 def params_of(context: Context) -> dict[str, Any]:
     """Return the run's params: its conf over the task's over the DAG's, as Airflow has checked them."""
     params: Any = context.get("params")

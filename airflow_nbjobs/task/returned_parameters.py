@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs._compat import is_resumed, job_xcom, redact, task_instance_key
+from airflow_nbjobs._compat import is_resumed, job_xcom, task_instance_key
 from airflow_nbjobs.core.job.xcoms import PARAMETERS_KEY, VERSION, read_record
 from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.task.index_names import own_name, set_name
-from airflow_nbjobs.task.parameters import RenderedParameters, plain
+from airflow_nbjobs.task.masking import masked_text
+from airflow_nbjobs.task.parameters import plain, with_returned
 from airflow_nbjobs.task.retryable import FatalNotebookJobConfigError
 from airflow_nbjobs.task.template_dates import unstorable
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.sdk import Context
-
-_MASKED_CHARACTERS = 10_000  # of a wrong value: its first hundred are shown
 
 
 def call_function(task: Any, context: Context) -> dict[str, Any]:
@@ -57,13 +56,19 @@ def show_arguments(task: Any, context: Context) -> None:
     """
     Let the task's templates and its ``map_index_template`` take the function's arguments by name, as those of ``@task`` do once it has run.
 
-    What Airflow itself calls so stays Airflow's.
+    An argument that is not given has the function's default. What Airflow itself calls so stays Airflow's.
 
     :param task: with rendered ``op_args`` and ``op_kwargs``.
     """
     values: Any = context
-    names = inspect.signature(task.python_callable).parameters
-    given = {**dict(zip(names, task.op_args, strict=False)), **task.op_kwargs}
+    parameters = inspect.signature(task.python_callable).parameters.values()
+    given = {each.name: each.default for each in parameters if each.default is not each.empty}
+    by_place = [each.name for each in parameters if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}]
+    given |= dict(zip(by_place, task.op_args, strict=False))
+    given |= {
+        each.name: tuple(task.op_args[len(by_place) :]) for each in parameters if each.kind is each.VAR_POSITIONAL
+    }
+    given |= task.op_kwargs
     values.update({name: value for name, value in given.items() if name not in values})
 
 
@@ -107,7 +112,7 @@ def _what(returned: Any) -> str:
 def _repr(value: Any) -> str:
     # Masked here, before it is cut: the task's hook, which has texts masked everywhere, is made later.
     try:
-        return str(redact(repr(value)[:_MASKED_CHARACTERS]))
+        return masked_text(value, repr)
     except Exception as error:  # noqa: BLE001 - of any type, whose repr may do anything
         return f"<{type(error).__name__} in its repr>"
 
@@ -135,9 +140,9 @@ def described(function: Callable[..., Any]) -> str:
     return f"the function '{name}'" + (f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code else "")
 
 
-def take_returned(task: Any, returned: dict[str, Any]) -> None:
+def take_returned(task: Any, returned: dict[str, Any], context: Context) -> None:
     """
-    Make what the function has returned the task's parameters: over those of the decorator, name by name.
+    Make what the function has returned the task's parameters: over those of the decorator, name by name; ``FROM_PARAMS`` may be in either.
 
     :raises NotebookJobConfigError: the decorator's are no mapping.
     """
@@ -148,12 +153,8 @@ def take_returned(task: Any, returned: dict[str, Any]) -> None:
             f"into which what {described(task.python_callable)} returns could be merged",
             details={"next": "give the decorator a dict, or leave parameters= to the function"},
         )
-    task.parameters = {**(given or {}), **returned}
-    # What the job gets of the decorator's own stays as it was rendered.
-    rendered: RenderedParameters | None = getattr(task, "_rendered_parameters", None)
-    if rendered is not None:
-        instead = {name: pair for name, pair in rendered.instead.items() if name not in returned}
-        task._rendered_parameters = RenderedParameters(task.parameters, instead)  # noqa: SLF001 - of an operator of ours
+    task._rendered_parameters = with_returned(task, returned, context=context)  # noqa: SLF001 - of an operator of ours
+    task.parameters = task._rendered_parameters.stored  # noqa: SLF001
 
 
 def remember_returned(task: Any, returned: dict[str, Any], context: Context) -> None:
@@ -194,7 +195,7 @@ def recall_returned(task: Any, context: Context) -> bool:
     except Exception as error:  # noqa: BLE001 - as said above
         task.log.warning("What %s returned cannot be read: %s", described(task.python_callable), error)
         return False
-    take_returned(task, returned)
+    take_returned(task, returned, context)
     if name := record.get("index_name"):
         set_name(context, name)
     return True

@@ -5,14 +5,16 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk import task_group
+from airflow.sdk import task, task_group
 from airflow_names import mask_secret
 from decorated_tasks import JOB, DecoratedTasks, nothing, resumed
 from fakes import task_context
 from operator_tasks import defer
 
+from airflow_nbjobs import FROM_PARAMS
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.task.index_names import NAME_CHARACTERS
+from airflow_nbjobs.task_groups import NotebookTaskGroup
 
 
 @pytest.fixture
@@ -236,3 +238,92 @@ def test_a_mapped_tasks_template_that_cannot_be_rendered_leaves_the_default_name
     context["ti"].task = operator
     tasks.started(operator, context).execute(context)
     assert rendered_name(tasks, context) == "epochs=4"
+
+
+# -- what a name must not hold, and must not cost --------------------------------------------------------------------------
+
+NESTED_SECRETS = {
+    "a dict": {"password": "hunter2", "user": "u"},
+    "a number": {"password": 4711, "user": "u"},
+    "a list below a secret key": {"password": ["hunter2", 4711]},
+    "a list of dicts": [{"password": "hunter2"}],
+    "a tuple": ({"password": "hunter2"},),
+    "deep": {"a": {"b": {"c": {"d": {"e": {"f": {"password": "hunter2"}}}}}}},
+    "a JSON text": '{"password": "hunter2"}',
+    "a Python text": "[{'password': 'hunter2', 'token': 4711}]",
+}
+
+
+@pytest.mark.parametrize("kind", NESTED_SECRETS)
+def test_secrets_below_a_key_of_a_value_are_hidden(tasks, name_of, kind):
+    """A key tells the masker what is secret; the text of a dict has none."""
+    value = NESTED_SECRETS[kind]
+    operator = mapped(tasks).expand(parameters=[{"db": value, "n": [1]}, {"db": {"password": "x"}, "n": [1]}])
+    decorated = tasks.decorate(lambda login: {}, task_id="u").expand(login=[{"db": value}, {"db": 1}]).operator
+    for name in (name_of(operator), name_of(decorated)):
+        assert name.startswith("db=")
+        assert "hunter2" not in name
+        assert "4711" not in name
+
+
+class NoText:
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    "value", [10**5000, NoText(), [NoText()], {"x": 10**5000}], ids=["a number", "an object", "a list", "a dict"]
+)
+def test_a_value_without_a_text_leaves_the_index_its_number(tasks, name_of, value, monkeypatch):
+    """The job can still run, or be refused with all else that is wrong: a name is no reason to fail."""
+    said = []
+    operator = tasks.decorate(lambda value: {}).expand(value=[value, 1]).operator
+    log = SimpleNamespace(
+        **dict.fromkeys(("debug", "info", "error"), lambda *_: None), warning=lambda *of: said.append(of)
+    )
+    monkeypatch.setattr(operator.operator_class, "log", log, raising=False)
+    assert name_of(operator) is None
+    assert len(said) == 1
+    assert "index 0 of task 't' is named by its number" in said[0][0] % said[0][1:]
+
+
+GROUP = {"parameters": {"day": "{{ 1 + 1 }}", "sizes": [1]}, "tags": {"team": "x"}, "environment_variables": {"E": "1"}}
+
+
+def test_what_a_group_adds_is_no_part_of_the_name(tasks, name_of):
+    with tasks.dag:
+
+        @task
+        def up():
+            return []
+
+        with NotebookTaskGroup("g", **GROUP, instance_type="ml.m5.xlarge"):
+            over_parameters = mapped(tasks, task_id="a").expand(parameters=[{"epochs": 1}, {"epochs": 2}])
+            dicts = mapped(tasks, task_id="b").expand_kwargs([{"parameters": {"epochs": 1}}, {"parameters": {}}])
+            returned = mapped(tasks, task_id="c").expand_kwargs(up())
+    assert [name_of(over_parameters), name_of(dicts)] == ["epochs=1", "epochs=1"]
+    assert _instance_name(tasks, returned, parameters={"epochs": 1}) == "epochs=1"
+    assert _instance_name(tasks, returned, tags={"kind": "y"}) == "kind=y"
+
+
+def _instance_name(tasks, operator, **expanded):
+    """The name of an instance that another task's result gives these arguments."""
+    context = task_context(map_index=0)
+    context["dag_run"] = SimpleNamespace(conf={}, **vars(context["dag_run"]))
+    context |= {"dag": tasks.dag, "map_index_template": None}
+    instance = operator.unmap(expanded)
+    context["ti"].task = instance
+    instance.render_template_fields(context, tasks.dag.get_template_env())
+    return rendered_name(tasks, context)
+
+
+def test_asking_for_the_runs_params_is_no_value_of_an_index(tasks, name_of):
+    with tasks.dag, NotebookTaskGroup("g", parameters=FROM_PARAMS):
+        grouped = mapped(tasks, task_id="a").expand(parameters=[{"epochs": 1}, {"epochs": 2}])
+    alone = mapped(tasks, task_id="b").expand(parameters=[FROM_PARAMS | {"epochs": 1}, FROM_PARAMS])
+    argument = tasks.decorate(lambda more: more, task_id="c").expand(more=[FROM_PARAMS | {"epochs": 1}, FROM_PARAMS])
+    for operator in (grouped, alone, argument.operator):
+        assert name_of(operator) == "epochs=1"
+    assert [name_of(operator, 1) for operator in (grouped, alone, argument.operator)] == ["epochs=2", None, None]

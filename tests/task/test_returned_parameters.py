@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG, task
@@ -13,8 +15,11 @@ from decorated_tasks import CELL, DecoratedTasks, nothing, resumed
 from fakes import code, executed, notebook, task_context
 from operator_tasks import defer, end, event_of
 
+from airflow_nbjobs import FROM_PARAMS
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.xcoms import PARAMETERS_KEY
+from airflow_nbjobs.task.asset_events import masked_parameters
+from airflow_nbjobs.task.prepare import prepare
 
 RAW = notebook(code(CELL, "parameters"), "accuracy = 0.5")
 
@@ -386,3 +391,146 @@ def test_results_of_mapped_tasks_become_lists(tasks):
 
     deferred(tasks, tasks.made(report))
     assert json.loads(sent(tasks)["items"]) == [1, 2]
+
+
+# -- the run's params, asked for by the decorator, by the function, or by both -------------------------------------------------
+
+PARAMS_CELL = "epochs = 3\nlr: float = 0.1\nday: str = ''"
+RUN_PARAMS = {"epochs": 5, "lr": 1, "other": "x"}
+ASKING = {
+    "the decorator": (FROM_PARAMS, {"epochs": 9}),
+    "the function": (None, FROM_PARAMS | {"epochs": 9}),
+    "both": (FROM_PARAMS | {"day": "{{ 1 + 1 }}"}, FROM_PARAMS | {"epochs": 9}),
+    "the function over others": ({"day": "{{ 1 + 1 }}"}, FROM_PARAMS | {"epochs": 9}),
+}
+
+
+@pytest.fixture
+def ask(tasks):
+    """Run a decorated task whose parameters may ask for the run's params; return the task and its prepared job."""
+
+    def run(parameters, returned, *, cell=PARAMS_CELL, params=RUN_PARAMS, raw=None, **arguments):
+        raw = notebook(code(cell, "parameters"), "print(1)") if raw is None else raw
+        (Path(tasks.dag.fileloc).parent / "nb.ipynb").write_bytes(raw)
+        given = {} if parameters is None else {"parameters": parameters}
+        operator = tasks.made(lambda: returned, **given | arguments)
+        context = task_context() | {"params": params}
+        started = tasks.started(operator, context)
+        started._run_in(context)  # as `execute` does, which keeps the context
+        started._take_returned(context)
+        return started, context, lambda: prepare(started, context)
+
+    return run
+
+
+def of_job(job):
+    return {name: value for name, value in job.hyperparameters.items() if not name.startswith("sagemaker")}
+
+
+@pytest.mark.parametrize("who", ASKING)
+def test_the_runs_params_are_chosen_and_shown_whoever_asks(ask, who):
+    parameters, returned = ASKING[who]
+    task, _, job = ask(parameters, returned)
+    expected = {"epochs": 9, "lr": 1.0} | ({"day": "2"} if parameters and "day" in parameters else {})
+    assert task.parameters == expected
+    assert of_job(job()) == {name: str(value) for name, value in expected.items()}
+    assert any("does not get: other" in note for note in job().notes)
+
+
+@pytest.mark.parametrize("who", ASKING)
+def test_after_a_deferral_the_runs_params_are_as_before(tasks, ask, recall, who):
+    parameters, returned = ASKING[who]
+    task, context, job = ask(parameters, returned)
+    before = of_job(job())
+    recall(context)
+    again = tasks.started(tasks.dag.get_task("t"), following := resumed(context) | {"params": RUN_PARAMS})
+    assert again._has_returned
+    assert again.parameters == task.parameters
+    assert of_job(prepare(again, following)) == before
+
+
+@pytest.mark.parametrize("who", ASKING)
+def test_what_reads_the_parameters_sees_the_runs_own(ask, who):
+    """The event of an outlet and lineage, as those of a plain task."""
+    task, _, _ = ask(*ASKING[who])
+    assert masked_parameters(task.parameters)["lr"] == 1.0
+    assert "**" not in task.parameters
+
+
+@pytest.mark.parametrize("who", ASKING)
+def test_a_required_parameter_that_the_run_has_no_value_for_is_refused(ask, who):
+    _, _, job = ask(*ASKING[who], cell="epochs = 3\nlr: float = 0.1\nday = ''\nmodel: int")
+    with pytest.raises(
+        NotebookJobConfigError, match="'model' has no default in the notebook, and the run has no value"
+    ):
+        job()
+
+
+@pytest.mark.parametrize("who", ASKING)
+def test_a_notebook_without_a_parameters_cell_is_told_that_it_gets_nothing(ask, who):
+    _, _, job = ask(*ASKING[who], raw=notebook("print(1)"))
+    with pytest.raises(NotebookJobConfigError, match="FROM_PARAMS gives nothing to this notebook"):
+        job()
+
+
+@pytest.mark.parametrize("who", ASKING)
+def test_of_a_notebook_in_s3_the_params_are_chosen_when_it_is_read(tasks, ask, who):
+    body = notebook(code(PARAMS_CELL, "parameters"), "print(1)")
+    tasks.hook.clients.objects.bodies["s3://bucket/nb.ipynb"] = body
+    task, _, job = ask(*ASKING[who], input_notebook="s3://bucket/nb.ipynb")
+    assert task.parameters["other"] == "x"  # shown: all of them, since no one has read the notebook
+    assert "other" not in of_job(job())
+    assert of_job(job())["lr"] == "1.0"
+
+
+def test_a_misspelt_param_of_the_run_is_told(ask):
+    _, _, job = ask(FROM_PARAMS, {}, params={"Epoch": 5, "lr": 1})
+    (warning,) = job().warnings
+    assert "the run's param 'Epoch' reaches no parameter of the notebook" in warning
+    assert warning.endswith("did you mean 'epochs'?")
+
+
+# -- secrets in an error, and what templates may take --------------------------------------------------------------------------
+
+
+@dataclass
+class Login:
+    password: str
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        [{"password": "hunter2"}],
+        [{"db": {"password": "hunter2", "api_key": ["hunter2"]}}],
+        ({"password": "hunter2"},),
+        '{"password": "hunter2"}',
+        Login("hunter2"),
+        [Login("hunter2")],
+    ],
+    ids=["dicts", "nested", "a tuple", "a JSON text", "a dataclass", "dataclasses"],
+)
+def test_an_error_hides_what_is_secret_by_its_key(tasks, returned):
+    operator = tasks.made(lambda: returned)
+    with pytest.raises(NotebookJobConfigError, match=r"\*\*\*") as caught:
+        deferred(tasks, operator)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_templates_take_a_functions_defaults(tasks):
+    def train(day, machine="ml.m5.large", *rest, region="eu", **more):
+        return {"day": day}
+
+    templates = {"kernel_name": "{{ region }}", "instance_type": "{{ machine }}", "notebook_job_name": "{{ rest }}"}
+    started = tasks.started(tasks.made(train, "x", **templates), task_context())
+    assert (started.instance_type, started.kernel_name, started.notebook_job_name) == ("ml.m5.large", "eu", "()")
+    operator = tasks.decorate(train, task_id="u", **templates)("x", "ml.t3.medium", 1, 2, region="us").operator
+    started = tasks.started(operator, task_context())
+    assert (started.instance_type, started.kernel_name, started.notebook_job_name) == ("ml.t3.medium", "us", "(1, 2)")
+
+
+def test_what_airflow_calls_so_wins_over_a_functions_default(tasks):
+    started = tasks.started(
+        tasks.made(lambda run_id=None: {}, kernel_name="{{ run_id }}"), task_context() | {"run_id": "r1"}
+    )
+    assert started.kernel_name == "r1"

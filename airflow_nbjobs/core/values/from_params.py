@@ -6,11 +6,11 @@ Called while a task's fields are rendered and by ``core.values.parameters``. Sta
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.values.cell_parameters import cell_parameters
 from airflow_nbjobs.core.values.conversion import short
 
@@ -89,11 +89,11 @@ def no_python(kernel_name: str) -> Chosen:
 def _misspelt(others: list[str], parameters: Mapping[str, CellParameter], params: Mapping[str, Any]) -> list[str]:
     """Say which param of the run was probably meant for a parameter that the run has no param for."""
     free = [name for name in parameters if name not in params]
-    near = ((name, difflib.get_close_matches(name, free, n=1, cutoff=0.8)) for name in others)
+    hints = ((name, did_you_mean(name, free, cutoff=0.8)) for name in others)
     return [
-        f"the run's param '{name}' reaches no parameter of the notebook, whose '{close[0]}' keeps its default; did you mean '{close[0]}'?"
-        for name, close in near
-        if close
+        f"the run's param '{name}' reaches no parameter of the notebook, where one of a similar name keeps its default{hint}"
+        for name, hint in hints
+        if hint
     ]
 
 

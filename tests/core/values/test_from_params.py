@@ -99,7 +99,7 @@ def test_a_param_that_is_nearly_a_parameters_name_is_a_warning():
     (warning,) = checked({"epoch": 5}).warnings
     assert (
         warning
-        == "the run's param 'epoch' reaches no parameter of the notebook, whose 'epochs' keeps its default; did you mean 'epochs'?"
+        == "the run's param 'epoch' reaches no parameter of the notebook, where one of a similar name keeps its default; did you mean 'epochs'?"
     )
     assert checked({"epoch": 5, "epochs": 3}).warnings == ()
 
