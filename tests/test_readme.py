@@ -104,12 +104,15 @@ def test_every_block_is_executed_or_says_why_not():
     assert kinds - {("not run", reason) for reason in reasons} == {
         ("command", "demo"),
         ("command", "tests"),  # both by .ci/run
-        ("policy", "caller"),
+        ("policy", "caller"),  # the policies by tests/commands/test_iam_policy.py
+        ("policy", "job"),
+        ("policy", "ui"),
         ("put", "lifecycle"),
         ("read", "airflow"),
         ("read", "error"),
         ("read", "settings"),
         ("read", "tree"),
+        ("runs", "nbjobs iam-policy"),  # by tests/commands/test_iam_policy.py
         ("runs", "nbjobs run"),  # by tests/commands/test_run.py
         ("runs", "shell"),
     }
@@ -287,34 +290,6 @@ def test_help_documents_every_argument_once(explained):
     documented = re.findall(r":param (\w+):", explained.__doc__)
     assert len(documented) == len(set(documented))
     assert arguments <= set(documented)  # a sensor's, too, that every sensor has
-
-
-def permissions_in_code():
-    """Return every IAM action that a call is made or translated with."""
-    found = set()
-    for file in (ROOT / "airflow_nbjobs" / "aws").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and {getattr(node.func, name, "") for name in ("id", "attr")} & {
-                "translated",
-                "ask",
-            }:
-                found |= {argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)}
-    return found
-
-
-def test_the_policy_allows_every_call_that_is_made():
-    policy = json.loads(re.search(r"<!-- policy: caller -->\s*```json\n(.*?)```", README, re.DOTALL)[1])
-    allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
-    called = permissions_in_code()
-    assert "sagemaker:CreateTrainingJob" in called
-    assert called <= allowed
-
-
-def test_the_policy_allows_nothing_that_is_not_needed():
-    """CreateTrainingJob with tags needs AddTags, with a role PassRole; a log's tail needs its streams' names."""
-    policy = json.loads(re.search(r"<!-- policy: caller -->\s*```json\n(.*?)```", README, re.DOTALL)[1])
-    allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
-    assert allowed - permissions_in_code() == {"sagemaker:AddTags", "iam:PassRole", "logs:DescribeLogStreams"}
 
 
 def test_every_exception_of_the_table_exists():

@@ -73,7 +73,7 @@ class Call:
     :param number: counts all calls.
     :param at: seconds since the epoch.
     :param operation: ``CreateTrainingJob``, ``s3:PutObject``.
-    :param resource: training job, or ``bucket/key``.
+    :param resource: training job, ``bucket/key``, ``log group`` or ``log group:stream``, name of a role or of an SSM parameter.
     :param faults: ids of the faults that hit it.
     :param answer: ``"200"``, ``"400 ThrottlingException"``, ``"reset"``; empty while it is being answered.
     """
@@ -170,9 +170,17 @@ class Faults:
         document = {"effect": effect, "operations": list(operations), **members}
         return Fault(str(self.request("add", fault=document)["id"]), self)
 
-    def calls(self, operation: str = "*", *, resource: str = "*", after: int = 0) -> list[Call]:
-        """Return the newest 20,000 calls of these globs, oldest first, those numbered above ``after``."""
-        found = self.request("calls", operation=operation, resource=resource, after=after)["calls"]
+    def calls(
+        self, operation: str = "*", *, resource: str = "*", after: int = 0, by_platform: bool = False
+    ) -> list[Call]:
+        """
+        Return the newest 20,000 calls of these globs, oldest first, those numbered above ``after``.
+
+        :param by_platform: those that the embedded SageMaker itself made for jobs, in the place of their role; they are numbered by themselves.
+        """
+        found = self.request("calls", operation=operation, resource=resource, after=after, by_platform=by_platform)[
+            "calls"
+        ]
         return [Call(**call) for call in found]
 
     def script_jobs(

@@ -95,16 +95,23 @@ def role(value: object) -> str:
     return found
 
 
+def bucket_name(value: object) -> str:
+    name = text(value)
+    if not _BUCKET.fullmatch(name) or ".." in name:
+        raise ValueError(f"{name!r} is not a bucket name (3-63 characters: lower-case letters, digits, hyphens, dots)")
+    return name
+
+
 def s3_root_uri(value: object) -> str:
     uri = text(value)
     try:
         bucket, key = parse_s3_uri(uri)
     except ValueError:
         raise ValueError(f"{uri!r} must be of the form 's3://bucket/prefix'") from None
-    if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-        raise ValueError(
-            f"{uri!r}: {bucket!r} is not a bucket name (3-63 characters: lower-case letters, digits, hyphens, dots)"
-        )
+    try:
+        bucket_name(bucket)
+    except ValueError as error:
+        raise ValueError(f"{uri!r}: {error}") from None
     root = f"s3://{bucket}/{key}".rstrip("/")
     if len(root) > _ROOT_LIMIT:
         raise ValueError(

@@ -40,6 +40,7 @@ PLATFORM_AGENT = "nbjobs-platform"  # in the User-Agent of the server's own clie
 _S3_OBJECT = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
 _S3_BUCKET = {"PUT": "CreateBucket", "GET": "ListObjects", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}
 _RESOURCE_MEMBERS = ("TrainingJobName", "TransformJobName", "ProcessingJobName", "ModelName", "ResourceArn")
+_OTHERS_MEMBERS = ("logGroupName", "logStreamName", "Name")  # of CloudWatch Logs, and of SSM
 # What S3 says where the JSON services say this.
 _S3_CODES = {
     "ThrottlingException": ("SlowDown", "Please reduce your request rate.", 503),
@@ -53,19 +54,24 @@ class FaultLayer:
     What stands between the door and the services.
 
     :ivar journal: what was called, for tests to ask.
+    :ivar platform_journal: what the platform itself called, in the place of a job's role.
     """
 
     def __init__(self) -> None:
         self.switches = FaultSwitches()
         self.journal = Journal()
+        self.platform_journal = Journal()
         self.scripts: JobScripts | None = None
         self.pools: WarmPools | None = None
 
     def around(self, service: str, environ: Environ, answer: Answer) -> Response:
         """Answer one call, unless a fault does; raises ConnectionResetError when a fault resets the connection."""
-        if PLATFORM_AGENT in str(environ.get("HTTP_USER_AGENT", "")):
-            return answer(environ)
         operation, resource = identify(service, environ)
+        if PLATFORM_AGENT in str(environ.get("HTTP_USER_AGENT", "")):
+            with self.platform_journal.noting(operation, resource, ()) as call:
+                response = answer(environ)
+                call.answer = str(response.status_code)
+            return response
         hits = self.switches.hitting(operation, resource)
         with self.journal.noting(operation, resource, tuple(hit.id for hit in hits)) as call:
             for hit in hits:
@@ -89,7 +95,9 @@ class FaultLayer:
             "remove": lambda id: self.switches.remove(id).document(),  # noqa: A006 - the wire's name
             "get": lambda id: self.switches.get(id).document(),  # noqa: A006
             "list": lambda: {"faults": [switch.document() for switch in self.switches.all()]},
-            "calls": lambda **query: {"calls": self.journal.calls(**query)},
+            "calls": lambda *, by_platform=False, **query: {
+                "calls": (self.platform_journal if by_platform else self.journal).calls(**query)
+            },
             "clear": self._clear,
             **(self.scripts.actions() if self.scripts else {}),
             **(self.pools.actions() if self.pools else {}),
@@ -111,7 +119,12 @@ class FaultLayer:
 
 
 def identify(service: str, environ: Environ) -> tuple[str, str]:
-    """Return a call's operation and resource, in the form that faults name them: ``CreateTrainingJob`` and a job's name, ``s3:GetObject`` and ``bucket/key``."""
+    """
+    Return a call's operation and resource, in the form that faults name them.
+
+    ``CreateTrainingJob`` and a job's name, ``s3:GetObject`` and ``bucket/key``, ``logs:GetLogEvents`` and ``group`` or ``group:stream``, ``iam:GetRole`` and
+    the role's name, ``ssm:GetParameter`` and the parameter's.
+    """
     if service == "s3":
         return _identify_s3(environ)
     body = read_body(environ)
@@ -120,14 +133,15 @@ def identify(service: str, environ: Environ) -> tuple[str, str]:
         return f"{service}:{cbor[1]}", ""
     operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
     if not operation:
-        operation = parse_qs(body.decode(errors="replace")).get("Action", ["?"])[0]
-    if service != "sagemaker":
-        return f"{service}:{operation}", ""
+        form = parse_qs(body.decode(errors="replace"))
+        return f"{service}:{form.get('Action', ['?'])[0]}", form.get("RoleName", [""])[0]
     try:
         request = parse_json_object(body)
     except ServiceError:
-        return operation, ""
-    return operation, next((str(request[member]) for member in _RESOURCE_MEMBERS if member in request), "")
+        request = {}
+    if service == "sagemaker":
+        return operation, next((str(request[member]) for member in _RESOURCE_MEMBERS if member in request), "")
+    return f"{service}:{operation}", ":".join(str(request[member]) for member in _OTHERS_MEMBERS if member in request)
 
 
 def _identify_s3(environ: Environ) -> tuple[str, str]:
@@ -138,6 +152,8 @@ def _identify_s3(environ: Environ) -> tuple[str, str]:
         return "s3:DeleteObjects" if not key else "s3:MultipartUpload", resource
     if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
         return "s3:CopyObject", resource
+    if method == "DELETE" and "uploadId" in parse_qs(str(environ.get("QUERY_STRING", ""))):
+        return "s3:AbortMultipartUpload", resource
     return f"s3:{(_S3_OBJECT if key else _S3_BUCKET).get(method, method)}", resource
 
 

@@ -35,7 +35,7 @@ class Fault:
 
     :param effect: answer with an error, reset the connection (RST, no answer), or let the caller wait.
     :param operations: globs of ``CreateTrainingJob`` for SageMaker's, ``s3:PutObject`` for others' operations; none: every call.
-    :param resource: glob of the training job's name, or of ``bucket/key``.
+    :param resource: glob of the training job's name, of ``bucket/key``, or of what else ``identify`` of ``http.py`` names.
     :param when: ``before`` the service has done anything, or ``after`` it has committed and before it answers.
     :param code: of an error; as AWS sends it.
     :param status: of HTTP.
@@ -189,7 +189,7 @@ class Call:
 
 
 class Journal:
-    """The newest calls, those of the platform itself left out."""
+    """The newest calls."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -272,9 +272,14 @@ def test_an_ended_job_can_be_deleted_and_its_name_is_free_again(faults, jobs):
     faults.end_job(name)
 
 
+def last_number(faults, **which):
+    """Count the calls so far; of a server that was just started, none."""
+    return max((call.number for call in faults.calls(**which)), default=0)
+
+
 def test_calls_are_kept_with_their_answers(faults, jobs):
     faults.script_jobs()
-    begun = faults.calls()[-1].number
+    begun = last_number(faults)
     name = jobs.submit()
     kept = [(call.operation, call.resource, call.answer) for call in faults.calls(after=begun)]
     bucket = jobs.facts.default_bucket
@@ -283,6 +288,54 @@ def test_calls_are_kept_with_their_answers(faults, jobs):
         ("CreateTrainingJob", name, "200"),
     ]
     assert abs(faults.calls("CreateTrainingJob")[-1].at - time.time()) < 30
+
+
+def test_calls_of_the_other_services_are_kept_with_what_they_are_about(faults, jobs, once):
+    """A permission is held against what was asked for, not only against the operation."""
+    begun = last_number(faults)
+    bucket = jobs.facts.default_bucket
+    upload = jobs.s3.create_multipart_upload(Bucket=bucket, Key="a/b c")["UploadId"]
+    jobs.s3.abort_multipart_upload(Bucket=bucket, Key="a/b c", UploadId=upload)
+    jobs.s3.delete_object(Bucket=bucket, Key="a/b c")
+    group, stream = "/aws/sagemaker/TrainingJobs", "job/algo-1"
+    logs = once("logs")
+    for call in (
+        lambda: logs.get_log_events(logGroupName=group, logStreamName=stream),
+        lambda: logs.get_log_events(logGroupName="/none", logStreamName=stream),
+        lambda: logs.describe_log_streams(logGroupName="/none", logStreamNamePrefix="job/"),
+        lambda: once("iam").get_role(RoleName="Nobody"),
+        lambda: once("ssm").get_parameter(Name="/no/such"),
+    ):
+        with pytest.raises(ClientError):
+            call()
+    assert [(call.operation, call.resource) for call in faults.calls(after=begun)] == [
+        ("s3:MultipartUpload", f"{bucket}/a/b c"),
+        ("s3:AbortMultipartUpload", f"{bucket}/a/b c"),
+        ("s3:DeleteObject", f"{bucket}/a/b c"),
+        ("logs:GetLogEvents", f"{group}:{stream}"),
+        ("logs:GetLogEvents", f"/none:{stream}"),
+        ("logs:DescribeLogStreams", "/none"),
+        ("iam:GetRole", "Nobody"),
+        ("ssm:GetParameter", "/no/such"),
+    ]
+
+
+def test_calls_of_the_platform_itself_are_kept_apart(faults, jobs):
+    """They stand for what a job's role is used for; no fault hits them."""
+    begun, own = last_number(faults), last_number(faults, by_platform=True)
+    denial = faults.deny("s3:GetObject")
+    name = jobs.run()["TrainingJobName"]
+    assert denial.hits == 0
+    made = {(call.operation, call.resource) for call in faults.calls(after=own, by_platform=True)}
+    root = f"{jobs.facts.default_bucket}/nbjobs/{name}"
+    assert {
+        ("s3:GetObject", f"{root}/input/report.ipynb"),
+        ("s3:PutObject", f"{root}/output/output.tar.gz"),
+        ("logs:CreateLogGroup", "/aws/sagemaker/TrainingJobs"),
+    } <= made
+    theirs = {(call.operation, call.resource) for call in faults.calls(after=begun)}
+    assert ("CreateTrainingJob", name) in theirs
+    assert not any(operation.startswith("logs:") for operation, _ in theirs)
 
 
 def test_only_the_owner_of_the_key_switches_faults(faults, embedded_sagemaker):
