@@ -253,7 +253,7 @@ def test_the_notifications_are_sent_with_the_summary(tmp_path, monkeypatch):
     namespace = {"__name__": "block"}
     exec(source, namespace)  # noqa: S102 - ours
     context = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, max_tries=0)}
-    context["exception"] = ValueError("{{ conn.secret.password }} <!channel>")
+    context["exception"] = ValueError("{{ conn.warehouse.host }} <!channel>")
 
     with mail_server() as (port, mails):
         connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port}
@@ -263,7 +263,7 @@ def test_the_notifications_are_sent_with_the_summary(tmp_path, monkeypatch):
     (mail,) = mails
     assert mail["Subject"] == "Airflow: task 't' of DAG 'd' failed"
     body = mail.get_body(("html",)).get_content()
-    assert "Error: ValueError: {{ conn.secret.password }} &lt;!channel&gt;" in body
+    assert "Error: ValueError: {{ conn.warehouse.host }} &lt;!channel&gt;" in body
 
     for name, value in {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}.items():
         monkeypatch.setenv(name, value)
@@ -276,7 +276,7 @@ def test_the_notifications_are_sent_with_the_summary(tmp_path, monkeypatch):
         (topic,) = backend.topics.values()
         ((_, message, subject, *_),) = topic.sent_notifications
     assert subject == "Airflow: task 't' of DAG 'd' failed"
-    assert "Error: ValueError: {{ conn.secret.password }}" in message
+    assert "Error: ValueError: {{ conn.warehouse.host }}" in message
 
 
 def test_there_is_a_python_block():

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.local.embedded import EmbeddedSageMaker
     from airflow_nbjobs.testing import LocalSageMaker
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 PACKAGE = Path(__file__).parents[2] / "airflow_nbjobs"
 LARGE_BYTES = 9 * 1024 * 1024  # uploaded in parts

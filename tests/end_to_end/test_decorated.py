@@ -148,6 +148,7 @@ def named(rows):
 
 
 @pytest.mark.local
+@pytest.mark.slow
 def test_airflows_own_commands_run_it(sagemaker, dags, environment, tmp_path):
     sagemaker.client("s3").put_object(Bucket=sagemaker.facts.default_bucket, Key="go", Body=b"")
     with DagRuns(tmp_path, dags=dags, environment=environment) as airflow:
