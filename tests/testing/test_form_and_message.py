@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 DAG = """
 import json
@@ -104,14 +104,12 @@ def test_a_form_reaches_the_notebook_with_its_types_and_a_failure_is_told(run_da
     assert "Error: task_failure" in of_run["text"]
 
 
-@pytest.mark.slow
 def test_a_run_that_nobody_filled_in_has_the_notebooks_defaults_and_a_switched_off_conf_is_said(run_dag, dag_file):
     run = run_dag(dag_file, "form", conf={"epochs": 9}, env={"AIRFLOW__CORE__DAG_RUN_CONF_OVERRIDES_PARAMS": "False"})
     assert run.xcoms["form", "seen"] == ["3", "0.1", "(1, 2)", "'fast'", "5", "'2026-01'"]
     assert "dag_run_conf_overrides_params is False, so what the run was started with is not used: epochs=9" in run.log
 
 
-@pytest.mark.slow
 def test_a_notebook_without_the_tag_still_has_its_dag_and_its_task_says_why(run_dag, dag_file, tmp_path):
     file = tmp_path / "nb.ipynb"
     file.write_text(file.read_text().replace('"parameters"', '"Parameter"'))
