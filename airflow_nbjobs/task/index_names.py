@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.core.values.params_entry import KEY
 from airflow_nbjobs.task.groups import groups_around
-from airflow_nbjobs.task.masking import masked_text
+from airflow_nbjobs.task.masking import masked_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -224,7 +224,7 @@ def _text(labelled: Mapping[Any, Any]) -> str:
 
 
 def _part(label: str, value: Any) -> str:
-    flat = " ".join(masked_text(_beginning(value), str, name=label).split())
+    flat = " ".join(masked_value(_beginning(value), str, name=label).split())
     if label in _SPEAK_FOR_THEMSELVES and isinstance(value, str):
         return flat if len(flat) <= _VALUE_CHARACTERS else f"…{flat[-_VALUE_CHARACTERS:]}"  # a path's end says more
     return f"{shortened(label, _VALUE_CHARACTERS)}={shortened(flat, _VALUE_CHARACTERS)}"

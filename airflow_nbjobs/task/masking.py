@@ -21,7 +21,7 @@ _CHARACTERS = 10_000  # that are masked of a text: what is beyond is cut off any
 _HIDDEN = "***"
 
 
-def masked_text(value: Any, say: Callable[[Any], str], *, name: str = "") -> str:
+def masked_value(value: Any, say: Callable[[Any], str], *, name: str = "") -> str:
     """
     Return the text of a value without its secrets, in at most 10,000 characters.
 

@@ -16,7 +16,7 @@ from airflow_nbjobs._compat import is_resumed, job_xcom, task_instance_key
 from airflow_nbjobs.core.job.xcoms import PARAMETERS_KEY, VERSION, read_record
 from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.task.index_names import own_name, set_name
-from airflow_nbjobs.task.masking import masked_text
+from airflow_nbjobs.task.masking import masked_value
 from airflow_nbjobs.task.parameters import plain, with_returned
 from airflow_nbjobs.task.retryable import FatalNotebookJobConfigError
 from airflow_nbjobs.task.template_dates import unstorable
@@ -112,7 +112,7 @@ def _what(returned: Any) -> str:
 def _repr(value: Any) -> str:
     # Masked here, before it is cut: the task's hook, which has texts masked everywhere, is made later.
     try:
-        return masked_text(value, repr)
+        return masked_value(value, repr)
     except Exception as error:  # noqa: BLE001 - of any type, whose repr may do anything
         return f"<{type(error).__name__} in its repr>"
 

@@ -16,39 +16,19 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
-from dag_runs import DagRun, DagRuns
 from sample_runs import HAS_TRANSFORMERS
-from studio import domain_arn, needs_studio, seen_in_studio
+from studio import needs_studio, seen_in_studio
 
 from airflow_nbjobs.core.job.naming import parse_s3_uri
-from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from dag_runs import DagRun, DagRuns
+
+    from airflow_nbjobs.local.embedded import EmbeddedSageMaker
 
 pytestmark = pytest.mark.local
 
 DAGS = Path(__file__).parents[2] / "dags"
-
-
-@pytest.fixture(scope="module")
-def sagemaker() -> Iterator[EmbeddedSageMaker]:
-    with EmbeddedSageMaker(jobs=2) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def airflow(sagemaker: EmbeddedSageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagRuns]:
-    facts = sagemaker.facts
-    environment = {
-        "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
-        "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
-        "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
-        "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
-        "AIRFLOW__NBJOBS__TAGS": json.dumps({"sagemaker:domain-arn": domain_arn(facts)}),
-    }
-    with DagRuns(tmp_path_factory.mktemp("airflow"), dags=DAGS, environment=environment) as runs:
-        yield runs
 
 
 @pytest.fixture(scope="module")
