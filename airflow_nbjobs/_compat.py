@@ -55,6 +55,11 @@ def redact(value: object) -> Any:
     return mask(value)
 
 
+def masked_text(text: str) -> str:
+    """Return the text without what Airflow's secrets masker knows."""
+    return str(redact(text))
+
+
 def task_instance_key(ti: Any) -> dict[str, Any]:
     """Return what names a task instance to Airflow's API, as arguments of the functions below."""
     return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}

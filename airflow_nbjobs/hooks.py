@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-from airflow_nbjobs._compat import redact
+from airflow_nbjobs._compat import masked_text
 from airflow_nbjobs.aws.client_models import only_operations
 from airflow_nbjobs.aws.clients import Boto3Clients, Boto3TrainingJobs
 from airflow_nbjobs.aws.errors import translated
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import AwsClients, ContainerLogs, TrainingJobs
 
 # Whatever asks AWS imports this module: in its process errors are masked before they are cut.
-mask_with(lambda text: str(redact(text)))
+mask_with(masked_text)
 _client_lock = threading.Lock()
 # An instance's metadata service, which botocore asks once and for a second, is late where a machine has just started or many tasks ask it.
 _CREDENTIAL_PAUSES_SECONDS = (0.5, 1.0)

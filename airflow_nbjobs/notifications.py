@@ -36,10 +36,11 @@ def failure_summary(context: Mapping[str, Any]) -> FailureSummary:
     :return: ``title``, ``text`` and ``markdown`` (each of at most 2,000 characters), ``url``; its ``str`` is the text.
     """
     try:
+        from airflow_nbjobs._compat import masked_text
         from airflow_nbjobs.core.failure_summary import summarize
-        from airflow_nbjobs.task.failure_facts import gather, mask
+        from airflow_nbjobs.task.failure_facts import gather
 
-        return summarize(gather(context), mask)
+        return summarize(gather(context), masked_text)
     except Exception as error:  # noqa: BLE001 - a callback that fails tells nobody anything
         return _without_facts(error)
 

@@ -80,8 +80,10 @@ def _checked(notebook: object, only: Any, titles: object) -> list[str] | None:
     """Return the names asked for; refuse what only the DAG file's author can have got wrong."""
     if not isinstance(notebook, str | Path):
         raise TypeError(f"notebook_params: the notebook must be a path, not {notebook!r}")
+    from airflow_nbjobs.core.texts import is_template
+
     path = str(notebook)
-    if "://" in path or "{{" in path or "{%" in path:
+    if "://" in path or is_template(path):
         from airflow_nbjobs.core.errors import NotebookJobConfigError
 
         what = "a URI" if "://" in path else "a template"

@@ -51,7 +51,7 @@ class NotebookTaskGroup(TaskGroup):
 
     The arguments reach the notebook tasks in the group, in groups inside it and around mapped groups, plain, mapped and decorated; no other task gets them. What counts, from
     weak to strong: the configuration, ``default_args`` (of the DAG, of groups: as Airflow has them), the arguments of the outer group, of the inner group, of the task (also in
-    the task's own ``default_args``). ``parameters``, ``environment_variables`` and ``tags`` are merged name by name through all levels but ``default_args``; every task has its
+    the task's own ``default_args``, and what a class of an author's own passes on to the operator). ``parameters``, ``environment_variables`` and ``tags`` are merged name by name through all levels but ``default_args``; every task has its
     own copy.
 
     **Warm pool.** With ``keep_alive_period_in_seconds`` SageMaker keeps the machine between the notebooks of the group, which run one after the other; it is billed while it
@@ -74,6 +74,15 @@ class NotebookTaskGroup(TaskGroup):
         self._has_ended = False
         _refuse_unknown(group_id, self.notebook_arguments)
         super().__init__(group_id=group_id, **given)
+
+    # Airflow's class keeps its own attributes in slots, and copies those alone.
+    def __getstate__(self) -> tuple[Any, dict[str, Any]]:
+        return super().__getstate__(), dict(vars(self))
+
+    def __setstate__(self, state: tuple[Any, dict[str, Any]]) -> None:
+        of_airflow, own = state
+        super().__setstate__(of_airflow)  # type: ignore[misc]  # which attrs adds to it
+        vars(self).update(own)
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -223,7 +232,7 @@ def _complete_mapped(task: Any) -> None:
     shared = groups.shared_arguments(task.task_group)
     mapped = _mapped_names(task, shared)
     open_names = {name: value for name, value in shared.items() if name not in mapped and name != groups.KEEP}
-    found = groups.completed({**partial, "task_id": task.task_id}, open_names)
+    found = groups.completed({**partial, "task_id": task.task_id}, open_names, partial.get("default_args") or {})
     for name in open_names:
         partial[name] = found[name]
     for name in shared.keys() & set(task.template_fields):

@@ -7,15 +7,16 @@ from types import SimpleNamespace
 import attrs
 import pytest
 from airflow.dag_processing import processor
-from airflow.sdk import DAG, BaseOperator
+from airflow.sdk import DAG, BaseOperator, XComArg
 from airflow.sdk.execution_time import comms, task_runner
 from airflow_names import AirflowTaskTimeout, mask_secret
 from pydantic import TypeAdapter
 
 import airflow_nbjobs
-from airflow_nbjobs import _compat, failure_summary
+from airflow_nbjobs import FROM_PARAMS, _compat, failure_summary
 from airflow_nbjobs.core.errors import NotebookCellError
 from airflow_nbjobs.core.job.xcoms import END_KEY, ERROR_KEY, JOB_KEY
+from airflow_nbjobs.decorators import sagemaker_notebook_job
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.task import failure_facts
 from airflow_nbjobs.task.retryable import FatalNotebookJobConfigError
@@ -88,6 +89,29 @@ def test_the_job_its_cost_and_the_tab_are_told(dag, stored, monkeypatch):
     if _compat.ui_address():  # Airflow >= 3.1 has tabs
         assert summary.url.endswith("/plugin/nbjobs_notebook")
     assert summary.text.endswith(summary.url)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"day": "{{ ds }}"}, {"n": {"day": ["{% if 1 %}a{% endif %}"]}}, FROM_PARAMS, FROM_PARAMS | {"epochs": 3}],
+    ids=["template", "nested", "params", "params and more"],
+)
+def test_parameters_that_only_the_run_knows_are_not_told_as_the_file_says_them(dag, stored, parameters):
+    """The DAG processor has no rendered task, and a worker has none if rendering has failed."""
+    dag.get_task("t").parameters = parameters
+    assert "Parameters" not in failure_summary(context(dag)).text
+    dag.get_task("t")._rendered_parameters = object()
+    assert "Parameters" in failure_summary(context(dag)).text
+
+
+def test_parameters_that_a_function_returns_are_not_told_without_them(dag, stored):
+    sagemaker_notebook_job(dag=dag, task_id="f", input_notebook="nb.ipynb", parameters={"a": 1})(lambda: {"b": 2})()
+    assert "Parameters" not in failure_summary(context(dag, "f")).text
+
+
+def test_parameters_that_are_another_tasks_output_are_not_told(dag, stored):
+    dag.get_task("t").parameters = {"rows": XComArg(dag.get_task("other"))}
+    assert "Parameters" not in failure_summary(context(dag)).text
 
 
 def test_a_refused_task_has_no_job_and_tells_its_notebook(dag, stored):
@@ -257,7 +281,7 @@ def test_where_nothing_can_be_masked_nothing_is_told(dag, stored, monkeypatch):
     def away(_):
         raise RuntimeError("no masker")
 
-    monkeypatch.setattr(failure_facts, "redact", away)
+    monkeypatch.setattr(_compat, "redact", away)
     summary = failure_summary(context(dag))
     assert "ZeroDivision" not in summary.text
     assert summary.title == "Airflow: a task has failed"

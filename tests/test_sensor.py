@@ -904,6 +904,43 @@ def test_it_tells_the_dags_on_its_assets_what_the_job_has_made(clients, capsys):
     assert "AssetAlias('table') gets no event" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ('{"password": "hunter2"}', {"password": "***"}),
+        ('{"db": [{"password": "hunter2", "user": "me"}]}', {"db": [{"password": "***", "user": "me"}]}),
+        ("[1, 2.5]", [1, 2.5]),
+        ("3", "3"),
+        ("true", "true"),
+        ('"x"', '"x"'),
+        ("{not json", "{not json"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+    ids=["object", "nested", "list", "number", "boolean", "text", "brace", "deep"],
+)
+def test_secrets_inside_a_parameter_are_masked_as_the_jobs_task_masks_them(clients, given, told):
+    """SageMaker has each parameter as a text, in which no masker finds a name."""
+    model, context = Asset(name="model", uri="s3://acme/model"), task_context()
+    context["outlet_events"] = OutletEventAccessors()
+    start(clients)
+    clients.jobs.descriptions["job"]["HyperParameters"] = {"a": given[:30_000]}
+    end(clients, ran=executed(RAW, {}))
+    sensor(outlets=[model], deferrable=False).execute(context)
+    assert context["outlet_events"][model].extra["parameters"] == {
+        "a": told[:30_000] if isinstance(told, str) else told
+    }
+
+
+def test_secrets_inside_a_parameter_are_in_no_error_text(clients):
+    start(clients)
+    clients.jobs.descriptions["job"]["HyperParameters"] = {"db": '{"password": "hunter2"}', "epochs": "3"}
+    end(clients, status="Failed", reason="AlgorithmError", ran=failed_at(RAW, 1, "ValueError", "no"))
+    with pytest.raises(NotebookCellError) as caught:
+        sensor(deferrable=False).execute(task_context())
+    assert "'epochs': '3'" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_job_that_failed_updates_no_asset(clients):
     model, context = Asset("s3://acme/model"), task_context()
     context["outlet_events"] = OutletEventAccessors()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from airflow_nbjobs._compat import DuplicateTaskIdFound
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.task.argument_types import GroupArguments
-from airflow_nbjobs.task.groups import is_last_of_pool, let_last_keep_nothing, nearest_before
+from airflow_nbjobs.task.groups import is_last_of_pool, is_pool_member, let_last_keep_nothing, nearest_before
 from airflow_nbjobs.task.returned_parameters import take_returned
 from airflow_nbjobs.task_groups import NotebookTaskGroup, WarmPoolRelease
 
@@ -226,6 +227,138 @@ def test_decorated_notebooks_share_a_machine(dag: DAG) -> None:
     with pytest.raises(NotebookJobConfigError) as caught, NotebookTaskGroup("h", **shared):  # type: ignore[arg-type]
         notebook("first") >> other(size=1)
     assert "task 'h.other'" in caught.value.problems[0]
+
+
+# -- classes of an author's own ----------------------------------------------------------------------------------------
+
+
+class Report(SageMakerNotebookJobOperator):
+    """Says itself what its notebook gets, and passes the rest on."""
+
+    def __init__(self, *, day: str = "none", **kwargs: Any) -> None:
+        super().__init__(input_notebook="report.ipynb", parameters={"day": day}, instance_type="ml.c5.large", **kwargs)
+
+
+class Weekly(Report):
+    """A class of a class."""
+
+    def __init__(self, *, volume_size: int = 7, **kwargs: Any) -> None:
+        super().__init__(volume_size=volume_size + 1, keep_alive_period_in_seconds=None, **kwargs)
+
+
+class OfTeam:
+    """No operator: Airflow does not wrap its ``__init__``."""
+
+    def __init__(self, *, team: str, **kwargs: Any) -> None:
+        super().__init__(tags={"team": team}, **kwargs)  # type: ignore[call-arg]
+
+
+class TeamReport(OfTeam, SageMakerNotebookJobOperator):
+    """An author's class with two bases."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+OF_GROUP: dict[str, Any] = {
+    "parameters": {"epochs": 2, "day": "group"},
+    "instance_type": "ml.m5.xlarge",
+    "volume_size": 20,
+    "input_notebook": "group.ipynb",
+    "role": "r",
+}
+
+
+def given(task: Any) -> tuple[Any, ...]:
+    return task.input_notebook, task.parameters, task.instance_type, task.volume_size, task.role
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_what_a_class_says_of_its_notebooks_wins_over_the_group(dag: DAG, is_mapped: bool) -> None:
+    with NotebookTaskGroup("g", **OF_GROUP):
+        if is_mapped:
+            report = instance(Report.partial(task_id="r").expand(day=["mon", "tue"]), day="mon")
+        else:
+            report = Report(task_id="r", day="mon")
+    assert given(report) == ("report.ipynb", {"epochs": 2, "day": "mon"}, "ml.c5.large", 20, "r")
+
+
+def test_an_instance_gets_what_a_class_says_also_after_the_block(dag: DAG) -> None:
+    """The API server reads from the mapped task what the group says; its instances are made of that."""
+    with NotebookTaskGroup("g", **OF_GROUP):
+        mapped = Report.partial(task_id="r").expand(day=["mon", "tue"])
+    assert mapped.partial_kwargs["role"] == "r"
+    assert given(instance(mapped, day="tue")) == ("report.ipynb", {"epochs": 2, "day": "tue"}, "ml.c5.large", 20, "r")
+
+
+def test_a_class_of_a_class_takes_what_it_names_from_the_group(dag: DAG) -> None:
+    with NotebookTaskGroup("g", keep_alive_period_in_seconds=60, **OF_GROUP) as group:
+        weekly = Weekly(task_id="w", day="mon")
+    assert given(weekly) == ("report.ipynb", {"epochs": 2, "day": "mon"}, "ml.c5.large", 21, "r")
+    assert not is_pool_member(weekly)
+    assert group.notebook_arguments == {"keep_alive_period_in_seconds": 60, **OF_GROUP}
+
+
+def test_default_args_are_weaker_than_a_class_and_its_groups_and_a_tasks_own_are_stronger(dag: DAG) -> None:
+    with NotebookTaskGroup("g", **OF_GROUP, default_args={"volume_size": 1, "kernel_name": "k"}):
+        one = Weekly(task_id="one")
+        other = Weekly(task_id="other", default_args={"volume_size": 3, "role": "own", "parameters": {"x": 1}})
+    assert (one.volume_size, one.kernel_name, one.parameters) == (21, "k", {"epochs": 2, "day": "none"})
+    assert (other.volume_size, other.role, other.parameters) == (4, "own", {"epochs": 2, "day": "none"})
+
+
+def test_a_class_beside_the_operator_may_pass_arguments_on(dag: DAG) -> None:
+    with NotebookTaskGroup("g", tags={"team": "group", "cost": "1"}, **OF_GROUP):
+        task = TeamReport(task_id="t", team="own")
+    assert task.tags == {"team": "own", "cost": "1"}
+    assert task.role == "r"
+
+
+def test_an_edge_of_a_groups_argument_reaches_a_class(dag: DAG) -> None:
+    output = notebook("up", outputs=["n"], return_output="n").output
+    with NotebookTaskGroup("g", parameters={"n": output}):
+        Report(task_id="r")
+    assert edges_to(dag, "g.r") == {"up"}
+
+
+# -- copies of a DAG --------------------------------------------------------------------------------------------------
+
+
+@task
+def up() -> list[dict[str, Any]]:
+    return []
+
+
+def grouped(dag: DAG) -> NotebookTaskGroup:
+    with NotebookTaskGroup("g", instance_type="ml.m5.xlarge", keep_alive_period_in_seconds=60) as group:
+        first = notebook("first")
+        mapped = SageMakerNotebookJobOperator.partial(task_id="m", input_notebook="m.ipynb").expand_kwargs(up())
+        first >> mapped
+    return group
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda group: copy.deepcopy(group.dag).task_group.children["g"]]
+)
+def test_a_copy_of_a_group_says_what_the_group_says(dag: DAG, copied: Any) -> None:
+    group = grouped(dag)
+    group.note = ["of an author"]  # type: ignore[attr-defined]
+    found = copied(group)
+    assert isinstance(found, NotebookTaskGroup)
+    assert vars(found) == vars(group)
+    assert (found.group_id, set(found.children)) == (group.group_id, set(group.children))
+
+
+def test_a_part_of_a_dag_has_the_arguments_and_the_pool(dag: DAG) -> None:
+    """As Airflow makes it for a run of some tasks."""
+    grouped(dag)
+    part = dag.partial_subset("g.m", include_upstream=True)
+    task = part.task_dict["g.m"]
+    assert instance(task, parameters={"n": 1}).instance_type == "ml.m5.xlarge"
+    assert is_pool_member(task)
+    assert [each.task_id for each in nearest_before(task)] == ["g.first"]
+    with pytest.raises(NotebookJobConfigError, match="after its block"):
+        notebook("late", dag=part, task_group=part.task_group.children["g"])
 
 
 # -- the types -------------------------------------------------------------------------------------------------------

@@ -28,6 +28,11 @@ _ISO = re.compile(
 _LAZY = re.compile(r"Lazy\w*Sequence\(.*\)")
 
 
+def is_template(text: str) -> bool:
+    """Say whether Jinja would make another text of it: of a value, a statement or a comment."""
+    return any(mark in text for mark in ("{{", "{%", "{#"))
+
+
 def structure(text: str) -> Any:
     """
     Return the value that a text says in JSON, or as Python writes lists and dicts (which is what Jinja makes of them); None if it says none.

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.job import parsers as parse
+from airflow_nbjobs.task.groups import groups_around, is_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.arguments import JobArguments
@@ -104,29 +105,17 @@ def _outer_place(name: str, task: TaskView) -> str | None:
     value = vars(made if isinstance(made, type(task)) else task).get(name)
     if value is None:
         return None
-    for group in _groups(made):
-        if _is_same(getattr(group, "notebook_arguments", {}).get(name), value):
+    around = [
+        group for group in groups_around(getattr(made, "task_group", None)) if group.group_id
+    ]  # not the DAG's own
+    for group in around:
+        if is_same(getattr(group, "notebook_arguments", {}).get(name), value):
             return f"NotebookTaskGroup '{group.group_id}'"
     holders = [
         (f"default_args of task group '{group.group_id}'", group.default_args)
-        for group in _groups(made)
+        for group in around
         if name in (group.default_args or {})
     ]
     # The inner group's count; one that it has of an outer group is the outer's.
     holders = holders or [(f"default_args of DAG '{dag.dag_id}'", dag.default_args or {})]
-    return next((text for text, defaults in reversed(holders) if _is_same(defaults.get(name), value)), None)
-
-
-def _groups(task: Any) -> Iterator[Any]:
-    group = getattr(task, "task_group", None)
-    while group is not None:
-        if group.group_id:
-            yield group
-        group = group.parent_group
-
-
-def _is_same(one: object, other: object) -> bool:
-    try:
-        return one is other or (type(one) is type(other) and bool(one == other))
-    except Exception:  # noqa: BLE001 - values of any type, whose comparison may do anything
-        return False
+    return next((text for text, defaults in reversed(holders) if is_same(defaults.get(name), value)), None)

@@ -17,11 +17,11 @@ from airflow_nbjobs.core.job.asset_event import (
     EXTRA_LIMIT_BYTES,
     LEFT_OUT,
     event_extra,
-    is_template,
     is_uri,
     run_part,
     uris_of,
 )
+from airflow_nbjobs.core.texts import is_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs._compat import AirflowRescheduleException, AirflowTaskTimeout, redact
+from airflow_nbjobs._compat import AirflowRescheduleException, AirflowTaskTimeout, masked_text
 from airflow_nbjobs.core.error_record import error_record, short_record
 from airflow_nbjobs.core.errors import NotebookJobServiceError, NotebookJobTimeoutError
 from airflow_nbjobs.core.job.xcoms import ATTEMPTS_KEY, ERROR_KEY, stored_attempts
@@ -58,7 +58,7 @@ def _record(task: Any, context: Context, error: BaseException) -> None:
     # Airflow's own text is the number of a process.
     is_bare = isinstance(error, AirflowTaskTimeout) and "execution_timeout" not in str(error)
     said = _timeout(task) if is_bare and task.execution_timeout else error
-    record = error_record(said, try_number=int(ti.try_number), mask=lambda text: str(redact(text)))
+    record = error_record(said, try_number=int(ti.try_number), mask=masked_text)
     ti.xcom_push(key=ERROR_KEY, value=record)
     # What could not be read of a job is no word on the job: a later try may have it.
     is_slow = time.monotonic() - began > _PATIENCE_SECONDS

@@ -7,13 +7,16 @@ nothing but the context.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_nbjobs._compat import job_xcom, may_ask_for_xcoms, redact, task_states_of_run, ui_address, ui_root
+from airflow_nbjobs._compat import job_xcom, masked_text, may_ask_for_xcoms, task_states_of_run, ui_address, ui_root
 from airflow_nbjobs.core.error_record import error_record, parse_error_record
 from airflow_nbjobs.core.failure_summary import FailureFacts
 from airflow_nbjobs.core.job.xcoms import END_KEY, ERROR_KEY, JOB_KEY, read_record
+from airflow_nbjobs.core.texts import is_template
+from airflow_nbjobs.core.values.params_entry import KEY
 from airflow_nbjobs.links import run_path, tab_path, task_path
 
 if TYPE_CHECKING:
@@ -24,11 +27,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 _PACKAGE = "airflow_nbjobs."
 _MOST_ASKED = 5  # failed notebooks of a run whose XComs are asked for; a message has no room for more
-
-
-def mask(text: str) -> str:
-    """Return the text without what Airflow's masker hides."""
-    return str(redact(text))
 
 
 def gather(context: Mapping[str, Any]) -> FailureFacts:
@@ -76,7 +74,7 @@ def _record(stored: object, exception: object, try_number: int) -> ErrorRecord |
         return record
     if not isinstance(exception, BaseException):
         return None
-    return _asked(lambda: parse_error_record(error_record(exception, try_number=try_number, mask=mask)), None)
+    return _asked(lambda: parse_error_record(error_record(exception, try_number=try_number, mask=masked_text)), None)
 
 
 def _xcoms(key: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +104,17 @@ def _parameters(task: Any) -> str:
     from airflow_nbjobs.task.identity import parameters_text
 
     parameters = getattr(task, "parameters", None)
-    return parameters_text(parameters) if _is_ours(task) and isinstance(parameters, dict) and parameters else ""
+    if not (_is_ours(task) and isinstance(parameters, dict) and parameters and _are_known(task, parameters)):
+        return ""
+    return parameters_text(parameters)
+
+
+def _are_known(task: Any, parameters: dict[str, Any]) -> bool:
+    """Say whether the parameters are those of the job: the DAG processor has the task as the file says it, and a worker if rendering has failed."""
+    if getattr(task, "_rendered_parameters", None) is not None:
+        return True
+    is_written_out = KEY not in parameters and not hasattr(task, "python_callable")
+    return is_written_out and not is_template(json.dumps(parameters))
 
 
 def _job(job: Mapping[str, Any], end: Mapping[str, Any]) -> str:

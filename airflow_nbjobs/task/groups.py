@@ -6,6 +6,7 @@ Used by the operator as its class's type, by ``task_groups.py`` and inside ``exe
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Mapping
@@ -14,33 +15,34 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.operator import BaseOperatorMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 KEEP = "keep_alive_period_in_seconds"
 MERGED = ("parameters", "environment_variables", "tags")  # name by name, the nearer wins
 _NO_PERIOD = ("", "0", "None", "null")
 _OUR_MODULES = ("airflow.", "airflow_nbjobs.")
+_PENDING = "_arguments_of_groups"  # of a task that is being made
 
 
 class NotebookTaskType(BaseOperatorMeta):
     """
-    The type of the classes of notebook tasks: gives a task what its groups say, before its ``__init__`` and Airflow's ``default_args``.
+    The type of the classes of notebook tasks: gives a task what its groups say, before Airflow fills in ``default_args``.
 
-    A metaclass, since only its call sees what the author wrote: in ``__init__``, what ``default_args`` fill in looks the same.
+    Each ``__init__`` gets the arguments that it names itself, as with ``default_args``: what a class of an author's own passes on wins over the groups.
+    A metaclass, since Airflow's wraps each ``__init__`` too: inside of that, what ``default_args`` fill in looks like what the author wrote.
     """
 
-    if not TYPE_CHECKING:  # a type checker would take its signature for every task's
+    if not TYPE_CHECKING:  # a type checker would take their signatures for every task's
+
+        def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Any:
+            made = super().__new__(cls, name, bases, namespace, **kwargs)
+            if "__init__" in vars(made):
+                made.__init__ = _completing(made.__init__)
+            return made
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - of a metaclass
-            group = kwargs.get("task_group") or _current_group(kwargs.get("dag"))
-            shared = shared_arguments(group)
-            if not shared:
-                return super().__call__(*args, **kwargs)
-            given = {**(kwargs.get("default_args") or {}), **kwargs}
-            has_groups_period = KEEP in shared and KEEP not in given
-            task = super().__call__(*args, **completed(kwargs, shared))
-            # Read once all edges are known: the last task of a group keeps nothing.
-            task._has_groups_period = has_groups_period  # noqa: SLF001 - of ours
+            task = super().__call__(*args, **kwargs)
+            vars(task).pop(_PENDING, None)
             return task
 
     @property
@@ -48,6 +50,50 @@ class NotebookTaskType(BaseOperatorMeta):
         """What ``help()`` and editors show: the arguments of a task, not those of the call above."""
         own = inspect.signature(cls.__init__)  # type: ignore[misc]  # a class, not an instance
         return own.replace(parameters=list(own.parameters.values())[1:])
+
+
+def _completing(init: Callable[..., None]) -> Callable[..., None]:
+    """Return an ``__init__`` that takes from the task's groups what it names and nobody has given."""
+    names = inspect.signature(init).parameters.keys()
+
+    @functools.wraps(init)
+    def complete(self: Any, *args: Any, **kwargs: Any) -> None:
+        if _PENDING not in vars(self):
+            kwargs = _begun(self, names, kwargs)
+        pending, own_defaults = vars(self)[_PENDING]
+        shared = {name: pending.pop(name) for name in tuple(pending) if name in names}
+        if shared:
+            if KEEP in shared:
+                # Read once all edges are known: the last task of a group keeps nothing.
+                object.__setattr__(self, "_has_groups_period", KEEP not in kwargs and KEEP not in own_defaults)
+            kwargs = completed(kwargs, shared, own_defaults)
+        init(self, *args, **kwargs)
+
+    complete.__wrapped__ = init.__wrapped__  # type: ignore[attr-defined]  # Airflow compares it with the function that it has wrapped itself
+    return complete
+
+
+def _begun(task: Any, names: Collection[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Note on a task what its groups say; return the arguments of its outermost ``__init__``, of a mapped task without what its groups have given it."""
+    pending = shared_arguments(kwargs.get("task_group") or _current_group(kwargs.get("dag")))
+    # Not by `BaseOperator.__setattr__`, which looks for upstream tasks.
+    object.__setattr__(task, _PENDING, (pending, kwargs.get("default_args") or {}))
+    if not kwargs.get("_airflow_from_mapped"):
+        return kwargs
+    given = {
+        name
+        for name, value in pending.items()
+        if name != KEEP and name not in names and is_same(kwargs.get(name), value)
+    }
+    return {name: value for name, value in kwargs.items() if name not in given}
+
+
+def is_same(one: object, other: object) -> bool:
+    """Say whether two arguments of any type are equal; two that cannot be compared are not."""
+    try:
+        return one is other or (type(one) is type(other) and bool(one == other))
+    except Exception:  # noqa: BLE001 - values of any type, whose comparison may do anything
+        return False
 
 
 def _current_group(dag: Any) -> Any:
@@ -75,16 +121,19 @@ def shared_arguments(group: Any) -> dict[str, Any]:
     return shared
 
 
-def completed(arguments: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+def completed(
+    arguments: Mapping[str, Any], shared: Mapping[str, Any], own_defaults: Mapping[str, Any]
+) -> dict[str, Any]:
     """
     Return a task's arguments with those of its groups; what the task says itself, also in its own ``default_args``, wins.
 
     Every task gets its own copy of dictionaries and lists.
 
+    :param own_defaults: the task's own ``default_args``, without those of its groups and its DAG.
     :raises NotebookJobConfigError: a dictionary of the groups and a text of the task, which cannot be merged while the DAG is parsed.
     """
     found = dict(arguments)
-    given = {**(arguments.get("default_args") or {}), **arguments}
+    given = {**own_defaults, **arguments}
     for name, value in shared.items():
         if name not in given or (name in MERGED and given[name] is None):
             found[name] = _copied(value)

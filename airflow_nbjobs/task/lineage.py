@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from airflow_nbjobs._compat import masked_text
 from airflow_nbjobs.core.job import lineage as names
 from airflow_nbjobs.core.notebook import author
 from airflow_nbjobs.core.texts import shortened
@@ -59,9 +60,9 @@ def on_failure(task: Any, ti: Any) -> OperatorLineage:
         traceback = getattr(error, "details", {}).get("traceback") if shows_code else None
         found.run_facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(
             # The rest of the text quotes the failing cell's lines.
-            message=_masked(str(error) if shows_code else getattr(error, "headline", str(error))),
+            message=masked_text(str(error) if shows_code else getattr(error, "headline", str(error))),
             programmingLanguage="python",
-            stackTrace=_masked(traceback) if traceback else None,
+            stackTrace=masked_text(traceback) if traceback else None,
         )
     return found
 
@@ -182,12 +183,12 @@ def _job_facets(task: Any, ti: Any, notebook: NotebookNode | None) -> dict[str, 
 
     if _may_show_code(task):
         facets["sourceCode"] = facet_v2.source_code_job.SourceCodeJobFacet(
-            language=language(notebook), sourceCode=_masked(author.code_of(notebook))
+            language=language(notebook), sourceCode=masked_text(author.code_of(notebook))
         )
     text = author.first_text(notebook)
     if text:
         # Where the task or its DAG has a text of its own, the listener takes that.
-        facets["documentation"] = facet_v2.documentation_job.DocumentationJobFacet(description=_masked(text))
+        facets["documentation"] = facet_v2.documentation_job.DocumentationJobFacet(description=masked_text(text))
     return facets
 
 
@@ -301,12 +302,6 @@ def _is_resumed(ti: Any) -> bool:
     from airflow_nbjobs._compat import is_resumed
 
     return is_resumed(ti) is not False  # in doubt the second start says less than the first
-
-
-def _masked(text: str) -> str:
-    from airflow_nbjobs._compat import redact
-
-    return str(redact(text))
 
 
 def _text(value: object) -> str:

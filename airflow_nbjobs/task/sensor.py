@@ -6,6 +6,7 @@ Called by the sensor, inside ``execute`` and its successors only; writes nothing
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -209,7 +210,7 @@ class SensorRun:
 
         for warning in outlet_warnings(self._sensor, self._declared.types):
             self._sensor.log.warning("%s", warning)
-        return announced(self._sensor, self._context, result, parameters=snapshot.hyperparameters)
+        return announced(self._sensor, self._context, result, parameters=_parameters(snapshot))
 
     def _read(self, snapshot: JobSnapshot, *, is_notebook: bool) -> JobResult:
         for pause_seconds in (*READ_PAUSES_SECONDS, None):
@@ -230,7 +231,7 @@ class SensorRun:
             label=f"{self._ti.dag_id}.{self._ti.task_id}",
             input_notebook=_input_notebook(snapshot),
             declared=self._declared,
-            parameters_text=parameters_text(snapshot.hyperparameters),
+            parameters_text=parameters_text(_parameters(snapshot)),
             executed_notebook_uri=self._executed_notebook_uri(snapshot, location),
             is_notebook_job=is_notebook,
             is_awaited=True,
@@ -246,6 +247,19 @@ class SensorRun:
 
 def _is_ours(snapshot: JobSnapshot) -> bool:
     return OWNER_VARIABLE in snapshot.environment
+
+
+def _parameters(snapshot: JobSnapshot) -> dict[str, Any]:
+    """Return the job's parameters, whose values SageMaker has as texts: lists and objects as such, since Airflow masks by their names."""
+    return {name: _structure(text) for name, text in snapshot.hyperparameters.items()}
+
+
+def _structure(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, list | dict) else text
 
 
 def _input_notebook(snapshot: JobSnapshot) -> str:

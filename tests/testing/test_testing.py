@@ -13,6 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import airflow_nbjobs.testing
+from airflow_nbjobs.testing import runs
 
 pytestmark = pytest.mark.local
 
@@ -207,6 +208,13 @@ def test_each_iteration_of_a_loop_has_a_job_of_its_own(run_dag, nbjobs_sagemaker
 @pytest.mark.skipif(find_spec("airflow.sdk.definitions.loop") is None, reason="loops came with Airflow 3.4")
 def test_each_iteration_of_a_loop_has_a_job_of_its_own(tmp_path):
     assert "1 passed" in pytest_of(tmp_path, dag=LOOP_DAG, tests=LOOP_TESTS)
+
+
+def test_what_airflow_writes_to_standard_error_is_in_the_log_of_its_run(tmp_path):
+    """A run that came to nothing would not say why without it."""
+    done = runs.airflow(["no-such-command"], home=tmp_path, env={})
+    assert done.returncode == 2
+    assert "invalid choice: 'no-such-command'" in done.stdout
 
 
 def test_everything_that_the_plugin_exports_is_there():

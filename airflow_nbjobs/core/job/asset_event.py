@@ -31,6 +31,8 @@ _FACTS = (
 )
 _FACT_CHARACTERS = 1024  # S3's longest key
 _VALUES = ("outputs", "parameters")
+# Airflow: `manual__2026-11-30T…`. Jobs: ours and Studio's end in a hash, those of SageMaker's SDK in a time.
+_DIFFERS = re.compile(r"__\d{4}-\d\d-\d\d|-[0-9a-f]{8,}$|\d{4}-\d\d-\d\d-\d\d-\d\d")
 _DAY_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d")
 _NAMING_BYTES = 1024  # kept for the names of what is left out
 _MORE_BYTES = 24  # "12345 more"
@@ -116,19 +118,16 @@ def is_uri(text: str) -> bool:
     return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s]", text) is not None
 
 
-def is_template(text: str) -> bool:
-    return "{{" in text or "{%" in text
-
-
 def run_part(uri: str, texts: Collection[str], moments: Iterable[datetime | None]) -> str | None:
     """
     Return what in a URI is of one run alone: one of the texts, or one of the days; None where nothing is.
 
-    :param texts: that no two runs share: the run's id, the job's name.
+    :param texts: the run's id, the job's name. One counts if it is made anew for each run: an id with Airflow's date, a name with a hash or a time.
+        Whoever triggers a run with an id of their own, or waits for somebody else's job, may call it ``prod``, as a folder is called.
     :param moments: of the run; each counts as a day, as ``2026-11-30``, ``20261130`` or ``2026/11/30``.
     """
     for text in texts:
-        if text and text in uri:
+        if _DIFFERS.search(text) and text in uri:
             return text
     days = (moment.strftime(form) for moment in moments if moment is not None for form in _DAY_FORMATS)
     return next((day for day in days if day in uri), None)

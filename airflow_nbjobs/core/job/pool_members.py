@@ -159,7 +159,7 @@ def _read(name: str, value: object) -> Any:
 
 def _is_template(value: object) -> bool:
     if isinstance(value, str):
-        return any(mark in value for mark in ("{{", "{%", "{#"))
+        return texts.is_template(value)
     if isinstance(value, Mapping):
         return any(_is_template(each) for each in value.values())
     if isinstance(value, Sequence):

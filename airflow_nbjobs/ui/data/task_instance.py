@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.naming import RunKey, microseconds, training_job_name
+from airflow_nbjobs.core.texts import is_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,7 +143,7 @@ class Instance:
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
+        return not is_template(value)
     return value is None or isinstance(value, bool | int | float)
 
 

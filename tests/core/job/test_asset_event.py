@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_nbjobs.core.job.asset_event import EXTRA_LIMIT_BYTES, event_extra, is_template, is_uri, run_part, uris_of
+from airflow_nbjobs.core.job.asset_event import EXTRA_LIMIT_BYTES, event_extra, is_uri, run_part, uris_of
 
 FACTS = {
     "job_name": "d-train-7f3a",
@@ -110,16 +110,15 @@ def test_an_alias_takes_a_uri_or_a_list_of_them(value, uris):
     assert uris_of(value) == uris
 
 
-def test_what_is_a_uri_and_what_a_template():
+def test_what_is_a_uri():
     assert [is_uri(text) for text in ("x-own://a", "model", "/a/b", "s3:/a")] == [True, False, False, False]
-    assert [is_template(text) for text in ("s3://b/{{ ds }}", "s3://b/{% if 1 %}", "s3://b/{a}")] == [True, True, False]
 
 
 @pytest.mark.parametrize(
     ("uri", "part"),
     [
-        ("s3://b/nbjobs/d-train-7f3a/model", "d-train-7f3a"),
-        ("s3://b/manual__2026/model", "manual__2026"),
+        ("s3://b/nbjobs/d-train-7f3a91c2d0e4/model", "d-train-7f3a91c2d0e4"),
+        ("s3://b/manual__2026-01-06T00:00:00+00:00/model", "manual__2026-01-06T00:00:00+00:00"),
         ("s3://b/day=2026-01-05/x", "2026-01-05"),
         ("s3://b/20260105.parquet", "20260105"),
         ("s3://b/2026/01/05", "2026/01/05"),
@@ -129,4 +128,24 @@ def test_what_is_a_uri_and_what_a_template():
 )
 def test_what_is_of_one_run_alone_is_found_in_a_uri(uri, part):
     moments = [None, datetime(2026, 1, 5, tzinfo=UTC)]
-    assert run_part(uri, ["d-train-7f3a", "manual__2026", ""], moments) == part
+    texts = ["d-train-7f3a91c2d0e4", "manual__2026-01-06T00:00:00+00:00", ""]
+    assert run_part(uri, texts, moments) == part
+
+
+@pytest.mark.parametrize(
+    ("text", "is_of_one_run"),
+    [
+        ("scheduled__2026-01-06T00:00:00+00:00", True),
+        ("manual__2026-01-06T00:00:00+00:00_aB3dE9xY", True),  # Airflow >= 3.1
+        ("asset_triggered__2026-01-06T00:00:00+00:00", True),
+        ("train-2026-01-06-10-20-30-123", True),  # of SageMaker's SDK
+        ("prod", False),
+        ("p", False),
+        ("train-v2", False),
+        ("release-2026", False),
+        ("manual__prod", False),
+    ],
+)
+def test_a_name_that_somebody_has_chosen_may_be_that_of_a_folder(text, is_of_one_run):
+    """A run triggered as ``prod`` has completed, and its model lies where each run writes it."""
+    assert run_part(f"s3://acme/{text}/model", [text], []) == (text if is_of_one_run else None)
