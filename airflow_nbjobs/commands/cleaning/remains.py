@@ -27,7 +27,7 @@ _JOB_NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*-(?P<digest>[0-9a-f]{12})"
 # What SageMaker puts beside the output of a job, if it is asked to.
 _OUTPUT_FOLDERS = ("output", "debug-output", "profiler-output")
 _LONGEST_RUN = timedelta(days=29)  # SageMaker ends each job after 28
-_DURATION = re.compile(r"(?P<number>\d{1,5})(?P<unit>[hdw])")
+_DURATION = re.compile(r"(?P<number>[0-9]{1,5})(?P<unit>[hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 
 

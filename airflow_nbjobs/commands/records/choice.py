@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"file that holds the token for it (default: the environment variable {TOKEN_VARIABLE})",
     )
     parser.add_argument(
-        "--region", dest="region_name", metavar="REGION", help="with --airflow-url: AWS region of the jobs"
+        "--region",
+        dest="region_name",
+        metavar="REGION",
+        help="with --airflow-url: AWS region of the jobs (default: what the job's record says, else your AWS configuration's)",
     )
 
 

@@ -89,6 +89,8 @@ class RestClient:
         except ValueError:
             document = None
         said = document.get("detail") if isinstance(document, dict) else None
+        if status == httpx.codes.FORBIDDEN and "JWT" in str(said):  # so Airflow says of a text that is no token of its
+            status = httpx.codes.UNAUTHORIZED
         said = f": {shortened(str(said), _TEXT_CHARACTERS)}" if said else ""
         match status:
             case 200 if isinstance(document, dict):
