@@ -159,10 +159,12 @@ class Boto3TrainingJobs(Port):
 
         self.ask("sagemaker:StopTrainingJob", stop, on=job_name, job_name=job_name)
 
+    @property
+    def can_delete(self) -> bool:
+        return hasattr(self._client, "delete_training_job")
+
     def delete(self, job_name: str) -> str:
         def delete(client: Any) -> str:
-            if not hasattr(client, "delete_training_job"):
-                return "this boto3 does not know DeleteTrainingJob; take a newer one"
             try:
                 client.delete_training_job(TrainingJobName=job_name)
             except ClientError as error:

@@ -80,6 +80,10 @@ class TrainingJobs(Protocol):
     def stop(self, job_name: str) -> None:
         """Ask for a stop; a job that has already ended is left alone without an error."""
 
+    @property
+    def can_delete(self) -> bool:
+        """Whether this boto3 knows DeleteTrainingJob."""
+
     def delete(self, job_name: str) -> str:
         """Delete SageMaker's record of an ended job; return why the service would not. One that is gone, or is being deleted, is no error."""
 

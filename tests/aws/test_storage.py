@@ -5,6 +5,7 @@ from __future__ import annotations
 import boto3
 import pytest
 from botocore.stub import Stubber
+from fakes import FakeClients
 from moto import mock_aws
 
 from airflow_nbjobs.aws.clients import Boto3Clients
@@ -13,8 +14,12 @@ from airflow_nbjobs.aws.storage import Boto3Storage
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
 
-@pytest.fixture
-def clients():
+@pytest.fixture(params=["fake", "boto3"])
+def clients(request):
+    """The fake keeps the same word."""
+    if request.param == "fake":
+        yield FakeClients()
+        return
     with mock_aws():
         session = boto3.Session("key", "secret", region_name="us-east-1")
         session.client("s3").create_bucket(Bucket="bkt")
@@ -99,7 +104,10 @@ def test_a_refused_call_is_an_error(stubbed):
 
 def test_a_bucket_says_whether_it_keeps_versions(clients):
     assert clients.storage.keeps_versions("bkt") is False
-    client = clients.storage._client
+    client = getattr(clients.storage, "_client", None)
     for status, keeps in (("Enabled", True), ("Suspended", False)):
-        client.put_bucket_versioning(Bucket="bkt", VersioningConfiguration={"Status": status})
+        if client is None:
+            clients.storage.is_versioned = keeps
+        else:
+            client.put_bucket_versioning(Bucket="bkt", VersioningConfiguration={"Status": status})
         assert clients.storage.keeps_versions("bkt") is keeps

@@ -153,6 +153,7 @@ class FakeTrainingJobs:
     def _pool_status(self, job_name: str) -> str:
         return str(self.descriptions[job_name].get("WarmPoolStatus", {}).get("Status", ""))
 
+    can_delete = True
     endpoint_url = f"https://api.sagemaker.{REGION}.amazonaws.com"
 
     def delete(self, job_name: str) -> str:

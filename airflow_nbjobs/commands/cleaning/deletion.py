@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.commands.cleaning.remains import Finding
     from airflow_nbjobs.commands.records.port import AllRecords, Run
 
+NO_DELETION = "SageMaker's records stay: this boto3 does not know DeleteTrainingJob (boto3 of 2026 does)"
 _MOST_PROBLEMS = 5  # of one job that are shown
 
 
@@ -91,8 +92,16 @@ def _delete_job(finding: Finding, deleted: Deleted) -> None:
             deleted.problems.append(f"s3://{bucket}: not deleted: {'; '.join([*shown, *more])}")
             return
     if snapshot is not None and not snapshot.is_being_deleted:
-        if why := clients.jobs.delete(folder.name):
+        if not clients.jobs.can_delete:
+            _note_once(deleted, NO_DELETION)
+        elif why := clients.jobs.delete(folder.name):
             deleted.problems.append(f"SageMaker keeps its record of '{folder.name}': {why}")
             return
-        deleted.records += 1
+        else:
+            deleted.records += 1
     deleted.jobs += 1
+
+
+def _note_once(deleted: Deleted, text: str) -> None:
+    if text not in deleted.notes:
+        deleted.notes.append(text)

@@ -174,7 +174,7 @@ class Surveyor:
             return
         for access in accesses:
             token: str | None = None
-            while True:
+            while access.clients.jobs.can_delete:
                 call = ListJobs(created_after=min(starts).replace(microsecond=0) - _SKEW, next_token=token)
                 try:
                     page = access.clients.jobs.list_page(call)

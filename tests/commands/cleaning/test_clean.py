@@ -296,6 +296,17 @@ def test_a_record_whose_files_are_gone_is_deleted(airflow):
     assert (deleted.records, airflow.account.clients.jobs.descriptions) == (1, {})
 
 
+def test_a_boto3_that_deletes_no_records_deletes_the_files_and_says_so(airflow, monkeypatch):
+    """That of Airflow 3.0.6's constraints."""
+    name = airflow.add(1)
+    monkeypatch.setattr(airflow.account.clients.jobs, "can_delete", False)
+    _, deleted = clean(airflow)
+    assert (left_keys(airflow), deleted.problems, deleted.records) == (set(), [], 0)
+    assert deleted.notes == [deletion.NO_DELETION]
+    assert name in airflow.account.clients.jobs.descriptions
+    assert survey(airflow).findings == [], "what cannot be deleted is not offered again"
+
+
 def test_files_go_first_the_notebook_after_them_and_the_record_last(airflow):
     """Killed anywhere, what is left is still known: a try takes a Completed job without its notebook for one whose results nobody has pushed."""
     name = airflow.add(1)
