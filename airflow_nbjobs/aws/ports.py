@@ -6,8 +6,9 @@ Every method raises ``NotebookJobServiceError`` (or ``NotebookJobConfigError`` w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,16 +32,14 @@ class Log(Protocol):
     def warning(self, message: str, /, *arguments: object) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(msgspec.Struct, frozen=True):
     """What S3 says of an object without sending it."""
 
     etag: str  # in quotes, as the service sends it; changes with the content
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObject:
+class ListedObject(msgspec.Struct, frozen=True):
     """One entry of a list of a bucket's objects."""
 
     key: str

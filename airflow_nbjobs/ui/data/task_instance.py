@@ -7,8 +7,10 @@ Pure: values in, values out.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.job.naming import RunKey, microseconds, training_job_name
 from airflow_nbjobs.core.texts import is_template
@@ -43,8 +45,7 @@ def kind_of(template_fields: Collection[str], task_type: object) -> Kind:
     return Kind.SENSOR if task_type == _SENSOR_TYPE else Kind.OTHER
 
 
-@dataclass(frozen=True, slots=True)
-class TaskArguments:
+class TaskArguments(msgspec.Struct, frozen=True):
     """
     The serialized operator's arguments, before rendering.
 
@@ -55,8 +56,7 @@ class TaskArguments:
     mapped: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotebookTaskInstance:
+class NotebookTaskInstance(msgspec.Struct, frozen=True, kw_only=True):
     """
     A task instance.
 
@@ -79,7 +79,7 @@ class NotebookTaskInstance:
     run_started: datetime
     kind: Kind
     arguments: TaskArguments
-    rendered: Mapping[str, Any] = field(default_factory=dict)
+    rendered: Mapping[str, Any] = msgspec.field(default_factory=dict)
     job: Mapping[str, Any] | None = None
     end: Mapping[str, Any] | None = None
     error: ErrorRecord | None = None
@@ -135,8 +135,7 @@ class NotebookTaskInstance:
         return training_job_name(str(readable), key)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """
     One instance of a mapped task, as a reader chooses it.
 
