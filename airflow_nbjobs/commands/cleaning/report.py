@@ -43,7 +43,7 @@ def text_lines(survey: Survey, deleted: Deleted | None, *, now: datetime) -> lis
             f"deleted: {_jobs(deleted.jobs)}, {deleted.amount.objects} objects, {size_text(deleted.amount.size_bytes)}, {deleted.records} records"
         )
     elif any(each.fate is Fate.REMOVE for each in survey.findings):
-        lines.append("nothing was deleted: with --yes, what the table lists is")
+        lines.append("nothing was deleted; --yes deletes what the table lists")
     return lines
 
 
