@@ -245,6 +245,6 @@ def stored_dag(dag: Any) -> Any:
     """
     from airflow.serialization import serialized_objects
 
-    # DagSerialization: Airflow >= 3.2
+    # The first of the two names came with Airflow 3.2.
     serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG  # type: ignore[attr-defined]
     return serialization.from_dict(serialization.to_dict(dag))

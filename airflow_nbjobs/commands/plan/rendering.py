@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator
 from airflow_nbjobs.commands.plan.context import NeedsRun, NeedsRunError
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.guesses import did_you_mean
+from airflow_nbjobs.core.job.parsers import is_absent
 from airflow_nbjobs.core.job.xcoms import is_output
 from airflow_nbjobs.core.texts import is_template, shortened
 from airflow_nbjobs.core.values.not_known import NotKnown
@@ -116,7 +117,15 @@ class RenderedTask:
                 return NotKnown(shown)
             self.problems.append(f"{name}: {shown!r} cannot be rendered: {error}")
             return NotKnown(shown)
-        return NotKnown(shown) if _has_needs(rendered) else rendered
+        if _has_needs(rendered) or self._is_left_to_conf(name, value, rendered):
+            return NotKnown(shown)
+        return rendered
+
+    def _is_left_to_conf(self, name: str, value: Any, rendered: Any) -> bool:
+        """Say whether an argument is empty because its param has no more than a place to be filled in, and no conf was given; to a notebook, an empty text is a value."""
+        if name.startswith("parameters") or not is_absent(rendered) or not isinstance(value, str):
+            return False
+        return "params" in value and isinstance(self._context["dag_run"].conf, NeedsRun)
 
     def _is_of_run(self, value: Any, error: Exception) -> bool:
         """Say whether an error may come of a name that only a run fills, as in ``macros.ds_add(ds, 1)``."""
