@@ -113,9 +113,10 @@ def _question(args: argparse.Namespace) -> Question:
             raise _UsageError(f'--conf must be a JSON object, {{"name": value}}, not {args.conf}')
     if args.date is not None and args.backfill is not None:
         raise _UsageError("--date and --backfill both name a run; give one of them")
-    for text in (args.date, *(args.backfill or ())):
-        if text is not None:
-            parse_moment(text)
+    if args.date is not None:
+        parse_moment(args.date)
+    if args.backfill is not None and parse_moment(args.backfill[1]) < parse_moment(args.backfill[0]):
+        raise _UsageError(f"--backfill {' '.join(args.backfill)}: the second date is before the first")
     return Question(
         task_ids=tuple(args.task),
         conf=conf,

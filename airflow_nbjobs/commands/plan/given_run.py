@@ -133,11 +133,9 @@ def backfill_runs(stored: Any, first: str, last: str) -> Iterator[Any]:
 
     Source: ``_get_info_list`` of ``airflow/models/backfill.py``.
 
-    :raises DateError: a date cannot be read, or they are the wrong way round.
+    :raises DateError: a date cannot be read.
     """
     begin, end = parse_moment(first), parse_moment(last)
-    if end < begin:
-        raise DateError(f"--backfill {first} {last}: the second date is before the first")
     now = datetime.now(tz=UTC)
     for info in _infos(stored, begin, end):
         if info.data_interval is None or info.data_interval.end < now:
