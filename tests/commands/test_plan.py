@@ -274,16 +274,74 @@ def test_two_dags_of_a_file_are_both_shown(plan):
         ("{{ foo }}", "'{{ foo }}' cannot be rendered: 'foo' is undefined"),
         ("{{ execution_date }}", "Airflow 3 has no 'execution_date' any more"),
         ("{{ ds", "cannot be rendered: unexpected end of template"),
+        ("{{ 1 / 0 }}", "cannot be rendered: division by zero"),
     ],
 )
-def test_a_template_that_no_run_can_render_is_a_problem(template, said, plan):
+@pytest.mark.parametrize("is_native", [False, True])
+def test_a_template_that_no_run_can_render_is_a_problem(template, said, is_native, plan):
     document, code_, _ = plan(
-        in_dag(f"Job(task_id='t', input_notebook='nb.ipynb', parameters={{'name': '{template}'}})")
+        in_dag(
+            f"Job(task_id='t', input_notebook='nb.ipynb', parameters={{'name': '{template}'}})",
+            f"schedule=None, render_template_as_native_obj={is_native}",
+        )
     )
     assert code_ == 1
     (problem,) = one(document)["problems"]
     assert problem.startswith("parameters['name']: ")
     assert said in problem
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+@pytest.mark.parametrize(
+    ("template", "given"),
+    [
+        ("{{ logical_date.add(days=1) | ds }}", None),
+        ("{{ ds ~ 'x' }}", None),
+        ("{{ 'a' if ds > '2026' else 'b' }}", None),
+        ("{{ dag_run.conf.get('x', 1) }}", None),
+        ("{{ ti.xcom_pull(task_ids='x')['a'] }}", None),
+        ("{{ conn.x.host }}", None),
+        ("{{ var.value.absent }}", None),
+        ("{{ var.json.present.deep }}", "'inside'"),
+        ("{% for x in dag_run.conf %}{{ x }}{% endfor %}", None),
+        ("{{ [ds, 'x'] | join }}", None),
+        ("{{ twice(ds) }}", None),
+        ("{{ twice('ab') }}", "'abab'"),
+        ("{{ ti.task_id }}", "'t'"),
+        ("{{ dag.dag_id }}", "'d'"),
+        ("{{ params.word }}", "'w'"),
+    ],
+)
+def test_a_template_is_rendered_as_far_as_nothing_of_a_run_is_in_it(template, given, is_native, plan, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_VAR_PRESENT", '{"deep": "inside"}')
+    document, code_, _ = plan(
+        in_dag(
+            f"Job(task_id='t', input_notebook='nb.ipynb', parameters={{'name': {template!r}}})",
+            f"schedule=None, params={{'word': 'w'}}, user_defined_macros={{'twice': lambda x: x * 2}}, render_template_as_native_obj={is_native}",
+        )
+    )
+    row = one(document)["parameters"][-1]
+    assert (row["given"], row["is_known"]) == ((template, False) if given is None else (given, True))
+    assert code_ == 0
+
+
+def test_a_dags_param_is_its_value(plan):
+    document, _, _ = plan(
+        "with DAG('d', schedule=None, params={'rows': 8}) as dag:\n"
+        "    Job(task_id='t', input_notebook='nb.ipynb', parameters={'rows': dag.param('rows')})\n"
+    )
+    assert {row["name"]: row["given"] for row in one(document)["parameters"]}["rows"] == "8"
+
+
+def test_what_an_authors_own_class_raises_is_a_problem_of_its_task(plan):
+    document, code_, _ = plan(
+        "class Mine(Job):\n    def job_arguments(self):\n        raise ZeroDivisionError('mine')\n"
+        + in_dag("Mine(task_id='t', input_notebook='nb.ipynb'); Job(task_id='u', input_notebook='nb.ipynb')")
+    )
+    tasks = tasks_of(document)
+    assert tasks["t", None]["problems"] == ["the task cannot be looked at: ZeroDivisionError: mine"]
+    assert tasks["u", None]["problems"] == []
+    assert code_ == 1
 
 
 def test_an_xcom_that_its_notebook_does_not_push_is_a_warning(plan):
@@ -331,6 +389,12 @@ def test_what_is_mapped_over_another_tasks_output_is_checked_once_and_its_number
     assert "how many jobs 'g.t' makes: what it is mapped over is another task's output" in task["not_known"]
     assert {row["name"]: row["given"] for row in task["parameters"]}["rows"] == "XCom of 'g.many'"
     assert task["request"]["Environment"]["NBJOBS_MAP_INDEX"] == "<map index>"
+
+
+def test_a_task_that_is_mapped_over_nothing_is_said_to_be_skipped(plan):
+    document, code_, _ = plan(in_dag("Job.partial(task_id='t', input_notebook='nb.ipynb').expand(parameters=[])"))
+    assert one(document)["warnings"] == ["the task is mapped over nothing; Airflow skips it"]
+    assert code_ == 0
 
 
 def test_tasks_of_a_mapped_group_are_counted(plan):
@@ -575,12 +639,10 @@ def test_the_recipes_of_the_readme_run_the_command(capsys, monkeypatch):
     hooks = yaml.safe_load(shown("read: pre-commit"))["repos"][0]["hooks"]
     steps = yaml.safe_load(shown("read: workflow"))["jobs"]["plan"]["steps"]
     lines = [hooks[0]["entry"], *(line for step in steps for line in step.get("run", "").splitlines())]
-    planned = [shlex.split(line) for line in lines if line.startswith("nbjobs plan")]
-    assert len(planned) == 2
+    assert [line for line in lines if line.startswith("nbjobs")] == ["nbjobs plan dags"] * 2
     monkeypatch.chdir(ROOT)
-    for _, *arguments in planned:
-        assert cli.main([word for word in arguments if word != ">"][:2]) == 0
-        assert "0 problems" in capsys.readouterr().out
+    assert cli.main(["plan", "dags"]) == 0
+    assert "14 tasks, 0 problems" in capsys.readouterr().out
 
 
 @pytest.mark.slow  # starts processes that import Airflow anew

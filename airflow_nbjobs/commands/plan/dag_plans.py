@@ -108,18 +108,17 @@ def _plans_of(
         yield plan_sensor(task, run, params)
         return
     indexes = indexes_of(task)
+    if not indexes.looked_at:
+        said = "the task is mapped over nothing; Airflow skips it"
+        yield TaskPlan(task_id=task.task_id, warnings=(said,))
     wanted = Wanted(run=run, params=params, bundle=loaded.bundle, shows_request=question.shows_request)
     for number, index in enumerate(indexes.looked_at):
         try:
-            operator = _operator(task, index.given)
-        except Exception as error:  # noqa: BLE001 - whatever the operator's class, which may be an author's own, raises
-            yield TaskPlan(
-                task_id=task.task_id,
-                map_index=index.map_index,
-                problems=(f"the task cannot be made: {type(error).__name__}: {error}",),
-            )
+            planned = plan_task(_operator(task, index.given), index, wanted)
+        except Exception as error:  # noqa: BLE001 - whatever an author's own class, macro or filter raises
+            said = f"the task cannot be looked at: {type(error).__name__}: {error}"
+            yield TaskPlan(task_id=task.task_id, map_index=index.map_index, problems=(said,))
             continue
-        planned = plan_task(operator, index, wanted)
         if indexes.count is None:
             planned.plan.not_known = (*planned.plan.not_known, _unknown_number(task))
         if number == 0 and planned.job is not None:

@@ -57,7 +57,7 @@ def parse_moment(text: str) -> datetime:
     from airflow.configuration import conf
 
     zone = conf.get("core", "default_timezone", fallback="utc")
-    return moment.replace(tzinfo=pendulum.local_timezone() if zone == "system" else pendulum.timezone(zone))
+    return moment.astimezone() if zone == "system" else moment.replace(tzinfo=pendulum.timezone(zone))
 
 
 def is_day(text: str) -> bool:

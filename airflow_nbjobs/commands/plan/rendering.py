@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.definitions.param import DagParam
 
 from airflow_nbjobs.commands.plan.context import NeedsRun, NeedsRunError
 from airflow_nbjobs.core.errors import NotebookJobConfigError
@@ -69,6 +70,7 @@ class RenderedTask:
 
     def _render_parameters(self, value: Any) -> None:
         if isinstance(value, dict):
+            value = {key: self._of_params(each) if isinstance(each, DagParam) else each for key, each in value.items()}
             rendered = {name: self._rendered(f"parameters[{name!r}]", each) for name, each in value.items()}
             self.parameters = {name: each for name, each in rendered.items() if isinstance(each, NotKnown)}
             value = {name: each for name, each in value.items() if name not in self.parameters}
@@ -97,6 +99,8 @@ class RenderedTask:
 
     def _rendered(self, name: str, value: Any) -> Any:
         """Return the value, or ``NotKnown`` if a part of it is not known; what cannot be rendered at all is a problem."""
+        if isinstance(value, DagParam):
+            value = self._of_params(value)
         parts = list(_unresolved(value))
         if parts:
             self.warnings += [f"{name}: {text}" for each in parts if (text := missing_output(each))]
@@ -106,7 +110,7 @@ class RenderedTask:
         shown = value if isinstance(value, str) else shortened(repr(value))
         try:
             with explained_dates(value, self._context):  # type: ignore[arg-type]
-                rendered = self._plain(value)
+                rendered = _defined(self._plain(value))
         except NeedsRunError:
             return NotKnown(shown)
         except NotebookJobConfigError as error:
@@ -120,6 +124,11 @@ class RenderedTask:
         if _has_needs(rendered) or self._is_left_to_conf(name, value, rendered):
             return NotKnown(shown)
         return rendered
+
+    def _of_params(self, reference: DagParam) -> Any:
+        """Return what ``dag.param("name")`` stands for: the run's param of that name."""
+        name = reference._name  # noqa: SLF001 - Airflow has no public name for it
+        return self._context["params"].get(name, reference._default)  # noqa: SLF001
 
     def _is_left_to_conf(self, name: str, value: Any, rendered: Any) -> bool:
         """Say whether an argument is empty because its param has no more than a place to be filled in, and no conf was given; to a notebook, an empty text is a value."""
@@ -181,6 +190,8 @@ def reference_text(reference: Any) -> str:
         key = "" if reference.key == "return_value" else f" '{reference.key}'"
         return f"XCom{key} of '{operator.task_id}'"
     tasks = dict.fromkeys(task.task_id for task, _ in reference.iter_references())
+    if isinstance(reference, DagParam):
+        return "a param of the run"
     return f"XComs of {', '.join(repr(each) for each in tasks)}" if tasks else "what its group is mapped over"
 
 
@@ -206,6 +217,13 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple | set | frozenset):
         for each in value:
             yield from _texts(each)
+
+
+def _defined(value: Any) -> Any:
+    """Return what was rendered; of native rendering, which gives jinja's *undefined* as it is, the text that it becomes, or its error."""
+    from jinja2 import Undefined
+
+    return str(value) if isinstance(value, Undefined) else value
 
 
 def _has_needs(value: Any) -> bool:
