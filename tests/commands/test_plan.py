@@ -11,6 +11,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from fakes import FakeDagRun, FakeTaskInstance, code, notebook
 from operator_tasks import Tasks
 
 from airflow_nbjobs import cli
+from airflow_nbjobs.commands.plan.dags import local_bundles
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.task.prepare import prepare
 
@@ -587,6 +589,19 @@ def test_a_dag_is_found_by_its_id_in_airflows_folder(plan, folder, capsys, monke
     assert "did you mean 'daily'?" in error
     assert cli.main(["plan", str(folder / "gone.py")]) == 2
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_a_bundle_that_cannot_be_made_hides_no_other(tmp_path, monkeypatch):
+    class Manager:
+        _bundle_config = {"git": 0, "gone": 0, "mine": 0}  # noqa: RUF012 - Airflow's own form
+
+        def get_bundle(self, name):
+            if name == "git":
+                raise ImportError("no provider of git")
+            return SimpleNamespace(path=tmp_path if name == "mine" else tmp_path / "gone")
+
+    monkeypatch.setattr("airflow.dag_processing.bundles.manager.DagBundlesManager", Manager)
+    assert local_bundles() == [tmp_path]
 
 
 def test_a_notebook_is_looked_at_without_a_dag(folder, capsys):

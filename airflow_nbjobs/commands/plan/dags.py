@@ -59,10 +59,11 @@ def local_bundles() -> list[Path]:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     folders: list[Path] = []
-    manager: Any = DagBundlesManager
-    for bundle in manager().get_all_dag_bundles():
+    make_manager: Any = DagBundlesManager
+    manager = make_manager()
+    for name in manager._bundle_config:  # noqa: SLF001 - the public way makes all of them, and fails with one of them
         with contextlib.suppress(Exception):  # whatever a bundle of somebody's needs to know its own folder
-            path = Path(bundle.path)
+            path = Path(manager.get_bundle(name).path)
             if path.is_dir():
                 folders.append(path)
     return list(dict.fromkeys(folders))
