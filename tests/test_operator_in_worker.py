@@ -62,9 +62,9 @@ def test_a_worker_that_waits_for_its_turn_prepares_its_job_once(task, clients, m
     """Its time limits go with the time that is left."""
     full = NotebookJobCapacityError("the quota is in use")
     clients.jobs.errors["create"] = [full, full, full]
-    prepared, preparing = [], preparation.prepare_job
+    prepared, preparing = [], preparation.examine_job
     monkeypatch.setattr(
-        preparation, "prepare_job", lambda *given, **named: prepared.append(1) or preparing(*given, **named)
+        preparation, "examine_job", lambda *given, **named: prepared.append(1) or preparing(*given, **named)
     )
     left = iter([600.0, *(500.0 - n for n in range(100))])
     monkeypatch.setattr(preparation.identity, "seconds_left", lambda *_: next(left))

@@ -110,9 +110,13 @@ def test_every_block_is_executed_or_says_why_not():
         ("put", "lifecycle"),
         ("read", "airflow"),
         ("read", "error"),
+        ("read", "plan"),  # by tests/commands/test_plan.py, as the recipes
+        ("read", "pre-commit"),
+        ("read", "workflow"),
         ("read", "settings"),
         ("read", "tree"),
         ("runs", "nbjobs iam-policy"),  # by tests/commands/test_iam_policy.py
+        ("runs", "nbjobs plan"),  # by tests/commands/test_plan.py
         ("runs", "nbjobs run"),  # by tests/commands/test_run.py
         ("runs", "shell"),
     }
