@@ -120,7 +120,7 @@ DENIALS = [
 
 
 @pytest.mark.parametrize(("operation", "check", "mark", "action"), DENIALS, ids=[each[0] for each in DENIALS])
-def test_a_denial_is_named_with_the_statement_that_allows_it(look, nbjobs_sagemaker, operation, check, mark, action):
+def test_a_denial_is_named_with_the_statement_that_allows_it(look, nbjobs_sagemaker, operation, check, mark, action):  # noqa: PLR0917 - a table
     with nbjobs_sagemaker.faults.deny(operation):
         found = only(look(check), mark)
     assert found.text
@@ -138,7 +138,7 @@ def test_a_denial_is_named_with_the_statement_that_allows_it(look, nbjobs_sagema
         ({"image_uri": "sagemaker-distribution:4-cpu"}, "ssm:GetParameter", "image", "ssm:GetParameter"),
     ],
 )
-def test_a_short_form_needs_a_permission_that_a_full_one_does_not(
+def test_a_short_form_needs_a_permission_that_a_full_one_does_not(  # noqa: PLR0917 - a table
     look, nbjobs_sagemaker, asked, operation, check, action
 ):
     with nbjobs_sagemaker.faults.deny(operation):
@@ -288,7 +288,7 @@ def test_a_role_of_another_account_cannot_be_passed(look):
         ),
     ],
 )
-def test_a_role_that_sagemaker_may_not_assume(look, nbjobs_sagemaker, service, condition, mark, text):
+def test_a_role_that_sagemaker_may_not_assume(look, nbjobs_sagemaker, service, condition, mark, text):  # noqa: PLR0917 - a table
     name = f"Role{uuid.uuid4().hex[:8]}"
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     policy = {"Version": "2012-10-17", "Statement": [statement | ({"Condition": condition} if condition else {})]}
