@@ -45,8 +45,8 @@ _S3_SUBRESOURCES = {
     "location": "GetBucketLocation",
     "versioning": "GetBucketVersioning",
 }
-# Of CloudWatch Logs, of SSM, of ECR.
-_OTHERS_MEMBERS = ("logGroupName", "logStreamName", "Name", "registryId", "repositoryName")
+# Of CloudWatch Logs, of SSM, of ECR, of KMS.
+_OTHERS_MEMBERS = ("logGroupName", "logStreamName", "Name", "registryId", "repositoryName", "KeyId")
 _FORM_MEMBERS = ("RoleName", "PolicySourceArn")  # of IAM
 # What S3 says where the JSON services say this.
 _S3_CODES = {
