@@ -103,7 +103,7 @@ def described(name, **resources):
     image = {"TrainingInputMode": "File", "TrainingImage": "x"}
     more = {"TrainingJobArn": summary(name)["TrainingJobArn"], "TrainingJobName": name, "CreationTime": NOW}
     return more | {
-        "ResourceConfig": resources,
+        "ResourceConfig": {"VolumeSizeInGB": 30} | resources,
         "AlgorithmSpecification": image,
         "TrainingJobStatus": "InProgress",
         "SecondaryStatus": "Training",
@@ -117,15 +117,17 @@ def test_running_jobs_are_counted_by_the_type_that_they_got(scripted):
     account, stub = scripted("sagemaker")
     since = {"StatusEquals": "InProgress", "MaxResults": 100, "CreationTimeAfter": datetime(2026, 1, 1, tzinfo=UTC)}
     stub.add_response("list_training_jobs", {"TrainingJobSummaries": [], "NextToken": "t"}, since)
-    names = ["one", "two", "three"]
-    last = {"TrainingJobSummaries": [summary(name) for name in names]}
-    stub.add_response("list_training_jobs", last, since | {"NextToken": "t"})
     preferences = [{"InstanceType": "ml.m5.xlarge"}, {"InstanceType": "ml.m5.large"}]
-    for name, resources in {
+    machines = {
         "one": {"InstanceType": "ml.m5.large", "InstanceCount": 2},
         "two": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
         "three": {"InstancePreferences": preferences, "SelectedInstanceType": "ml.m5.large", "InstanceCount": 1},
-    }.items():
+    }
+    if "SelectedInstanceType" not in stub.client.meta.service_model.shape_for("ResourceConfig").members:
+        machines["three"] = {"InstanceType": "ml.m5.large", "InstanceCount": 1}  # a botocore that knows no preferences
+    last = {"TrainingJobSummaries": [summary(name) for name in machines]}
+    stub.add_response("list_training_jobs", last, since | {"NextToken": "t"})
+    for name, resources in machines.items():
         stub.add_response("describe_training_job", described(name, **resources), {"TrainingJobName": name})
     running = account.running("ml.m5.large", now=NOW)
     assert (running.instances, running.jobs, running.is_whole) == (3, 3, True)

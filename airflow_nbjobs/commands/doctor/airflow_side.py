@@ -105,7 +105,9 @@ class AirflowSide:
         from airflow.utils.session import create_session
 
         with create_session(scoped=False) as session:
-            session.execute(text("SELECT 1"))
+            session.execute(
+                text("SELECT version_num FROM alembic_version")
+            )  # a database without Airflow's tables is none
         return kind
 
     def triggerers(self) -> list[Triggerer]:

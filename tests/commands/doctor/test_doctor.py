@@ -22,8 +22,9 @@ ROOT = "s3://sagemaker-eu-west-1-123456789012/nbjobs"
 
 
 @pytest.fixture
-def account(nbjobs_sagemaker, monkeypatch):
+def account(nbjobs_sagemaker, monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__NBJOBS__S3_ROOT_URI", ROOT)
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path}/airflow.db")
     monkeypatch.delenv("AIRFLOW__API__BASE_URL", raising=False)
     return nbjobs_sagemaker
 
