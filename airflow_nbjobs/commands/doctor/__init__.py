@@ -46,27 +46,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examine; 1 if anything is wrong, 0 if nothing is, though something may not be known."""
-    with contextlib.ExitStack() as stack:
-        out = stack.enter_context(_quiet())
-        from airflow_nbjobs.commands.doctor import account_checks, airflow_checks, report, trial
-        from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
-        from airflow_nbjobs.commands.doctor.examination import Mark, examine
-        from airflow_nbjobs.commands.doctor.patient import Asked, Patient
-
+    """Examine; 1 if anything is wrong, 0 if nothing is, though something may not be known; 2 if Airflow itself does not start."""
+    try:
         # As Airflow's own commands, which look for connections in the metadata database as well.
-        stack.enter_context(_variable("_AIRFLOW_PROCESS_CONTEXT", "server"))
-        asked = Asked(
-            aws_conn_id=args.aws_conn_id, role=args.role, image_uri=args.image, instance_type=args.instance_type
-        )
-        checks = [*airflow_checks.CHECKS, *account_checks.CHECKS, *([trial.CHECK] if args.with_run else [])]
-        outcomes = []
-        signs = report.signs_of(out)
-        for outcome in examine(checks, Patient(asked=asked, airflow=AirflowSide())):
-            outcomes.append(outcome)
-            if args.output == "text":
-                for line in report.lines_of(outcome, signs):
-                    print(line, file=out, flush=True)
+        with _quiet() as out, _variable("_AIRFLOW_PROCESS_CONTEXT", "server"):
+            return _examined(args, out)
+    except _NoAirflowError as error:
+        print(f"Airflow cannot be started here: {error}; mend its configuration or installation first", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: not everything was checked", file=sys.stderr)
+        raise
+
+
+def _examined(args: argparse.Namespace, out: TextIO) -> int:
+    from airflow_nbjobs.commands.doctor import account_checks, airflow_checks, report, trial
+    from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
+    from airflow_nbjobs.commands.doctor.examination import Mark, examine
+    from airflow_nbjobs.commands.doctor.patient import Asked, Patient
+
+    asked = Asked(aws_conn_id=args.aws_conn_id, role=args.role, image_uri=args.image, instance_type=args.instance_type)
+    checks = [*airflow_checks.CHECKS, *account_checks.CHECKS, *([trial.CHECK] if args.with_run else [])]
+    outcomes = []
+    signs = report.signs_of(out)
+    for outcome in examine(checks, Patient(asked=asked, airflow=AirflowSide())):
+        outcomes.append(outcome)
+        if args.output == "text":
+            for line in report.lines_of(outcome, signs):
+                print(line, file=out, flush=True)
     if args.output == "json":
         print(json.dumps(report.document(outcomes), indent=2), file=out)
     else:
@@ -74,11 +81,19 @@ def run(args: argparse.Namespace) -> int:
     return 1 if report.counts(outcomes)[Mark.WRONG] else 0
 
 
+class _NoAirflowError(Exception):
+    """Airflow's own modules cannot be imported."""
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[TextIO]:
     """Give the report's stream, and keep from it what Airflow and boto3 say while they are asked; how a job goes is told on standard error."""
     with _variable("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR"):
-        import airflow.settings  # noqa: F401 - sets logging up, and not later
+        try:
+            import airflow.settings  # noqa: F401 - sets logging up, and not later
+        except Exception as error:  # its configuration is read as it is imported
+            first, *_ = str(error).strip().splitlines() or [""]
+            raise _NoAirflowError(f"{type(error).__name__}: {first}") from error
 
     out = sys.stdout
     ours, airflows = logging.getLogger("nbjobs"), logging.getLogger("airflow")

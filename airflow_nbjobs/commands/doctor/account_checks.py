@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from airflow_nbjobs.core.watch.plan import ListJobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
 
     from airflow_nbjobs.commands.doctor.patient import Patient, Session
     from airflow_nbjobs.core.job.images import EcrImage
@@ -169,24 +171,28 @@ def _marker(patient: Patient) -> Iterator[Finding]:
         yield patient.finding_of(error, _action_of(error, "s3:PutObject", "kms:GenerateDataKey"))
         return
     try:
-        body = objects.open(uri)
-        if body is None:
-            yield wrong(f"{uri} was written, and S3 does not have it", "look for a rule of the bucket that deletes it")
-        else:
-            with body as stream:
-                is_same = stream.read() == _MARKER
-            yield (
-                right("an object was written and read")
-                if is_same
-                else wrong(f"{uri} is not what was written", "look for what else writes there")
-            )
+        yield _read_back(objects.open(uri), uri)
     except NotebookJobError as error:
         yield patient.finding_of(error, _action_of(error, "s3:GetObject", "kms:Decrypt"))
+    except KeyboardInterrupt:
+        with suppress(NotebookJobError):
+            session.account.delete(uri)
+        raise
     try:
         session.account.delete(uri)
     except NotebookJobError as error:
         left = patient.finding_of(error, "s3:DeleteObject", is_needed=False)
         yield unknown(f"the doctor's object stays, {uri}: {left.text}", left.fix, left.statement)
+
+
+def _read_back(body: BinaryIO | None, uri: str) -> Finding:
+    if body is None:
+        return wrong(f"{uri} was written, and S3 does not have it", "look for a rule of the bucket that deletes it")
+    with body as stream:
+        is_same = stream.read() == _MARKER
+    if is_same:
+        return right("an object was written and read")
+    return wrong(f"{uri} is not what was written", "look for what else writes there")
 
 
 def _action_of(error: NotebookJobError, action: str, of_key: str) -> str:

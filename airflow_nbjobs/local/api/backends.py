@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 SERVICES = ("s3", "sts", "iam", "ssm", "logs", "ecr", "servicequotas")
+# Of the services that speak JSON, and so can be held against the model before moto, which checks little: what they answer to a malformed request.
+_REFUSALS = {
+    "logs": "InvalidParameterException",
+    "ssm": "ValidationException",
+    "ecr": "InvalidParameterException",
+    "servicequotas": "IllegalArgumentException",
+}
+_MODELS = {"servicequotas": "service-quotas"}  # botocore's name, where the signature has another
 _OF_LOG_GROUPS = ("logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams")
 # moto's own control pages, which would reset the server or list what it holds; no AWS service has these paths.
 _CLOSED_PATHS = ("/moto-api", "/latest/meta-data", "/latest/api", "/favicon.ico")
@@ -54,13 +62,7 @@ class Backends:
         self._limits = limits
         self._applications: dict[str, Any] = {}
         self._lock = threading.Lock()
-        # Of the services that speak JSON, and so can be held against the model before moto, which checks little.
-        self._validators = {
-            "logs": RequestValidator("logs", code="InvalidParameterException"),
-            "ssm": RequestValidator("ssm"),
-            "ecr": RequestValidator("ecr", code="InvalidParameterException"),
-            "servicequotas": RequestValidator("service-quotas", code="IllegalArgumentException"),
-        }
+        self._validators: dict[str, RequestValidator] = {}
 
     def answer(self, service: str, environ: Environ) -> Response:
         """Answer one request; raises ServiceError where service, operation or path is none of ours, or the request is malformed."""
@@ -72,7 +74,7 @@ class Backends:
         if environ["PATH_INFO"].startswith(_CLOSED_PATHS):
             raise ServiceError("AccessDenied", "The embedded SageMaker keeps moto's own pages closed.", 403)
         operation, _ = identify(service, environ)
-        if service in self._validators:
+        if service in _REFUSALS:
             request = self._checked(service, operation, environ)
             if (document := self._own_answer(operation, request)) is not None:
                 return json_response(document)
@@ -83,13 +85,20 @@ class Backends:
     def _checked(self, service: str, operation: str, environ: Environ) -> dict[str, Any]:
         """Return a JSON service's request, valid by the model; its body can be read again."""
         name = operation.partition(":")[2]
-        if not self._validators[service].knows(name):
+        validator = self._validator(service)
+        if not validator.knows(name):
             raise _unsupported(operation)
         body = read_body(environ)
         replace_body(environ, body)
         request = parse_json_object(body)
-        self._validators[service].check(name, request)
+        validator.check(name, request)
         return request
+
+    def _validator(self, service: str) -> RequestValidator:
+        with self._lock:
+            if service not in self._validators:
+                self._validators[service] = RequestValidator(_MODELS.get(service, service), code=_REFUSALS[service])
+            return self._validators[service]
 
     def _own_answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """Answer what moto does not, or otherwise than AWS; None: moto does."""

@@ -204,6 +204,19 @@ def test_an_error_that_nobody_knows_is_told_as_it_is(look, nbjobs_sagemaker):
     assert "OptInRequired: Sign up first" in found.text
 
 
+def test_ctrl_c_leaves_no_object_behind(look, nbjobs_sagemaker, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(account_checks, "_read_back", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        look("files")
+    prefix = nbjobs_sagemaker.s3_root_uri.split("/", 3)[3]
+    assert nbjobs_sagemaker.faults.calls("s3:PutObject", resource=f"*{prefix}*")
+    left = nbjobs_sagemaker.client("s3").list_objects_v2(Bucket=nbjobs_sagemaker.bucket, Prefix=prefix)
+    assert left["KeyCount"] == 0
+
+
 def test_what_depends_on_a_fault_says_so_and_all_else_is_looked_at(look, nbjobs_sagemaker):
     with nbjobs_sagemaker.faults.deny("s3:HeadBucket"):
         assert marks(look("encryption", "files")) == [Mark.UNKNOWN, Mark.UNKNOWN]

@@ -15,6 +15,7 @@ import pytest
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.commands.doctor import report
+from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
 from airflow_nbjobs.commands.doctor.examination import Mark, Outcome, right, unknown, wrong
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
@@ -70,6 +71,40 @@ def test_a_slip_is_a_usage_error(arguments, capsys):
         cli.main(["doctor", *arguments])
     assert ended.value.code == 2
     assert capsys.readouterr().out == ""
+
+
+def test_ctrl_c_is_a_line_and_leaves_nothing_half_printed(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AirflowSide, "is_registered", interrupted)
+    assert cli.main(["doctor", "-o", "json"]) == 130
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "interrupted: not everything was checked\n"
+
+
+@pytest.mark.slow
+def test_an_airflow_that_does_not_start_is_a_line(tmp_path):
+    """In a process of its own: Airflow reads its configuration once."""
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:///relative.db",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_nbjobs.cli", "doctor"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.search(r"^Airflow cannot be started here: \w+: .*; mend its configuration", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
 
 
 OUTCOME = Outcome("files", (right("a"), wrong("b\u202e", "mend it", {"Effect": "Allow"}), unknown("c")), 0.5)
