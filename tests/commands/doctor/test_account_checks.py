@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from base64 import b64encode
 
 import boto3
+import msgspec
 import pytest
 from fakes import archive
 from local_jobs import LOG_GROUP, Jobs
@@ -16,6 +18,7 @@ from airflow_nbjobs.commands.doctor import account_checks, connection, trial
 from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
 from airflow_nbjobs.commands.doctor.examination import Mark, examine
 from airflow_nbjobs.commands.doctor.patient import Asked, Patient
+from airflow_nbjobs.settings import read_settings
 from airflow_nbjobs.testing.faults import Faults
 
 pytestmark = pytest.mark.local
@@ -41,10 +44,23 @@ UNSEEN = {
 NO_FAULTS = {"add", "calls", "held_jobs", "move_job", "end_job", "clear", "request"}
 
 
+_opened = {}
+
+
+def open_session(conn_id):
+    """As ``connection.open_session``; clients are kept, for they take most of a check's time."""
+    key = conn_id, os.environ.get("AIRFLOW_CONN_AWS_DEFAULT")
+    if key not in _opened:
+        _opened[key] = connection.open_session(conn_id)
+    settings = read_settings(_opened[key].hook.connection_extra)
+    return msgspec.structs.replace(_opened[key], settings=settings)
+
+
 @pytest.fixture
 def look(nbjobs_sagemaker, monkeypatch):
     """Makes some checks, and those that they need; returns the findings of the named ones."""
     monkeypatch.setattr(connection, "_ATTEMPTS", 1)
+    monkeypatch.setattr(account_checks, "open_session", open_session)
     monkeypatch.setattr(clients, "_distribution_accounts", {})
 
     def run(*names, **asked):
