@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "demo": ("airflow_nbjobs.commands.demo", "run the sample DAG in a real Airflow on the embedded SageMaker"),
+    "doctor": ("airflow_nbjobs.commands.doctor", "find what keeps notebook jobs from running, and what to change"),
     "iam-policy": ("airflow_nbjobs.commands.iam_policy", "print the least that AWS must allow, as an IAM policy"),
     "local": ("airflow_nbjobs.local.command", "start the embedded SageMaker"),
     "plan": ("airflow_nbjobs.commands.plan", "show what DAGs would run, and all that is wrong with it, without AWS"),

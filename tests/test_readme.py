@@ -104,6 +104,7 @@ def test_every_block_is_executed_or_says_why_not():
     assert kinds - {("not run", reason) for reason in reasons} == {
         ("command", "demo"),
         ("command", "tests"),  # both by .ci/run
+        ("policy", "doctor"),
         ("policy", "caller"),  # the policies by tests/commands/test_iam_policy.py
         ("policy", "job"),
         ("policy", "ui"),
@@ -115,6 +116,8 @@ def test_every_block_is_executed_or_says_why_not():
         ("read", "workflow"),
         ("read", "settings"),
         ("read", "tree"),
+        ("printed", "nbjobs doctor"),  # by tests/commands/doctor/test_doctor.py, as the command is run
+        ("runs", "nbjobs doctor"),
         ("runs", "nbjobs iam-policy"),  # by tests/commands/test_iam_policy.py
         ("runs", "nbjobs plan"),  # by tests/commands/test_plan.py
         ("runs", "nbjobs run"),  # by tests/commands/test_run.py

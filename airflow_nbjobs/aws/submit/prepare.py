@@ -314,12 +314,18 @@ def _resolved(spec: NotebookJobSpec, clients: AwsClients) -> NotebookJobSpec:
     """Return the spec with the role's ARN and the image's full URI, asking AWS only where a short form was given."""
     if not is_role_arn(spec.role):
         spec = replace(spec, role=clients.account.role_arn(spec.role))
+    return replace(spec, image_uri=full_image_uri(spec, clients))
+
+
+def full_image_uri(spec: NotebookJobSpec, clients: AwsClients) -> str:
+    """
+    Return the URI of a spec's image in its region.
+
+    :raises NotebookJobServiceError: AWS could not be asked for the account of its images.
+    """
     tag = short_image_tag(spec.image_uri)
-    if tag is not None:
-        account_id = clients.account.distribution_account_id()
-        suffix = ".cn" if spec.region.startswith("cn-") else ""
-        spec = replace(
-            spec,
-            image_uri=f"{account_id}.dkr.ecr.{spec.region}.amazonaws.com{suffix}/sagemaker-distribution-prod:{tag}",
-        )
-    return spec
+    if tag is None:
+        return spec.image_uri
+    account_id = clients.account.distribution_account_id()
+    suffix = ".cn" if spec.region.startswith("cn-") else ""
+    return f"{account_id}.dkr.ecr.{spec.region}.amazonaws.com{suffix}/sagemaker-distribution-prod:{tag}"
