@@ -109,6 +109,9 @@ def test_every_block_is_executed_or_says_why_not():
         ("policy", "job"),
         ("policy", "ui"),
         ("put", "lifecycle"),
+        ("runs", "nbjobs clean"),
+        ("shown", "outputs"),
+        ("shown", "clean"),
         ("read", "airflow"),
         ("read", "error"),
         ("read", "plan"),  # by tests/commands/test_plan.py, as the recipes

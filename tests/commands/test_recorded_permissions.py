@@ -48,6 +48,9 @@ LARGE_BYTES = 9 * 1024 * 1024  # uploaded in parts
 CHECKS_OF_SERVICE = {"iam:GetRole"}
 WITHOUT_PERMISSION = {"sts:GetCallerIdentity"}
 
+# What `nbjobs clean` calls beyond that, with whatever identity a person lets it run with (README, "Outputs and cleaning").
+OF_CLEANING = {"s3:DeleteObject", "s3:GetBucketVersioning", "sagemaker:DeleteTrainingJob"}
+
 DAG_FILE = """
 from datetime import datetime
 from airflow.sdk import DAG
@@ -266,4 +269,5 @@ def test_the_record_has_every_permission_that_the_code_names_where_it_calls_aws(
     asked = (
         recorded.requests["caller"] | recorded.requests["doctor"] | {Request(action) for action in WITHOUT_PERMISSION}
     )
-    assert named - {request.action for request in asked} == set()
+    assert named >= OF_CLEANING
+    assert named - {request.action for request in asked} == OF_CLEANING - {request.action for request in asked}
