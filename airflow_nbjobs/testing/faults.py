@@ -274,6 +274,10 @@ class Faults:
         """Let Search show jobs as they were so many seconds ago, as AWS' index does."""
         self.request("search_delay", seconds=seconds)
 
+    def deletion_delay(self, seconds: float) -> None:
+        """Let jobs that are deleted from now on be ``Deleting`` for so long before their names are free; a second unless set."""
+        self.request("deletion_delay", seconds=seconds)
+
     def clear(self) -> None:
         """Switch off every fault, script and quota, and give back the machines in warm pools. Jobs that a script has taken stay as they are."""
         self.request("clear")

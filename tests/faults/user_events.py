@@ -121,6 +121,7 @@ def stop_in_console(case: Case) -> None:
 def delete_job(case: Case) -> None:
     name = case.job().name
     client = case.sagemaker.client("sagemaker")
+    case.faults.deletion_delay(0)
     client.stop_training_job(TrainingJobName=name)
     client.delete_training_job(TrainingJobName=name)
 

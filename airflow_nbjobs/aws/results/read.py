@@ -75,6 +75,10 @@ def read_result(
     """
     warnings: list[str] = []
     is_success = snapshot.state is JobState.SUCCEEDED
+    if snapshot.is_being_deleted:
+        warnings.append(
+            f"training job '{snapshot.job_name}' is being deleted: SageMaker will not know it, what it left in S3 stays"
+        )
     streamed = _streamed_log(snapshot, clients, warnings)
     notebook_name = executed_notebook_name(snapshot.environment) or location.executed_notebook_name
     members = (
@@ -156,7 +160,7 @@ def _may_still_arrive(
     """Say whether the archive of a container that was not stopped is missing, and it ended less than a minute ago."""
     if now is None or snapshot.started is None or snapshot.ended is None or not expected.is_notebook_job:
         return False
-    if snapshot.state is JobState.STOPPED:
+    if snapshot.state in (JobState.STOPPED, JobState.DELETED):
         return False
     is_recent = (now - snapshot.ended).total_seconds() < _LATE_SECONDS
     return is_recent and not clients.objects.exists(location.output_archive_uri)
@@ -250,7 +254,7 @@ def _facts(
     return {
         "job_name": snapshot.job_name,
         "job_arn": snapshot.arn,
-        "status": snapshot.status,
+        "status": snapshot.ended_as,
         "input_notebook": expected.input_notebook,
         "notebook_sha256": snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE),
         "executed_notebook_uri": (expected.executed_notebook_uri or location.executed_notebook_uri)

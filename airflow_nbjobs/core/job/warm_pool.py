@@ -90,8 +90,8 @@ class Release(enum.Enum):
 
 
 def release_step(snapshot: JobSnapshot | None, *, now: datetime) -> Release:
-    """:param snapshot: of the job; None where SageMaker does not know it."""
-    if snapshot is None or not snapshot.keep_alive_seconds:
+    """:param snapshot: of the job; None where SageMaker does not know it. One with an ``Available`` pool is not deleted. Source: DeleteTrainingJob."""
+    if snapshot is None or not snapshot.keep_alive_seconds or snapshot.is_being_deleted:
         return Release.NEVER
     if not snapshot.state.is_terminal:
         return Release.LATER

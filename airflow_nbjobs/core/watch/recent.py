@@ -21,7 +21,9 @@ class RecentSummaries:
     _entries: dict[str, tuple[JobSummary, float]] = field(default_factory=dict)
 
     def add(self, summary: JobSummary, now: float) -> None:
-        if len(self._entries) < _MOST_KEPT or summary.job_name in self._entries:
+        if summary.is_being_deleted:
+            self._entries.pop(summary.job_name, None)  # whoever waits for that name in a moment waits for another job
+        elif len(self._entries) < _MOST_KEPT or summary.job_name in self._entries:
             self._entries[summary.job_name] = (summary, now)
 
     def take(self, job_name: str, now: float) -> JobSummary | None:

@@ -122,7 +122,7 @@ GONE = Problem(
 UNKNOWN_JOB = Problem(
     code="unknown-job",
     title="SageMaker knows no such job",
-    text="The task's name, its settings or its AWS account may have changed since it ran. The job looked for:",
+    text="It has been deleted, or the task's name, its settings or its AWS account have changed since it ran. The job looked for:",
 )
 NOT_OURS = Problem(
     code="not-ours",
