@@ -39,8 +39,7 @@ class StoredObject(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObject:
+class ListedObject(msgspec.Struct, frozen=True):
     """One entry of a list of a bucket's objects."""
 
     key: str

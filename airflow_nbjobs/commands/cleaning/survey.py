@@ -8,11 +8,11 @@ backwards: by ``NBJOBS_OWNER`` of the job, as SageMaker has it. An XCom decides 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.commands.cleaning.remains import (

@@ -7,10 +7,10 @@ Called by ``nbjobs outputs``; asks Airflow and AWS, writes nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs._compat import redact
 from airflow_nbjobs.aws.errors import is_denied

@@ -6,11 +6,11 @@ import contextlib
 import json
 import re
 import shlex
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from ui_account import ROOT, Account, task_instance
 
 from airflow_nbjobs import cli
