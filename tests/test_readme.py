@@ -114,7 +114,7 @@ def test_every_block_is_executed_or_says_why_not():
         ("shown", "clean"),
         ("read", "airflow"),
         ("read", "error"),
-        ("read", "plan"),  # by tests/commands/test_plan.py, as the recipes
+        ("read", "plan"),  # by tests/commands/test_plan_command.py, as the recipes
         ("read", "pre-commit"),
         ("read", "workflow"),
         ("read", "settings"),
@@ -122,7 +122,7 @@ def test_every_block_is_executed_or_says_why_not():
         ("printed", "nbjobs doctor"),  # by tests/commands/doctor/test_doctor.py, as the command is run
         ("runs", "nbjobs doctor"),
         ("runs", "nbjobs iam-policy"),  # by tests/commands/test_iam_policy.py
-        ("runs", "nbjobs plan"),  # by tests/commands/test_plan.py
+        ("runs", "nbjobs plan"),  # by tests/commands/test_plan_command.py
         ("runs", "nbjobs run"),  # by tests/commands/test_run.py
         ("runs", "shell"),
     }

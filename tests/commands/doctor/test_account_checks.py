@@ -35,6 +35,7 @@ BEFORE = {
 }
 # What a doctor cannot see, and why.
 UNSEEN = {
+    "deletion_delay": "how long SageMaker takes to delete a job keeps no other job from running",
     "delay": "a slow answer is an answer; how long each check took is in the JSON report",
     "search_delay": "neither tasks nor the doctor use Search",
     "start_delay": "how long machines take to start is nobody's mistake; --run waits for one",
