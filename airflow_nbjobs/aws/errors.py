@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.errors import (
     NotebookJobCapacityError,
@@ -140,8 +141,7 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
         raise call.without_credentials("CredentialRetrievalError", error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True):
     """The call that has failed, as its errors name it."""
 
     permission: str

@@ -6,8 +6,9 @@ Every method raises ``NotebookJobServiceError`` (or ``NotebookJobConfigError`` w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,8 +31,7 @@ class Log(Protocol):
     def warning(self, message: str, /, *arguments: object) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(msgspec.Struct, frozen=True):
     """What S3 says of an object without sending it."""
 
     etag: str  # in quotes, as the service sends it; changes with the content

@@ -8,8 +8,9 @@ nothing but the context.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from airflow_nbjobs._compat import job_xcom, masked_text, may_ask_for_xcoms, task_states_of_run, ui_address, ui_root
 from airflow_nbjobs.core.error_record import error_record, parse_error_record

@@ -7,8 +7,9 @@ Called by ``submit.py``, on the worker; writes nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError

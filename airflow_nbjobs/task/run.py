@@ -6,10 +6,11 @@ Called by the operator, inside ``execute`` and its successors only; everything i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout
 from airflow_nbjobs.core.errors import NotebookJobServiceError, NotebookJobTimeoutError, bounded

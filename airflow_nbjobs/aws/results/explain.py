@@ -7,8 +7,9 @@ Called by ``results/read.py`` with what it has read; reads nothing itself.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -63,8 +64,7 @@ _KILLED = "the container was killed, most likely for want of memory: use a large
 _OUT_OF_MEMORY = "the kernel was killed, most likely for want of memory: use a larger instance_type; or the notebook ended it itself (quit(), exit(), os._exit, a crash in native code)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What the task that finishes the job knows about it."""
 
     label: str
@@ -89,8 +89,7 @@ class Expectation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remains:
+class Remains(msgspec.Struct, frozen=True, kw_only=True):
     """What is left of a job that did not complete."""
 
     snapshot: JobSnapshot

@@ -7,8 +7,10 @@ Called by ``task/results.py`` and by ``nbjobs run`` once a job is in a terminal 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain
 from airflow_nbjobs.aws.results.output import LOG_NAME, read_live_copy, read_members
@@ -45,13 +47,12 @@ _SHOWN_LOG_LINES, _SHOWN_LOG_LINES_OF_FAILURE = 8, 40
 _WRONG_OUTPUTS = "mend the notebook or outputs=, then clear the task: the results of a completed job do not change"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobResult:
+class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a finished job gives to its task."""
 
     facts: Mapping[str, Any]  # JSON-like facts of the job, without outputs
     # the declared outputs that are right, also where others are wrong, and where the job failed after they were recorded
-    outputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = msgspec.field(default_factory=dict)
     error: NotebookJobError | None = None  # why the task must fail, or be skipped; None for a success
     executed_notebook: bytes | None = None  # the executed notebook's bytes, where there are any
     progress: Progress | None = None  # how many of its cells have run, where it could be read

@@ -6,9 +6,10 @@ Called by ``job.py`` and ``task/submit.py``; every AWS call goes through a port.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.core.errors import NotebookJobServiceError

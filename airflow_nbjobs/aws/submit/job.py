@@ -7,8 +7,10 @@ Called by ``task/submit.py`` and by ``nbjobs run``; every AWS call goes through 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.errors import ZeroQuotaError, is_denied, is_throttled
 from airflow_nbjobs.aws.ports import NameTakenError
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
 _MOST_ATTEMPTS = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The job that this try follows."""
 
     location: JobLocation
@@ -45,8 +46,7 @@ class Submission:
         return self.location.job_name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """No job yet, for a reason that passes."""
 
     # capacity, or a failure of AWS or of the way to it; what to raise if nobody waits

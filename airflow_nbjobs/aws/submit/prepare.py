@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.errors import NO_CREDENTIALS, NO_REGION
 from airflow_nbjobs.aws.submit.content import Content
@@ -49,8 +51,7 @@ UNKNOWN_KERNEL = "unknown"  # of a notebook that names none: its language is the
 _ORIGIN_OF_SCRIPT = "the operator's own init script (live_notebook, cell_output_in_logs)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a job is prepared."""
 
     folders: Sequence[Path]  # where relative paths are looked up, in this order

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.job.status import JobState
 
@@ -29,8 +30,7 @@ class Step(enum.Enum):
     NEXT = "next"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """A step and, for the task log, why."""
 
     step: Step

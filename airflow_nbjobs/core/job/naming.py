@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
@@ -29,8 +31,7 @@ def microseconds(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunKey:
+class RunKey(msgspec.Struct, frozen=True, kw_only=True):
     """
     What makes one attempt of one task different from every other.
 
@@ -134,8 +135,7 @@ def name_digest(run_key: RunKey) -> str:
     return hashlib.sha256(run_key.identity().encode()).hexdigest()[:_HASH_LENGTH]
 
 
-@dataclass(frozen=True, slots=True)
-class JobLocation:
+class JobLocation(msgspec.Struct, frozen=True):
     """
     Where the parts of one notebook job lie in S3.
 

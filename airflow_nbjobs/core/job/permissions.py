@@ -7,8 +7,9 @@ Called by ``commands/iam_policy.py``; pure. The README's policies are printed fr
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import msgspec
 
 from airflow_nbjobs.core.job.naming import LOG_GROUP
 
@@ -23,8 +24,7 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """
     One row of the table.
 
@@ -38,7 +38,7 @@ class Statement:
     sid: str
     actions: tuple[str, ...]
     resource: str
-    condition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    condition: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
     only_with: Literal["kms_keys", "vpc"] | None = None
     unneeded: str = ""
 

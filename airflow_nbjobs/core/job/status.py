@@ -7,9 +7,11 @@ Called by everything that waits for a job or reports on it; pure.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import fields
 
 from airflow_nbjobs.core.errors import bounded
 from airflow_nbjobs.core.job.warm_pool import WarmPool, machine_of, parse_warm_pool
@@ -111,8 +113,7 @@ _FAILURE_PREFIXES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StatusTransition:
+class StatusTransition(msgspec.Struct, frozen=True):
     """One entry of ``SecondaryStatusTransitions``."""
 
     status: str
@@ -120,8 +121,7 @@ class StatusTransition:
     started: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSummary:
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """
     What one entry of ListTrainingJobs says of a job; there is no failure reason in it.
 
@@ -146,8 +146,7 @@ class JobSummary:
         return _STATUSES.get(self.state, self.status) if self.is_being_deleted else self.status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSnapshot(JobSummary):
+class JobSnapshot(JobSummary, frozen=True, kw_only=True):
     """
     One DescribeTrainingJob answer, read once.
 
@@ -168,11 +167,11 @@ class JobSnapshot(JobSummary):
     instance_type: str | None = None
     output_root: str | None = None
     model_artifact_uri: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
+    hyperparameters: Mapping[str, str] = msgspec.field(default_factory=dict)
     keep_alive_seconds: int | None = None
     instance_count: int = 1
-    machine: Mapping[str, Any] = field(default_factory=dict)
+    machine: Mapping[str, Any] = msgspec.field(default_factory=dict)
     warm_pool: WarmPool | None = None
 
     @property

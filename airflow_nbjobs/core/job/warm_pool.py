@@ -8,8 +8,9 @@ Source: SageMaker developer guide, warm pools; API reference, ``WarmPoolStatus``
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +39,7 @@ _SETS = frozenset({"security_group_ids", "subnets"})
 _FLAGS = frozenset({"encrypt_inter_container_traffic", "enable_network_isolation"})
 
 
-@dataclass(frozen=True, slots=True)
-class WarmPool:
+class WarmPool(msgspec.Struct, frozen=True):
     """
     ``WarmPoolStatus``.
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import difflib
-from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tagged_index, tags_of
@@ -38,23 +40,22 @@ _OBJECTS = frozenset(
 _MAKERS = frozenset("today now utcnow strptime fromisoformat fromtimestamp combine cwd home uuid4".split())
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(msgspec.Struct, frozen=True):
     """What the ``parameters`` cell says."""
 
     # of every name that the cell binds, in the order of the cell
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = msgspec.field(default_factory=dict)
     annotated: frozenset[str] = frozenset()  # names whose kind their annotation says, and not their default
     is_complete: bool = False  # False: names may be defined that cannot be seen
     doubt: str = ""  # why, for a warning
     has_cell: bool = False  # whether a code cell has the tag
     # names whose default is an object that no parameter can be and that later cells use as one, each with that default as it is written
-    objects: Mapping[str, str] = field(default_factory=dict)
+    objects: Mapping[str, str] = msgspec.field(default_factory=dict)
     # positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind
-    further: Mapping[str, int] = field(default_factory=dict)
+    further: Mapping[str, int] = msgspec.field(default_factory=dict)
     tree: ast.Module | None = None  # of the cell, its magics left out; None where it has none
     python: str = ""  # what ``tree`` was read from, as many lines as the cell
-    values: Mapping[str, ast.expr] = field(
+    values: Mapping[str, ast.expr] = msgspec.field(
         default_factory=dict
     )  # the defaults of names that one statement binds alone, for certain
 

@@ -7,10 +7,11 @@ Called by ``core.values.declaration`` and ``core.values.conversion``. Standard l
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
 from functools import reduce
 from types import NoneType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.syntax_trees import parse_python
 
@@ -22,14 +23,15 @@ _NUMBERS: frozenset[type] = frozenset({bool, int, float})
 _SCALARS: frozenset[type] = _NUMBERS | {str, NoneType}
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True):
     """What is known of the type of a value."""
 
     types: frozenset[type] = frozenset()  # the types that it may have
     is_known: bool = False  # False: it may have others as well
     items: Kind | None = None  # of the items of a list or tuple, or of the values of a dict
-    entries: Mapping[str, Kind] = field(default_factory=dict)  # of the values of a dict that is written out, by key
+    entries: Mapping[str, Kind] = msgspec.field(
+        default_factory=dict
+    )  # of the values of a dict that is written out, by key
     choices: tuple[object, ...] = ()  # of ``Literal[…]``, with None where that is admitted as well; empty: any
 
     def __or__(self, other: Kind) -> Kind:

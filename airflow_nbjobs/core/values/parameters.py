@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.document import is_python, tagged_index
 from airflow_nbjobs.core.notebook.papermill import INJECTED
@@ -38,8 +39,7 @@ PARAMETER_COUNT_LIMIT = 100
 _SHOWN_DERIVED = 10  # warnings of one kind; what more there is shares one
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedParameters:
+class CheckedParameters(msgspec.Struct, frozen=True):
     """What the notebook will get, and what was found on the way."""
 
     values: dict[str, object]  # only the valid ones
@@ -98,19 +98,18 @@ def check_parameters(
     )
 
 
-@dataclass(slots=True)
-class _Findings:
+class _Findings(msgspec.Struct):
     """The parameters checked so far."""
 
     _kernel_name: str
     _declaration: Declaration | None  # None: the kernel is none of Python's
     _flow: Flow
     _unknown: Literal["error", "warn"]
-    values: dict[str, object] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    _seen: dict[str, str] = field(default_factory=dict)
+    values: dict[str, object] = msgspec.field(default_factory=dict)
+    problems: list[str] = msgspec.field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
+    _seen: dict[str, str] = msgspec.field(default_factory=dict)
 
     def add(self, name: str, value: object) -> None:
         declaration = self._declaration

@@ -6,8 +6,9 @@ Called by ``aws/watch/waiters.py``. A triggerer starts its triggers 50 a second:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from airflow_nbjobs.core.job.status import JobSummary
@@ -16,9 +17,8 @@ _KEPT_SECONDS = 60.0
 _MOST_KEPT = 20_000
 
 
-@dataclass(slots=True)
-class RecentSummaries:
-    _entries: dict[str, tuple[JobSummary, float]] = field(default_factory=dict)
+class RecentSummaries(msgspec.Struct):
+    _entries: dict[str, tuple[JobSummary, float]] = msgspec.field(default_factory=dict)
 
     def add(self, summary: JobSummary, now: float) -> None:
         if summary.is_being_deleted:

@@ -7,8 +7,10 @@ Pure: values in, values out.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.job.naming import RunKey, microseconds, training_job_name
 from airflow_nbjobs.core.texts import is_template
@@ -32,8 +34,7 @@ class Kind(enum.Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskArguments:
+class TaskArguments(msgspec.Struct, frozen=True):
     """
     The serialized operator's arguments, before rendering.
 
@@ -44,8 +45,7 @@ class TaskArguments:
     mapped: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotebookTaskInstance:
+class NotebookTaskInstance(msgspec.Struct, frozen=True, kw_only=True):
     """
     A task instance.
 
@@ -68,7 +68,7 @@ class NotebookTaskInstance:
     run_started: datetime
     kind: Kind
     arguments: TaskArguments
-    rendered: Mapping[str, Any] = field(default_factory=dict)
+    rendered: Mapping[str, Any] = msgspec.field(default_factory=dict)
     job: Mapping[str, Any] | None = None
     end: Mapping[str, Any] | None = None
     error: ErrorRecord | None = None
@@ -124,8 +124,7 @@ class NotebookTaskInstance:
         return training_job_name(str(readable), key)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """
     One instance of a mapped task, as a reader chooses it.
 

@@ -7,8 +7,9 @@ what it answers about ended jobs, so that a page that is opened again costs no c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.naming import JobLocation, RunKey
@@ -35,8 +36,7 @@ _LINK_LABELS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """
     A job that was shown to be the task's own.
 

@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from msgspec.structs import asdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +47,7 @@ def has_renderer() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("nbconvert", "bleach", "latex2mathml"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderRequest:
+class RenderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
     One notebook to render.
 
@@ -62,8 +63,7 @@ class RenderRequest:
     has_failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How rendering ended; ``text`` says why it did not succeed, where more than the status is known."""
 
     status: Literal["ok", "too-large", "unreadable", "time", "memory", "crashed"]

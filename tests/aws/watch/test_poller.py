@@ -13,6 +13,7 @@ import weakref
 import loops
 import pytest
 from accounts import InvalidTokenError, ScriptedAccount, ScriptedJob
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.watch import shared
 from airflow_nbjobs.aws.watch.call_budget import CallBudget
@@ -418,9 +419,7 @@ async def test_a_change_that_the_service_dates_wrongly_is_found_by_the_safety_sw
     summarise = jobs.account._summary
 
     def misdated(job, seen_at):
-        summary = summarise(job, seen_at)
-        object.__setattr__(summary, "modified", jobs.account.time(job.created))
-        return summary
+        return replace(summarise(job, seen_at), modified=jobs.account.time(job.created))
 
     jobs.account._summary = misdated
     ended.ends = 50.0

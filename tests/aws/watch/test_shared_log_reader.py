@@ -71,6 +71,7 @@ class Readers:
 
         self.follower = SharedLogReader(open_logs, on_idle=on_idle, now=logs.now)
         self.lines: dict[str, list[str]] = defaultdict(list)
+        self.reading: dict[str, asyncio.Task[None]] = {}
 
     def follow(self, name: str, place: LogPlace | None = None, **given: Any) -> Any:
         followed = self.follower.follow(name, place or LogPlace(), **given)
@@ -79,11 +80,11 @@ class Readers:
             while True:
                 self.lines[name] += await followed.lines()
 
-        followed.reading = asyncio.create_task(read())
+        self.reading[followed.job_name] = asyncio.create_task(read())
         return followed
 
     def leave(self, followed: Any) -> None:
-        followed.reading.cancel()
+        self.reading[followed.job_name].cancel()
         self.follower.leave(followed)
         self.lines[followed.job_name] += followed.rest()
 
