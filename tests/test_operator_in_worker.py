@@ -146,6 +146,16 @@ def test_not_deferrable_a_denial_that_lasts_follows_retries_and_says_what_a_clea
     assert f"SageMakerNotebookJobSensor(job_name='{job_name}')" in str(caught.value)
 
 
+def test_not_deferrable_what_is_no_trouble_of_a_service_ends_the_try_at_once(task, clients, monkeypatch):
+    """A connection that is gone, a fault of ours: nobody would look at a task that says 'going on waiting' for ever."""
+    waited = []
+    monkeypatch.setattr(Wait, "_pause", lambda _, seconds: waited.append(seconds))
+    clients.jobs.errors["describe"] = [RuntimeError("the connection isn't defined")]
+    with pytest.raises(RuntimeError, match="isn't defined"):
+        task(deferrable=False).execute(task_context())
+    assert waited == []
+
+
 def test_not_deferrable_a_job_that_is_not_shown_yet_is_waited_for(task, clients):
     describe, looks = clients.jobs.describe, []
 
