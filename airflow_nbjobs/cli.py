@@ -22,6 +22,10 @@ _COMMANDS = {
     "demo": ("airflow_nbjobs.commands.demo", "run the sample DAG in a real Airflow on the embedded SageMaker"),
     "iam-policy": ("airflow_nbjobs.commands.iam_policy", "print the least that AWS must allow, as an IAM policy"),
     "local": ("airflow_nbjobs.local.command", "start the embedded SageMaker"),
+    "mwaa-plugins": (
+        "airflow_nbjobs.commands.mwaa_plugins",
+        "make the plugins.zip of an Amazon MWAA environment without a way to a package index",
+    ),
     "run": ("airflow_nbjobs.commands.run", "run one notebook as a notebook job, without a DAG"),
 }
 _CLOSED_PIPE = 141  # as a shell says of a program that SIGPIPE has ended

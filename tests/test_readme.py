@@ -70,7 +70,9 @@ def test_every_option_of_nbjobs_that_is_named_exists():
         "--section",
         "--include-descriptions",
         "--check",
-    }  # airflow, ruff
+        "--no-index",
+        "--no-deps",
+    }  # airflow, ruff, pip
     known = set()
     for module_name, _ in cli._COMMANDS.values():
         parser = CommandParser(prog="nbjobs", description="", example="")
@@ -110,9 +112,15 @@ def test_every_block_is_executed_or_says_why_not():
         ("put", "lifecycle"),
         ("read", "airflow"),
         ("read", "error"),
+        ("read", "helm values"),  # this and the next four by tests/test_where_it_runs.py
+        ("read", "image"),
+        ("read", "mwaa options"),
+        ("read", "mwaa printed"),
+        ("read", "mwaa requirements"),
         ("read", "settings"),
         ("read", "tree"),
         ("runs", "nbjobs iam-policy"),  # by tests/commands/test_iam_policy.py
+        ("runs", "nbjobs mwaa-plugins"),  # by tests/commands/test_mwaa_plugins.py
         ("runs", "nbjobs run"),  # by tests/commands/test_run.py
         ("runs", "shell"),
     }
