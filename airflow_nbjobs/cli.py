@@ -24,6 +24,10 @@ _COMMANDS = {
     "doctor": ("airflow_nbjobs.commands.doctor", "find what keeps notebook jobs from running, and what to change"),
     "iam-policy": ("airflow_nbjobs.commands.iam_policy", "print the least that AWS must allow, as an IAM policy"),
     "local": ("airflow_nbjobs.local.command", "start the embedded SageMaker"),
+    "mwaa-plugins": (
+        "airflow_nbjobs.commands.mwaa_plugins",
+        "make the plugins.zip of an Amazon MWAA environment without a way to a package index",
+    ),
     "outputs": ("airflow_nbjobs.commands.outputs", "fetch the notebooks, logs and outputs of a run"),
     "plan": ("airflow_nbjobs.commands.plan", "show what DAGs would run, and all that is wrong with it, without AWS"),
     "run": ("airflow_nbjobs.commands.run", "run one notebook as a notebook job, without a DAG"),
