@@ -26,7 +26,7 @@ _COMMANDS = {
     "local": ("airflow_nbjobs.local.command", "start the embedded SageMaker"),
     "mwaa-plugins": (
         "airflow_nbjobs.commands.mwaa_plugins",
-        "make the plugins.zip of an Amazon MWAA environment without a way to a package index",
+        "make plugins.zip for an Amazon MWAA without a package index",
     ),
     "outputs": ("airflow_nbjobs.commands.outputs", "fetch the notebooks, logs and outputs of a run"),
     "plan": ("airflow_nbjobs.commands.plan", "show what DAGs would run, and all that is wrong with it, without AWS"),
