@@ -1,7 +1,7 @@
 """
 What a callback can know of a failed task or run: from its context, and from what Airflow keeps of it where a callback may ask for that.
 
-Called by ``notifications.py``: in a worker, which has the task's exception; in the DAG processor, where there are XComs from Airflow 3.2 on, and before it
+Called by ``notifications.py``: in a worker, which has the task's exception; in the DAG processor, where Airflow may answer for XComs, and if it does not
 nothing but the context.
 """
 

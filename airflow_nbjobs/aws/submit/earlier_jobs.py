@@ -32,7 +32,7 @@ _MOST_PAGES = 50
 _MOST_DESCRIBED = 100
 _MOST_REMEMBERED = 10
 _MOST_ATTEMPTS = 1000
-# Names are free again once their jobs are deleted: so many free ones in a row are taken for the end, where jobs may not be listed.
+# Names are free again once their jobs are deleted: so many free ones in a row are taken for the end.
 _MOST_FREE = 3
 # The service's clock and Airflow's.
 _SKEW = timedelta(minutes=10)
@@ -42,17 +42,18 @@ _LONGEST_RUN = timedelta(days=29)
 
 class LaterJobs:
     """
-    The newest job of a task whose name Describe does not lead to: SageMaker is asked once, when an attempt's own name is free.
+    The newest job of a task whose name Describe does not lead to, looked for when an attempt's own name is free.
 
     The readable part of a name may be edited, or rendered anew, between two tries; the hash behind it stays. And a name is free again once its job is
-    deleted, which says nothing of the names after it.
+    deleted, which says nothing of the names after it. The list, which is read once, tells of both but may lag behind Describe; so a few names after a
+    free one are described too.
     """
 
     def __init__(self, job: PreparedJob, clients: AwsClients, log: Log) -> None:
         self._job = job
         self._clients = clients
         self._log = log
-        self._was_asked = False
+        self._was_listed = False
 
     def newest_from(self, attempt: int) -> tuple[int, JobSnapshot | None]:
         """
@@ -60,20 +61,21 @@ class LaterJobs:
 
         :raises NotebookJobServiceError: SageMaker could not be asked; where a list is denied, which is logged, the names alone count.
         """
-        if self._was_asked:
-            return attempt, None
-        self._was_asked = True
-        try:
-            return self._listed_from(attempt)
-        except NotebookJobServiceError as error:
-            if not is_denied(error):
-                raise
-            self._log.info(
-                "%s; a job that an earlier try has started under another notebook_job_name is not found", error.headline
-            )
+        if not self._was_listed:
+            self._was_listed = True
+            try:
+                if (listed := self._listed_from(attempt)) is not None:
+                    return listed
+            except NotebookJobServiceError as error:
+                if not is_denied(error):
+                    raise
+                self._log.info(
+                    "%s; a job that an earlier try has started under another notebook_job_name is not found",
+                    error.headline,
+                )
         return self._named_after(attempt)
 
-    def _listed_from(self, attempt: int) -> tuple[int, JobSnapshot | None]:
+    def _listed_from(self, attempt: int) -> tuple[int, JobSnapshot] | None:
         key = self._job.run.key
         attempts = {name_digest(key.with_attempt(k)): k for k in range(attempt, attempt + _MOST_ATTEMPTS)}
         # Filters count after paging: one for each attempt's hash would cost these pages once more.
@@ -89,7 +91,7 @@ class LaterJobs:
                     expected,
                 )
             return found, snapshot
-        return attempt, None
+        return None
 
     def _named_after(self, attempt: int) -> tuple[int, JobSnapshot | None]:
         found: tuple[int, JobSnapshot | None] = attempt, None

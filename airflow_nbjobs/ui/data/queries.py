@@ -17,7 +17,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import and_, select
 
-from airflow_nbjobs._compat import of_task_instance
+from airflow_nbjobs._compat import keeps_task_state, of_task_instance
 from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.job.xcoms import (
     ATTEMPTS_KEY,
@@ -245,10 +245,10 @@ def _rendered(session: Session, **identity: Any) -> dict[str, Any]:
 
 
 def _attempts(session: Session, **identity: Any) -> tuple[dict[str, Any], ...]:
-    try:
-        from airflow.models.task_state_store import TaskStateStoreModel
-    except ImportError:  # Airflow < 3.3
+    if not keeps_task_state():
         return ()
+    from airflow.models.task_state_store import TaskStateStoreModel
+
     value = session.scalar(
         select(TaskStateStoreModel.value)
         .join(TaskInstance, of_task_instance(TaskStateStoreModel))

@@ -88,7 +88,9 @@ def test_the_log_says_what_was_staged(job, clients, log):
 
 def test_a_retry_whose_earlier_tries_submitted_nothing_creates(job, clients, log):
     submission = retry(job, clients, log)
-    assert clients.jobs.calls == [("describe", submission.job_name), ("list", "*"), ("create", submission.job_name)]
+    behind = [("describe", job.location(k).job_name) for k in (1, 2, 3)]
+    asked = [("describe", submission.job_name), ("list", "*"), *behind]
+    assert clients.jobs.calls == [*asked, ("create", submission.job_name)]
     assert (submission.state.attempt, submission.adopted) == (0, None)
 
 
