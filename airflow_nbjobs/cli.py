@@ -24,7 +24,7 @@ _COMMANDS = {
     "local": ("airflow_nbjobs.local.command", "start the embedded SageMaker"),
     "mwaa-plugins": (
         "airflow_nbjobs.commands.mwaa_plugins",
-        "make the plugins.zip of an Amazon MWAA environment without a way to a package index",
+        "make plugins.zip for an Amazon MWAA environment without a package index",
     ),
     "run": ("airflow_nbjobs.commands.run", "run one notebook as a notebook job, without a DAG"),
 }

@@ -52,9 +52,9 @@ def refused(tmp_path, capsys):
     return run
 
 
-def test_the_readmes_line_is_the_one_of_the_help():
+def test_the_readmes_line_is_the_one_of_the_help_and_keeps_what_is_printed():
     (block,) = re.findall(r"<!-- runs: nbjobs mwaa-plugins -->\n```bash\n(.*?)```", README, re.DOTALL)
-    assert block == f"{mwaa_plugins.EXAMPLE}\n"
+    assert block == f"{mwaa_plugins.EXAMPLE} > mwaa-requirements.txt\n"
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------

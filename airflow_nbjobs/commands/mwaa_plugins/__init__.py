@@ -18,7 +18,7 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError
 if TYPE_CHECKING:
     import argparse
 
-EXAMPLE = "nbjobs mwaa-plugins requirements.txt --to plugins.zip > mwaa-requirements.txt"
+EXAMPLE = "nbjobs mwaa-plugins requirements.txt --to plugins.zip"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REQUIREMENTS",
         help="your requirements.txt (default: this package with its extra ui, and nothing else)",
     )
-    parser.add_argument("--to", required=True, type=Path, metavar="FILE", help="the archive to write")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=Path("plugins.zip"),
+        metavar="FILE",
+        help="the archive to write (default: plugins.zip)",
+    )
     parser.add_argument(
         "--constraint",
         metavar="FILE",
-        help="path or URL of the constraints, in place of those that REQUIREMENTS names: MWAA's, or Airflow's for the same versions",
+        help="path or URL of the constraints of the environment's Airflow (default: those that REQUIREMENTS names)",
     )
     parser.add_argument(
         "--python",
@@ -43,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"Python of the environment (default: {wheels.MWAA_PYTHON}, as MWAA has it for Airflow 3)",
     )
     parser.add_argument(
-        "--with", dest="plugins", type=Path, metavar="FOLDER", help="your own plugins, to lie beside the wheels"
+        "--with",
+        dest="plugins",
+        type=Path,
+        metavar="FOLDER",
+        help="your own plugins, to lie beside the wheels (default: none)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
