@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from functools import reduce
+from importlib.util import find_spec
 from operator import and_
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,18 @@ def has_try(ti_id: object) -> bool:
     return True
 
 
+def has_on_kill() -> bool:
+    """Say whether triggers have ``on_kill``, and templates that the triggerer renders: from Airflow 3.3 on, which brought both."""
+    from airflow.triggers.base import BaseTrigger
+
+    return hasattr(BaseTrigger, "on_kill")
+
+
+def keeps_task_state() -> bool:
+    """Say whether Airflow keeps what a task stores over its tries and clears: from 3.3 on."""
+    return find_spec("airflow.models.task_state_store") is not None
+
+
 def of_task_instance(model: Any) -> Any:
     """Join the rows that Airflow's database keeps for a task instance (XComs, rendered fields, states) with it; for the API server."""
     from airflow.models.taskinstance import TaskInstance
@@ -169,17 +182,22 @@ def is_resumed(ti: Any) -> bool | None:
 
 def may_ask_for_xcoms() -> bool:
     """
-    Say whether a callback in this process may ask Airflow for XComs and states of tasks: in a worker always, in the DAG processor from Airflow 3.2 on.
+    Say whether a callback in this process may ask Airflow for XComs and states of tasks: in a worker always.
 
-    Before that, the DAG processor's manager cannot read the question and never answers; the callback would wait until it is killed.
+    Where the DAG processor's manager cannot read the question it never answers, and the callback would wait until it is killed.
     """
     from airflow.sdk.execution_time import task_runner
 
     processor: Any = sys.modules.get("airflow.dag_processing.processor")
-    if processor is None or (hasattr(processor, "GetXCom") and hasattr(processor, "GetTaskStates")):
+    if processor is None or answers_for_xcoms(processor):
         return True
     decoder = getattr(getattr(task_runner, "SUPERVISOR_COMMS", None), "body_decoder", None)
     return decoder is None or getattr(decoder, "_type", processor.ToDagProcessor) is not processor.ToDagProcessor
+
+
+def answers_for_xcoms(processor: Any) -> bool:
+    """Say whether the DAG processor's manager answers a callback that asks for XComs and states of tasks: not on Airflow 3.0."""
+    return hasattr(processor, "GetXCom") and hasattr(processor, "GetTaskStates")
 
 
 def task_states_of_run(*, dag_id: str, run_id: str) -> dict[tuple[str, int], str]:
@@ -203,8 +221,53 @@ def ui_root() -> str | None:
     return str(conf.get("api", "base_url", fallback="") or "").rstrip("/") or None
 
 
-def ui_address() -> str | None:
-    """Return where Airflow's UI is, without a trailing slash; None where it has no tabs of plugins (< 3.1) or its address is not configured here."""
+def has_tabs() -> bool:
+    """Say whether Airflow's UI shows tabs and pages of plugins: from 3.1 on."""
     from airflow.plugins_manager import AirflowPlugin
 
-    return ui_root() if hasattr(AirflowPlugin, "external_views") else None
+    return hasattr(AirflowPlugin, "external_views")
+
+
+def ui_address() -> str | None:
+    """Return where Airflow's UI is, without a trailing slash; None where it has no tabs of plugins or its address is not configured here."""
+    return ui_root() if has_tabs() else None
+
+
+def dag_bag(**arguments: Any) -> Any:
+    """Return Airflow's reader of DAG files; for commands."""
+    try:  # Airflow >= 3.2
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+    return DagBag(**arguments)
+
+
+def dag_file_paths(folder: str) -> list[str]:
+    """Return the files below a folder that may hold a DAG, by ``.airflowignore`` and Airflow's safe mode; for commands."""
+    try:  # Airflow < 3.4
+        from airflow.utils.file import list_py_file_paths
+    except ImportError:
+        import importlib
+
+        from airflow.configuration import conf
+
+        shared = "airflow._shared.module_loading"
+        might_contain_dag = importlib.import_module(f"{shared}.dag_file").might_contain_dag
+        find = importlib.import_module(f"{shared}.file_discovery").find_path_from_directory
+        syntax = conf.get("core", "dag_ignore_file_syntax", fallback="glob")
+        found: list[str] = list(find(folder, ".airflowignore", syntax))
+        return [path for path in found if path.endswith(".py") and might_contain_dag(path, True, conf=conf)]
+    return list(list_py_file_paths(folder, safe_mode=True))
+
+
+def stored_dag(dag: Any) -> Any:
+    """
+    Return a DAG as the scheduler reads it back from the database; for commands.
+
+    :raises Exception: Airflow cannot store it.
+    """
+    from airflow.serialization import serialized_objects
+
+    # The first of the two names came with Airflow 3.2.
+    serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG  # type: ignore[attr-defined]
+    return serialization.from_dict(serialization.to_dict(dag))

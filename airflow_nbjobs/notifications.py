@@ -29,7 +29,7 @@ def failure_summary(context: Mapping[str, Any]) -> FailureSummary:
     Call the notifier's ``notify``: calling the notifier itself renders its texts with Jinja, and an exception of the notebook could write a template.
 
     For a task of another operator it tells the exception. As the callback of a DAG it tells which tasks have failed, and more of the first notebook among
-    them; the DAG processor of Airflow before 3.2 gives no callback more than the names of the DAG and its run, and of one task. What Airflow's masker knows
+    them; the DAG processor of Airflow 3.0 gives no callback more than the names of the DAG and its run, and of one task. What Airflow's masker knows
     as a secret is not in it. It never raises.
 
     :param context: of the callback.

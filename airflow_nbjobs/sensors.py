@@ -223,9 +223,12 @@ class SageMakerNotebookJobSensor(LineageMethods, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> Any:
         """Finish after the trigger's event; events may be stale or doubled, so SageMaker's own word counts."""
+        from airflow_nbjobs.core.job.status import says_deleting
+
         error = event.get("error") if event else None
+        is_deleted = says_deleting(event.get("status")) if event else False
         with self._recording(context), self._skipping():
-            outcome = self._poll(context, was_polled=bool(error))
+            outcome = self._poll(context, was_polled=bool(error) or is_deleted)
             if outcome:
                 return outcome.xcom_value
             if event and error:

@@ -6,8 +6,10 @@ Called by ``task/`` and the triggers; read in functions, so that tests pass valu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job import parsers as parse
@@ -36,8 +38,7 @@ JOB_DEFAULTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """
     What an organisation sets once.
 
@@ -46,9 +47,9 @@ class Settings:
     :param places: where each default was found, in words.
     """
 
-    job_defaults: Mapping[str, Any] = field(default_factory=dict)
+    job_defaults: Mapping[str, Any] = msgspec.field(default_factory=dict)
     deployment: str = ""
-    places: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def completed(self, arguments: JobArguments) -> JobArguments:
         """

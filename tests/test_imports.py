@@ -195,8 +195,8 @@ def test_no_arrow_of_the_table_runs_back():
     assert wrong == []
 
 
-def test_core_is_the_standard_library_and_nbformat():
-    allowed = sys.stdlib_module_names | {"nbformat", NAME}
+def test_core_is_the_standard_library_nbformat_and_msgspec():
+    allowed = sys.stdlib_module_names | {"nbformat", "msgspec", NAME}
     wrong = [
         f"{module}:{line} imports {name}"
         for module in WALKED

@@ -211,7 +211,7 @@ def _unreachable(*_, **__):
 
 
 def test_the_dag_processor_is_asked_only_what_its_manager_can_read(monkeypatch):
-    """Airflow before 3.2: the manager logs that it cannot decode the question, and the callback waits for ever."""
+    """Airflow 3.0: the manager logs that it cannot decode the question, and the callback waits for ever."""
     can = hasattr(processor, "GetXCom")
     assert "body_decoder" in {field.name for field in attrs.fields(comms.CommsDecoder)}
     decoder = SimpleNamespace(body_decoder=TypeAdapter(processor.ToDagProcessor))

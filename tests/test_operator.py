@@ -1,9 +1,9 @@
 """The operator in a DAG: its arguments, templates, serialised form and links."""
 
-import dataclasses
 import inspect
 import warnings
 
+import msgspec
 import pytest
 from airflow_names import AirflowFailException, DagSerialization
 from operator_tasks import Tasks, new_dag
@@ -68,7 +68,11 @@ def test_every_template_field_is_an_argument_that_init_assigns_unmodified(dag):
 def test_every_job_argument_is_a_template_field_of_the_signature():
     parameters = inspect.signature(SageMakerNotebookJobOperator).parameters
     assert set(JOB_ARGUMENTS) <= set(SageMakerNotebookJobOperator.template_fields) <= set(parameters)
-    assert {field.name for field in dataclasses.fields(JobArguments)} == {*JOB_ARGUMENTS, "outputs", "return_output"}
+    assert {field.name for field in msgspec.structs.fields(JobArguments)} == {
+        *JOB_ARGUMENTS,
+        "outputs",
+        "return_output",
+    }
 
 
 def test_a_task_renders_and_stores_what_it_was_given_and_what_pages_need(dag):

@@ -41,6 +41,61 @@ def test_it_returns_facts_and_outputs_and_pushes_each_output(task, clients):
     assert context["ti"].xcoms["splits"] == [1, 2]
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_completed_job_that_is_being_deleted_is_delivered(task, clients, deferrable, caplog, capsys):
+    """A deletion leaves S3 alone: what was paid for is handed over, and the return value says how the job ended."""
+    operator, context = task(outputs={"accuracy": float}, deferrable=deferrable), task_context()
+    if deferrable:
+        deferred = defer(operator, context)
+        job_name = end(clients, "Deleting", secondary="Completed", ran=executed(RAW, {"accuracy": 0.5}))
+        value = operator.execute_complete(context, event_of(deferred, status="Deleting"))
+    else:
+        describe = clients.jobs.describe
+
+        def described(name):
+            end(clients, "Deleting", secondary="Completed", ran=executed(RAW, {"accuracy": 0.5}))
+            return describe(name)
+
+        clients.jobs.describe = described
+        value = operator.execute(context)
+        (job_name,) = clients.jobs.descriptions
+    assert (value["status"], value["outputs"]) == ("Completed", {"accuracy": 0.5})
+    assert context["ti"].xcoms["nbjobs_end"]["status"] == "Completed"
+    assert f"training job '{job_name}' is being deleted" in caplog.text + capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ran", [None, executed(RAW)], ids=["nothing in S3", "whole in S3"])
+def test_a_job_that_is_being_deleted_and_does_not_say_how_it_ended_is_retried(task, clients, ran):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    job_name = end(clients, "Deleting", secondary="Training", ran=ran)
+    with pytest.raises(NotebookJobServiceError, match=f"'{job_name}' is being deleted") as caught:
+        operator.execute_complete(context, event_of(deferred, status="Deleting"))
+    assert caught.value.is_retryable
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "a retry of this task runs the notebook again" in str(caught.value)
+    assert ("has run to its end" in str(caught.value)) is (ran is not None)
+
+
+def test_a_job_that_is_being_deleted_still_shows_its_failing_cell(task, clients):
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    end(clients, "Deleting", secondary="Training", ran=failed_at(RAW, 2, "ValueError", "no"))
+    with pytest.raises(NotebookCellError, match="cell 2"):
+        operator.execute_complete(context, event_of(deferred, status="Deleting"))
+
+
+def test_a_job_that_is_gone_after_the_triggerer_saw_it_deleted_is_an_error_at_once(task, clients):
+    """An unknown job may be one that is not shown yet, for a minute; not this one."""
+    operator, context = task(), task_context()
+    deferred = defer(operator, context)
+    clients.jobs.descriptions.clear()
+    with pytest.raises(NotebookJobServiceError, match="does not know training job") as caught:
+        operator.execute_complete(context, event_of(deferred, status="Deleting"))
+    assert caught.value.is_retryable
+    assert "a retry runs the notebook again if the job is gone" in str(caught.value)
+
+
 def test_the_readme_has_every_key_of_the_return_value(task, clients):
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     table = re.search(r"\| key of `return_value` \|.*?\n\n", readme, re.DOTALL)[0]

@@ -2,12 +2,12 @@
 
 import contextlib
 import copy
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from airflow_names import AirflowFailException, TaskDeferred
 from fakes import REGION, archive, executed, task_context
+from msgspec.structs import replace
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
 from airflow_nbjobs.core.errors import (

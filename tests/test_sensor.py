@@ -254,6 +254,18 @@ def test_trouble_in_reading_results_that_lasts_is_left_to_retries(clients, monke
     assert 500 < sum(slept) < 700
 
 
+def test_what_is_no_trouble_of_a_service_is_not_read_again(clients, monkeypatch):
+    """Nothing would be there ten minutes later."""
+    start(clients)
+    end(clients, ran=executed(RAW))
+    slept = []
+    monkeypatch.setattr(watching.time, "sleep", slept.append)
+    monkeypatch.setattr(clients.objects, "open", lambda _: b"".missing)
+    with pytest.raises(AttributeError, match="missing"):
+        sensor().execute(task_context())
+    assert slept == []
+
+
 @pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
 def test_an_archive_that_is_not_in_s3_yet_is_waited_for(clients, monkeypatch, arguments):
     """SageMaker says *Completed* as soon as the container has ended; a large archive may be a moment behind."""
@@ -433,6 +445,39 @@ def test_an_unknown_job_that_the_triggerer_has_looked_for_is_an_error_whenever_t
     assert caught.value.is_retryable
     with pytest.raises(AirflowSkipException, match="knows no training job 'job'"):
         sensor(soft_fail=True).execute_complete(context, event)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_completed_job_that_is_being_deleted_hands_over_its_results(clients, deferrable):
+    start(clients)
+    end(clients, status="Deleting", secondary="Completed", ran=executed(RAW, {"accuracy": 0.5}))
+    result = sensor(outputs={"accuracy": float}, deferrable=deferrable).execute(task_context())
+    assert (result["status"], result["outputs"]) == ("Completed", {"accuracy": 0.5})
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize(
+    ("secondary", "error", "said"),
+    [
+        ("", NotebookJobServiceError, "is being deleted, and SageMaker does not say any more how it ended"),
+        ("Stopped", NotebookJobStoppedError, "was stopped by somebody"),
+        ("MaxRuntimeExceeded", NotebookJobTimeoutError, "MaxRuntimeExceeded"),
+    ],
+)
+def test_a_job_that_is_being_deleted_ends_the_wait_at_the_first_look(clients, secondary, error, said, deferrable):
+    start(clients)
+    end(clients, status="Deleting", secondary=secondary or "Training")
+    with pytest.raises(error, match=said) as caught:
+        sensor(deferrable=deferrable).execute(task_context())
+    assert isinstance(caught.value, AirflowFailException)
+    assert clients.jobs.count("describe") == 1
+
+
+def test_a_job_that_is_gone_after_the_triggerer_saw_it_deleted_is_an_error_at_once(hook):
+    event = {"job_name": "job", "status": "Deleting", "error": None}
+    with pytest.raises(NotebookJobServiceError, match="knows no training job 'job'") as caught:
+        sensor().execute_complete(task_context(), event)
+    assert "it has been deleted since" in str(caught.value)
 
 
 def test_a_job_that_is_deleted_while_poked_is_said_to_be_after_a_minute(clients, monkeypatch):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow_names import TaskDeferred
 from fakes import notebook, task_context
+from local_jobs import wait_until
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobServiceError
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
@@ -150,6 +151,7 @@ def stop_and_delete(sagemaker: EmbeddedSageMaker, name: str, meanwhile: Callable
     )
     done = meanwhile()
     client.delete_training_job(TrainingJobName=name)
+    wait_until(lambda: not client.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
     return done
 
 

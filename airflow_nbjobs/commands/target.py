@@ -10,9 +10,10 @@ import logging
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.errors import translated
@@ -39,8 +40,7 @@ _OWN = "this machine"
 log = logging.getLogger("nbjobs")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, kw_only=True):
     """
     Where a job runs.
 
@@ -56,7 +56,7 @@ class Target:
     checking: AwsClients
     start: Callable[[], AwsClients]
     poll_seconds: float = _POLL_SECONDS
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = msgspec.field(default_factory=dict)
     kernels: Collection[str] | None = None
     remarks: Callable[[PreparedJob], Iterator[str]] = lambda _: iter(())
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobError, NotebookSkippedError, bounded
 from airflow_nbjobs.core.job.xcoms import ERROR_KEY, VERSION, read_record
@@ -27,8 +28,7 @@ _MOST_NUMBER = 10**9
 _DETAIL = re.compile(r"  (?P<label>[a-z][a-z ]{0,20}):(?: +(?P<same>.*))?$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorRecord:
+class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
     :param kind: the error's class in ``core/errors.py``, else the exception's own.
     :param problems: of an error that lists several.

@@ -7,8 +7,9 @@ Called by ``notifications.py``. Pure; what it is given is shown to people and pr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.error_record import details_of
 from airflow_nbjobs.core.visible import visible
@@ -26,8 +27,7 @@ _URL_CHARACTERS = 700
 _FEWEST_CHARACTERS = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailureFacts:
+class FailureFacts(msgspec.Struct, frozen=True, kw_only=True):
     """
     What is known of a failure; whatever is not is empty.
 
@@ -55,8 +55,7 @@ class FailureFacts:
     tasks: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FailureSummary:
+class FailureSummary(msgspec.Struct, frozen=True):
     """
     A failure in a message: ``text`` and ``markdown`` have at most 2,000 characters each, ``title`` is one line of at most 99.
 
@@ -72,8 +71,7 @@ class FailureSummary:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True):
     label: str
     value: str
     is_block: bool = False

@@ -7,11 +7,11 @@ Called by the operator and the sensor: while a DAG file is parsed for a task tha
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.job.asset_event import (
     EXTRA_LIMIT_BYTES,

@@ -1,15 +1,16 @@
 """
 What a callback can know of a failed task or run: from its context, and from what Airflow keeps of it where a callback may ask for that.
 
-Called by ``notifications.py``: in a worker, which has the task's exception; in the DAG processor, where there are XComs from Airflow 3.2 on, and before it
+Called by ``notifications.py``: in a worker, which has the task's exception; in the DAG processor, where Airflow may answer for XComs, and if it does not
 nothing but the context.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from airflow_nbjobs._compat import job_xcom, masked_text, may_ask_for_xcoms, task_states_of_run, ui_address, ui_root
 from airflow_nbjobs.core.error_record import error_record, parse_error_record

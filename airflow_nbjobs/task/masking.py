@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from airflow_nbjobs._compat import redact
 from airflow_nbjobs.core.texts import structure
 
@@ -32,7 +34,7 @@ def masked_value(value: Any, say: Callable[[Any], str], *, name: str = "") -> st
     said = say(_masked(value, name, ()))[:_CHARACTERS]
     return str(
         redact({name: said})[name]
-    )  # a secret may lie in the text of an object that is no list, dict or dataclass
+    )  # a secret may lie in the text of an object that is no list, dict, dataclass or Struct
 
 
 def _masked(value: Any, name: object, around: tuple[int, ...]) -> Any:
@@ -45,6 +47,8 @@ def _masked(value: Any, name: object, around: tuple[int, ...]) -> Any:
     within = (*around, id(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    elif isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
     elif isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):

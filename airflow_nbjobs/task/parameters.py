@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.parsers import json_object
@@ -27,8 +28,7 @@ _NATIVE = "native rendering (render_template_as_native_obj)"
 _LEVELS = 60  # of lists and dicts: more than a parameter may have
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedParameters:
+class RenderedParameters(msgspec.Struct, frozen=True):
     """
     A task's rendered parameters, as Airflow stores them beside the task, and what the job gets in place of them.
 

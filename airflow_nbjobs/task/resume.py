@@ -6,8 +6,9 @@ Called by ``run.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs._compat import job_xcom, task_instance_key
 from airflow_nbjobs.core.errors import NotebookJobServiceError
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumption:
+class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """
     Where a task stands.
 

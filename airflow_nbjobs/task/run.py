@@ -6,15 +6,16 @@ Called by the operator, inside ``execute`` and its successors only; everything i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from airflow_nbjobs._compat import TRIGGER_TIMEOUT, AirflowTaskTimeout
 from airflow_nbjobs.core.errors import NotebookJobServiceError, NotebookJobTimeoutError, bounded
 from airflow_nbjobs.core.job.doubts import UNKNOWN_SECONDS
-from airflow_nbjobs.core.job.status import FailureKind, JobState
+from airflow_nbjobs.core.job.status import FailureKind, JobState, says_deleting
 from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS, Cause, Step, SubmissionState
 from airflow_nbjobs.core.job.trouble import NOT_FOUND, is_over, of_kept_job
 from airflow_nbjobs.core.watch.log_place import LogPlace
@@ -135,6 +136,9 @@ class TaskRun:
             again = self._finish_unwatched(found)
         else:
             said = f"the triggerer says that it is {found.status}" if found.status else ""
+            if says_deleting(found.status):  # should SageMaker not know it any more: nor will it in a minute
+                since = datetime.now(tz=UTC) - timedelta(seconds=UNKNOWN_SECONDS)
+                job = replace(job, state=replace(job.state, trouble_since=since))
             again = self._finish(job, said=said)
         return self.start(again) if isinstance(again, SubmissionState) else again
 

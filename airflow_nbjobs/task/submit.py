@@ -6,11 +6,12 @@ Called by ``run.py``.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.submit.job import Refused, Submission, instance_choices, submit
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobServiceError

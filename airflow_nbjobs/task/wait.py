@@ -7,10 +7,12 @@ Called by ``run.py`` and ``submit.py``.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.watch.log_reader import LogReader
 from airflow_nbjobs.core.errors import NotebookJobError, NotebookJobServiceError
@@ -40,8 +42,7 @@ if TYPE_CHECKING:
 _SLICE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurrentJob:
+class CurrentJob(msgspec.Struct, frozen=True, kw_only=True):
     """
     The job that a try waits for.
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
@@ -50,8 +50,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class LocalSageMaker:
+class LocalSageMaker(msgspec.Struct, frozen=True):
     """
     One test's view of the embedded SageMaker.
 

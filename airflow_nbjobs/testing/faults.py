@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import http.client
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
+
+import msgspec
 
 from airflow_nbjobs.core.values.recording import RECORD_MIME_TYPE, RECORD_VERSION
 from airflow_nbjobs.local.faults.http import CONTROL_PATH, CONTROL_SERVICE
@@ -30,8 +31,7 @@ class FaultError(RuntimeError):
     """The server refuses what it was asked to do, or is gone; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """A fault that is switched on; ``with`` switches it off at the end of the block."""
 
     id: str
@@ -53,8 +53,7 @@ class Fault:
         self.remove()
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """Which jobs run no container; see ``Faults.script_jobs``."""
 
     id: str
@@ -65,8 +64,7 @@ class Script:
         self._faults.request("unscript", id=self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """
     One call that the server answered, or did not.
 
@@ -86,8 +84,7 @@ class Call:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeldJob:
+class HeldJob(msgspec.Struct, frozen=True):
     """A scripted job that waits for its end."""
 
     job_name: str
@@ -273,6 +270,10 @@ class Faults:
     def search_delay(self, seconds: float) -> None:
         """Let Search show jobs as they were so many seconds ago, as AWS' index does."""
         self.request("search_delay", seconds=seconds)
+
+    def deletion_delay(self, seconds: float) -> None:
+        """Let jobs that are deleted from now on be ``Deleting`` for so long before their names are free; a second unless set."""
+        self.request("deletion_delay", seconds=seconds)
 
     def clear(self) -> None:
         """Switch off every fault, script and quota, and give back the machines in warm pools. Jobs that a script has taken stay as they are."""

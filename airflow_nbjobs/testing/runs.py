@@ -11,10 +11,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.testing.faults import FaultError
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 RUN_SECONDS = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class DagRun:
+class DagRun(msgspec.Struct, frozen=True):
     """
     What a run left in Airflow's database.
 
@@ -41,8 +41,7 @@ class DagRun:
     log: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunDag:
+class RunDag(msgspec.Struct, frozen=True):
     """
     What the fixture ``run_dag`` gives.
 

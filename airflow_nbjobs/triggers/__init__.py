@@ -230,7 +230,9 @@ class NotebookJobTrigger(BaseTrigger):
         It cancels a trigger then with no word of why, a user's action or another triggerer that has taken over; its end comes with one ("EOF - shutting down",
         "Supervisor closed"), when there is nobody left to ask. Source: ``TriggerRunner.cancel_triggers`` and ``sync_state_to_supervisor`` of 3.0.6, 3.1.8, 3.2.2.
         """
-        if not cancelled.args and not hasattr(BaseTrigger, "on_kill"):
+        from airflow_nbjobs._compat import has_on_kill
+
+        if not cancelled.args and not has_on_kill():
             await self._stop_detached()
 
     async def _stop_detached(self) -> None:

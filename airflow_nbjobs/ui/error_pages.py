@@ -6,10 +6,10 @@ Called by ``app.py``.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
+from msgspec.structs import asdict
 from starlette.exceptions import HTTPException
 
 from airflow_nbjobs.core.job.wording import task_words

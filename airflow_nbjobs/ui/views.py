@@ -28,6 +28,7 @@ _STATES = {
     JobState.SUCCEEDED: "success",
     JobState.FAILED: "failed",
     JobState.STOPPED: "failed",
+    JobState.DELETED: "none",
 }
 
 

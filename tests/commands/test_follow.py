@@ -80,10 +80,10 @@ def command(tmp_path, monkeypatch, clients, clock, capsys, caplog):  # noqa: PLR
     return called
 
 
-def end(clients, ran=None, status="Completed", reason=""):
+def end(clients, ran=None, status="Completed", reason="", secondary=None):
     """Let the one job end, and leave its notebook behind."""
     (name,) = clients.jobs.descriptions
-    clients.jobs.set_status(name, status, None, reason)
+    clients.jobs.set_status(name, status, secondary, reason)
     if ran is not None:
         clients.objects.bodies[f"{ROOT}/{name}/output/output.tar.gz"] = archive({f"{name}.ipynb": ran})
     return name
@@ -97,6 +97,21 @@ def test_it_waits_and_prints_the_outputs(command, clients, clock, tmp_path):
     code, out, _ = command("--output", "accuracy")
     assert (code, out) == (0, "accuracy = 0.5\n")
     assert (tmp_path / "report.executed.ipynb").read_bytes() == RAN
+
+
+def test_a_completed_job_that_is_being_deleted_hands_over_its_outputs(command, clients, clock):
+    clock.at[20] = lambda: end(clients, RAN, "Deleting", secondary="Completed")
+    code, out, err = command("--output", "accuracy")
+    assert (code, out) == (0, "accuracy = 0.5\n")
+    assert "is being deleted" in err
+
+
+def test_a_job_that_is_being_deleted_ends_the_wait(command, clients, clock):
+    clock.at[20] = lambda: end(clients, None, "Deleting")
+    code, _, err = command()
+    assert code == 1
+    assert clock.slept < 40
+    assert "is being deleted, and SageMaker does not say any more how it ended" in err
 
 
 def test_a_job_that_is_not_shown_for_some_seconds_is_looked_for_again(command, clients, clock, monkeypatch):

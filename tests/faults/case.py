@@ -291,15 +291,10 @@ class Case:
                 continue
             environment = document.get("Environment", {})
             if environment.get("NBJOBS_DAG_ID") == self.dag_id:
-                found.append(
-                    Job(
-                        name,
-                        environment["NBJOBS_OWNER"],
-                        document["TrainingJobStatus"],
-                        document["SecondaryStatus"],
-                        number,
-                    )
-                )
+                status, secondary = document["TrainingJobStatus"], document["SecondaryStatus"]
+                # One that is being deleted has cost what it has cost; its secondary status still says how it ended.
+                ended = secondary if status == "Deleting" else status
+                found.append(Job(name, environment["NBJOBS_OWNER"], ended, secondary, number))
         return found
 
     def job(self, number: int = 1) -> Job:

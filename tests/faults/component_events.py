@@ -92,6 +92,7 @@ def two_airflows(case: Case) -> None:
     """The same DAG and run id in another Airflow, with the same account, bucket and prefix."""
     other = case.second_stand()
     case.start()
+    case.job()  # so that the other's run starts later: jobs are ended from the newest start on
     with case.on(other):
         case.start()
         case.job(2)

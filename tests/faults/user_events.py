@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from case import COMPLETES, FAILS, RUN, Case, Event
 from stand import PATIENCE
+from worker_events import CREATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,11 +120,49 @@ def stop_in_console(case: Case) -> None:
     case.sagemaker.client("sagemaker").stop_training_job(TrainingJobName=case.job().name)
 
 
+# How long a deletion takes is said to the whole server, and events are played side by side.
+DELETING = threading.Lock()
+FOR_LONG = 3600.0
+
+
+def delete(case: Case, name: str, *, seconds: float) -> None:
+    with DELETING:
+        case.faults.deletion_delay(seconds)
+        case.sagemaker.client("sagemaker").delete_training_job(TrainingJobName=name)
+
+
 def delete_job(case: Case) -> None:
     name = case.job().name
-    client = case.sagemaker.client("sagemaker")
-    client.stop_training_job(TrainingJobName=name)
-    client.delete_training_job(TrainingJobName=name)
+    case.sagemaker.client("sagemaker").stop_training_job(TrainingJobName=name)
+    delete(case, name, seconds=0)
+
+
+def delete_completed_job(case: Case) -> None:
+    """Somebody tidies up before the task has come back for its results, which lie in S3."""
+    name = case.job().name
+    case.faults.end_job(name, **COMPLETES)
+    delete(case, name, seconds=FOR_LONG)
+
+
+def delete_failed_job_and_kill_the_retry(*, seconds: float, is_gone: bool) -> Callable[[Case], None]:
+    """
+    The failed job of a task is being deleted when the task is tried again; that try's worker dies right after it has made the next job.
+
+    :param is_gone: the deletion has ended by then, so that the first job's name is free for the third try.
+    """
+
+    def act(case: Case) -> None:
+        name = case.job().name
+        with case.held(*CREATED, when="after") as made:
+            case.faults.end_job(name, **FAILS)
+            delete(case, name, seconds=seconds)
+            made.reached()
+            if is_gone:
+                case.until(lambda: name not in [job.name for job in case.jobs()], "the job is not gone")
+            case.kill_worker()
+        case.await_try(3)
+
+    return act
 
 
 def start_only(case: Case) -> None:
@@ -297,6 +337,17 @@ EVENTS = [
         name="job deleted",
         drive=waiting(delete_job, "deferred"),
         says="does not know training job|knows no training job",
+    ),
+    Event(name="completed job deleted", drive=waiting(delete_completed_job, "deferred"), says="is being deleted"),
+    Event(
+        name="failed job long in Deleting",
+        drive=waiting(delete_failed_job_and_kill_the_retry(seconds=FOR_LONG, is_gone=False), "deferred"),
+        says="is being deleted; going on to attempt 1(?s:.*)Adopting: training job",
+    ),
+    Event(
+        name="failed job deleted, name free",
+        drive=waiting(delete_failed_job_and_kill_the_retry(seconds=15 * PATIENCE, is_gone=True), "deferred"),
+        says="Adopting: training job",
     ),
     Event(name="throttling", drive=trouble("throttle"), options={"retries": 15}),
     Event(name="5xx", drive=trouble("internal_error"), options={"retries": 15}),

@@ -10,9 +10,11 @@ from __future__ import annotations
 import bisect
 import random
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.job.status import JobSummary, parse_state
 from airflow_nbjobs.core.watch.plan import PAGE_SIZE, DescribeJob, ListJobs, Page

@@ -1,5 +1,5 @@
 """
-README.md's tables of arguments and settings, made from the docstrings and the provider's metadata, which are what users' tools show.
+README.md's tables: of arguments and settings, made from the docstrings and the provider's metadata, which are what users' tools show; of versions.
 
 Usage: python tests/support/readme_tables.py — writes them into README.md. ``tests/test_readme.py`` checks that they are up to date.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+
+import versions
 
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.provider_info import get_provider_info
@@ -51,6 +53,7 @@ TABLES = {
     "arguments: operator": arguments(SageMakerNotebookJobOperator),
     "arguments: sensor": arguments(SageMakerNotebookJobSensor),
     "configuration": settings(),
+    "versions": versions.table(),
 }
 
 

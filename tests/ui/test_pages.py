@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -12,6 +11,7 @@ from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
 from fastapi.exceptions import HTTPException
 from job_rows import add_jobs, add_xcoms, job, open_database
+from msgspec.structs import replace
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 from ui_account import RAN, Account, task_instance

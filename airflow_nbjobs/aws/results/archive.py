@@ -12,9 +12,10 @@ import struct
 import tarfile
 import zlib
 from collections import deque
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,16 +48,14 @@ _DAMAGE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveContent:
+class ArchiveContent(msgspec.Struct, frozen=True):
     """The wanted members that the archive holds."""
 
     members: Mapping[str, bytes]  # content by wanted name, at most the wanted size of it
     problems: tuple[str, ...]  # what kept the rest from being read, each naming the member or the archive
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """One member to keep."""
 
     name: str

@@ -7,8 +7,9 @@ Called by ``results/read.py`` with what it has read; reads nothing itself.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -63,8 +64,7 @@ _KILLED = "the container was killed, most likely for want of memory: use a large
 _OUT_OF_MEMORY = "the kernel was killed, most likely for want of memory: use a larger instance_type; or the notebook ended it itself (quit(), exit(), os._exit, a crash in native code)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What the task that finishes the job knows about it."""
 
     label: str
@@ -89,8 +89,7 @@ class Expectation:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remains:
+class Remains(msgspec.Struct, frozen=True, kw_only=True):
     """What is left of a job that did not complete."""
 
     snapshot: JobSnapshot
@@ -130,6 +129,8 @@ def explain(remains: Remains) -> NotebookJobError:
         cell = failure.find_failing_cell(remains.executed, has_run_to_its_end=remains.has_run_to_its_end)
         if cell is not None:
             return _of_cell(remains, cell, remains.executed)
+    if remains.snapshot.failure_kind is FailureKind.DELETED:
+        return _of_deleted(remains)
     if remains.snapshot.failure_kind is not FailureKind.ALGORITHM:
         return _of_request(remains)
     return _of_notebook_job(remains) or _outside_cells(remains)
@@ -172,11 +173,23 @@ def _of_service(remains: Remains) -> NotebookJobError | None:
             return None
 
 
+def _of_deleted(remains: Remains) -> NotebookJobServiceError:
+    again = "run its task again" if remains.expected.is_awaited else "a retry of this task runs the notebook again"
+    return remains.error(
+        NotebookJobServiceError,
+        "is being deleted, and SageMaker does not say any more how it ended",
+        f"{again}; what the job left in S3 stays",
+        {"notebook ran": "the notebook itself has run to its end"} if remains.has_run_to_its_end else {},
+        code="Deleting",
+        is_retryable=True,
+    )
+
+
 def _of_request(remains: Remains) -> NotebookJobConfigError:
     reason = remains.snapshot.failure_reason
     return remains.error(
         NotebookJobConfigError,
-        f"could not run: {reason or remains.snapshot.status}",
+        f"could not run: {reason or remains.snapshot.ended_as}",
         "set install_driver=True, or use an image that has the notebook-job driver"
         if _NO_DRIVER in reason
         else "check the image, the role's permissions and the job's data",

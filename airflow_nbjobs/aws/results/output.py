@@ -6,8 +6,9 @@ Called by ``results/read.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
@@ -81,8 +82,7 @@ def _complete_live_notebook(snapshot: JobSnapshot, location: JobLocation, client
     return copy.raw if copy is not None and not copy.notes and progress_of(copy.notebook).is_complete else None
 
 
-@dataclass(frozen=True, slots=True)
-class LiveCopy:
+class LiveCopy(msgspec.Struct, frozen=True):
     """The notebook as far as a job with ``live_notebook`` has copied it."""
 
     raw: bytes

@@ -7,8 +7,10 @@ Called by ``task/results.py`` and by ``nbjobs run`` once a job is in a terminal 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain
 from airflow_nbjobs.aws.results.output import LOG_NAME, read_live_copy, read_members
@@ -45,13 +47,12 @@ _SHOWN_LOG_LINES, _SHOWN_LOG_LINES_OF_FAILURE = 8, 40
 _WRONG_OUTPUTS = "mend the notebook or outputs=, then clear the task: the results of a completed job do not change"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobResult:
+class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a finished job gives to its task."""
 
     facts: Mapping[str, Any]  # JSON-like facts of the job, without outputs
     # the declared outputs that are right, also where others are wrong, and where the job failed after they were recorded
-    outputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = msgspec.field(default_factory=dict)
     error: NotebookJobError | None = None  # why the task must fail, or be skipped; None for a success
     executed_notebook: bytes | None = None  # the executed notebook's bytes, where there are any
     progress: Progress | None = None  # how many of its cells have run, where it could be read
@@ -75,6 +76,10 @@ def read_result(
     """
     warnings: list[str] = []
     is_success = snapshot.state is JobState.SUCCEEDED
+    if snapshot.is_being_deleted:
+        warnings.append(
+            f"training job '{snapshot.job_name}' is being deleted: SageMaker will not know it, what it left in S3 stays"
+        )
     streamed = _streamed_log(snapshot, clients, warnings)
     notebook_name = executed_notebook_name(snapshot.environment) or location.executed_notebook_name
     members = (
@@ -156,7 +161,7 @@ def _may_still_arrive(
     """Say whether the archive of a container that was not stopped is missing, and it ended less than a minute ago."""
     if now is None or snapshot.started is None or snapshot.ended is None or not expected.is_notebook_job:
         return False
-    if snapshot.state is JobState.STOPPED:
+    if snapshot.state in (JobState.STOPPED, JobState.DELETED):
         return False
     is_recent = (now - snapshot.ended).total_seconds() < _LATE_SECONDS
     return is_recent and not clients.objects.exists(location.output_archive_uri)
@@ -250,7 +255,7 @@ def _facts(
     return {
         "job_name": snapshot.job_name,
         "job_arn": snapshot.arn,
-        "status": snapshot.status,
+        "status": snapshot.ended_as,
         "input_notebook": expected.input_notebook,
         "notebook_sha256": snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE),
         "executed_notebook_uri": (expected.executed_notebook_uri or location.executed_notebook_uri)

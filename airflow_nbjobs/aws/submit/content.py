@@ -10,9 +10,10 @@ import os
 import posixpath
 import re
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.submit.content_warnings import machine_path_warnings, unshipped_warnings
 from airflow_nbjobs.aws.submit.sources import (

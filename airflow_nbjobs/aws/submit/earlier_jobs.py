@@ -6,9 +6,10 @@ Called by ``job.py`` and ``task/submit.py``; every AWS call goes through a port.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.core.errors import NotebookJobServiceError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.ports import AwsClients, Log
     from airflow_nbjobs.aws.submit.prepared_job import PreparedJob
-    from airflow_nbjobs.core.job.naming import RunKey
+    from airflow_nbjobs.core.job.naming import JobLocation, RunKey
     from airflow_nbjobs.core.job.status import JobSnapshot, JobSummary
 
 # Of a list that is bounded by the time of the run: each page covers a hundred jobs of the account.
@@ -31,40 +32,97 @@ _MOST_PAGES = 50
 _MOST_DESCRIBED = 100
 _MOST_REMEMBERED = 10
 _MOST_ATTEMPTS = 1000
+# Names are free again once their jobs are deleted: so many free ones in a row are taken for the end.
+_MOST_FREE = 3
 # The service's clock and Airflow's.
 _SKEW = timedelta(minutes=10)
 # SageMaker ends each job after 28 days.
 _LONGEST_RUN = timedelta(days=29)
 
 
-def of_attempt(job: PreparedJob, attempt: int, clients: AwsClients, log: Log) -> JobSnapshot | None:
+class LaterJobs:
     """
-    Return the job of an attempt that was made under another ``notebook_job_name``, None where there is none.
+    The newest job of a task whose name Describe does not lead to, looked for when an attempt's own name is free.
 
-    The readable part of a name may be edited, or rendered anew, between two tries; the hash behind it stays.
-
-    :raises NotebookJobServiceError: SageMaker could not be asked; a denied list is logged, and the name alone counts.
+    The readable part of a name may be edited, or rendered anew, between two tries; the hash behind it stays. And a name is free again once its job is
+    deleted, which says nothing of the names after it. The list, which is read once, tells of both but may lag behind Describe; so a few names after a
+    free one are described too.
     """
-    key = job.run.key.with_attempt(attempt)
-    location = job.location(attempt)
-    try:
-        for summary in _listed(f"-{name_digest(key)}", _run_started(key), clients, log):
-            if summary.job_name != location.job_name:
-                snapshot = clients.jobs.describe(summary.job_name)
-                if snapshot is not None and snapshot.environment.get(OWNER_VARIABLE) == job.owner(attempt):
-                    log.info(
-                        "Training job '%s' is this task's, under the name that it had then; now it would be '%s'",
-                        snapshot.job_name,
-                        location.job_name,
-                    )
-                    return snapshot
-    except NotebookJobServiceError as error:
-        if not is_denied(error):
-            raise
-        log.info(
-            "%s; a job that an earlier try has started under another notebook_job_name is not found", error.headline
-        )
-    return None
+
+    def __init__(self, job: PreparedJob, clients: AwsClients, log: Log) -> None:
+        self._job = job
+        self._clients = clients
+        self._log = log
+        self._was_listed = False
+
+    def newest_from(self, attempt: int) -> tuple[int, JobSnapshot | None]:
+        """
+        Return the newest job of this attempt or a later one, and which that is; the attempt itself and None where there is none.
+
+        :raises NotebookJobServiceError: SageMaker could not be asked; where a list is denied, which is logged, the names alone count.
+        """
+        if not self._was_listed:
+            self._was_listed = True
+            try:
+                if (listed := self._listed_from(attempt)) is not None:
+                    return listed
+            except NotebookJobServiceError as error:
+                if not is_denied(error):
+                    raise
+                self._log.info(
+                    "%s; a job that an earlier try has started under another notebook_job_name is not found",
+                    error.headline,
+                )
+        return self._named_after(attempt)
+
+    def _listed_from(self, attempt: int) -> tuple[int, JobSnapshot] | None:
+        key = self._job.run.key
+        attempts = {name_digest(key.with_attempt(k)): k for k in range(attempt, attempt + _MOST_ATTEMPTS)}
+        # Filters count after paging: one for each attempt's hash would cost these pages once more.
+        for summary in _listed(None, _run_started(key), self._clients, self._log):
+            found = attempts.get(summary.job_name.rpartition("-")[2])
+            snapshot = self._clients.jobs.describe(summary.job_name) if found is not None else None
+            if found is None or snapshot is None or not self._is_own(snapshot, found):
+                continue
+            if (expected := self._job.location(found).job_name) != snapshot.job_name:
+                self._log.info(
+                    "Training job '%s' is this task's, under the name that it had then; now it would be '%s'",
+                    snapshot.job_name,
+                    expected,
+                )
+            return found, snapshot
+        return None
+
+    def _named_after(self, attempt: int) -> tuple[int, JobSnapshot | None]:
+        found: tuple[int, JobSnapshot | None] = attempt, None
+        following = attempt + 1
+        while following <= found[0] + _MOST_FREE:
+            snapshot = self._clients.jobs.describe(self._job.location(following).job_name)
+            if snapshot is not None and self._is_own(snapshot, following):
+                found = following, snapshot
+            following += 1
+        return found
+
+    def _is_own(self, snapshot: JobSnapshot, attempt: int) -> bool:
+        return snapshot.environment.get(OWNER_VARIABLE) == self._job.owner(attempt)
+
+
+def has_left_files(location: JobLocation, clients: AwsClients) -> bool:
+    """
+    Say whether a job of a name that is free now has left files: they would be taken for the next job's of that name.
+
+    A look that S3 denies counts as none, as it does at what is not there where ``s3:ListBucket`` is missing.
+
+    :raises NotebookJobServiceError: S3 could not be asked.
+    """
+    for uri in (location.output_archive_uri, location.executed_notebook_uri):
+        try:
+            if clients.objects.exists(uri):
+                return True
+        except NotebookJobServiceError as error:
+            if not is_denied(error):
+                raise
+    return False
 
 
 def stop_abandoned(
@@ -137,18 +195,20 @@ def _of_generations(
     key: RunKey, readable: str, generations: Iterable[int], clients: AwsClients
 ) -> Iterator[JobSnapshot | None]:
     for generation in generations:
+        free = 0
         for attempt in range(_MOST_ATTEMPTS):
             snapshot = clients.jobs.describe(
                 training_job_name(readable, replace(key, generation=generation, attempt=attempt))
             )
-            if snapshot is None:
+            free = free + 1 if snapshot is None else 0
+            if free == _MOST_FREE:
                 break
             yield snapshot
 
 
-def _listed(name_contains: str, created_after: datetime, clients: AwsClients, log: Log) -> Iterator[JobSummary]:
+def _listed(name_contains: str | None, created_after: datetime, clients: AwsClients, log: Log) -> Iterator[JobSummary]:
     """
-    Yield the jobs whose names contain the text, newest first; filters count after paging, so a page without any says nothing of the next.
+    Yield the jobs whose names contain the text (None: all), newest first; filters count after paging, so a page without any says nothing of the next.
 
     More than 50 pages are not read, and the log says so.
     """
@@ -162,9 +222,9 @@ def _listed(name_contains: str, created_after: datetime, clients: AwsClients, lo
         if token is None:
             return
     log.warning(
-        "Only the newest pages (%d) of the jobs with '%s' in their names were looked through for one of this task's; an older one is not found",
+        "Only the newest pages (%d) of the jobs%s were looked through for one of this task's; an older one is not found",
         _MOST_PAGES,
-        name_contains,
+        f" with '{name_contains}' in their names" if name_contains else " since the run began",
     )
 
 

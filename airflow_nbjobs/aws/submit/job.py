@@ -7,8 +7,10 @@ Called by ``task/submit.py`` and by ``nbjobs run``; every AWS call goes through 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.errors import ZeroQuotaError, is_denied, is_throttled
 from airflow_nbjobs.aws.ports import NameTakenError
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
 _MOST_ATTEMPTS = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The job that this try follows."""
 
     location: JobLocation
@@ -45,8 +46,7 @@ class Submission:
         return self.location.job_name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """No job yet, for a reason that passes."""
 
     # capacity, or a failure of AWS or of the way to it; what to raise if nobody waits
@@ -84,18 +84,19 @@ def submit(
     :param expect: told a job's name and owner right before each request to create it.
     :raises NotebookJobError: AWS refused the upload or the job for good; nothing runs under this try's name then.
     """
-    for attempt in range(state.attempt, state.attempt + _MOST_ATTEMPTS):
-        location = job.location(attempt)
+    attempt, later = state.attempt, earlier_jobs.LaterJobs(job, clients, log)
+    for _ in range(_MOST_ATTEMPTS):
         decision = Decision(Step.CREATE)
         snapshot: JobSnapshot | None = None
         now = replace(state, attempt=attempt, may_exist=state.may_exist or attempt != state.attempt)
         try:
             if now.may_exist:
-                with _undecided(location.job_name):
-                    snapshot = clients.jobs.describe(location.job_name) or earlier_jobs.of_attempt(
-                        job, attempt, clients, log
-                    )
+                with _undecided(job.location(attempt).job_name):
+                    snapshot = clients.jobs.describe(job.location(attempt).job_name)
+                    if snapshot is None:
+                        attempt, snapshot = later.newest_from(attempt)
                     decision = _decide(snapshot, job, attempt, clients)
+            now, location = replace(now, attempt=attempt), job.location(attempt)
             if decision.step is Step.CREATE:
                 now = _stage(job, now, clients, log)
                 try:
@@ -125,6 +126,7 @@ def submit(
             decision.reason or f"'{location.job_name}' is taken",
             attempt + 1,
         )
+        attempt += 1
     raise NotebookJobServiceError(
         f"no free training-job name among {_MOST_ATTEMPTS} for '{job.run.label}'", code="ResourceInUse"
     )
@@ -211,10 +213,13 @@ def _undecided(job_name: str) -> Iterator[None]:
 
 
 def _decide(snapshot: JobSnapshot | None, job: PreparedJob, attempt: int, clients: AwsClients) -> Decision:
+    location = job.location(attempt)
+    if snapshot is None and earlier_jobs.has_left_files(location, clients):
+        return Decision(Step.NEXT, f"training job '{location.job_name}' was deleted, its files lie in S3 still")
     is_delivered = (
         snapshot is not None
         and snapshot.state.is_terminal
-        and clients.objects.exists(_location_of(snapshot, job.location(attempt)).executed_notebook_uri)
+        and clients.objects.exists(_location_of(snapshot, location).executed_notebook_uri)
     )
     return decide(snapshot, owner=job.owner(attempt), is_delivered=is_delivered)
 

@@ -8,8 +8,9 @@ Made by ``prepare.py``, submitted by ``job.py``; pure. The request's fields, the
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.aws.submit.extra import CHANNEL, merge_extra
 from airflow_nbjobs.core.job import instances
@@ -39,23 +40,21 @@ _INSTALL = "pip install sagemaker-headless-execution-driver==0.0.13 && exec amaz
 _INSTALLING_ENTRYPOINT = {"ContainerEntrypoint": ["/bin/bash"], "ContainerArguments": ["-l", "-c", _INSTALL]}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Whose job this is."""
 
     label: str  # names the task in messages, ``sentiment_pipeline.training``
     readable: str  # prefix of the training-job name where ``notebook_job_name`` gives none
     key: RunKey
-    variables: Mapping[str, str] = field(default_factory=dict)  # ``NBJOBS_*`` variables for the notebook
-    tags: Mapping[str, str] = field(default_factory=dict)  # ``airflow:*`` tags
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)  # ``NBJOBS_*`` variables for the notebook
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)  # ``airflow:*`` tags
 
     @property
     def has_interval(self) -> bool:
         return INTERVAL_VARIABLE in self.variables
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedJob:
+class PreparedJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job that passed every check; submitting it needs a name and nothing else."""
 
     run: Run
@@ -63,7 +62,9 @@ class PreparedJob:
     staged_notebook: str  # the notebook's name in ``staged_folder``, as ``initialization_script`` is its script's
     staged_folder: str = ""  # of the channel's folder; empty: that folder itself
     initialization_script: str | None = None
-    hyperparameters: Mapping[str, str] = field(default_factory=dict)  # the texts that the driver injects as parameters
+    hyperparameters: Mapping[str, str] = msgspec.field(
+        default_factory=dict
+    )  # the texts that the driver injects as parameters
     files: tuple[StagedFile, ...]
     declared: DeclaredOutputs
     notebook_origin: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from airflow_nbjobs.aws.submit.local_files import find_file, find_local
 from airflow_nbjobs.core.errors import NotebookJobConfigError
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 READ_SCRIPT_BYTES = 1024 * 1024  # of a script whose imports are read; a longer one was not written by hand
 
 
-@dataclass(frozen=True, slots=True)
-class StagedFile:
+class StagedFile(msgspec.Struct, frozen=True):
     """One file of the job's input channel."""
 
     name: str  # path inside the channel's folder, with forward slashes
@@ -50,8 +50,7 @@ class Folder(Protocol):
     def origin(self, name: str) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFolder:
+class LocalFolder(msgspec.Struct, frozen=True):
     path: Path
 
     def read(self, name: str) -> bytes | None:
@@ -71,8 +70,7 @@ class LocalFolder:
         return self.exists(name) and next((self.path / name).glob("*.py"), None) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class S3Folder:
+class S3Folder(msgspec.Struct, frozen=True):
     uri: str
     objects: Objects
 
@@ -97,8 +95,7 @@ def plain_origin(origin: str) -> str:
     return os.path.normpath(Path(origin).absolute())
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(msgspec.Struct, frozen=True):
     """A file that an argument names: the folder it lies in, and its own name."""
 
     folder: Folder

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.watch import pace as pacing
 from airflow_nbjobs.core.watch.plan import DescribeJob
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class CallBudget:
+class CallBudget(msgspec.Struct):
     """The calls that a process may make, shared by its pollers: one after the other."""
 
     _free_at: float = 0.0

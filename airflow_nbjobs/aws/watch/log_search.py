@@ -7,8 +7,9 @@ Used by ``shared_log_reader.py`` only, inside the triggerer's event loop.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.watch.log_place import LATE_MILLISECONDS
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 _MOST_LINES = 200  # of one job in a cycle
 
 
-@dataclass(eq=False)
-class FollowedLog:
+class FollowedLog(msgspec.Struct, eq=False):
     """One job's log."""
 
     job_name: str
@@ -33,7 +33,7 @@ class FollowedLog:
     asked_at: float = float("-inf")
     _given: int = 0  # lines of this cycle
     _latest: tuple[int, float] = (0, 0.0)  # the latest event, and when it was first seen by the loop's clock
-    _lines: asyncio.Queue[list[str]] = field(default_factory=asyncio.Queue)
+    _lines: asyncio.Queue[list[str]] = msgspec.field(default_factory=asyncio.Queue)
 
     async def lines(self) -> list[str]:
         """Return the next lines as soon as there are any."""
@@ -73,8 +73,7 @@ class FollowedLog:
             self._lines.put_nowait([problem])
 
 
-@dataclass(eq=False)
-class Search:
+class Search(msgspec.Struct, eq=False):
     """One search in CloudWatch Logs, which may take many pages, some of them empty: its token leads to the next."""
 
     since: int

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from airflow_nbjobs.aws.errors import is_denied, is_throttled, needs_reopening
 from airflow_nbjobs.aws.watch.call_budget import CallBudget, PacedCalls
@@ -280,8 +281,7 @@ async def _nobody(_: Any) -> None:
     """Those who join while joiners are polled wait for the end of that."""
 
 
-@dataclass(slots=True)
-class _Poll:
+class _Poll(msgspec.Struct):
     """The calls that one poll took, and the service's time at its first page."""
 
     joiners: Callable[[ReopenedJobs], Awaitable[None]] = _nobody

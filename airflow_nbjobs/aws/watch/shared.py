@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from airflow_nbjobs.aws.watch.call_budget import CallBudget
 from airflow_nbjobs.aws.watch.poller import JobPoller
@@ -35,11 +36,10 @@ class PollerKey(NamedTuple):
     botocore_config: str
 
 
-@dataclass(slots=True)
-class _OfLoop:
-    budget: CallBudget = field(default_factory=CallBudget)
-    pollers: dict[PollerKey, JobPoller] = field(default_factory=dict)
-    log_readers: dict[PollerKey, SharedLogReader] = field(default_factory=dict)
+class _OfLoop(msgspec.Struct):
+    budget: CallBudget = msgspec.field(default_factory=CallBudget)
+    pollers: dict[PollerKey, JobPoller] = msgspec.field(default_factory=dict)
+    log_readers: dict[PollerKey, SharedLogReader] = msgspec.field(default_factory=dict)
 
 
 # A poller refers to its loop while it has waiters: it leaves with the last of them, or the loop would never be collected.

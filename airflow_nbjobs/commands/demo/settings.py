@@ -11,8 +11,9 @@ import json
 import os
 import secrets
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,7 @@ _FOREIGN_PREFIXES = ("AIRFLOW_", "_AIRFLOW_", "AWS_", "OPENLINEAGE_")
 _FOREIGN_NAMES = frozenset({"PYTHONDONTWRITEBYTECODE", "FORCE_COLOR", "CLICOLOR_FORCE"})
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
+class Secrets(msgspec.Struct, frozen=True):
     """Random values of one demo; none of them leaves the machine or is stored outside its private folder."""
 
     password: str

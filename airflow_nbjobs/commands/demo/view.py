@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.core.texts import shortened
@@ -25,8 +26,7 @@ _VALUE_LIMIT = 200
 _LINE_LIMIT = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """
     One task instance at one moment.
 
@@ -41,8 +41,7 @@ class Row:
     seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(msgspec.Struct, frozen=True):
     """
     What is left of a task instance at the end of the run.
 

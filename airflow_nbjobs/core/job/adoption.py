@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.job.status import JobState
 
@@ -29,8 +30,7 @@ class Step(enum.Enum):
     NEXT = "next"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """A step and, for the task log, why."""
 
     step: Step
@@ -42,7 +42,8 @@ def decide(snapshot: JobSnapshot | None, *, owner: str, is_delivered: bool) -> D
     Decide what one attempt's name means for this try.
 
     Only a job of ours that still runs, or that completed but whose results no try has pushed, is taken up again: it has been paid for.
-    A failed or stopped job is never adopted, since a retry is asked to try again.
+    A failed or stopped job is never adopted, since a retry is asked to try again. Of a job that is being deleted the results are left, in S3; its name
+    is not waited for.
 
     :param snapshot: the job of that name; None when the name is free.
     :param owner: ``RunKey.owner()`` of this attempt; a job that carries another is not ours, whatever its name.
@@ -57,9 +58,12 @@ def decide(snapshot: JobSnapshot | None, *, owner: str, is_delivered: bool) -> D
     if snapshot.state is JobState.SUCCEEDED and not is_delivered:
         return Decision(
             Step.ADOPT,
-            f"training job '{snapshot.job_name}' of an earlier try has completed, its results were not handed over",
+            f"training job '{snapshot.job_name}' of an earlier try has completed{' and is being deleted' * snapshot.is_being_deleted}, "
+            "its results were not handed over",
         )
-    found = "already delivered its results" if snapshot.state is JobState.SUCCEEDED else f"is {snapshot.status}"
+    found = "is being deleted" if snapshot.is_being_deleted else f"is {snapshot.status}"
+    if snapshot.state is JobState.SUCCEEDED:
+        found = f"already delivered its results{' and is being deleted' * snapshot.is_being_deleted}"
     return Decision(Step.NEXT, f"training job '{snapshot.job_name}' of an earlier try {found}")
 
 

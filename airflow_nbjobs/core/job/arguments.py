@@ -6,8 +6,10 @@ Made by the operator and by ``nbjobs run``, completed by the settings, validated
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
+
+import msgspec
+from msgspec.structs import fields, replace
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.job.parsers import is_absent
@@ -20,8 +22,7 @@ REQUIRED = ("image_uri", "role", "s3_root_uri")
 _CHECKED_ELSEWHERE = frozenset({"input_notebook", "outputs", "return_output"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobArguments:
+class JobArguments(msgspec.Struct, frozen=True, kw_only=True):
     """What a job is asked to be, in the words of ``NotebookJobStep``; None is the default. ``NotebookJobSpec`` says what each means."""
 
     input_notebook: Any = None

@@ -7,7 +7,7 @@ after its creation, and a policy takes minutes to reach everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 # SageMaker shows a job within seconds of its creation; one that it does not know for so long was deleted.
 UNKNOWN_SECONDS = 60.0
@@ -17,11 +17,10 @@ DENIED_SECONDS = 600.0
 REFUSED_SECONDS = 300.0
 
 
-@dataclass(slots=True)
-class Doubts:
+class Doubts(msgspec.Struct):
     """Since when each answer has been the same."""
 
-    _since: dict[str, float] = field(default_factory=dict)
+    _since: dict[str, float] = msgspec.field(default_factory=dict)
 
     def has_lasted(self, name: str, seconds: float, *, now: float) -> bool:
         """Note the answer; say whether it has been the same for that long, and so is believed."""

@@ -8,8 +8,9 @@ notebook after it has run, one format after the other, and fails the job with th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.masking import masked_start
 
@@ -57,8 +58,7 @@ _RARELY_THERE = ("pdf", "webpdf", "qtpdf", "qtpng")
 _OF_NBCONVERT = frozenset({EXECUTED, "html", "markdown", "notebook", "python", "script", "slides", "custom", *_NEEDS})
 
 
-@dataclass(frozen=True, slots=True)
-class FailedFormat:
+class FailedFormat(msgspec.Struct, frozen=True):
     """
     :param cause: the exception's name and text; empty where the log does not tell.
     :param untried: formats that were asked for and come after it: the driver does not write them.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 _URI = re.compile(r"s3[an]?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/+(\S.*)", re.DOTALL)
 _MOST = 200  # datasets of one task: a list of every object of a day is no lineage
@@ -32,8 +33,7 @@ _WRITTEN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class DatasetName:
+class DatasetName(msgspec.Struct, frozen=True, order=True):
     """
     An S3 object or prefix in OpenLineage's words.
 

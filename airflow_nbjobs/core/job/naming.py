@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
@@ -20,6 +22,12 @@ _HASH_LENGTH = 12  # hexadecimal digits: 48 bits; the owner check, not luck, dec
 _OWNER_LIMIT = 512  # shape ``TrainingEnvironmentValue``
 _TAG_LIMIT = 256  # shape ``TagValue``
 _CHANNEL_FOLDER = "input"
+_OWNER_FIELDS = (
+    *("deployment", "dag_id", "run_id", "run_started_microseconds", "task_id", "map_index", "generation", "attempt"),
+    *("region_id", "region_index"),
+)
+_OUTSIDE_LOOPS = [str, str, str, int, str, int, int, int]
+_OWNER_TYPES = (_OUTSIDE_LOOPS, [*_OUTSIDE_LOOPS, str, int])
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"  # of CloudWatch: what the containers of all training jobs write
 
 
@@ -29,8 +37,7 @@ def microseconds(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunKey:
+class RunKey(msgspec.Struct, frozen=True, kw_only=True):
     """
     What makes one attempt of one task different from every other.
 
@@ -102,6 +109,18 @@ class RunKey:
         return f"{identity[: _OWNER_LIMIT - len(digest) - 1]}#{digest}"
 
 
+def parse_owner(owner: str) -> RunKey | None:
+    """Return the attempt that a job's ``NBJOBS_OWNER`` names; None for another text, and for one that was cut for its length."""
+    try:
+        found = json.loads(owner)
+    except ValueError:
+        return None
+    if not isinstance(found, list) or [type(each) for each in found] not in _OWNER_TYPES:
+        return None
+    key = RunKey(**dict(zip(_OWNER_FIELDS, found, strict=False)))
+    return key if key.identity() == owner else None
+
+
 def training_job_name(readable: str, run_key: RunKey) -> str:
     """
     Return the training-job name for one attempt of a task.
@@ -134,8 +153,7 @@ def name_digest(run_key: RunKey) -> str:
     return hashlib.sha256(run_key.identity().encode()).hexdigest()[:_HASH_LENGTH]
 
 
-@dataclass(frozen=True, slots=True)
-class JobLocation:
+class JobLocation(msgspec.Struct, frozen=True):
     """
     Where the parts of one notebook job lie in S3.
 

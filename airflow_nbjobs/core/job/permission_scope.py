@@ -7,8 +7,9 @@ Called by ``commands/iam_policy.py``; pure.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.aws_parsers import bucket_name, is_role_arn, kms_key, region, region_of, role
@@ -27,8 +28,7 @@ _KEY_BYTES = 1024  # of S3
 _ROLE_ARN = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/(?P<name>.+)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Partition:
+class _Partition(msgspec.Struct, frozen=True):
     name: str
     suffix: str  # of the services' names
 
@@ -46,8 +46,7 @@ _PARTITIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """
     Where the policies hold; made by ``parse_scope``.
 

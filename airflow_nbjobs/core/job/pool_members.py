@@ -7,9 +7,10 @@ Called by ``task_groups.py`` for a group that keeps its machine. What a template
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core import defaults, texts
 from airflow_nbjobs.core.job import parsers as parse
@@ -27,8 +28,7 @@ _IN_REQUEST = {path: name for name, path in MATCHED.items()} | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """
     A task that is to share its group's machine.
 

@@ -8,7 +8,8 @@ Instances and a request delta of 1 Instances."; older, "The account-level servic
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _NUMBER = r"(?P<number>\d[\d,_]*(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(?P<unit>[A-Za-z]*)"
 _LIMIT = re.compile(rf"(?:limit|quota)\s+(?:for\s+)?(?P<name>'[^']+'|\"[^\"]+\"|\S+)\s+is\s+{_NUMBER}", re.IGNORECASE)
@@ -19,14 +20,12 @@ _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _GIBIBYTES = {"mb": 1 / 1024, "mib": 1 / 1024, "gb": 1.0, "gib": 1.0, "gigabyte": 1.0, "tb": 1024.0, "tib": 1024.0}
 
 
-@dataclass(frozen=True, slots=True)
-class _Amount:
+class _Amount(msgspec.Struct, frozen=True):
     value: float
     unit: str  # "s", "GiB", or the text's own in the singular
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(msgspec.Struct, frozen=True):
     """
     A quota that has refused a request.
 

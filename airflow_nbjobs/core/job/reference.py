@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.parsers import is_absent
@@ -20,8 +21,7 @@ _NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}"
 _ARN = re.compile(rf"arn:aws[a-z-]*:sagemaker:([a-z0-9-]+):([0-9]{{12}}):training-job/({_NAME})")
 
 
-@dataclass(frozen=True, slots=True)
-class JobReference:
+class JobReference(msgspec.Struct, frozen=True):
     """
     Which training job is meant.
 

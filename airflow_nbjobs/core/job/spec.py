@@ -8,8 +8,9 @@ the service would refuse (maxima, patterns) is checked here, before anything is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping  # noqa: TC003 - the annotations are read
-from dataclasses import dataclass, field
 from typing import Annotated, Any, get_type_hints
+
+import msgspec
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.job import aws_parsers as aws
@@ -24,8 +25,7 @@ _OTHER_INSTANCES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotebookJobSpec:
+class NotebookJobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a notebook job is made of, in the words of ``NotebookJobStep``; valid by construction through ``parse_spec``.
 
@@ -52,7 +52,7 @@ class NotebookJobSpec:
     region: Annotated[str, aws.region]
     notebook_job_name: Annotated[str | None, aws.notebook_job_name] = None
     name: Annotated[str | None, parse.text] = None
-    environment_variables: Annotated[Mapping[str, str], aws.environment_variables] = field(default_factory=dict)
+    environment_variables: Annotated[Mapping[str, str], aws.environment_variables] = msgspec.field(default_factory=dict)
     s3_kms_key: Annotated[str | None, aws.kms_key] = None
     instance_type: Annotated[tuple[str, ...], aws.instance_types] = (defaults.INSTANCE_TYPE,)
     volume_size: Annotated[int, parse.whole_number(minimum=1, maximum=16_384)] = defaults.VOLUME_SIZE
@@ -62,7 +62,7 @@ class NotebookJobSpec:
     subnets: Annotated[tuple[str, ...], aws.identifiers(most=16, prefix="subnet-")] = ()
     max_retry_attempts: Annotated[int, parse.whole_number(minimum=0, maximum=30)] = defaults.MAX_RETRY_ATTEMPTS
     max_runtime_in_seconds: Annotated[int, _RUNTIME] = defaults.MAX_RUNTIME_IN_SECONDS
-    tags: Annotated[Mapping[str, str], aws.tags] = field(default_factory=dict)
+    tags: Annotated[Mapping[str, str], aws.tags] = msgspec.field(default_factory=dict)
     keep_alive_period_in_seconds: Annotated[int | None, parse.whole_seconds(minimum=0, maximum=3_600)] = None
     enable_managed_spot_training: Annotated[bool, parse.boolean] = False
     max_wait_time_in_seconds: Annotated[int | None, _RUNTIME] = None
@@ -76,7 +76,7 @@ class NotebookJobSpec:
     install_driver: Annotated[bool, parse.boolean] = False
     live_notebook: Annotated[bool, parse.boolean] = False
     cell_output_in_logs: Annotated[bool, parse.boolean] = False
-    extra_request: Annotated[Mapping[str, Any], parse.json_object] = field(default_factory=dict)
+    extra_request: Annotated[Mapping[str, Any], parse.json_object] = msgspec.field(default_factory=dict)
 
     @property
     def displayed_name(self) -> str | None:
@@ -106,8 +106,7 @@ class NotebookJobSpec:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedSpec:
+class ParsedSpec(msgspec.Struct, frozen=True):
     """A spec, or None where ``problems`` says why there is none; ``warnings`` go to the task log."""
 
     spec: NotebookJobSpec | None

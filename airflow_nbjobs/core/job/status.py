@@ -7,9 +7,11 @@ Called by everything that waits for a job or reports on it; pure.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import fields
 
 from airflow_nbjobs.core.errors import bounded
 from airflow_nbjobs.core.job.warm_pool import WarmPool, machine_of, parse_warm_pool
@@ -26,24 +28,48 @@ class JobState(enum.Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     STOPPED = "stopped"
+    DELETED = "deleted"  # has ended, and SageMaker does not say how
 
     @property
     def is_terminal(self) -> bool:
-        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED)
+        """Whether nothing more comes of the job."""
+        return self not in (JobState.RUNNING, JobState.STOPPING)
 
 
 _MOST_OF_REASON = 10_000
+_DELETING = "Deleting"
 _STATES = {
     "Stopping": JobState.STOPPING,
     "Completed": JobState.SUCCEEDED,
     "Failed": JobState.FAILED,
     "Stopped": JobState.STOPPED,
 }
+_STATUSES = {state: status for status, state in _STATES.items()}
+# A timeout is ``Stopped``, not ``Failed``; only the secondary status tells it from a stop by hand.
+_TIMEOUTS = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
+# Each of these goes with one status alone. Source: the API reference, DescribeTrainingJob, ``SecondaryStatus``.
+_ENDS = {
+    "Completed": JobState.SUCCEEDED,
+    "Failed": JobState.FAILED,
+    "Stopped": JobState.STOPPED,
+    **dict.fromkeys(_TIMEOUTS, JobState.STOPPED),
+}
 
 
-def parse_state(status: str) -> JobState:
-    """Map a ``TrainingJobStatus``; one AWS adds later means *still running*: SageMaker's own limits, not a guess, end the job."""
+def parse_state(status: str, secondary_status: str = "") -> JobState:
+    """
+    Map a ``TrainingJobStatus``; one AWS adds later means *still running*: SageMaker's own limits, not a guess, end the job.
+
+    A job that is ``Deleting`` has ended, since DeleteTrainingJob takes no other; its secondary status may still tell how. Source: botocore 1.44.8.
+    """
+    if status == _DELETING:
+        return _ENDS.get(secondary_status, JobState.DELETED)
     return _STATES.get(status, JobState.RUNNING)
+
+
+def says_deleting(status: object) -> bool:
+    """Say whether a status, as an event has it, is that of a job which SageMaker will not know in a moment."""
+    return status == _DELETING
 
 
 # What a job is doing while its ``TrainingJobStatus`` is InProgress, in a user's words.
@@ -62,6 +88,8 @@ _DOING = {
     "Uploading": "finishing",
     "Stopping": "stopping",
 }
+# What botocore's model lists; what comes later is the notebook's own time.
+SECONDARY_STATUSES = frozenset({*_DOING, *_ENDS, "Training", "Updating"})
 
 
 class FailureKind(enum.Enum):
@@ -73,6 +101,7 @@ class FailureKind(enum.Enum):
     PLATFORM = "SageMaker had an internal error"
     TIMEOUT = "the job used up its time"
     STOPPED = "the job was stopped"
+    DELETED = "the job is being deleted, and the service does not say how it ended"
     UNKNOWN = "the service gave a reason of a kind not known here"
 
 
@@ -82,12 +111,9 @@ _FAILURE_PREFIXES = {
     "CapacityError": FailureKind.CAPACITY,
     "InternalServerError": FailureKind.PLATFORM,
 }
-# A timeout is ``Stopped``, not ``Failed``; only the secondary status tells it from a stop by hand.
-_TIMEOUTS = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
 
 
-@dataclass(frozen=True, slots=True)
-class StatusTransition:
+class StatusTransition(msgspec.Struct, frozen=True):
     """One entry of ``SecondaryStatusTransitions``."""
 
     status: str
@@ -95,8 +121,7 @@ class StatusTransition:
     started: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSummary:
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """
     What one entry of ListTrainingJobs says of a job; there is no failure reason in it.
 
@@ -110,9 +135,18 @@ class JobSummary:
     created: datetime | None = None
     modified: datetime | None = None
 
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether SageMaker will not know the job in a moment; what it left in S3 stays."""
+        return says_deleting(self.status)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSnapshot(JobSummary):
+    @property
+    def ended_as(self) -> str:
+        """The job's status; of one that is being deleted, the one before, where it is known."""
+        return _STATUSES.get(self.state, self.status) if self.is_being_deleted else self.status
+
+
+class JobSnapshot(JobSummary, frozen=True, kw_only=True):
     """
     One DescribeTrainingJob answer, read once.
 
@@ -133,11 +167,11 @@ class JobSnapshot(JobSummary):
     instance_type: str | None = None
     output_root: str | None = None
     model_artifact_uri: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
+    hyperparameters: Mapping[str, str] = msgspec.field(default_factory=dict)
     keep_alive_seconds: int | None = None
     instance_count: int = 1
-    machine: Mapping[str, Any] = field(default_factory=dict)
+    machine: Mapping[str, Any] = msgspec.field(default_factory=dict)
     warm_pool: WarmPool | None = None
 
     @property
@@ -155,6 +189,8 @@ class JobSnapshot(JobSummary):
         """Say why the job did not complete; None while it runs and when it succeeded."""
         if self.state is JobState.STOPPED:
             return FailureKind.TIMEOUT if self.secondary_status in _TIMEOUTS else FailureKind.STOPPED
+        if self.state is JobState.DELETED:
+            return FailureKind.DELETED
         if self.state is not JobState.FAILED:
             return None
         prefix = self.failure_reason.partition(":")[0].strip()
@@ -208,7 +244,7 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
 def _summary(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "job_name": answer["TrainingJobName"],
-        "state": parse_state(answer["TrainingJobStatus"]),
+        "state": parse_state(answer["TrainingJobStatus"], answer.get("SecondaryStatus", "")),
         "status": answer["TrainingJobStatus"],
         "secondary_status": answer.get("SecondaryStatus", ""),
         "created": _time(answer.get("CreationTime")),

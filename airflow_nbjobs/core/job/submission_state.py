@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import fields, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +39,7 @@ class Step(enum.Enum):
     FINISH = "finish"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionState:
+class SubmissionState(msgspec.Struct, frozen=True, kw_only=True):
     """
     Where the next request for a job begins.
 
@@ -89,8 +90,7 @@ class SubmissionState:
         return cls(**{name: parse(stored[name]) for name, parse in _PARSERS.items() if name in stored})
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(msgspec.Struct, frozen=True):
     """Ask again at ``until``, with ``state``."""
 
     until: datetime

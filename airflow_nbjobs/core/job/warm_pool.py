@@ -8,8 +8,9 @@ Source: SageMaker developer guide, warm pools; API reference, ``WarmPoolStatus``
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +39,7 @@ _SETS = frozenset({"security_group_ids", "subnets"})
 _FLAGS = frozenset({"encrypt_inter_container_traffic", "enable_network_isolation"})
 
 
-@dataclass(frozen=True, slots=True)
-class WarmPool:
+class WarmPool(msgspec.Struct, frozen=True):
     """
     ``WarmPoolStatus``.
 
@@ -90,8 +90,8 @@ class Release(enum.Enum):
 
 
 def release_step(snapshot: JobSnapshot | None, *, now: datetime) -> Release:
-    """:param snapshot: of the job; None where SageMaker does not know it."""
-    if snapshot is None or not snapshot.keep_alive_seconds:
+    """:param snapshot: of the job; None where SageMaker does not know it. One with an ``Available`` pool is not deleted. Source: DeleteTrainingJob."""
+    if snapshot is None or not snapshot.keep_alive_seconds or snapshot.is_being_deleted:
         return Release.NEVER
     if not snapshot.state.is_terminal:
         return Release.LATER

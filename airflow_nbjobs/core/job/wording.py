@@ -45,6 +45,9 @@ def task_words(state: str | None, job: Mapping[str, object] | None = None) -> st
 
 def job_words(snapshot: JobSnapshot) -> str:
     """Return the words for a training job, as SageMaker has it now."""
-    if snapshot.state is JobState.SUCCEEDED:
-        return "success"
-    return str(snapshot.state.value) if snapshot.state.is_terminal else snapshot.doing
+    if snapshot.state is JobState.DELETED:
+        return "being deleted"
+    ended = "success" if snapshot.state is JobState.SUCCEEDED else str(snapshot.state.value)
+    if snapshot.is_being_deleted:
+        return f"{ended}, being deleted"
+    return ended if snapshot.state.is_terminal else snapshot.doing

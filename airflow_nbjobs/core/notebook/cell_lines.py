@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass
+
+import msgspec
 
 HELP = re.compile(r"%{0,2}(?!\d)[\w*]+(?:\.(?!\d)[\w*]+|\[-?[0-9]+\])*\?\??$")
 # What changes how the text after it is read: outside a string, and inside one by its quote.
@@ -78,8 +79,7 @@ def _lines_in_text(lines: list[str]) -> list[bool]:
     return inside
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """One logical line."""
 
     end: int  # its last row

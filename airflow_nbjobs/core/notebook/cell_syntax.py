@@ -10,8 +10,9 @@ Source: ``core/inputtransformer2.py`` and ``core/magics/execution.py`` of IPytho
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.cell_lines import HELP, assembled, cleaned, end_of_continued, scan
 from airflow_nbjobs.core.notebook.syntax_trees import once, parse_python
@@ -45,8 +46,7 @@ _AUTOMAGICS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CellSource:
+class CellSource(msgspec.Struct, frozen=True):
     """One code cell, taken apart."""
 
     # what binds names in the notebook's namespace; as many lines as the cell. A magic's line is ``pass``, ``x = !ls`` is ``x = None``
@@ -105,14 +105,13 @@ def _text(by_line: dict[int, str], count: int) -> str:
     return "\n".join(by_line.get(number, "") for number in range(count)) + "\n"
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(msgspec.Struct):
     """Takes cells apart; lines are counted from 0 over the outermost cell."""
 
-    python: dict[int, str] = field(default_factory=dict)
-    timed: dict[int, str] = field(default_factory=dict)
-    magics: list[tuple[int, str]] = field(default_factory=list)
-    cell_magics: list[str] = field(default_factory=list)
+    python: dict[int, str] = msgspec.field(default_factory=dict)
+    timed: dict[int, str] = msgspec.field(default_factory=dict)
+    magics: list[tuple[int, str]] = msgspec.field(default_factory=list)
+    cell_magics: list[str] = msgspec.field(default_factory=list)
     body: str = ""
 
     def read_cell(self, lines: list[str], *, at: int) -> None:

@@ -7,8 +7,9 @@ Called by ``aws/submit/content_warnings.py`` for a run that has a data interval:
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.source import code_cells, source_of
@@ -47,8 +48,7 @@ _READS_OF_WORD = frozenset({"pandas.Timestamp", "pandas.to_datetime", "numpy.dat
 _WORDS = frozenset({"now", "today"})
 
 
-@dataclass(frozen=True, slots=True)
-class ClockRead:
+class ClockRead(msgspec.Struct, frozen=True):
     """One call."""
 
     cell: int  # position in the author's file, counted from 1 over all cells
@@ -83,8 +83,7 @@ def clock_reads(nb: NotebookNode, *, imported_by: Iterable[NotebookNode] = ()) -
     return tuple(dict.fromkeys(found))
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True):
     node: ast.Call
     shown: str
     is_number: bool

@@ -8,8 +8,9 @@ never raised on. Pure; must never import airflow or boto3.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.document import MARK, cells_of, mark_of, metadata_of, outputs_of, tags_of
 from airflow_nbjobs.core.notebook.papermill import ERROR_MARKER, INJECTED, has_failed, was_started
@@ -30,8 +31,7 @@ _PRINTED_ERROR = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?:: (.*))?")
 _GROUP = "  + Exception Group Traceback (most recent call last):"
 
 
-@dataclass(frozen=True, slots=True)
-class FailedCell:
+class FailedCell(msgspec.Struct, frozen=True):
     """The cell whose exception ended the notebook."""
 
     index: int | None  # from 1 over all cells of the author's file; None if it is not a cell of that file

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.source import HARMLESS_LINE_MAGICS
 from airflow_nbjobs.core.notebook.syntax_trees import argument_of, last_name, walk
@@ -47,8 +48,7 @@ _FILE_NAME = re.compile(r"[^\s*?<>|]+\.\w{1,8}")
 _CODE_SUFFIXES = (".py", ".ipynb", ".ipy")
 
 
-@dataclass(frozen=True, slots=True)
-class FileEffect:
+class FileEffect(msgspec.Struct, frozen=True):
     """Something that may make a file, or change the working directory."""
 
     line: int  # of the cell, counted from 1

@@ -7,8 +7,9 @@ Called by ``aws/submit/prepare.py``. Pure; must never import airflow, boto3 or a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.document import kernel_name as saved_kernel_name
 from airflow_nbjobs.core.notebook.document import language
@@ -40,8 +41,7 @@ _OF_A_MACHINE = re.compile(
 _PYTHON = "python3"
 
 
-@dataclass(frozen=True, slots=True)
-class KernelChoice:
+class KernelChoice(msgspec.Struct, frozen=True):
     """The kernel of a job."""
 
     # None where neither the argument nor the notebook names one; what is no text is left to the argument's own check

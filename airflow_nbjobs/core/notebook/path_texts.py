@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,14 +47,13 @@ def relative_path(path: str) -> str:
     return posixpath.normpath(path)
 
 
-@dataclass(slots=True)
-class CommandFiles:
+class CommandFiles(msgspec.Struct):
     """What a command names."""
 
-    read: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)  # files that it redirects to, copies to or fetches
-    filled: set[str] = field(default_factory=set)  # folders that it fills
-    modules: list[str] = field(default_factory=list)  # Python modules that it runs
+    read: list[str] = msgspec.field(default_factory=list)
+    written: list[str] = msgspec.field(default_factory=list)  # files that it redirects to, copies to or fetches
+    filled: set[str] = msgspec.field(default_factory=set)  # folders that it fills
+    modules: list[str] = msgspec.field(default_factory=list)  # Python modules that it runs
 
 
 def files_of_command(command: str) -> CommandFiles:

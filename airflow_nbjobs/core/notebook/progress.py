@@ -8,9 +8,10 @@ rendering process, and whatever reads a log; pure. Source: papermill 2.7 saves t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.document import tagged_index
 from airflow_nbjobs.core.notebook.failing_cell import numbered_cells
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _BAR = re.compile(r"Executing:\s+\d+%\|[^|]*\|\s*(\d{1,6})/(\d{1,6}) \[[^\]]*\]?")
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     # position, in the author's file, of the last cell that has ended, and of the text that follows it; 0 before the first
     done: int
     total: int  # cells of the author's file

@@ -7,8 +7,9 @@ Called by ``core/notebook/unattended.py``. Pure: reads syntax trees, runs nothin
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.source import assigns_dynamically, bound_names
 from airflow_nbjobs.core.notebook.syntax_trees import argument_names, imported_names, last_name, walk
@@ -26,8 +27,7 @@ _OTHER_ERRORS = frozenset(
 _DEPTH = 5  # of calls of the notebook's own functions
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One call."""
 
     name: str  # the full name of what is called, ``getpass.getpass``
@@ -37,25 +37,23 @@ class Call:
     is_certain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     cell: int
     depth: int = 0  # of calls of the notebook's own functions
     local_names: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
-class ReachedCalls:
+class ReachedCalls(msgspec.Struct):
     """Reads one cell after another, in the order in which they run."""
 
-    _imports: dict[str, str] = field(default_factory=dict)  # name -> what it was imported as
-    _rebound: set[str] = field(default_factory=set)
-    _replaced: set[str] = field(default_factory=set)  # attributes that are assigned to, as they are written
-    _texts: set[str] = field(default_factory=set)  # may name what is patched
-    _functions: dict[str, tuple[ast.FunctionDef, int]] = field(default_factory=dict)
-    _exiting: set[str] = field(default_factory=set)  # functions that may end the notebook
-    _used: set[str] = field(default_factory=set)
-    _followed: set[str] = field(default_factory=set)
+    _imports: dict[str, str] = msgspec.field(default_factory=dict)  # name -> what it was imported as
+    _rebound: set[str] = msgspec.field(default_factory=set)
+    _replaced: set[str] = msgspec.field(default_factory=set)  # attributes that are assigned to, as they are written
+    _texts: set[str] = msgspec.field(default_factory=set)  # may name what is patched
+    _functions: dict[str, tuple[ast.FunctionDef, int]] = msgspec.field(default_factory=dict)
+    _exiting: set[str] = msgspec.field(default_factory=set)  # functions that may end the notebook
+    _used: set[str] = msgspec.field(default_factory=set)
+    _followed: set[str] = msgspec.field(default_factory=set)
     _is_doubtful: bool = False  # names may mean anything, or the notebook may have ended
     _has_ended: bool = False
 

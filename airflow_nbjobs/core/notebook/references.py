@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.cell_syntax import SHELL_CELL_MAGICS, CellSource, split_cell
 from airflow_nbjobs.core.notebook.path_texts import files_of_command, looks_like_path, path_words, relative_path
@@ -35,8 +36,7 @@ _FOLDER_KEYWORD = re.compile(r"\w*(?:dir|directory|folder)", re.IGNORECASE)
 _FOLDER_VARIABLE = re.compile(r"\w*(?:dir|directory|folder|path|root)s?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class References:
+class References(msgspec.Struct, frozen=True):
     """What the cells name of the world outside the notebook; a name in here need not exist."""
 
     imports: frozenset[str]  # modules with all their dots; ``from a import b`` gives ``a`` and ``a.b``
@@ -60,15 +60,14 @@ def script_imports(text: str) -> frozenset[str]:
     return frozenset() if tree is None else frozenset(_imports(tree))
 
 
-@dataclass(slots=True)
-class _Found:
-    imports: set[str] = field(default_factory=set)
-    first_use: dict[str, Use] = field(default_factory=dict)
-    constants: dict[str, str] = field(default_factory=dict)
-    unused: dict[str, str] = field(default_factory=dict)
-    search_folders: dict[str, None] = field(default_factory=dict)
-    paths: set[str] = field(default_factory=set)  # names of variables that hold a Path
-    filled: set[str] = field(default_factory=set)  # folders that a command has filled
+class _Found(msgspec.Struct):
+    imports: set[str] = msgspec.field(default_factory=set)
+    first_use: dict[str, Use] = msgspec.field(default_factory=dict)
+    constants: dict[str, str] = msgspec.field(default_factory=dict)
+    unused: dict[str, str] = msgspec.field(default_factory=dict)
+    search_folders: dict[str, None] = msgspec.field(default_factory=dict)
+    paths: set[str] = msgspec.field(default_factory=set)  # names of variables that hold a Path
+    filled: set[str] = msgspec.field(default_factory=set)  # folders that a command has filled
 
     def references(self) -> References:
         for path in self.unused.values():

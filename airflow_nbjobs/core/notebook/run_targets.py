@@ -10,8 +10,9 @@ import ast
 import posixpath
 import re
 import shlex
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook.cell_syntax import CellSource, split_cell
@@ -47,8 +48,7 @@ _CONDITIONAL = (
 _PATHS_OF_A_JOB = ("/opt/", "/tmp/", "/home/sagemaker-user/", "/usr/")  # noqa: S108 compared, never opened
 
 
-@dataclass(frozen=True, slots=True)
-class RunTarget:
+class RunTarget(msgspec.Struct, frozen=True):
     """One ``%run``."""
 
     name: str  # relative, normalised (``./a.ipynb`` is ``a.ipynb``), as written otherwise
@@ -66,8 +66,7 @@ class RunTarget:
         return self.name if posixpath.splitext(self.name)[1] else f"{self.name}.py"
 
 
-@dataclass(frozen=True, slots=True)
-class RunTargets:
+class RunTargets(msgspec.Struct, frozen=True):
     """What a notebook executes with ``%run``, recursively."""
 
     # by relative name, normalised; a name above the notebook's folder begins with ``../``
@@ -160,8 +159,7 @@ def _relative_name(arguments: str) -> str | None:
     return posixpath.normpath(path)
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(msgspec.Struct):
     """A notebook's ``%run`` followed from file to file, in the order in which they run."""
 
     load: Callable[[str], NotebookNode | None]
@@ -169,12 +167,12 @@ class _Walk:
     read_text: Callable[[str], str | None]
     maker: str
     missing: Literal["error", "warn"]
-    notebooks: dict[str, NotebookNode] = field(default_factory=dict)
-    files: dict[str, None] = field(default_factory=dict)
-    problems: dict[str, None] = field(default_factory=dict)
-    warnings: dict[str, None] = field(default_factory=dict)
-    effects: list[tuple[str, int, FileEffect]] = field(default_factory=list)
-    folders: list[str] = field(default_factory=lambda: [""])
+    notebooks: dict[str, NotebookNode] = msgspec.field(default_factory=dict)
+    files: dict[str, None] = msgspec.field(default_factory=dict)
+    problems: dict[str, None] = msgspec.field(default_factory=dict)
+    warnings: dict[str, None] = msgspec.field(default_factory=dict)
+    effects: list[tuple[str, int, FileEffect]] = msgspec.field(default_factory=list)
+    folders: list[str] = msgspec.field(default_factory=lambda: [""])
 
     def follow(self, path: tuple[str, ...], notebook: NotebookNode) -> None:
         for step in _steps(notebook):

@@ -8,9 +8,11 @@ Called by ``core.notebook.failing_cell`` and by the page. The text is untrusted.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.masking import masked, masked_ends
 
@@ -55,8 +57,7 @@ _NUMBERED = re.compile(r"\s*(?:-*> ?)?\d+(?: |$)")
 Kind = Literal["author", "library", "message", "link"]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A frame, an exception's text, or what stands between two of these."""
 
     kind: Kind

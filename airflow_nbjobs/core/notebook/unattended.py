@@ -10,8 +10,9 @@ to run them with ``allow_stdin`` false; ipykernel's ``raw_input`` and ``getpass`
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tags_of
@@ -52,8 +53,7 @@ _ASKS_IN_SHELL = re.compile(
 _YES = re.compile(r"(?:^|\s)(?:-[a-zA-Z]*y[a-zA-Z]*|--yes|--assume-yes|-qq|--dry-run|--help)(?=\s|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Unattended:
+class Unattended(msgspec.Struct, frozen=True):
     """Cells that wait for somebody."""
 
     problems: tuple[str, ...] = ()  # is certain to be reached and to fail

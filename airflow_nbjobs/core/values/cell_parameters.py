@@ -12,9 +12,10 @@ import math
 import operator
 import re
 import tokenize
-from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.nesting import is_deeper_than
 from airflow_nbjobs.core.notebook.syntax_trees import last_name
@@ -51,8 +52,7 @@ _OPERATORS: Mapping[type[ast.operator], Any] = {
 _LARGEST_BASE, _LARGEST_EXPONENT = 10**6, 64  # of a power that is worked out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellParameter:
+class CellParameter(msgspec.Struct, frozen=True, kw_only=True):
     """
     One name that the cell assigns.
 

@@ -11,9 +11,10 @@ import json
 import math
 import re
 import warnings
-from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.core.values.kinds import UNKNOWN, Kind
@@ -48,8 +49,7 @@ _NAMES = {
 _LEVELS = 60  # deeper than any parameter may be nested
 
 
-@dataclass(frozen=True, slots=True)
-class Spelled:
+class Spelled(msgspec.Struct, frozen=True):
     """A value that somebody has made of a text on its way here, with the text."""
 
     value: object  # what it was made: 12345
@@ -57,8 +57,7 @@ class Spelled:
     by: str  # who has made it, for an error text
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(msgspec.Struct, frozen=True):
     """A value as a parameter takes it, with what there is to say about it; each without the parameter's name."""
 
     value: object

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import mark_of, tagged_index
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where the notebook binds a name."""
 
     shown: str  # what is bound, as it is written: ``path``, ``os.environ['DAY']``
@@ -39,16 +40,15 @@ class Place:
         return f"cell {self.cell}, line {self.line}: {self.source}"
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(msgspec.Struct, frozen=True):
     """What becomes of the given names."""
 
     # names whose value is assigned over before anything has read it
-    overwritten: dict[str, Place] = field(default_factory=dict)
+    overwritten: dict[str, Place] = msgspec.field(default_factory=dict)
     # names whose value is assigned over after it has been read, by a loop, or by a notebook that is run
-    reassigned: dict[str, Place] = field(default_factory=dict)
+    reassigned: dict[str, Place] = msgspec.field(default_factory=dict)
     # names whose value may be assigned over before anything has read it
-    conditional: dict[str, Place] = field(default_factory=dict)
+    conditional: dict[str, Place] = msgspec.field(default_factory=dict)
     derived: tuple[Place, ...] = ()  # what is made of a given name's default, before the value given is there
 
 
@@ -91,8 +91,7 @@ def follow(nb: NotebookNode, given: Collection[str], runs: Mapping[str, Notebook
         return Flow()
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
+class _Cell(msgspec.Struct, frozen=True):
     """One cell that parses."""
 
     position: int

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import difflib
-from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.notebook.cell_syntax import split_cell
 from airflow_nbjobs.core.notebook.document import tagged_index, tags_of
@@ -38,23 +40,22 @@ _OBJECTS = frozenset(
 _MAKERS = frozenset("today now utcnow strptime fromisoformat fromtimestamp combine cwd home uuid4".split())
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(msgspec.Struct, frozen=True):
     """What the ``parameters`` cell says."""
 
     # of every name that the cell binds, in the order of the cell
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = msgspec.field(default_factory=dict)
     annotated: frozenset[str] = frozenset()  # names whose kind their annotation says, and not their default
     is_complete: bool = False  # False: names may be defined that cannot be seen
     doubt: str = ""  # why, for a warning
     has_cell: bool = False  # whether a code cell has the tag
     # names whose default is an object that no parameter can be and that later cells use as one, each with that default as it is written
-    objects: Mapping[str, str] = field(default_factory=dict)
+    objects: Mapping[str, str] = msgspec.field(default_factory=dict)
     # positions, counted from 1, of further cells with the tag, which count for nothing, by the names that they bind
-    further: Mapping[str, int] = field(default_factory=dict)
+    further: Mapping[str, int] = msgspec.field(default_factory=dict)
     tree: ast.Module | None = None  # of the cell, its magics left out; None where it has none
     python: str = ""  # what ``tree`` was read from, as many lines as the cell
-    values: Mapping[str, ast.expr] = field(
+    values: Mapping[str, ast.expr] = msgspec.field(
         default_factory=dict
     )  # the defaults of names that one statement binds alone, for certain
 
@@ -325,7 +326,7 @@ class _Bindings:
                 has_star = any(isinstance(one, ast.Starred) for one in (*targets, *(values or ())))
                 for one, part in zip(targets, values, strict=True):
                     known = part is not None and not has_star
-                    item = self._kind(part) if known and part is not None else (kind.items or UNKNOWN)
+                    item = self._kind(part) if known and part is not None else kind.iterated
                     self._bind(one, item, part if known else None, is_certain=is_certain)
             case _:
                 pass
@@ -333,7 +334,7 @@ class _Bindings:
     def _item_kind(self, iterable: ast.expr) -> Kind:
         if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "range":
             return of(int)
-        return self._kind(iterable).items or UNKNOWN
+        return self._kind(iterable).iterated
 
     def _kind(self, expression: ast.expr) -> Kind:
         return kind_of(expression, self.kinds)

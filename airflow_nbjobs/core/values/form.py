@@ -8,9 +8,10 @@ Source: ``ui/src/components/FlexibleForm`` of Airflow 3.0.6, whose fields every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.guesses import did_you_mean
 
@@ -36,8 +37,7 @@ _ANY = ("string", "number", "boolean", "array", "object", "null")
 _NEEDED = "Needed: the notebook has no default for it."
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """
     One field of the form, as Airflow's ``Param`` takes it.
 
@@ -50,8 +50,7 @@ class Field:
     schema: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """
     The fields by name.
 

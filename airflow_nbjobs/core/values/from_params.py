@@ -7,8 +7,9 @@ Called while a task's fields are rendered and by ``core.values.parameters``. Sta
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.values.cell_parameters import cell_parameters
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 _LARGEST = 2**53  # up to which a float holds every integer
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(msgspec.Struct, frozen=True):
     """
     What a notebook gets of a run's params.
 
@@ -33,7 +33,7 @@ class Chosen:
     :param notes: for the task's log: what it does not get.
     """
 
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = msgspec.field(default_factory=dict)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -13,8 +13,9 @@ import json
 import keyword
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.job.xcoms import AIRFLOWS_KEYS, OWN_PREFIXES
 from airflow_nbjobs.core.notebook.document import cells_of, mark_of
@@ -43,16 +44,14 @@ _RESERVED_NAMES = AIRFLOWS_KEYS | RESERVED_KEYS
 _NAMES_SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True)
-class DeclaredOutputs:
+class DeclaredOutputs(msgspec.Struct, frozen=True):
     """The outputs that a task asked for."""
 
     types: dict[str, type | None]  # None: any type
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OutputRecord:
+class OutputRecord(msgspec.Struct, frozen=True):
     """What a completed job returned."""
 
     values: dict[str, object]  # the right ones, ready for XCom

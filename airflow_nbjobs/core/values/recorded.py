@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.document import cells_of, mark_of, outputs_of
 from airflow_nbjobs.core.values.recording import OUTPUT_LIMIT_BYTES, OUTPUTS, RECORD_MIME_TYPE, RECORD_VERSION
@@ -36,8 +37,7 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """One output as read: its value, or why there is none."""
 
     value: object = None

@@ -7,8 +7,10 @@ Called by ``core.values.dataflow``. Standard library only, pure; nothing of the 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.notebook.syntax_trees import argument_names, walk
 
@@ -21,8 +23,7 @@ _READS_ALL = frozenset({"globals", "locals", "vars", "exec", "eval", "get_ipytho
 _COMPOUND = (ast.For, ast.AsyncFor, ast.If, ast.While, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One statement of a module's own level: what it binds, and what it reads for that."""
 
     line: int
@@ -54,7 +55,7 @@ class Steps:
             walrus = [name for part in parts for name in _walrus(part)]
             line = Step(node.lineno, (*binds, *walrus), reads=reads)
             reads_all = any(_calls(part) & _READS_ALL for part in parts)
-            return replace(line, reads_all=reads_all, is_certain=is_certain, **more)  # type: ignore[arg-type] # its own fields
+            return replace(line, reads_all=reads_all, is_certain=is_certain, **more)
 
         match node:
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if _pair_up(

@@ -6,8 +6,10 @@ Called by ``aws/watch/shared_log_reader.py`` (many jobs, in the triggerer) and `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.notebook.progress import author_cells, cell_text, papermill_bars, without_bars
 from airflow_nbjobs.core.watch.log_text import append_line, readable_lines
@@ -22,8 +24,7 @@ _MOST_SEEN = 200  # ids that travel
 _MOST_STREAMS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class LogEvent:
+class LogEvent(msgspec.Struct, frozen=True):
     """
     One event of a log stream.
 
@@ -36,14 +37,12 @@ class LogEvent:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogPage:
+class LogPage(msgspec.Struct, frozen=True):
     events: tuple[LogEvent, ...]
     next_token: str | None = None
 
 
-@dataclass(slots=True)
-class LogPlace:
+class LogPlace(msgspec.Struct):
     """
     How far one job's log has been read; the triggerer passes it to the worker, and to the triggerer after it.
 
@@ -56,10 +55,10 @@ class LogPlace:
     """
 
     floor: int = 0
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, int] = msgspec.field(default_factory=dict)
     cell: int = 0
     cells: int = 0
-    streams: set[str] = field(default_factory=set)
+    streams: set[str] = msgspec.field(default_factory=set)
     added: tuple[int, ...] = ()
 
     def take(self, events: Iterable[LogEvent]) -> list[str]:

@@ -6,8 +6,9 @@ Called by ``aws/watch/poller.py`` and ``call_budget.py``; which calls a poll con
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 # ListTrainingJobs is said to allow 2 calls a second and account (not adjustable); DescribeTrainingJob several times as many.
 DESCRIBES_PER_LIST = 5.0
@@ -29,8 +30,7 @@ _SLOWEST = 64.0
 _RECOVERY = 1 / 20
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """
     How fast one process may ask.
 

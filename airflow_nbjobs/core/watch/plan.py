@@ -12,9 +12,11 @@ A page holds 100 jobs in the order of their creation, which never changes. ``Cre
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.job.status import JobSummary
 from airflow_nbjobs.core.watch.pace import just_after, just_before
@@ -26,8 +28,7 @@ _FEW = 2
 _MOST_PAGES_FACTOR = 4
 
 
-@dataclass(frozen=True, slots=True)
-class ListJobs:
+class ListJobs(msgspec.Struct, frozen=True):
     """
     One ListTrainingJobs call for up to 100 summaries, oldest first unless said otherwise; times in whole seconds, exclusive.
 
@@ -43,15 +44,13 @@ class ListJobs:
     warm_pool_status: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DescribeJob:
+class DescribeJob(msgspec.Struct, frozen=True):
     """One DescribeTrainingJob call."""
 
     job_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """
     The answer to ``ListJobs``.
 
@@ -70,16 +69,14 @@ Result = TypeVar("Result")
 Plan = Generator[Call, Answer, Result]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """Waiting jobs that one run of pages has shown."""
 
     job_names: frozenset[str]
     pages: int
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(msgspec.Struct, frozen=True):
     """
     What a sweep has learned of where the waiting jobs lie.
 
@@ -89,7 +86,7 @@ class Coverage:
 
     groups: tuple[Group, ...] = ()
     described: frozenset[str] = frozenset()
-    reaches: Mapping[str, datetime] = field(default_factory=dict)
+    reaches: Mapping[str, datetime] = msgspec.field(default_factory=dict)
 
     def covers(self, job_names: Iterable[str]) -> bool:
         known = self.described.union(*(group.job_names for group in self.groups))

@@ -6,8 +6,9 @@ Called by ``aws/watch/waiters.py``. A triggerer starts its triggers 50 a second:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from airflow_nbjobs.core.job.status import JobSummary
@@ -16,12 +17,13 @@ _KEPT_SECONDS = 60.0
 _MOST_KEPT = 20_000
 
 
-@dataclass(slots=True)
-class RecentSummaries:
-    _entries: dict[str, tuple[JobSummary, float]] = field(default_factory=dict)
+class RecentSummaries(msgspec.Struct):
+    _entries: dict[str, tuple[JobSummary, float]] = msgspec.field(default_factory=dict)
 
     def add(self, summary: JobSummary, now: float) -> None:
-        if len(self._entries) < _MOST_KEPT or summary.job_name in self._entries:
+        if summary.is_being_deleted:
+            self._entries.pop(summary.job_name, None)  # whoever waits for that name in a moment waits for another job
+        elif len(self._entries) < _MOST_KEPT or summary.job_name in self._entries:
             self._entries[summary.job_name] = (summary, now)
 
     def take(self, job_name: str, now: float) -> JobSummary | None:

@@ -172,19 +172,25 @@ class SageMakerOperations:
         return {"TrainingJobArn": changed.arn}
 
     def _delete_training_job(self, request: Request) -> Document:
-        """Source: DeleteTrainingJob, API reference."""
+        """
+        Let an ended job be gone in a moment; what it left in S3 and CloudWatch stays.
+
+        Source: DeleteTrainingJob, API reference: which jobs, and the two error codes that botocore models. The texts are our words.
+        """
         jobs, name = self._registries.training, request["TrainingJobName"]
+
+        def deleting(job: TrainingJob) -> TrainingJob:
+            if not job.is_terminal:
+                raise ServiceError("ResourceInUse", _in_status(job).message)
+            if job.pool is not None and job.pool.status == AVAILABLE:
+                text = f"The request was rejected because the training job retains a warm pool in status {AVAILABLE}."
+                raise ServiceError("ResourceInUse", text)
+            return job.deleting(now=time.time(), for_seconds=self._scripts.deletion_seconds)
+
         try:
-            job = jobs.get(name)
+            jobs.change(name, deleting)
         except ValidationError as error:
             raise ServiceError("ResourceNotFound", error.message) from error
-        if not job.is_terminal:
-            raise _in_status(job)
-        if job.pool is not None and job.pool.status == AVAILABLE:
-            raise ValidationError(  # our words
-                f"The request was rejected because the training job retains a warm pool in status {AVAILABLE}."
-            )
-        jobs.remove(name)
         return {}
 
     def _search(self, request: Request) -> Document:

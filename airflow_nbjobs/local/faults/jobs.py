@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.05
+_DELETION_SECONDS = 1.0  # AWS does not say how long it takes
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class JobScripts:
         self._quotas: dict[str, int] = {}
         self._clock: threading.Thread | None = None
         self.search_delay_seconds = 0.0
+        self.deletion_seconds = _DELETION_SECONDS
 
     def actions(self) -> dict[Any, Callable[..., Any]]:
         return {
@@ -77,6 +79,7 @@ class JobScripts:
             "end": lambda job_name, end: self.end(job_name, parse_end(end)),
             "quota": self.set_quota,
             "search_delay": self.set_search_delay,
+            "deletion_delay": self.set_deletion_delay,
         }
 
     def add(self, script: Script) -> str:
@@ -96,9 +99,13 @@ class JobScripts:
             self._scripts.clear()
             self._quotas.clear()
             self.search_delay_seconds = 0.0
+            self.deletion_seconds = _DELETION_SECONDS
 
     def set_search_delay(self, seconds: float) -> None:
         self.search_delay_seconds = float(seconds)
+
+    def set_deletion_delay(self, seconds: float) -> None:
+        self.deletion_seconds = float(seconds)
 
     def set_quota(self, instance_type: str, limit: int | None) -> None:
         """Set how many training jobs of an instance type may exist at once; None lifts the limit."""
@@ -107,6 +114,11 @@ class JobScripts:
                 self._quotas.pop(instance_type, None)
             else:
                 self._quotas[instance_type] = int(limit)
+
+    def quotas(self) -> dict[str, int]:
+        """Return the limits that are set, by instance type."""
+        with self._lock:
+            return dict(self._quotas)
 
     def register(self, job: TrainingJob) -> bool:
         """
@@ -137,7 +149,7 @@ class JobScripts:
         if limit is None:
             return
         used = sum(
-            not one.is_terminal and one.request.get("ResourceConfig", {}).get("InstanceType") == instance_type
+            not one.has_ended and one.request.get("ResourceConfig", {}).get("InstanceType") == instance_type
             for one in self._registry.all()
         )
         if used >= limit:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs.local.state.pools import Pool, keep_seconds_of, keeps_machine
 from airflow_nbjobs.local.state.resource import (
     COMPLETED,
+    DELETING,
     FAILED,
     IN_PROGRESS,
     STOPPED,
@@ -88,6 +89,10 @@ class TrainingJob(Job):
 
     def stopping(self, *, now: float) -> TrainingJob:
         return replace(self.moved("Stopping", now=now), status=STOPPING)
+
+    def deleting(self, *, now: float, for_seconds: float) -> TrainingJob:
+        """Return the job as one that is gone in a moment; the model has no secondary status for that, so the last one stays."""
+        return replace(self, status=DELETING, modified=now, gone_at=now + for_seconds)
 
     def concluded(self, outcome: Outcome, *, now: float) -> TrainingJob:
         ended = self.with_end(outcome, now=now)

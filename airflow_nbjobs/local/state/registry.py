@@ -7,6 +7,7 @@ Used by ``api/operations.py`` (requests), ``platform/runner.py`` (events) and ``
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from airflow_nbjobs.local.state.resource import Resource
@@ -20,7 +21,7 @@ R = TypeVar("R", bound=Resource)
 
 class Registry(Generic[R]):
     """
-    The resources of one kind. A name that is not there is a ``ServiceError``.
+    The resources of one kind. A name that is not there is a ``ServiceError``, as is one whose resource was to be gone by now.
 
     :param unknown: error text for a name that is not there; ``{name}`` and ``{arn}`` are filled in.
     :param taken: error code and text for a name that is there already; ``{arn}`` is filled in.
@@ -44,6 +45,7 @@ class Registry(Generic[R]):
         :raises ServiceError: the name is taken. A job's stays taken when the job has ended, until somebody deletes it.
         """
         with self._lock:
+            self._forget_gone()
             if item.name in self._items:
                 code, text = self._taken
                 raise ServiceError(code, text.format(arn=self._items[item.name].arn))
@@ -63,6 +65,7 @@ class Registry(Generic[R]):
 
     def all(self) -> list[R]:
         with self._lock:
+            self._forget_gone()
             return list(self._items.values())
 
     def change(self, name: str, change: Callable[[R], R]) -> R:
@@ -71,7 +74,13 @@ class Registry(Generic[R]):
             self._items[name] = change(self._find(name))
             return self._items[name]
 
+    def _forget_gone(self) -> None:
+        now = time.time()
+        for item in [one for one in self._items.values() if one.gone_at is not None and one.gone_at <= now]:
+            del self._items[item.name]
+
     def _find(self, name: str) -> R:
+        self._forget_gone()
         if name not in self._items:
             raise ValidationError(self._unknown.format(name=name, arn=self.arn(name)))
         return self._items[name]

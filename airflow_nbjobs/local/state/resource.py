@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 IN_PROGRESS, STOPPING, COMPLETED, FAILED, STOPPED = "InProgress", "Stopping", "Completed", "Failed", "Stopped"
+DELETING = "Deleting"
 FAILURE_REASON_CHARACTERS = 1024  # the service's cut. Source: shape FailureReason
 
 Document = dict[str, Any]
@@ -27,6 +28,7 @@ class Resource(ABC):
 
     :param request: the Create call's input, without its tags.
     :param status: of a job.
+    :param gone_at: when it is forgotten and its name is free again, in seconds since the epoch.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Resource(ABC):
     created: float
     modified: float
     status: str = ""
+    gone_at: float | None = None
 
     def tagged(self, tags: Mapping[str, str], *, now: float) -> Self:
         """Return it with these tags, and no others."""
@@ -109,6 +112,10 @@ class Job(Resource):
     @property
     def is_terminal(self) -> bool:
         return self.status in {COMPLETED, FAILED, STOPPED}
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status not in {IN_PROGRESS, STOPPING}
 
     @property
     @abstractmethod

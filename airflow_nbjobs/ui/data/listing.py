@@ -8,10 +8,10 @@ had one.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -100,8 +100,7 @@ def read_filters(query: Mapping[str, str]) -> tuple[Filters, dict[str, str]]:
     return Filters(**rest), {name: parameters[name][:60] for name in parameters if name in wrong}  # type: ignore[arg-type] # as above
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """
     One job, or one task that was refused before it had one, in texts.
 
@@ -130,8 +129,7 @@ class Row:
         return tab_path(self.dag_id, self.run_id, self.task_id, self.map_index)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """
     One page of jobs.
 

@@ -7,14 +7,16 @@ Pure: values in, values out.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.core.job.naming import RunKey, microseconds, training_job_name
 from airflow_nbjobs.core.texts import is_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from airflow_nbjobs.core.error_record import ErrorRecord
@@ -32,8 +34,18 @@ class Kind(enum.Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskArguments:
+_OPERATOR_FIELDS = {"input_notebook", "s3_root_uri", "initialization_script", "aws_conn_id"}
+_SENSOR_TYPE = "SageMakerNotebookJobSensor"
+
+
+def kind_of(template_fields: Collection[str], task_type: object) -> Kind:
+    """Return what a task is: by its fields, since a subclass or a decorated task is a notebook job as well; a sensor by its name."""
+    if set(template_fields) >= _OPERATOR_FIELDS:
+        return Kind.OPERATOR
+    return Kind.SENSOR if task_type == _SENSOR_TYPE else Kind.OTHER
+
+
+class TaskArguments(msgspec.Struct, frozen=True):
     """
     The serialized operator's arguments, before rendering.
 
@@ -44,8 +56,7 @@ class TaskArguments:
     mapped: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotebookTaskInstance:
+class NotebookTaskInstance(msgspec.Struct, frozen=True, kw_only=True):
     """
     A task instance.
 
@@ -68,7 +79,7 @@ class NotebookTaskInstance:
     run_started: datetime
     kind: Kind
     arguments: TaskArguments
-    rendered: Mapping[str, Any] = field(default_factory=dict)
+    rendered: Mapping[str, Any] = msgspec.field(default_factory=dict)
     job: Mapping[str, Any] | None = None
     end: Mapping[str, Any] | None = None
     error: ErrorRecord | None = None
@@ -124,8 +135,7 @@ class NotebookTaskInstance:
         return training_job_name(str(readable), key)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """
     One instance of a mapped task, as a reader chooses it.
 

@@ -7,9 +7,10 @@ Used by ``jobs.py``, ``sources.py`` and ``executed.py``; ``app.py`` passes ``air
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.job.aws_parsers import s3_root_uri
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class Access(msgspec.Struct, frozen=True, kw_only=True):
     """
     One task's way to AWS.
 

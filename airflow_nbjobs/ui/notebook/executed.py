@@ -12,10 +12,11 @@ import logging
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.job.reference import is_live
 from airflow_nbjobs.ui.notebook import problems
@@ -43,8 +44,7 @@ _LIVE_SECONDS = 3.0  # a running job and its notebook cost one call each in this
 _CHUNK_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendered:
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     """
     A rendered notebook on disk.
 

@@ -7,8 +7,9 @@ Pure. The record comes out of an XCom, which anyone with edit rights can write: 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain
 from airflow_nbjobs.core.error_record import ErrorRecord, parse_error_record
@@ -25,8 +26,7 @@ _REASON_CHARACTERS = 300
 _SKIPS = (NotebookSkippedError.__name__, "AirflowSkipException")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a page says of a failure.
 

@@ -7,8 +7,9 @@ what it answers about ended jobs, so that a page that is opened again costs no c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.naming import JobLocation, RunKey
@@ -35,8 +36,7 @@ _LINK_LABELS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """
     A job that was shown to be the task's own.
 
@@ -60,7 +60,7 @@ class Jobs:
     def __init__(self, make_access: Callable[[NotebookTaskInstance], Access], *, live_seconds: float) -> None:
         self._make_access = make_access
         self._accesses = TimedCache[Access](_ACCESS_SECONDS)
-        self._snapshots = TimedCache[JobSnapshot | None](live_seconds, lambda job: bool(job and job.state.is_terminal))
+        self._snapshots = TimedCache[JobSnapshot | None](live_seconds, _stays)
 
     def access(self, ti: NotebookTaskInstance) -> Access:
         with as_problem():
@@ -111,7 +111,9 @@ class Jobs:
 
     def _describe(self, ti: NotebookTaskInstance, name: str, access: Access) -> JobSnapshot:
         with as_problem():
-            snapshot = self._snapshots.get((*access_key(ti), name), lambda: access.clients.jobs.describe(name))
+            # A name is free again once its job is deleted: then the next try may have another job of that name.
+            key = (*access_key(ti), name, ti.try_number)
+            snapshot = self._snapshots.get(key, lambda: access.clients.jobs.describe(name))
         if snapshot is None:
             raise ProblemError(problems.UNKNOWN_JOB, name)
         return snapshot
@@ -132,3 +134,8 @@ class Jobs:
         """Return the end of the container's log in CloudWatch; None where it has none."""
         with as_problem():
             return self.access(ti).clients.logs.tail(job.name, limit=limit)
+
+
+def _stays(snapshot: JobSnapshot | None) -> bool:
+    """Say whether SageMaker's answer stays as it is."""
+    return snapshot is not None and snapshot.state.is_terminal and not snapshot.is_being_deleted

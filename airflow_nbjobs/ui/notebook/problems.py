@@ -6,8 +6,10 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError, NotebookJobServiceError
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
 INSTALL_COMMAND = "pip install 'airflow-nbjobs[ui]'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """
     A friendly page's content.
 
@@ -122,7 +123,7 @@ GONE = Problem(
 UNKNOWN_JOB = Problem(
     code="unknown-job",
     title="SageMaker knows no such job",
-    text="The task's name, its settings or its AWS account may have changed since it ran. The job looked for:",
+    text="It has been deleted, or the task's name, its settings or its AWS account have changed since it ran. The job looked for:",
 )
 NOT_OURS = Problem(
     code="not-ours",

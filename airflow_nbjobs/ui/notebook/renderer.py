@@ -12,14 +12,17 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from msgspec.structs import asdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 _WAIT_SECONDS = 60.0  # for other notebooks to be rendered
+_CLOSE_SECONDS = 5.0  # for a process whose standard input is closed to end
 _MODULE = "airflow_nbjobs.ui.rendering.worker"
 # What a Python process needs to start. Airflow's configuration, its keys and AWS credentials are in the environment of an API server;
 # the process that parses what notebooks wrote gets none of them.
@@ -45,8 +48,7 @@ def has_renderer() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("nbconvert", "bleach", "latex2mathml"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderRequest:
+class RenderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
     One notebook to render.
 
@@ -62,8 +64,7 @@ class RenderRequest:
     has_failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How rendering ended; ``text`` says why it did not succeed, where more than the status is known."""
 
     status: Literal["ok", "too-large", "unreadable", "time", "memory", "crashed"]
@@ -111,7 +112,7 @@ class Renderer:
             if process.stdin is not None:
                 process.stdin.close()
             try:
-                process.wait(timeout=5)
+                process.wait(timeout=_CLOSE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

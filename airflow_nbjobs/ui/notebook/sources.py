@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
 from airflow_nbjobs.core.job.reference import executed_notebook_name, is_live, may_spare_archive
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 RENDERING_VERSION = "5"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """
     The object that holds the executed notebook.
 

@@ -6,8 +6,9 @@ Made by ``document.py``, spent by ``outputs.py`` and ``text.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_nbjobs.ui.rendering.formulas import Formulas
 from airflow_nbjobs.ui.rendering.guard import Guard
@@ -23,8 +24,7 @@ _ALL_SCRIPTED_CHARACTERS = 24 * 1024 * 1024
 _OWN_SECONDS = 12.0
 
 
-@dataclass(slots=True)
-class Budget:
+class Budget(msgspec.Struct):
     """
     What the page of one notebook may still show.
 
@@ -35,9 +35,9 @@ class Budget:
     """
 
     with_scripts: bool = False
-    guard: Guard = field(default_factory=lambda: Guard(_OWN_SECONDS))
+    guard: Guard = msgspec.field(default_factory=lambda: Guard(_OWN_SECONDS))
     metadata: object = None
-    left: dict[str, int] = field(
+    left: dict[str, int] = msgspec.field(
         default_factory=lambda: {
             "image": _ALL_IMAGES_CHARACTERS,
             "html": _ALL_HTML_CHARACTERS,
@@ -50,7 +50,7 @@ class Budget:
     scripted: int = 0
     carried: frozenset[str] = frozenset()
     styled: int = 0
-    formulas: Formulas = field(default_factory=Formulas)
+    formulas: Formulas = msgspec.field(default_factory=Formulas)
     widgets: Widgets | None = None
 
     def take(self, kind: str, characters: int, limit: int) -> bool:

@@ -9,12 +9,12 @@ MathML goes through a parser of HTML.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import bleach
+import msgspec
 from bs4 import BeautifulSoup
 
 from airflow_nbjobs.ui.rendering import LINK_MARK
@@ -42,8 +42,7 @@ _INSERT = re.compile("\ue0f0(\\d+)\ue0f1")
 _XHTML = "http://www.w3.org/1999/xhtml"
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
+class Cleaned(msgspec.Struct, frozen=True):
     """
     HTML that may stand on the page.
 

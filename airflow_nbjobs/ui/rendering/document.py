@@ -6,14 +6,15 @@ Called by ``worker.py``. No content of a notebook makes it raise: a note stands 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from msgspec.structs import asdict
 from nbconvert.filters.highlight import Highlight2HTML
 from pygments.formatters import HtmlFormatter
 
@@ -49,8 +50,7 @@ PIECES_SECONDS = 12.0  # of processor time, for what is rendered piece by piece
 _FLAGS = {False: "failed here", True: "last cell that ran"}
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """
     The notebook's page and its facts, JSON-like but for ``html``.
 

@@ -8,9 +8,10 @@ a library that an output asks for by its address is not there; one that the note
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from html import unescape
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +40,7 @@ _DEFINE = """<script>(() => {
 })();</script>"""
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(msgspec.Struct, frozen=True):
     """
     A plotting library that people use in notebooks.
 
@@ -98,8 +98,7 @@ LIBRARIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Interactive:
+class Interactive(msgspec.Struct, frozen=True):
     """
     What an output does with scripts.
 

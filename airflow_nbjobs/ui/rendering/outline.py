@@ -7,9 +7,10 @@ Called by ``document.py``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
 from airflow_nbjobs.core.notebook.source import source_of
@@ -27,8 +28,7 @@ _HEADING = re.compile(r" {0,3}(#{1,4})[ \t]")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(msgspec.Struct, frozen=True):
     """A cell to show, with its place in the author's file (None: not the author's)."""
 
     node: NotebookNode

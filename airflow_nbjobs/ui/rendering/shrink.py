@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import mmap
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +32,7 @@ class TooLargeError(Exception):
     """The notebook cannot be shown in part either; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shrunk:
+class Shrunk(msgspec.Struct, frozen=True):
     """
     The JSON to parse.
 

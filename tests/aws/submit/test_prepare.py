@@ -5,10 +5,10 @@ import hashlib
 import json
 import re
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from fakes import ACCOUNT_ID, DISTRIBUTION_ACCOUNT_ID, REGION, FakeClients, code, notebook
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.submit.job import instance_choices
 from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job

@@ -3,12 +3,12 @@
 import copy
 import inspect
 import json
-from dataclasses import replace
 
 import botocore
 import pytest
 from botocore.validate import ParamValidator
 from fakes import request_shape
+from msgspec.structs import replace
 
 from airflow_nbjobs.aws.submit.extra import CHANNEL, extra_problems, merge_extra
 from airflow_nbjobs.aws.submit.prepared_job import PreparedJob, Run

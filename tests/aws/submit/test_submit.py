@@ -88,7 +88,9 @@ def test_the_log_says_what_was_staged(job, clients, log):
 
 def test_a_retry_whose_earlier_tries_submitted_nothing_creates(job, clients, log):
     submission = retry(job, clients, log)
-    assert clients.jobs.calls == [("describe", submission.job_name), ("list", "*"), ("create", submission.job_name)]
+    behind = [("describe", job.location(k).job_name) for k in (1, 2, 3)]
+    asked = [("describe", submission.job_name), ("list", "*"), *behind]
+    assert clients.jobs.calls == [*asked, ("create", submission.job_name)]
     assert (submission.state.attempt, submission.adopted) == (0, None)
 
 
@@ -215,8 +217,89 @@ def test_a_job_of_our_name_that_is_not_ours_is_left_alone(job, clients, log, fir
 
 
 def test_a_status_that_is_not_known_counts_as_running(job, clients, log, first):
-    clients.jobs.set_status(first.job_name, "Deleting")
+    clients.jobs.set_status(first.job_name, "SomethingOfNextYear")
     assert retry(job, clients, log).adopted is not None
+
+
+@pytest.mark.parametrize("secondary", ["Failed", "Stopped", "Training"])
+def test_a_job_that_is_being_deleted_is_followed_by_the_next(job, clients, log, first, secondary):
+    clients.jobs.set_status(first.job_name, "Deleting", secondary)
+    submission = retry(job, clients, log)
+    assert (submission.state.attempt, submission.adopted) == (1, None)
+    assert "is being deleted; going on to attempt 1" in log.infos[0]
+
+
+def test_a_completed_job_that_is_being_deleted_hands_over_its_results(job, clients, log, first):
+    clients.jobs.set_status(first.job_name, "Deleting", "Completed")
+    submission = retry(job, clients, log)
+    assert submission.job_name == first.job_name
+    assert submission.adopted is not None
+    assert submission.adopted.is_being_deleted
+
+
+def test_a_name_that_is_taken_while_its_job_is_being_deleted_leads_to_the_next(job, clients, log, first):
+    clients.jobs.set_status(first.job_name, "Deleting", "Failed")
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert (submission.state.attempt, submission.adopted) == (1, None)
+
+
+def test_a_name_that_becomes_free_between_two_questions_is_asked_for_again(job, clients, log, first):
+    """CreateTrainingJob is refused, and before Describe is answered the job is gone."""
+    del clients.jobs.descriptions[first.job_name]
+    clients.jobs.errors["create"] = [NameTakenError("taken")]
+    refused = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert isinstance(refused, Refused)
+    assert (refused.state.attempt, refused.state.may_exist) == (0, True)
+    again = submit(job, clients, refused.state, log=log)
+    assert (again.state.attempt, again.adopted) == (0, None)
+
+
+@pytest.mark.parametrize("may_list", [True, False], ids=["listed", "denied"])
+@pytest.mark.parametrize("deleted", [1, 2])
+def test_a_job_behind_deleted_ones_is_found(job, clients, log, deleted, may_list):
+    """Names are free again once their jobs are deleted: a free one says nothing of those after it."""
+    names = [submit(job, clients, SubmissionState(may_exist=False), log=log).job_name]
+    for _ in range(deleted):
+        clients.jobs.set_status(names[-1], "Failed")
+        names.append(retry(job, clients, log).job_name)
+    for name in names[:-1]:
+        del clients.jobs.descriptions[name]
+    if not may_list:
+        clients.jobs.errors["list"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
+    submission = retry(job, clients, log)
+    assert (submission.job_name, submission.state.attempt) == (names[-1], deleted)
+    assert submission.adopted is not None
+    assert len(clients.jobs.descriptions) == 1
+    clients.jobs.set_status(names[-1], "Failed")
+    assert retry(job, clients, log).state.attempt == deleted + 1
+
+
+def test_a_later_job_under_another_readable_name_is_found_behind_a_deleted_one(tmp_path, clients, log):
+    then = prepared(tmp_path, clients, "x = 1", notebook_job_name="then")
+    first = submit(then, clients, SubmissionState(may_exist=False), log=log)
+    clients.jobs.set_status(first.job_name, "Failed")
+    second = retry(then, clients, log)
+    del clients.jobs.descriptions[first.job_name]
+    submission = retry(prepared(tmp_path, clients, "x = 1", notebook_job_name="now"), clients, log)
+    assert (submission.job_name, submission.state.attempt) == (second.job_name, 1)
+    assert submission.adopted is not None
+
+
+@pytest.mark.parametrize("left", ["output_archive_uri", "executed_notebook_uri"])
+def test_a_name_whose_deleted_job_has_left_files_is_not_taken_again(job, clients, log, first, left):
+    """The new job would be told to have delivered, or to have left, what is the deleted one's."""
+    del clients.jobs.descriptions[first.job_name]
+    clients.objects.bodies[getattr(first.location, left)] = b"of the deleted job"
+    submission = retry(job, clients, log)
+    assert (submission.state.attempt, submission.adopted) == (1, None)
+    assert any("was deleted" in line and "going on to attempt 1" in line for line in log.infos)
+
+
+def test_files_that_may_not_be_looked_for_keep_no_name_from_being_taken(job, clients, log, first):
+    """S3 denies the look at what is not there where s3:ListBucket is missing."""
+    del clients.jobs.descriptions[first.job_name]
+    clients.objects.denied |= {first.location.output_archive_uri, first.location.executed_notebook_uri}
+    assert retry(job, clients, log).state.attempt == 0
 
 
 def test_a_name_taken_at_the_call_is_adopted_when_the_job_is_ours(job, clients, log, first):

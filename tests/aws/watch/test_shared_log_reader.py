@@ -71,6 +71,7 @@ class Readers:
 
         self.follower = SharedLogReader(open_logs, on_idle=on_idle, now=logs.now)
         self.lines: dict[str, list[str]] = defaultdict(list)
+        self.reading: dict[str, asyncio.Task[None]] = {}
 
     def follow(self, name: str, place: LogPlace | None = None, **given: Any) -> Any:
         followed = self.follower.follow(name, place or LogPlace(), **given)
@@ -79,11 +80,11 @@ class Readers:
             while True:
                 self.lines[name] += await followed.lines()
 
-        followed.reading = asyncio.create_task(read())
+        self.reading[followed.job_name] = asyncio.create_task(read())
         return followed
 
     def leave(self, followed: Any) -> None:
-        followed.reading.cancel()
+        self.reading[followed.job_name].cancel()
         self.follower.leave(followed)
         self.lines[followed.job_name] += followed.rest()
 
@@ -121,6 +122,18 @@ async def test_what_cloudwatch_shows_late_is_not_lost():
         logs.write("a/algo-1-7", f"{number}")
     await asyncio.sleep(120)
     assert sorted(map(int, readers.lines["a"])) == list(range(30))
+
+
+async def test_a_line_that_shows_up_behind_newer_ones_is_not_lost(logs, readers):
+    """Each line comes through the service in a time of its own."""
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "first")
+    await asyncio.sleep(30)
+    logs.write("a/algo-1-7", "newest")
+    await asyncio.sleep(30)
+    logs.write("a/algo-1-7", "late", at=logs.now() - 40_000)
+    await asyncio.sleep(60)
+    assert readers.lines["a"] == ["first", "newest", "late"]
 
 
 async def test_a_restart_by_the_platform_opens_another_stream(logs, readers):

@@ -6,12 +6,13 @@ from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, Step, decide
 from airflow_nbjobs.core.job.status import parse_description
 
 
-def job(status, *, owner="me"):
+def job(status, *, owner="me", secondary=""):
     return parse_description(
         {
             "TrainingJobName": "nightly-7f3a",
             "TrainingJobArn": "arn",
             "TrainingJobStatus": status,
+            "SecondaryStatus": secondary,
             "Environment": {OWNER_VARIABLE: owner} if owner else {},
         }
     )
@@ -22,7 +23,6 @@ def job(status, *, owner="me"):
     [
         ("InProgress", False, Step.ADOPT, "still running"),
         ("InProgress", True, Step.ADOPT, "still running"),
-        ("Deleting", False, Step.ADOPT, "still running"),
         ("Completed", False, Step.ADOPT, "not handed over"),
         ("Completed", True, Step.NEXT, "already delivered"),
         ("Failed", False, Step.NEXT, "is Failed"),
@@ -35,6 +35,23 @@ def test_what_a_job_of_ours_means_for_a_later_try(status, is_delivered, step, re
     assert decision.step is step
     assert reason in decision.reason
     assert "nightly-7f3a" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("secondary", "is_delivered", "step", "reason"),
+    [
+        ("Completed", False, Step.ADOPT, "has completed and is being deleted, its results were not handed over"),
+        ("Completed", True, Step.NEXT, "already delivered its results and is being deleted"),
+        ("Failed", False, Step.NEXT, "is being deleted"),
+        ("Stopped", False, Step.NEXT, "is being deleted"),
+        ("", False, Step.NEXT, "is being deleted"),
+    ],
+)
+def test_a_job_that_is_being_deleted_has_its_results_left_at_most(secondary, is_delivered, step, reason):
+    """What it left lies in S3, which a deletion does not touch; the name may be taken for a while yet."""
+    decision = decide(job("Deleting", secondary=secondary), owner="me", is_delivered=is_delivered)
+    assert decision.step is step
+    assert reason in decision.reason
 
 
 def test_a_free_name_is_created():

@@ -1,11 +1,11 @@
 """Names: the only memory of what was submitted, so equal must mean equal, and different different."""
 
 import re
-from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.naming import NAME_LIMIT, JobLocation, RunKey, parse_s3_uri, training_job_name

@@ -1,8 +1,8 @@
 """The spec: every problem of a job's arguments, all at once, each naming its argument and the remedy."""
 
-import dataclasses
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from airflow_nbjobs.core import defaults
@@ -66,7 +66,7 @@ def test_what_a_run_may_vary_is_taken_as_jinja_writes_it():
 
 
 def test_none_means_the_default():
-    nothing = {field.name: None for field in dataclasses.fields(NotebookJobSpec)}
+    nothing = {field.name: None for field in msgspec.structs.fields(NotebookJobSpec)}
     assert parse_spec(nothing | RIGHT).spec == parse_spec(RIGHT).spec
 
 
@@ -217,7 +217,7 @@ def test_the_signatures_defaults_pass_their_own_validation():
     given = {
         name.lower(): value
         for name, value in vars(defaults).items()
-        if name.lower() in {field.name for field in dataclasses.fields(NotebookJobSpec)}
+        if name.lower() in {field.name for field in msgspec.structs.fields(NotebookJobSpec)}
     }
     assert len(given) == 5
     assert parse_spec(RIGHT | given).spec == parse_spec(RIGHT).spec

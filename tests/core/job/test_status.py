@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 import botocore.session
 import pytest
 
-from airflow_nbjobs.core.job.status import FailureKind, JobState, parse_description, parse_state
+from airflow_nbjobs.core.job.status import (
+    SECONDARY_STATUSES,
+    FailureKind,
+    JobState,
+    parse_description,
+    parse_state,
+    parse_summary,
+)
 
 MINIMAL = {"TrainingJobName": "j", "TrainingJobArn": "arn", "TrainingJobStatus": "InProgress"}
 
@@ -22,7 +29,6 @@ def described(**fields):
         ("Completed", JobState.SUCCEEDED),
         ("Failed", JobState.FAILED),
         ("Stopped", JobState.STOPPED),
-        ("Deleting", JobState.RUNNING),
         ("SomethingOfNextYear", JobState.RUNNING),
     ],
 )
@@ -34,7 +40,44 @@ def test_no_status_of_botocores_own_model_ends_a_wait_by_accident():
     model = botocore.session.get_session().get_service_model("sagemaker")
     statuses = set(model.shape_for("TrainingJobStatus").enum)
     assert {"InProgress", "Completed", "Failed", "Stopping", "Stopped"} <= statuses
-    assert {status for status in statuses if parse_state(status).is_terminal} == {"Completed", "Failed", "Stopped"}
+    ended = {"Completed", "Failed", "Stopped", "Deleting"}
+    assert {status for status in statuses if parse_state(status).is_terminal} == ended & statuses
+
+
+def test_every_secondary_status_of_botocores_own_model_is_known():
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    assert set(model.shape_for("SecondaryStatus").enum) - SECONDARY_STATUSES == set()
+
+
+@pytest.mark.parametrize(
+    ("secondary", "state", "ended_as"),
+    [
+        ("Completed", JobState.SUCCEEDED, "Completed"),
+        ("Failed", JobState.FAILED, "Failed"),
+        ("Stopped", JobState.STOPPED, "Stopped"),
+        ("MaxRuntimeExceeded", JobState.STOPPED, "Stopped"),
+        ("MaxWaitTimeExceeded", JobState.STOPPED, "Stopped"),
+        ("", JobState.DELETED, "Deleting"),
+        ("Deleting", JobState.DELETED, "Deleting"),
+        ("Training", JobState.DELETED, "Deleting"),
+        ("SomethingOfNextYear", JobState.DELETED, "Deleting"),
+    ],
+)
+def test_a_job_that_is_being_deleted_has_ended_as_its_secondary_status_says(secondary, state, ended_as):
+    """DeleteTrainingJob takes terminal jobs only, and the model has no secondary status of its own for it."""
+    for read in (parse_description, parse_summary):
+        found = read(MINIMAL | {"TrainingJobStatus": "Deleting", "SecondaryStatus": secondary})
+        assert (found.state, found.status, found.ended_as) == (state, "Deleting", ended_as)
+        assert found.is_being_deleted
+        assert found.state.is_terminal
+    kinds = {
+        JobState.STOPPED: FailureKind.TIMEOUT if secondary.startswith("Max") else FailureKind.STOPPED,
+        JobState.FAILED: FailureKind.UNKNOWN,
+        JobState.DELETED: FailureKind.DELETED,
+    }
+    described_so = described(TrainingJobStatus="Deleting", SecondaryStatus=secondary)
+    assert described_so.failure_kind is kinds.get(state)
+    assert described_so.has_failed is (state in (JobState.FAILED, JobState.STOPPED))
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,11 @@ def snapshot(status: str = "Completed", pool: Any = None, keep: int | None = 600
         (snapshot("Completed", {"Status": "Terminated"}), AT_ONCE, Release.NEVER),
         (snapshot("Completed", {"Status": "Moving"}), LATE, Release.LATER),
         (snapshot("Failed", TrainingEndTime=None), LATE, Release.NEVER),
+        (snapshot("Deleting"), AT_ONCE, Release.NEVER),
     ],
     ids=[
         *("unknown-job", "none-asked", "zero", "running", "stopping", "lagging", "not-shown-yet", "quota-of-zero"),
-        *("failed", "stopped", "reused", "terminated", "status-of-tomorrow", "never-started"),
+        *("failed", "stopped", "reused", "terminated", "status-of-tomorrow", "never-started", "deleted"),
     ],
 )
 def test_a_machine_is_given_back_while_it_idles(found: JobSnapshot | None, after: timedelta, step: Release) -> None:

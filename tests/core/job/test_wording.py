@@ -20,6 +20,9 @@ from airflow_nbjobs.core.job.wording import job_words, task_words
         ("Completed", "Completed", "success"),
         ("Failed", "Failed", "failed"),
         ("Stopped", "MaxRuntimeExceeded", "stopped"),
+        ("Deleting", "Completed", "success, being deleted"),
+        ("Deleting", "Stopped", "stopped, being deleted"),
+        ("Deleting", "Training", "being deleted"),
     ],
 )
 def test_a_jobs_words(status, secondary, words):

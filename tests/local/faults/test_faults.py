@@ -260,16 +260,35 @@ def test_search_can_be_behind_and_describe_is_not(faults, jobs):
 def test_an_ended_job_can_be_deleted_and_its_name_is_free_again(faults, jobs):
     faults.script_jobs(after_seconds=None)
     name = jobs.submit()
-    assert code_of(lambda: jobs.sagemaker.delete_training_job(TrainingJobName=name)) == (
-        "ValidationException",
-        400,
-        "The request was rejected because the training job is in status InProgress.",
-    )
+
+    def delete():
+        return jobs.sagemaker.delete_training_job(TrainingJobName=name)
+
+    def refused_in(status):
+        return "ResourceInUse", 400, f"The request was rejected because the training job is in status {status}."
+
+    assert code_of(delete) == refused_in("InProgress")
     faults.end_job(name)
-    jobs.sagemaker.delete_training_job(TrainingJobName=name)
-    assert code_of(describe(jobs.sagemaker, name)) == UNKNOWN
-    assert jobs.submit(name=name) == name
-    faults.end_job(name)
+    faults.deletion_delay(3600)
+    delete()
+    deleting = jobs.describe(name)
+    assert (deleting["TrainingJobStatus"], deleting["SecondaryStatus"]) == ("Deleting", "Completed")
+    listed = jobs.sagemaker.list_training_jobs(StatusEquals="Deleting", NameContains=name)["TrainingJobSummaries"]
+    assert [(one["TrainingJobName"], one["TrainingJobStatus"]) for one in listed] == [(name, "Deleting")]
+    assert code_of(delete) == refused_in("Deleting")
+    assert code_of(lambda: jobs.sagemaker.stop_training_job(TrainingJobName=name))[2].endswith("in status Deleting.")
+    assert code_of(lambda: jobs.submit(name=name))[0] == "ResourceInUse"
+
+    other = jobs.submit()
+    faults.end_job(other)
+    faults.deletion_delay(0.2)
+    jobs.sagemaker.delete_training_job(TrainingJobName=other)
+    assert wait_until(lambda: not jobs.sagemaker.list_training_jobs(NameContains=other)["TrainingJobSummaries"])
+    assert code_of(describe(jobs.sagemaker, other)) == UNKNOWN
+    code, _, text = code_of(lambda: jobs.sagemaker.delete_training_job(TrainingJobName=other))
+    assert (code, text) == ("ResourceNotFound", "Requested resource not found.")
+    assert jobs.submit(name=other) == other
+    faults.end_job(other)
 
 
 def last_number(faults, **which):

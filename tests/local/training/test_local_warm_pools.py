@@ -184,8 +184,10 @@ def test_an_update_to_zero_gives_the_machine_back_while_it_idles_and_only_then(j
 
 
 def test_a_job_that_keeps_a_machine_cannot_be_deleted(jobs: Jobs, faults: Faults) -> None:
+    if not hasattr(jobs.sagemaker, "delete_training_job"):
+        pytest.skip("this boto3 has no DeleteTrainingJob")
     name = run(jobs)
-    with pytest.raises(ClientError, match="retains a warm pool in status Available"):
+    with pytest.raises(ClientError, match=r"\(ResourceInUse\).*retains a warm pool in status Available"):
         jobs.sagemaker.delete_training_job(TrainingJobName=name)
     update(jobs, name, 0)
     jobs.sagemaker.delete_training_job(TrainingJobName=name)

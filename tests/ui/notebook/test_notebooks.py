@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 from html import unescape
 
 import nbformat
@@ -270,6 +272,26 @@ def test_a_small_archive_is_read_at_once(account, notebooks):
     )
 
 
+def test_a_job_that_is_being_deleted_is_asked_for_again(account, notebooks):
+    """What SageMaker says of an ended job is kept, since it stays as it is; this one is gone in a moment."""
+    ti = task_instance()
+    name = account.add_job(ti, status="Completed")
+    account.deliver(name)
+    account.clients.jobs.descriptions[name] |= {"TrainingJobStatus": "Deleting"}
+    assert "accuracy" in notebooks.rendered(ti, notebooks.jobs.find(ti, None)).document.read_text()
+    del account.clients.jobs.descriptions[name]
+    assert problem_of(notebooks, ti).code == "unknown-job"
+
+
+def test_a_name_that_a_later_try_has_taken_again_is_asked_for_again(account, notebooks):
+    ti = task_instance(try_number=1)
+    name = account.add_job(ti, status="Failed")
+    assert notebooks.jobs.find(ti, None).snapshot.status == "Failed"
+    account.clients.jobs.descriptions[name]["TrainingJobStatus"] = "Completed"
+    assert notebooks.jobs.find(ti, None).snapshot.status == "Failed"
+    assert notebooks.jobs.find(task_instance(try_number=2), None).snapshot.status == "Completed"
+
+
 def test_an_unknown_job_is_said(notebooks):
     assert problem_of(notebooks, task_instance()).code == "unknown-job"
 
@@ -413,6 +435,15 @@ class TestRenderer:
             "HOME": "/root",
         }
         assert Renderer(environment)._environment == {"PATH": "/bin"}
+
+    def test_a_process_that_does_not_end_is_killed(self, monkeypatch):
+        monkeypatch.setattr("airflow_nbjobs.ui.notebook.renderer._CLOSE_SECONDS", 0.01)
+        with subprocess.Popen(["sleep", "600"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            made = Renderer()
+            made._process = process
+            made.close()
+            assert process.poll() == -signal.SIGKILL
+            assert made._process is None
 
     def test_a_process_that_was_killed_is_replaced(self, account, notebooks, renderer):
         account.deliver(account.add_job(task_instance()))

@@ -3,12 +3,12 @@
 import asyncio
 import json
 import re
-from dataclasses import replace
 from html import unescape
 
 import httpx
 import pytest
 from fakes import code, executed, failed_at, notebook
+from msgspec.structs import replace
 from ui_account import Account, hint, task_instance
 
 from airflow_nbjobs.core.error_record import error_record, parse_error_record
