@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPTIONS = get_provider_info()["config"]["nbjobs"]["options"]
 # The keys that the chart takes, with their JSON types, as far as README uses them. Source: apache/airflow, chart/values.schema.json at
-# 002e5532d7d55a375bbf71bd4e72d7e008635073 (chart 1.18 and later). ``*`` is any name: additionalProperties with this type.
+# 002e5532d7d55a375bbf71bd4e72d7e008635073, whose default is Airflow 3.0.5. ``*`` is any name: additionalProperties with this type.
 CHART = {
     "airflowVersion": str,
     "images.airflow.repository": str,

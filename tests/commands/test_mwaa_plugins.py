@@ -52,9 +52,9 @@ def refused(tmp_path, capsys):
     return run
 
 
-def test_the_readmes_line_is_the_one_of_the_help():
+def test_the_readmes_line_is_the_one_of_the_help_and_keeps_what_is_printed():
     (block,) = re.findall(r"<!-- runs: nbjobs mwaa-plugins -->\n```bash\n(.*?)```", README, re.DOTALL)
-    assert block == f"{mwaa_plugins.EXAMPLE}\n"
+    assert block == f"{mwaa_plugins.EXAMPLE} > mwaa-requirements.txt\n"
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------
@@ -343,8 +343,16 @@ def test_ctrl_c_ends_pip_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_environment_without_a_network_installs_what_the_archive_holds(tmp_path):
+@pytest.mark.parametrize("version", sorted({HERE, command_wheels.MWAA_PYTHON}))
+def test_an_environment_without_a_network_installs_what_the_archive_holds(version, tmp_path, monkeypatch):
     """Made from a checkout and from an installed wheel; the constraints are this environment's own versions."""
+    # pyenv's own are not on the path but by a shim, which runs the chosen version only.
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, pyenv.glob(f"{version}.*/bin")), os.environ["PATH"]]))
+    try:
+        of_version = command_wheels.find_python(version)
+    except NotebookJobConfigError as error:
+        pytest.skip(str(error))
     frozen = subprocess.run(
         [sys.executable, "-m", "pip", "freeze", "--exclude-editable"], capture_output=True, text=True, check=True
     )
@@ -355,7 +363,7 @@ def test_an_environment_without_a_network_installs_what_the_archive_holds(tmp_pa
     (tmp_path / "plugins" / "mine.py").write_text("")
     # The README's line, but for the file that it writes.
     arguments = shlex.split(mwaa_plugins.EXAMPLE.partition(" --to")[0])[1:]
-    command = [sys.executable, "-m", "airflow_nbjobs.cli", *arguments, "--python", HERE]
+    command = [sys.executable, "-m", "airflow_nbjobs.cli", *arguments, "--python", version]
 
     def make(name, **environ):
         done = subprocess.run(
@@ -382,7 +390,7 @@ def test_an_environment_without_a_network_installs_what_the_archive_holds(tmp_pa
     text = done.stdout.replace("/usr/local/airflow/plugins", str(tmp_path / "unpacked"))
     (tmp_path / "mwaa.txt").write_text(text)
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([of_version, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
     offline = {"PATH": os.defpath, "HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
     offline |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_nbjobs.local.state.facts import ServerFacts
 
@@ -36,12 +36,17 @@ class SeenJob:
     """
     One line of Studio's list.
 
+    :param times: when it was created, began and ended, in milliseconds since 1970; None where Studio shows none.
     :param files: what is offered, by Studio's word for it; None where it could not be downloaded.
     """
 
     name: str
     status: str
     message: str | None
+    parameters: Mapping[str, str] | None
+    notebook: str
+    instance_type: str
+    times: Sequence[float | None]
     files: Mapping[str, bytes | None]
 
     @property
@@ -81,6 +86,10 @@ def seen_in_studio(facts: ServerFacts, folder: Path, **app: str) -> dict[str, Se
             name=job["name"],
             status=job["status"],
             message=job["message"],
+            parameters=job["parameters"],
+            notebook=job["notebook"],
+            instance_type=job["instance_type"],
+            times=job["times"],
             files={kind: (folder / path).read_bytes() if path else None for kind, path in job["files"].items()},
         )
         for job_id, job in jobs.items()

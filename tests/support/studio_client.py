@@ -54,6 +54,9 @@ async def look(folder: Path) -> dict[str, Any]:
                 "status": again.status.value,
                 "message": again.status_message,
                 "parameters": again.parameters,
+                "notebook": again.input_filename,
+                "instance_type": again.compute_type,
+                "times": [again.create_time, again.start_time, again.end_time],
                 "files": {each.file_format: each.file_path for each in again.job_files},
             }
         token = page.next_token or ""

@@ -31,12 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="your requirements.txt (default: this package with its extra ui, and nothing else)",
     )
     parser.add_argument(
-        "--to", required=True, type=Path, metavar="FILE", help="the archive to write; there is no default"
+        "--to",
+        type=Path,
+        default=Path("plugins.zip"),
+        metavar="FILE",
+        help="the archive to write (default: plugins.zip)",
     )
     parser.add_argument(
         "--constraint",
         metavar="FILE",
-        help="path or URL of the constraints, by default those that REQUIREMENTS names: MWAA's, or Airflow's for the same versions",
+        help="path or URL of the constraints of the environment's Airflow (default: those that REQUIREMENTS names)",
     )
     parser.add_argument(
         "--python",
