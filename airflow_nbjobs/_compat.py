@@ -231,3 +231,43 @@ def has_tabs() -> bool:
 def ui_address() -> str | None:
     """Return where Airflow's UI is, without a trailing slash; None where it has no tabs of plugins or its address is not configured here."""
     return ui_root() if has_tabs() else None
+
+
+def dag_bag(**arguments: Any) -> Any:
+    """Return Airflow's reader of DAG files; for commands."""
+    try:  # Airflow >= 3.2
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+    return DagBag(**arguments)
+
+
+def dag_file_paths(folder: str) -> list[str]:
+    """Return the files below a folder that may hold a DAG, by ``.airflowignore`` and Airflow's safe mode; for commands."""
+    try:  # Airflow < 3.4
+        from airflow.utils.file import list_py_file_paths
+    except ImportError:
+        import importlib
+
+        from airflow.configuration import conf
+
+        shared = "airflow._shared.module_loading"
+        might_contain_dag = importlib.import_module(f"{shared}.dag_file").might_contain_dag
+        find = importlib.import_module(f"{shared}.file_discovery").find_path_from_directory
+        syntax = conf.get("core", "dag_ignore_file_syntax", fallback="glob")
+        found: list[str] = list(find(folder, ".airflowignore", syntax))
+        return [path for path in found if path.endswith(".py") and might_contain_dag(path, True, conf=conf)]
+    return list(list_py_file_paths(folder, safe_mode=True))
+
+
+def stored_dag(dag: Any) -> Any:
+    """
+    Return a DAG as the scheduler reads it back from the database; for commands.
+
+    :raises Exception: Airflow cannot store it.
+    """
+    from airflow.serialization import serialized_objects
+
+    # The first of the two names came with Airflow 3.2.
+    serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG  # type: ignore[attr-defined]
+    return serialization.from_dict(serialization.to_dict(dag))

@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COMMANDS = {
+    "clean": ("airflow_nbjobs.commands.clean", "list what ended runs left in S3 and SageMaker, and delete it"),
     "demo": ("airflow_nbjobs.commands.demo", "run the sample DAG in a real Airflow on the embedded SageMaker"),
+    "doctor": ("airflow_nbjobs.commands.doctor", "find what keeps notebook jobs from running, and what to change"),
     "iam-policy": ("airflow_nbjobs.commands.iam_policy", "print the least that AWS must allow, as an IAM policy"),
     "local": ("airflow_nbjobs.local.command", "start the embedded SageMaker"),
+    "mwaa-plugins": (
+        "airflow_nbjobs.commands.mwaa_plugins",
+        "make plugins.zip for an Amazon MWAA without a package index",
+    ),
+    "outputs": ("airflow_nbjobs.commands.outputs", "fetch the notebooks, logs and outputs of a run"),
+    "plan": ("airflow_nbjobs.commands.plan", "show what DAGs would run, and all that is wrong with it, without AWS"),
     "run": ("airflow_nbjobs.commands.run", "run one notebook as a notebook job, without a DAG"),
 }
 _CLOSED_PIPE = 141  # as a shell says of a program that SIGPIPE has ended

@@ -62,9 +62,9 @@ def test_a_worker_that_waits_for_its_turn_prepares_its_job_once(task, clients, m
     """Its time limits go with the time that is left."""
     full = NotebookJobCapacityError("the quota is in use")
     clients.jobs.errors["create"] = [full, full, full]
-    prepared, preparing = [], preparation.prepare_job
+    prepared, preparing = [], preparation.examine_job
     monkeypatch.setattr(
-        preparation, "prepare_job", lambda *given, **named: prepared.append(1) or preparing(*given, **named)
+        preparation, "examine_job", lambda *given, **named: prepared.append(1) or preparing(*given, **named)
     )
     left = iter([600.0, *(500.0 - n for n in range(100))])
     monkeypatch.setattr(preparation.identity, "seconds_left", lambda *_: next(left))
@@ -144,6 +144,16 @@ def test_not_deferrable_a_denial_that_lasts_follows_retries_and_says_what_a_clea
     assert "a retry of this task adopts it and hands over its results without another run" in str(caught.value)
     assert "a clear runs the notebook again and is billed again" in str(caught.value)
     assert f"SageMakerNotebookJobSensor(job_name='{job_name}')" in str(caught.value)
+
+
+def test_not_deferrable_what_is_no_trouble_of_a_service_ends_the_try_at_once(task, clients, monkeypatch):
+    """A connection that is gone, a fault of ours: nobody would look at a task that says 'going on waiting' for ever."""
+    waited = []
+    monkeypatch.setattr(Wait, "_pause", lambda _, seconds: waited.append(seconds))
+    clients.jobs.errors["describe"] = [RuntimeError("the connection isn't defined")]
+    with pytest.raises(RuntimeError, match="isn't defined"):
+        task(deferrable=False).execute(task_context())
+    assert waited == []
 
 
 def test_not_deferrable_a_job_that_is_not_shown_yet_is_waited_for(task, clients):

@@ -70,7 +70,9 @@ def test_every_option_of_nbjobs_that_is_named_exists():
         "--section",
         "--include-descriptions",
         "--check",
-    }  # airflow, ruff
+        "--no-index",
+        "--no-deps",
+    }  # airflow, ruff, pip
     known = set()
     for module_name, _ in cli._COMMANDS.values():
         parser = CommandParser(prog="nbjobs", description="", example="")
@@ -104,15 +106,31 @@ def test_every_block_is_executed_or_says_why_not():
     assert kinds - {("not run", reason) for reason in reasons} == {
         ("command", "demo"),
         ("command", "tests"),  # both by .ci/run
+        ("policy", "doctor"),
         ("policy", "caller"),  # the policies by tests/commands/test_iam_policy.py
         ("policy", "job"),
         ("policy", "ui"),
         ("put", "lifecycle"),
+        ("runs", "nbjobs clean"),
+        ("shown", "outputs"),
+        ("shown", "clean"),
         ("read", "airflow"),
         ("read", "error"),
+        ("read", "plan"),  # by tests/commands/test_plan_command.py, as the recipes
+        ("read", "pre-commit"),
+        ("read", "workflow"),
+        ("read", "helm values"),  # this and the next four by tests/test_where_it_runs.py
+        ("read", "image"),
+        ("read", "mwaa options"),
+        ("read", "mwaa printed"),
+        ("read", "mwaa requirements"),
         ("read", "settings"),
         ("read", "tree"),
+        ("printed", "nbjobs doctor"),  # by tests/commands/doctor/test_doctor.py, as the command is run
+        ("runs", "nbjobs doctor"),
         ("runs", "nbjobs iam-policy"),  # by tests/commands/test_iam_policy.py
+        ("runs", "nbjobs plan"),  # by tests/commands/test_plan_command.py
+        ("runs", "nbjobs mwaa-plugins"),  # by tests/commands/test_mwaa_plugins.py
         ("runs", "nbjobs run"),  # by tests/commands/test_run.py
         ("runs", "shell"),
     }

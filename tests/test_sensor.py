@@ -254,6 +254,18 @@ def test_trouble_in_reading_results_that_lasts_is_left_to_retries(clients, monke
     assert 500 < sum(slept) < 700
 
 
+def test_what_is_no_trouble_of_a_service_is_not_read_again(clients, monkeypatch):
+    """Nothing would be there ten minutes later."""
+    start(clients)
+    end(clients, ran=executed(RAW))
+    slept = []
+    monkeypatch.setattr(watching.time, "sleep", slept.append)
+    monkeypatch.setattr(clients.objects, "open", lambda _: b"".missing)
+    with pytest.raises(AttributeError, match="missing"):
+        sensor().execute(task_context())
+    assert slept == []
+
+
 @pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
 def test_an_archive_that_is_not_in_s3_yet_is_waited_for(clients, monkeypatch, arguments):
     """SageMaker says *Completed* as soon as the container has ended; a large archive may be a moment behind."""

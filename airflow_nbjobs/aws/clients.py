@@ -10,13 +10,14 @@ import threading
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
 from airflow_nbjobs.aws.connection import Port
-from airflow_nbjobs.aws.errors import error_code, error_message, no_answer_of_aws, translated
+from airflow_nbjobs.aws.errors import error_code, error_message, no_answer_of_aws
 from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
+from airflow_nbjobs.aws.storage import Body, Boto3Storage
 from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
@@ -68,6 +69,10 @@ class Boto3Clients:
     @cached_property
     def account(self) -> Boto3Account:
         return Boto3Account(lambda service: Port(self._make_client(service), self._renewal(service)))
+
+    @cached_property
+    def storage(self) -> Boto3Storage:
+        return Boto3Storage(self._make_client("s3"), self._renewal("s3"))
 
     def _renewal(self, service_name: str) -> Callable[[], Any] | None:
         reopen = self._reopen
@@ -154,6 +159,24 @@ class Boto3TrainingJobs(Port):
 
         self.ask("sagemaker:StopTrainingJob", stop, on=job_name, job_name=job_name)
 
+    @property
+    def can_delete(self) -> bool:
+        return hasattr(self._client, "delete_training_job")
+
+    def delete(self, job_name: str) -> str:
+        def delete(client: Any) -> str:
+            try:
+                client.delete_training_job(TrainingJobName=job_name)
+            except ClientError as error:
+                if error_code(error) == "ResourceNotFound" or error_message(error).startswith(_UNKNOWN_JOB):
+                    return ""
+                if error_code(error) not in ("ValidationException", "ResourceInUse"):
+                    raise
+                return error_message(error)
+            return ""
+
+        return self.ask("sagemaker:DeleteTrainingJob", delete, on=job_name, job_name=job_name)
+
     def release_machine(self, job_name: str) -> str:
         def release(client: Any) -> str:
             try:
@@ -208,7 +231,7 @@ class Boto3Objects(Port):
                 raise
 
         body = self.ask("s3:GetObject", get, on=uri)
-        return None if body is None else cast("BinaryIO", _Body(body, uri))
+        return None if body is None else cast("BinaryIO", Body(body, uri))
 
     def exists(self, uri: str) -> bool:
         return self._head(uri) is not None
@@ -281,37 +304,6 @@ def _upload_file(client: Any, path: Path, bucket: str, key: str, encryption: Map
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise OSError(f"'{path}' has changed while it was uploaded")
-
-
-class _Body:
-    """
-    An object's body whose reads raise this package's errors.
-
-    botocore's read timeout is an OSError as well: whoever unpacks the body would take a lost connection for a damaged archive.
-    """
-
-    def __init__(self, body: Any, uri: str) -> None:
-        self._body = body
-        self._uri = uri
-
-    def read(self, size: int = -1) -> bytes:
-        from botocore.exceptions import ResponseStreamingError
-        from urllib3.exceptions import HTTPError
-
-        with translated("s3:GetObject", on=self._uri):
-            try:
-                return bytes(self._body.read(None if size < 0 else size))
-            except (HTTPError, OSError) as error:  # what botocore does not wrap, such as a broken TLS record
-                raise ResponseStreamingError(error=error) from error
-
-    def close(self) -> None:
-        self._body.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Boto3Account:

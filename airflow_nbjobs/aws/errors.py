@@ -77,6 +77,12 @@ NO_CREDENTIALS = "give the AWS connection a key or a role, or let this machine h
 _MENDABLE = "the AWS connection is read again at each try, so that a rotated key is taken up; otherwise "
 
 
+_REACH = (
+    "check that the endpoint can be reached from this machine (network, VPC endpoint, endpoint_url of the connection)"
+)
+_STRANGER = "look for what stands between this machine and AWS: a proxy, a gateway's sign-in page, endpoint_url of the connection"
+
+
 class ZeroQuotaError(NotebookJobConfigError):
     """The account's quota for one instance type never allows the job, most often since it is zero: with another type the same job may run."""
 
@@ -101,6 +107,11 @@ def needs_reopening(error: NotebookJobError) -> bool:
     return has_refused_credentials(error) or (
         isinstance(error, NotebookJobServiceError) and error.code in _LATE_CREDENTIALS
     )
+
+
+def got_no_answer(error: NotebookJobError) -> bool:
+    """Say whether nothing of AWS has answered: the network, or what stands in it, is at fault rather than the account."""
+    return error.details.get("next") in (_REACH, _STRANGER)
 
 
 def error_code(error: ClientError) -> str:
@@ -192,8 +203,7 @@ def _from_botocore_error(error: BotoCoreError, call: _Call) -> NotebookJobError:
             return call.passing(f"{call} was not sent: {error}", code)
         # Refused, timed out, TLS, closed half-way, damaged on the way.
         case ConnectionError() | HTTPClientError() | IncompleteReadError() | ChecksumError() | FlexibleChecksumError():
-            reach = "check that the endpoint can be reached from this machine (network, VPC endpoint, endpoint_url of the connection)"
-            return call.passing(f"{call} got no answer: {error}", code, advice=reach)
+            return call.passing(f"{call} got no answer: {error}", code, advice=_REACH)
     return call.error(f"{call} failed: {error}", code)
 
 
@@ -205,7 +215,7 @@ def no_answer_of_aws(
     return call.passing(
         f"{call} got an answer that is not from AWS: {why}",
         "MalformedResponse",
-        advice="look for what stands between this machine and AWS: a proxy, a gateway's sign-in page, endpoint_url of the connection",
+        advice=_STRANGER,
     )
 
 

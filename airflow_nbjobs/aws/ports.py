@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
     from typing import BinaryIO
 
@@ -36,6 +37,18 @@ class StoredObject(msgspec.Struct, frozen=True):
 
     etag: str  # in quotes, as the service sends it; changes with the content
     size_bytes: int
+
+
+class ListedObject(msgspec.Struct, frozen=True):
+    """One entry of a list of a bucket's objects."""
+
+    key: str
+    size_bytes: int
+    modified: datetime
+
+
+class ChangedObjectError(Exception):
+    """The object of this URI is another than it was, or is gone."""
 
 
 class NameTakenError(Exception):
@@ -66,6 +79,13 @@ class TrainingJobs(Protocol):
     def stop(self, job_name: str) -> None:
         """Ask for a stop; a job that has already ended is left alone without an error."""
 
+    @property
+    def can_delete(self) -> bool:
+        """Whether this boto3 knows DeleteTrainingJob."""
+
+    def delete(self, job_name: str) -> str:
+        """Delete SageMaker's record of an ended job; return why the service would not. One that is gone, or is being deleted, is no error."""
+
     def release_machine(self, job_name: str) -> str:
         """Give back the machine that a warm pool keeps for the job; return why the service would not, which is no error: the pool may not idle (yet)."""
 
@@ -84,6 +104,26 @@ class Objects(Protocol):
 
     def names_below(self, uri: str) -> list[str]:
         """Return the keys below ``uri + "/"``, relative to it."""
+
+
+class Storage(Protocol):
+    """What is needed beyond ``Objects`` to take a run's files home, and to delete them."""
+
+    def open_from(self, uri: str, stored: StoredObject, *, start: int) -> BinaryIO:
+        """
+        Return the rest of an object's body from a byte on, as a stream to be closed.
+
+        :raises ChangedObjectError: the object is not the one that ``stored`` describes any more.
+        """
+
+    def list_below(self, uri: str) -> Iterator[ListedObject]:
+        """Yield all objects below ``uri + "/"``, page by page."""
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        """Delete objects, a thousand a call; return why not, for each key that S3 would not delete."""
+
+    def keeps_versions(self, bucket: str) -> bool:
+        """Say whether the bucket keeps what is deleted as an older version."""
 
 
 class ContainerLogs(Protocol):
@@ -130,3 +170,6 @@ class AwsClients(Protocol):
 
     @property
     def account(self) -> Account: ...
+
+    @property
+    def storage(self) -> Storage: ...

@@ -150,7 +150,7 @@ def _in_flags(text: str) -> str:
 def _prepared(args: argparse.Namespace, target: Target) -> PreparedJob:
     return prepare_job(
         JobArguments(**{**target.defaults, **_arguments(args)}),
-        run=_own_run(args.input_notebook),
+        run=own_run(args.input_notebook),
         where=Surroundings(
             folders=[Path.cwd()],
             region=target.region,
@@ -193,7 +193,7 @@ def _parameter(text: str) -> tuple[str, Any]:
     return name, read if isinstance(read, str) else Spelled(read, value, "JSON")
 
 
-def _own_run(notebook: str) -> Run:
+def own_run(notebook: str) -> Run:
     """Return an identity that no other run has: two runs of the command are two jobs."""
     unique = uuid.uuid4().hex
     stem = Path(notebook).stem

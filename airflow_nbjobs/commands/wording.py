@@ -1,7 +1,7 @@
 """
 What the package says to a task, said to a command line: the same names with their hyphens, and no place that only an Airflow has.
 
-Called by ``run.py``; pure.
+Called by the commands; pure.
 """
 
 from __future__ import annotations
@@ -37,6 +37,16 @@ def in_flags(text: str, options: tuple[str, ...]) -> str:
     plain = "|".join(name for name in options if "_" not in name)
     text = re.sub(rf"(?m)^((?:  - )?)({plain})(?=:| is )", lambda found: found[1] + _flag(found[2]), text)
     return text.replace("additional_dependencies", "--additional-dependency").replace("region_name: ", "--region: ")
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a number of bytes for a reader."""
+    size = float(size_bytes)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
 def _flag(name: str) -> str:

@@ -43,7 +43,7 @@ from airflow_nbjobs.local.wire.formats import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from werkzeug.wrappers import Response
 
@@ -64,9 +64,12 @@ class Application:
     def __init__(self, facts: ServerFacts, allowed_hosts: Collection[str]) -> None:
         self._facts = facts
         self._allowed_hosts = allowed_hosts
-        self._backends = Backends(facts)
         self.faults = FaultLayer()
+        self._backends = Backends(facts, self._quotas)
         self.operations: SageMakerOperations | None = None
+
+    def _quotas(self) -> Mapping[str, int]:
+        return self.faults.scripts.quotas() if self.faults.scripts else {}
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         caller = parse_caller(environ)

@@ -7,6 +7,7 @@ Called by the operator inside ``execute`` and by ``prepare.py``.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core import defaults
@@ -14,7 +15,7 @@ from airflow_nbjobs.core.job import parsers as parse
 from airflow_nbjobs.task.groups import groups_around, is_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from airflow_nbjobs.core.errors import NotebookJobError
     from airflow_nbjobs.core.job.arguments import JobArguments
@@ -65,23 +66,31 @@ def add_sources(error: NotebookJobError, task: TaskView, settings: Settings, arg
 
     ``default_args`` of a DAG reach every operator that has an argument of that name, whatever they were meant for.
     """
-
-    def place(name: str) -> str | None:
-        return settings.place(name, arguments) or _outer_place(name, task)
-
-    problems = getattr(error, "problems", ())
-    if problems:
-        error.problems = tuple(_with_place(problem, place) for problem in problems)
+    if error.problems:
+        error.problems = with_sources(error.problems, task, settings, arguments)
         return
     # What AWS says of a role or an image names the value, not the argument.
     completed = settings.completed(arguments)
     sources = [
         f"{name} comes from {where}"
         for name in ("role", "image_uri")
-        if str(getattr(completed, name) or "\0") in error.headline and (where := place(name))
+        if str(getattr(completed, name) or "\0") in error.headline
+        and (where := _place(name, task, settings, arguments))
     ]
     if sources:
         error.details["given"] = "; ".join(sources)
+
+
+def with_sources(
+    problems: Iterable[str], task: TaskView, settings: Settings, arguments: JobArguments
+) -> tuple[str, ...]:
+    """Return problems, each with where its value comes from, if not from the task itself."""
+    place = partial(_place, task=task, settings=settings, arguments=arguments)
+    return tuple(_with_place(problem, place) for problem in problems)
+
+
+def _place(name: str, task: TaskView, settings: Settings, arguments: JobArguments) -> str | None:
+    return settings.place(name, arguments) or _outer_place(name, task)
 
 
 def _with_place(problem: str, place: Callable[[str], str | None]) -> str:

@@ -1,7 +1,7 @@
 """
 A task's rendered arguments, its settings and its context as a job that can be submitted.
 
-Called by ``submit.py``, on the worker; writes nothing.
+Called by ``submit.py``, on the worker, and by ``nbjobs plan``; writes nothing.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import ExaminedJob, Surroundings, examine_job, refusal
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.job.parsers import json_object
 from airflow_nbjobs.core.job.runtime_limits import lowered_limits
 from airflow_nbjobs.core.values.params_entry import asks_for_params
 from airflow_nbjobs.settings import read_settings, wants_log_stream
 from airflow_nbjobs.task import identity
-from airflow_nbjobs.task.arguments import add_sources, parse_arguments
+from airflow_nbjobs.task.arguments import add_sources, parse_arguments, with_sources
 from airflow_nbjobs.task.parameters import params_of, unused_conf_of
 
 if TYPE_CHECKING:
@@ -58,12 +59,47 @@ class Preparation:
         return replace(self._job, spec=replace(self._job.spec, **lowered_limits(self._job.spec, left)))
 
 
+class ExaminedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A task's job, right or wrong.
+
+    :param problems: every one, with where the wrong value comes from.
+    """
+
+    label: str
+    job: ExaminedJob
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> PreparedJob:
     """
     Read and check everything, and log notes and warnings.
 
     :param logged_sha256: digest of the input whose notes and warnings an earlier process has logged.
     :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
+    :raises NotebookJobServiceError: AWS could not be asked for a role, an image or a notebook in S3.
+    """
+    examined = examine(task, context)
+    job = examined.job.job
+    if job is None:
+        raise refusal(examined.label, examined.problems)
+    if logged_sha256 and logged_sha256 == job.input_sha256:
+        return job
+    for note in examined.notes:
+        task.log.info("%s", note)
+    for warning in examined.warnings:
+        task.log.warning("%s", warning)
+    return job
+
+
+def examine(task: TaskView, context: Context) -> ExaminedTask:
+    """
+    Read and check everything, and say what is wrong with it.
+
+    :param task: with rendered fields.
+    :raises NotebookJobConfigError: the connection or its extra cannot be read.
     :raises NotebookJobServiceError: AWS could not be asked for a role, an image or a notebook in S3.
     """
     hook = task.hook
@@ -76,7 +112,7 @@ def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> Pre
         run = identity.run_of(context, deployment=settings.deployment)
         if task.lineage_parent is True:
             run = _with_parent(run, completed, context, problems, notes)
-        job = prepare_job(
+        found = examine_job(
             completed,
             run=run,
             where=Surroundings(
@@ -92,15 +128,18 @@ def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> Pre
     except NotebookJobError as error:
         add_sources(error, task, settings, arguments)
         raise
-    if logged_sha256 and logged_sha256 == job.input_sha256:
-        return job
-    if asks_for_params(arguments.parameters) and (unused := unused_conf_of(context)):
-        task.log.warning("%s", unused)
-    for note in (*job.notes, *notes):
-        task.log.info("%s", note)
-    for warning in (*job.warnings, *_outlet_warnings(task, job)):
-        task.log.warning("%s", warning)
-    return job
+    unused = unused_conf_of(context) if asks_for_params(arguments.parameters) else ""
+    return ExaminedTask(
+        label=run.label,
+        job=found,
+        problems=with_sources(found.problems, task, settings, arguments),
+        warnings=(
+            *([unused] if unused else ()),
+            *found.warnings,
+            *_outlet_warnings(task, found.declared.types),
+        ),
+        notes=(*(found.job.notes if found.job is not None else ()), *notes),
+    )
 
 
 def _with_parent(run: Run, arguments: JobArguments, context: Context, problems: list[str], notes: list[str]) -> Run:
@@ -115,12 +154,12 @@ def _with_parent(run: Run, arguments: JobArguments, context: Context, problems: 
     return replace(run, variables={**run.variables, **variables})
 
 
-def _outlet_warnings(task: TaskView, job: PreparedJob) -> Iterable[str]:
+def _outlet_warnings(task: TaskView, outputs: Mapping[str, type | None]) -> Iterable[str]:
     if not task.outlets:
         return ()
     from airflow_nbjobs.task.asset_events import outlet_warnings
 
-    return outlet_warnings(task, job.declared.types)
+    return outlet_warnings(task, outputs)
 
 
 def _problems(task: TaskView, settings: Settings) -> list[str]:

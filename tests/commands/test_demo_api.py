@@ -68,6 +68,7 @@ def test_what_is_no_token_proves_nothing(text):
         (200, b"<html>somebody else's page</html>"),
         (200, b"[]"),
         (401, b"no"),
+        (500, b"{}"),
         (503, b"busy"),
     ],
 )

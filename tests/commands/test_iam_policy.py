@@ -20,6 +20,7 @@ PLACE = ("--bucket", "acme", "--region", "eu-west-1", "--account", ACCOUNT, "--r
 # What IAM knows no resource for. Source: *Actions, resources, and condition keys* of each service.
 WITHOUT_RESOURCE = {
     "sagemaker:ListTrainingJobs",
+    "servicequotas:ListServiceQuotas",
     "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",
 }
@@ -243,7 +244,7 @@ def test_all_that_is_wrong_is_said_at_once(capsys):
     ("arguments", "meant"),
     [
         (("calller",), "did you mean 'caller'?"),
-        (("doctor",), "argument kind: invalid choice: 'doctor'"),
+        (("doktor",), "did you mean 'doctor'?"),
         ((), "the following arguments are required: kind"),
         (("job", "--buckt", "x"), "did you mean '--bucket'?"),
         (("job", "--bucket", "abc", "--bucket", "abd"), "argument --bucket: given twice"),

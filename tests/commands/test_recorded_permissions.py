@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from iam_calls import Translation, documented_for_job
+from iam_calls import Translation, documented_for_doctor, documented_for_job
 from iam_evaluator import Request, allows
 from local_jobs import Jobs, notebook, wait_until
 from ui_account import task_instance
 
 from airflow_nbjobs.aws.clients import Boto3Clients
+from airflow_nbjobs.commands.doctor.account_checks import CHECKS
+from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
+from airflow_nbjobs.commands.doctor.examination import Mark, examine
+from airflow_nbjobs.commands.doctor.patient import Asked, Patient
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.job.permission_scope import parse_scope
 from airflow_nbjobs.core.job.permissions import KINDS, build_policy
@@ -42,6 +46,10 @@ PACKAGE = Path(__file__).parents[2] / "airflow_nbjobs"
 LARGE_BYTES = 9 * 1024 * 1024  # uploaded in parts
 # The embedded server's own look at what it is sent; SageMaker looks with permissions of its own.
 CHECKS_OF_SERVICE = {"iam:GetRole"}
+WITHOUT_PERMISSION = {"sts:GetCallerIdentity"}
+
+# What `nbjobs clean` calls beyond that, with whatever identity a person lets it run with (README, "Outputs and cleaning").
+OF_CLEANING = {"s3:DeleteObject", "s3:GetBucketVersioning", "sagemaker:DeleteTrainingJob"}
 
 DAG_FILE = """
 from datetime import datetime
@@ -149,6 +157,22 @@ def look_at_a_notebook(sagemaker: LocalSageMaker, jobs: Jobs, kms_key: str) -> t
     return begun, last_number(sagemaker)
 
 
+def examine_the_account(sagemaker: LocalSageMaker, kms_key: str) -> tuple[int, int]:
+    """As ``nbjobs doctor`` does, once with short forms and once with full ones. Returns the span of its calls."""
+    begun = last_number(sagemaker)
+    forms = {"role": "NotebookJobs", "image_uri": "sagemaker-distribution:4-cpu"}, {}
+    with pytest.MonkeyPatch.context() as patch:
+        # A process that has asked for the account of the images does not ask again.
+        patch.setattr("airflow_nbjobs.aws.clients._distribution_accounts", {})
+        for name, value in (sagemaker.environment | {"AIRFLOW__NBJOBS__S3_KMS_KEY": kms_key}).items():
+            patch.setenv(name, value)
+        for asked in forms:
+            patient = Patient(asked=Asked(aws_conn_id="aws_default", **asked), airflow=AirflowSide())
+            found = [finding for outcome in examine(CHECKS, patient) for finding in outcome.findings]
+            assert Mark.WRONG not in {finding.mark for finding in found}, found
+    return begun, last_number(sagemaker)
+
+
 @pytest.fixture(scope="module")
 def recorded(
     embedded_sagemaker: EmbeddedSageMaker, _nbjobs_airflow_home: Path, tmp_path_factory: pytest.TempPathFactory
@@ -170,6 +194,8 @@ def recorded(
             for call in sagemaker.faults.calls(after=begun_by_platform, by_platform=True)
             if call.operation not in CHECKS_OF_SERVICE
         ]
+        first_of_doctor, last_of_doctor = examine_the_account(sagemaker, kms_key)
+        doctor = [call for call in sagemaker.faults.calls(after=first_of_doctor) if call.number <= last_of_doctor]
         translation = Translation(sagemaker)
         documented = documented_for_job(region=facts.region, account=facts.account_id, kms_key=kms_key)
         yield Recorded(
@@ -178,6 +204,7 @@ def recorded(
                 "caller": translation.requests(caller),
                 "ui": translation.requests(ui),
                 "job": translation.requests(platform) | documented,
+                "doctor": translation.requests(doctor) | documented_for_doctor(region=facts.region, kms_key=kms_key),
             },
         )
 
@@ -222,6 +249,8 @@ def test_nothing_outside_is_allowed(recorded, kind):
         if old in request.resource
         # Images are AWS's own, of any account and name; a bucket's list is of all its keys.
         and not (request.action.startswith("ecr:") and old != scope.region)
+        # The doctor looks at whichever role of the account it is asked for, and at its own.
+        and not (kind == "doctor" and request.action.startswith("iam:") and old.startswith("role/"))
     }
     assert len(elsewhere) >= 5
     assert [request for request in elsewhere if allows(policy, request)] == []
@@ -237,4 +266,8 @@ def test_the_record_has_every_permission_that_the_code_names_where_it_calls_aws(
             }:
                 named |= {argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)}
     assert "sagemaker:CreateTrainingJob" in named
-    assert named - {request.action for request in recorded.requests["caller"]} == set()
+    asked = (
+        recorded.requests["caller"] | recorded.requests["doctor"] | {Request(action) for action in WITHOUT_PERMISSION}
+    )
+    assert named >= OF_CLEANING
+    assert named - {request.action for request in asked} == OF_CLEANING - {request.action for request in asked}

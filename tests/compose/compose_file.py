@@ -22,8 +22,15 @@ def read() -> dict[str, Any]:
 
 
 def load(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the document as Compose sees it in that environment, without ``.env``."""
-    return dict(mapped(read(), lambda text: interpolate(text, environ or {})))
+    """Return the document as Compose sees it in that environment, without ``.env``; services of profiles that are not chosen are left out."""
+    chosen = set((environ or {}).get("COMPOSE_PROFILES", "").split(","))
+    document = dict(mapped(read(), lambda text: interpolate(text, environ or {})))
+    services = {
+        name: service
+        for name, service in document["services"].items()
+        if not service.get("profiles") or chosen & set(service["profiles"])
+    }
+    return document | {"services": services}
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:
@@ -37,7 +44,7 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 def interpolate(text: str, environ: Mapping[str, str]) -> str:
     """
-    Put variables in: ``$$``, ``$NAME``, ``${NAME}`` and ``${NAME:-default}``, which may itself hold braces and variables.
+    Put variables in: ``$$``, ``$NAME``, ``${NAME}``, ``${NAME:-default}`` and ``${NAME:+replacement}``, which may hold braces and variables themselves.
 
     :raises ValueError: another form, or a brace that is not closed.
 
@@ -73,8 +80,11 @@ def _closing_brace(text: str) -> int:
 
 
 def _value(expression: str, environ: Mapping[str, str]) -> str:
-    name, separator, default = expression.partition(":-")
-    if not _NAME.fullmatch(name):
+    name = (_NAME.match(expression) or [""])[0]
+    sign, other = expression[len(name) : len(name) + 2], expression[len(name) + 2 :]
+    if not name or sign not in ("", ":-", ":+"):
         raise ValueError(f"invalid interpolation: ${{{expression[:40]}}}")
     found = environ.get(name, "")
-    return found or (interpolate(default, environ) if separator else "")
+    if sign and bool(found) is (sign == ":+"):
+        return interpolate(other, environ)
+    return "" if sign == ":+" else found

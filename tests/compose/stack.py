@@ -2,7 +2,8 @@
 The services of ``docker-compose.yaml`` as processes of this machine: the file's own commands, environments, health checks and order.
 
 What Docker would do is done by other means: a named volume is a folder, a host name is 127.0.0.1 with a free port, the PostgreSQL image is Debian's
-package, and the embedded SageMaker gets its private file system from namespaces. Everything that is put in a container's place is in ``_Mapping``.
+package as Redis is, and the embedded SageMaker gets its private file system from namespaces. Everything that is put in a container's place is in
+``_Mapping``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import psutil
 from compose_file import ROOT, load
 from machine import Machine
 from postgres import PostgresServer
@@ -31,6 +33,8 @@ STOP_SECONDS = 60.0
 # What the images set themselves. Source: apache/airflow's Dockerfile.
 _IMAGE = {"AIRFLOW_HOME": "/opt/airflow"}
 _ENDED = "service_completed_successfully"
+# Each container has a host name of its own, by which Airflow tells workers and triggerers apart.
+_HOST_NAMES = "import os\n\n\ndef of_service():\n    return os.environ['NBJOBS_TEST_SERVICE']\n"
 
 
 @dataclass
@@ -74,9 +78,11 @@ class Stack:
 
     :param folder: becomes home, volumes and logs; must be empty.
     :param environ: the variables of the file.
+    :param settings: of Airflow, over those of the file.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], settings: Mapping[str, str] | None = None) -> None:
+        self._settings = dict(settings or {})
         self._environ = {"AIRFLOW_UID": str(os.getuid()), **environ}
         self.services: dict[str, Any] = load(self._environ)["services"]
         self.mapping = _Mapping(folder, self._environ)
@@ -87,6 +93,8 @@ class Stack:
         self.mapping.host("api-server", 8080, self.api_port)
         self.mapping.host("127.0.0.1", 8080, self.api_port)
         self.mapping.host("sagemaker", 4599, self.sagemaker_port)
+        self._redis_port = _free_port()
+        (folder / "host_names.py").write_text(_HOST_NAMES)
         self._stack = contextlib.ExitStack()
         self._done: set[str] = set()
 
@@ -125,18 +133,23 @@ class Stack:
         starter: Callable[[str], None] = {"postgres": self._start_postgres, "sagemaker": self._start_sagemaker}.get(
             name, self._start_process
         )
+        if name == "redis":
+            self._move("broker-url", "@redis:6379/", self._redis_port)
         starter(name)
 
     def _start_postgres(self, name: str) -> None:
         environment = self.services[name]["environment"]
         password = Path(self.mapping(environment["POSTGRES_PASSWORD_FILE"])).read_text()
         server = self._stack.enter_context(PostgresServer(environment["POSTGRES_DB"], password=password))
-        # Another port than the one in `database-url`, which is written before the server runs: the file is edited, as Docker's DNS would.
-        url = self.volume("secrets") / "database-url"
-        assert "@postgres:5432/" in url.read_text()
-        url.chmod(0o600)
-        url.write_text(url.read_text().replace("@postgres:5432/", f"@127.0.0.1:{server.port}/"))
+        self._move("database-url", "@postgres:5432/", server.port)
         self._postgres = server
+
+    def _move(self, name: str, place: str, port: int) -> None:
+        """Have a secret's address lead to another port: the file is written before the server runs, and Docker's DNS is not here."""
+        url = self.volume("secrets") / name
+        assert place in url.read_text()
+        url.chmod(0o600)
+        url.write_text(url.read_text().replace(place, f"@127.0.0.1:{port}/"))
 
     def _start_sagemaker(self, name: str) -> None:
         command = [
@@ -153,8 +166,12 @@ class Stack:
         argv = (
             [*service["entrypoint"], *service["command"]]
             if "entrypoint" in service
+            else service["command"]
+            if name == "redis"
             else ["airflow", *service["command"]]
         )
+        if name == "redis":
+            argv = [*argv, "--port", str(self._redis_port), "--bind", "127.0.0.1"]
         self.processes[name] = self._run(name, self.mapping.all(argv))
         self._stack.callback(self._end, name)
 
@@ -179,13 +196,16 @@ class Stack:
             "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{self.folder}",
             **{key: self.mapping(value) for key, value in _IMAGE.items()},
             **of_service,
+            "NBJOBS_TEST_SERVICE": name,
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "host_names.of_service",
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.api_port),
             # The sample's schedule would start a second run beside the test's own.
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            **self._settings,
         }
 
     def wait_healthy(self, name: str) -> None:
@@ -206,12 +226,22 @@ class Stack:
             argv = [str(self._postgres.bin / argv[0]), *argv[1:]]
             environment["PGPORT"] = str(self._postgres.port)
         argv = self.mapping.all(argv)
+        if name == "redis":
+            argv = [word.replace("-p 6379", f"-p {self._redis_port}") for word in argv]
         if name == "sagemaker" and self.sagemaker:
             host = f'"127.0.0.1", {self.sagemaker_port}'
             argv = [word.replace('"127.0.0.1", 4599', host) for word in argv]
             argv = [word.replace("/tmp/ready.json", str(self.sagemaker.tmp("ready.json"))) for word in argv]
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)
         return None if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr[-1000:]}"
+
+    def kill(self, name: str) -> None:
+        """``docker kill``: SIGKILL to every process of the container, which is not started again."""
+        tree = psutil.Process(self.processes[name].pid)
+        for process in [tree, *tree.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.processes[name].wait()
 
     def _end(self, name: str) -> None:
         """SIGTERM, as Docker sends it to a container's first process; what does not end then is killed with its session."""

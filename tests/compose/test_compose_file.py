@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.resources
+import importlib.util
 import json
 import re
 import tomllib
@@ -14,11 +15,13 @@ import pytest
 import yaml
 from compose_file import PATH, ROOT, interpolate, load, read
 
-DOCUMENT = load()
+CELERY = {"COMPOSE_PROFILES": "celery"}
+DOCUMENT = load(CELERY)
 SERVICES = DOCUMENT["services"]
-AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "triggerer-2", "worker-1", "worker-2")
 ONCE = ("secrets", "migrate")
 CONNECTION = "AIRFLOW_CONN_AWS_DEFAULT"
+HAS_CELERY = importlib.util.find_spec("airflow.providers.celery") is not None
 
 
 def mounts(service: str) -> dict[str, str]:
@@ -80,10 +83,44 @@ def test_whoever_waits_for_health_waits_for_a_service_that_has_a_check_and_nobod
         ("${SET:-x}/${UNSET:-y}/${EMPTY:-z}/$SET", "set/y/z/set"),
         ('${UNSET:-{"a": {"b": "${SET}"}}}', '{"a": {"b": "set"}}'),
         ('${SET:-{"a": {"b": 1}}}!', "set!"),
+        ("${SET:+a,}b ${EMPTY:+a,}b ${UNSET:+a,}b ${SET:+${UNSET:-c}}", "a,b b b c"),
     ],
 )
 def test_variables_are_put_in_as_compose_does(text, value):
     assert interpolate(text, {"SET": "set", "EMPTY": ""}) == value
+
+
+# -- the profile of Celery ---------------------------------------------------------------------------------------------
+
+
+def test_one_variable_brings_celery_its_services_and_nobody_is_without_a_worker():
+    plain = load()["services"]
+    executors = {
+        service["environment"]["AIRFLOW__CORE__EXECUTOR"] for name, service in plain.items() if name in AIRFLOW
+    }
+    assert executors == {"LocalExecutor"}
+    assert set(SERVICES) - set(plain) == {"redis", "worker-1", "worker-2", "triggerer-2"}
+    assert {SERVICES[name]["environment"]["AIRFLOW__CORE__EXECUTOR"] for name in AIRFLOW} == {
+        "CeleryExecutor,LocalExecutor"
+    }
+    assert all("profiles" not in service for service in plain.values())
+    # What needs no profile waits for nothing that has one.
+    assert not any(set(service.get("depends_on", ())) - set(plain) for service in plain.values())
+    nodes = [word for name in ("worker-1", "worker-2") for word in SERVICES[name]["command"] if "hostname" in word]
+    assert nodes == ["--celery-hostname=worker-1@compose", "--celery-hostname=worker-2@compose"]
+    assert [SERVICES[name]["healthcheck"]["test"][-1] for name in ("worker-1", "worker-2")] == [
+        "worker-1@compose",
+        "worker-2@compose",
+    ]
+
+
+def test_redis_is_reached_by_airflow_alone_and_with_a_password():
+    redis = SERVICES["redis"]
+    assert redis["networks"] == ["database"]
+    assert DOCUMENT["networks"]["database"] == {"internal": True}
+    assert redis["command"] == ["redis-server", "/run/nbjobs/redis.conf"]
+    assert "requirepass" in DOCUMENT["services"]["secrets"]["command"][0]
+    assert "ports" not in redis
 
 
 # -- secrets and who may reach what ------------------------------------------------------------------------------------
@@ -113,7 +150,7 @@ def test_the_container_that_runs_notebooks_has_nothing_of_airflows():
     assert sagemaker["networks"] == ["jobs"]
     assert "environment" not in sagemaker
     assert "jobs" not in SERVICES["postgres"]["networks"]
-    for name in ("sagemaker", *AIRFLOW, "migrate"):
+    for name in ("sagemaker", "redis", *AIRFLOW, "migrate"):
         assert (SERVICES[name]["cap_drop"], SERVICES[name]["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
 
 
@@ -160,6 +197,8 @@ def test_every_airflow_option_exists_and_only_sensitive_ones_come_from_a_command
         assert len(options) > 10
         for variable in options:
             section, option = variable.lower().removeprefix("airflow__").split("__")
+            if section == "celery" and not HAS_CELERY:
+                continue  # options of the provider
             if option.endswith("_cmd"):
                 option = option.removesuffix("_cmd")
                 assert (section, option) in sensitive, variable
@@ -170,6 +209,17 @@ def test_every_airflow_option_exists_and_only_sensitive_ones_come_from_a_command
 def test_airflow_knows_its_commands(name):
     from airflow.cli.cli_parser import get_parser
 
+    if SERVICES[name]["command"][0] == "celery":
+        if not HAS_CELERY:
+            pytest.skip("needs the extra celery: pip install '.[celery]'")
+        from airflow.providers.celery.cli.definition import CELERY_COMMANDS
+
+        parser = argparse.ArgumentParser()
+        (worker,) = [command for command in CELERY_COMMANDS if command.name == SERVICES[name]["command"][1]]
+        for argument in worker.args:
+            argument.add_to_parser(parser)
+        assert parser.parse_args(SERVICES[name]["command"][2:])
+        return
     assert get_parser().parse_args(SERVICES[name]["command"])
 
 
@@ -222,7 +272,7 @@ def test_the_default_connection_leads_to_the_embedded_sagemaker_and_its_account(
 
 def test_one_variable_switches_every_component_to_another_account(monkeypatch):
     mine = '{"conn_type": "aws", "login": "AKIA", "password": "x}y", "extra": {"region_name": "us-east-1"}}'
-    document = load({CONNECTION: mine})
+    document = load({CONNECTION: mine, **CELERY})
     for name in AIRFLOW:
         assert document["services"][name]["environment"][CONNECTION] == mine
         assert {**document["services"][name]["environment"], CONNECTION: ""} == {

@@ -126,7 +126,7 @@ def test_a_second_start_keeps_the_secrets_of_the_first_and_nobody_else_may_read_
     assert process.wait(60) == 0, stack.output("secrets")
     after = secrets()
     assert {name: text for name, (text, _) in after.items()} == {name: text for name, (text, _) in before.items()}
-    assert len(after) == 7
+    assert len(after) == 10
     assert all(mode & 0o007 == 0 for _, mode in after.values())
 
 

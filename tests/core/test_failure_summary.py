@@ -73,6 +73,7 @@ def test_without_a_record_the_reason_is_told():
     summary = summarize(FailureFacts(dag_id="d", run_id="r", reason="task_failure", tasks=["t: no", "u"]), str)
     assert summary.title == "Airflow: DAG 'd' failed"
     assert summary.text == "Airflow: DAG 'd' failed\nRun: r\nError: task_failure\nFailed tasks:\n  t: no\n  u"
+    assert "Open in Airflow" not in summary.markdown  # no link that leads nowhere
 
 
 def test_many_failed_tasks_are_counted():

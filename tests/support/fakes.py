@@ -21,7 +21,7 @@ import pytest
 import request_limits
 from botocore.validate import ParamValidator
 
-from airflow_nbjobs.aws.ports import NameTakenError, StoredObject
+from airflow_nbjobs.aws.ports import ChangedObjectError, ListedObject, NameTakenError, StoredObject
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 from airflow_nbjobs.core.job.status import JobSnapshot, parse_description, parse_summary
@@ -31,7 +31,7 @@ from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage
 from airflow_nbjobs.core.watch.plan import PAGE_SIZE, ListJobs, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -153,6 +153,17 @@ class FakeTrainingJobs:
     def _pool_status(self, job_name: str) -> str:
         return str(self.descriptions[job_name].get("WarmPoolStatus", {}).get("Status", ""))
 
+    can_delete = True
+    endpoint_url = f"https://api.sagemaker.{REGION}.amazonaws.com"
+
+    def delete(self, job_name: str) -> str:
+        self._called("delete", job_name)
+        description = self.descriptions.get(job_name, {})
+        if description.get("TrainingJobStatus") in ("InProgress", "Stopping"):
+            return f"The request was rejected because the training job is in status {description['TrainingJobStatus']}"
+        self.descriptions.pop(job_name, None)
+        return ""
+
     def release_machine(self, job_name: str) -> str:
         self._called("release", job_name)
         pool = self.descriptions.get(job_name, {}).get("WarmPoolStatus")
@@ -236,6 +247,42 @@ class FakeObjects:
         ]
 
 
+class FakeStorage:
+    """
+    S3 as ``FakeObjects`` holds it.
+
+    :ivar refused: keys that are not deleted.
+    :ivar deleted: the keys of each call.
+    """
+
+    def __init__(self, objects: FakeObjects) -> None:
+        self._objects = objects
+        self.refused: set[str] = set()
+        self.deleted: list[list[str]] = []
+        self.modified = STARTED
+        self.is_versioned = False
+
+    def open_from(self, uri: str, stored: StoredObject, *, start: int) -> BinaryIO:
+        if self._objects.stat(uri) != stored:
+            raise ChangedObjectError(uri)
+        return io.BytesIO(self._objects.bodies[uri][start:])
+
+    def list_below(self, uri: str) -> Iterator[ListedObject]:
+        bucket = uri.split("/")[2]
+        for name, body in sorted(self._objects.bodies.items()):
+            if name.startswith(f"{uri}/"):
+                yield ListedObject(name.removeprefix(f"s3://{bucket}/"), len(body), self.modified)
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        self.deleted.append(list(keys))
+        for key in set(keys) - self.refused:
+            self._objects.bodies.pop(f"s3://{bucket}/{key}", None)
+        return {key: "AccessDenied: Access Denied" for key in keys if key in self.refused}
+
+    def keeps_versions(self, _bucket: str) -> bool:
+        return self.is_versioned
+
+
 class FakeContainerLogs:
     def __init__(self) -> None:
         self.lines: dict[str, list[str]] = {}
@@ -294,6 +341,10 @@ class FakeClients:
     objects: FakeObjects = field(default_factory=FakeObjects)
     logs: FakeContainerLogs = field(default_factory=FakeContainerLogs)
     account: FakeAccount = field(default_factory=FakeAccount)
+
+    @functools.cached_property
+    def storage(self) -> FakeStorage:
+        return FakeStorage(self.objects)
 
     @property
     def wrote_nothing(self) -> bool:

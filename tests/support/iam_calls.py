@@ -23,7 +23,23 @@ _TO_S3 = {
     "s3:GetObject": "s3:GetObject",
     "s3:HeadObject": "s3:GetObject",
     "s3:AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "s3:DeleteObject": "s3:DeleteObject",
 }
+_OF_BUCKET = {
+    "s3:ListObjects": "s3:ListBucket",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+}
+_RESOURCES = {
+    "ListTrainingJobs": "*",
+    "iam:GetRole": "arn:aws:iam::{account}:role/{resource}",
+    "iam:SimulatePrincipalPolicy": "{resource}",
+    "kms:DescribeKey": "{resource}",
+    "servicequotas:ListServiceQuotas": "*",
+    "ssm:GetParameter": "arn:aws:ssm:{region}::parameter{resource}",
+}
+# Source: STS, API reference: "No permissions are required to perform this operation."
+_FREE = ("sts:GetCallerIdentity",)
 _LOGS = (
     "logs:DescribeLogStreams",
     "logs:FilterLogEvents",
@@ -48,16 +64,10 @@ class Translation:
 
     def _requests(self, call: Call) -> Iterator[Request]:
         operation, resource = call.operation, call.resource
-        if operation == "ListTrainingJobs":
-            yield Request("sagemaker:ListTrainingJobs")
-        elif operation in _JOBS:
-            assert resource, call
-            arn = f"arn:aws:sagemaker:{self._region}:{self._account}:training-job/{resource}"
-            yield Request(f"sagemaker:{operation}", arn)
-            if operation == "CreateTrainingJob" and call.answer == "200":
-                yield from self._of_new_job(resource, arn)
-        elif operation == "s3:ListObjects":
-            yield Request("s3:ListBucket", f"arn:aws:s3:::{resource}")
+        if operation in _JOBS:
+            yield from self._of_job(call)
+        elif operation in _OF_BUCKET:
+            yield Request(_OF_BUCKET[operation], f"arn:aws:s3:::{resource}")
         elif operation in _TO_S3:
             yield from self._of_object(call)
         elif operation in _LOGS:
@@ -66,12 +76,21 @@ class Translation:
             yield Request(
                 operation, f"arn:aws:logs:{self._region}:{self._account}:log-group:{group}:log-stream:{stream}"
             )
-        elif operation == "iam:GetRole":
-            yield Request(operation, f"arn:aws:iam::{self._account}:role/{resource}")
-        elif operation == "ssm:GetParameter":
-            yield Request(operation, f"arn:aws:ssm:{self._region}::parameter{resource}")
+        elif operation == "ecr:BatchGetImage":
+            registry, _, repository = resource.partition(":")
+            yield Request(operation, f"arn:aws:ecr:{self._region}:{registry}:repository/{repository}")
+        elif operation in _RESOURCES:
+            arn = _RESOURCES[operation].format(region=self._region, account=self._account, resource=resource)
+            yield Request(operation if ":" in operation else f"sagemaker:{operation}", arn)
         else:
-            raise AssertionError(f"which IAM action is {call}?")
+            assert operation in _FREE, f"which IAM action is {call}?"
+
+    def _of_job(self, call: Call) -> Iterator[Request]:
+        assert call.resource, call
+        arn = f"arn:aws:sagemaker:{self._region}:{self._account}:training-job/{call.resource}"
+        yield Request(f"sagemaker:{call.operation}", arn)
+        if call.operation == "CreateTrainingJob" and call.answer == "200":
+            yield from self._of_new_job(call.resource, arn)
 
     def _of_new_job(self, name: str, arn: str) -> Iterator[Request]:
         """Source: *Amazon SageMaker API permissions*: a role is passed, tags are added, a volume's key is granted to SageMaker."""
@@ -80,7 +99,7 @@ class Translation:
         if self._sagemaker.list_tags(ResourceArn=arn)["Tags"]:
             yield Request("sagemaker:AddTags", arn)
         if key := job["ResourceConfig"].get("VolumeKmsKeyId"):
-            yield Request("kms:CreateGrant", key, {"kms:GrantIsForAWSResource": "true"})
+            yield Request("kms:CreateGrant", key, {"kms:ViaService": f"sagemaker.{self._region}.amazonaws.com"})
 
     def _of_object(self, call: Call) -> Iterator[Request]:
         """
@@ -109,12 +128,18 @@ class Translation:
         return found
 
 
+def documented_for_doctor(*, region: str, kms_key: str) -> set[Request]:
+    """Return what S3 asks of KMS for the doctor's object, which is gone when its calls are read; source: *Protecting data with SSE-KMS*."""
+    via = {"kms:ViaService": f"s3.{region}.amazonaws.com"}
+    return {Request(f"kms:{action}", kms_key, via) for action in ("GenerateDataKey", "Decrypt")}
+
+
 def documented_for_job(*, region: str, account: str, kms_key: str) -> set[Request]:
     """
     Return what SageMaker does with a job's role on AWS and the embedded server does not.
 
     Source: SageMaker developer guide, *How to use SageMaker execution roles*, *CreateTrainingJob API*: with a private image, metrics, KMS keys, a VPC; botocore,
-    ``OutputDataConfig.KmsKeyId``.
+    ``OutputDataConfig.KmsKeyId``. How a grant is asked for: AWS's managed policies for roles that SageMaker assumes allow it via SageMaker.
     """
     image = f"arn:aws:ecr:{region}:885854791233:repository/sagemaker-distribution-prod"
     logs = f"arn:aws:logs:{region}:{account}:log-group:/aws/sagemaker/TrainingJobs:log-stream:"
@@ -128,6 +153,6 @@ def documented_for_job(*, region: str, account: str, kms_key: str) -> set[Reques
         Request("cloudwatch:PutMetricData"),
         Request("logs:DescribeLogStreams", logs),
         *(Request(f"kms:{action}", kms_key) for action in ("Decrypt", "Encrypt", "GenerateDataKey")),
-        Request("kms:CreateGrant", kms_key, {"kms:GrantIsForAWSResource": "true"}),
+        Request("kms:CreateGrant", kms_key, {"kms:ViaService": f"sagemaker.{region}.amazonaws.com"}),
         *(Request(f"ec2:{action}") for action in network),
     }

@@ -177,6 +177,20 @@ def test_of_a_bundle_from_git_the_place_in_it_and_the_commit_are_said_without_a_
 
 
 @needs_openlineage
+def test_of_a_notebook_outside_of_the_bundle_the_file_is_said_and_no_commit(task, at_worker, tmp_path):
+    bundle = SimpleNamespace(path=tmp_path / "dags", version="4d34b4b", repo_url="https://git.example/acme/dags.git")
+    location = facets_of(at_worker(task(), bundle_instance=bundle))["sourceCodeLocation"]
+    file = tmp_path / "nb.ipynb"
+    assert {name: location[name] for name in ("type", "url", "repoUrl", "path", "version")} == {
+        "type": "file",
+        "url": file.as_uri(),
+        "repoUrl": None,
+        "path": str(file),
+        "version": None,
+    }
+
+
+@needs_openlineage
 def test_where_a_parameter_is_written_to_is_an_output(task, at_worker):
     operator = task(
         parameters={"output_uri": "s3://acme/out"}, additional_dependencies=["s3://acme/lookup.csv", "inference.py"]

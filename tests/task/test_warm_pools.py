@@ -167,13 +167,14 @@ def test_instances_are_counted(group: Group) -> None:
     assert "billed as 34 s x 2 instances" in group.said_of(1)
 
 
-@pytest.mark.parametrize("pool", [None, {"Status": "Terminated"}], ids=["absent", "terminated"])
-def test_a_quota_of_zero_is_a_warning(group: Group, pool: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize(("pool", "status"), [(None, "absent"), ({"Status": "Terminated"}, "Terminated")])
+def test_a_quota_of_zero_is_a_warning(group: Group, pool: dict[str, Any] | None, status: str) -> None:
     """SageMaker itself says nothing: the job runs, and no machine is kept."""
     group.job("a", pool)
     text = group.said_of(0)
     assert group.log.lines[-1][0] == "warning"
     assert "keeps no machine after this job" in text
+    assert f"(WarmPoolStatus: {status})" in text
     assert "'ml.m5.large for training warm pool usage' is zero" in text
 
 

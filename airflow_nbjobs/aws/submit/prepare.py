@@ -1,7 +1,7 @@
 """
 From a task's arguments to a job that can be submitted: everything is read, checked and reported here, and nothing is written.
 
-Called by ``task/prepare.py`` and by ``nbjobs run``; reads the notebook's files, and asks AWS only what validation needs (a role's ARN, an image's account).
+Called by ``task/prepare.py``, ``nbjobs run`` and ``nbjobs plan``; reads the notebook's files, and asks AWS only what validation needs (a role's ARN, an image's account).
 """
 
 from __future__ import annotations
@@ -66,7 +66,25 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         return problems if self.has_credentials else [*problems, f"no AWS credentials were found; {NO_CREDENTIALS}"]
 
 
-@reading_cells_once()
+class ExaminedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What was found of one notebook job, right or wrong.
+
+    :param content: its files, as far as they were found.
+    :param values: the parameters as the notebook would get them, those that are right.
+    :param problems: every one; empty if and only if there is a job.
+    :param warnings: those of the job, and of what would be one but for its problems.
+    """
+
+    content: Content
+    declared: DeclaredOutputs
+    kernel_name: str | None
+    values: Mapping[str, object]
+    job: PreparedJob | None
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 def prepare_job(
     arguments: JobArguments,
     *,
@@ -77,12 +95,40 @@ def prepare_job(
     params: Mapping[str, object] | None = None,
 ) -> PreparedJob:
     """
-    Read, check and assemble one notebook job.
+    Read, check and assemble one notebook job, as ``examine_job`` does.
+
+    :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
+    :raises NotebookJobServiceError: AWS could not be asked for a role or an image.
+    """
+    found = examine_job(
+        arguments,
+        run=run,
+        where=where,
+        problems=problems,
+        is_volume_key_default=is_volume_key_default,
+        params=params,
+    )
+    if found.job is None:
+        raise refusal(run.label, found.problems)
+    return found.job
+
+
+@reading_cells_once()
+def examine_job(
+    arguments: JobArguments,
+    *,
+    run: Run,
+    where: Surroundings,
+    problems: Sequence[str] = (),
+    is_volume_key_default: bool = False,
+    params: Mapping[str, object] | None = None,
+) -> ExaminedJob:
+    """
+    Read, check and assemble one notebook job, whatever is wrong with it.
 
     :param problems: what the caller has found wrong with arguments that are not the job's.
     :param is_volume_key_default: ``volume_kms_key`` is an organisation's, not the task's.
     :param params: the run's, for ``parameters`` with the entry of ``core.values.params_entry``.
-    :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
     :raises NotebookJobServiceError: AWS could not be asked for a role or an image.
     """
     arguments, unprotected, absent = arguments.without_absent()
@@ -107,26 +153,35 @@ def prepare_job(
     problems += parsed.problems
     waiting = _check_cells(content, kernel.name, declared, run, problems)
     checked = _check_parameters(arguments, content, kernel.name, problems, params)
-    if problems or parsed.spec is None or checked is None or content.notebook is None:
-        raise _refusal(run.label, problems)
-
-    spec = _resolved(parsed.spec, where.clients)
-    job, problems = _assembled(content, spec, checked, declared, run)
-    job = replace(
-        job,
-        is_volume_key_default=is_volume_key_default and "VolumeKmsKeyId" not in spec.extra_resources,
-        warnings=(
-            *absent,
-            *parsed.warnings,
-            *kernel.warnings,
-            *waiting,
-            *checked.warnings,
-            *content.warnings,
-            *late_failures(content.notebook, spec.output_formats),
-        ),
-        notes=(*kernel.notes, *checked.notes),
+    warnings = (
+        *absent,
+        *parsed.warnings,
+        *kernel.warnings,
+        *waiting,
+        *(checked.warnings if checked is not None else ()),
+        *content.warnings,
     )
-    return _with_checked_request(job, where.clients.jobs.request_shape, problems)
+    job: PreparedJob | None = None
+    if not problems and parsed.spec is not None and checked is not None and content.notebook is not None:
+        spec = _resolved(parsed.spec, where.clients)
+        job, problems = _assembled(content, spec, checked, declared, run)
+        job = replace(
+            job,
+            is_volume_key_default=is_volume_key_default and "VolumeKmsKeyId" not in spec.extra_resources,
+            warnings=(*warnings, *late_failures(content.notebook, spec.output_formats)),
+            notes=(*kernel.notes, *checked.notes),
+        )
+        job, problems = _with_checked_request(job, where.clients.jobs.request_shape, problems)
+        warnings = job.warnings
+    return ExaminedJob(
+        content=content,
+        declared=declared,
+        kernel_name=str(kernel.name) if kernel.name else None,
+        values=checked.values if checked is not None else {},
+        job=None if problems else job,
+        problems=tuple(problems),
+        warnings=warnings,
+    )
 
 
 def _assembled(
@@ -162,12 +217,8 @@ def _assembled(
     return job, [*collisions, *key_problems(merged, to_uri=job.location(0).input_uri)]
 
 
-def _with_checked_request(job: PreparedJob, shape: Any, problems: list[str]) -> PreparedJob:
-    """
-    Return the job with what its finished request gives to say.
-
-    :raises NotebookJobConfigError: SageMaker would refuse the request.
-    """
+def _with_checked_request(job: PreparedJob, shape: Any, problems: list[str]) -> tuple[PreparedJob, list[str]]:
+    """Return the job with what its finished request gives to say, and what SageMaker would refuse of that."""
     request, types = job.request(0), job.types
     known = shape.members["ResourceConfig"].members["InstanceType"].enum
     argument = "instance_type" if types == job.spec.instance_type else "extra_request: ResourceConfig.InstanceType"
@@ -176,10 +227,10 @@ def _with_checked_request(job: PreparedJob, shape: Any, problems: list[str]) -> 
     if not problems:
         problems += instances.resource_problems(request, types, is_volume_key_default=job.is_volume_key_default)
     if problems:
-        raise _refusal(job.run.label, problems)
+        return job, problems
     sizes = instances.resource_warnings(types, volume_size=job.spec.volume_size, usual_size=defaults.VOLUME_SIZE)
     more = (*unknown_types, *sizes, *rewritten_tags(request, job.tags))
-    return replace(job, warnings=(*job.warnings, *more), notes=(*job.notes, *job.key_notes()))
+    return replace(job, warnings=(*job.warnings, *more), notes=(*job.notes, *job.key_notes())), problems
 
 
 def _extra_request(value: object, where: Surroundings, problems: list[str]) -> object:
@@ -194,7 +245,8 @@ def _extra_request(value: object, where: Surroundings, problems: list[str]) -> o
     return extra
 
 
-def _refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:
+def refusal(label: str, problems: Sequence[str]) -> NotebookJobConfigError:
+    """Return the error of a job that has problems."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return NotebookJobConfigError(
         f"notebook job of '{label}' cannot run: {count} (nothing was uploaded or billed)", problems=problems
@@ -262,12 +314,18 @@ def _resolved(spec: NotebookJobSpec, clients: AwsClients) -> NotebookJobSpec:
     """Return the spec with the role's ARN and the image's full URI, asking AWS only where a short form was given."""
     if not is_role_arn(spec.role):
         spec = replace(spec, role=clients.account.role_arn(spec.role))
+    return replace(spec, image_uri=full_image_uri(spec, clients))
+
+
+def full_image_uri(spec: NotebookJobSpec, clients: AwsClients) -> str:
+    """
+    Return the URI of a spec's image in its region.
+
+    :raises NotebookJobServiceError: AWS could not be asked for the account of its images.
+    """
     tag = short_image_tag(spec.image_uri)
-    if tag is not None:
-        account_id = clients.account.distribution_account_id()
-        suffix = ".cn" if spec.region.startswith("cn-") else ""
-        spec = replace(
-            spec,
-            image_uri=f"{account_id}.dkr.ecr.{spec.region}.amazonaws.com{suffix}/sagemaker-distribution-prod:{tag}",
-        )
-    return spec
+    if tag is None:
+        return spec.image_uri
+    account_id = clients.account.distribution_account_id()
+    suffix = ".cn" if spec.region.startswith("cn-") else ""
+    return f"{account_id}.dkr.ecr.{spec.region}.amazonaws.com{suffix}/sagemaker-distribution-prod:{tag}"

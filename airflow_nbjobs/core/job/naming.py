@@ -22,6 +22,12 @@ _HASH_LENGTH = 12  # hexadecimal digits: 48 bits; the owner check, not luck, dec
 _OWNER_LIMIT = 512  # shape ``TrainingEnvironmentValue``
 _TAG_LIMIT = 256  # shape ``TagValue``
 _CHANNEL_FOLDER = "input"
+_OWNER_FIELDS = (
+    *("deployment", "dag_id", "run_id", "run_started_microseconds", "task_id", "map_index", "generation", "attempt"),
+    *("region_id", "region_index"),
+)
+_OUTSIDE_LOOPS = [str, str, str, int, str, int, int, int]
+_OWNER_TYPES = (_OUTSIDE_LOOPS, [*_OUTSIDE_LOOPS, str, int])
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"  # of CloudWatch: what the containers of all training jobs write
 
 
@@ -101,6 +107,18 @@ class RunKey(msgspec.Struct, frozen=True, kw_only=True):
             return identity
         digest = hashlib.sha256(identity.encode()).hexdigest()
         return f"{identity[: _OWNER_LIMIT - len(digest) - 1]}#{digest}"
+
+
+def parse_owner(owner: str) -> RunKey | None:
+    """Return the attempt that a job's ``NBJOBS_OWNER`` names; None for another text, and for one that was cut for its length."""
+    try:
+        found = json.loads(owner)
+    except ValueError:
+        return None
+    if not isinstance(found, list) or [type(each) for each in found] not in _OWNER_TYPES:
+        return None
+    key = RunKey(**dict(zip(_OWNER_FIELDS, found, strict=False)))
+    return key if key.identity() == owner else None
 
 
 def training_job_name(readable: str, run_key: RunKey) -> str:

@@ -1,7 +1,7 @@
 """
 What AWS must allow: one table of statements, and the policies that are made of it.
 
-Called by ``commands/iam_policy.py``; pure. The README's policies are printed from here, and tests hold the table against the calls that are made.
+Called by ``commands/iam_policy.py`` and ``commands/doctor/``; pure. The README's policies are printed from here, and tests hold the table against the calls that are made.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.core.job.permission_scope import Scope
 
-Kind = Literal[
-    "caller", "job", "ui"
-]  # the identity of workers and triggerers; the role of the jobs; the identity of an API server of its own
+# The identity of workers and triggerers; the role of the jobs; the identity of an API server of its own; who runs ``nbjobs doctor``.
+Kind = Literal["caller", "job", "ui", "doctor"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -51,7 +50,10 @@ _BUCKET = "arn:{partition}:s3:::{bucket}"
 _LOGS = f"arn:{{partition}}:logs:{{region}}:{{account}}:log-group:{LOG_GROUP}:*"
 _KEYS = "{kms_keys}"
 _FOR_S3 = {"StringEquals": {"kms:ViaService": "s3.{region}.{suffix}"}}
-_FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+# Source: AWS's managed policies for roles that SageMaker assumes, such as SageMakerStudioProjectRoleMachineLearningPolicy: they allow kms:CreateGrant via SageMaker.
+_FOR_SAGEMAKER = {"StringEquals": {"kms:ViaService": "sagemaker.{region}.{suffix}"}}
+_IMAGES = "arn:{partition}:ecr:{region}:*:repository/*"  # AWS's own images lie in accounts of AWS
+_DISTRIBUTION_ACCOUNT = "arn:{partition}:ssm:{region}::parameter/aws/service/sagemaker-distribution/ecr-account-id"
 
 # The bucket is listed without a condition on the prefix: S3 says that an object is not there only to those who may list the bucket. A request for an object
 # has no prefix, so a condition on one would turn every 'not there yet' into a denial.
@@ -90,12 +92,18 @@ TABLE = (
         "caller",
         "ImageByShortName",
         ("ssm:GetParameter",),
-        "arn:{partition}:ssm:{region}::parameter/aws/service/sagemaker-distribution/ecr-account-id",
+        _DISTRIBUTION_ACCOUNT,
         unneeded="image_uri is a full URI",
     ),
     Statement("caller", "EncryptedFiles", ("kms:GenerateDataKey", "kms:Decrypt"), _KEYS, _FOR_S3, "kms_keys"),
-    Statement(
-        "caller", "EncryptedVolumes", ("kms:CreateGrant",), _KEYS, _FOR_AWS, "kms_keys", "there is no volume_kms_key"
+    Statement(  # Source: SageMaker developer guide, *API permissions: actions, permissions and resources*.
+        "caller",
+        "EncryptedVolumes",
+        ("kms:CreateGrant",),
+        _KEYS,
+        _FOR_SAGEMAKER,
+        "kms_keys",
+        "there is no volume_kms_key, or the role of the jobs may do this itself",
     ),
     Statement("ui", "Jobs", ("sagemaker:DescribeTrainingJob",), _JOBS),
     Statement("ui", "Files", ("s3:GetObject",), _FILES),
@@ -116,14 +124,14 @@ TABLE = (
         "job",
         "Image",
         ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
-        "arn:{partition}:ecr:{region}:*:repository/*",  # AWS's own images lie in accounts of AWS
+        _IMAGES,
     ),
     Statement("job", "ImageLogin", ("ecr:GetAuthorizationToken",), "*"),
     Statement("job", "EncryptedFiles", ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"), _KEYS, {}, "kms_keys"),
     Statement(
-        "job", "EncryptedVolumes", ("kms:CreateGrant",), _KEYS, _FOR_AWS, "kms_keys", "there is no volume_kms_key"
+        "job", "EncryptedVolumes", ("kms:CreateGrant",), _KEYS, _FOR_SAGEMAKER, "kms_keys", "there is no volume_kms_key"
     ),
-    Statement(
+    Statement(  # Source: SageMaker developer guide, *How to use SageMaker execution roles*, *CreateTrainingJob API*, with a private VPC.
         "job",
         "Network",
         (
@@ -140,6 +148,25 @@ TABLE = (
         "*",
         only_with="vpc",
     ),
+    Statement("doctor", "Jobs", ("sagemaker:DescribeTrainingJob",), _JOBS),
+    Statement("doctor", "Waiting", ("sagemaker:ListTrainingJobs",), "*"),
+    # The identity that the doctor runs as may be any of the account, and its own role is among those that are looked at.
+    Statement("doctor", "Roles", ("iam:GetRole", "iam:SimulatePrincipalPolicy"), "arn:{partition}:iam::{account}:*"),
+    Statement(
+        "doctor",
+        "Marker",
+        ("s3:PutObject", "s3:GetObject", "s3:DeleteObject"),
+        "arn:{partition}:s3:::{bucket}/{prefix}nbjobs-doctor/*",
+    ),
+    Statement("doctor", "Bucket", ("s3:ListBucket", "s3:GetEncryptionConfiguration"), _BUCKET),
+    Statement("doctor", "Logs", ("logs:DescribeLogStreams", "logs:GetLogEvents", "logs:FilterLogEvents"), _LOGS),
+    Statement("doctor", "Image", ("ecr:BatchGetImage",), _IMAGES),
+    Statement(
+        "doctor", "ImageByShortName", ("ssm:GetParameter",), _DISTRIBUTION_ACCOUNT, unneeded="image_uri is a full URI"
+    ),
+    Statement("doctor", "Quota", ("servicequotas:ListServiceQuotas",), "*"),
+    Statement("doctor", "EncryptedFiles", ("kms:GenerateDataKey", "kms:Decrypt"), _KEYS, _FOR_S3, "kms_keys"),
+    Statement("doctor", "Keys", ("kms:DescribeKey",), _KEYS, only_with="kms_keys"),
 )
 
 
@@ -148,12 +175,18 @@ def statements(kind: Kind, scope: Scope) -> list[Statement]:
     return [row for row in TABLE if row.kind == kind and (row.only_with is None or getattr(scope, row.only_with))]
 
 
+def statement_with(action: str, kind: Kind, scope: Scope) -> dict[str, Any] | None:
+    """Return the statement of a policy that allows an action, None if the policy has none."""
+    return next((document(row, scope) for row in statements(kind, scope) if action in row.actions), None)
+
+
 def build_policy(kind: Kind, scope: Scope) -> dict[str, Any]:
     """Return the least that one identity must be allowed, as an IAM policy document."""
-    return {"Version": "2012-10-17", "Statement": [_document(row, scope) for row in statements(kind, scope)]}
+    return {"Version": "2012-10-17", "Statement": [document(row, scope) for row in statements(kind, scope)]}
 
 
-def _document(row: Statement, scope: Scope) -> dict[str, Any]:
+def document(row: Statement, scope: Scope) -> dict[str, Any]:
+    """Return one row of the table as a statement of an IAM policy."""
     names = scope.names()
     keys = list(scope.kms_keys)
     resource: Any = (keys[0] if len(keys) == 1 else keys) if row.resource == _KEYS else row.resource.format_map(names)
@@ -161,8 +194,8 @@ def _document(row: Statement, scope: Scope) -> dict[str, Any]:
         operator: {key: value.format_map(names) for key, value in pairs.items()}
         for operator, pairs in row.condition.items()
     }
-    document = {"Sid": row.sid, "Effect": "Allow", "Action": list(row.actions), "Resource": resource}
-    return document | ({"Condition": condition} if condition else {})
+    written = {"Sid": row.sid, "Effect": "Allow", "Action": list(row.actions), "Resource": resource}
+    return written | ({"Condition": condition} if condition else {})
 
 
 def policy_text(policy: Mapping[str, Any]) -> str:

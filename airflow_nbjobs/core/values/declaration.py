@@ -326,7 +326,7 @@ class _Bindings:
                 has_star = any(isinstance(one, ast.Starred) for one in (*targets, *(values or ())))
                 for one, part in zip(targets, values, strict=True):
                     known = part is not None and not has_star
-                    item = self._kind(part) if known and part is not None else (kind.items or UNKNOWN)
+                    item = self._kind(part) if known and part is not None else kind.iterated
                     self._bind(one, item, part if known else None, is_certain=is_certain)
             case _:
                 pass
@@ -334,7 +334,7 @@ class _Bindings:
     def _item_kind(self, iterable: ast.expr) -> Kind:
         if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "range":
             return of(int)
-        return self._kind(iterable).items or UNKNOWN
+        return self._kind(iterable).iterated
 
     def _kind(self, expression: ast.expr) -> Kind:
         return kind_of(expression, self.kinds)

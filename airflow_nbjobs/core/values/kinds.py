@@ -55,6 +55,11 @@ class Kind(msgspec.Struct, frozen=True):
         """Say whether it is known to be of these types alone."""
         return self.is_known and bool(self.types) and self.types <= set(types)
 
+    @property
+    def iterated(self) -> Kind:
+        """What comes of iterating over it: of a dict the keys, of which nothing is known."""
+        return UNKNOWN if self.items is None or dict in self.types else self.items
+
 
 UNKNOWN = Kind()
 
@@ -204,7 +209,7 @@ class _Reader:
             case ast.Name(id="min" | "max") if len(arguments) > 1:
                 return reduce(Kind.__or__, arguments)
             case ast.Name(id="min" | "max" | "sum"):
-                return (arguments[0].items or UNKNOWN) if arguments else UNKNOWN
+                return arguments[0].iterated if arguments else UNKNOWN
             case ast.Name(id="pow") if len(arguments) == 2:
                 return self._binary(arguments[0], ast.Pow(), arguments[1], call.args[1])
             case ast.Name(id="dict") if not call.args:
@@ -322,9 +327,10 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Kind | None:
     container = _ANNOTATIONS.get(name)
     if container is None or not container.types:
         return container
-    is_plain = container.only(list, set) or (container.only(tuple) and len(inner) == 2)
-    items = inner[0] if is_plain else inner[-1] if container.only(dict) and len(inner) == 2 else None
-    return Kind(container.types, is_known=True, items=annotated_kind(items) if items is not None else None)
+    of_items = inner[1:] if container.only(dict) else inner
+    if container.only(tuple):  # "tuple[int, ...]" is of one type, "tuple[int, str]" of one for each place
+        of_items = [one for one in inner if not (isinstance(one, ast.Constant) and one.value is ...)]
+    return Kind(container.types, is_known=True, items=_union(of_items))
 
 
 def _literal_value(node: ast.expr) -> object:

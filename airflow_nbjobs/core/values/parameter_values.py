@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_nbjobs.core.masking import masked_ends
 from airflow_nbjobs.core.values.conversion import Spelled, short
 from airflow_nbjobs.core.values.literals import PARAMETER_DEPTH_LIMIT
+from airflow_nbjobs.core.values.not_known import NotKnown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,8 @@ def value_problems(parameters: Mapping[Any, object]) -> list[str]:
         path = f"parameters[{name!r}]"
         if type(name) is not str:
             problems += name_problems(name, python=True)
+        if isinstance(value, NotKnown):
+            continue
         deep = depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
         problems += [deep] if deep is not None else problems_of_value(value, path)
     return problems

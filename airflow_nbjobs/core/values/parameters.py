@@ -21,6 +21,7 @@ from airflow_nbjobs.core.values.dataflow import Flow, Place, follow
 from airflow_nbjobs.core.values.declaration import Declaration, read_declaration, untagged
 from airflow_nbjobs.core.values.from_params import Chosen, choose, no_python
 from airflow_nbjobs.core.values.literals import PARAMETER_DEPTH_LIMIT
+from airflow_nbjobs.core.values.not_known import NotKnown
 from airflow_nbjobs.core.values.parameter_cell import PARAMETER_TEXT_LIMIT, is_plain
 from airflow_nbjobs.core.values.parameter_values import (
     depth_problem,
@@ -71,6 +72,8 @@ def check_parameters(
 
     Kernels other than Python take strings only, which travel as hyperparameters; their cells are not read.
 
+    Of a value that is ``NotKnown`` the name alone is checked; it is not among the values.
+
     :param unknown: whether a name that the ``parameters`` cell does not define is a problem or a warning. It is a
         warning anyway where that cell is absent or hides what it defines.
     :param runs: notebooks that it executes with ``%run``, by relative name.
@@ -117,6 +120,11 @@ class _Findings(msgspec.Struct):
         same = self._seen.setdefault(unicodedata.normalize("NFKC", str(name)), str(name))
         if same != str(name):
             found.append(f"parameters {same!r} and {name!r} are one and the same name to Python")
+        if isinstance(value, NotKnown):
+            self.problems += found
+            if not found:
+                self._check_name(name, declaration)
+            return
         path = f"parameters[{name!r}]"
         deep = depth_problem(value, path, PARAMETER_DEPTH_LIMIT)
         if deep is None and not found:
@@ -131,14 +139,20 @@ class _Findings(msgspec.Struct):
             return
         if declaration is None:
             self.problems += _other_language_problems(name, value, self._kernel_name)
-        elif name not in declaration.kinds and (declaration.has_cell or name not in self._flow.overwritten):
-            is_certain = self._unknown == "error" and declaration.is_complete
-            (self.problems if is_certain else self.warnings).append(_unknown_name(name, declaration))
+        else:
+            self._check_name(name, declaration)
         if isinstance(value, str) and value != value.strip():
             self.warnings.append(
                 f"parameter '{name}': the text {short(value)} begins or ends with blanks; it is passed as it is"
             )
         self.values[name] = value
+
+    def _check_name(self, name: str, declaration: Declaration | None) -> None:
+        if declaration is None or name in declaration.kinds:
+            return
+        if declaration.has_cell or name not in self._flow.overwritten:
+            is_certain = self._unknown == "error" and declaration.is_complete
+            (self.problems if is_certain else self.warnings).append(_unknown_name(name, declaration))
 
     def _fitted(self, name: str, value: object, declaration: Declaration | None) -> object:
         if declaration is None:  # another kernel, to which all values are texts

@@ -1,5 +1,5 @@
 """
-S3, STS, IAM, SSM and CloudWatch Logs: moto's backends, one WSGI application for each.
+S3, STS, IAM, SSM, ECR and CloudWatch Logs: moto's backends, one WSGI application for each. Service Quotas: ours.
 
 Used by ``server.py``, which has already decided that the caller may call and for which service.
 """
@@ -11,6 +11,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.local.api.account import list_quotas, other_registrys_images
 from airflow_nbjobs.local.api.log_events import check_group, end_exclusively, filter_log_events
 from airflow_nbjobs.local.faults.http import identify
 from airflow_nbjobs.local.state.facts import DISTRIBUTION_ACCOUNTS, DISTRIBUTION_PARAMETER, ServerFacts
@@ -25,11 +26,21 @@ from airflow_nbjobs.local.wire.formats import (
 from airflow_nbjobs.local.wire.validation import RequestValidator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from werkzeug.wrappers import Response
 
 LOG = logging.getLogger(__name__)
 
-SERVICES = ("s3", "sts", "iam", "ssm", "logs")
+SERVICES = ("s3", "sts", "iam", "ssm", "logs", "ecr", "servicequotas")
+# Of the services that speak JSON, and so can be held against the model before moto, which checks little: what they answer to a malformed request.
+_REFUSALS = {
+    "logs": "InvalidParameterException",
+    "ssm": "ValidationException",
+    "ecr": "InvalidParameterException",
+    "servicequotas": "IllegalArgumentException",
+}
+_MODELS = {"servicequotas": "service-quotas"}  # botocore's name, where the signature has another
 _OF_LOG_GROUPS = ("logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams")
 # moto's own control pages, which would reset the server or list what it holds; no AWS service has these paths.
 _CLOSED_PATHS = ("/moto-api", "/latest/meta-data", "/latest/api", "/favicon.ico")
@@ -43,18 +54,15 @@ class Backends:
     moto does not have, or cannot make sense of, is an answer of ours that names the operation.
     """
 
-    def __init__(self, facts: ServerFacts) -> None:
+    def __init__(self, facts: ServerFacts, limits: Callable[[], Mapping[str, int]]) -> None:
         from moto.moto_server.werkzeug_app import create_backend_app
 
         self._create: Any = create_backend_app
         self._facts = facts
+        self._limits = limits
         self._applications: dict[str, Any] = {}
         self._lock = threading.Lock()
-        # Of the services that speak JSON, and so can be held against the model before moto, which checks little.
-        self._validators = {
-            "logs": RequestValidator("logs", code="InvalidParameterException"),
-            "ssm": RequestValidator("ssm"),
-        }
+        self._validators: dict[str, RequestValidator] = {}
 
     def answer(self, service: str, environ: Environ) -> Response:
         """Answer one request; raises ServiceError where service, operation or path is none of ours, or the request is malformed."""
@@ -66,7 +74,7 @@ class Backends:
         if environ["PATH_INFO"].startswith(_CLOSED_PATHS):
             raise ServiceError("AccessDenied", "The embedded SageMaker keeps moto's own pages closed.", 403)
         operation, _ = identify(service, environ)
-        if service in self._validators:
+        if service in _REFUSALS:
             request = self._checked(service, operation, environ)
             if (document := self._own_answer(operation, request)) is not None:
                 return json_response(document)
@@ -77,18 +85,29 @@ class Backends:
     def _checked(self, service: str, operation: str, environ: Environ) -> dict[str, Any]:
         """Return a JSON service's request, valid by the model; its body can be read again."""
         name = operation.partition(":")[2]
-        if not self._validators[service].knows(name):
+        validator = self._validator(service)
+        if not validator.knows(name):
             raise _unsupported(operation)
         body = read_body(environ)
         replace_body(environ, body)
         request = parse_json_object(body)
-        self._validators[service].check(name, request)
+        validator.check(name, request)
         return request
+
+    def _validator(self, service: str) -> RequestValidator:
+        with self._lock:
+            if service not in self._validators:
+                self._validators[service] = RequestValidator(_MODELS.get(service, service), code=_REFUSALS[service])
+            return self._validators[service]
 
     def _own_answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any] | None:
         """Answer what moto does not, or otherwise than AWS; None: moto does."""
         if operation == "ssm:GetParameter" and request["Name"] == DISTRIBUTION_PARAMETER:
             return self._distribution_parameter()
+        if operation == "ecr:BatchGetImage":
+            return other_registrys_images(request, self._facts)
+        if operation == "servicequotas:ListServiceQuotas":
+            return list_quotas(request, self._limits(), self._facts)
         if operation in _OF_LOG_GROUPS:
             check_group(request)
         if operation == "logs:FilterLogEvents":
@@ -100,6 +119,8 @@ class Backends:
     def _answer_of_moto(self, service: str, operation: str, environ: Environ) -> Response:
         from werkzeug.wrappers import Response
 
+        if service == "servicequotas":  # of which moto has other operations
+            raise _unsupported(operation)
         try:
             response = Response.from_app(self._application(service), environ, buffered=True)
         except NotImplementedError as error:

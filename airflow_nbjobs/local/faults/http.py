@@ -40,7 +40,14 @@ PLATFORM_AGENT = "nbjobs-platform"  # in the User-Agent of the server's own clie
 _S3_OBJECT = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
 _S3_BUCKET = {"PUT": "CreateBucket", "GET": "ListObjects", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}
 _RESOURCE_MEMBERS = ("TrainingJobName", "TransformJobName", "ProcessingJobName", "ModelName", "ResourceArn")
-_OTHERS_MEMBERS = ("logGroupName", "logStreamName", "Name")  # of CloudWatch Logs, and of SSM
+_S3_SUBRESOURCES = {
+    "encryption": "GetBucketEncryption",
+    "location": "GetBucketLocation",
+    "versioning": "GetBucketVersioning",
+}
+# Of CloudWatch Logs, of SSM, of ECR, of KMS.
+_OTHERS_MEMBERS = ("logGroupName", "logStreamName", "Name", "registryId", "repositoryName", "KeyId")
+_FORM_MEMBERS = ("RoleName", "PolicySourceArn")  # of IAM
 # What S3 says where the JSON services say this.
 _S3_CODES = {
     "ThrottlingException": ("SlowDown", "Please reduce your request rate.", 503),
@@ -123,7 +130,7 @@ def identify(service: str, environ: Environ) -> tuple[str, str]:
     Return a call's operation and resource, in the form that faults name them.
 
     ``CreateTrainingJob`` and a job's name, ``s3:GetObject`` and ``bucket/key``, ``logs:GetLogEvents`` and ``group`` or ``group:stream``, ``iam:GetRole`` and
-    the role's name, ``ssm:GetParameter`` and the parameter's.
+    the role's name, ``ssm:GetParameter`` and the parameter's, ``ecr:BatchGetImage`` and ``registry:repository``.
     """
     if service == "s3":
         return _identify_s3(environ)
@@ -134,7 +141,8 @@ def identify(service: str, environ: Environ) -> tuple[str, str]:
     operation = str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
     if not operation:
         form = parse_qs(body.decode(errors="replace"))
-        return f"{service}:{form.get('Action', ['?'])[0]}", form.get("RoleName", [""])[0]
+        resource = next((form[member][0] for member in _FORM_MEMBERS if member in form), "")
+        return f"{service}:{form.get('Action', ['?'])[0]}", resource
     try:
         request = parse_json_object(body)
     except ServiceError:
@@ -148,11 +156,14 @@ def _identify_s3(environ: Environ) -> tuple[str, str]:
     resource = unquote(str(environ["PATH_INFO"])).lstrip("/")
     method = str(environ["REQUEST_METHOD"])
     _bucket, _, key = resource.partition("/")
+    asked = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
+    if method == "GET" and not key and (about := next((name for name in _S3_SUBRESOURCES if name in asked), None)):
+        return f"s3:{_S3_SUBRESOURCES[about]}", resource.rstrip("/")
     if method == "POST":
         return "s3:DeleteObjects" if not key else "s3:MultipartUpload", resource
     if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
         return "s3:CopyObject", resource
-    if method == "DELETE" and "uploadId" in parse_qs(str(environ.get("QUERY_STRING", ""))):
+    if method == "DELETE" and "uploadId" in asked:
         return "s3:AbortMultipartUpload", resource
     return f"s3:{(_S3_OBJECT if key else _S3_BUCKET).get(method, method)}", resource
 

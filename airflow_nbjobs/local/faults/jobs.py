@@ -115,6 +115,11 @@ class JobScripts:
             else:
                 self._quotas[instance_type] = int(limit)
 
+    def quotas(self) -> dict[str, int]:
+        """Return the limits that are set, by instance type."""
+        with self._lock:
+            return dict(self._quotas)
+
     def register(self, job: TrainingJob) -> bool:
         """
         Register a new job within its quota. Returns whether it is scripted: then nobody else must run it.

@@ -28,11 +28,11 @@ from airflow_nbjobs.core.job.xcoms import (
     read_attempts,
     read_record,
 )
-from airflow_nbjobs.ui.data.task_instance import Instance, Kind, NotebookTaskInstance, TaskArguments
+from airflow_nbjobs.ui.data.task_instance import Instance, Kind, NotebookTaskInstance, TaskArguments, kind_of
 from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
@@ -40,8 +40,11 @@ if TYPE_CHECKING:
 _DAGS_KEPT = 16
 _MOST_OUTPUTS = 1000
 _MOST_INSTANCES = 1000
-_OPERATOR_FIELDS = {"input_notebook", "s3_root_uri", "initialization_script", "aws_conn_id"}
-_SENSOR_TYPE = "SageMakerNotebookJobSensor"
+_INSTANCE_COLUMNS: tuple[Any, ...] = (
+    *(TaskInstance.state, TaskInstance.try_number, TaskInstance.max_tries),
+    *(TaskInstance.start_date, TaskInstance.end_date, TaskInstance.dag_version_id),
+    *(DagRun.start_date, DagRun.run_after),
+)
 
 
 def read_task_instance(
@@ -49,16 +52,7 @@ def read_task_instance(
 ) -> NotebookTaskInstance | None:
     """Return the task instance; None where Airflow has none of that name."""
     row = session.execute(
-        select(
-            TaskInstance.state,
-            TaskInstance.try_number,
-            TaskInstance.max_tries,
-            TaskInstance.start_date,
-            TaskInstance.end_date,
-            TaskInstance.dag_version_id,
-            DagRun.start_date,
-            DagRun.run_after,
-        )
+        select(*_INSTANCE_COLUMNS)
         .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
         .where(
             TaskInstance.dag_id == dag_id,
@@ -93,6 +87,51 @@ def read_task_instance(
     )
 
 
+def read_task_instances(session: Session, dag_ids: set[str]) -> Iterator[NotebookTaskInstance]:
+    """Yield the notebook jobs of all runs of these DAGs, without what their tasks have pushed, and without the sensors."""
+    pairs = session.execute(
+        select(TaskInstance.dag_version_id, TaskInstance.task_id)
+        .where(TaskInstance.dag_id.in_(dag_ids))
+        .distinct()
+        .order_by(TaskInstance.dag_version_id)  # the serialized DAGs of only a few versions are kept
+    ).all()
+    known = {(version_id, task_id): _arguments(session, version_id, task_id) for version_id, task_id in pairs}
+    wanted = [pair for pair, (kind, _) in known.items() if kind is Kind.OPERATOR]
+    fields: Any = RenderedTaskInstanceFields
+    columns: list[Any] = [
+        *_INSTANCE_COLUMNS,
+        *(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index),
+        fields.rendered_fields,
+    ]
+    for version_id, task_id in wanted:
+        kind, arguments = known[version_id, task_id]
+        found = session.execute(
+            select(*columns)
+            .select_from(TaskInstance)
+            .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
+            .join(fields, of_task_instance(fields), isouter=True)
+            .where(TaskInstance.dag_version_id == version_id, TaskInstance.task_id == task_id)
+        ).all()
+        for row in found:
+            *facts, _version, run_started, run_after, dag_id, run_id, _task, map_index, rendered = row
+            state, try_number, max_tries, started, ended = facts
+            yield NotebookTaskInstance(
+                dag_id=dag_id,
+                run_id=run_id,
+                task_id=task_id,
+                map_index=map_index,
+                state=state_text(state),
+                try_number=int(try_number or 0),
+                max_tries=int(max_tries),
+                started=started,
+                ended=ended,
+                run_started=run_started or run_after,
+                kind=kind,
+                arguments=arguments,
+                rendered=mapping(rendered) or {},
+            )
+
+
 def state_text(state: Any) -> str | None:
     return None if state is None else str(getattr(state, "value", state))
 
@@ -101,14 +140,10 @@ def _arguments(session: Session, version_id: Any, task_id: str) -> tuple[Kind, T
     task = _task(session, version_id, task_id) if version_id is not None else None
     if task is None:
         return Kind.OTHER, TaskArguments({})
-    # By its fields, not by its name: a subclass or a decorated task is a notebook job as well.
     fields = set(task.template_fields or ())
-    if fields >= _OPERATOR_FIELDS:
-        kind = Kind.OPERATOR
-    elif task.task_type == _SENSOR_TYPE:
-        kind = Kind.SENSOR
-    else:
-        return Kind.OTHER, TaskArguments({})
+    kind = kind_of(fields, task.task_type)
+    if kind is Kind.OTHER:
+        return kind, TaskArguments({})
     if not task.is_mapped:
         return kind, TaskArguments({name: getattr(task, name, None) for name in fields})
     # Of a mapped task only the arguments of `partial` are serialized, no defaults; everything else is each instance's own.
@@ -142,12 +177,14 @@ def _task(session: Session, version_id: Any, task_id: str) -> Any:
     return tasks.get(task_id)
 
 
-def read_outputs(session: Session, ti: NotebookTaskInstance) -> tuple[dict[str, Any], int]:
+def read_outputs(
+    session: Session, ti: NotebookTaskInstance, *, most: int | None = _MOST_OUTPUTS
+) -> tuple[dict[str, Any], int]:
     """Return the outputs that a task has pushed, the first thousand by name, and how many there are."""
     identity = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     names = session.scalars(select(XComModel.key).where(*_is_of(XComModel, identity)).order_by(XComModel.key)).all()
     outputs = [name for name in names if is_output(name)]
-    return _xcoms(session, XComModel.key.in_(outputs[:_MOST_OUTPUTS]), **identity), len(outputs)
+    return _xcoms(session, XComModel.key.in_(outputs[:most]), **identity), len(outputs)
 
 
 def _xcoms(session: Session, wanted: ColumnElement[bool], **identity: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from airflow_nbjobs.core.job.naming import RunKey, microseconds, training_job_na
 from airflow_nbjobs.core.texts import is_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from airflow_nbjobs.core.error_record import ErrorRecord
@@ -32,6 +32,17 @@ class Kind(enum.Enum):
     OPERATOR = "operator"
     SENSOR = "sensor"
     OTHER = "other"
+
+
+_OPERATOR_FIELDS = {"input_notebook", "s3_root_uri", "initialization_script", "aws_conn_id"}
+_SENSOR_TYPE = "SageMakerNotebookJobSensor"
+
+
+def kind_of(template_fields: Collection[str], task_type: object) -> Kind:
+    """Return what a task is: by its fields, since a subclass or a decorated task is a notebook job as well; a sensor by its name."""
+    if set(template_fields) >= _OPERATOR_FIELDS:
+        return Kind.OPERATOR
+    return Kind.SENSOR if task_type == _SENSOR_TYPE else Kind.OTHER
 
 
 class TaskArguments(msgspec.Struct, frozen=True):

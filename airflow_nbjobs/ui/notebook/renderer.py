@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WAIT_SECONDS = 60.0  # for other notebooks to be rendered
+_CLOSE_SECONDS = 5.0  # for a process whose standard input is closed to end
 _MODULE = "airflow_nbjobs.ui.rendering.worker"
 # What a Python process needs to start. Airflow's configuration, its keys and AWS credentials are in the environment of an API server;
 # the process that parses what notebooks wrote gets none of them.
@@ -111,7 +112,7 @@ class Renderer:
             if process.stdin is not None:
                 process.stdin.close()
             try:
-                process.wait(timeout=5)
+                process.wait(timeout=_CLOSE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -124,6 +124,18 @@ async def test_what_cloudwatch_shows_late_is_not_lost():
     assert sorted(map(int, readers.lines["a"])) == list(range(30))
 
 
+async def test_a_line_that_shows_up_behind_newer_ones_is_not_lost(logs, readers):
+    """Each line comes through the service in a time of its own."""
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "first")
+    await asyncio.sleep(30)
+    logs.write("a/algo-1-7", "newest")
+    await asyncio.sleep(30)
+    logs.write("a/algo-1-7", "late", at=logs.now() - 40_000)
+    await asyncio.sleep(60)
+    assert readers.lines["a"] == ["first", "newest", "late"]
+
+
 async def test_a_restart_by_the_platform_opens_another_stream(logs, readers):
     readers.follow("a")
     logs.write("a/algo-1-7", MARK, "first")

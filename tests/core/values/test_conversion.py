@@ -49,6 +49,7 @@ def exact(value):
         ("try:\n    x = int(y)\nexcept NameError:\n    x = 3", "7", 7),
         ("with open('f') as f:\n    x = 3", "7", 7),
         ("for x in range(3):\n    pass", "7", 7),
+        *[(f"sizes{sizes}\nfor x in sizes:\n    pass", "7", 7) for sizes in (" = [1, 2]", ": tuple[int, ...] = f()")],
         ("match y:\n    case 3:\n        x = 4", "7", 7),
         ("x = None\nif y:\n    x = 5", "None", None),
     ],
@@ -97,6 +98,29 @@ def test_an_annotation_wins_however_it_is_written(annotation, text, value):
     assert exact(checked.values["x"]) == exact(value)
     assert (checked.problems, checked.warnings) == ((), ())
     assert "its annotation" in checked.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "value"),
+    [
+        ("tuple[int, str]", "(1, 'a')", [1, "a"]),
+        ("tuple[str, int]", "['a', 2]", ["a", 2]),
+        ("tuple[int, int]", "['1', 2]", [1, 2]),
+        ("tuple[int, str, float]", "(1, 'a', 0.5)", [1, "a", 0.5]),
+        ("tuple[()]", "()", []),
+        ("list[()]", "[]", []),
+    ],
+)
+def test_each_item_of_an_annotated_tuple_may_be_of_a_type_of_its_own(annotation, text, value):
+    checked = check(f"x: {annotation} = f()", text)
+    assert exact(checked.values["x"]) == exact(value)
+    assert (checked.problems, checked.warnings) == ((), ())
+
+
+@pytest.mark.parametrize("use", ["for x in d:\n    pass", "x, y = d", "x = max(d)"])
+def test_what_comes_of_iterating_over_a_dict_is_its_keys(use):
+    """Its annotation says of which type the values are."""
+    assert check(f"d: dict[str, int] = f()\n{use}", "7").values == {"x": "7"}
 
 
 def test_int_with_the_default_none_admits_none():

@@ -262,6 +262,13 @@ def test_instances_of_one_run_do_not_take_each_others_xcoms(empty, one):
     assert rows["other", 0].error.startswith("not submitted: ")
 
 
+@pytest.mark.parametrize(("length", "shown"), [(239, 239), (240, 240), (241, 240)])
+def test_only_an_error_that_is_cut_ends_in_three_dots(one, length, shown):
+    ended = {"end": {"error": {"headline": "x" * length}}, "seconds": 9.0, "state": "failed"}
+    (row,) = one(**ended)().rows
+    assert row.error == "x" * shown + "…" * (length > shown)
+
+
 def test_an_error_that_the_task_recorded_beside_its_job_is_found(empty, one):
     found = one(3, error=None, end={"progress": None})
     instance = {"dag_run_id": 1, "dag_id": "dag_03", "run_id": "manual__3", "task_id": "train", "map_index": -1}

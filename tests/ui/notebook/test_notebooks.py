@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 from html import unescape
 
 import nbformat
@@ -433,6 +435,15 @@ class TestRenderer:
             "HOME": "/root",
         }
         assert Renderer(environment)._environment == {"PATH": "/bin"}
+
+    def test_a_process_that_does_not_end_is_killed(self, monkeypatch):
+        monkeypatch.setattr("airflow_nbjobs.ui.notebook.renderer._CLOSE_SECONDS", 0.01)
+        with subprocess.Popen(["sleep", "600"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            made = Renderer()
+            made._process = process
+            made.close()
+            assert process.poll() == -signal.SIGKILL
+            assert made._process is None
 
     def test_a_process_that_was_killed_is_replaced(self, account, notebooks, renderer):
         account.deliver(account.add_job(task_instance()))

@@ -209,6 +209,19 @@ def test_a_rendering_that_dies_leaves_the_text_and_the_reason(tmp_path, monkeypa
     assert reason in said
 
 
+def test_an_output_that_is_nested_a_thousand_deep_costs_nobody_the_notebook(tmp_path, monkeypatch):
+    """Python itself would stop to read there."""
+    monkeypatch.setattr(worker, "MEMORY_BYTES", -1)
+    source = tmp_path / "source"
+    deep = raw(BEFORE, code(display({"application/json": "DEEP"})), AFTER)
+    source.write_text(deep.replace('"DEEP"', "[" * 1200 + "]" * 1200))
+    answer = worker._rendered_by_a_child(
+        {"source": str(source), "member": None, "folder": str(tmp_path), "title": "job"} | {"has_failed": False}
+    )
+    assert answer["status"] == "ok"
+    assert "printed after" in (tmp_path / "document.html").read_text()
+
+
 # -- the failing cell -----------------------------------------------------------------------------------------------------
 
 

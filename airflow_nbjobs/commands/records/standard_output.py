@@ -1,0 +1,36 @@
+"""
+Standard output for a command's result alone: Airflow logs to it from the moment it is imported.
+
+Called by ``nbjobs outputs`` and ``nbjobs clean``, before anything imports Airflow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LEVEL = "AIRFLOW__LOGGING__LOGGING_LEVEL"
+
+
+@contextlib.contextmanager
+def results_alone() -> Iterator[TextIO]:
+    """
+    Give where results go; whatever else is printed in this block, or by what was set up in it, goes to standard error.
+
+    Airflow says no more than warnings, unless the environment says how much it is to say.
+    """
+    out = sys.stdout
+    is_ours = _LEVEL not in os.environ
+    if is_ours:
+        os.environ[_LEVEL] = "WARNING"
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield out
+    finally:
+        if is_ours:
+            os.environ.pop(_LEVEL, None)

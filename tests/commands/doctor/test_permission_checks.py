@@ -1,0 +1,115 @@
+"""What IAM's simulation says of the identities: by an evaluator of ours in IAM's place, so that the statement to add is one that helps."""
+
+from __future__ import annotations
+
+import pytest
+from doctor_doubles import PolicyAccount, patient, session
+
+from airflow_nbjobs.aws.diagnosis import Identity, Role
+from airflow_nbjobs.commands.doctor.account_checks import CHECKS
+from airflow_nbjobs.commands.doctor.examination import Mark, examine
+from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.job.permission_scope import parse_scope
+from airflow_nbjobs.core.job.permissions import build_policy
+
+ACCOUNT = "123456789012"
+SCOPE = parse_scope(
+    bucket="acme",
+    prefix="nb/daily",
+    role_given=f"arn:aws:iam::{ACCOUNT}:role/path/Jobs",
+    region_given="eu-west-1",
+    kms=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd",),
+    vpc=True,
+)
+USER = f"arn:aws:iam::{ACCOUNT}:user/airflow"
+JOBS_ROLE = Role(f"arn:aws:iam::{ACCOUNT}:role/path/Jobs", {})
+IMAGE = "885854791233.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-distribution-prod:4-cpu"
+NAMES = {"caller": "permissions", "job": "role's permissions"}
+
+
+def findings(kind, account, *, arn=USER):
+    (check,) = [check for check in CHECKS if check.name == NAMES[kind]]
+    examined = patient(
+        session=session(account),
+        identity=Identity(arn, ACCOUNT),
+        spec=object(),
+        role=JOBS_ROLE,
+        image_uri=IMAGE,
+        scope=SCOPE,
+    )
+    ((outcome),) = examine([check], examined)
+    return list(outcome.findings)
+
+
+def without(kind, action):
+    policy = build_policy(kind, SCOPE)
+    statements = [{**each, "Action": [one for one in each["Action"] if one != action]} for each in policy["Statement"]]
+    return {"Statement": statements}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_printed_policy_is_all_that_is_needed(kind):
+    (found,) = findings(kind, PolicyAccount(build_policy(kind, SCOPE)))
+    assert found.mark is Mark.RIGHT
+    assert "may do all that is needed, by IAM's simulation" in found.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "action"),
+    [
+        (kind, action)
+        for kind in NAMES
+        for statement in build_policy(kind, SCOPE)["Statement"]
+        for action in statement["Action"]
+    ],
+)
+def test_every_action_that_is_taken_away_is_named_with_a_statement_that_gives_it_back(kind, action):
+    policy = without(kind, action)
+    lacking = [found for found in findings(kind, PolicyAccount(policy)) if found.statement]
+    assert lacking
+    assert all(action in found.text and found.statement["Action"] == [action] for found in lacking)
+    mended = {"Statement": [*policy["Statement"], *(found.statement for found in lacking)]}
+    assert [found.mark for found in findings(kind, PolicyAccount(mended))] == [Mark.RIGHT]
+
+
+def test_what_may_be_left_out_is_not_wrong():
+    (found,) = findings("caller", PolicyAccount(without("caller", "sagemaker:UpdateTrainingJob")))
+    assert found.mark is Mark.UNKNOWN
+    assert "not needed where no group of tasks keeps machines" in found.text
+
+
+def test_a_denial_that_no_statement_mends_is_told_apart():
+    policy = build_policy("caller", SCOPE)
+    deny = {"Effect": "Deny", "Action": ["iam:PassRole"], "Resource": "*"}
+    (found,) = findings("caller", PolicyAccount({"Statement": [*policy["Statement"], deny]}))
+    assert "a statement denies iam:PassRole: change it" in found.fix
+
+
+def test_an_assumed_role_is_looked_at_as_the_role_with_its_path():
+    assumed = f"arn:aws:sts::{ACCOUNT}:assumed-role/Airflow/session"
+    account = PolicyAccount(build_policy("caller", SCOPE))
+    findings("caller", account, arn=assumed)
+    assert {principal for principal, _ in account.asked} == {f"arn:aws:iam::{ACCOUNT}:role/Airflow"}
+    account.roles["Airflow"] = Role(f"arn:aws:iam::{ACCOUNT}:role/sso/Airflow", {})
+    account.asked.clear()
+    findings("caller", account, arn=assumed)
+    assert {principal for principal, _ in account.asked} == {f"arn:aws:iam::{ACCOUNT}:role/sso/Airflow"}
+
+
+def test_the_root_user_may_do_everything_and_a_federated_one_is_not_simulated():
+    account = PolicyAccount({"Statement": []})
+    assert [found.mark for found in findings("caller", account, arn=f"arn:aws:iam::{ACCOUNT}:root")] == [Mark.RIGHT]
+    federated = findings("caller", account, arn=f"arn:aws:sts::{ACCOUNT}:federated-user/x")
+    assert [found.mark for found in federated] == [Mark.UNKNOWN]
+    assert account.asked == []
+
+
+def test_who_may_not_ask_for_a_simulation_is_told_what_would_allow_it():
+    class Denying(PolicyAccount):
+        def simulated(self, *_args, **_more):
+            raise NotebookJobServiceError("AccessDenied on iam:SimulatePrincipalPolicy", code="AccessDenied")
+
+    (found,) = findings("caller", Denying({}))
+    assert found.mark is Mark.UNKNOWN
+    assert "could not be asked" in found.text
+    assert "iam:SimulatePrincipalPolicy" in found.statement["Action"]

@@ -1,0 +1,258 @@
+"""``nbjobs outputs`` over an Airflow and an AWS account in memory: what is written, what is refused before anything is, and what a bad moment leaves."""
+
+from __future__ import annotations
+
+import errno
+import json
+from datetime import UTC, datetime
+
+import pytest
+from fakes import archive
+from ui_account import RAN, ROOT, Account, hint, task_instance
+
+from airflow_nbjobs import cli
+from airflow_nbjobs.aws.results.output import LOG_NAME
+from airflow_nbjobs.commands.fetch import save
+from airflow_nbjobs.commands.records import choice
+from airflow_nbjobs.commands.records.port import Run
+from airflow_nbjobs.core.errors import NotebookJobServiceError
+
+
+class Airflow:
+    """One run, in memory."""
+
+    def __init__(self):
+        self.account = Account()
+        self.instances = []
+
+    def add(self, *, delivered=RAN, archived=(), status="Completed", **fields):
+        ti = task_instance(rendered={"parameters": {"a": 1}}, **fields)
+        self.instances.append(ti)
+        name = self.account.add_job(ti, status=status, NBJOBS_TRY_NUMBER=str(ti.try_number))
+        if delivered is not None:
+            self.account.deliver(name, delivered)
+        if archived:
+            members = {key.format(name=name): body for key, body in dict(archived).items()}
+            self.account.clients.objects.bodies[f"{ROOT}/{name}/output/output.tar.gz"] = archive(members)
+        return name
+
+    def run(self, dag_id, run_id):
+        return Run(dag_id=dag_id, run_id=run_id, state="success", run_after=datetime(2026, 1, 1, tzinfo=UTC))
+
+    def task_instances(self, _run):
+        return self.instances
+
+    def outputs(self, ti):
+        return {"accuracy": 0.5, "of": ti.task_id}
+
+    def access(self, ti):
+        return self.account.access(ti)
+
+
+@pytest.fixture
+def airflow(monkeypatch):
+    made = Airflow()
+    monkeypatch.setattr(choice, "open_records", lambda *_: made)
+    monkeypatch.setattr(save, "has_renderer", lambda: False)
+    return made
+
+
+@pytest.fixture
+def fetch(tmp_path, capsys):
+    """Runs the command; returns its exit code, and what it printed."""
+
+    def run(*options, to="files", run_id="r"):
+        code = cli.main(["outputs", "d", run_id, "--to", str(tmp_path / to), *options])
+        return code, capsys.readouterr()
+
+    return run
+
+
+def test_a_runs_files_are_written_in_a_folder_a_task(airflow, fetch, tmp_path):
+    name = airflow.add()
+    airflow.account.clients.logs.lines[name] = ["first", "last"]
+    code, said = fetch()
+    folder = tmp_path / "files" / "t" / "try-1"
+    assert code == 0
+    assert (folder / "executed.ipynb").read_bytes() == RAN
+    assert (folder / "log.txt").read_text() == "first\nlast\n"
+    assert json.loads((folder / "parameters.json").read_text()) == {"a": 1}
+    assert json.loads((folder / "outputs.json").read_text()) == {"accuracy": 0.5, "of": "t"}
+    assert json.loads((folder / "job.json").read_text())["job_name"] == name
+    assert said.out.startswith("t/try-1 [Completed]: ")
+    assert "airflow-nbjobs[ui]" in said.err, "why there is no page"
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_the_archive_gives_what_lies_nowhere_else(airflow, fetch, tmp_path):
+    """Of a failed job: its notebook, the HTML that it was asked for, the driver's log; and it is kept as it is."""
+    members = {"{name}.ipynb": RAN, "{name}.html": b"<p>page</p>", LOG_NAME: b"driver"}
+    airflow.add(delivered=None, archived=members, status="Failed", state="failed")
+    code, _ = fetch()
+    folder = tmp_path / "files" / "t" / "try-1"
+    assert code == 0
+    assert (folder / "executed.ipynb").read_bytes() == RAN
+    assert (folder / "executed.html").read_bytes() == b"<p>page</p>"
+    assert (folder / "log.txt").read_bytes() == b"driver"
+    assert (folder / "output.tar.gz").exists()
+
+
+def test_a_second_call_fetches_nothing(airflow, fetch, monkeypatch):
+    name = airflow.add(archived={LOG_NAME: b"driver"})
+    assert fetch()[0] == 0
+    monkeypatch.setattr(airflow.account.clients.storage, "open_from", None)
+    code, said = fetch()
+    assert code == 0
+    assert said.out.count("there already") == 6
+    assert name
+
+
+@pytest.mark.parametrize("what", ["file", "link", "folder"])
+def test_what_is_there_is_not_overwritten_and_nothing_is_fetched(airflow, fetch, tmp_path, what):
+    airflow.add()
+    airflow.add(task_id="u")
+    path = tmp_path / "files" / "u" / "try-1" / "executed.ipynb"
+    path.parent.mkdir(parents=True)
+    {"file": lambda: path.write_bytes(b"mine"), "link": lambda: path.symlink_to("/none"), "folder": path.mkdir}[what]()
+    code, said = fetch()
+    assert code == 2
+    assert str(path) in said.err
+    assert not (tmp_path / "files" / "t").exists(), "refused before anything is fetched"
+    if what == "file":
+        assert path.read_bytes() == b"mine"
+        assert fetch("--force")[0] == 0
+        assert path.read_bytes() == RAN
+
+
+def test_a_file_of_the_same_size_that_was_written_by_somebody_else_is_not_taken_for_ours(airflow, fetch, tmp_path):
+    airflow.add()
+    path = tmp_path / "files" / "t" / "try-1" / "executed.ipynb"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x" * len(RAN))
+    assert fetch()[0] == 2
+
+
+def test_another_runs_folder_is_refused(airflow, fetch):
+    airflow.add()
+    assert fetch()[0] == 0
+    code, said = fetch(run_id="other")
+    assert (code, "files of another run (d, r)" in said.err) == (2, True)
+
+
+def test_a_file_in_the_folders_place_is_refused(airflow, fetch, tmp_path):
+    airflow.add()
+    (tmp_path / "files").write_text("x")
+    code, said = fetch()
+    assert (code, "is a file" in said.err) == (2, True)
+
+
+def test_each_try_has_a_folder_also_of_those_before_an_airflow_remembered_them(airflow, fetch, tmp_path):
+    airflow.add(try_number=1, job=hint(attempt=0))
+    airflow.instances.clear()
+    airflow.add(try_number=2, job=hint(attempt=1))
+    assert fetch()[0] == 0
+    assert {path.name for path in (tmp_path / "files" / "t").iterdir()} == {"try-1", "try-2"}
+    assert not (tmp_path / "files" / "t" / "try-1" / "outputs.json").exists(), "Airflow has the last try's alone"
+
+
+def test_only_the_tasks_that_are_named(airflow, fetch, tmp_path):
+    airflow.add()
+    for index in range(3):
+        airflow.add(task_id="m", map_index=index)
+    assert fetch("--task", "m[1]")[0] == 0
+    assert [str(path.relative_to(tmp_path / "files")) for path in (tmp_path / "files").glob("*/*")] == ["m/1"]
+    code, said = fetch("--task", "n")
+    assert (code, "--task n" in said.err) == (2, True)
+
+
+def test_a_task_without_a_job_is_said_and_is_no_failure(airflow, fetch):
+    airflow.add()
+    airflow.instances.append(task_instance(task_id="s", state="skipped", job=None))
+    code, said = fetch()
+    assert (code, "s: it has no job: its state is skipped" in said.out) == (0, True)
+
+
+def test_a_job_that_is_not_the_tasks_own_is_not_fetched(airflow, fetch, tmp_path):
+    """Whoever may edit XComs, or make training jobs, reads nothing by it."""
+    ti = task_instance()
+    airflow.instances.append(ti)
+    airflow.account.deliver(airflow.account.add_job(ti, owner="another"))
+    code, said = fetch()
+    assert code == 1
+    assert "t: job" in said.err
+    assert not (tmp_path / "files" / "t").exists()
+
+
+def test_an_object_that_cannot_be_read_leaves_out_no_other(airflow, fetch, tmp_path, monkeypatch):
+    airflow.add()
+    airflow.add(task_id="u")
+    storage = airflow.account.clients.storage
+    original = storage.open_from
+
+    def denied(uri, stored, *, start):
+        if "d-t-" in uri:
+            raise NotebookJobServiceError(f"AccessDenied on s3:GetObject for '{uri}'", code="AccessDenied")
+        return original(uri, stored, start=start)
+
+    monkeypatch.setattr(storage, "open_from", denied)
+    code, said = fetch()
+    assert code == 1
+    assert "t/try-1/executed.ipynb: AccessDenied" in said.err
+    assert (tmp_path / "files" / "u" / "try-1" / "executed.ipynb").read_bytes() == RAN
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half(airflow, fetch, tmp_path, monkeypatch):
+    airflow.add()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "files" / "x"))
+
+    monkeypatch.setattr("airflow_nbjobs.commands.fetch.transfer.os.fsync", full)
+    code, said = fetch()
+    assert code == 1
+    assert "No space left on device" in said.err
+    assert "Traceback" not in said.err
+    assert not (tmp_path / "files" / "t" / "try-1" / "executed.ipynb").exists()
+    monkeypatch.undo()
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(airflow, fetch, tmp_path, monkeypatch):
+    airflow.add()
+    monkeypatch.setattr(save.OutputFolder, "free_bytes", 10)
+    code, said = fetch()
+    assert (code, "nothing was fetched" in said.err) == (2, True)
+    assert not (tmp_path / "files").exists()
+
+
+def test_ctrl_c_is_one_line_and_the_same_command_goes_on(airflow, fetch, tmp_path, monkeypatch):
+    airflow.add()
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(airflow.account.clients.storage, "open_from", stopped)
+        code, said = fetch()
+    assert (code, said.out) == (130, "")
+    assert said.err.splitlines() == [
+        f"stopped; what is whole is in '{tmp_path / 'files'}', and the same command goes on from it"
+    ]
+    assert fetch()[0] == 0
+
+
+def test_two_commands_do_not_write_into_one_folder(airflow, fetch, tmp_path):
+    airflow.add()
+    folder = save.OutputFolder(tmp_path / "files", dag_id="d", run_id="r", force=False)
+    with folder.opened():
+        code, said = fetch()
+    assert (code, "another nbjobs outputs" in said.err) == (2, True)
+
+
+def test_a_program_gets_json_of_a_version(airflow, fetch):
+    airflow.add()
+    code, said = fetch("-o", "json")
+    document = json.loads(said.out)
+    assert (code, document["version"], document["problems"]) == (0, 1, [])
+    (job,) = document["jobs"]
+    assert (job["task_id"], job["try_number"], job["status"], job["folder"]) == ("t", 1, "Completed", "t/try-1")
+    assert {file["name"]: file["bytes"] for file in job["files"]}["executed.ipynb"] == len(RAN)

@@ -1,0 +1,122 @@
+"""Airflow's REST API as it answers on a bad day: pages, refusals, a wrong address, what passes."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from airflow_nbjobs.commands.records.port import AirflowError
+from airflow_nbjobs.commands.records.rest_client import NotFoundError, RestClient, open_client
+
+
+def client(*answers, pauses=None):
+    """A client of an Airflow that gives these answers in turn, the last again and again; requests are kept in ``.seen``."""
+    left, seen = list(answers), []
+
+    def answer(request):
+        seen.append(request)
+        one = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(one, Exception):
+            raise one
+        return one(request) if callable(one) else one
+
+    http = httpx.Client(base_url="https://airflow.test/team", transport=httpx.MockTransport(answer))
+    made = RestClient(http, sleep=(pauses if pauses is not None else []).append)
+    made.seen = seen
+    return made
+
+
+def page(request):
+    offset, limit = (int(request.url.params[name]) for name in ("offset", "limit"))
+    items = list(range(250))
+    return httpx.Response(
+        200, json={"runs": [{"id": each} for each in items[offset : offset + limit]], "total_entries": 250}
+    )
+
+
+def test_a_name_is_quoted_below_the_root_that_airflow_has():
+    made = client(httpx.Response(200, json={}))
+    made.get("dags", "d", "dagRuns", "manual__2026-01-01T00:00:00+00:00/x")
+    assert made.seen[0].url.raw_path == b"/team/api/v2/dags/d/dagRuns/manual__2026-01-01T00%3A00%3A00%2B00%3A00%2Fx"
+
+
+def test_all_pages_are_read():
+    made = client(page)
+    assert [each["id"] for each in made.pages("runs", items="runs", order_by="id")] == list(range(250))
+    assert len(made.seen) == 3
+
+
+def test_an_airflow_that_gives_fewer_than_asked_is_read_to_its_end():
+    """``[api] maximum_page_limit`` may be below what is asked for."""
+
+    def short(request):
+        offset = int(request.url.params["offset"])
+        found = list(range(7))[offset : offset + 3]
+        return httpx.Response(200, json={"runs": [{"id": each} for each in found], "total_entries": 7})
+
+    assert [each["id"] for each in client(short).pages("runs", items="runs")] == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(401, json={"detail": "Token Expired"}), "does not accept the token: Token Expired"),
+        (httpx.Response(403, json={"detail": "Invalid JWT token"}), "does not accept the token"),
+        (httpx.Response(403, json={"detail": "Forbidden"}), "does not let the token's user read /api/v2/dags/d"),
+        (httpx.Response(302, headers={"location": "https://sso/login"}), "leads elsewhere"),
+        (httpx.Response(404, text="<html>nginx</html>"), "what is no JSON"),
+        (httpx.Response(200, text="<html>sign in</html>"), "what is no JSON"),
+        (httpx.Response(200, json=[1]), "answers with 200"),
+        (httpx.Response(422, json={"detail": "bad"}), "answers with 422: bad"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_refusal_is_told_from_another_at_once(answer, words):
+    pauses = []
+    with pytest.raises(AirflowError) as caught:
+        client(answer, pauses=pauses).get("dags", "d")
+    assert words in str(caught.value)
+    assert "next:" in str(caught.value)
+    assert not isinstance(caught.value, NotFoundError)
+    assert pauses == []
+
+
+def test_what_is_not_there_is_told_from_a_wrong_address():
+    with pytest.raises(NotFoundError, match="nothing of it"):
+        client(httpx.Response(404, json={"detail": "nothing of it"})).get("dags", "d")
+
+
+def test_what_passes_is_asked_for_again_with_the_pause_that_airflow_names():
+    pauses = []
+    made = client(
+        httpx.Response(503),
+        httpx.ConnectError("refused"),
+        httpx.Response(429, headers={"retry-after": "7"}),
+        httpx.Response(200, json={"a": 1}),
+        pauses=pauses,
+    )
+    assert made.get("dags") == {"a": 1}
+    assert pauses == [1.0, 4.0, 7.0]
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(500, json={"detail": "boom"}), httpx.ReadTimeout("late")])
+def test_what_does_not_pass_is_given_up(answer):
+    pauses = []
+    with pytest.raises(AirflowError, match=r"fails \(500\): boom|got no answer: late"):
+        client(answer, pauses=pauses).get("dags")
+    assert len(pauses) == 3
+
+
+@pytest.mark.parametrize("url", ["", "airflow.test", "ftp://a", "https://", "https://u:p@a", "https://a?x=1"])
+def test_an_address_that_is_none_is_refused(url):
+    with pytest.raises(ValueError, match="address"):
+        open_client(url, "t")
+
+
+def test_a_token_in_the_open_is_warned_of():
+    for url, is_warned in (("http://a.test", True), ("https://a.test", False), ("http://127.0.0.1:8080", False)):
+        http, warning = open_client(url, "secret-token")
+        assert bool(warning) is is_warned
+        assert "secret-token" not in warning
+        assert http.headers["Authorization"] == "Bearer secret-token"
+        http.close()
