@@ -9,6 +9,7 @@ package as Redis is, and the embedded SageMaker gets its private file system fro
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -23,6 +24,8 @@ import psutil
 from compose_file import ROOT, load
 from machine import Machine
 from postgres import PostgresServer
+
+from airflow_nbjobs.commands.demo.api import AirflowApi, ApiUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -100,6 +103,16 @@ class Stack:
 
     def volume(self, name: str) -> Path:
         return self.folder / "volumes" / name
+
+    def api(self) -> AirflowApi:
+        """Log in at the API server."""
+        secrets = self.volume("secrets")
+        client = AirflowApi(self.api_port)
+        client.log_in(
+            password=json.loads((secrets / "passwords.json").read_text())["admin"],
+            jwt_secret=(secrets / "jwt-secret").read_text(),
+        )
+        return client
 
     def output(self, name: str) -> str:
         if name == "sagemaker" and self.sagemaker:
@@ -253,6 +266,19 @@ class Stack:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def until(condition: Callable[[], Any], *, seconds: float, what: Callable[[], str], pause_seconds: float = 1.0) -> Any:
+    """Return what the condition gives, once it is something; an API server that is busy is asked again."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if found := condition():
+                return found
+        except ApiUnavailableError:
+            pass  # busy; the deadline decides
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
+        time.sleep(pause_seconds)
 
 
 def _free_port() -> int:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from stack import Stack
+from stack import Stack, until
 
-from airflow_nbjobs.commands.demo.api import AirflowApi, ApiUnavailableError
 from airflow_nbjobs.local.container.image import inspect_image
 from airflow_nbjobs.local.container.probe import WAYS, try_way
 from airflow_nbjobs.local.embedded import make_client
@@ -59,13 +56,8 @@ class Watched:
     """A run of the sample, asked about at the API server."""
 
     def __init__(self, stack: Stack) -> None:
-        secrets = stack.volume("secrets")
         self._stack = stack
-        self.api = AirflowApi(stack.api_port)
-        self.api.log_in(
-            password=json.loads((secrets / "passwords.json").read_text())["admin"],
-            jwt_secret=(secrets / "jwt-secret").read_text(),
-        )
+        self.api = stack.api()
         self.until(lambda: self.api.has_dag(DAG_ID), seconds=200)
         self.run_id = self.api.trigger(DAG_ID, {"rows": 60, "epochs": 2})
 
@@ -79,15 +71,7 @@ class Watched:
         return [job["TrainingJobName"] for job in found]
 
     def until(self, condition: Callable[[], Any], *, seconds: float) -> Any:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if found := condition():
-                    return found
-            except ApiUnavailableError:
-                pass  # busy; the deadline decides
-            assert time.monotonic() < deadline, self.state()
-            time.sleep(0.1)
+        return until(condition, seconds=seconds, what=self.state, pause_seconds=0.1)
 
     def state(self) -> str:
         outputs = {

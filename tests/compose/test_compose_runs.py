@@ -5,22 +5,21 @@ from __future__ import annotations
 import http.client
 import json
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from stack import Stack
+from stack import Stack, until
 
-from airflow_nbjobs.commands.demo.api import AirflowApi, ApiUnavailableError
 from airflow_nbjobs.local.container.image import inspect_image
 from airflow_nbjobs.local.container.probe import WAYS, try_way
 from airflow_nbjobs.local.embedded import make_client
 from airflow_nbjobs.local.state.facts import read_ready_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
+    from collections.abc import Iterator
+
+    from airflow_nbjobs.commands.demo.api import AirflowApi
 
 pytestmark = pytest.mark.slow
 
@@ -40,25 +39,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def api(stack: Stack) -> AirflowApi:
-    secrets = stack.volume("secrets")
-    client = AirflowApi(stack.api_port)
-    client.log_in(
-        password=json.loads((secrets / "passwords.json").read_text())["admin"],
-        jwt_secret=(secrets / "jwt-secret").read_text(),
-    )
-    return client
-
-
-def until(condition: Callable[[], Any], *, seconds: float, what: Callable[[], str]) -> Any:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if found := condition():
-                return found
-        except ApiUnavailableError:
-            pass  # busy; the deadline decides
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
-        time.sleep(1)
+    return stack.api()
 
 
 def test_the_sample_pipeline_is_green_and_its_jobs_ran_on_the_embedded_sagemaker(stack: Stack, api: AirflowApi) -> None:
