@@ -6,7 +6,7 @@ Called by ``job.py`` and ``task/submit.py``; every AWS call goes through a port.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, is_of_earlier_generation
 from airflow_nbjobs.core.job.naming import name_digest, name_prefix, training_job_name
-from airflow_nbjobs.core.job.status import JobState
+from airflow_nbjobs.core.job.status import CLOCK_SKEW, LONGEST_RUN, JobState
 from airflow_nbjobs.core.watch.plan import ListJobs
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ _MOST_REMEMBERED = 10
 _MOST_ATTEMPTS = 1000
 # Names are free again once their jobs are deleted: so many free ones in a row are taken for the end.
 _MOST_FREE = 3
-# The service's clock and Airflow's.
-_SKEW = timedelta(minutes=10)
-# SageMaker ends each job after 28 days.
-_LONGEST_RUN = timedelta(days=29)
 
 
 class LaterJobs:
@@ -171,7 +167,7 @@ def _running_under_the_name(
     try:
         names = [
             summary.job_name
-            for summary in _listed(f"{prefix}-", _run_started(key) - _LONGEST_RUN, clients, log)
+            for summary in _listed(f"{prefix}-", _run_started(key) - LONGEST_RUN, clients, log)
             if summary.state is JobState.RUNNING
         ]
     except NotebookJobServiceError as error:
@@ -230,4 +226,4 @@ def _listed(name_contains: str | None, created_after: datetime, clients: AwsClie
 
 def _run_started(key: RunKey) -> datetime:
     """Return a time before which no job of this start of the run was made, in whole seconds."""
-    return datetime.fromtimestamp(key.run_started_microseconds // 1_000_000, tz=UTC) - _SKEW
+    return datetime.fromtimestamp(key.run_started_microseconds // 1_000_000, tz=UTC) - CLOCK_SKEW

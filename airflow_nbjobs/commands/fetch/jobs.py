@@ -18,7 +18,7 @@ from airflow_nbjobs.commands.fetch.manifest import as_json
 from airflow_nbjobs.commands.fetch.places import task_folder, try_folders
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.reference import executed_notebook_name, is_live
-from airflow_nbjobs.ui.data.task_instance import Kind
+from airflow_nbjobs.ui.data.task_instance import NEVER_RAN, Kind
 from airflow_nbjobs.ui.notebook.jobs import Job, Jobs
 from airflow_nbjobs.ui.notebook.problems import ProblemError
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
 
 _TRY_VARIABLE = "NBJOBS_TRY_NUMBER"
-_NEVER_RAN = {None, "skipped", "upstream_failed", "removed", "scheduled", "queued"}
 _VERSION = 1
 EXECUTED, LIVE, ARCHIVE, HTML, LOG = "executed.ipynb", "live.ipynb", "output.tar.gz", "executed.html", "log.txt"
 
@@ -96,7 +95,7 @@ class Finder:
 
     def find(self, ti: NotebookTaskInstance) -> Iterator[FoundJob | NoJob]:
         """Yield every job of the task instance that is known, the newest first; else why there is none."""
-        if ti.job is None and not ti.attempts and ti.state in _NEVER_RAN and ti.kind is Kind.OPERATOR:
+        if ti.job is None and not ti.attempts and ti.state in NEVER_RAN and ti.kind is Kind.OPERATOR:
             yield self._none(ti, f"it has no job: its state is {ti.state or 'none yet'}", is_problem=False)
             return
         found: list[tuple[Job, int]] = []

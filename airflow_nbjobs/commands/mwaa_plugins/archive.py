@@ -7,15 +7,15 @@ Called by ``nbjobs mwaa-plugins``.
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.commands.whole_file import whole_file
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP file can name
 _MODE = 0o100644 << 16
@@ -61,9 +61,8 @@ def write(path: Path, files: Mapping[str, Path | bytes]) -> int:
 
     Wheels are archives already and are stored as they are.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+    with whole_file(path) as file:
+        with zipfile.ZipFile(file, "w") as archive:
             for place, body in sorted(files.items()):
                 add(
                     archive,
@@ -71,12 +70,7 @@ def write(path: Path, files: Mapping[str, Path | bytes]) -> int:
                     body if isinstance(body, bytes) else body.read_bytes(),
                     stored=place.endswith(".whl"),
                 )
-        size = Path(name).stat().st_size
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return size
+        return file.tell()
 
 
 def add(archive: zipfile.ZipFile, place: str, body: bytes, *, stored: bool = False) -> None:
@@ -86,9 +80,3 @@ def add(archive: zipfile.ZipFile, place: str, body: bytes, *, stored: bool = Fal
     info.create_system = 3  # Unix, on every system
     info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     archive.writestr(info, body)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from airflow_nbjobs.commands.plan.dags import shown_path
+from airflow_nbjobs.commands.wording import size_text
 from airflow_nbjobs.core.texts import shortened
 from airflow_nbjobs.ui.times import duration_text
 
@@ -132,14 +133,7 @@ def _file_lines(files: Sequence[File]) -> Iterator[str]:
 
 
 def _size(number: int | None) -> str:
-    if number is None:
-        return "(in S3)"
-    size = float(number)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
+    return "(in S3)" if number is None else size_text(number)
 
 
 def _output_lines(task: TaskPlan) -> Iterator[str]:

@@ -21,7 +21,9 @@ NAME_LIMIT = 63
 _HASH_LENGTH = 12  # hexadecimal digits: 48 bits; the owner check, not luck, decides whether a job is ours
 _OWNER_LIMIT = 512  # shape ``TrainingEnvironmentValue``
 _TAG_LIMIT = 256  # shape ``TagValue``
-_CHANNEL_FOLDER = "input"
+# Of a job, below its own folder.
+INPUT_FOLDER, OUTPUT_FOLDER, LIVE_FOLDER = "input", "output", "live"
+OUTPUT_ARCHIVE = f"{OUTPUT_FOLDER}/output.tar.gz"
 _OWNER_FIELDS = (
     *("deployment", "dag_id", "run_id", "run_started_microseconds", "task_id", "map_index", "generation", "attempt"),
     *("region_id", "region_index"),
@@ -169,11 +171,11 @@ class JobLocation(msgspec.Struct, frozen=True):
     @property
     def input_uri(self) -> str:
         """S3 prefix of the staged input, without a trailing slash (Studio looks for exactly this form)."""
-        return f"{self.root}/{self.job_name}/{_CHANNEL_FOLDER}"
+        return f"{self.root}/{self.job_name}/{INPUT_FOLDER}"
 
     @property
     def output_archive_uri(self) -> str:
-        return f"{self.root}/{self.job_name}/output/output.tar.gz"
+        return f"{self.root}/{self.job_name}/{OUTPUT_ARCHIVE}"
 
     @property
     def executed_notebook_uri(self) -> str:
@@ -182,7 +184,7 @@ class JobLocation(msgspec.Struct, frozen=True):
     @property
     def live_prefix_uri(self) -> str:
         """S3 prefix to which SageMaker uploads what the job copies to its checkpoint folder, without a trailing slash."""
-        return f"{self.root}/{self.job_name}/live"
+        return f"{self.root}/{self.job_name}/{LIVE_FOLDER}"
 
     @property
     def live_notebook_uri(self) -> str:

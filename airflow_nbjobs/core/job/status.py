@@ -7,7 +7,7 @@ Called by everything that waits for a job or reports on it; pure.
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +18,9 @@ from airflow_nbjobs.core.job.warm_pool import WarmPool, machine_of, parse_warm_p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+LONGEST_RUN = timedelta(days=29)  # SageMaker ends each job after 28
+CLOCK_SKEW = timedelta(minutes=10)  # between the service's clock and Airflow's
 
 
 class JobState(enum.Enum):

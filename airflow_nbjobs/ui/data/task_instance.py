@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 # What a hint may say of a job, beyond the task instance's own names.
 _NUMBERS = {"generation": range(-1, 1_000_000), "run_started_microseconds": range(1, 2**63), "attempt": range(1000)}
-_FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+# Of a task instance that nobody goes on with. One without a state has not been scheduled: in a run that has ended, it never is.
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+# Of one that has had no job yet, if its try number and its records do not say otherwise.
+NEVER_RAN = frozenset({None, "skipped", "upstream_failed", "removed", "scheduled", "queued"})
 
 
 class Kind(enum.Enum):
@@ -87,7 +90,7 @@ class NotebookTaskInstance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_finished(self) -> bool:
-        return self.state in _FINISHED
+        return self.state in FINISHED
 
     @property
     def last_error(self) -> ErrorRecord | None:
