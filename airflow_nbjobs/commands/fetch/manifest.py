@@ -6,15 +6,15 @@ Called by ``save.py``.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import tempfile
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.commands.whole_file import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 NAME = "nbjobs-outputs.json"
 _VERSION = 1
@@ -22,7 +22,7 @@ _VERSION = 1
 
 class Manifest:
     """
-    One folder's list of files: each with where it comes from, and its size.
+    One folder's list of files: each with where it comes from, its size, and the hash of what was written.
 
     :param folder: may not be there yet.
     """
@@ -39,13 +39,28 @@ class Manifest:
 
     def has(self, name: str, source: str, size_bytes: int) -> bool:
         """Say whether a file of this size is the one that was written from this source."""
-        return self._files.get(name) == {"source": source, "bytes": size_bytes}
+        noted = self._noted(name)
+        return (noted.get("source"), noted.get("bytes")) == (source, size_bytes)
 
-    def note(self, name: str, source: str, size_bytes: int) -> None:
+    def is_as_written(self, name: str, path: Path) -> bool:
+        """Say whether a file, whatever it was written from, has been left as it was written."""
+        noted = self._noted(name)
+        return noted.get("bytes") == path.stat().st_size and noted.get("sha256") == _digest(path)
+
+    def _noted(self, name: str) -> Mapping[str, Any]:
+        noted = self._files.get(name)
+        return noted if isinstance(noted, dict) else {}
+
+    def note(self, name: str, source: str, path: Path) -> None:
         """Add a file that is there now."""
-        self._files[name] = {"source": source, "bytes": size_bytes}
+        self._files[name] = {"source": source, "bytes": path.stat().st_size, "sha256": _digest(path)}
         document = self._run | {"files": dict(sorted(self._files.items()))}
         write_whole(self._path, as_json(document))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -62,19 +77,5 @@ def as_json(value: object) -> bytes:
 
 def write_whole(path: Path, body: bytes) -> None:
     """Write a file so that nobody ever finds half of it; a failure leaves what was there."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with whole_file(path) as file:
+        file.write(body)

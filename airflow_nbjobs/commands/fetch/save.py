@@ -57,6 +57,7 @@ class OutputFolder:
     """
     The folder that a run's files go to; one process at a time.
 
+    :param force: overwrite what is not the same, and check by its hash what is.
     :raises NotebookJobConfigError: it holds another run's files, or other files in the place of ours, and ``force`` is not given; or it cannot be written.
     """
 
@@ -72,14 +73,22 @@ class OutputFolder:
             )
 
     def check(self, jobs: Sequence[FoundJob]) -> None:
-        """:raises NotebookJobConfigError: a file of ours would take the place of one that is not the same."""
+        """
+        Refuse to overwrite what this command has not written, or somebody has changed since.
+
+        What it has written may be another by now: of a job that has gone on meanwhile.
+
+        :raises NotebookJobConfigError: such a file is in the place of one of ours.
+        """
         if self._force:
             return
         names = [(found, name) for found in jobs for name in _names(found)]
         taken = [
             self._path(found, name)
             for found, name in names
-            if os.path.lexists(self._path(found, name)) and not self._is_same(found, name)
+            if os.path.lexists(self._path(found, name))
+            and not self._is_same(found, name)
+            and not self._is_ours(found, name)
         ]
         if not taken:
             return
@@ -101,6 +110,10 @@ class OutputFolder:
         if name in found.documents:
             return path.read_bytes() == found.documents[name]
         return self._manifest.has(str(found.folder / name), _source(found, name), path.stat().st_size)
+
+    def _is_ours(self, found: FoundJob, name: str) -> bool:
+        path = self._path(found, name)
+        return not path.is_symlink() and path.is_file() and self._manifest.is_as_written(str(found.folder / name), path)
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -147,17 +160,17 @@ class OutputFolder:
         self._note(saved, name)
 
     def _note(self, saved: Saved, name: str) -> None:
-        size = self._path(saved.found, name).stat().st_size
-        saved.files[name] = size
-        source = _source(saved.found, name)
-        if not self._manifest.has(str(saved.found.folder / name), source, size):
-            self._manifest.note(str(saved.found.folder / name), source, size)
+        path, source = self._path(saved.found, name), _source(saved.found, name)
+        saved.files[name] = path.stat().st_size
+        self._manifest.note(str(saved.found.folder / name), source, path)
 
     def _is_there(self, saved: Saved, name: str) -> bool:
         """Say whether a file need not be written, and count it then."""
         if name in saved.files:
             return True
-        if self._force or not self._is_same(saved.found, name):
+        if not self._is_same(saved.found, name):
+            return False
+        if self._force and not self._is_ours(saved.found, name):  # of the same size, and yet another
             return False
         saved.kept.add(name)
         saved.files[name] = self._path(saved.found, name).stat().st_size

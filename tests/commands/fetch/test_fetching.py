@@ -16,6 +16,7 @@ from airflow_nbjobs.commands.fetch import save
 from airflow_nbjobs.commands.records import choice
 from airflow_nbjobs.commands.records.port import Run
 from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.job.variables import LIVE_VARIABLE
 
 
 class Airflow:
@@ -238,6 +239,58 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(airflow, fetch, tmp_pat
         f"stopped; what is whole is in '{tmp_path / 'files'}', and the same command goes on from it"
     ]
     assert fetch()[0] == 0
+
+
+def test_a_job_that_goes_on_is_fetched_into_the_same_folder_again_and_again(airflow, fetch, tmp_path):
+    """Stopped while the job runs, called again when it has ended: what this command wrote is another by now."""
+    name = airflow.add(delivered=None, status="InProgress", state="deferred")
+    clients = airflow.account.clients
+    clients.jobs.descriptions[name]["Environment"][LIVE_VARIABLE] = "1"
+    clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = b"one cell"
+    clients.logs.lines[name] = ["first"]
+    assert fetch()[0] == 0
+    folder = tmp_path / "files" / "t" / "try-1"
+    assert json.loads((folder / "job.json").read_text())["status"] == "InProgress"
+    clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = b"two cells"
+    assert fetch()[0] == 0
+    assert (folder / "live.ipynb").read_bytes() == b"two cells"
+    clients.jobs.descriptions[name] |= {"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed"}
+    airflow.account.deliver(name, RAN)
+    clients.logs.lines[name] = ["first", "last"]
+    code, said = fetch()
+    assert code == 0, said.err
+    assert json.loads((folder / "job.json").read_text())["status"] == "Completed"
+    assert (folder / "log.txt").read_text() == "first\nlast\n"
+    assert (folder / "executed.ipynb").read_bytes() == RAN
+
+
+@pytest.mark.parametrize("edit", [b"{}", None])
+def test_a_document_of_ours_that_somebody_has_changed_is_not_overwritten(airflow, fetch, tmp_path, edit):
+    name = airflow.add()
+    assert fetch()[0] == 0
+    path = tmp_path / "files" / "t" / "try-1" / "job.json"
+    path.write_bytes(edit or path.read_bytes().replace(b"Completed", b"completed"))  # of the same size
+    airflow.account.clients.jobs.descriptions[name]["FailureReason"] = "another by now"
+    code, said = fetch()
+    assert (code, str(path) in said.err) == (2, True)
+
+
+def test_force_overwrites_what_is_another_and_fetches_nothing_again_that_is_the_same(
+    airflow, fetch, tmp_path, monkeypatch
+):
+    airflow.add(archived={LOG_NAME: b"driver"})
+    assert fetch()[0] == 0
+    folder = tmp_path / "files" / "t" / "try-1"
+    (folder / "log.txt").write_bytes(b"D" * (folder / "log.txt").stat().st_size)
+    with monkeypatch.context() as patch:
+        patch.setattr(airflow.account.clients.storage, "open_from", None)
+        code, said = fetch("--force")
+    assert code == 0
+    assert said.out.count("there already") == 5
+    assert (folder / "log.txt").read_bytes() == b"driver"
+    (folder / "executed.ipynb").write_bytes(b"x" * len(RAN))
+    assert fetch("--force")[0] == 0
+    assert (folder / "executed.ipynb").read_bytes() == RAN
 
 
 def test_two_commands_do_not_write_into_one_folder(airflow, fetch, tmp_path):
