@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 API = "/api/v2"
 _PAGE = 100  # Airflow's own maximum, unless it is configured
+_BACK = 20  # items, at least, where a list has moved
+_MOST_BACKS = 200
+# What tells an item of a list from another: a run, a task instance (its id changes with each try), an XCom, an event.
+_NAMES = ("dag_id", "dag_run_id", "run_id", "task_id", "map_index", "key", "id")
 _TIMEOUT_SECONDS = 60.0
 _PAUSES_SECONDS = (1.0, 4.0, 10.0)
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -69,18 +73,48 @@ class RestClient:
         raise AssertionError  # the last round returns or raises
 
     def pages(self, *path: str, items: str, **query: Any) -> Iterator[dict[str, Any]]:
-        """Yield the items of a list, page after page; by id, so that what comes meanwhile comes at the end."""
-        offset = 0
+        """
+        Yield the items of a list, page after page.
+
+        A list moves under its reader: a retry gives a task instance another id, and what is deleted lets all that follow move up. So each page begins with the last
+        item of the one before; where that has another there, the reader goes back until it meets what it knows. Nothing that was there all the time is left out; what
+        was given another id meanwhile comes twice.
+
+        :raises AirflowError: Airflow gives fewer items than it says there are, or the list moves faster than it is read.
+        """
+        known: set[tuple[Any, ...]] = set()
+        offset = backs = 0
         while True:
             document = self.get(*path, limit=_PAGE, offset=offset, **query)
             found = document.get(items)
             if not isinstance(found, list):
                 raise self._error(f"answers without '{items}'", "check that --airflow-url is that of an Airflow 3")
-            yield from found
-            offset += len(found)
-            total = document.get("total_entries")
-            if not found or (isinstance(total, int) and offset >= total):
+            if offset and (not found or _name(found[0]) not in known):
+                offset, backs = max(offset - max(len(found), _BACK), 0), backs + 1
+                if backs > _MOST_BACKS:
+                    raise self._error(
+                        f"moves the list {'/'.join(path)} faster than it is read",
+                        "run the command again, at a quieter time",
+                    )
+                continue
+            fresh = [each for each in found if _name(each) not in known]
+            known |= {_name(each) for each in fresh}
+            yield from fresh
+            end, total = offset + len(found), document.get("total_entries")
+            if not isinstance(total, int):
+                raise self._error(
+                    f"does not say how many {items} there are", "check that --airflow-url is that of an Airflow 3"
+                )
+            if end >= total:
+                if len(known) < total:
+                    raise self._error(
+                        f"gives {len(known)} of the {total} items of {'/'.join(path)}",
+                        "run the command again; if that does not help, look at the API server's log",
+                    )
                 return
+            if len(found) == 1:
+                raise self._error("gives one item a page", "raise its [api] maximum_page_limit")
+            offset = end - 1
 
     def _document(self, answer: httpx.Response, address: str) -> dict[str, Any]:
         status = answer.status_code
@@ -139,6 +173,10 @@ def open_client(url: str, token: str) -> tuple[httpx.Client, str]:
         timeout=_TIMEOUT_SECONDS,
     )
     return client, f"the token goes to {parts.hostname} unencrypted (http)" if is_open else ""
+
+
+def _name(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(item.get(name) for name in _NAMES)
 
 
 def _is_passing(status: int) -> bool:

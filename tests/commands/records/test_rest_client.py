@@ -46,6 +46,95 @@ def test_all_pages_are_read():
     assert len(made.seen) == 3
 
 
+class Moving:
+    """
+    A list in the order of its ids, of which something happens before a page is given.
+
+    :param meanwhile: number of the page, from 1 -> what happens.
+    """
+
+    def __init__(self, meanwhile, count=250):
+        self.tasks = {number: f"t{number}" for number in range(count)}
+        self.meanwhile = meanwhile
+        self.pages = 0
+
+    def retry(self, *tasks):
+        """Each gets another id, at the end."""
+        for task in tasks:
+            self.delete(task)
+            self.tasks[max(self.tasks) + 1] = task
+
+    def delete(self, *tasks):
+        self.tasks = {number: task for number, task in self.tasks.items() if task not in tasks}
+
+    def __call__(self, request):
+        self.pages += 1
+        self.meanwhile.get(self.pages, lambda _: None)(self)
+        offset, limit = (int(request.url.params[name]) for name in ("offset", "limit"))
+        items = [{"id": number, "task_id": task} for number, task in sorted(self.tasks.items())]
+        return httpx.Response(200, json={"items": items[offset : offset + limit], "total_entries": len(items)})
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        {2: lambda moving: moving.retry("t5")},
+        {2: lambda moving: moving.retry("t5"), 3: lambda moving: moving.retry("t7", "t150")},
+        {2: lambda moving: moving.retry("t99")},
+        {2: lambda moving: moving.retry(*(f"t{number}" for number in range(60, 100)))},
+        {3: lambda moving: moving.retry(*(f"t{number}" for number in range(199)))},
+    ],
+)
+def test_a_task_that_is_tried_again_while_a_list_is_read_lets_none_be_left_out(meanwhile):
+    """Its id is another then, all that follow move up, and one would fall between two pages."""
+    made = client(Moving(meanwhile))
+    found = [each["task_id"] for each in made.pages("x", items="items", order_by="id")]
+    assert {f"t{number}" for number in range(250)} == set(found)
+
+
+@pytest.mark.parametrize("page", [2, 3])
+def test_what_is_deleted_while_a_list_is_read_lets_none_be_left_out(page):
+    gone = [f"t{number}" for number in range(20, 90)]
+    made = client(Moving({page: lambda moving: moving.delete(*gone)}))
+    found = [each["task_id"] for each in made.pages("x", items="items", order_by="id")]
+    assert {f"t{number}" for number in range(250)} - set(gone) <= set(found)
+    assert len(found) == len(set(found))
+
+
+def test_a_list_that_never_rests_is_an_error():
+    def restless(request):
+        offset = int(request.url.params["offset"])
+        restless.number += 1000
+        items = [{"id": restless.number + each} for each in range(100)]
+        return httpx.Response(200, json={"items": items if offset < 900 else [], "total_entries": 1000})
+
+    restless.number = 0
+    with pytest.raises(AirflowError, match="moves the list x faster than it is read"):
+        list(client(restless).pages("x", items="items"))
+
+
+@pytest.mark.parametrize("total", [250, 101])
+def test_fewer_than_there_are_is_an_error(total):
+    """A server, or something before it, that always gives the first page."""
+    first = {"items": [{"id": number} for number in range(100)], "total_entries": total}
+    with pytest.raises(AirflowError, match=f"gives 100 of the {total} items of x"):
+        list(client(httpx.Response(200, json=first)).pages("x", items="items"))
+
+
+def test_a_list_that_does_not_say_how_long_it_is_is_an_error():
+    with pytest.raises(AirflowError, match="does not say how many items there are"):
+        list(client(httpx.Response(200, json={"items": [{"id": 1}]})).pages("x", items="items"))
+
+
+def test_one_item_a_page_is_refused_and_not_read_for_ever():
+    def single(request):
+        offset = int(request.url.params["offset"])
+        return httpx.Response(200, json={"items": [{"id": offset}], "total_entries": 7})
+
+    with pytest.raises(AirflowError, match="maximum_page_limit"):
+        list(client(single).pages("x", items="items"))
+
+
 def test_an_airflow_that_gives_fewer_than_asked_is_read_to_its_end():
     """``[api] maximum_page_limit`` may be below what is asked for."""
 
