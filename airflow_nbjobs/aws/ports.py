@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 UPLOAD_THREADS = 16  # which may put objects at the same time
+MOST_DELETED = 1000  # keys of one DeleteObjects. Source: its API reference
 
 
 class Log(Protocol):
@@ -120,7 +121,7 @@ class Storage(Protocol):
         """Yield all objects below ``uri + "/"``, page by page."""
 
     def delete(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
-        """Delete objects, a thousand a call; return why not, for each key that S3 would not delete."""
+        """Delete at least one object and at most ``MOST_DELETED``, in one call; return why not, for each key that S3 would not delete."""
 
     def keeps_versions(self, bucket: str) -> bool:
         """Say whether the bucket keeps what is deleted as an older version."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
-_MOST_DELETED = 1000  # keys of one DeleteObjects. Source: its API reference
 # If-Match fails; the object is gone; it is shorter than where the range begins.
 _CHANGED = ("PreconditionFailed", "412", "NoSuchKey", "404", "InvalidRange", "416")
 
@@ -59,14 +58,15 @@ class Boto3Storage(Port):
             request["ContinuationToken"] = answer["NextContinuationToken"]
 
     def delete(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
-        problems: dict[str, str] = {}
-        for begin in range(0, len(keys), _MOST_DELETED):
-            batch = {"Objects": [{"Key": key} for key in keys[begin : begin + _MOST_DELETED]], "Quiet": True}
-            request = {"Bucket": bucket, "Delete": batch}
-            answer = self.ask("s3:DeleteObject", lambda client: client.delete_objects(**request), on=f"s3://{bucket}")  # noqa: B023 - called at once
-            for error in answer.get("Errors", ()):
-                problems[str(error.get("Key"))] = f"{error.get('Code')}: {error.get('Message')}"
-        return problems
+        wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        answer = self.ask(
+            "s3:DeleteObject",
+            lambda client: client.delete_objects(Bucket=bucket, Delete=wanted),
+            on=f"s3://{bucket}",
+        )
+        return {
+            str(error.get("Key")): f"{error.get('Code')}: {error.get('Message')}" for error in answer.get("Errors", ())
+        }
 
     def keeps_versions(self, bucket: str) -> bool:
         # "Suspended" keeps the versions that there are, and makes none.

@@ -21,7 +21,7 @@ import pytest
 import request_limits
 from botocore.validate import ParamValidator
 
-from airflow_nbjobs.aws.ports import ChangedObjectError, ListedObject, NameTakenError, StoredObject
+from airflow_nbjobs.aws.ports import MOST_DELETED, ChangedObjectError, ListedObject, NameTakenError, StoredObject
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 from airflow_nbjobs.core.job.status import JobSnapshot, parse_description, parse_summary
@@ -268,12 +268,14 @@ class FakeStorage:
         return io.BytesIO(self._objects.bodies[uri][start:])
 
     def list_below(self, uri: str) -> Iterator[ListedObject]:
+        self._objects._checked(uri, "s3:ListBucket")
         bucket = uri.split("/")[2]
         for name, body in sorted(self._objects.bodies.items()):
             if name.startswith(f"{uri}/"):
                 yield ListedObject(name.removeprefix(f"s3://{bucket}/"), len(body), self.modified)
 
     def delete(self, bucket: str, keys: Sequence[str]) -> dict[str, str]:
+        assert 0 < len(keys) <= MOST_DELETED, "MalformedXML"
         self.deleted.append(list(keys))
         for key in set(keys) - self.refused:
             self._objects.bodies.pop(f"s3://{bucket}/{key}", None)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from airflow_nbjobs.commands.cleaning import deletion, report
+from airflow_nbjobs.commands.cleaning.needs import Needs
 from airflow_nbjobs.commands.cleaning.remains import Rules, parse_age
 from airflow_nbjobs.commands.cleaning.survey import Surveyor
 from airflow_nbjobs.commands.records import choice
@@ -34,7 +35,8 @@ def clean(args: argparse.Namespace, out: TextIO) -> int:
     try:
         rules = _rules(args)
         records = choice.open_records(args, _say)
-        survey = _surveyed(records, rules, args, now)
+        needs = _needs(records, rules, args, now)
+        survey = Surveyor(records, needs, now=now, say=_say).survey()
     except (NotebookJobConfigError, AirflowError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -43,7 +45,7 @@ def clean(args: argparse.Namespace, out: TextIO) -> int:
         raise
     if deleted is not None:
         try:
-            deletion.delete(survey.findings, records, deleted, say=_say)
+            deletion.delete(survey.findings, needs, records, deleted, say=_say)
         except KeyboardInterrupt:
             _say(
                 f"stopped; {deleted.jobs} jobs were deleted, {deleted.amount.objects} objects; the same command goes on with the rest"
@@ -52,14 +54,14 @@ def clean(args: argparse.Namespace, out: TextIO) -> int:
     return _report(args, survey, deleted, now, out)
 
 
-def _surveyed(records: AllRecords, rules: Rules, args: argparse.Namespace, now: datetime) -> Survey:
+def _needs(records: AllRecords, rules: Rules, args: argparse.Namespace, now: datetime) -> Needs:
     """:raises NotebookJobConfigError: Airflow has no run of a DAG that is asked for."""
-    surveyor = Surveyor(records, rules, dag_ids=frozenset(args.dag), now=now, say=_say)
+    needs = Needs(records, rules, dag_ids=frozenset(args.dag), now=now)
     for dag_id in args.dag:
-        if dag_id not in surveyor.known_dags:
-            hint = did_you_mean(dag_id, sorted(surveyor.known_dags))
+        if dag_id not in needs.known_dags:
+            hint = did_you_mean(dag_id, sorted(needs.known_dags))
             raise NotebookJobConfigError(f"--dag {dag_id}: Airflow has no run of such a DAG{hint}")
-    return surveyor.survey()
+    return needs
 
 
 def _report(

@@ -2,7 +2,7 @@
 Deletes what a survey found that nobody needs, job by job, in an order that may be broken off anywhere and begun again.
 
 Called by ``nbjobs clean --yes``. Of a job, its files go first and SageMaker's record last: as long as there is a file, the record tells whose it is. What has
-changed since the survey is asked for again, right before a run's first and each job's own deletion.
+changed since the survey is asked for again: what all runs need right before the first deletion, each run's state before its own, and each job's.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from airflow_nbjobs.aws.ports import MOST_DELETED
 from airflow_nbjobs.commands.cleaning.remains import Amount, Fate, Part, part_of
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
+    from airflow_nbjobs.aws.ports import ListedObject, Storage
+    from airflow_nbjobs.commands.cleaning.needs import Needs
     from airflow_nbjobs.commands.cleaning.remains import Finding
     from airflow_nbjobs.commands.records.port import AllRecords, Run
 
@@ -36,12 +39,23 @@ class Deleted(msgspec.Struct, kw_only=True):
     problems: list[str] = msgspec.field(default_factory=list)
 
 
-def delete(findings: Iterable[Finding], records: AllRecords, deleted: Deleted, *, say: Callable[[str], object]) -> None:
+def delete(
+    findings: Sequence[Finding], needs: Needs, records: AllRecords, deleted: Deleted, *, say: Callable[[str], object]
+) -> None:
     """
     Delete the jobs that are to be removed; what fails is noted, and leaves out no other job.
 
-    :param deleted: filled in as it goes, so that it is true wherever this ends.
+    :param deleted: filled in as it goes, call by call, so that it is true wherever this ends between two.
     """
+    if not any(each.fate is Fate.REMOVE for each in findings):
+        return
+    say("asking Airflow once more what its runs need")
+    try:
+        findings, notes = needs.keep_again(findings)
+    except NotebookJobError as error:
+        deleted.problems.append(f"nothing was deleted, what runs need by now is not known: {error.headline}")
+        return
+    deleted.notes += notes
     wanted = [(each.run, each) for each in findings if each.fate is Fate.REMOVE and each.run is not None]
     wanted.sort(key=lambda pair: (pair[0].moment, pair[0].name, pair[1].folder.name))
     for run, pairs in groupby(wanted, key=lambda pair: pair[0]):
@@ -79,13 +93,11 @@ def _delete_job(finding: Finding, deleted: Deleted) -> None:
         for each in clients.storage.list_below(uri)
         if (part := part_of(folder.name, each.key.removeprefix(prefix))) is not None
     ]
-    for batch in (
+    for files in (
         [each for part, each in stored if part is not Part.NOTEBOOK],
         [each for part, each in stored if part is Part.NOTEBOOK],
     ):
-        refused = clients.storage.delete(bucket, [each.key for each in batch]) if batch else {}
-        gone = [each for each in batch if each.key not in refused]
-        deleted.amount += Amount(len(gone), sum(each.size_bytes for each in gone))
+        refused = _delete_files(files, bucket, clients.storage, deleted)
         if refused:
             shown = [f"{key}: {why}" for key, why in list(refused.items())[:_MOST_PROBLEMS]]
             more = [f"and {len(refused) - _MOST_PROBLEMS} more"] if len(refused) > _MOST_PROBLEMS else []
@@ -100,6 +112,17 @@ def _delete_job(finding: Finding, deleted: Deleted) -> None:
         else:
             deleted.records += 1
     deleted.jobs += 1
+
+
+def _delete_files(files: Sequence[ListedObject], bucket: str, storage: Storage, deleted: Deleted) -> dict[str, str]:
+    """Return why not, for each key that S3 would not delete; what is gone is counted call by call."""
+    refused: dict[str, str] = {}
+    for begin in range(0, len(files), MOST_DELETED):
+        batch = files[begin : begin + MOST_DELETED]
+        refused |= storage.delete(bucket, [each.key for each in batch])
+        gone = [each for each in batch if each.key not in refused]
+        deleted.amount += Amount(len(gone), sum(each.size_bytes for each in gone))
+    return refused
 
 
 def _note_once(deleted: Deleted, text: str) -> None:

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import enum
 import re
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_nbjobs.core.job.naming import name_digest
+from airflow_nbjobs.core.job.naming import (
+    INPUT_FOLDER,
+    LIVE_FOLDER,
+    OUTPUT_ARCHIVE,
+    OUTPUT_FOLDER,
+    JobLocation,
+    name_digest,
+)
+from airflow_nbjobs.core.job.status import LONGEST_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from airflow_nbjobs.aws.ports import AwsClients, ListedObject
@@ -25,8 +32,7 @@ if TYPE_CHECKING:
 
 _JOB_NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*-(?P<digest>[0-9a-f]{12})")
 # What SageMaker puts beside the output of a job, if it is asked to.
-_OUTPUT_FOLDERS = ("output", "debug-output", "profiler-output")
-_LONGEST_RUN = timedelta(days=29)  # SageMaker ends each job after 28
+_OUTPUT_FOLDERS = (OUTPUT_FOLDER, "debug-output", "profiler-output")
 _DURATION = re.compile(r"(?P<number>[0-9]{1,5})(?P<unit>[hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 
@@ -78,10 +84,10 @@ def part_of(name: str, rest: str) -> Part | None:
     """
     first, slash, _ = rest.partition("/")
     if not slash:
-        return Part.NOTEBOOK if rest == f"{name}.ipynb" else None
+        return Part.NOTEBOOK if rest == JobLocation("", name).executed_notebook_name else None
     if first in _OUTPUT_FOLDERS:
         return Part.OUTPUT
-    return {"input": Part.INPUT, "live": Part.LIVE}.get(first)
+    return {INPUT_FOLDER: Part.INPUT, LIVE_FOLDER: Part.LIVE}.get(first)
 
 
 def read_folders(root: str, objects: Iterable[ListedObject], prefix: str) -> tuple[list[Folder], Amount]:
@@ -113,7 +119,7 @@ def _with_object(folder: Folder, rest: str, stored: ListedObject) -> Folder:
         folder,
         parts=folder.parts | {part: folder.parts.get(part, Amount()) + one},
         newest=max(stored.modified, folder.newest or stored.modified),
-        has_ended=folder.has_ended or part is Part.NOTEBOOK or rest == "output/output.tar.gz",
+        has_ended=folder.has_ended or part is Part.NOTEBOOK or rest == OUTPUT_ARCHIVE,
     )
 
 
@@ -140,7 +146,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     :param run: whose it is; None where that cannot be told.
     :param why: it is kept or left.
-    :param has_record: SageMaker knows the job.
+    :param has_record: SageMaker knows the job; None: it was not asked, since the job's run is kept.
     :param clients: by which it was found.
     """
 
@@ -148,7 +154,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     fate: Fate
     why: str
     run: Run | None
-    has_record: bool
+    has_record: bool | None
     clients: AwsClients
 
 
@@ -157,7 +163,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     Which ended runs are kept.
 
     :param older_than_hours: younger ones; None: no age keeps a run.
-    :param keep_last: so many of each DAG, the newest.
+    :param keep_last: so many of each DAG, the newest of those that have ended.
     """
 
     older_than_hours: int | None
@@ -168,18 +174,28 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return self.older_than_hours is not None or self.keep_last is not None
 
 
-def kept_runs(runs: Iterable[Run], rules: Rules, *, now: datetime) -> dict[tuple[str, str], str]:
-    """Return why a run is kept, for each that is."""
+def kept_runs(
+    runs: Iterable[Run], rules: Rules, *, under_way: Collection[tuple[str, str]], now: datetime
+) -> dict[tuple[str, str], str]:
+    """
+    Return why a run is kept, for each that is.
+
+    :param under_way: names of those of which a task goes on; a run that was marked as failed has such.
+    """
     kept: dict[tuple[str, str], str] = {}
-    by_dag: dict[str, list[Run]] = {}
+    ended: dict[str, list[Run]] = {}
     for run in runs:
-        by_dag.setdefault(run.dag_id, []).append(run)
         if not run.has_ended:
             kept[run.name] = f"its run is {run.state}"
-        elif rules.older_than_hours is not None and hours_between(run.moment, now) < rules.older_than_hours:
-            kept[run.name] = "its run is younger than --older-than"
-    for of_dag in by_dag.values():
+        elif run.name in under_way:
+            kept[run.name] = "a task of its run is under way"
+        else:
+            ended.setdefault(run.dag_id, []).append(run)
+    for of_dag in ended.values():
         of_dag.sort(key=lambda run: (run.run_after, run.run_id), reverse=True)
+        for run in of_dag:
+            if rules.older_than_hours is not None and hours_between(run.moment, now) < rules.older_than_hours:
+                kept[run.name] = "its run is younger than --older-than"
         for run in of_dag[: rules.keep_last or 0]:
             kept.setdefault(run.name, f"its run is one of the last {rules.keep_last}")
     return kept
@@ -199,7 +215,7 @@ def parse_age(text: str) -> int:
 
 def may_live_unseen(folder: Folder, *, now: datetime) -> bool:
     """Say whether a job that SageMaker does not know here may run in another region: it has left nothing of its end, and is not older than any job gets."""
-    return not folder.has_ended and folder.newest is not None and now - folder.newest < _LONGEST_RUN
+    return not folder.has_ended and folder.newest is not None and now - folder.newest < LONGEST_RUN
 
 
 def refusal_of_owner(key: RunKey, job_name: str, *, deployment: str) -> str:

@@ -85,7 +85,7 @@ def _row(dag_id: str, age: str, findings: Sequence[Finding]) -> tuple[str, ...]:
     return (
         *(dag_id, age, str(len(runs)), str(len(findings))),
         *(str(count) for count in counts),
-        *(size_text(size), str(sum(each.has_record for each in findings))),
+        *(size_text(size), str(sum(bool(each.has_record) for each in findings))),
     )
 
 

@@ -14,11 +14,15 @@ from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.job.naming import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections import Counter
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
     from airflow_nbjobs.ui.notebook.aws_access import Access
+
+
+RUN_ENDED = ("success", "failed")  # states of a run
 
 
 class AirflowError(NotebookJobError):
@@ -41,7 +45,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_ended(self) -> bool:
-        return self.state in ("success", "failed")
+        return self.state in RUN_ENDED
 
     @property
     def name(self) -> tuple[str, str]:
@@ -56,6 +60,31 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def moment(self) -> datetime:
         """From when on it is old."""
         return self.ended or self.run_after
+
+
+class Said(msgspec.Struct, frozen=True):
+    """
+    Something that a run was given, or has pushed.
+
+    :param text: a job's name may be in it.
+    :param gap: what of it Airflow does not show, in words; empty where the text is all of it.
+    """
+
+    run: Run
+    text: str
+    gap: str = ""
+
+
+CUT = "fields of tasks that Airflow has cut ([core] max_templated_field_length)"
+FORGOTTEN = "fields of tasks that Airflow keeps no more ([core] num_dag_runs_to_retain_rendered_fields)"
+UNREAD = "XComs that their backend does not give"
+# So begins what Airflow has cut. Source: ``serialize_template_field`` in ``airflow/serialization/helpers.py``, 3.0.6 to 3.4.
+_OF_CUT = "Truncated. You can change this behaviour in [core]max_templated_field_length"
+
+
+def said_in_fields(run: Run, fields: str) -> Said:
+    """Return what the fields of a task instance say, as text."""
+    return Said(run, fields, CUT if _OF_CUT in fields else "")
 
 
 class RunRecords(Protocol):
@@ -88,14 +117,29 @@ class AllRecords(RunRecords, Protocol):
     def runs(self) -> list[Run]:
         """Return every run of every DAG that may be read."""
 
-    def all_task_instances(self, dag_ids: Iterable[str]) -> Iterator[NotebookTaskInstance]:
-        """Yield the notebook jobs of all runs of these DAGs, without what they have pushed."""
+    def all_task_instances(self, dag_ids: Iterable[str], *, unknown: Counter[str]) -> Iterator[NotebookTaskInstance]:
+        """
+        Yield the notebook jobs of all runs of these DAGs, without what they have pushed.
+
+        :param unknown: filled in on the way: of each DAG, how many task instances that have run may be such, which Airflow does not tell any more.
+        """
 
     def remembered_starts(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> set[int]:
-        """Return the starts of the run, in microseconds, of which the task instance had jobs: a clear of an ended run gives it another."""
+        """
+        Return the starts of the run, in microseconds, of which the task instance had jobs: a clear of an ended run gives it another.
 
-    def texts(self, runs: Iterable[Run]) -> Iterator[tuple[Run, str]]:
-        """Yield what task instances of these runs were given and have pushed, as text: a job's name may be in it."""
+        By the task's own record of its attempts (Airflow >= 3.3) alone: whoever may edit XComs would else give a job to a run.
+        """
+
+    def under_way(self) -> set[tuple[str, str]]:
+        """Return the names of the runs of which a task instance has not ended, whatever the run's own state is."""
+
+    def texts(self, runs: Iterable[Run], *, in_use: Collection[tuple[str, str]]) -> Iterator[Said]:
+        """
+        Yield what these runs were given, by who or what has triggered them and in their tasks' fields, and what they have pushed.
+
+        :param in_use: names of those whose tasks may still read what others have pushed; where each value costs a call, only theirs are read.
+        """
 
     def is_under_way(self, run: Run) -> bool:
         """Say whether the run, or any of its task instances, has not ended."""

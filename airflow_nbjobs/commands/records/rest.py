@@ -11,9 +11,9 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.commands.records.port import AirflowError, Run
+from airflow_nbjobs.commands.records.port import FORGOTTEN, AirflowError, Run, Said, said_in_fields
 from airflow_nbjobs.commands.records.rest_client import NotFoundError
-from airflow_nbjobs.commands.records.states import is_under_way, no_such_run
+from airflow_nbjobs.commands.records.states import goes_on, is_under_way, no_such_run
 from airflow_nbjobs.commands.target import own_account
 from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.errors import NotebookJobConfigError
@@ -29,16 +29,18 @@ from airflow_nbjobs.core.job.xcoms import (
     read_record,
 )
 from airflow_nbjobs.settings import read_settings
-from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance, TaskArguments, kind_of
+from airflow_nbjobs.ui.data.task_instance import NEVER_RAN, Kind, NotebookTaskInstance, TaskArguments, kind_of
 from airflow_nbjobs.ui.data.xcom_values import plain
 from airflow_nbjobs.ui.notebook.aws_access import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections import Counter
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from airflow_nbjobs.commands.records.rest_client import RestClient
 
 _ALL = "~"  # of all DAGs, of all runs
+_BY_ASSETS = "asset_triggered"  # a run's type
 
 
 class RestRecords:
@@ -67,18 +69,24 @@ class RestRecords:
 
     def task_instances(self, run: Run) -> list[NotebookTaskInstance]:
         documents = self._instances(run.dag_id, run.run_id)
-        found = [self._task_instance(each, run, with_records=True) for each in documents]
-        return sorted((ti for ti in found if ti.kind is not Kind.OTHER), key=lambda ti: (ti.task_id, ti.map_index))
+        # Each once, also if it was given another try while it was read.
+        found = {(str(each["task_id"]), int(each["map_index"])): each for each in documents}
+        instances = [self._task_instance(found[name], run, with_records=True) for name in sorted(found)]
+        return [ti for ti in instances if ti.kind is not Kind.OTHER]
 
-    def all_task_instances(self, dag_ids: Iterable[str]) -> Iterator[NotebookTaskInstance]:
+    def all_task_instances(self, dag_ids: Iterable[str], *, unknown: Counter[str]) -> Iterator[NotebookTaskInstance]:
         wanted = set(dag_ids)
         runs = {run.name: run for run in self.runs() if run.dag_id in wanted}
         for dag_id in sorted(wanted):
             for document in self._instances(dag_id, _ALL):
                 run = runs.get((dag_id, str(document["dag_run_id"])))
-                ti = self._task_instance(document, run, with_records=False) if run else None
-                if ti is not None and ti.kind is Kind.OPERATOR:
+                if run is None:
+                    continue
+                ti = self._task_instance(document, run, with_records=False)
+                if ti.kind is Kind.OPERATOR:
                     yield ti
+                elif not ti.rendered and _has_run(document) and ti.task_id not in self._fields_of(dag_id):
+                    unknown[dag_id] += 1
 
     def _instances(self, dag_id: str, run_id: str) -> Iterator[dict[str, Any]]:
         return self._api.pages(
@@ -171,22 +179,44 @@ class RestRecords:
 
     def remembered_starts(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> set[int]:
         name = (dag_id, run_id, task_id, map_index)
-        hints = [*self._attempts(*name), read_record(JOB_KEY, self._xcom(*name, JOB_KEY))]
-        return {start for hint in hints if type(start := hint.get("run_started_microseconds")) is int}
+        return {start for hint in self._attempts(*name) if type(start := hint.get("run_started_microseconds")) is int}
 
-    def texts(self, runs: Iterable[Run]) -> Iterator[tuple[Run, str]]:
+    def under_way(self) -> set[tuple[str, str]]:
+        # Not by the list's own filter: a state that is not known here goes on.
+        return {
+            (str(each["dag_id"]), str(each["dag_run_id"]))
+            for each in self._instances(_ALL, _ALL)
+            if goes_on(each.get("state"))
+        }
+
+    def texts(self, runs: Iterable[Run], *, in_use: Collection[tuple[str, str]]) -> Iterator[Said]:
         by_name = {run.name: run for run in runs}
+        for document in self._api.pages("dags", _ALL, "dagRuns", items="dag_runs", order_by="id"):
+            run = by_name.get((str(document["dag_id"]), str(document["dag_run_id"])))
+            if run is not None:
+                yield Said(run, json.dumps(document.get("conf")))
+                if document.get("run_type") == _BY_ASSETS:
+                    yield Said(run, json.dumps(self._asset_events(run)))
         for document in self._instances(_ALL, _ALL):
             run = by_name.get((str(document["dag_id"]), str(document["dag_run_id"])))
             if run is not None and document.get("rendered_fields"):
-                yield run, json.dumps(document["rendered_fields"])
+                yield said_in_fields(run, json.dumps(document["rendered_fields"]))
+            elif run is not None and _has_run(document):
+                yield Said(run, "", FORGOTTEN)
         # Airflow gives the values one by one: only those of runs whose tasks may still read them are asked for.
         for run in by_name.values():
-            if run.has_ended:
+            if run.name not in in_use:
                 continue
             for entry in self._api.pages(*_task(*run.name, _ALL), "xcomEntries", items="xcom_entries"):
                 key, task_id = str(entry["key"]), str(entry["task_id"])
-                yield run, json.dumps(self._xcom(*run.name, task_id, int(entry["map_index"]), key))
+                yield Said(run, json.dumps(self._xcom(*run.name, task_id, int(entry["map_index"]), key)))
+
+    def _asset_events(self, run: Run) -> Any:
+        try:
+            found = self._api.get("dags", run.dag_id, "dagRuns", run.run_id, "upstreamAssetEvents")
+        except NotFoundError:
+            return None
+        return found.get("asset_events")
 
     def is_under_way(self, run: Run) -> bool:
         try:
@@ -194,6 +224,10 @@ class RestRecords:
         except NotFoundError:
             return True
         return is_under_way(state, (each.get("state") for each in self._instances(run.dag_id, run.run_id)))
+
+
+def _has_run(document: Mapping[str, Any]) -> bool:
+    return bool(document.get("try_number")) and document.get("state") not in NEVER_RAN
 
 
 def _task(dag_id: str, run_id: str, task_id: str) -> tuple[str, ...]:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_nbjobs.commands.records.port import NoSuchRunError
+from airflow_nbjobs.commands.records.port import RUN_ENDED, NoSuchRunError
+from airflow_nbjobs.ui.data.task_instance import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Of a task instance that nobody goes on with. One without a state has not been scheduled: in a run that has ended, it never is.
-_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+def goes_on(state: str | None) -> bool:
+    """Say whether somebody goes on with a task instance of this state."""
+    return state is not None and state not in FINISHED
 
 
 def is_under_way(state: str | None, of_tasks: Iterable[str | None]) -> bool:
     """Say the same of states; a run that is not there any more counts as under way: nothing is known of it."""
-    return state not in ("success", "failed") or any(each is not None and each not in _ENDED for each in of_tasks)
+    return state not in RUN_ENDED or any(goes_on(each) for each in of_tasks)
 
 
 def no_such_run(dag_id: str, run_id: str, known: Iterable[str] = ()) -> NoSuchRunError:

@@ -15,7 +15,7 @@ from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 
 from airflow_nbjobs._compat import keeps_task_state, of_task_instance
 from airflow_nbjobs.core.error_record import parse_error_record
@@ -28,7 +28,14 @@ from airflow_nbjobs.core.job.xcoms import (
     read_attempts,
     read_record,
 )
-from airflow_nbjobs.ui.data.task_instance import Instance, Kind, NotebookTaskInstance, TaskArguments, kind_of
+from airflow_nbjobs.ui.data.task_instance import (
+    NEVER_RAN,
+    Instance,
+    Kind,
+    NotebookTaskInstance,
+    TaskArguments,
+    kind_of,
+)
 from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
 
 if TYPE_CHECKING:
@@ -130,6 +137,21 @@ def read_task_instances(session: Session, dag_ids: set[str]) -> Iterator[Noteboo
                 arguments=arguments,
                 rendered=mapping(rendered) or {},
             )
+
+
+def count_unknown(session: Session, dag_ids: set[str]) -> dict[str, int]:
+    """Return of each of these DAGs how many task instances have run of which nothing tells whether they are notebook jobs: their DAG's version is gone."""
+    found = session.execute(
+        select(TaskInstance.dag_id, func.count())
+        .join(SerializedDagModel, SerializedDagModel.dag_version_id == TaskInstance.dag_version_id, isouter=True)
+        .where(
+            TaskInstance.dag_id.in_(dag_ids),
+            SerializedDagModel.id.is_(None),
+            (TaskInstance.try_number > 0) | TaskInstance.state.not_in([each for each in NEVER_RAN if each]),
+        )
+        .group_by(TaskInstance.dag_id)
+    )
+    return {dag_id: int(count) for dag_id, count in found}
 
 
 def state_text(state: Any) -> str | None:

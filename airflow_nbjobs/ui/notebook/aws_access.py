@@ -78,9 +78,13 @@ def _is_of_aws(endpoint_url: str) -> bool:
 
 def access_key(ti: NotebookTaskInstance) -> tuple[Any, ...]:
     """Return what tells one task's way to AWS from another's."""
-    names = ("aws_conn_id", "region_name", "verify", "s3_root_uri", "studio_domain_arn")
+    return (*clients_key(ti), ti.argument("s3_root_uri"), ti.argument("studio_domain_arn"))
+
+
+def clients_key(ti: NotebookTaskInstance) -> tuple[Any, ...]:
+    """Return what tells the clients of one task, their account and region, from another's."""
     job_name = repr(ti.argument("job_name")) if ti.kind is Kind.SENSOR else None
-    return (ti.kind, job_name, *(ti.argument(name) for name in names))
+    return (ti.kind, job_name, *(ti.argument(name) for name in ("aws_conn_id", "region_name", "verify")))
 
 
 @contextmanager

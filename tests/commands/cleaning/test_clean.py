@@ -2,133 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cleaned_airflow import NOW, CleanedAirflow, clean, fates, left_keys, survey, why
 from msgspec.structs import replace
-from ui_account import ROOT, Account, task_instance
+from ui_account import ROOT, task_instance
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.commands import clean as command
 from airflow_nbjobs.commands.cleaning import deletion, report
-from airflow_nbjobs.commands.cleaning.deletion import Deleted, delete
 from airflow_nbjobs.commands.cleaning.remains import (
     Amount,
     Fate,
     Part,
-    Rules,
     digest_of,
     named_digests,
     parse_age,
     part_of,
 )
-from airflow_nbjobs.commands.cleaning.survey import Surveyor
 from airflow_nbjobs.commands.parser import CommandParser
 from airflow_nbjobs.commands.records import choice
-from airflow_nbjobs.commands.records.port import Run
+from airflow_nbjobs.commands.records.port import Said
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import parse_owner
 from airflow_nbjobs.ui.data.task_instance import TaskArguments
 
-NOW = datetime(2026, 11, 30, tzinfo=UTC)
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 BUCKET = ROOT.split("/")[2]
 
 
-class Airflow:
-    """Runs with one notebook task each, as an Airflow in memory."""
-
-    def __init__(self):
-        self.account = Account()
-        self.all_runs = {}
-        self.instances = []
-        self.mentions = []
-        self.starts = {}
-        self.under_way = set()
-        self.asked_about = []
-
-    def add(self, number, *, state="success", days_old=0, dag_id="d", delivered=True, status="Completed", **fields):
-        """One run with a job whose files are in S3; return its job's name."""
-        run_id = f"r{number}"
-        started = NOW - timedelta(days=days_old, minutes=number)
-        run = Run(dag_id=dag_id, run_id=run_id, state=state, run_after=started, started=started, ended=started)
-        self.all_runs[run.name] = run
-        ti = task_instance(dag_id=dag_id, run_id=run_id, run_started=started, job=None, **fields)
-        self.instances.append(ti)
-        name = self.add_job(ti, status=status)
-        self.put(f"{name}/input/report.ipynb", b"12345")
-        if delivered:
-            self.put(f"{name}/output/output.tar.gz", b"1234567890")
-            self.put(f"{name}/{name}.ipynb", b"123")
-        return name
-
-    def add_job(self, ti, **fields):
-        """A job in SageMaker, without files."""
-        name = self.account.add_job(ti, **fields)
-        moments = {"CreationTime": ti.run_started, "LastModifiedTime": ti.run_started}
-        self.account.clients.jobs.descriptions[name] |= moments
-        return name
-
-    def put(self, key, body=b"x"):
-        self.account.clients.objects.bodies[f"{ROOT}/{key}"] = body
-
-    def forget_job(self, name):
-        return self.account.clients.jobs.descriptions.pop(name)
-
-    # -- the port
-    def runs(self):
-        return list(self.all_runs.values())
-
-    def all_task_instances(self, dag_ids):
-        yield from (ti for ti in self.instances if ti.dag_id in dag_ids)
-
-    def access(self, ti):
-        return self.account.access(ti)
-
-    def remembered_starts(self, *name):
-        return self.starts.get(name, set())
-
-    def texts(self, runs):
-        names = {run.name for run in runs}
-        yield from ((run, text) for run, text in self.mentions if run.name in names)
-
-    def is_under_way(self, run):
-        self.asked_about.append(run.run_id)
-        return run.name in self.under_way
-
-
 @pytest.fixture
 def airflow():
-    return Airflow()
-
-
-def survey(airflow, *, keep_last=0, hours=None, dags=()):
-    rules = Rules(older_than_hours=hours, keep_last=keep_last)
-    return Surveyor(airflow, rules, dag_ids=frozenset(dags), now=NOW, say=lambda _: None).survey()
-
-
-def fates(found):
-    return {each.folder.name: each.fate for each in found.findings}
-
-
-def why(found, name):
-    (finding,) = [each for each in found.findings if each.folder.name == name]
-    return finding.why
-
-
-def clean(airflow, **rules):
-    found, deleted = survey(airflow, **rules), Deleted()
-    delete(found.findings, airflow, deleted, say=lambda _: None)
-    return found, deleted
-
-
-def left_keys(airflow):
-    return {uri.removeprefix(f"{ROOT}/") for uri in airflow.account.clients.objects.bodies}
+    return CleanedAirflow()
 
 
 def test_the_last_runs_of_each_dag_are_kept_whole_and_the_others_deleted(airflow):
@@ -173,7 +83,7 @@ def test_a_live_job_of_an_ended_run_is_kept(airflow, status):
 def test_a_task_that_is_deferred_running_or_up_for_retry_by_now_keeps_its_run(airflow):
     """The user clears a task between the survey and the deletion."""
     name = airflow.add(1)
-    airflow.under_way.add(("d", "r1"))
+    airflow.cleared_since.add(("d", "r1"))
     found, deleted = clean(airflow)
     assert fates(found) == {name: Fate.REMOVE}
     assert (deleted.jobs, len(left_keys(airflow)), len(deleted.notes)) == (0, 3, 1)
@@ -181,9 +91,8 @@ def test_a_task_that_is_deferred_running_or_up_for_retry_by_now_keeps_its_run(ai
 
 def test_a_job_that_runs_by_now_is_left(airflow):
     name = airflow.add(1)
-    found, deleted = survey(airflow), Deleted()
-    airflow.account.clients.jobs.descriptions[name]["TrainingJobStatus"] = "InProgress"
-    delete(found.findings, airflow, deleted, say=lambda _: None)
+    description = airflow.account.clients.jobs.descriptions[name]
+    _, deleted = clean(airflow, meanwhile=lambda: description.update(TrainingJobStatus="InProgress"))
     assert (deleted.jobs, len(left_keys(airflow))) == (0, 3)
 
 
@@ -191,7 +100,7 @@ def test_what_a_kept_run_names_is_kept(airflow):
     """A sensor of another DAG that has watched the job, or an artifact that a kept run was given."""
     old, _ = airflow.add(2), airflow.add(1)
     kept = airflow.all_runs["d", "r1"]
-    airflow.mentions = [(kept, json.dumps({"model": f"{ROOT}/{old}/output/model.tar.gz"}))]
+    airflow.mentions = [Said(kept, json.dumps({"model": f"{ROOT}/{old}/output/model.tar.gz"}))]
     found, _ = clean(airflow, keep_last=1)
     assert fates(found)[old] is Fate.KEEP
     assert "names it" in why(found, old)
@@ -332,33 +241,41 @@ def test_a_key_that_s3_does_not_delete_is_reported_and_its_record_kept(airflow, 
     assert (deleted.problems, left_keys(airflow), airflow.account.clients.jobs.descriptions) == ([], set(), {})
 
 
-def test_a_deletion_that_is_broken_off_anywhere_is_repeated_with_the_same_end(airflow, monkeypatch):
-    """As by a kill: after each of its calls in turn."""
-    for step in range(1, 7):
-        airflow.add(1)
-        keep = airflow.add(0)
-        calls = 0
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_deletion_that_is_broken_off_anywhere_is_repeated_with_the_same_end(airflow, monkeypatch, step, when):
+    """As by a kill, before or after each of its calls: files, the notebook, the record."""
+    airflow.add(1)
+    keep = airflow.add(0)
+    clients, calls = airflow.account.clients, []
 
-        def counted(original, step=step):
-            def call(*arguments):
-                nonlocal calls
-                calls += 1
-                if calls == step:
-                    raise KeyboardInterrupt
-                return original(*arguments)
+    def counted(original):
+        def call(*arguments):
+            calls.append(original)
+            if len(calls) == step and when == "before":
+                raise KeyboardInterrupt
+            answer = original(*arguments)
+            if len(calls) == step:
+                raise KeyboardInterrupt
+            return answer
 
-            return call
+        return call
 
-        clients = airflow.account.clients
-        with monkeypatch.context() as patch:
-            patch.setattr(clients.storage, "delete", counted(clients.storage.delete))
-            patch.setattr(clients.jobs, "delete", counted(clients.jobs.delete))
-            with contextlib.suppress(KeyboardInterrupt):
-                clean(airflow, keep_last=1)
-        clean(airflow, keep_last=1)
-        assert {key.split("/")[0] for key in left_keys(airflow)} == {keep}
-        assert set(clients.jobs.descriptions) == {keep}
-        airflow.instances.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(clients.storage, "delete", counted(clients.storage.delete))
+        patch.setattr(clients.jobs, "delete", counted(clients.jobs.delete))
+        with pytest.raises(KeyboardInterrupt):
+            clean(airflow, keep_last=1)
+    clean(airflow, keep_last=1)
+    assert {key.split("/")[0] for key in left_keys(airflow)} == {keep}
+    assert set(clients.jobs.descriptions) == {keep}
+
+
+def test_a_deletion_makes_the_calls_that_are_broken_off_above(airflow, monkeypatch):
+    airflow.add(1)
+    clean(airflow)
+    clients = airflow.account.clients
+    assert len(clients.storage.deleted) + clients.jobs.count("delete") == 3
 
 
 def test_what_cannot_be_asked_deletes_nothing_and_is_said(airflow):
