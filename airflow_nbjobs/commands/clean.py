@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--older-than", metavar="AGE", help="only runs that ended so long ago: 12h, 30d, 8w (default: any)"
     )
-    parser.add_argument("--keep-last", metavar="N", help="not the newest N runs of each DAG (default: 0)")
+    parser.add_argument(
+        "--keep-last", metavar="N", help="not the newest N runs of each DAG that have ended (default: 0)"
+    )
     parser.add_argument(
         "--yes",
         action="store_true",

@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", required=True, metavar="DIR", help="folder to write into, made by default if it is not there"
     )
     parser.add_argument(
-        "--force", action="store_true", help="overwrite files (default: refuse before anything is fetched)"
+        "--force",
+        action="store_true",
+        help="overwrite files that this command has not written, or somebody has changed (default: refuse before anything is fetched)",
     )
     parser.add_argument(
         "-o", dest="form", choices=("text", "json"), default="text", help="form of the result (default: text)"

@@ -92,20 +92,21 @@ def instance_of(session, run_id, task_id):
     return session.scalar(select(TaskInstance).where(TaskInstance.run_id == run_id, TaskInstance.task_id == task_id))
 
 
-def add_fields(session, run_id, task_id, fields):
-    ti = instance_of(session, run_id, task_id)
+def key_of(session, run_id, task_id):
+    """What names a task instance in the table of rendered fields: its id from Airflow 3.4 on."""
     columns = set(RenderedTaskInstanceFields.__table__.columns.keys())
-    names = {"dag_id": "d", "run_id": run_id, "task_id": task_id, "map_index": -1, "task_instance_id": ti.id}
-    values = {name: value for name, value in names.items() if name in columns}
+    if "task_instance_id" in columns:
+        return {"task_instance_id": instance_of(session, run_id, task_id).id}
+    return {"dag_id": "d", "run_id": run_id, "task_id": task_id, "map_index": -1}
+
+
+def add_fields(session, run_id, task_id, fields):
+    values = key_of(session, run_id, task_id)
     session.execute(insert(RenderedTaskInstanceFields).values(**values, rendered_fields=fields))
 
 
 def forget_fields(session, run_id, task_id):
-    session.execute(
-        delete(RenderedTaskInstanceFields).where(
-            RenderedTaskInstanceFields.run_id == run_id, RenderedTaskInstanceFields.task_id == task_id
-        )
-    )
+    session.execute(delete(RenderedTaskInstanceFields).filter_by(**key_of(session, run_id, task_id)))
 
 
 @pytest.fixture(params=["database", "rest"])
