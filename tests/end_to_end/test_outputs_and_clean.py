@@ -13,7 +13,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+import airflow_api
+import httpx
 import nbformat
 import pytest
 from airflow_ui import AirflowUi
@@ -62,6 +65,13 @@ class World:
                 "NO_PROXY": "127.0.0.1,localhost",
             }
         )
+
+    def api(self, method: str, address: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.ui.token('admin')}"}
+        with httpx.Client(base_url=self.ui.url, headers=headers, timeout=60, trust_env=False) as client:
+            answer = client.request(method, address, json=body)
+            assert answer.is_success, answer.text
+            return answer.json() if answer.content else None
 
     def nbjobs(self, *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -231,6 +241,50 @@ def test_clean_lists_what_it_would_delete_and_deletes_nothing(world, way):
         runs[2]: "keep",
     }
     assert (world.stored(), world.records()) == before
+
+
+def test_a_real_api_server_has_what_the_fast_tests_take_for_granted(world):
+    (run_id,) = world.run_ids("notebooks")
+    run = f"/api/v2/dags/notebooks/dagRuns/{quote(run_id, safe='')}"
+    for address, items, fields in (
+        ("/api/v2/dags/~/dagRuns", "dag_runs", airflow_api.RUN_FIELDS),
+        ("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", airflow_api.INSTANCE_FIELDS),
+        (f"{run}/taskInstances/~/xcomEntries", "xcom_entries", airflow_api.XCOM_FIELDS),
+        ("/api/v2/dags/notebooks/tasks", "tasks", {"task_id", "template_fields", "operator_name"}),
+        (f"{run}/upstreamAssetEvents", "asset_events", set()),
+    ):
+        document = world.api("GET", address)
+        assert document["total_entries"] >= len(document[items])
+        assert fields == set() or document[items]
+        for each in document[items]:
+            assert fields <= set(each)
+
+
+@pytest.mark.parametrize("way", ["database", "rest"])
+def test_a_job_that_a_run_was_given_by_whoever_triggered_it_is_kept(world, way):
+    """A run of another DAG, which has not begun."""
+    arguments = ("--airflow-url", world.ui.url) if way == "rest" else ()
+    env = world.by_rest() if way == "rest" else world.by_database
+    command = ("clean", "--dag", "other", "--keep-last", "1", "-o", "json", *arguments)
+    given, *_ = [
+        each for each in json.loads(world.nbjobs(*command, env=env).stdout)["jobs"] if each["fate"] == "remove"
+    ]
+    body = {
+        "dag_run_id": f"given-{way}",
+        "logical_date": None,
+        "conf": {"model": f"{given['s3_uri']}output/model.tar.gz"},
+    }
+    world.api("POST", "/api/v2/dags/notebooks/dagRuns", body)
+    try:
+        found = json.loads(world.nbjobs(*command, env=env).stdout)
+    finally:
+        world.api("DELETE", f"/api/v2/dags/notebooks/dagRuns/given-{way}")
+    fates = {each["job_name"]: (each["fate"], each["why"]) for each in found["jobs"]}
+    assert fates[given["job_name"]] == (
+        "keep",
+        f"run 'given-{way}' of DAG 'notebooks', which is kept, names it",
+    )
+    assert [fate for fate, _ in fates.values()].count("remove") == 1
 
 
 def test_clean_that_is_killed_in_the_middle_goes_on_and_keeps_what_is_kept(world):
