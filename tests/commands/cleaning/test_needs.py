@@ -112,7 +112,6 @@ def test_a_run_that_ends_since_pushes_none_of_the_last_out(airflow):
     assert any(key.startswith(last) for key in left_keys(airflow))
 
 
-@pytest.mark.parametrize("method", ["runs", "under_way", "texts"])
 @pytest.mark.parametrize("ends_with", [None, "mention"])
 def test_a_run_that_ends_since_keeps_what_it_has_come_to_name(airflow, ends_with):
     """It was kept when the jobs were listed; what it has pushed last may be read by whatever it has started."""
@@ -128,6 +127,7 @@ def test_a_run_that_ends_since_keeps_what_it_has_come_to_name(airflow, ends_with
     assert any(key.startswith(old) for key in left_keys(airflow)) is (ends_with is not None)
 
 
+@pytest.mark.parametrize("method", ["runs", "under_way", "texts"])
 def test_nothing_is_deleted_if_airflow_does_not_answer_once_more(airflow, monkeypatch, method):
     airflow.add(1)
 
