@@ -171,12 +171,12 @@ class Surveyor:
         if without_root:
             names = _some(sorted(without_root))
             self._survey.notes.append(
-                f"what {len(without_root)} tasks left is not looked for, they have no s3_root_uri: {names}"
+                f"not looked for is what tasks without an s3_root_uri left ({len(without_root)}): {names}"
             )
         if unknown:
             dags = _some([f"'{dag_id}' ({count})" for dag_id, count in sorted(unknown.items())])
             self._survey.notes.append(
-                f"what {unknown.total()} task instances left is not looked for unless other jobs' roots have it, since Airflow has their version of the DAG no more: {dags}"
+                f"not looked for is what task instances left whose version of the DAG Airflow has no more ({unknown.total()}): {dags}"
             )
 
     def _access(self, ti: NotebookTaskInstance) -> Access | None:

@@ -128,8 +128,8 @@ def test_what_is_not_looked_for_is_said(airflow):
         airflow.instances.append(task_instance(task_id="u", run_id=run_id, arguments=arguments(root=None), job=None))
     airflow.unknown = {"d": 3}
     found = survey(airflow)
-    assert any("1 tasks" in note and "d.u" in note for note in found.notes)
-    assert any("3 task instances" in note and "'d' (3)" in note for note in found.notes)
+    assert any("without an s3_root_uri left (1): d.u" in note for note in found.notes)
+    assert any("Airflow has no more (3): 'd' (3)" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, THROTTLED])
