@@ -58,7 +58,9 @@ def trust(patient: Patient) -> Iterator[Finding]:
     if trust.is_trusted:
         yield right(f"{SAGEMAKER} may assume it")
     elif trust.is_trusted is None:
-        yield unknown(trust.why, "whether it holds is seen with --run")
+        yield unknown(
+            trust.why, "whether it holds is seen when one of your jobs runs (for a job named nbjobs-doctor: --run)"
+        )
     else:
         yield wrong(f"SageMaker may not assume '{role.arn}': {trust.why}", f"add to its trust policy: {_TRUST}")
 

@@ -260,9 +260,12 @@ def test_ctrl_c_says_which_object_may_be_left(look, nbjobs_sagemaker, monkeypatc
 
 def test_an_object_whose_answer_was_lost_is_deleted_or_said(look, nbjobs_sagemaker):
     faults = nbjobs_sagemaker.faults
+    with faults.throttle("s3:PutObject"), faults.deny("s3:DeleteObjects"):
+        assert len(look("files")) == 1  # it was not written
+    begun = faults.calls()[-1].number
     with faults.reset("s3:PutObject"):
         assert marks(look("files")) == [Mark.WRONG]
-        assert faults.calls("s3:DeleteObjects")
+        assert faults.calls("s3:DeleteObjects", after=begun)
         with faults.deny("s3:DeleteObjects"):
             found = look("files")
     assert marks(found) == [Mark.WRONG, Mark.UNKNOWN]

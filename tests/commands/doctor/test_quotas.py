@@ -82,12 +82,14 @@ def test_jobs_are_listed_once_and_counted_by_the_type_that_they_got(look, stub):
         summary("stopping", "Stopping"),
         summary("gone", "Deleting"),
         summary("waits"),
+        summary("ends-meanwhile"),
         token="t",
     )
     add_job(stub, "one", InstanceType="ml.m5.large", InstanceCount=2)
     add_job(stub, "two", InstanceType="ml.m5.xlarge", InstanceCount=1)
     add_job(stub, "stopping", "Stopping", InstanceType="ml.m5.large", InstanceCount=1)
     add_job(stub, "waits")
+    add_job(stub, "ends-meanwhile", "Completed", InstanceType="ml.m5.large", InstanceCount=1)
     account = Quotas(ml_m5_large=4, ml_m5_xlarge=1, ml_p3_large=0)
     found = look(account, "ml.m5.large", "ml.m5.xlarge", "ml.p3.large", "ml.x.y")
     assert [each.mark for each in found] == [Mark.RIGHT, Mark.WRONG, Mark.WRONG, Mark.UNKNOWN]
