@@ -32,9 +32,13 @@ class Quotas:
         return {name: self.limits[name] for name in names if name in self.limits}
 
 
+@pytest.fixture(scope="module")
+def client():
+    return boto3.client("sagemaker", region_name="eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")
+
+
 @pytest.fixture
-def stub():
-    client = boto3.client("sagemaker", region_name="eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")
+def stub(client):
     with Stubber(client) as stub:
         yield stub
         stub.assert_no_pending_responses()
