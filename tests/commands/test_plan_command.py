@@ -630,6 +630,309 @@ def test_ctrl_c_is_one_line(plan, monkeypatch):
     assert (document, code_, error) == (None, 130, "nbjobs plan: interrupted; nothing was printed\n")
 
 
+# -- values of which only a run can tell ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ var.json.cfg | tojson }}",
+        "{{ 100 / var.json.n }}",
+        "{{ -var.json.n }}",
+        "{{ var.json.n | round }}",
+        "{{ 7 // var.json.n }}",
+        "{{ 2 ** var.json.n }}",
+        "{{ macros.json.dumps(var.json.cfg) }}",
+        "{{ macros.datetime.strptime(var.value.day, '%Y') }}",
+        "{{ var.json.cfg['a'].b }}",
+        "{% for each in var.json.cfg %}{{ each }}{% endfor %}",
+        # What jinja's tests and the functions of an author say of such a value is not known either.
+        "{{ 'a' if var.value.env is string else 'b' }}",
+        "{{ 'a' if logical_date is none else 'b' }}",
+        "{{ kind(ds) }}",
+        "{{ kind(var.value.get('env', 'b')) }}",
+        "{{ ti.start_date is none }}",
+        "{{ 'x' ~ ti }}",
+        "{{ 'a' if dag_run.conf is mapping else 'b' }}",
+    ],
+)
+def test_what_is_made_of_a_value_that_is_not_known_is_neither_right_nor_wrong(template, is_native, plan):
+    document, code_, _ = plan(
+        in_dag(
+            f"Job(task_id='t', input_notebook='nb.ipynb', parameters={{'name': {template!r}}})",
+            f"schedule=None, user_defined_macros={{'kind': lambda x: type(x).__name__}}, render_template_as_native_obj={is_native}",
+        )
+    )
+    row = one(document)["parameters"][-1]
+    assert (row["given"], row["is_known"], one(document)["problems"], code_) == (template, False, [], 0)
+
+
+def test_a_name_that_no_run_has_is_a_problem_beside_a_value_that_is_not_known(plan):
+    document, code_, _ = plan(
+        in_dag("Job(task_id='t', input_notebook='nb.ipynb', parameters={'name': '{{ var.value.x ~ ds ~ foo() }}'})")
+    )
+    assert code_ == 1
+    assert "'foo' is undefined" in one(document)["problems"][0]
+
+
+# -- what is secret -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_secret_is_in_no_part_of_the_plan(text, plan, monkeypatch):
+    secrets = [
+        "hunter2-of-the-database",
+        'quoted"hunter\\3',
+        "hunter4-of-a-key",
+        "hunter5-of-a-connection",
+        "hunter6-x",
+    ]
+    monkeypatch.setenv("AIRFLOW_VAR_DB_PASSWORD", secrets[0])
+    monkeypatch.setenv("AIRFLOW_VAR_QUOTED_SECRET", secrets[1])
+    monkeypatch.setenv("AIRFLOW_VAR_CFG", json.dumps({"api_key": secrets[2]}))
+    connection = {
+        "conn_type": "aws",
+        "password": secrets[3],
+        "extra": {"region_name": "eu-west-1", "token": secrets[4]},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    given = {"name": "{{ var.value.db_password }}", "day": "{{ var.value.quoted_secret }}"}
+    environment = {
+        "URL": "postgres://me:{{ var.value.db_password }}@db",
+        "KEY": "{{ var.json.cfg.api_key }}",
+        "QUOTED": "{{ var.value.quoted_secret }}",
+        "LOST": secrets[3] + secrets[4],
+    }
+    arguments = WHOLE | {"parameters": given, "environment_variables": environment}
+    wrong = WHOLE | {
+        "parameters": given,
+        "instance_type": "{{ var.value.db_password }}",
+        "volume_size": "{{ var.value.quoted_secret }}",
+    }
+    said, _, error = plan(
+        in_dag(
+            f"Job(task_id='t', input_notebook='nb.ipynb', **{arguments!r}); "
+            f"Job(task_id='u', input_notebook='nb.ipynb', **{wrong!r}); "
+            f"Job(task_id='v', input_notebook='nb.ipynb', parameters={{'password': 'hunter7-literal'}})"
+        ),
+        "--show",
+        "request",
+        "--conf",
+        '{"token": "hunter8-conf"}',
+        text=text,
+    )
+    said = said if text else json.dumps(said)
+    assert "instance_type" in said
+    assert "postgres://me:***@db" in said
+    assert re.findall(r"hunter\S*", said + error) == []
+
+
+def test_two_bundles_may_have_modules_of_one_name(tmp_path, capsys):
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        (folder / "names").mkdir(parents=True)  # a namespace package
+        (folder / "names" / "more.py").write_text(f"MORE = '{name}'\n")
+        (folder / "common.py").write_text(f"WHO = '{name}'\ndef late():\n    from lately import ME\n    return ME\n")
+        (folder / "lately.py").write_text(f"ME = '{name}'\n")
+        (folder / "nb.ipynb").write_bytes(notebook(code(CELL, "parameters")))
+        (folder / "dag.py").write_text(
+            IMPORTS
+            + "from common import WHO, late\nfrom names.more import MORE\n"
+            + f"with DAG('d_{name}', schedule=None, user_defined_macros={{'late': late}}):\n"
+            + "    Job(task_id='t', input_notebook='nb.ipynb', parameters={'name': WHO + MORE + '{{ late() }}'})\n"
+        )
+    before = list(sys.path)
+    assert cli.main(["plan", str(tmp_path / "a"), str(tmp_path / "b"), "-o", "json"]) == 0
+    dags = json.loads(capsys.readouterr().out)["dags"]
+    given = [next(row["given"] for row in dag["tasks"][0]["parameters"] if row["name"] == "name") for dag in dags]
+    assert given == ["'aaa'", "'bbb'"]
+    assert not {"common", "names", "names.more", "lately"} & sys.modules.keys()
+    assert sys.path == before
+
+
+# -- maps ---------------------------------------------------------------------------------------------------------------
+
+
+def test_literal_values_beside_those_that_a_run_gives_are_each_checked(plan):
+    document, code_, _ = plan(
+        "with DAG('d', schedule=None):\n"
+        "    @task\n    def many(): return [1]\n"
+        "    Job.partial(task_id='t', input_notebook='nb.ipynb').expand(parameters=many(), volume_size=[10, 20, 0])\n"
+    )
+    task = one(document)
+    assert task["problems"] == ["with volume_size=0: volume_size: must be from 1 to 16384, not 0"]
+    assert task["estimate"]["jobs"] is None
+    assert any(text.startswith("what is shown is for volume_size=10") for text in task["not_known"])
+    assert code_ == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "parameters=[{'rows': n} for n in range(1100)]",
+        "parameters=[{'rows': n} for n in range(20)], volume_size=list(range(10, 65))",
+    ],
+)
+def test_of_more_than_1024_indexes_the_first_are_checked_and_the_plan_says_so(arguments, plan, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.commands.plan.mapping._MOST_INDEXES", 7)
+    document, code_, _ = plan(in_dag(f"Job.partial(task_id='t', input_notebook='nb.ipynb').expand({arguments})"))
+    tasks = tasks_of(document)
+    assert [index for _, index in tasks] == list(range(7))
+    assert [text for task in tasks.values() for text in task["problems"]] == []
+    assert tasks["t", 0]["estimate"]["jobs"] == 1100
+    assert "its first 7 indexes are looked at, and 1,093 more are not" in tasks["t", 0]["not_known"]
+    assert code_ == 0
+
+
+def test_an_index_whose_arguments_a_run_gives_is_no_index_without_arguments(plan):
+    document, code_, _ = plan(
+        "with DAG('d', schedule=None):\n"
+        "    @task\n    def one(): return {}\n"
+        "    given = one()\n"
+        "    Job.partial(task_id='t').expand_kwargs([{'input_notebook': 'nb.ipynb', 'parameters': {'rows': 1}}, given])\n"
+        "    Job.partial(task_id='u').expand_kwargs(given)\n"
+        "    Job.partial(task_id='v', input_notebook='nb.ipynb', parameters={'rows': 2}).expand_kwargs(given)\n"
+    )
+    tasks = tasks_of(document)
+    first, second, whole, rest = (tasks[key] for key in (("t", 0), ("t", 1), ("u", None), ("v", None)))
+    assert first["estimate"]["jobs"] == 2  # Airflow makes one index of each entry, whatever it resolves to
+    assert {row["name"]: row["is_known"] for row in first["parameters"]}["rows"] is True
+    for task in (second, whole):
+        assert task["notebook"] is None
+        assert "input_notebook: XCom of 'one'" in task["not_known"]
+    for task in (second, whole, rest):
+        assert task["problems"] == []
+        assert "arguments: XCom of 'one' may give any of them" in task["not_known"]
+    assert {(row["given"], row["is_known"]) for row in rest["parameters"]} == {("2", False), ("XCom of 'one'", False)}
+    assert code_ == 0
+
+
+def test_a_decorated_task_is_mapped_over_what_a_run_gives(plan):
+    document, code_, _ = plan(
+        "with DAG('d', schedule=None):\n"
+        "    @task\n    def many(): return [1]\n"
+        "    @sagemaker_notebook_job(input_notebook='nb.ipynb')\n    def f(a, b, c=1): return {}\n"
+        "    f.expand(a=many(), b=[1, 2])\n"
+        "    f.override(task_id='g').expand_kwargs(many())\n"
+        "    f.override(task_id='h').partial(a=1).expand_kwargs([many(), {'b': 2}])\n"
+        "    f.override(task_id='i').expand(a=[], b=[])\n"
+    )
+    tasks = tasks_of(document)
+    assert [text for task in tasks.values() for text in task["problems"]] == []
+    assert [tasks[name, None]["estimate"] and tasks[name, None]["estimate"]["jobs"] for name in "fghi"] == [
+        None,
+        None,
+        2,
+        None,
+    ]
+    assert code_ == 0
+
+
+def test_what_a_class_of_an_authors_raises_ends_no_plan(plan):
+    document, code_, _ = plan(
+        "class Mine(SageMakerNotebookJobSensor):\n    def get_template_env(self):\n        raise ZeroDivisionError('mine')\n"
+        + in_dag("Mine(task_id='s', job_name='x'); Job(task_id='u', input_notebook='nb.ipynb')")
+    )
+    tasks = tasks_of(document)
+    assert tasks["s", None]["problems"] == ["the task cannot be looked at: ZeroDivisionError: mine"]
+    assert tasks["s", None]["kind"] == "sensor"
+    assert tasks["u", None]["problems"] == []
+    assert code_ == 1
+
+
+# -- files ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_read_with_the_bundle_that_holds_it(folder, capsys, monkeypatch):
+    (folder / "shared_by_bundle.py").write_text("NOTEBOOK = 'nb.ipynb'\n")
+    (folder / "team").mkdir()
+    (folder / "team" / "dag.py").write_text(
+        IMPORTS + "from shared_by_bundle import NOTEBOOK\n" + in_dag("Job(task_id='t', input_notebook=NOTEBOOK)")
+    )
+    monkeypatch.setattr("airflow_nbjobs.commands.plan.dags.local_bundles", lambda: [folder])
+    for targets in ([str(folder / "team")], [str(folder / "team" / "dag.py")], ["d"]):
+        assert cli.main(["plan", *targets, "-o", "json"]) == 0, targets
+        assert one(json.loads(capsys.readouterr().out))["notebook"] == str(folder / "nb.ipynb")
+
+
+def test_a_folder_without_a_dag_is_a_problem(tmp_path, capsys):
+    (tmp_path / "notes.py").write_text("x = 1\n")
+    assert cli.main(["plan", str(tmp_path), "-o", "json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["file_problems"]
+    assert problem == {"file": str(tmp_path), "text": "no DAG is in this folder"}
+
+
+def test_a_file_counts_once_however_often_it_is_asked_for(folder, capsys, monkeypatch):
+    (folder / "dag.py").write_text(
+        IMPORTS
+        + "import warnings\nwarnings.warn('of the file')\n"
+        + "with DAG('a', schedule=None):\n    Job(task_id='t', input_notebook='nb.ipynb')\n"
+        + "with DAG('b', schedule=None):\n    Job(task_id='t', input_notebook='nb.ipynb')\n"
+    )
+    (folder / "broken.py").write_text("from airflow.sdk import DAG\n1 / 0\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("airflow_nbjobs.commands.plan.dags.local_bundles", lambda: [folder])
+    targets = [".", "dag.py", "../" + folder.name + "/dag.py", "b", "broken.py", "nb.ipynb", "nb.ipynb"]
+    assert cli.main(["plan", *targets, "-o", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [(dag["dag_id"], dag["file"]) for dag in document["dags"]] == [
+        (name, str(folder / "dag.py")) for name in "ab"
+    ]
+    assert [problem["file"] for problem in document["file_problems"]] == [str(folder / "broken.py")]
+    assert len(document["notebooks"]) == document["warning_count"] == 1
+    cli.main(["plan", *targets])
+    assert "DAG a (dag.py)" in capsys.readouterr().out
+
+
+def test_a_notebook_that_is_not_there_is_a_usage_error(tmp_path, capsys):
+    assert cli.main(["plan", str(tmp_path / "gone.ipynb")]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"nbjobs plan: there is no file '{tmp_path / 'gone.ipynb'}'\n")
+
+
+def test_what_a_child_process_of_a_dag_file_prints_is_no_part_of_the_plan(folder, capfd):
+    (folder / "dag.py").write_text(
+        "import os\nos.system('echo from a child')\n" + IMPORTS + in_dag("Job(task_id='t', input_notebook='nb.ipynb')")
+    )
+    assert cli.main(["plan", str(folder / "dag.py"), "-o", "json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out)["dags"]
+    assert "from a child" in said.err
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_text_that_no_terminal_can_show_is_escaped(text, plan):
+    said, _, _ = plan(
+        in_dag("Job(task_id='t', input_notebook='nb.ipynb', environment_variables={'A': 'x\\ud800y'})"),
+        "--show",
+        "request",
+        text=text,
+    )
+    assert "x\\\\ud800y" in (said if text else json.dumps(said))
+
+
+def test_a_request_that_cannot_be_shown_is_said(plan):
+    document, code_, _ = plan(in_dag("Job(task_id='t', input_notebook='s3://acme/nb.ipynb')"), "--show", "request")
+    task = one(document)
+    assert (task["request"], task["estimate"], task["problems"], code_) == (None, None, [], 0)
+    assert "request, estimate: both need the notebook, which is not known here" in task["not_known"]
+
+
+def test_a_number_of_runs_that_is_too_large_to_count_is_said_to_be(plan, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.commands.plan.given_run.MOST_RUNS", 50)
+    often = DATED.replace("catchup=False", "catchup=True").replace("@daily", "*/5 * * * *")
+    often = often.replace("START", "datetime(2016, 1, 1)")
+    document, _, _ = plan(often, "--backfill", "2016-01-01", "2026-01-01")
+    (dag,) = document["dags"]
+    assert (dag["catchup_runs"], dag["has_more_catchup_runs"]) == (50, True)
+    assert (dag["backfill_runs"], dag["has_more_backfill_runs"]) == (50, True)
+    assert any("that is more than" in warning for warning in dag["warnings"])
+    text, _, _ = plan(often, "--backfill", "2016-01-01", "2026-01-01", text=True)
+    assert "backfill: more than 50 runs" in text
+    assert "catchup: more than 50 runs as soon as" in text
+
+
 # -- the page -------------------------------------------------------------------------------------------------------------
 
 
