@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shlex
@@ -751,6 +752,24 @@ def test_two_bundles_may_have_modules_of_one_name(tmp_path, capsys):
     assert sys.path == before
 
 
+def test_what_is_installed_below_a_folder_is_no_part_of_it(plan, folder, monkeypatch):
+    """A library that is imported twice in a process may not work: a virtual environment lies in many a repository, and this package in its own."""
+    (folder / "installed").mkdir()
+    (folder / "installed" / "library.py").write_text("")
+    (folder / "known").mkdir()
+    for name in ("__init__", "more"):
+        (folder / "known" / f"{name}.py").write_text("")
+    monkeypatch.syspath_prepend(folder)
+    importlib.import_module("known")
+    monkeypatch.syspath_prepend(folder / "installed")
+    try:
+        plan("import library, known.more\n" + in_dag("Job(task_id='t', input_notebook='nb.ipynb')"))
+        assert {"library", "known.more"} <= sys.modules.keys()
+    finally:
+        for name in ("library", "known", "known.more"):
+            sys.modules.pop(name, None)
+
+
 # -- maps ---------------------------------------------------------------------------------------------------------------
 
 
@@ -758,12 +777,12 @@ def test_literal_values_beside_those_that_a_run_gives_are_each_checked(plan):
     document, code_, _ = plan(
         "with DAG('d', schedule=None):\n"
         "    @task\n    def many(): return [1]\n"
-        "    Job.partial(task_id='t', input_notebook='nb.ipynb').expand(parameters=many(), volume_size=[10, 20, 0])\n"
+        "    Job.partial(task_id='t', input_notebook='nb.ipynb').expand(parameters=many(), volume_size=[0, 10, 20])\n"
     )
     task = one(document)
     assert task["problems"] == ["with volume_size=0: volume_size: must be from 1 to 16384, not 0"]
     assert task["estimate"]["jobs"] is None
-    assert any(text.startswith("what is shown is for volume_size=10") for text in task["not_known"])
+    assert any(text.startswith("what is shown is for volume_size=0") for text in task["not_known"])
     assert code_ == 1
 
 
@@ -920,17 +939,18 @@ def test_a_request_that_cannot_be_shown_is_said(plan):
 
 
 def test_a_number_of_runs_that_is_too_large_to_count_is_said_to_be(plan, monkeypatch):
-    monkeypatch.setattr("airflow_nbjobs.commands.plan.given_run.MOST_RUNS", 50)
+    monkeypatch.setattr("airflow_nbjobs.commands.plan.dag_plans.MOST_RUNS", 50)
+    monkeypatch.setattr("airflow_nbjobs.commands.plan.dag_plans.MOST_CATCHUP", 30)
     often = DATED.replace("catchup=False", "catchup=True").replace("@daily", "*/5 * * * *")
     often = often.replace("START", "datetime(2016, 1, 1)")
     document, _, _ = plan(often, "--backfill", "2016-01-01", "2026-01-01")
     (dag,) = document["dags"]
-    assert (dag["catchup_runs"], dag["has_more_catchup_runs"]) == (50, True)
+    assert (dag["catchup_runs"], dag["has_more_catchup_runs"]) == (30, True)
     assert (dag["backfill_runs"], dag["has_more_backfill_runs"]) == (50, True)
-    assert any("that is more than" in warning for warning in dag["warnings"])
+    assert any("that is more than 50 runs" in warning for warning in dag["warnings"])
     text, _, _ = plan(often, "--backfill", "2016-01-01", "2026-01-01", text=True)
     assert "backfill: more than 50 runs" in text
-    assert "catchup: more than 50 runs as soon as" in text
+    assert "catchup: more than 30 runs as soon as" in text
 
 
 # -- the page -------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_nbjobs.commands.plan.estimates import add_estimates
-from airflow_nbjobs.commands.plan.given_run import MOST_RUNS, GivenRun, backfill_runs, catchup_runs, counted, given_run
+from airflow_nbjobs.commands.plan.given_run import (
+    MOST_CATCHUP,
+    MOST_RUNS,
+    GivenRun,
+    backfill_runs,
+    catchup_runs,
+    counted,
+    given_run,
+)
 from airflow_nbjobs.commands.plan.mapping import Index, Indexes, indexes_of, label_of
 from airflow_nbjobs.commands.plan.records import DagPlan, RunPlan, TaskPlan
 from airflow_nbjobs.commands.plan.sensors import is_sensor
@@ -21,7 +29,7 @@ from airflow_nbjobs.task.groups import is_notebook_task
 from airflow_nbjobs.task.masking import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
 
     from airflow_nbjobs.commands.plan.dags import LoadedDag
     from airflow_nbjobs.core.job.prices import Prices
@@ -57,9 +65,11 @@ def plan_dag(loaded: LoadedDag, question: Question, warnings: Collection[str]) -
         tasks=[],
         warnings=tuple(warnings),
     )
-    planned.catchup_runs, planned.has_more_catchup_runs = counted(catchup_runs(stored))
+    planned.catchup_runs, planned.has_more_catchup_runs = counted(catchup_runs(stored), MOST_CATCHUP)
     if question.backfill is not None:
-        planned.backfill_runs, planned.has_more_backfill_runs = counted(backfill_runs(stored, *question.backfill))
+        planned.backfill_runs, planned.has_more_backfill_runs = counted(
+            backfill_runs(stored, *question.backfill), MOST_RUNS
+        )
         if not planned.backfill_runs:
             planned.warnings = (*planned.warnings, _no_runs(question.backfill))
         elif planned.has_more_backfill_runs:
@@ -149,20 +159,22 @@ def _operator(task: Any, index: Index) -> Any:
 
 def _as_one(plans: list[TaskPlan], indexes: Indexes) -> TaskPlan:
     """Return the first of some plans with what is said of the others alone; a run makes more indexes of each."""
+    labels = [label_of(index, indexes.varying) for index in indexes.looked_at]
     first = plans[0]
-    texts: dict[str, dict[str, None]] = {}
-    for name in ("problems", "warnings", "not_known"):
-        texts[name] = dict.fromkeys(getattr(first, name))
-        for plan, index in zip(plans, indexes.looked_at, strict=True):
-            label = label_of(index, indexes.varying)
-            texts[name] |= {
-                f"with {label}: {said}": None for said in getattr(plan, name) if said not in getattr(first, name)
-            }
-    shown = label_of(indexes.looked_at[0], indexes.varying)
-    said = f"what is shown is for {shown}; the other values in the DAG file are checked as well"
-    first.problems, first.warnings = tuple(texts["problems"]), tuple(texts["warnings"])
-    first.not_known = (*texts["not_known"], said)
+    said = [f"what is shown is for {labels[0]}; the other values in the DAG file are checked as well"]
+    first.not_known = (*_of_all([plan.not_known for plan in plans], labels), *said)
+    first.problems = tuple(_of_all([plan.problems for plan in plans], labels))
+    first.warnings = tuple(_of_all([plan.warnings for plan in plans], labels))
+    first.estimate = next((plan.estimate for plan in plans if plan.estimate is not None), None)
     return first
+
+
+def _of_all(texts: Sequence[Collection[str]], labels: Sequence[str]) -> Iterator[str]:
+    """Return the texts, with its label what is not said of each."""
+    everywhere = [text for text in texts[0] if all(text in each for each in texts)]
+    yield from everywhere
+    for each, label in zip(texts, labels, strict=True):
+        yield from (f"with {label}: {text}" for text in each if text not in everywhere)
 
 
 def _unknown_number(task: Any) -> str:

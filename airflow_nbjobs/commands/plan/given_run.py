@@ -15,7 +15,9 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_RUNS = 5_000  # that are counted: a second or two
+# So many are counted: a cron schedule takes half a millisecond for each, and a backfill is asked for.
+MOST_RUNS = 5_000
+MOST_CATCHUP = 1_000
 
 
 class GivenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,12 +153,12 @@ def catchup_runs(stored: Any) -> Iterator[Any] | None:
     return (info for info in _infos(stored, stored.start_date, end) if info.run_after <= now)
 
 
-def counted(runs: Iterator[Any] | None) -> tuple[int | None, bool]:
-    """Return how many runs there are, 5,000 at most, and whether there are more; None of None."""
+def counted(runs: Iterator[Any] | None, most: int) -> tuple[int | None, bool]:
+    """Return how many runs there are, and whether there are more than are counted; None of None."""
     if runs is None:
         return None, False
-    found = sum(1 for _ in islice(runs, MOST_RUNS + 1))
-    return min(found, MOST_RUNS), found > MOST_RUNS
+    found = sum(1 for _ in islice(runs, most + 1))
+    return min(found, most), found > most
 
 
 def _infos(stored: Any, first: datetime, last: datetime) -> Iterator[Any]:

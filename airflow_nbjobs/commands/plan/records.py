@@ -130,7 +130,7 @@ class DagPlan(msgspec.Struct, kw_only=True):
     :param other_tasks: how many tasks run no notebook.
     :param catchup_runs: how many runs Airflow makes as soon as the DAG is unpaused, as it is now; None: no more than the newest.
     :param backfill_runs: how many ``--backfill`` makes; None: it was not asked for.
-    :param has_more_catchup_runs: that there are more than the 5,000 that were counted; so ``has_more_backfill_runs``.
+    :param has_more_catchup_runs: that there are more than the 1,000 that were counted; ``has_more_backfill_runs``: than 5,000.
     """
 
     dag_id: str

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from airflow_nbjobs.aws.submit.earlier_jobs import LaterJobs, stop_abandoned
 from airflow_nbjobs.aws.submit.job import Refused, submit
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.arguments import JobArguments
@@ -77,7 +77,7 @@ def prepared(tmp_path_factory):
         role=f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
         s3_root_uri="s3://bucket/nbjobs",
     )
-    return prepare_job(arguments, run=Run(label="d.t", readable="d-t", key=KEY), where=where)
+    return examine_job(arguments, run=Run(label="d.t", readable="d-t", key=KEY), where=where).required()
 
 
 class Task:
