@@ -1,26 +1,22 @@
 """
-What an account says of itself: who calls, a bucket, a role, an image, a quota, a key; nothing is changed but the doctor's own marker.
+What an account says of itself: who calls, a bucket, a role, an image, a quota, a key; reads only.
 
 Called by ``commands/doctor/`` with the clients of a connection. Raises what ``aws/errors.py`` says, never a botocore exception.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import ClientError
 
 from airflow_nbjobs.aws.errors import error_code, translated
-from airflow_nbjobs.core.job.naming import parse_s3_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-_LONGEST_JOB = timedelta(days=28)
-_MOST_PAGES = 5  # of running jobs: ListTrainingJobs has two calls a second for a whole account
-_MOST_DESCRIBED = 100
+_SEVERITY = {"allowed": 0, "implicitDeny": 1, "explicitDeny": 2}
 _PAGE_SIZE = 100
 
 
@@ -45,16 +41,46 @@ class Role(msgspec.Struct, frozen=True):
     trust: Mapping[str, Any]
 
 
-class Running(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True):
     """
-    Instances of one type that training jobs use now.
+    What IAM's simulation says of one action: of several resources, what the worst-off gets.
 
-    :param is_whole: whether every running job was looked at.
+    :param verdict: ``allowed``, ``implicitDeny`` or ``explicitDeny``.
+    :param is_within_boundary: False: the identity's permissions boundary does not allow it, whatever its policies say.
+    :param is_within_organization: False: a service control policy does not.
+    :param missing: condition keys that its policies ask for and that the simulation was not told, so that the verdict may be another.
     """
 
-    instances: int
-    jobs: int
-    is_whole: bool
+    verdict: str
+    is_within_boundary: bool = True
+    is_within_organization: bool = True
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.verdict == "allowed" and self.is_within_boundary and self.is_within_organization
+
+    def joined(self, other: Decision) -> Decision:
+        """Return what both say of one action, on different resources."""
+        return Decision(
+            max(self.verdict, other.verdict, key=lambda verdict: _SEVERITY.get(verdict, 1)),
+            is_within_boundary=self.is_within_boundary and other.is_within_boundary,
+            is_within_organization=self.is_within_organization and other.is_within_organization,
+            missing=tuple(dict.fromkeys((*self.missing, *other.missing))),
+        )
+
+
+class Key(msgspec.Struct, frozen=True):
+    """
+    A key of KMS.
+
+    :param state: ``Enabled`` if it can be used.
+    :param is_of_aws: made by AWS for one service, such as ``aws/s3``: identities need no permission of their own.
+    """
+
+    arn: str
+    state: str
+    is_of_aws: bool = False
 
 
 class Account:
@@ -100,11 +126,6 @@ class Account:
                 return Encryption(str(default["SSEAlgorithm"]), str(default.get("KMSMasterKeyID", "")))
         return None
 
-    def delete(self, uri: str) -> None:
-        bucket, key = parse_s3_uri(uri)
-        with translated("s3:DeleteObject", on=uri):
-            self._client("s3").delete_object(Bucket=bucket, Key=key)
-
     def role(self, name: str) -> Role | None:
         """Return a role by its name, without a path; None if there is none."""
         with translated("iam:GetRole", on=name):
@@ -123,13 +144,13 @@ class Account:
         *,
         resources: Sequence[str] = (),
         context: Mapping[str, str] | None = None,
-    ) -> dict[str, str]:
+    ) -> dict[str, Decision]:
         """
         Ask IAM what its policies would say; nothing is done.
 
         :param principal: ARN of a user or a role.
         :param context: condition keys and their values; ``true`` and ``false`` are booleans.
-        :return: by action ``allowed``, ``implicitDeny`` or ``explicitDeny``: of several resources, the first that is no ``allowed``.
+        :return: by action; one that IAM says nothing of is not there. Source: API reference, *EvaluationResult*.
         """
         request: dict[str, Any] = {"PolicySourceArn": principal, "ActionNames": list(actions)}
         if resources:
@@ -143,14 +164,14 @@ class Account:
                 }
                 for key, value in context.items()
             ]
-        decisions: dict[str, str] = {}
+        decisions: dict[str, Decision] = {}
         with translated("iam:SimulatePrincipalPolicy", on=principal):
             while True:
                 answer = self._client("iam").simulate_principal_policy(**request)
                 for result in answer["EvaluationResults"]:
-                    for decision in _decisions(result):
-                        if decisions.get(result["EvalActionName"], "allowed") == "allowed":
-                            decisions[result["EvalActionName"]] = decision
+                    action, decision = str(result["EvalActionName"]), _decision(result)
+                    # One result an action, or as IAM had it, one a resource.
+                    decisions[action] = decisions[action].joined(decision) if action in decisions else decision
                 if not answer.get("IsTruncated"):
                     return decisions
                 request["Marker"] = answer["Marker"]
@@ -181,8 +202,9 @@ class Account:
             return f"repository '{repository}' of registry {registry} has no image '{name}'"
         return f"ECR does not give image '{name}' of '{repository}': {', '.join(failures)}"
 
-    def quota(self, name: str) -> float | None:
-        """Return the account's value of one of SageMaker's quotas, None if Service Quotas does not list it."""
+    def quotas(self, names: Collection[str]) -> dict[str, float]:
+        """Return the account's values of some of SageMaker's quotas, by name; what Service Quotas does not list is not there."""
+        found: dict[str, float] = {}
         with translated("servicequotas:ListServiceQuotas", on="sagemaker"):
             # Names are all that is known: each instance type has a code of its own.
             pages = (
@@ -191,43 +213,50 @@ class Account:
                 .paginate(ServiceCode="sagemaker", PaginationConfig={"PageSize": _PAGE_SIZE})
             )
             for page in pages:
-                for quota in page["Quotas"]:
-                    if quota["QuotaName"] == name:
-                        return float(quota["Value"])
-        return None
+                found |= {
+                    each["QuotaName"]: float(each["Value"]) for each in page["Quotas"] if each["QuotaName"] in names
+                }
+                if len(found) == len(names):
+                    break
+        return found
 
-    def running(self, instance_type: str, *, now: datetime | None = None) -> Running:
-        """Count the instances of a type that training jobs use, by looking at the running jobs one by one."""
-        sagemaker = self._client("sagemaker")
-        names, is_whole = self._running_jobs((now or datetime.now(tz=UTC)) - _LONGEST_JOB)
-        used = 0
-        for name in names:
-            with translated("sagemaker:DescribeTrainingJob", on=name, job_name=name):
-                resources = sagemaker.describe_training_job(TrainingJobName=name).get("ResourceConfig", {})
-            taken = resources.get("SelectedInstanceType") or resources.get("InstanceType")
-            if taken == instance_type:
-                used += int(resources.get("InstanceCount", 1))
-        return Running(used, len(names), is_whole)
+    def key(self, name: str) -> Key | None:
+        """
+        Return a KMS key, None if there is none.
 
-    def _running_jobs(self, since: datetime) -> tuple[list[str], bool]:
-        """Return the names of running jobs, and whether those are all."""
-        names: list[str] = []
-        request: dict[str, Any] = {"StatusEquals": "InProgress", "MaxResults": _PAGE_SIZE, "CreationTimeAfter": since}
-        for _ in range(_MOST_PAGES):
-            with translated("sagemaker:ListTrainingJobs", on="*"):
-                answer = self._client("sagemaker").list_training_jobs(**request)
-            names += [str(summary["TrainingJobName"]) for summary in answer["TrainingJobSummaries"]]
-            if not answer.get("NextToken"):
-                return names[:_MOST_DESCRIBED], len(names) <= _MOST_DESCRIBED
-            request["NextToken"] = answer["NextToken"]
-        return names[:_MOST_DESCRIBED], False
-
-    def key_state(self, key: str) -> str:
-        """Return a KMS key's state, ``Enabled`` if it can be used."""
-        with translated("kms:DescribeKey", on=key):
-            return str(self._client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
+        :param name: its id, its ARN, or an alias.
+        """
+        with translated("kms:DescribeKey", on=name):
+            try:
+                found = self._client("kms").describe_key(KeyId=name)["KeyMetadata"]
+            except ClientError as error:
+                if error_code(error) == "NotFoundException":
+                    return None
+                raise
+        return Key(str(found["Arn"]), str(found["KeyState"]), is_of_aws=found.get("KeyManager") == "AWS")
 
 
-def _decisions(result: Mapping[str, Any]) -> Iterator[str]:
-    by_resource = [str(each["EvalResourceDecision"]) for each in result.get("ResourceSpecificResults") or ()]
-    yield from by_resource or [str(result["EvalDecision"])]
+def _decision(result: Mapping[str, Any]) -> Decision:
+    decision = Decision(
+        str(result["EvalDecision"]),
+        is_within_boundary=_is_within(result, "PermissionsBoundary"),
+        is_within_organization=_is_within(result, "Organizations"),
+        missing=_missing(result),
+    )
+    for each in result.get("ResourceSpecificResults") or ():
+        decision = decision.joined(
+            Decision(
+                str(each["EvalResourceDecision"]),
+                is_within_boundary=_is_within(each, "PermissionsBoundary"),
+                missing=_missing(each),
+            )
+        )
+    return decision
+
+
+def _is_within(result: Mapping[str, Any], what: str) -> bool:
+    return bool((result.get(f"{what}DecisionDetail") or {}).get(f"AllowedBy{what}", True))
+
+
+def _missing(result: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(key) for key in result.get("MissingContextValues") or ())

@@ -77,6 +77,7 @@ NO_CREDENTIALS = "give the AWS connection a key or a role, or let this machine h
 _MENDABLE = "the AWS connection is read again at each try, so that a rotated key is taken up; otherwise "
 
 
+_NOT_OF_AWS = "MalformedResponse"  # the code of an answer that something else has written
 _REACH = (
     "check that the endpoint can be reached from this machine (network, VPC endpoint, endpoint_url of the connection)"
 )
@@ -111,7 +112,12 @@ def needs_reopening(error: NotebookJobError) -> bool:
 
 def got_no_answer(error: NotebookJobError) -> bool:
     """Say whether nothing of AWS has answered: the network, or what stands in it, is at fault rather than the account."""
-    return error.details.get("next") in (_REACH, _STRANGER)
+    from botocore import exceptions
+
+    if not isinstance(error, NotebookJobServiceError):
+        return False
+    kind = getattr(exceptions, error.code, None)
+    return error.code == _NOT_OF_AWS or (isinstance(kind, type) and issubclass(kind, _lost_answers()))
 
 
 def error_code(error: ClientError) -> str:
@@ -178,11 +184,6 @@ class _Call(msgspec.Struct, frozen=True):
 def _from_botocore_error(error: BotoCoreError, call: _Call) -> NotebookJobError:
     from botocore.exceptions import (
         CapacityNotAvailableError,
-        ChecksumError,
-        ConnectionError,  # noqa: A004 - botocore's own, the parent of "could not connect"
-        FlexibleChecksumError,
-        HTTPClientError,
-        IncompleteReadError,
         NoRegionError,
         ParamValidationError,
         PartialCredentialsError,
@@ -201,10 +202,22 @@ def _from_botocore_error(error: BotoCoreError, call: _Call) -> NotebookJobError:
             return NotebookJobConfigError(f"the request for {call} is malformed: {error}")
         case CapacityNotAvailableError():  # botocore's own pace, with retries in mode "adaptive"
             return call.passing(f"{call} was not sent: {error}", code)
-        # Refused, timed out, TLS, closed half-way, damaged on the way.
-        case ConnectionError() | HTTPClientError() | IncompleteReadError() | ChecksumError() | FlexibleChecksumError():
-            return call.passing(f"{call} got no answer: {error}", code, advice=_REACH)
+    if isinstance(error, _lost_answers()):
+        return call.passing(f"{call} got no answer: {error}", code, advice=_REACH)
     return call.error(f"{call} failed: {error}", code)
+
+
+def _lost_answers() -> tuple[type[Exception], ...]:
+    """Return botocore's errors of an answer that was refused, timed out, failed in TLS, was closed half-way, or was damaged on the way."""
+    from botocore import exceptions
+
+    return (
+        exceptions.ConnectionError,  # botocore's own, the parent of "could not connect"
+        exceptions.HTTPClientError,
+        exceptions.IncompleteReadError,
+        exceptions.ChecksumError,
+        exceptions.FlexibleChecksumError,
+    )
 
 
 def no_answer_of_aws(
@@ -214,7 +227,7 @@ def no_answer_of_aws(
     call = _Call(permission, on, job_name)
     return call.passing(
         f"{call} got an answer that is not from AWS: {why}",
-        "MalformedResponse",
+        _NOT_OF_AWS,
         advice=_STRANGER,
     )
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from airflow_nbjobs.aws.diagnosis import Account
+from airflow_nbjobs.aws.diagnosis import Account, Decision, Key
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
 ROLE = "arn:aws:iam::123456789012:role/Airflow"
-NOW = datetime(2026, 1, 29, tzinfo=UTC)
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 @pytest.fixture
@@ -63,7 +61,7 @@ def test_a_simulation_is_asked_for_page_by_page_with_its_context(scripted):
         resources=asked["ResourceArns"],
         context={"iam:PassedToService": "sagemaker.amazonaws.com", "aws:SecureTransport": "true"},
     )
-    assert decisions == {"iam:PassRole": "allowed", "kms:CreateGrant": "implicitDeny"}
+    assert decisions == {"iam:PassRole": Decision("allowed"), "kms:CreateGrant": Decision("implicitDeny")}
 
 
 @pytest.mark.parametrize(
@@ -72,16 +70,59 @@ def test_a_simulation_is_asked_for_page_by_page_with_its_context(scripted):
         (("allowed", "allowed"), "allowed"),
         (("allowed", "explicitDeny"), "explicitDeny"),
         (("implicitDeny", "allowed"), "implicitDeny"),
+        (("implicitDeny", "explicitDeny"), "explicitDeny"),
+        (("allowed", "aVerdictOfNextYear"), "aVerdictOfNextYear"),
     ],
 )
-def test_an_action_that_one_resource_denies_is_denied(scripted, decisions, expected):
+@pytest.mark.parametrize("is_one_result", [True, False], ids=["one result", "a result each"])
+def test_an_action_that_one_resource_denies_is_denied(scripted, decisions, expected, is_one_result):
     account, stub = scripted("iam")
-    answer = {"EvaluationResults": [result("s3:GetObject", "allowed", *decisions)]}
+    each = [result("s3:GetObject", decision) for decision in decisions]
+    answer = {"EvaluationResults": [result("s3:GetObject", "allowed", *decisions)] if is_one_result else each}
     stub.add_response("simulate_principal_policy", answer, {"PolicySourceArn": ROLE, "ActionNames": ["s3:GetObject"]})
-    assert account.simulated(ROLE, ["s3:GetObject"]) == {"s3:GetObject": expected}
+    found = account.simulated(ROLE, ["s3:GetObject"])
+    assert found == {"s3:GetObject": Decision(expected)}
+    assert found["s3:GetObject"].is_allowed is (expected == "allowed")
 
 
-def test_a_quota_is_looked_for_by_its_whole_name_on_every_page(scripted):
+BOUNDARY = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
+
+
+@pytest.mark.parametrize(
+    ("of_action", "of_resource", "expected"),
+    [
+        ({}, {}, Decision("allowed")),
+        (BOUNDARY, {}, Decision("allowed", is_within_boundary=False)),
+        ({}, BOUNDARY, Decision("allowed", is_within_boundary=False)),
+        (
+            {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}},
+            {},
+            Decision("allowed", is_within_organization=False),
+        ),
+        ({"MissingContextValues": ["aws:SourceIp"]}, {}, Decision("allowed", missing=("aws:SourceIp",))),
+        (
+            {"MissingContextValues": ["aws:SourceIp"]},
+            {"MissingContextValues": ["aws:SourceIp", "aws:SourceVpce"]},
+            Decision("allowed", missing=("aws:SourceIp", "aws:SourceVpce")),
+        ),
+    ],
+)
+def test_boundaries_organisations_and_missing_keys_are_read_wherever_iam_says_them(
+    scripted, of_action, of_resource, expected
+):
+    account, stub = scripted("iam")
+    one = result("s3:GetObject", "allowed", "allowed") | of_action
+    one["ResourceSpecificResults"][0] |= of_resource
+    stub.add_response(
+        "simulate_principal_policy", {"EvaluationResults": [one]}, {"PolicySourceArn": ROLE, "ActionNames": ANY}
+    )
+    decisions = account.simulated(ROLE, ["s3:GetObject", "s3:PutObject"])
+    assert decisions == {"s3:GetObject": expected}  # of the other one, it says nothing
+    within = expected.is_within_boundary and expected.is_within_organization
+    assert decisions["s3:GetObject"].is_allowed is within
+
+
+def test_quotas_are_looked_for_by_their_whole_names_on_every_page_that_is_needed(scripted):
     account, stub = scripted("service-quotas")
     name = "ml.m5.large for training job usage"
     first = {
@@ -91,76 +132,32 @@ def test_a_quota_is_looked_for_by_its_whole_name_on_every_page(scripted):
     stub.add_response("list_service_quotas", first, {"ServiceCode": "sagemaker", "MaxResults": 100})
     second = {"Quotas": [{"QuotaName": name, "Value": 15.0}], "NextToken": "u"}
     stub.add_response("list_service_quotas", second, {"ServiceCode": "sagemaker", "MaxResults": 100, "NextToken": "t"})
-    assert account.quota(name) == 15
+    assert account.quotas({name, "other"}) == {name: 15, "other": 2}
 
 
-def summary(name):
-    arn = f"arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}"
-    return {"TrainingJobName": name, "TrainingJobArn": arn, "CreationTime": NOW, "TrainingJobStatus": "InProgress"}
+def test_a_quota_that_is_not_listed_is_not_there(scripted):
+    account, stub = scripted("service-quotas")
+    stub.add_response("list_service_quotas", {"Quotas": []}, {"ServiceCode": "sagemaker", "MaxResults": 100})
+    assert account.quotas({"x"}) == {}
 
 
-def described(name, **resources):
-    image = {"TrainingInputMode": "File", "TrainingImage": "x"}
-    more = {"TrainingJobArn": summary(name)["TrainingJobArn"], "TrainingJobName": name, "CreationTime": NOW}
-    return more | {
-        "ResourceConfig": {"VolumeSizeInGB": 30} | resources,
-        "AlgorithmSpecification": image,
-        "TrainingJobStatus": "InProgress",
-        "SecondaryStatus": "Training",
-        "StoppingCondition": {},
-        "ModelArtifacts": {"S3ModelArtifacts": "x"},
-    }
-
-
-def test_running_jobs_are_counted_by_the_type_that_they_got(scripted):
-    """A page may be empty and still have a token; of several types in order of preference, the one that was taken counts."""
-    account, stub = scripted("sagemaker")
-    since = {"StatusEquals": "InProgress", "MaxResults": 100, "CreationTimeAfter": datetime(2026, 1, 1, tzinfo=UTC)}
-    stub.add_response("list_training_jobs", {"TrainingJobSummaries": [], "NextToken": "t"}, since)
-    preferences = [{"InstanceType": "ml.m5.xlarge"}, {"InstanceType": "ml.m5.large"}]
-    machines = {
-        "one": {"InstanceType": "ml.m5.large", "InstanceCount": 2},
-        "two": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
-        "three": {"InstancePreferences": preferences, "SelectedInstanceType": "ml.m5.large", "InstanceCount": 1},
-    }
-    if "SelectedInstanceType" not in stub.client.meta.service_model.shape_for("ResourceConfig").members:
-        machines["three"] = {"InstanceType": "ml.m5.large", "InstanceCount": 1}  # a botocore that knows no preferences
-    last = {"TrainingJobSummaries": [summary(name) for name in machines]}
-    stub.add_response("list_training_jobs", last, since | {"NextToken": "t"})
-    for name, resources in machines.items():
-        stub.add_response("describe_training_job", described(name, **resources), {"TrainingJobName": name})
-    running = account.running("ml.m5.large", now=NOW)
-    assert (running.instances, running.jobs, running.is_whole) == (3, 3, True)
-
-
-def test_too_many_running_jobs_are_not_all_looked_at(scripted):
-    account, stub = scripted("sagemaker")
-    for page in range(5):
-        names = [f"job-{page}-{number}" for number in range(30)]
-        answer = {"TrainingJobSummaries": [summary(name) for name in names], "NextToken": "t"}
-        stub.add_response(
-            "list_training_jobs",
-            answer,
-            {"StatusEquals": "InProgress", "MaxResults": 100, "CreationTimeAfter": ANY}
-            | ({"NextToken": "t"} if page else {}),
-        )
-    for _ in range(100):
-        stub.add_response(
-            "describe_training_job",
-            described("x", InstanceType="ml.m5.large", InstanceCount=1),
-            {"TrainingJobName": ANY},
-        )
-    running = account.running("ml.m5.large", now=NOW)
-    assert (running.instances, running.jobs, running.is_whole) == (100, 100, False)
-
-
-def test_a_keys_state_and_its_denial(scripted):
+def test_a_keys_state_and_whose_it_is(scripted):
     account, stub = scripted("kms")
-    stub.add_response("describe_key", {"KeyMetadata": {"KeyId": "k", "KeyState": "PendingDeletion"}}, {"KeyId": "k"})
-    assert account.key_state("k") == "PendingDeletion"
+    own = {"KeyId": "k", "Arn": KEY, "KeyState": "PendingDeletion", "KeyManager": "CUSTOMER"}
+    stub.add_response("describe_key", {"KeyMetadata": own}, {"KeyId": "alias/mine"})
+    assert account.key("alias/mine") == Key(KEY, "PendingDeletion")
+    of_aws = own | {"KeyManager": "AWS", "KeyState": "Enabled"}
+    stub.add_response("describe_key", {"KeyMetadata": of_aws}, {"KeyId": "alias/aws/s3"})
+    assert account.key("alias/aws/s3") == Key(KEY, "Enabled", is_of_aws=True)
+
+
+def test_a_key_that_is_not_there_is_no_denial(scripted):
+    account, stub = scripted("kms")
+    stub.add_client_error("describe_key", "NotFoundException", "Alias alias/x is not found.")
+    assert account.key("alias/x") is None
     stub.add_client_error("describe_key", "AccessDeniedException", "no")
     with pytest.raises(NotebookJobServiceError, match="kms:DescribeKey"):
-        account.key_state("k")
+        account.key("k")
 
 
 def test_an_image_that_ecr_fails_to_give_is_told_with_its_reason(scripted):

@@ -12,6 +12,7 @@ from botocore.retries import standard
 
 from airflow_nbjobs.aws.errors import (
     ZeroQuotaError,
+    got_no_answer,
     has_refused_credentials,
     is_denied,
     is_throttled,
@@ -128,6 +129,28 @@ def test_a_failure_of_the_service_or_of_the_way_to_it_is_worth_a_retry(raised):
     error = translation(raised)
     assert (type(error), error.is_retryable) == (NotebookJobServiceError, True)
     assert not is_throttled(error)
+
+
+@pytest.mark.parametrize(
+    ("raised", "is_lost"),
+    [
+        (botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"), True),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url="https://x"), True),
+        (botocore.exceptions.SSLError(endpoint_url="https://x", error="x"), True),
+        (botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2), True),
+        (ResponseParserError("<html>"), True),
+        (client_error("InternalFailure", status=500), False),
+        (client_error("AccessDenied"), False),
+        (client_error("ValidationException"), False),
+        (botocore.exceptions.CapacityNotAvailableError(), False),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_what_has_not_answered_is_known_by_its_error_not_by_the_advice(raised, is_lost):
+    error = translation(raised)
+    assert got_no_answer(error) is is_lost
+    error.details.clear()
+    assert got_no_answer(error) is is_lost
 
 
 def test_an_endpoint_that_cannot_be_reached_says_what_to_check():

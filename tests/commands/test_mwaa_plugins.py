@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.metadata
 import io
@@ -70,8 +71,29 @@ def test_what_is_wanted_comes_from_the_archive_alone_in_the_versions_that_lie_th
     assert asked.notes == ()
     assert asked.for_mwaa({"pandas": "2.2", "airflow-nbjobs": "1.2", "own": "1"}, constrained=True) == (
         "--find-links /usr/local/airflow/plugins\n--no-index\n--constraint /usr/local/airflow/plugins/constraints.txt\n"
-        "Pandas[aws,excel]==2.2\nairflow-nbjobs[ui]==1.2\nown==1\n"
+        'Pandas[aws,excel]==2.2; python_version > "3"\nairflow-nbjobs[ui]==1.2\nown==1\n'
     )
+
+
+def test_one_package_may_be_asked_for_with_several_markers():
+    """The last line alone was kept: the archive had a numpy that nobody had asked for on this Python."""
+    lines = ['numpy>=2; python_version >= "3.12"', 'numpy<2; python_version < "3.12"', 'six; sys_platform == "win32"']
+    asked = parse("\n".join(lines))
+    assert asked.for_pip() == "".join(f"{line}\n" for line in [*lines, "airflow-nbjobs[ui]"])
+    for version, kept, left in (("2.1", 0, 1), ("1.26", 1, 0)):
+        versions = {"numpy": version, "airflow-nbjobs": "1.2"}
+        written = asked.for_mwaa(versions, constrained=True).splitlines()[3:]
+        assert written == [f"numpy=={version}; {lines[kept].partition('; ')[2]}", "airflow-nbjobs[ui]==1.2"]
+        assert asked.left_out(versions) == [lines[left], lines[2]]
+
+
+def test_several_lines_that_hold_are_all_kept():
+    asked = parse('pandas>=2\nPandas[excel]; python_version > "3"')
+    assert asked.for_mwaa({"pandas": "2.2"}, constrained=True).splitlines()[3:] == [
+        "pandas==2.2",
+        'Pandas[excel]==2.2; python_version > "3"',
+    ]
+    assert asked.left_out({"pandas": "2.2"}) == ["airflow-nbjobs[ui]"]
 
 
 def test_this_package_is_taken_along_with_its_tab_unless_the_file_says_otherwise():
@@ -95,8 +117,9 @@ def test_folders_of_wheels_are_those_beside_the_file_and_lines_may_go_on(tmp_pat
 
 @pytest.mark.parametrize("line", ["# --constraint none", "#-c no", "  # without --constraint on purpose"])
 def test_a_comment_does_without_constraints_as_it_does_on_mwaa(line):
-    asked = parse(f"{line}\npandas")
-    assert asked.is_unconstrained is bool(re.search(r"-c |--constraint ", line)) is True
+    asked = parse(f"six\n{line}\npandas")
+    assert asked.unconstrained == f"requirements.txt, line 2: '{line.strip()}'"
+    assert parse("# six\npandas").unconstrained == ""
     assert "# --constraint none" in asked.for_mwaa({}, constrained=False)
     assert re.search(r"-c |--constraint ", asked.for_mwaa({}, constrained=False)), "MWAA would force its own"
 
@@ -155,9 +178,25 @@ def test_constraints_that_are_none_are_refused(place, content, said, refused, tm
     assert "Traceback" not in told
 
 
-def test_a_given_file_of_constraints_counts_in_place_of_those_that_are_named(tmp_path):
+def test_constraints_end_with_a_line_end(tmp_path):
     (tmp_path / "c.txt").write_text("pandas==2.2")
     assert requirements.read_constraints("c.txt", folder=tmp_path) == "pandas==2.2\n"
+
+
+def test_a_given_file_of_constraints_counts_in_place_of_those_that_are_named(tmp_path, refused, monkeypatch):
+    (tmp_path / "c.txt").write_text("pandas==2.2")
+    told = refused("--constraint c.txt\npandas\n", "--constraint", "missing.txt")
+    assert "cannot read the constraints 'missing.txt'" in told
+    # A path of the command line is one of the folder that it is called in.
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "given.txt").write_text("pandas==1.5")
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "requirements.txt").write_text("--constraint c.txt\npandas\n")
+    asked = argparse.Namespace(requirements=tmp_path / "requirements.txt", constraint="given.txt", python=HERE)
+    wanted = parse("--constraint c.txt\npandas\n")
+    assert mwaa_plugins._constraints(wanted, asked) == "pandas==1.5\n"
+    asked.constraint = None
+    assert mwaa_plugins._constraints(wanted, asked) == "pandas==2.2\n"
 
 
 # -- where and with which Python ---------------------------------------------------------------------------------------
@@ -246,6 +285,8 @@ def test_plugins_of_ones_own_lie_beside_the_wheels(tmp_path):
     for name in ("mine.py", "sub/more.py", "sub/__pycache__/more.pyc"):
         (tmp_path / "p" / name).write_text("")
     assert list(archive.read_plugins(tmp_path / "p")) == ["mine.py", "sub/more.py"]
+    (tmp_path / "p" / "dbt_constraints.txt").write_text("")
+    assert "dbt_constraints.txt" in archive.read_plugins(tmp_path / "p")
     (tmp_path / "p" / "constraints.txt").write_text("")
     with pytest.raises(NotebookJobConfigError, match=r"constraints\.txt"):
         archive.read_plugins(tmp_path / "p")
@@ -298,8 +339,28 @@ def test_what_pip_cannot_find_is_told_in_its_words_and_nothing_is_written(tmp_pa
     assert (code, said.out) == (1, "")
     assert "pip failed: ERROR: " in said.err
     assert "no-such-lib" in said.err
+    assert "requirements.txt, line 1: '# --constraint none' does without constraints" in said.err
     assert said.err.endswith("nothing was written\n")
     assert not target.exists()
+
+
+@pytest.mark.usefixtures("without_own_wheel")
+def test_what_a_marker_leaves_out_is_said(tmp_path, capfd, monkeypatch):
+    for name in ("lib", "airflow_nbjobs"):
+        file, body = wheel(name, __version__) if name == "airflow_nbjobs" else wheel(name)
+        (tmp_path / file).write_bytes(body)
+    (tmp_path / "requirements.txt").write_text(
+        f'# --constraint none\n-f .\nlib; python_version > "3"\nlib>9; python_version < "3"\nairflow-nbjobs=={__version__}\n'
+    )
+    target = tmp_path / "plugins.zip"
+    code = cli.main(["mwaa-plugins", str(tmp_path / "requirements.txt"), "--to", str(target), "--python", HERE])
+    said = capfd.readouterr()
+    assert code == 0, said.err
+    assert said.out.splitlines()[3:] == ['lib==1.0; python_version > "3"', f"airflow-nbjobs=={__version__}"]
+    assert (
+        f"""'lib>9; python_version < "3"' has no wheel in the archive: its marker leaves it out on Python {HERE}\n"""
+        in said.err
+    )
 
 
 def test_ctrl_c_ends_pip_and_leaves_nothing(tmp_path):

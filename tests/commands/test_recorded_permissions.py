@@ -167,6 +167,8 @@ def examine_the_account(sagemaker: LocalSageMaker, kms_key: str) -> tuple[int, i
         for name, value in (sagemaker.environment | {"AIRFLOW__NBJOBS__S3_KMS_KEY": kms_key}).items():
             patch.setenv(name, value)
         for asked in forms:
+            if not asked:  # with a key of the task, the bucket's own way is not asked for
+                patch.delenv("AIRFLOW__NBJOBS__S3_KMS_KEY")
             patient = Patient(asked=Asked(aws_conn_id="aws_default", **asked), airflow=AirflowSide())
             found = [finding for outcome in examine(CHECKS, patient) for finding in outcome.findings]
             assert Mark.WRONG not in {finding.mark for finding in found}, found
@@ -270,4 +272,4 @@ def test_the_record_has_every_permission_that_the_code_names_where_it_calls_aws(
         recorded.requests["caller"] | recorded.requests["doctor"] | {Request(action) for action in WITHOUT_PERMISSION}
     )
     assert named >= OF_CLEANING
-    assert named - {request.action for request in asked} == OF_CLEANING - {request.action for request in asked}
+    assert named - {request.action for request in asked} - OF_CLEANING == set()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from iam_evaluator import Request, allows
 
+from airflow_nbjobs.aws.diagnosis import Decision
 from airflow_nbjobs.commands.doctor.patient import Asked, Patient, Session
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
@@ -71,15 +72,22 @@ class FakeAirflow:
 
 
 class PolicyAccount:
-    """An account whose identities all have one policy."""
+    """
+    An account whose identities all have one policy.
 
-    def __init__(self, policy: dict[str, Any]) -> None:
+    :param others: what IAM says of some actions, in place of what the policy does.
+    """
+
+    def __init__(self, policy: dict[str, Any], **others: Decision) -> None:
         self.policy = policy
+        self.others = {name.replace("_", ":"): decision for name, decision in others.items()}
         self.asked: list[tuple[str, str]] = []
         self.roles: dict[str, Any] = {}
 
-    def simulated(self, principal: str, actions: Any, *, resources: Any = (), context: Any = None) -> dict[str, str]:
-        decisions = {}
+    def simulated(
+        self, principal: str, actions: Any, *, resources: Any = (), context: Any = None
+    ) -> dict[str, Decision]:
+        decisions: dict[str, Decision] = {}
         for action in actions:
             for resource in resources or ["*"]:
                 self.asked.append((principal, action))
@@ -88,8 +96,19 @@ class PolicyAccount:
                     statement["Effect"] == "Deny" and action in statement["Action"]
                     for statement in self.policy["Statement"]
                 )
-                decisions[action] = "allowed" if is_allowed else "explicitDeny" if is_denied else "implicitDeny"
-        return decisions
+                # As IAM does: of all statements, whatever their actions. Source: boto3's issue 3111.
+                named = {
+                    key
+                    for statement in self.policy["Statement"]
+                    for pairs in statement.get("Condition", {}).values()
+                    for key in pairs
+                }
+                decision = Decision(
+                    "allowed" if is_allowed else "explicitDeny" if is_denied else "implicitDeny",
+                    missing=tuple(sorted(named - set(context or {}))),
+                )
+                decisions[action] = decisions[action].joined(decision) if action in decisions else decision
+        return decisions | {action: self.others[action] for action in actions if action in self.others}
 
     def role(self, name: str) -> Any:
         if name not in self.roles:
@@ -101,5 +120,5 @@ def patient(**facts: Any) -> Patient:
     return Patient(**{"asked": Asked(aws_conn_id="aws_default"), "airflow": FakeAirflow()} | facts)
 
 
-def session(account: Any) -> Session:
-    return Session(clients=None, account=account, settings=None, hook=None)
+def session(account: Any, clients: Any = None) -> Session:
+    return Session(clients=clients, account=account, settings=None, hook=None)

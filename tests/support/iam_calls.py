@@ -25,6 +25,7 @@ _TO_S3 = {
     "s3:AbortMultipartUpload": "s3:AbortMultipartUpload",
     "s3:DeleteObject": "s3:DeleteObject",
 }
+_MARKER = "nbjobs-doctor/0"  # the one object that is deleted with s3:DeleteObjects, whose record has no keys
 _OF_BUCKET = {
     "s3:ListObjects": "s3:ListBucket",
     "s3:HeadBucket": "s3:ListBucket",
@@ -57,6 +58,7 @@ class Translation:
     def __init__(self, sagemaker: LocalSageMaker) -> None:
         facts = sagemaker.facts
         self._region, self._account = facts.region, facts.account_id
+        self._root = f"arn:aws:s3:::{sagemaker.s3_root_uri.removeprefix('s3://')}"
         self._sagemaker, self._s3 = sagemaker.client("sagemaker"), sagemaker.client("s3")
 
     def requests(self, calls: Iterable[Call]) -> set[Request]:
@@ -68,6 +70,8 @@ class Translation:
             yield from self._of_job(call)
         elif operation in _OF_BUCKET:
             yield Request(_OF_BUCKET[operation], f"arn:aws:s3:::{resource}")
+        elif operation == "s3:DeleteObjects":
+            yield Request("s3:DeleteObject", f"{self._root}/{_MARKER}")
         elif operation in _TO_S3:
             yield from self._of_object(call)
         elif operation in _LOGS:

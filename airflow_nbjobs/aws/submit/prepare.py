@@ -25,6 +25,7 @@ from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job import instances
 from airflow_nbjobs.core.job.aws_parsers import is_role_arn, short_image_tag
+from airflow_nbjobs.core.job.images import DISTRIBUTION_REPOSITORY
 from airflow_nbjobs.core.job.init_script import INIT_SCRIPT_NAME, init_script
 from airflow_nbjobs.core.job.late_failures import late_failures
 from airflow_nbjobs.core.job.parsers import json_object
@@ -312,4 +313,4 @@ def full_image_uri(spec: NotebookJobSpec, clients: AwsClients) -> str:
         return spec.image_uri
     account_id = clients.account.distribution_account_id()
     suffix = ".cn" if spec.region.startswith("cn-") else ""
-    return f"{account_id}.dkr.ecr.{spec.region}.amazonaws.com{suffix}/sagemaker-distribution-prod:{tag}"
+    return f"{account_id}.dkr.ecr.{spec.region}.amazonaws.com{suffix}/{DISTRIBUTION_REPOSITORY}:{tag}"

@@ -92,8 +92,9 @@ def _quiet() -> Iterator[TextIO]:
         try:
             import airflow.settings  # noqa: F401 - sets logging up, and not later
         except Exception as error:  # its configuration is read as it is imported
-            first, *_ = str(error).strip().splitlines() or [""]
-            raise _NoAirflowError(f"{type(error).__name__}: {first}") from error
+            from airflow_nbjobs.commands.doctor.examination import first_line
+
+            raise _NoAirflowError(f"{type(error).__name__}: {first_line(error)}") from error
 
     out = sys.stdout
     ours, airflows = logging.getLogger("nbjobs"), logging.getLogger("airflow")

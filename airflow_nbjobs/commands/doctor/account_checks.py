@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from airflow_nbjobs.aws.errors import is_denied
-from airflow_nbjobs.commands.doctor import identities
+from airflow_nbjobs.aws.errors import is_denied, is_throttled
+from airflow_nbjobs.commands.doctor import identities, keys
 from airflow_nbjobs.commands.doctor.connection import open_session
 from airflow_nbjobs.commands.doctor.examination import Check, Finding, right, unknown, wrong
 from airflow_nbjobs.commands.doctor.patient import known
-from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
+from airflow_nbjobs.commands.doctor.quotas import quota
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError, NotebookJobServiceError
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.images import distribution_driver, parse_ecr_image
 from airflow_nbjobs.core.job.naming import parse_s3_uri
@@ -29,8 +30,19 @@ if TYPE_CHECKING:
     from airflow_nbjobs.commands.doctor.patient import Patient, Session
     from airflow_nbjobs.core.job.spec import NotebookJobSpec
 
+log = logging.getLogger("nbjobs")
+
 KERNEL = "python3"  # of the doctor's own notebook; a task's notebook names its own
 _MARKER_FOLDER = "nbjobs-doctor"
+# What errors of ``parse_scope`` call its options here.
+_OPTIONS = {
+    "bucket": "s3_root_uri",
+    "prefix": "s3_root_uri",
+    "role": "role",
+    "region": "region",
+    "account": "the caller's account",
+    "kms": "KMS key",
+}
 _MARKER = b"written by 'nbjobs doctor'; may be deleted\n"
 
 
@@ -90,22 +102,26 @@ def _arguments(patient: Patient) -> Iterator[Finding]:
 
 
 def _scope(patient: Patient, spec: NotebookJobSpec) -> Iterator[Finding]:
-    """Say where the policies have to hold, for the statements of later findings."""
+    """Find where the policies have to hold, for the statements of later findings; not known without the caller's account."""
+    if patient.identity is None:
+        return
     bucket, prefix = parse_s3_uri(spec.s3_root_uri)
-    keys = [key for key in (spec.s3_kms_key, spec.volume_kms_key) if key and "alias/" not in key]
     try:
         patient.scope = parse_scope(
             bucket=bucket,
             prefix=prefix,
             role_given=spec.role,
             region_given=spec.region,
-            account=patient.identity.account if patient.identity else None,
-            kms=tuple(keys),
+            account=patient.identity.account,
+            kms=tuple(key for key in (spec.s3_kms_key, spec.volume_kms_key) if key and not keys.is_alias(key)),
             vpc=bool(spec.subnets),
+            words=_OPTIONS.__getitem__,
         )
     except NotebookJobConfigError as error:
         for problem in error.problems or (error.headline,):
-            yield wrong(problem.removeprefix("--").replace("--account", "the caller's account").replace("--", ""))
+            yield wrong(
+                problem, "name what the caller's account and region have, or let aws_conn_id and region_name lead to it"
+            )
 
 
 def _bucket(patient: Patient) -> Iterator[Finding]:
@@ -135,46 +151,51 @@ def _bucket(patient: Patient) -> Iterator[Finding]:
         yield right(f"'{bucket}' is there, in {found}")
 
 
-def _encryption(patient: Patient) -> Iterator[Finding]:
-    spec = known(patient.spec)
-    bucket, _ = parse_s3_uri(spec.s3_root_uri)
-    try:
-        found = known(patient.session).account.encryption(bucket)
-    except NotebookJobError as error:
-        yield patient.finding_of(error, "s3:GetEncryptionConfiguration", is_needed=False)
-        return
-    if spec.s3_kms_key:
-        yield right(f"files are encrypted with s3_kms_key, {spec.s3_kms_key}")
-    elif found is not None and found.key:
-        yield right(
-            f"files are encrypted with the bucket's own key, {found.key}: both identities need it, as 'nbjobs iam-policy … --kms {found.key}' prints"
-        )
-    else:
-        yield right(f"files are encrypted by {found.algorithm if found else 'S3 itself'}; s3_kms_key is not set")
-
-
 def _marker(patient: Patient) -> Iterator[Finding]:
     session, spec = known(patient.session), known(patient.spec)
     uri = f"{spec.s3_root_uri}/{_MARKER_FOLDER}/{uuid.uuid4().hex}"
-    objects = session.clients.objects
     try:
-        objects.put(uri, _MARKER, kms_key=spec.s3_kms_key)
+        yield from _written_and_read(patient, uri)
+    except KeyboardInterrupt:  # a request that was sent may have been carried out
+        try:
+            _delete(session, uri)
+        except NotebookJobError as error:
+            log.info("the doctor's object may stay, %s: %s", uri, error.headline)
+        raise
+
+
+def _written_and_read(patient: Patient, uri: str) -> Iterator[Finding]:
+    session, objects = known(patient.session), known(patient.session).clients.objects
+    stays = "stays"
+    try:
+        objects.put(uri, _MARKER, kms_key=known(patient.spec).s3_kms_key)
     except NotebookJobError as error:
         yield patient.finding_of(error, _action_of(error, "s3:PutObject", "kms:GenerateDataKey"))
-        return
+        if not isinstance(error, NotebookJobServiceError) or not error.is_retryable or is_throttled(error):
+            return
+        stays = "may have been written, and may stay"  # the answer was lost, not the request
+    else:
+        try:
+            yield _read_back(objects.open(uri), uri)
+        except NotebookJobError as error:
+            yield patient.finding_of(error, _action_of(error, "s3:GetObject", "kms:Decrypt"))
     try:
-        yield _read_back(objects.open(uri), uri)
-    except NotebookJobError as error:
-        yield patient.finding_of(error, _action_of(error, "s3:GetObject", "kms:Decrypt"))
-    except KeyboardInterrupt:
-        with suppress(NotebookJobError):
-            session.account.delete(uri)
-        raise
-    try:
-        session.account.delete(uri)
+        _delete(session, uri)
     except NotebookJobError as error:
         left = patient.finding_of(error, "s3:DeleteObject", is_needed=False)
-        yield unknown(f"the doctor's object stays, {uri}: {left.text}", left.fix, left.statement)
+        yield unknown(f"the doctor's object {stays}, {uri}: {left.text}", left.fix, left.statement)
+
+
+def _delete(session: Session, uri: str) -> None:
+    """
+    Delete the doctor's object; of a bucket that keeps versions, its newest.
+
+    :raises NotebookJobError: S3 does not, be it in an answer that is otherwise right.
+    """
+    bucket, key = parse_s3_uri(uri)
+    for problem in session.clients.storage.delete(bucket, [key]).values():
+        code = problem.partition(":")[0]
+        raise NotebookJobServiceError(f"s3:DeleteObject on '{uri}' failed: {problem}", code=code)
 
 
 def _read_back(body: BinaryIO | None, uri: str) -> Finding:
@@ -249,49 +270,6 @@ def _kernel(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _quota(patient: Patient) -> Iterator[Finding]:
-    session = known(patient.session)
-    for instance_type in known(patient.spec).instance_type:
-        name = f"{instance_type} for training job usage"
-        try:
-            limit = session.account.quota(name)
-        except NotebookJobError as error:
-            yield patient.finding_of(error, "servicequotas:ListServiceQuotas", is_needed=False)
-            continue
-        if limit is None:
-            yield unknown(
-                f"Service Quotas lists no quota '{name}'",
-                "look at it in the Service Quotas console; AWS's default holds",
-            )
-        elif limit < 1:
-            yield wrong(
-                f"the quota '{name}' is {limit:g}: every job of this type is refused",
-                "take another instance_type, or ask for more of the quota in the Service Quotas console",
-            )
-        else:
-            yield _used(patient, instance_type, name, limit)
-
-
-def _used(patient: Patient, instance_type: str, name: str, limit: float) -> Finding:
-    try:
-        running = known(patient.session).account.running(instance_type)
-    except NotebookJobError as error:
-        why = patient.finding_of(error, "sagemaker:DescribeTrainingJob", is_needed=False)
-        return unknown(
-            f"the quota '{name}' is {limit:g}; how much is in use could not be asked: {why.text}",
-            why.fix,
-            why.statement,
-        )
-    most = "" if running.is_whole else f"at least (of {running.jobs} running jobs that were looked at) "
-    text = f"the quota '{name}': {most}{running.instances} of {limit:g} in use"
-    if running.instances >= limit:
-        return wrong(
-            f"{text}: new jobs wait until others have ended",
-            "wait (capacity_timeout), name several instance types in order of preference, or ask for more",
-        )
-    return right(text)
-
-
 def _listing(patient: Patient) -> Iterator[Finding]:
     jobs = known(patient.session).clients.jobs
     try:
@@ -326,23 +304,6 @@ def _logs(patient: Patient) -> Iterator[Finding]:
         yield right("CloudWatch Logs lets the jobs' log group be read")
 
 
-def _keys(patient: Patient) -> Iterator[Finding]:
-    spec = known(patient.spec)
-    for name in ("s3_kms_key", "volume_kms_key"):
-        key = getattr(spec, name)
-        if not key:
-            continue
-        try:
-            state = known(patient.session).account.key_state(key)
-        except NotebookJobError as error:
-            yield patient.finding_of(error, "kms:DescribeKey", is_needed=False)
-            continue
-        if state == "Enabled":
-            yield right(f"{name} {key} is enabled")
-        else:
-            yield wrong(f"{name} {key} is in state {state}", "enable it, or name another key")
-
-
 def _network(patient: Patient) -> Iterator[Finding]:
     spec = known(patient.spec)
     if spec.subnets:
@@ -358,18 +319,18 @@ CHECKS = (
     Check("credentials", _credentials, needs=("session", "region")),
     Check("arguments", _arguments, needs=("session", "region")),
     Check("bucket", _bucket, needs=("identity", "spec")),
-    Check("encryption", _encryption, needs=("identity", "bucket_region")),
+    Check("encryption", keys.encryption, needs=("identity", "bucket_region")),
+    Check("keys", keys.keys, needs=("identity", "spec")),
     Check("files", _marker, needs=("identity", "bucket_region")),
-    Check("role", identities.role, needs=("identity", "spec")),
+    Check("role", identities.role, needs=("identity", "spec", "scope")),
     Check("trust", identities.trust, needs=("role",)),
     Check("image", _image, needs=("identity", "spec")),
     Check("driver", _driver, needs=("image_uri",)),
     Check("kernel", _kernel, needs=("image_uri",)),
-    Check("permissions", identities.permissions, needs=("identity", "spec")),
-    Check("role's permissions", identities.role_permissions, needs=("role",)),
-    Check("quota", _quota, needs=("identity", "spec")),
+    Check("permissions", identities.permissions, needs=("identity", "spec", "scope")),
+    Check("role's permissions", identities.role_permissions, needs=("scope", "role")),
+    Check("quota", quota, needs=("identity", "spec")),
     Check("jobs", _listing, needs=("identity",)),
     Check("logs", _logs, needs=("identity",)),
-    Check("keys", _keys, needs=("identity", "spec")),
     Check("network", _network, needs=("spec",)),
 )

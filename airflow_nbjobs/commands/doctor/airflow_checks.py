@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs._compat import has_tabs
 from airflow_nbjobs.commands.doctor.airflow_side import PACKAGE
-from airflow_nbjobs.commands.doctor.examination import Check, Finding, right, unknown, wrong
+from airflow_nbjobs.commands.doctor.examination import Check, Finding, first_line, right, unknown, wrong
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.provider_info import get_provider_info
@@ -60,9 +61,8 @@ def _database(patient: Patient) -> Iterator[Finding]:
         kind = patient.airflow.database()
     except Exception as error:  # noqa: BLE001 - of whichever driver
         # Workers of Airflow 3 have no database: the API server is asked instead.
-        lines = str(error).strip().splitlines() or [""]
         yield unknown(
-            f"the metadata database cannot be reached from here: {type(error).__name__}: {lines[0]}",
+            f"the metadata database cannot be reached from here: {type(error).__name__}: {first_line(error)}",
             "run the doctor where the scheduler runs; connections that are stored in it are not seen here",
         )
         return
@@ -114,6 +114,9 @@ def _triggerer(patient: Patient) -> Iterator[Finding]:
 
 
 def _tab(patient: Patient) -> Iterator[Finding]:
+    if not has_tabs():
+        yield unknown("this Airflow shows no tabs of plugins, as it does from 3.1 on: links lead to the S3 console")
+        return
     misfits = patient.airflow.misfits("ui")
     here = f"this environment lacks {', '.join(misfits)}" if misfits else "this environment has the extra 'ui'"
     install = f"pip install '{PACKAGE}[ui]' where the API server runs, and start it again"

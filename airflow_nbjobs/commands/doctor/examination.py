@@ -1,5 +1,5 @@
 """
-Checks, what they find, and the order in which they are made; pure.
+Checks, what they find, and the order in which they are made.
 
 A check that fails, or cannot be asked, hides no other: what depends on it says that it was not made, and why.
 """
@@ -98,8 +98,9 @@ def _looked(check: Check, patient: Patient) -> Iterator[Finding]:
         yield patient.finding_of(error)
     except Exception as error:
         log.debug("%s", check.name, exc_info=True)
-        yield unknown(f"could not be checked: {type(error).__name__}: {_first_line(error)}")
+        yield unknown(f"could not be checked: {type(error).__name__}: {first_line(error)}")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the beginning of what an exception says."""
     return (str(error).strip().splitlines() or [""])[0]

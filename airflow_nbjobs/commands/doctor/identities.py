@@ -10,6 +10,7 @@ from airflow_nbjobs.commands.doctor.patient import known
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.job.aws_parsers import is_role_arn
 from airflow_nbjobs.core.job.images import parse_ecr_image
+from airflow_nbjobs.core.job.naming import LOG_GROUP
 from airflow_nbjobs.core.job.permissions import document, statements
 from airflow_nbjobs.core.job.trust import SAGEMAKER, read_trust
 
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from airflow_nbjobs.aws.diagnosis import Decision
     from airflow_nbjobs.commands.doctor.patient import Patient
     from airflow_nbjobs.core.job.images import EcrImage
     from airflow_nbjobs.core.job.permissions import Kind, Statement
 
 _EXAMPLE = "nbjobs-doctor"  # stands where a policy has a wildcard
+_OF_JOBS = ":training-job/"
+_ALL_STREAMS = f":log-group:{LOG_GROUP}:*"
 _TRUST = f'{{"Effect": "Allow", "Principal": {{"Service": "{SAGEMAKER}"}}, "Action": "sts:AssumeRole"}}'
 _ASSUMED = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/.+")
 # What IAM cannot know when it only looks at an identity's policies.
@@ -29,13 +33,8 @@ _SIMULATED = "by IAM's simulation, which leaves out what buckets, keys and VPC e
 
 
 def role(patient: Patient) -> Iterator[Finding]:
-    spec, identity = known(patient.spec), patient.identity
+    spec = known(patient.spec)
     by_arn = is_role_arn(spec.role)
-    if by_arn and identity is not None and (account := spec.role.split(":")[4]) != identity.account:
-        yield wrong(
-            f"'{spec.role}' is of account {account}, the caller of {identity.account}: only a role of the caller's own account can be passed",
-            "set role to a role of that account, or aws_conn_id to a connection of the role's account",
-        )
     name = spec.role.rpartition("/")[2]
     try:
         found = known(patient.session).account.role(name)
@@ -53,14 +52,15 @@ def role(patient: Patient) -> Iterator[Finding]:
 
 
 def trust(patient: Patient) -> Iterator[Finding]:
-    scope, role = patient.scope, known(patient.role)
-    trust = read_trust(
-        role.trust, account=role.arn.split(":")[4], region=known(patient.spec).region, partition=scope.partition
-    )
+    role = known(patient.role)
+    _, partition, _, _, account, _ = role.arn.split(":", 5)
+    trust = read_trust(role.trust, account=account, region=known(patient.spec).region, partition=partition)
     if trust.is_trusted:
         yield right(f"{SAGEMAKER} may assume it")
     elif trust.is_trusted is None:
-        yield unknown(trust.why, "whether it holds is seen with --run")
+        yield unknown(
+            trust.why, "whether it holds is seen when one of your jobs runs (for a job named nbjobs-doctor: --run)"
+        )
     else:
         yield wrong(f"SageMaker may not assume '{role.arn}': {trust.why}", f"add to its trust policy: {_TRUST}")
 
@@ -94,12 +94,19 @@ def role_permissions(patient: Patient) -> Iterator[Finding]:
 
 def _simulated(patient: Patient, principal: str, kind: Kind) -> Iterator[Finding]:
     """Ask for each statement of a policy whether it is allowed."""
-    session, scope = known(patient.session), patient.scope
+    session, scope = known(patient.session), known(patient.scope)
     image = parse_ecr_image(patient.image_uri or "")
-    lacking = 0
-    for row in statements(kind, scope):
+    is_whole = True
+    rows = statements(kind, scope)
+    # IAM takes a key for missing that any statement of a policy names, of whatever action: those of our own policies are all said.
+    of_others = {key: value for row in rows for key, value in _context(document(row, scope)).items()}
+    for row in rows:
         statement = document(row, scope)
-        resources, context = _examples(statement, image)
+        if image is None and ":ecr:" in row.resource:
+            is_whole = False
+            yield unknown(f"whether '{principal}' may pull the image was not asked: no image in ECR is known")
+            continue
+        resources, context = _examples(statement, image), of_others | _context(statement)
         try:
             decisions = session.account.simulated(principal, row.actions, resources=resources, context=context)
         except NotebookJobError as error:
@@ -108,39 +115,72 @@ def _simulated(patient: Patient, principal: str, kind: Kind) -> Iterator[Finding
                 f"what '{principal}' may do could not be asked: {finding.text}", finding.fix, finding.statement
             )
             return
-        denied = [action for action in row.actions if decisions.get(action, "allowed") != "allowed"]
-        if denied:
-            lacking += 1
-            yield _denied(principal, row, denied, decisions, statement)
-    if not lacking:
+        for finding in _judged(principal, row, statement, decisions):
+            is_whole = False
+            yield finding
+    if is_whole:
         yield right(f"'{principal}' may do all that is needed, {_SIMULATED}")
 
 
-def _denied(
-    principal: str, row: Statement, denied: list[str], decisions: Mapping[str, str], statement: Mapping[str, Any]
-) -> Finding:
-    explicitly = [action for action in denied if decisions[action] == "explicitDeny"]
-    text = f"'{principal}' may not {', '.join(denied)}, {_SIMULATED}"
-    fix = (
-        f"a statement denies {', '.join(explicitly)}: change it (policy, permissions boundary, organisation)"
-        if explicitly
-        else "add to its policy"
-    )
-    less = {**statement, "Action": denied}
-    if row.unneeded:
-        return unknown(f"{text}; not needed where {row.unneeded}", fix, less)
-    return wrong(text, fix, less)
+def _judged(
+    principal: str, row: Statement, statement: Mapping[str, Any], decisions: Mapping[str, Decision]
+) -> Iterator[Finding]:
+    """Yield what is not allowed, or not known to be, by what would mend it."""
+    if silent := [action for action in row.actions if action not in decisions]:
+        yield unknown(f"IAM's simulation says nothing of {', '.join(silent)} by '{principal}'")
+    denied: dict[str, list[str]] = {}
+    depending: dict[tuple[str, ...], list[str]] = {}
+    for action, decision in decisions.items():
+        # A key of a service plays no part in what another does.
+        services = ("aws", action.partition(":")[0])
+        if missing := tuple(key for key in decision.missing if key.partition(":")[0].lower() in services):
+            depending.setdefault(missing, []).append(action)
+        elif not decision.is_allowed:
+            denied.setdefault(_remedy(decision), []).append(action)
+    for keys, actions in depending.items():
+        yield unknown(
+            f"whether '{principal}' may {', '.join(actions)} depends on {', '.join(keys)}: its policies ask for what is known only when the call is made",
+            "run the doctor with --run",
+        )
+    for remedy, actions in denied.items():
+        text = f"'{principal}' may not {', '.join(actions)}, {_SIMULATED}"
+        fix = remedy.format(actions=", ".join(actions))
+        less = {**statement, "Action": actions}
+        if row.unneeded:
+            yield unknown(f"{text}; not needed where {row.unneeded}", fix, less)
+        elif _OF_JOBS in row.resource:
+            yield unknown(
+                f"{text}; asked for a job named '{_EXAMPLE}', and a policy may allow others by their names", fix, less
+            )
+        else:
+            yield wrong(text, fix, less)
 
 
-def _examples(statement: Mapping[str, Any], image: EcrImage | None) -> tuple[list[str], dict[str, str]]:
-    """Return resources that stand for those of a statement, and the context in which it is meant."""
+def _remedy(decision: Decision) -> str:
+    if not decision.is_within_organization:
+        return "no policy here helps: a service control policy of the organisation does not allow {actions}; ask who manages it"
+    if not decision.is_within_boundary:
+        return "its permissions boundary does not allow {actions}: add it there, and to its policy if that lacks it as well"
+    if decision.verdict == "explicitDeny":
+        return "a statement denies {actions}: change it (policy, permissions boundary, organisation)"
+    return "add to its policy"
+
+
+def _context(statement: Mapping[str, Any]) -> dict[str, str]:
+    """Return the context in which a statement is meant."""
+    return {key: value for pairs in statement.get("Condition", {}).values() for key, value in pairs.items()}
+
+
+def _examples(statement: Mapping[str, Any], image: EcrImage | None) -> list[str]:
+    """Return resources that stand for those of a statement."""
     resources = statement["Resource"]
     named = [resources] if isinstance(resources, str) else list(resources)
-    context = {key: value for pairs in statement.get("Condition", {}).values() for key, value in pairs.items()}
-    return [_example(resource, image) for resource in named if resource != "*"], context
+    return [_example(resource, image) for resource in named if resource != "*"]
 
 
 def _example(resource: str, image: EcrImage | None) -> str:
     if image is not None and ":ecr:" in resource:
         return resource.replace(":*:repository/*", f":{image.registry}:repository/{image.repository}")
+    if resource.endswith(_ALL_STREAMS):
+        return resource.removesuffix("*") + f"log-stream:{_EXAMPLE}/algo-1"
     return re.sub(r"\$\{([*?$])\}|\*", lambda found: found[1] or _EXAMPLE, resource)

@@ -18,7 +18,6 @@ from airflow_nbjobs.core.errors import (
     NotebookJobError,
     NotebookJobServiceError,
 )
-from airflow_nbjobs.core.job.permission_scope import Scope
 from airflow_nbjobs.core.job.permissions import statement_with
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import AwsClients
     from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
     from airflow_nbjobs.core.job.arguments import JobArguments
+    from airflow_nbjobs.core.job.permission_scope import Scope
     from airflow_nbjobs.core.job.spec import NotebookJobSpec
     from airflow_nbjobs.settings import Settings
 
@@ -40,7 +40,7 @@ _WORDS = {
     "bucket_region": "the bucket",
     "role": "the role",
     "image_uri": "the image's name",
-    "health": "the answer of the API server",
+    "scope": "the account and region of what the arguments name",
 }
 
 
@@ -73,7 +73,9 @@ class Patient(msgspec.Struct):
     """
     Facts, as far as they are known.
 
+    :param scope: where the policies have to hold; what checks find of keys is added.
     :param bucket_region: set where the bucket can be reached.
+    :param bucket_key: the KMS key that the bucket encrypts with unless told otherwise; empty where it is AWS's own.
     :param health: what the API server says of the parts of Airflow.
     """
 
@@ -90,7 +92,8 @@ class Patient(msgspec.Struct):
     role: Role | None = None
     image_uri: str | None = None
     newest_job: str = "nbjobs-doctor"  # of the account
-    scope: Scope = Scope()
+    scope: Scope | None = None
+    bucket_key: str = ""
 
     def knows(self, name: str) -> bool:
         return getattr(self, name) is not None
@@ -110,7 +113,7 @@ class Patient(msgspec.Struct):
         text = "; ".join((error.headline, *error.problems))
         if is_denied(error):
             kinds: Any = ("caller", "doctor") if is_needed else ("doctor",)
-            found = (statement_with(action, kind, self.scope) for kind in kinds)
+            found = (statement_with(action, kind, self.scope) for kind in kinds if self.scope)
             statement = next((each for each in found if each), None)
             who = f"'{self.identity.arn}'" if self.identity else "the identity of the connection"
             what = "tasks need it" if is_needed else "only the doctor asks for it"

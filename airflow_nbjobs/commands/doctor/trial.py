@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 _NAME = "nbjobs-doctor.ipynb"
 _SOURCE = "import sys\n\npython = sys.version.split()[0]"
 _MOST_SECONDS = 900
+# What an error may name: CreateTrainingJob needs others' permissions as well.
+_ACTIONS = (
+    "iam:PassRole",
+    "sagemaker:AddTags",
+    "sagemaker:CreateTrainingJob",
+    "s3:PutObject",
+    "sagemaker:DescribeTrainingJob",
+    "s3:GetObject",
+    "s3:ListBucket",
+)
 _POLL_SECONDS, _LOCAL_POLL_SECONDS = 5.0, 0.5
 
 
@@ -65,23 +75,29 @@ def _run(patient: Patient) -> Iterator[Finding]:
         job = _prepared(patient, Path(folder))
         is_local = (urlsplit(clients.jobs.endpoint_url).hostname or "") in ("127.0.0.1", "localhost")
         followed = FollowedJob(job, clients, _LOCAL_POLL_SECONDS if is_local else _POLL_SECONDS)
+        expectation = Expectation(label=_NAME, input_notebook=_NAME, declared=job.declared, parameters_text="{}")
+        what = "the job was refused"
         try:
-            submission = followed.submit()
-            snapshot = followed.wait(submission.location)
-        except KeyboardInterrupt:
-            followed.stop()
-            raise
+            try:
+                submission = followed.submit()
+                what = "the job was made, and cannot be followed"
+                snapshot = followed.wait(submission.location)
+            except KeyboardInterrupt:
+                followed.stop()
+                raise
+            what = "the job has ended, and its results cannot be read"
+            result = followed.read(snapshot, submission.location, expectation)
         except NotebookJobError as error:
             finding = patient.finding_of(error, _action_in(error))
-            yield wrong(f"the job was refused: {finding.text}", finding.fix, finding.statement)
+            left = f"; {error.details['job']}" if "job" in error.details else ""
+            yield Finding(finding.mark, f"{what}: {finding.text}{left}", finding.fix, finding.statement)
             return
-        expectation = Expectation(label=_NAME, input_notebook=_NAME, declared=job.declared, parameters_text="{}")
-        result = followed.read(snapshot, submission.location, expectation)
     name = submission.job_name
     for warning in result.warnings:
         yield unknown(warning)
     if result.error is not None:
-        yield wrong(result.error.headline, result.error.details.get("next", ""))
+        failed = result.error
+        yield wrong("; ".join((failed.headline, *failed.problems)), failed.details.get("next", ""))
     else:
         yield right(
             f"'{name}' ran its notebook on Python {result.outputs['python']}; its files are in {submission.location.root}/{name}"
@@ -89,10 +105,9 @@ def _run(patient: Patient) -> Iterator[Finding]:
 
 
 def _action_in(error: NotebookJobError) -> str:
-    """Return the action that a refusal names: CreateTrainingJob needs others as well."""
+    """Return the action that an error names, empty if it names none."""
     text = str(error)
-    actions = ("iam:PassRole", "sagemaker:AddTags", "sagemaker:CreateTrainingJob", "s3:PutObject")
-    return next((action for action in actions if action in text), "")
+    return next((action for action in _ACTIONS if action in text), "")
 
 
 CHECK = Check("run", _run, needs=("identity", "spec"))

@@ -71,12 +71,13 @@ def run(args: argparse.Namespace) -> int:
         return 2
     for note in wanted.notes:
         print(note, file=sys.stderr)
+    if not constraints:
+        print(f"{wanted.unconstrained} does without constraints, as it does on MWAA", file=sys.stderr)
     try:
         with tempfile.TemporaryDirectory(prefix="nbjobs-mwaa-") as folder:
             found = wheels.collect(python, args.python, wanted, constraints, Path(folder))
-            text = wanted.for_mwaa(
-                {name: wheel.version for name, wheel in found.items()}, constrained=bool(constraints)
-            )
+            versions = {name: wheel.version for name, wheel in found.items()}
+            text = wanted.for_mwaa(versions, constrained=bool(constraints))
             files: dict[str, Path | bytes] = {**plugins, **{wheel.path.name: wheel.path for wheel in found.values()}}
             if constraints:
                 files[requirements.CONSTRAINTS_NAME] = constraints.encode()
@@ -90,6 +91,10 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         raise
+    for line in wanted.left_out(versions):
+        print(
+            f"'{line}' has no wheel in the archive: its marker leaves it out on Python {args.python}", file=sys.stderr
+        )
     print(f"{args.to}: {len(found)} wheels, {size / 1e6:.1f} MB", file=sys.stderr)
     print(text, end="")
     return 0
@@ -108,7 +113,7 @@ def _wanted(path: Path | None) -> requirements.Requirements:
 def _constraints(wanted: requirements.Requirements, args: argparse.Namespace) -> str:
     """Return the text of all constraints; empty where a comment says that there are to be none."""
     named = (args.constraint,) if args.constraint else wanted.constraints
-    if not named and not wanted.is_unconstrained:
+    if not named and not wanted.unconstrained:
         raise NotebookJobConfigError(
             "no constraints are given, and MWAA then forces its own, which these wheels need not fit; add to REQUIREMENTS, or give as --constraint, those of the"
             " environment's Airflow, for example\n"

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.commands.mwaa_plugins.requirements import CONSTRAINTS_NAME
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def read_plugins(folder: Path) -> dict[str, Path]:
     }
     if not files:
         raise NotebookJobConfigError(f"--with '{folder}' has no files")
-    clash = next((name for name in files if "/" not in name and name.endswith((".whl", "constraints.txt"))), None)
+    clash = next(
+        (name for name in files if "/" not in name and (name.endswith(".whl") or name == CONSTRAINTS_NAME)), None
+    )
     if clash:
         raise NotebookJobConfigError(
             f"--with '{folder}': '{clash}' would lie among the archive's own wheels and constraints"

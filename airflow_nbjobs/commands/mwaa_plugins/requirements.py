@@ -46,16 +46,16 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a requirements.txt asks for.
 
-    :param wanted: by name; this package among them.
+    :param wanted: this package among them; one name may be there several times, with several markers.
     :param constraints: paths and URLs, as written.
-    :param is_unconstrained: a comment says that there are to be no constraints.
+    :param unconstrained: the place and text of the comment that says that there are to be no constraints; empty: none does.
     :param options: lines for pip here, which mean nothing on MWAA.
     :param notes: what was understood otherwise than it is written.
     """
 
     wanted: tuple[Requirement, ...]
     constraints: tuple[str, ...]
-    is_unconstrained: bool
+    unconstrained: str
     options: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -66,16 +66,30 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         """
         Return the requirements.txt that installs the wanted packages from the archive alone.
 
-        :param versions: of the wheels in the archive, by canonical name; what a marker has left out is not there.
+        :param versions: of the wheels in the archive, by canonical name.
         """
         lines = [f"--find-links {PLUGINS}", "--no-index"]
         lines.append(f"--constraint {PLUGINS}/{CONSTRAINTS_NAME}" if constrained else "# --constraint none")
         for each in self.wanted:
-            version = versions.get(canonicalize_name(each.name))
-            if version is not None:
+            if (version := _version_of(each, versions)) is not None:
                 extras = f"[{','.join(sorted(each.extras))}]" if each.extras else ""
-                lines.append(f"{each.name}{extras}=={version}")
+                # Another package may have brought the wheel along: what the extras need is there only if the marker holds.
+                marker = f"; {each.marker}" if each.marker else ""
+                lines.append(f"{each.name}{extras}=={version}{marker}")
         return "".join(f"{line}\n" for line in lines)
+
+    def left_out(self, versions: Mapping[str, str]) -> list[str]:
+        """Return what was asked for and has no wheel in the archive, as its marker does not hold where pip ran."""
+        return [str(each) for each in self.wanted if _version_of(each, versions) is None]
+
+
+def _version_of(wanted: Requirement, versions: Mapping[str, str]) -> str | None:
+    """Return the version of the wheel that was made for a requirement: of several for one package, the others do not fit."""
+    version = versions.get(canonicalize_name(wanted.name))
+    is_other = (
+        wanted.marker is not None and version is not None and not wanted.specifier.contains(version, prereleases=True)
+    )
+    return None if is_other else version
 
 
 def parse(text: str, *, source: str, own_version: str, folder: Path | None = None) -> Requirements:
@@ -85,7 +99,7 @@ def parse(text: str, *, source: str, own_version: str, folder: Path | None = Non
     :param folder: of the file, for its relative paths.
     :raises NotebookJobConfigError: lines that MWAA could not follow; all of them.
     """
-    wanted: dict[str, Requirement] = {}
+    wanted: dict[tuple[str, str], Requirement] = {}
     options, problems = _Options(), []
     for number, line in _lines(text):
         where = f"{source}, line {number}"
@@ -94,23 +108,24 @@ def parse(text: str, *, source: str, own_version: str, folder: Path | None = Non
                 options.read(line, where=where, folder=folder)
                 continue
             requirement = _requirement(line, own_version)
-            name = canonicalize_name(requirement.name)
-            if name in wanted and str(wanted[name].marker) == str(requirement.marker):
+            key = canonicalize_name(requirement.name), str(requirement.marker)
+            if key in wanted:
                 raise ValueError(f"'{requirement.name}' is named twice")
-            wanted[name] = requirement
+            wanted[key] = requirement
         except ValueError as error:
             problems.append(f"{where}: {error}")
     if problems:
         raise NotebookJobConfigError("\n".join(problems))
-    own = wanted.setdefault(canonicalize_name(OWN_NAME), Requirement(f"{OWN_NAME}[ui]"))
-    if "ui" not in own.extras:
+    own = [each for (name, _), each in wanted.items() if name == canonicalize_name(OWN_NAME)]
+    if own and not any("ui" in each.extras for each in own):
         options.notes.append(
-            f"{source}: '{own}' is without the extra ui: tasks will have no tab (write {OWN_NAME}[ui])"
+            f"{source}: '{own[0]}' is without the extra ui: tasks will have no tab (write {OWN_NAME}[ui])"
         )
+    comments = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if _NO_CONSTRAINTS.match(line)]
     return Requirements(
-        wanted=tuple(wanted.values()),
+        wanted=(*wanted.values(), *([] if own else [Requirement(f"{OWN_NAME}[ui]")])),
         constraints=tuple(options.constraints),
-        is_unconstrained=any(_NO_CONSTRAINTS.match(line) for line in text.splitlines()),
+        unconstrained=next((f"{source}, line {number}: '{line.strip()}'" for number, line in comments), ""),
         options=tuple(options.of_pip),
         notes=tuple(options.notes),
     )

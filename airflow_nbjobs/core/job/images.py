@@ -1,7 +1,7 @@
 """
 What the name of an image tells: its place in ECR, and whether it has the notebook-job driver; pure.
 
-Called by ``commands/doctor/``.
+Called by ``commands/doctor/`` and ``aws/submit/``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 _ECR = re.compile(
-    r"(?P<registry>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/(?P<repository>[a-z0-9._/-]+)"
+    r"(?P<registry>\d{12})\.dkr\.ecr(?:-fips)?\.[a-z0-9-]+\.[a-z0-9.-]+/(?P<repository>[a-z0-9._/-]+)"
     r"(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:[a-f0-9]{64}))?"
 )
 DISTRIBUTION_REPOSITORY = "sagemaker-distribution-prod"
@@ -23,7 +23,6 @@ class EcrImage(NamedTuple):
     """An image in ECR; by its digest where it has one, else by its tag."""
 
     registry: str
-    region: str
     repository: str
     tag: str
     digest: str | None
@@ -38,7 +37,7 @@ def parse_ecr_image(uri: str) -> EcrImage | None:
     found = _ECR.fullmatch(uri)
     if found is None:
         return None
-    return EcrImage(found["registry"], found["region"], found["repository"], found["tag"] or "latest", found["digest"])
+    return EcrImage(found["registry"], found["repository"], found["tag"] or "latest", found["digest"])
 
 
 def distribution_driver(image: EcrImage) -> bool | None:

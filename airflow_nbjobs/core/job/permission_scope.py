@@ -1,7 +1,7 @@
 """
 Where a policy holds: bucket, role, account, region and keys, as the options of ``nbjobs iam-policy`` give them.
 
-Called by ``commands/iam_policy.py``; pure.
+Called by ``commands/iam_policy.py`` and ``commands/doctor/``; pure.
 """
 
 from __future__ import annotations
@@ -94,26 +94,28 @@ def parse_scope(
     account: str | None = None,
     kms: tuple[str, ...] = (),
     vpc: bool = False,
+    words: Callable[[str], str] = "--{}".format,
 ) -> Scope:
     """
     Return where a policy is to hold, with placeholders for what is not given.
 
     :param role_given: name, or ARN, which says the account and the partition as well.
     :param kms: key ids or ARNs; ids need ``region_given`` and the account.
+    :param words: what the errors call an option; takes ``bucket``, ``prefix``, ``role``, ``region``, ``account`` and ``kms``.
     :raises NotebookJobConfigError: something means nothing, or two things contradict each other; says all that is wrong.
     """
-    checked = _Checked()
+    checked = _Checked(words)
     place = checked.value("region", region, region_given)
     own_account = checked.value("account", _account, account)
     found_role = checked.value("role", _role, role_given)
     partition = _partition_of(place or "")
     arn = _ROLE_ARN.fullmatch(found_role or "")
     if arn:
-        checked.problems += _misfits(arn, place, own_account)
+        checked.problems += _misfits(arn, place, own_account, words)
         own_account = own_account or arn["account"]
         if place is None:
             partition = next((each for each in _PARTITIONS.values() if each.name == arn["partition"]), _COMMERCIAL)
-    keys = [checked.value("kms", lambda key: _key_arn(key, place, own_account, partition), key) for key in kms]
+    keys = [checked.value("kms", lambda key: _key_arn(key, place, own_account, partition, words), key) for key in kms]
     scope = Scope(
         bucket=checked.value("bucket", _bucket, bucket) or PLACEHOLDERS["bucket"],
         prefix=DEFAULTS["prefix"] if (given := checked.value("prefix", _prefix, prefix)) is None else given,
@@ -135,8 +137,9 @@ def parse_scope(
 class _Checked:
     """Options that are read, and what is wrong with those that cannot be."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Callable[[str], str]) -> None:
         self.problems: list[str] = []
+        self._words = words
 
     def value(self, option: str, parse: Callable[[str], Value], given: str | None) -> Value | None:
         if given is None:
@@ -144,7 +147,7 @@ class _Checked:
         try:
             return parse(given)
         except ValueError as error:
-            self.problems.append(f"--{option}: {error}")
+            self.problems.append(f"{self._words(option)}: {error}")
             return None
 
 
@@ -152,16 +155,18 @@ def _partition_of(region_name: str) -> _Partition:
     return next((each for start, each in _PARTITIONS.items() if region_name.startswith(start)), _COMMERCIAL)
 
 
-def _misfits(arn: re.Match[str], region_name: str | None, account: str | None) -> list[str]:
+def _misfits(
+    arn: re.Match[str], region_name: str | None, account: str | None, words: Callable[[str], str]
+) -> list[str]:
     """Say where the ARN of a role contradicts the other options."""
     problems = []
     if account is not None and arn["account"] != account:
         problems.append(
-            f"--role: {arn[0]!r} is of account {arn['account']}, not of --account {account}; only a role of the caller's own account can be passed"
+            f"{words('role')}: {arn[0]!r} is of account {arn['account']}, not of {words('account')} {account}; only a role of the caller's own account can be passed"
         )
     if region_name is not None and arn["partition"] != (expected := _partition_of(region_name).name):
         problems.append(
-            f"--role: {arn[0]!r} is of partition '{arn['partition']}', --region {region_name} of '{expected}'; a role serves its own partition only"
+            f"{words('role')}: {arn[0]!r} is of partition '{arn['partition']}', {words('region')} {region_name} of '{expected}'; a role serves its own partition only"
         )
     return problems
 
@@ -197,16 +202,20 @@ def _prefix(value: str) -> str:
     return value.strip("/")
 
 
-def _key_arn(value: str, region_name: str | None, account: str | None, partition: _Partition) -> str:
+def _key_arn(
+    value: str, region_name: str | None, account: str | None, partition: _Partition, words: Callable[[str], str]
+) -> str:
     key = kms_key(value)
     if "alias/" in key:
         raise ValueError(f"{key!r} is an alias, and a policy's Resource matches keys only; give the key's ARN or id")
     if not key.startswith("arn:"):
         if region_name is None or account is None:
-            raise ValueError(f"{key!r} is an id, which is a key together with --region and --account; or give its ARN")
+            raise ValueError(
+                f"{key!r} is an id, which is a key together with {words('region')} and {words('account')}; or give its ARN"
+            )
         return f"arn:{partition.name}:kms:{region_name}:{account}:key/{key}"
     if region_name is not None and region_of(key) != region_name:
         raise ValueError(
-            f"{key!r} is of another region than --region {region_name}; S3 and SageMaker take keys of their own"
+            f"{key!r} is of another region than {words('region')} {region_name}; S3 and SageMaker take keys of their own"
         )
     return key

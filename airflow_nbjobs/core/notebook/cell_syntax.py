@@ -172,7 +172,8 @@ class _Reader(msgspec.Struct):
     def _read_escaped(self, lines: list[str], row: int, column: int, at: int) -> int:
         """Read the magic that begins there; returns the row after it."""
         line = lines[row]
-        # IPython looks for a question first, over all that is one line to Python: also on through a bracket that a shell command opens.
+        # IPython looks for a question first, over all that is one line to Python: also on through a bracket that a shell command opens, with
+        # Python 3.11's tokenize (later ones end such a line where it ends).
         statement = scan(lines, row)
         end = statement.end if statement.ends_in_question_mark else row
         asked = None if "#" in line else HELP.search("\n".join(lines[row : end + 1])[column:])

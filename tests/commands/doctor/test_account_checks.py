@@ -18,6 +18,7 @@ from airflow_nbjobs.commands.doctor import account_checks, connection, trial
 from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
 from airflow_nbjobs.commands.doctor.examination import Mark, examine
 from airflow_nbjobs.commands.doctor.patient import Asked, Patient
+from airflow_nbjobs.core.job import trouble
 from airflow_nbjobs.settings import read_settings
 from airflow_nbjobs.testing.faults import Faults
 
@@ -27,6 +28,7 @@ ALWAYS = {"connection", "region", "credentials", "arguments"}
 BEFORE = {
     "encryption": {"bucket"},
     "files": {"bucket"},
+    "keys": {"bucket", "encryption"},
     "trust": {"role"},
     "role's permissions": {"role"},
     "driver": {"image"},
@@ -125,7 +127,7 @@ DENIALS = [
     ("s3:GetBucketEncryption", "encryption", Mark.UNKNOWN, "s3:GetEncryptionConfiguration"),
     ("s3:PutObject", "files", Mark.WRONG, "s3:PutObject"),
     ("s3:GetObject", "files", Mark.WRONG, "s3:GetObject"),
-    ("s3:DeleteObject", "files", Mark.UNKNOWN, "s3:DeleteObject"),
+    ("s3:DeleteObjects", "files", Mark.UNKNOWN, "s3:DeleteObject"),
     ("iam:GetRole", "role", Mark.UNKNOWN, "iam:GetRole"),
     ("ecr:BatchGetImage", "image", Mark.UNKNOWN, "ecr:BatchGetImage"),
     ("servicequotas:ListServiceQuotas", "quota", Mark.UNKNOWN, "servicequotas:ListServiceQuotas"),
@@ -221,17 +223,53 @@ def test_an_error_that_nobody_knows_is_told_as_it_is(look, nbjobs_sagemaker):
     assert "OptInRequired: Sign up first" in found.text
 
 
-def test_ctrl_c_leaves_no_object_behind(look, nbjobs_sagemaker, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
 
-    monkeypatch.setattr(account_checks, "_read_back", interrupted)
+
+def interrupted_once_it_is_written(self, uri, body, *, kms_key):
+    put(self, uri, body, kms_key=kms_key)
+    raise KeyboardInterrupt
+
+
+put = clients.Boto3Objects.put
+INTERRUPTED = [
+    (clients.Boto3Objects, "put", interrupted_once_it_is_written),
+    (account_checks, "_read_back", interrupted),
+    (clients.Boto3Objects, "open", interrupted),
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "instead"), INTERRUPTED, ids=[each[1] for each in INTERRUPTED])
+def test_ctrl_c_leaves_no_object_behind(look, nbjobs_sagemaker, monkeypatch, owner, name, instead):  # noqa: PLR0917 - a table
+    monkeypatch.setattr(owner, name, instead)
     with pytest.raises(KeyboardInterrupt):
         look("files")
     prefix = nbjobs_sagemaker.s3_root_uri.split("/", 3)[3]
     assert nbjobs_sagemaker.faults.calls("s3:PutObject", resource=f"*{prefix}*")
     left = nbjobs_sagemaker.client("s3").list_objects_v2(Bucket=nbjobs_sagemaker.bucket, Prefix=prefix)
     assert left["KeyCount"] == 0
+
+
+def test_ctrl_c_says_which_object_may_be_left(look, nbjobs_sagemaker, monkeypatch, caplog):
+    monkeypatch.setattr(clients.Boto3Objects, "put", interrupted_once_it_is_written)
+    with nbjobs_sagemaker.faults.deny("s3:DeleteObjects"), pytest.raises(KeyboardInterrupt), caplog.at_level("INFO"):
+        look("files")
+    assert f"the doctor's object may stay, {nbjobs_sagemaker.s3_root_uri}/nbjobs-doctor/" in caplog.text
+
+
+def test_an_object_whose_answer_was_lost_is_deleted_or_said(look, nbjobs_sagemaker):
+    faults = nbjobs_sagemaker.faults
+    with faults.throttle("s3:PutObject"), faults.deny("s3:DeleteObjects"):
+        assert len(look("files")) == 1  # it was not written
+    begun = faults.calls()[-1].number
+    with faults.reset("s3:PutObject"):
+        assert marks(look("files")) == [Mark.WRONG]
+        assert faults.calls("s3:DeleteObjects", after=begun)
+        with faults.deny("s3:DeleteObjects"):
+            found = look("files")
+    assert marks(found) == [Mark.WRONG, Mark.UNKNOWN]
+    assert "the doctor's object may have been written, and may stay, s3://" in found[1].text
 
 
 def test_what_depends_on_a_fault_says_so_and_all_else_is_looked_at(look, nbjobs_sagemaker):
@@ -250,6 +288,27 @@ def test_a_bucket_that_is_not_there(look, nbjobs_sagemaker, monkeypatch):
     found = only(look("bucket"), Mark.WRONG)
     assert "the bucket of 's3://nobody-has-this' does not exist" in found.text
     assert "s3_root_uri" in found.fix
+
+
+def test_an_object_that_comes_back_as_another_is_wrong(look, monkeypatch):
+    def another(self, uri, body, *, kms_key):
+        put(self, uri, b"not it", kms_key=kms_key)
+
+    monkeypatch.setattr(clients.Boto3Objects, "put", another)
+    assert "is not what was written" in only(look("files"), Mark.WRONG).text
+    monkeypatch.setattr(clients.Boto3Objects, "put", lambda *_, **__: None)
+    assert "S3 does not have it" in only(look("files"), Mark.WRONG).text
+
+
+def test_a_network_is_left_to_a_job(look, monkeypatch):
+    assert look("network") == []
+    extra = {"nbjobs": {"subnets": ["subnet-0a"], "security_group_ids": ["sg-0a"]}}
+    connection_ = json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"])
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection_ | {"extra": {**connection_.get("extra", {}), **extra}})
+    )
+    found = only(look("network"), Mark.UNKNOWN)
+    assert "whether jobs in subnet-0a reach S3" in found.text
 
 
 def test_a_bucket_of_another_region(look, nbjobs_sagemaker, monkeypatch):
@@ -275,6 +334,17 @@ def test_a_bucket_with_a_key_of_its_own_needs_the_key_in_the_policies(look, nbjo
     monkeypatch.setenv("AIRFLOW__NBJOBS__S3_ROOT_URI", f"s3://{name}/x")
     found = only(look("encryption"), Mark.RIGHT)
     assert "--kms arn:aws:kms:eu-west-1:123456789012:key/1" in found.text
+    with nbjobs_sagemaker.faults.refuse(
+        "s3:PutObject", code="AccessDenied", message="not authorized to perform: kms:GenerateDataKey"
+    ):
+        denied = only(look("encryption", "files"), Mark.WRONG)
+    assert denied.statement["Resource"] == "arn:aws:kms:eu-west-1:123456789012:key/1"
+
+
+def test_with_a_key_of_the_task_the_buckets_own_way_is_not_asked_for(look, nbjobs_sagemaker, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__NBJOBS__S3_KMS_KEY", "alias/mine")
+    with nbjobs_sagemaker.faults.deny("s3:GetBucketEncryption"):
+        assert only(look("encryption"), Mark.RIGHT).text == "files are encrypted with s3_kms_key, alias/mine"
 
 
 @pytest.mark.parametrize(
@@ -294,10 +364,37 @@ def test_a_role_that_is_not_there(look, role, text):
     assert "set role" in found.fix
 
 
-def test_a_role_of_another_account_cannot_be_passed(look):
-    found = look("role", role="arn:aws:iam::210987654321:role/NotebookJobs")[0]
-    assert found.mark is Mark.WRONG
-    assert "is of account 210987654321, the caller of 123456789012" in found.text
+def test_a_role_of_another_account_is_told_once_and_no_policy_is_made_up_for_it(look, nbjobs_sagemaker):
+    role = "arn:aws:iam::210987654321:role/NotebookJobs"
+    found = look("arguments", "role", "trust", "permissions", "role's permissions", role=role)
+    (wrong,) = [each for each in found if each.mark is Mark.WRONG]
+    assert wrong.text == (
+        f"role: '{role}' is of account 210987654321, not of the caller's account 123456789012; only a role of the caller's own account can be passed"
+    )
+    assert "aws_conn_id" in wrong.fix
+    texts = {each.text for each in found if each.mark is Mark.UNKNOWN}
+    assert "not checked: the account and region of what the arguments name must be right first" in texts
+    with nbjobs_sagemaker.faults.deny("s3:PutObject"):
+        denied = only(look("files", role=role), Mark.WRONG)
+    assert denied.statement is None
+    assert "s3:PutObject on 's3://" in denied.fix
+
+
+def test_a_role_of_another_partition_is_told_in_the_words_of_a_task(look):
+    found = [each for each in look("arguments", role="arn:aws-cn:iam::123456789012:role/x") if each.mark is Mark.WRONG]
+    assert len(found) == 1
+    assert "is of partition 'aws-cn', region eu-west-1 of 'aws'" in found[0].text
+    assert "--" not in found[0].text
+
+
+def test_without_the_callers_account_a_key_by_its_id_is_no_fault(look, nbjobs_sagemaker, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__NBJOBS__S3_KMS_KEY", "1234abcd-12ab-34cd-56ef-1234567890ab")
+    with nbjobs_sagemaker.faults.throttle("sts:GetCallerIdentity"):
+        found = look("credentials", "arguments", "permissions", role="NotebookJobs")
+    assert Mark.WRONG not in marks(found)
+    texts = [each.text for each in found if each.mark is Mark.UNKNOWN]
+    assert texts[0].startswith("could not be checked now: ")
+    assert texts[1].startswith("not checked: the credentials and ")
 
 
 @pytest.mark.parametrize(
@@ -447,6 +544,26 @@ def test_a_job_that_may_not_be_made(look, nbjobs_sagemaker, message, action):
     with nbjobs_sagemaker.faults.refuse("CreateTrainingJob", code="AccessDeniedException", message=message):
         found = only(look("run"), Mark.WRONG)
     assert "the job was refused: " in found.text
+    assert action in found.statement["Action"]
+
+
+LATER = [
+    ("DescribeTrainingJob", "the job was made, and cannot be followed", "sagemaker:DescribeTrainingJob"),
+    ("s3:GetObject", "the job has ended, and its results cannot be read", "s3:GetObject"),
+]
+
+
+@pytest.mark.parametrize(("operation", "what", "action"), LATER, ids=[each[0] for each in LATER])
+def test_a_job_that_was_made_and_is_lost_is_not_called_refused(  # noqa: PLR0917 - a table
+    look, nbjobs_sagemaker, monkeypatch, operation, what, action
+):
+    """What becomes of it is said, for it is billed."""
+    monkeypatch.setattr(trouble, "DENIED_SECONDS", 0)
+    nbjobs_sagemaker.faults.script_jobs(outputs={"python": "3.12.1"})
+    with nbjobs_sagemaker.faults.deny(operation):
+        found = only(look("run"), Mark.WRONG)
+    assert found.text.startswith(f"{what}: ")
+    assert "is left as it is; its results are in s3://" in found.text
     assert action in found.statement["Action"]
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from doctor_doubles import FakeAirflow, patient
 
+from airflow_nbjobs.commands.doctor import airflow_checks
 from airflow_nbjobs.commands.doctor.airflow_checks import CHECKS
 from airflow_nbjobs.commands.doctor.airflow_side import Triggerer
 from airflow_nbjobs.commands.doctor.examination import Check, Mark, examine, right, unknown
@@ -16,6 +17,11 @@ THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ALIVE = Triggerer("alive.example", THEN, is_alive=True)
 DEAD = Triggerer("dead.example", THEN, is_alive=False)
 UNREACHABLE = ConnectionRefusedError("refused\nlong story")
+
+
+@pytest.fixture(autouse=True)
+def _with_tabs(monkeypatch):
+    monkeypatch.setattr(airflow_checks, "has_tabs", lambda: True)
 
 
 def look(name, **answers):
@@ -85,6 +91,14 @@ def test_each_fault_is_named_with_what_to_do(check, answers, mark, text, fix):
     assert text in found[0].text
     assert fix in found[0].fix
     assert "long story" not in found[0].text
+
+
+def test_an_airflow_without_tabs_is_not_said_to_show_one(monkeypatch):
+    """The API server serves the page's address there too."""
+    monkeypatch.setattr(airflow_checks, "has_tabs", lambda: False)
+    (found,) = look("tab")
+    assert found.mark is Mark.UNKNOWN
+    assert "shows no tabs of plugins, as it does from 3.1 on" in found.text
 
 
 def test_a_setting_that_cannot_be_read_is_told(monkeypatch):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from airflow_nbjobs import cli
-from airflow_nbjobs.commands.doctor import report
+from airflow_nbjobs.commands.doctor import airflow_checks, report
 from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
 from airflow_nbjobs.commands.doctor.examination import Mark, Outcome, right, unknown, wrong
 
@@ -27,6 +27,7 @@ def account(nbjobs_sagemaker, monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__NBJOBS__S3_ROOT_URI", ROOT)
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path}/airflow.db")
     monkeypatch.delenv("AIRFLOW__API__BASE_URL", raising=False)
+    monkeypatch.setattr(airflow_checks, "has_tabs", lambda: True)
     return nbjobs_sagemaker
 
 

@@ -8,6 +8,8 @@ from airflow_nbjobs.core.job.trust import read_trust
 
 ALLOW = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
 ACCOUNT = "123456789012"
+JOBS = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:training-job"
+DENY_UNKNOWN = ALLOW | {"Effect": "Deny", "Condition": {"Bool": {"aws:ViaAWSService": "false"}}}
 
 
 def trust(*statements):
@@ -20,6 +22,7 @@ def trust(*statements):
         ALLOW,
         ALLOW | {"Principal": {"Service": ["ec2.amazonaws.com", "sagemaker.amazonaws.com"]}},
         ALLOW | {"Principal": "*"},
+        ALLOW | {"Principal": {"AWS": "*"}},
         ALLOW | {"Action": ["sts:TagSession", "STS:assumerole"]},
         ALLOW | {"Action": "sts:*"},
         ALLOW | {"Action": "*"},
@@ -39,12 +42,15 @@ def test_a_role_that_sagemaker_may_assume(statement):
     [
         ([], "no statement names the service"),
         ([ALLOW | {"Principal": {"Service": "ec2.amazonaws.com"}}], "no statement names the service"),
-        ([ALLOW | {"Principal": {"AWS": "*"}}], "no statement names the service"),
         ([ALLOW | {"Action": "sts:TagSession"}], "no statement names the service"),
         ([ALLOW, ALLOW | {"Effect": "Deny"}], "a statement denies it"),
         (
             [ALLOW | {"Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:sagemaker:us-east-1:1:x"}}}],
             "a condition excludes the jobs: ArnEquals aws:SourceArn = arn:aws:sagemaker:us-east-1:1:x",
+        ),
+        (
+            [ALLOW | {"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:sagemaker:us-east-1:1:training-job/x-*"}}}],
+            "a condition excludes the jobs: ArnLike aws:SourceArn",
         ),
         (
             [
@@ -73,14 +79,27 @@ def test_a_role_that_it_may_not_assume(statements, why):
         [ALLOW | {"Condition": {"StringEquals": {"sts:ExternalId": "x"}}}],
         [ALLOW | {"Condition": {"StringNotEquals": {"aws:SourceAccount": ACCOUNT}}}],
         [ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": True}}}],
-        [ALLOW, ALLOW | {"Effect": "Deny", "Condition": {"Bool": {"aws:ViaAWSService": "false"}}}],
+        [ALLOW, DENY_UNKNOWN],
+        # How a job is named is not known: a role may be for some of them.
+        [ALLOW | {"Condition": {"ArnLike": {"aws:SourceArn": f"{JOBS}/report-*"}}}],
+        [ALLOW | {"Condition": {"StringEquals": {"aws:SourceArn": f"{JOBS}/report-1"}}}],
+        [ALLOW, ALLOW | {"Effect": "Deny", "Condition": {"ArnLike": {"aws:SourceArn": f"{JOBS}/report-*"}}}],
     ],
     ids=str,
 )
 def test_what_depends_on_something_else_is_left_open(statements):
     found = trust(*statements)
     assert found.is_trusted is None
-    assert found.why
+    assert " on a condition that is not known here: " in found.why
+
+
+def test_a_denial_that_is_not_known_hides_neither_a_certain_one_nor_that_nothing_is_allowed():
+    assert trust(ALLOW, DENY_UNKNOWN, ALLOW | {"Effect": "Deny"}).is_trusted is False
+    assert trust(DENY_UNKNOWN).is_trusted is False
+    doubtful = trust(DENY_UNKNOWN, ALLOW | {"Condition": {"StringEquals": {"sts:ExternalId": "x"}}})
+    assert doubtful.is_trusted is None
+    assert "sts:ExternalId" in doubtful.why
+    assert "aws:ViaAWSService" in doubtful.why
 
 
 def test_a_denial_that_does_not_hold_for_the_jobs_does_no_harm():

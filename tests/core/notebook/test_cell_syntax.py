@@ -1,6 +1,7 @@
 """The reader of cells against IPython's own transformer: over a corpus, over generated cells, and by running them."""
 
 import ast
+import sys
 import warnings
 
 import pytest
@@ -52,8 +53,6 @@ CELLS = {
     "shell that opens a quote": "!echo it's\nrows = 1\n",
     "shell that opens three quotes": "!echo '''\nrows = 1\n",
     "shell with a question": "!ls data?\nrows = 1\n",
-    "a question after a bracket that a command opens": "!ls \\\nb = (\n  a.b?",
-    "a question after such a bracket and an assignment": "!ls \\\nb = (\na = 1\na.b?",
     "a question on another line than the command's": "!ls (\nrows = 1\nrows?\nafter = 2",
     "help": "print?\n?print\n??print\nprint??\nrows = 1\n",
     "help of a magic": "%time?\n%%time?\nrows = 1\n",
@@ -100,6 +99,13 @@ CELLS = {
     "a percent format over lines": "print('%s %s' % (\n    1,\n    2))\nrows = 1\n",
     "unclosed bracket": "rows = (1,\n%matplotlib inline\n",
 }
+# From Python 3.12 on, tokenize gives IPython no line that goes on to the end of a cell, and the question is its own line's. What runs a worker need not be
+# what runs a kernel: the reader goes by 3.11, by which fewer names are bound.
+if sys.version_info < (3, 12):
+    CELLS |= {
+        "a question after a bracket that a command opens": "!ls \\\nb = (\n  a.b?",
+        "a question after such a bracket and an assignment": "!ls \\\nb = (\na = 1\na.b?",
+    }
 
 
 def transformed(source):
