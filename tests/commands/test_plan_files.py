@@ -77,6 +77,18 @@ def test_a_folder_without_a_dag_is_a_problem(tmp_path, capsys):
     assert problem == {"file": str(tmp_path), "text": "no DAG is in this folder"}
 
 
+def test_of_all_bundles_one_must_have_a_dag(tmp_path, capsys, monkeypatch):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setattr("airflow_nbjobs.commands.plan.dags.local_bundles", lambda: folders)
+    assert cli.main(["plan"]) == 2
+    assert "no DAG is in Airflow's bundles on this machine: " in capsys.readouterr().err
+    (folders[1] / "nb.ipynb").write_bytes(notebook("x = 1"))
+    (folders[1] / "dag.py").write_text(IMPORTS + in_dag("Job(task_id='t', input_notebook='nb.ipynb')"))
+    assert cli.main(["plan"]) == 0
+
+
 def test_a_file_counts_once_however_often_it_is_asked_for(folder, capsys, monkeypatch):
     (folder / "dag.py").write_text(
         IMPORTS
@@ -107,9 +119,11 @@ def test_a_notebook_that_is_not_there_is_a_usage_error(tmp_path, capsys):
 
 def test_what_a_child_process_of_a_dag_file_prints_is_no_part_of_the_plan(folder, capfd):
     (folder / "dag.py").write_text(
-        "import os\nos.system('echo from a child')\n" + IMPORTS + in_dag("Job(task_id='t', input_notebook='nb.ipynb')")
+        "import os, sys\nos.system('echo from a child')\nos.write(1, b'from a descriptor')\nprint('from the first stdout', file=sys.__stdout__)\n"
+        + IMPORTS
+        + in_dag("Job(task_id='t', input_notebook='nb.ipynb')")
     )
     assert cli.main(["plan", str(folder / "dag.py"), "-o", "json"]) == 0
     said = capfd.readouterr()
     assert json.loads(said.out)["dags"]
-    assert "from a child" in said.err
+    assert all(f"from {each}" in said.err for each in ("a child", "a descriptor", "the first stdout"))

@@ -94,13 +94,15 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _printing_on_stderr() -> Iterator[None]:
     """Keep out of the plan what a DAG file prints, or Airflow as it is imported, or a process that one of them starts."""
-    sys.stdout.flush()
+    stdout = sys.stdout
+    stdout.flush()
     with redirect_stdout(sys.stderr), ExitStack() as stack:
         with suppress(OSError):  # one of the two is closed
             kept = os.dup(1)
             stack.callback(os.close, kept)
             os.dup2(2, 1)
             stack.callback(os.dup2, kept, 1)
+            stack.callback(stdout.flush)
         yield
 
 
@@ -152,8 +154,11 @@ def _planned(args: argparse.Namespace) -> Plan:
     for notebook in notebooks:
         if not notebook.startswith("s3://") and not Path(notebook).is_file():
             raise NotThereError(f"there is no file '{notebook}'")
-    for target in _targets(args.target):
-        _load(target, loaded)
+    targets = _targets(args.target)
+    for target in targets:
+        _load(target, loaded, is_named=bool(args.target))
+    if not args.target and not loaded.dags and not loaded.problems:
+        raise NotThereError(f"no DAG is in Airflow's bundles on this machine: {', '.join(targets)}")
     if notebooks:
         from airflow_nbjobs.commands.plan.notebooks import plan_notebook
 
@@ -179,7 +184,7 @@ def _targets(given: Sequence[str]) -> list[str]:
     return folders
 
 
-def _load(target: str, loaded: Loaded) -> None:
+def _load(target: str, loaded: Loaded, *, is_named: bool) -> None:
     from airflow_nbjobs.commands.plan import dags
     from airflow_nbjobs.commands.plan.records import FileProblem
 
@@ -195,7 +200,7 @@ def _load(target: str, loaded: Loaded) -> None:
         raise dags.NotThereError(f"there is no file '{target}'")
     else:
         found.dags += dags.find_dag(target, found)
-    if not found.dags and not found.problems:
+    if is_named and not found.dags and not found.problems:
         kind = "folder" if path.is_dir() else "file"
         found.problems.append(FileProblem(file=str(path.absolute()), text=f"no DAG is in this {kind}"))
     loaded.add(found)

@@ -36,7 +36,7 @@ def add_estimates(task: Any, planned: Sequence[PlannedTask], indexes: Indexes, r
     if indexes.count is None and len(machines) > 1:  # how many jobs each of them has is not known
         machines = {None: [each for group in machines.values() for each in group]}
     for machine, group in machines.items():
-        jobs = indexes.count if len(machines) == 1 else len(group) * (indexes.times or 0)
+        jobs = indexes.count if len(machines) == 1 else len(group)
         total = None if seconds is None or jobs is None else seconds * jobs * runs
         group[0].plan.estimate = Estimate(
             instance_type=machine,

@@ -46,48 +46,46 @@ class Indexes(msgspec.Struct, frozen=True):
 
     :param looked_at: at most 1,024.
     :param count: how many jobs a run of the task makes; None: only the run can tell.
-    :param times: how many jobs each index makes; None: only the run can tell.
     :param varying: the arguments whose values stand in the DAG file and vary, where a run gives others; of each, the first values are shown.
     :param left_out: how many are not looked at.
     """
 
     looked_at: list[Index]
     count: int | None
-    times: int | None = 1
     varying: tuple[str, ...] = ()
     left_out: int = 0
 
 
 def indexes_of(task: Any) -> Indexes:
     """Return the indexes of a task; of one that is not mapped, itself."""
-    groups = list(task.iter_mapped_task_groups())
-    times = _product(_length(group._expand_input.value) for group in groups)  # noqa: SLF001 - Airflow has no public name for it
     if not hasattr(task, "partial_kwargs"):
-        return Indexes([Index(None, {}, is_mapped=bool(groups))] if times != 0 else [], times, times)
+        groups = list(task.iter_mapped_task_groups())
+        times = _product(_length(group._expand_input.value) for group in groups)  # noqa: SLF001 - Airflow has no public name for it
+        return Indexes([Index(None, {}, is_mapped=bool(groups))] if times != 0 else [], times)
+    # In a mapped group Airflow maps no operator once more.
     decorated = getattr(task, "op_kwargs_expand_input", None)
     value = (decorated if decorated is not None else task.expand_input).value
     own = _length(value)
-    count = _product((own, times))
-    if own == 0 or times == 0:
-        return Indexes([], 0, times)
+    if own == 0:
+        return Indexes([], 0)
     if decorated is not None:  # of which the arguments of the function differ alone, and it is not called
-        return Indexes([Index(None, {"op_kwargs": _of_function(task, value)})], count, times)
+        return Indexes([Index(None, {"op_kwargs": _of_function(task, value)})], own)
     if not isinstance(value, dict):
         found = (
             [Index(None, {}, whole=value)]
             if own is None
             else [_listed(*each) for each in islice(enumerate(value), _MOST_INDEXES)]
         )
-        return Indexes(found, count, times, left_out=max(0, (own or 0) - _MOST_INDEXES))
+        return Indexes(found, own, left_out=max(0, (own or 0) - _MOST_INDEXES))
     known = {name: each for name, each in value.items() if _sized(each) is not None}
     combined = math.prod(len(each) for each in known.values())
     left_out = max(0, combined - _MOST_INDEXES)
     if own is not None:
-        return Indexes([Index(*each) for each in enumerate(_each(value))], count, times, left_out=left_out)
+        return Indexes([Index(*each) for each in enumerate(_each(value))], own, left_out=left_out)
     merged = {name: reference_text(value[name]) for name in MERGED if is_reference(value.get(name))}
     unknown = {name: each for name, each in value.items() if name not in known} | {name: {} for name in merged}
     varying = tuple(name for name, each in known.items() if len(each) > 1)
-    return Indexes([Index(None, unknown | given, merged) for given in _each(known)], count, times, varying, left_out)
+    return Indexes([Index(None, unknown | given, merged) for given in _each(known)], own, varying, left_out)
 
 
 def _of_function(task: Any, value: Any) -> dict[str, Any]:
