@@ -6,6 +6,7 @@ Imported inside functions only, never while a DAG is parsed.
 
 from __future__ import annotations
 
+import json
 import sys
 from functools import reduce
 from importlib.util import find_spec
@@ -54,6 +55,29 @@ def redact(value: object) -> Any:
     except ImportError:
         from airflow.sdk.execution_time.secrets_masker import redact as mask  # type: ignore[no-redef]
     return mask(value)
+
+
+def add_secret(secret: object, name: str | None = None) -> None:
+    """
+    Tell Airflow's secrets masker what ``redact`` replaces from now on; for commands, since a worker's own way tells its supervisor too.
+
+    :param name: a value with a name is secret if the name says so; a dict's keys are the names of its values.
+    """
+    try:  # Airflow >= 3.2
+        from airflow.sdk._shared.secrets_masker import _secrets_masker
+    except ImportError:
+        from airflow.sdk.execution_time.secrets_masker import _secrets_masker  # type: ignore[no-redef]
+    masker: Any = _secrets_masker()
+    masker.add_mask(_written_forms(secret), name)
+
+
+def _written_forms(secret: object) -> object:
+    """Return each text as it is, and as Python and JSON write it: an error quotes what it is about."""
+    if isinstance(secret, dict):
+        return {key: _written_forms(each) for key, each in secret.items()}
+    if isinstance(secret, list | tuple):
+        return [_written_forms(each) for each in secret]
+    return [secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]] if isinstance(secret, str) else secret
 
 
 def masked_text(text: str) -> str:

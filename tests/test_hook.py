@@ -136,7 +136,7 @@ def test_the_environment_gives_the_region_where_nothing_else_does(monkeypatch):
 
 @pytest.mark.parametrize("conn_id", [None, "aws_default"])
 def test_without_a_connection_the_machines_own_credentials_count(conn_id, no_pauses):
-    """There are none on this one: said in the task's words by ``prepare_job``, not raised here."""
+    """There are none on this one: said in the task's words by ``examine_job``, not raised here."""
     hook = SageMakerNotebookJobHook(aws_conn_id=conn_id)
     assert (hook.region, hook.has_credentials, dict(hook.connection_extra)) == (None, False, {})
 
@@ -211,7 +211,7 @@ def no_pauses(monkeypatch):
 
 
 def test_a_role_without_credentials_to_take_it_with_may_have_them_later(connection, no_pauses, monkeypatch):
-    """An instance profile is late where a machine has just started; that there are none at all, ``prepare_job`` says before anything is submitted."""
+    """An instance profile is late where a machine has just started; that there are none at all, ``examine_job`` says before anything is submitted."""
     hook = connection(extra={"role_arn": "arn:aws:iam::123456789012:role/x"})
     with pytest.raises(NotebookJobServiceError, match="Unable to locate credentials") as caught:
         _ = hook.session

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.aws.results.read import Expectation, JobResult
 from airflow_nbjobs.aws.submit.path_guesses import near_folder, notebooks_in
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.commands.follow import FollowedJob
 from airflow_nbjobs.commands.target import embedded, own_account
@@ -148,7 +148,7 @@ def _in_flags(text: str) -> str:
 
 
 def _prepared(args: argparse.Namespace, target: Target) -> PreparedJob:
-    return prepare_job(
+    return examine_job(
         JobArguments(**{**target.defaults, **_arguments(args)}),
         run=own_run(args.input_notebook),
         where=Surroundings(
@@ -158,7 +158,7 @@ def _prepared(args: argparse.Namespace, target: Target) -> PreparedJob:
             clients=target.checking,
             kernels=target.kernels,
         ),
-    )
+    ).required()
 
 
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:

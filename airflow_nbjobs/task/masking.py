@@ -31,13 +31,19 @@ def masked_value(value: Any, say: Callable[[Any], str], *, name: str = "") -> st
     :param name: of the value.
     :raises Exception: whatever the value's own text raises.
     """
-    said = say(_masked(value, name, ()))[:_CHARACTERS]
+    said = say(masked(value, name))[:_CHARACTERS]
     return str(
         redact({name: said})[name]
     )  # a secret may lie in the text of an object that is no list, dict, dataclass or Struct
 
 
-def _masked(value: Any, name: object, around: tuple[int, ...]) -> Any:
+def masked(value: Any, name: object = None, around: tuple[int, ...] = ()) -> Any:
+    """
+    Return the value with ``***`` in place of what is secret in it, by its text or by the keys that lead to it.
+
+    :param name: of the value.
+    :param around: ids of the values that hold it.
+    """
     if id(value) in around:
         return "…"
     if isinstance(value, str):
@@ -52,17 +58,17 @@ def _masked(value: Any, name: object, around: tuple[int, ...]) -> Any:
     elif isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
-        return {key: _masked(each, key, within) for key, each in value.items()}
+        return {key: masked(each, key, within) for key, each in value.items()}
     for kind in (list, tuple, set, frozenset):
         if isinstance(value, kind):
-            return kind(_masked(each, None, within) for each in value)
+            return kind(masked(each, None, within) for each in value)
     return value
 
 
 def _masked_string(text: str, name: object, around: tuple[int, ...]) -> str:
     found = structure(text) if text.lstrip()[:1] in {"{", "["} and len(text) <= _CHARACTERS else None
     if isinstance(found, dict | list):
-        hidden = _masked(found, name, around)
+        hidden = masked(found, name, around)
         if hidden != found:
             return json.dumps(hidden, default=str)
     text = text[:_CHARACTERS]

@@ -66,7 +66,6 @@ class ExaminedTask(msgspec.Struct, frozen=True, kw_only=True):
     :param problems: every one, with where the wrong value comes from.
     """
 
-    label: str
     job: ExaminedJob
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -84,7 +83,7 @@ def prepare(task: TaskView, context: Context, *, logged_sha256: str = "") -> Pre
     examined = examine(task, context)
     job = examined.job.job
     if job is None:
-        raise refusal(examined.label, examined.problems)
+        raise refusal(examined.job.label, examined.problems)
     if logged_sha256 and logged_sha256 == job.input_sha256:
         return job
     for note in examined.notes:
@@ -130,7 +129,6 @@ def examine(task: TaskView, context: Context) -> ExaminedTask:
         raise
     unused = unused_conf_of(context) if asks_for_params(arguments.parameters) else ""
     return ExaminedTask(
-        label=run.label,
         job=found,
         problems=with_sources(found.problems, task, settings, arguments),
         warnings=(

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from fakes import FakeDagRun, FakeTaskInstance, code, notebook
 from operator_tasks import Tasks
+from plans import CELL, DATED, WHOLE, in_dag, one, tasks_of
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.commands.plan.dags import local_bundles
@@ -25,71 +25,8 @@ from airflow_nbjobs.task.prepare import prepare
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CELL = "day = '2026-01-01'\nrows: int = 5\nratio = 0.5\nname: str"
-WHOLE = {
-    "role": "arn:aws:iam::123456789012:role/NotebookJobs",
-    "s3_root_uri": "s3://acme/nbjobs",
-    "image_uri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/nb:1",
-    "region_name": "eu-west-1",
-}
-IMPORTS = """
-from datetime import datetime, timedelta
-from airflow.sdk import DAG, Param, task, task_group
-from airflow.timetables.interval import CronDataIntervalTimetable
-from airflow_nbjobs.decorators import sagemaker_notebook_job
-from airflow_nbjobs.operators import SageMakerNotebookJobOperator as Job
-from airflow_nbjobs.params import FROM_PARAMS
-from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
-from airflow_nbjobs.task_groups import NotebookTaskGroup
-DAILY = CronDataIntervalTimetable("@daily", timezone="UTC")
-START = datetime(2026, 1, 1)
-"""
 
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """Whoever opens a connection fails."""
-
-    def refuse(*_):
-        raise AssertionError("a plan asks nobody")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    cells = (code(CELL, "parameters"), "total = rows", "%run helper.ipynb\ntotal = 2 * rows")
-    (tmp_path / "nb.ipynb").write_bytes(notebook(*cells))
-    (tmp_path / "helper.ipynb").write_bytes(notebook("best = 1"))
-    return tmp_path
-
-
-@pytest.fixture
-def plan(folder, capsys):
-    """Writes a DAG file and plans it; returns the JSON, the exit code and what is said on standard error."""
-
-    def run(body, *options, text=False):
-        file = folder / "dag.py"
-        file.write_text(IMPORTS + body)
-        code_ = cli.main(["plan", str(file), *options, *([] if text else ["-o", "json"])])
-        said = capsys.readouterr()
-        return (said.out if text else json.loads(said.out) if said.out else None), code_, said.err
-
-    return run
-
-
-def tasks_of(document):
-    return {(task["task_id"], task["map_index"]): task for dag in document["dags"] for task in dag["tasks"]}
-
-
-def one(document):
-    (task,) = tasks_of(document).values()
-    return task
-
-
-def in_dag(line, settings="schedule=None"):
-    return f"with DAG('d', {settings}):\n    {line}\n"
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 # -- what a task would do -------------------------------------------------------------------------------------------------
@@ -469,11 +406,6 @@ def test_a_sensor_starts_no_job_and_its_own_arguments_are_checked(plan):
 
 
 # -- the run --------------------------------------------------------------------------------------------------------------
-
-DATED = (
-    "with DAG('d', schedule=DAILY, start_date=START, catchup=False):\n"
-    "    Job(task_id='t', input_notebook='nb.ipynb', parameters={'day': '{{ ds }}', 'name': \"{{ macros.ds_add(ds, 1) }} {{ run_id }}\"})\n"
-)
 
 
 @pytest.mark.parametrize(

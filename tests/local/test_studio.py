@@ -11,7 +11,7 @@ from studio import domain_arn, needs_studio, seen_in_studio
 
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.submit.job import submit
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
@@ -55,11 +55,11 @@ class Submitter:
             map_index=-1,
             generation=0,
         )
-        job = prepare_job(
+        job = examine_job(
             JobArguments(**given | arguments),
             run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
             where=Surroundings(folders=[folder], region=facts.region, has_credentials=True, clients=self._clients),
-        )
+        ).required()
         state = SubmissionState(attempt=attempt, may_exist=False)
         return submit(job, self._clients, state, log=LogLines()).job_name  # type: ignore[union-attr]
 

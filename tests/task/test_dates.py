@@ -11,7 +11,7 @@ from fakes import ACCOUNT_ID, REGION, FakeClients, code, notebook
 from jinja2 import UndefinedError
 
 from airflow_nbjobs._compat import AirflowFailException
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.arguments import JobArguments
@@ -118,7 +118,11 @@ def warnings_of(tmp_path, *, variables):
         "role": f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
         "s3_root_uri": "s3://bucket/nbjobs",
     }
-    return [text for text in prepare_job(JobArguments(**arguments), run=run, where=where).warnings if "clock" in text]
+    return [
+        text
+        for text in examine_job(JobArguments(**arguments), run=run, where=where).required().warnings
+        if "clock" in text
+    ]
 
 
 def test_a_scheduled_notebook_that_reads_the_clock_is_named_once_with_its_cells_and_calls(tmp_path):

@@ -77,6 +77,7 @@ class ExaminedJob(msgspec.Struct, frozen=True, kw_only=True):
     :param warnings: those of the job, and of what would be one but for its problems.
     """
 
+    label: str
     content: Content
     declared: DeclaredOutputs
     kernel_name: str | None
@@ -85,33 +86,15 @@ class ExaminedJob(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    def required(self) -> PreparedJob:
+        """
+        Return the job.
 
-def prepare_job(
-    arguments: JobArguments,
-    *,
-    run: Run,
-    where: Surroundings,
-    problems: Sequence[str] = (),
-    is_volume_key_default: bool = False,
-    params: Mapping[str, object] | None = None,
-) -> PreparedJob:
-    """
-    Read, check and assemble one notebook job, as ``examine_job`` does.
-
-    :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
-    :raises NotebookJobServiceError: AWS could not be asked for a role or an image.
-    """
-    found = examine_job(
-        arguments,
-        run=run,
-        where=where,
-        problems=problems,
-        is_volume_key_default=is_volume_key_default,
-        params=params,
-    )
-    if found.job is None:
-        raise refusal(run.label, found.problems)
-    return found.job
+        :raises NotebookJobConfigError: with every problem found; nothing has been uploaded or billed.
+        """
+        if self.job is None:
+            raise refusal(self.label, self.problems)
+        return self.job
 
 
 @reading_cells_once()
@@ -175,6 +158,7 @@ def examine_job(
         job, problems = _with_checked_request(job, where.clients.jobs.request_shape, problems)
         warnings = job.warnings
     return ExaminedJob(
+        label=run.label,
         content=content,
         declared=declared,
         kernel_name=str(kernel.name) if kernel.name else None,

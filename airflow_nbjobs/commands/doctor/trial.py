@@ -42,7 +42,7 @@ _POLL_SECONDS, _LOCAL_POLL_SECONDS = 5.0, 0.5
 def _prepared(patient: Patient, folder: Path) -> PreparedJob:
     import nbformat
 
-    from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+    from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
     from airflow_nbjobs.commands.doctor.account_checks import KERNEL
     from airflow_nbjobs.commands.run import own_run
 
@@ -51,7 +51,7 @@ def _prepared(patient: Patient, folder: Path) -> PreparedJob:
         metadata={"kernelspec": {"name": KERNEL, "language": "python", "display_name": KERNEL}},
     )
     (folder / _NAME).write_text(nbformat.writes(notebook), encoding="utf-8")
-    return prepare_job(
+    return examine_job(
         replace(
             known(patient.arguments),
             input_notebook=_NAME,
@@ -63,7 +63,7 @@ def _prepared(patient: Patient, folder: Path) -> PreparedJob:
         where=Surroundings(
             folders=[folder], region=patient.region, has_credentials=True, clients=known(patient.session).clients
         ),
-    )
+    ).required()
 
 
 def _run(patient: Patient) -> Iterator[Finding]:

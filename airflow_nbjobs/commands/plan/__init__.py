@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_nbjobs.commands.plan.dag_plans import Question
     from airflow_nbjobs.commands.plan.dags import Loaded
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from airflow_nbjobs.commands.plan.given_run import DateError
 
     try:
-        with redirect_stdout(sys.stderr):  # what a DAG file, or Airflow as it is imported, prints
+        with _printing_on_stderr():
             plan = _planned(args)
     except (NotThereError, DateError, _UsageError) as error:
         print(f"nbjobs plan: {error.args[0]}", file=sys.stderr)
@@ -81,12 +81,29 @@ def run(args: argparse.Namespace) -> int:
         print(f"nbjobs plan: '{error.filename}' cannot be read: {error.strerror}", file=sys.stderr)
         return 2
     if args.output == "json":
-        print(plan.to_json().decode())
+        text = plan.to_json().decode()
     else:
         from airflow_nbjobs.commands.plan.text import plan_text
 
-        print(plan_text(plan))
+        text = plan_text(plan)
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
     return 1 if plan.problem_count else 0
+
+
+@contextmanager
+def _printing_on_stderr() -> Iterator[None]:
+    """Keep out of the plan what a DAG file prints, or Airflow as it is imported, or a process that one of them starts."""
+    stdout = sys.stdout
+    stdout.flush()
+    with redirect_stdout(sys.stderr), ExitStack() as stack:
+        with suppress(OSError):  # one of the two is closed
+            kept = os.dup(1)
+            stack.callback(os.close, kept)
+            os.dup2(2, 1)
+            stack.callback(os.dup2, kept, 1)
+            stack.callback(stdout.flush)
+        yield
 
 
 def _quieten_airflow() -> None:
@@ -128,23 +145,31 @@ def _question(args: argparse.Namespace) -> Question:
 
 def _planned(args: argparse.Namespace) -> Plan:
     from airflow_nbjobs.commands.plan.dag_plans import plan_dag
-    from airflow_nbjobs.commands.plan.dags import Loaded
+    from airflow_nbjobs.commands.plan.dags import Loaded, NotThereError
     from airflow_nbjobs.commands.plan.records import Plan
 
     question = _question(args)
     plan, loaded = Plan(), Loaded()
-    notebooks = [target for target in args.target if target.endswith(".ipynb")]
-    for target in _targets(args.target):
-        _load(target, loaded)
+    notebooks = [target for target in dict.fromkeys(args.target) if target.endswith(".ipynb")]
+    for notebook in notebooks:
+        if not notebook.startswith("s3://") and not Path(notebook).is_file():
+            raise NotThereError(f"there is no file '{notebook}'")
+    targets = _targets(args.target)
+    for target in targets:
+        _load(target, loaded, is_named=bool(args.target))
+    if not args.target and not loaded.dags and not loaded.problems:
+        raise NotThereError(f"no DAG is in Airflow's bundles on this machine: {', '.join(targets)}")
     if notebooks:
         from airflow_nbjobs.commands.plan.notebooks import plan_notebook
 
         plan.notebooks = [plan_notebook(each, shows_request=question.shows_request) for each in notebooks]
-    said = loaded.warnings
-    plan.dags = [plan_dag(each, question, said.get(str(each.file), ())) for each in loaded.dags]
+    for each in loaded.dags:
+        with each.imports:
+            # What is said of a file stands with the first of its DAGs.
+            plan.dags.append(plan_dag(each, question, loaded.warnings.pop(str(each.file), ())))
     plan.file_problems = loaded.problems
     _refuse_unknown_tasks(question, loaded, plan)
-    return plan
+    return plan.masked()
 
 
 def _targets(given: Sequence[str]) -> list[str]:
@@ -159,26 +184,26 @@ def _targets(given: Sequence[str]) -> list[str]:
     return folders
 
 
-def _load(target: str, loaded: Loaded) -> None:
+def _load(target: str, loaded: Loaded, *, is_named: bool) -> None:
     from airflow_nbjobs.commands.plan import dags
     from airflow_nbjobs.commands.plan.records import FileProblem
 
     path = Path(target)
+    found = dags.Loaded()
     if path.is_dir():
-        found = [dags.load_file(file, bundle=path.absolute()) for file in dags.dag_files(path)]
+        bundle = dags.bundle_of(path) or path.absolute()
+        for file in dags.dag_files(path):
+            found.add(dags.load_file(file, bundle=bundle))
     elif path.is_file():
-        found = [dags.load_file(path)]
-        if not found[0].dags and not found[0].problems:
-            found[0].problems.append(FileProblem(file=target, text="no DAG is in this file"))
+        found = dags.load_file(path)
     elif path.suffix in {".py", ".zip"} or "/" in target:
         raise dags.NotThereError(f"there is no file '{target}'")
     else:
-        found = [dags.Loaded()]
-        found[0].dags += dags.find_dag(target, found[0])
-    for each in found:
-        loaded.dags += each.dags
-        loaded.problems += each.problems
-        loaded.warnings |= each.warnings
+        found.dags += dags.find_dag(target, found)
+    if is_named and not found.dags and not found.problems:
+        kind = "folder" if path.is_dir() else "file"
+        found.problems.append(FileProblem(file=str(path.absolute()), text=f"no DAG is in this {kind}"))
+    loaded.add(found)
 
 
 def _refuse_unknown_tasks(question: Question, loaded: Loaded, plan: Plan) -> None:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs._compat import redact
 from airflow_nbjobs.commands.plan.records import File, Output, Parameter
 from airflow_nbjobs.core.job.parsers import json_object
 from airflow_nbjobs.core.notebook.document import is_python
@@ -20,6 +19,7 @@ from airflow_nbjobs.core.values.conversion import Spelled, short
 from airflow_nbjobs.core.values.declaration import read_declaration
 from airflow_nbjobs.core.values.not_known import NotKnown
 from airflow_nbjobs.core.values.params_entry import KEY as PARAMS_KEY
+from airflow_nbjobs.task.masking import masked_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,7 +68,7 @@ def _parameter(name: str, parameter: CellParameter | None, values: Mapping[str, 
         given, is_known = value.text, False
     elif name in values:
         value = value.value if isinstance(value, Spelled) else value
-        given = short(redact({name: value})[name])
+        given = masked_value(value, short, name=name)
         is_known = not whole  # which wins where it gives this one as well
     elif whole:
         given, is_known = whole, False
@@ -78,7 +78,7 @@ def _parameter(name: str, parameter: CellParameter | None, values: Mapping[str, 
     return Parameter(
         name=name,
         type=type_text(parameter.kind),
-        default=default if parameter.has_default else None,
+        default=masked_value(default, str, name=name) if parameter.has_default else None,
         given=given,
         is_known=is_known,
     )

@@ -1,5 +1,5 @@
 """
-What templates may ask for, without a run: names whose values are given, and names that raise when a template uses them.
+What templates may ask for, without a run: names whose values are given, and names of which only a run can tell the values.
 
 Called by ``rendering.py``.
 """
@@ -10,7 +10,9 @@ import inspect
 import json
 import os
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs._compat import add_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,47 +40,60 @@ _OF_A_RUN = (
 )
 
 
-class NeedsRunError(Exception):
-    """A template asks for what only a run can tell."""
-
-
 class NeedsRun:
-    """A value of a run that was not given: whatever a template does with it raises."""
+    """A value that only a run can tell: of what a template makes of it nothing counts, neither a text nor an error."""
 
-    def __init__(self, name: str) -> None:
-        self.__name = name
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise NeedsRunError(self.__name)
+class Context(dict[str, Any]):
+    """
+    What a task's templates are rendered with.
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what jinja asks of every value
-            raise AttributeError(name)
-        raise NeedsRunError(self.__name)
+    :ivar has_asked: whether a template has been given a value that only a run can tell, since it was last set to False.
+    """
 
-    __str__ = __repr__ = __format__ = __iter__ = __bool__ = __len__ = __call__ = __getitem__ = __contains__ = _refuse
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = _refuse
-    __mul__ = __rmul__ = __mod__ = __truediv__ = __floordiv__ = __int__ = __float__ = __index__ = _refuse
-    __hash__ = None  # type: ignore[assignment]
+    has_asked = False
+
+    def needs_run(self) -> NeedsRun:
+        self.has_asked = True
+        return NeedsRun()
+
+    def watch(self, environment: Any) -> None:
+        """Note each such name of the context that a template of this environment resolves, in files that it includes as well."""
+        own = self
+
+        class Watched(environment.context_class):  # type: ignore[misc]
+            def resolve_or_missing(self, key: str) -> Any:
+                value = super().resolve_or_missing(key)
+                own.has_asked |= isinstance(value, NeedsRun)
+                return value
+
+        environment.context_class = Watched
 
 
 class Partly:
     """An object of a run of which some attributes are known."""
 
-    def __init__(self, of_run: str, **known: Any) -> None:
+    def __init__(self, of: Context, **known: Any) -> None:
         vars(self).update(known)
-        self.__of_run = of_run
+        self.__of = of
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("__", "_Partly")):
             raise AttributeError(name)
-        return NeedsRun(f"{self.__of_run}.{name}")
+        return self.__of.needs_run()
+
+    def __str__(self) -> str:
+        self.__of.needs_run()
+        return ""
+
+    __repr__ = __str__
 
 
 class _Variables:
     """``var.value`` and ``var.json``: those of the environment; all others are Airflow's to tell."""
 
-    def __init__(self, *, is_json: bool) -> None:
+    def __init__(self, of: Context, *, is_json: bool) -> None:
+        self._of = of
         self._is_json = is_json
 
     def __getattr__(self, name: str) -> Any:
@@ -89,13 +104,17 @@ class _Variables:
     def get(self, name: str, _default: Any = None) -> Any:
         text = os.environ.get(f"AIRFLOW_VAR_{name.upper()}")
         if text is None:
-            return NeedsRun(f"var.{name}")
-        return json.loads(text) if self._is_json else text
+            return self._of.needs_run()
+        add_secret(text, name)
+        if not self._is_json:
+            return text
+        value = json.loads(text)
+        # Source: `_mask_and_deserialize_variable` of Airflow's task SDK: a dict's own keys say what is secret in it.
+        add_secret(value, None if isinstance(value, dict) else name)
+        return value
 
 
-def template_context(
-    task: Any, run: GivenRun, params: Any, *, map_index: int, bundle: Path | None = None
-) -> dict[str, Any]:
+def template_context(task: Any, run: GivenRun, params: Any, *, map_index: int, bundle: Path | None = None) -> Context:
     """
     Return a context for a task's templates.
 
@@ -103,6 +122,7 @@ def template_context(
     """
     from airflow.sdk.execution_time.context import MacrosAccessor
 
+    context = Context()
     dates = _dates(run)
     dag_run: dict[str, Any] = {"dag_id": task.dag_id}
     if run.conf is not None:
@@ -112,7 +132,7 @@ def template_context(
     if run.run_id is not None:
         dag_run["run_id"] = run.run_id
     ti = Partly(
-        "ti",
+        context,
         task_id=task.task_id,
         dag_id=task.dag_id,
         map_index=map_index,
@@ -120,8 +140,7 @@ def template_context(
         task=task,
         bundle_instance=None if bundle is None else SimpleNamespace(path=bundle),
     )
-    context: dict[str, Any] = {name: NeedsRun(name) for name in (*_DATES, *_INTERVAL, *_OF_A_RUN)}
-    context |= dates
+    context |= dict.fromkeys((*_DATES, *_INTERVAL, *_OF_A_RUN), NeedsRun()) | dates
     if run.run_id is not None:
         context |= {
             "run_id": run.run_id,
@@ -132,18 +151,18 @@ def template_context(
         "task": task,
         "ti": ti,
         "task_instance": ti,
-        "dag_run": Partly("dag_run", **dag_run),
+        "dag_run": Partly(context, **dag_run),
         "params": params,
         "macros": MacrosAccessor(),
         "inlets": task.inlets,
         "outlets": task.outlets,
         "map_index_template": task.map_index_template,
-        "var": {"value": _Variables(is_json=False), "json": _Variables(is_json=True)},
+        "var": {"value": _Variables(context, is_json=False), "json": _Variables(context, is_json=True)},
         "test_mode": False,
     }
     function = getattr(task, "python_callable", None)
     if function is not None:  # whose arguments the templates of a decorated task may name
-        context |= {name: NeedsRun(name) for name in inspect.signature(function).parameters if name not in context}
+        context |= {name: NeedsRun() for name in inspect.signature(function).parameters if name not in context}
     return context
 
 

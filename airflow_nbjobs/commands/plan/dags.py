@@ -12,16 +12,55 @@ import re
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from airflow_nbjobs.commands.plan.records import FileProblem
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _DAG_ID = re.compile(r"[\w.~-]+")
+
+
+class Imports:
+    """
+    What one DAG file imports from its bundle, for as long as a ``with`` block has it: Airflow reads each file in a process of its own, and two bundles may have modules of one name.
+
+    :param folder: of the bundle.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._modules: dict[str, Any] = {}
+
+    def __enter__(self) -> None:
+        self._path = list(sys.path)
+        self._known = {name.partition(".")[0] for name in sys.modules}
+        sys.path.insert(0, str(self._folder))
+        sys.modules.update(self._modules)
+
+    def __exit__(self, *_: object) -> None:
+        # What is installed below the folder, as in a virtual environment there, is no part of the bundle.
+        installed = [Path(each) for each in self._path if each and Path(each).is_relative_to(self._folder)]
+        installed = [each for each in installed if each != self._folder]
+        self._modules = {
+            name: module
+            for name, module in tuple(sys.modules.items())
+            if name.partition(".")[0] not in self._known
+            and any(
+                place.is_relative_to(self._folder) and not any(map(place.is_relative_to, installed))
+                for place in _places(module)
+            )
+        }
+        for name in self._modules:
+            del sys.modules[name]
+        sys.path[:] = self._path
+
+
+def _places(module: Any) -> list[Path]:
+    file = getattr(module, "__file__", None)
+    with contextlib.suppress(Exception):  # whatever an object that stands for a module makes of it
+        return [Path(each) for each in ([file] if file else list(getattr(module, "__path__", ())))]
+    return []
 
 
 class LoadedDag(msgspec.Struct, frozen=True):
@@ -30,20 +69,29 @@ class LoadedDag(msgspec.Struct, frozen=True):
 
     :param stored: as the scheduler reads it back from the database.
     :param bundle: folder of the bundle that its file belongs to.
+    :param imports: entered while anything of the DAG's own is called.
     """
 
     dag: Any
     stored: Any
     file: Path
     bundle: Path | None
+    imports: Imports
 
 
 class Loaded(msgspec.Struct):
-    """The DAGs of some files, and what keeps files from having any; ``warnings`` by file."""
+    """The DAGs of some files, and what keeps files from having any; ``warnings`` by file. All paths are absolute."""
 
     dags: list[LoadedDag] = []
     problems: list[FileProblem] = []
     warnings: dict[str, list[str]] = {}
+
+    def add(self, other: Loaded) -> None:
+        """Add what is not there yet: a file may be among several of the things that were asked for."""
+        known = {(each.file, each.dag.dag_id) for each in self.dags}
+        self.dags += [each for each in other.dags if (each.file, each.dag.dag_id) not in known]
+        self.problems += [each for each in other.problems if each not in self.problems]
+        self.warnings |= other.warnings
 
 
 class NotThereError(LookupError):
@@ -67,6 +115,11 @@ def local_bundles() -> list[Path]:
             if path.is_dir():
                 folders.append(path)
     return list(dict.fromkeys(folders))
+
+
+def bundle_of(path: Path) -> Path | None:
+    """Return the folder of the one of Airflow's bundles that holds a file or folder; None where none does."""
+    return next((each for each in local_bundles() if path.absolute().is_relative_to(each.absolute())), None)
 
 
 def dag_files(folder: Path) -> list[Path]:
@@ -118,13 +171,15 @@ def load_file(file: Path, *, bundle: Path | None = None) -> Loaded:
     :param bundle: the folder whose modules it imports; None: that of Airflow's bundles that holds it, else the file's own folder.
     """
     loaded = Loaded()
-    file = file.absolute()
+    file = Path(os.path.abspath(file))  # noqa: PTH100 - a link stays one: its folder is what the file imports from
     if bundle is None:
-        bundle = next((each for each in local_bundles() if file.is_relative_to(each.absolute())), None)
-    with _as_the_processor_reads(bundle or file.parent), warnings.catch_warnings(record=True) as caught:
+        bundle = bundle_of(file)
+    imports = Imports((bundle or file.parent).absolute())
+    with imports, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         bag = _bag(file, bundle)
         found, errors = [bag.dags[dag_id] for dag_id in sorted(bag.dags)], list(bag.import_errors.values())
+        stored = [(dag, *_stored(dag)) for dag in found]
     said = [str(each.message) for each in caught if each.category is UserWarning]
     said += [
         text.partition("UserWarning: ")[2].strip()
@@ -133,10 +188,9 @@ def load_file(file: Path, *, bundle: Path | None = None) -> Loaded:
         if ": UserWarning: " in text
     ]
     loaded.problems = [FileProblem(file=str(file), text=str(error).strip()) for error in errors]
-    for dag in found:
-        stored, problem = _stored(dag)
+    for dag, as_stored, problem in stored:
         if problem is None:
-            loaded.dags.append(LoadedDag(dag, stored, file, bundle))
+            loaded.dags.append(LoadedDag(dag, as_stored, file, bundle, imports))
         else:
             loaded.problems.append(FileProblem(file=str(file), text=problem))
     if said:
@@ -163,18 +217,6 @@ def _stored(dag: Any) -> tuple[Any, str | None]:
         return stored_dag(dag), None
     except Exception as error:  # noqa: BLE001 - as Airflow's own processor, which shows it as an import error
         return None, f"DAG '{dag.dag_id}' cannot be stored by Airflow: {error}"
-
-
-@contextlib.contextmanager
-def _as_the_processor_reads(folder: Path) -> Iterator[None]:
-    """Let the file import from its bundle; what it prints goes to standard error, since standard output is the plan's."""
-    before = list(sys.path)
-    sys.path.insert(0, str(folder))
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        sys.path[:] = before
 
 
 def shown_path(path: str | Path) -> str:

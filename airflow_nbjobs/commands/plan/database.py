@@ -63,6 +63,7 @@ def _is_there() -> bool:
 
 def earlier_seconds(dag_id: str, task_id: str) -> tuple[float | None, int]:
     """Return the median of what the newest 20 jobs of a task were billed, or took, and how many that are; (None, 0) where none is known."""
+    from airflow_nbjobs.core.job.status import JobState, parse_state
     from airflow_nbjobs.core.job.xcoms import END_KEY, read_record
     from airflow_nbjobs.core.numbers import is_number
 
@@ -71,7 +72,7 @@ def earlier_seconds(dag_id: str, task_id: str) -> tuple[float | None, int]:
         end = read_record(END_KEY, value)
         billed = end.get("billable_seconds")
         seconds = billed if is_number(billed) and billed > 0 else end.get("duration_seconds")
-        if end.get("status") == "Completed" and is_number(seconds):
+        if parse_state(str(end.get("status"))) is JobState.SUCCEEDED and is_number(seconds):
             found.append(float(seconds))
     return (median(found), len(found)) if found else (None, 0)
 

@@ -15,7 +15,9 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MOST_RUNS = 100_000
+# So many are counted: a cron schedule takes half a millisecond for each, and a backfill is asked for.
+MOST_RUNS = 5_000
+MOST_CATCHUP = 1_000
 
 
 class GivenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,16 +144,24 @@ def backfill_runs(stored: Any, first: str, last: str) -> Iterator[Any]:
             yield info
 
 
-def catchup_runs(stored: Any) -> int | None:
-    """Return how many runs Airflow makes as soon as it may; None where it makes the newest alone, or none."""
+def catchup_runs(stored: Any) -> Iterator[Any] | None:
+    """Return the runs that Airflow makes as soon as it may; None where it makes the newest alone, or none."""
     if not stored.catchup or stored.start_date is None:
         return None
     now = datetime.now(tz=UTC)
     end = min(now, stored.end_date) if stored.end_date is not None else now
-    return sum(1 for info in islice(_infos(stored, stored.start_date, end), _MOST_RUNS) if info.run_after <= now)
+    return (info for info in _infos(stored, stored.start_date, end) if info.run_after <= now)
+
+
+def counted(runs: Iterator[Any] | None, most: int) -> tuple[int | None, bool]:
+    """Return how many runs there are, and whether there are more than are counted; None of None."""
+    if runs is None:
+        return None, False
+    found = sum(1 for _ in islice(runs, most + 1))
+    return min(found, most), found > most
 
 
 def _infos(stored: Any, first: datetime, last: datetime) -> Iterator[Any]:
     # A timetable of assets, or of no schedule, has none.
     if getattr(stored.timetable, "can_be_scheduled", True):
-        yield from islice(stored.iter_dagrun_infos_between(first, last), _MOST_RUNS)
+        yield from stored.iter_dagrun_infos_between(first, last)

@@ -55,7 +55,10 @@ def plan_notebook(path: str, *, shows_request: bool) -> TaskPlan:
     plan.kernel = found.kernel_name
     plan.problems = tuple(each for each in found.problems if not in_s3 or "which is not asked" not in each)
     plan.warnings = found.warnings
-    plan.not_known = (f"input_notebook: '{path}' lies in S3, which is not asked",) if in_s3 else ()
+    if in_s3:
+        plan.not_known = (f"input_notebook: '{path}' lies in S3, which is not asked",)
+        if shows_request:
+            plan.not_known = (*plan.not_known, "request: it needs the notebook, which is not known here")
     plan.parameters = describe_parameters(
         found.content.notebook, {}, checked={}, kernel_name=found.kernel_name, whole=""
     )

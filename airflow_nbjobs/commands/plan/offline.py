@@ -10,6 +10,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_nbjobs._compat import add_secret
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.aws_parsers import region_of
 
@@ -115,8 +116,15 @@ def connection_here(conn_id: str | None) -> Any:
 
     Secrets backends are not asked: they may be AWS's.
     """
-    if not conn_id:
-        return None
+    found = _connection(conn_id) if conn_id else None
+    if found is not None:
+        # As a worker does with a connection that it gets.
+        add_secret(found.password)
+        add_secret(found.extra_dejson)
+    return found
+
+
+def _connection(conn_id: str) -> Any:
     from airflow.models.connection import Connection
 
     text = os.environ.get(f"AIRFLOW_CONN_{conn_id.upper()}")

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from airflow_nbjobs._compat import masked_text
+
 VERSION = 1
 
 
@@ -58,7 +60,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What a task costs.
+    What a task costs, or those of its indexes that run on one machine.
 
     :param jobs: of one run; None: only the run can tell.
     :param runs: how many runs are counted.
@@ -124,9 +126,11 @@ class DagPlan(msgspec.Struct, kw_only=True):
     """
     One DAG.
 
+    :param file: absolute, as everywhere.
     :param other_tasks: how many tasks run no notebook.
     :param catchup_runs: how many runs Airflow makes as soon as the DAG is unpaused, as it is now; None: no more than the newest.
     :param backfill_runs: how many ``--backfill`` makes; None: it was not asked for.
+    :param has_more_catchup_runs: that there are more than the 1,000 that were counted; ``has_more_backfill_runs``: than 5,000.
     """
 
     dag_id: str
@@ -136,7 +140,8 @@ class DagPlan(msgspec.Struct, kw_only=True):
     other_tasks: int = 0
     catchup_runs: int | None = None
     backfill_runs: int | None = None
-    problems: tuple[str, ...] = ()
+    has_more_catchup_runs: bool = False
+    has_more_backfill_runs: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -166,14 +171,30 @@ class Plan(msgspec.Struct, kw_only=True):
     @property
     def problem_count(self) -> int:
         of_tasks = sum(len(task.problems) for task in self.tasks)
-        return len(self.file_problems) + sum(len(dag.problems) for dag in self.dags) + of_tasks
+        return len(self.file_problems) + of_tasks
 
     @property
     def warning_count(self) -> int:
         return sum(len(dag.warnings) for dag in self.dags) + sum(len(task.warnings) for task in self.tasks)
+
+    def masked(self) -> Plan:
+        """Return the plan without the secrets that Airflow's masker knows, which an error's text may have as well."""
+        return msgspec.convert(_masked(msgspec.to_builtins(self)), Plan)
 
     def to_json(self) -> bytes:
         """Return the plan as JSON, indented, with the counts that a gate asks for."""
         document = msgspec.to_builtins(self)
         document |= {"problem_count": self.problem_count, "warning_count": self.warning_count}
         return msgspec.json.format(msgspec.json.encode(document), indent=2)
+
+
+def _masked(value: Any) -> Any:
+    """As ``redact`` of Airflow, which looks five levels deep."""
+    if isinstance(value, dict):
+        return {key: _masked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    # Half a surrogate pair is no text that can be printed.
+    return masked_text(value).encode("utf-8", "backslashreplace").decode()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.param import DagParam
 
-from airflow_nbjobs.commands.plan.context import NeedsRun, NeedsRunError
+from airflow_nbjobs.commands.plan.context import NeedsRun
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.core.job.parsers import is_absent
@@ -25,6 +25,8 @@ from airflow_nbjobs.task.template_dates import explained_dates, rendered_texts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_nbjobs.commands.plan.context import Context
+
 _TEXTS = ("environment_variables", "tags")
 _OF_FUNCTION = ("op_args", "op_kwargs")
 
@@ -36,7 +38,7 @@ class RenderedTask:
     :param task: a copy that is the caller's.
     """
 
-    def __init__(self, task: Any, context: dict[str, Any]) -> None:
+    def __init__(self, task: Any, context: Context) -> None:
         self.task = task
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -45,6 +47,7 @@ class RenderedTask:
         self.parameters: dict[str, NotKnown] = {}  # those whose values are not known
         self._context = context
         self._environment = task.get_template_env()
+        context.watch(self._environment)
         for name in task.template_fields:
             if name not in _OF_FUNCTION:
                 self._render_field(name)
@@ -108,20 +111,18 @@ class RenderedTask:
         if not any(is_template(text) for text in _texts(value)):
             return value
         shown = value if isinstance(value, str) else shortened(repr(value))
+        self._context.has_asked = False
         try:
             with explained_dates(value, self._context):  # type: ignore[arg-type]
                 rendered = _defined(self._plain(value))
-        except NeedsRunError:
-            return NotKnown(shown)
         except NotebookJobConfigError as error:
             self.problems.append(f"{name}: {'; '.join([error.headline, *error.details.values()])}")
             return NotKnown(shown)
         except Exception as error:  # noqa: BLE001 - a template may do whatever its macros do
-            if self._is_of_run(value, error):
-                return NotKnown(shown)
-            self.problems.append(f"{name}: {shown!r} cannot be rendered: {error}")
+            if not self._context.has_asked or _names_nothing(error):
+                self.problems.append(f"{name}: {shown!r} cannot be rendered: {error}")
             return NotKnown(shown)
-        if _has_needs(rendered) or self._is_left_to_conf(name, value, rendered):
+        if self._context.has_asked or self._is_left_to_conf(name, value, rendered):
             return NotKnown(shown)
         return rendered
 
@@ -135,20 +136,6 @@ class RenderedTask:
         if name.startswith("parameters") or not is_absent(rendered) or not isinstance(value, str):
             return False
         return "params" in value and isinstance(self._context["dag_run"].conf, NeedsRun)
-
-    def _is_of_run(self, value: Any, error: Exception) -> bool:
-        """Say whether an error may come of a name that only a run fills, as in ``macros.ds_add(ds, 1)``."""
-        from jinja2 import TemplateError, UndefinedError, meta
-
-        if isinstance(error, UndefinedError) and str(error).endswith("is undefined"):
-            return False
-        try:
-            names = {
-                name for text in _texts(value) for name in meta.find_undeclared_variables(self._environment.parse(text))
-            }
-        except TemplateError:
-            return False
-        return any(isinstance(self._context.get(name), NeedsRun) for name in names) or bool(names & {"ti", "dag_run"})
 
     def _with_tokens(self, name: str, value: Any) -> Any:
         """Return a mapping or list with a token in place of each text that is not known."""
@@ -226,8 +213,8 @@ def _defined(value: Any) -> Any:
     return str(value) if isinstance(value, Undefined) else value
 
 
-def _has_needs(value: Any) -> bool:
-    if isinstance(value, NeedsRun):
-        return True
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return any(_has_needs(each) for each in parts)
+def _names_nothing(error: Exception) -> bool:
+    """Say whether a template has named what no run has."""
+    from jinja2 import UndefinedError
+
+    return isinstance(error, UndefinedError) and str(error).endswith("is undefined")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.naming import name_digest
-from airflow_nbjobs.core.job.variables import INPUT_DIGEST_VARIABLE, NOTEBOOK_DIGEST_VARIABLE
+from airflow_nbjobs.core.job.variables import INPUT_DIGEST_VARIABLE
+from airflow_nbjobs.task.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,13 +52,13 @@ def shown_request(
     parameters: Mapping[str, str],
 ) -> dict[str, Any]:
     """
-    Return the request of the first job of a try.
+    Return the request of the first job of a try, without what Airflow's masker knows to be secret.
 
     :param not_known: arguments, and what they are made of.
     :param texts: what stands for something, and for what.
     :param parameters: those of the notebook whose values are not known, and what they are made of.
     """
-    request = job.request(0)
+    request = masked(job.request(0))
     owner = job.owner(0)
     digest = name_digest(job.run.key.with_attempt(0))
     replacing = {owner: "<identity of the run>", digest: "<hash of the run>"}
@@ -71,9 +72,7 @@ def shown_request(
     if parameters or not_known.keys() & {"parameters", "additional_dependencies", "initialization_script"}:
         environment[INPUT_DIGEST_VARIABLE] = "<digest of the input>"
     for name, of in not_known.items():
-        if name == "input_notebook":
-            environment[NOTEBOOK_DIGEST_VARIABLE] = f"<{of}>"
-        elif name in _PLACES:
+        if name in _PLACES:
             _put(shown, _PLACES[name], f"<{of}>")
     return shown
 

@@ -12,11 +12,15 @@ from airflow_nbjobs.commands.plan.context import template_context
 from airflow_nbjobs.commands.plan.records import Output, TaskPlan
 from airflow_nbjobs.commands.plan.rendering import RenderedTask
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.job.reference import parse_job_reference
+from airflow_nbjobs.core.job.reference import SENSOR_TYPE, parse_job_reference
 from airflow_nbjobs.core.values.outputs import declare_outputs
 
 if TYPE_CHECKING:
     from airflow_nbjobs.commands.plan.given_run import GivenRun
+
+
+def is_sensor(task: Any) -> bool:
+    return any(each.__name__ == SENSOR_TYPE for each in getattr(task, "operator_class", type(task)).__mro__)
 
 
 def plan_sensor(task: Any, run: GivenRun, params: Any) -> TaskPlan:

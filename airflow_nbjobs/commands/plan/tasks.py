@@ -16,7 +16,7 @@ from airflow_nbjobs.commands.plan import offline
 from airflow_nbjobs.commands.plan.contents import describe_files, describe_outputs, describe_parameters
 from airflow_nbjobs.commands.plan.context import template_context
 from airflow_nbjobs.commands.plan.records import TaskPlan
-from airflow_nbjobs.commands.plan.rendering import RenderedTask
+from airflow_nbjobs.commands.plan.rendering import RenderedTask, reference_text
 from airflow_nbjobs.commands.plan.request import replaced_text, shown_request
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.job import parsers as parse
@@ -85,7 +85,12 @@ class _TaskPlanner:
         self._texts: dict[str, str] = {}  # stand-in -> what it stands for
         if self._index == _MAP_INDEX:
             self._texts[str(_MAP_INDEX)] = "map index"
-        self._others_from = index.merged.get("parameters", "")  # what gives parameters beside those of the task
+        self._whole = "" if index.whole is None else reference_text(index.whole)
+        if self._whole:
+            self._said.append(f"arguments: {self._whole} may give any of them")
+        self._others_from = index.merged.get(
+            "parameters", self._whole
+        )  # what gives parameters beside those of the task
         context = template_context(operator, wanted.run, wanted.params, map_index=self._index, bundle=wanted.bundle)
         self._note_function(operator)
         self._rendered = RenderedTask(operator, context)
@@ -133,6 +138,8 @@ class _TaskPlanner:
                 texts=self._texts,
                 parameters={name: each.text for name, each in self._rendered.parameters.items()},
             )
+        if found.job is None and not plan.problems:
+            self._said.append("request, estimate: both need the notebook, which is not known here")
         plan.not_known = tuple(dict.fromkeys(replaced_text(each, self._texts) for each in self._said))
         return PlannedTask(plan, found.job, self._rendered.not_known)
 
@@ -183,7 +190,9 @@ class _TaskPlanner:
             absent += ["region_name"] if "region_name" not in not_known else []
             not_known.setdefault("region_name", "region of the deployment")
         for name, stand_in in offline.stand_ins(region).items():
-            if not parse.is_absent(getattr(arguments, name)) or (connection is not None and name not in not_known):
+            if not parse.is_absent(getattr(arguments, name)) or (
+                connection is not None and name not in not_known and not self._whole
+            ):
                 continue  # what a connection that is known does not give is a problem, as it is to a worker
             absent += [name] if name not in not_known else []
             setattr(task, name, stand_in)

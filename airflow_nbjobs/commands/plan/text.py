@@ -36,7 +36,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def _summary(plan: Plan) -> str:
-    tasks = sum(1 for task in plan.tasks if task.map_index in (None, 0))
+    tasks = len(plan.notebooks) + sum(len({task.task_id for task in dag.tasks}) for dag in plan.dags)
     counts = [
         _count(tasks, "notebook" if plan.notebooks and not plan.dags else "task"),
         _count(plan.problem_count, "problem"),
@@ -52,9 +52,9 @@ def _count(number: int, what: str) -> str:
 def _dag_lines(dag: DagPlan) -> Iterator[str]:
     tasks = len({task.task_id for task in dag.tasks})
     others = f", {dag.other_tasks} without" if dag.other_tasks else ""
-    yield f"DAG {dag.dag_id} ({dag.file}): {_count(tasks, 'task')} with a notebook{others}"
+    yield f"DAG {dag.dag_id} ({shown_path(dag.file)}): {_count(tasks, 'task')} with a notebook{others}"
     yield from _indented(_run_lines(dag))
-    yield from _indented(_found(dag.problems, dag.warnings, ()))
+    yield from _indented(_found((), dag.warnings, ()))
     shared = _shared(dag.tasks)
     yield from _indented(_found((), (), shared))
     for task in dag.tasks:
@@ -80,9 +80,13 @@ def _run_lines(dag: DagPlan) -> Iterator[str]:
     if run.conf:
         yield f"conf: {json.dumps(run.conf)}"
     if dag.backfill_runs is not None:
-        yield f"backfill: {_count(dag.backfill_runs, 'run')}"
+        yield f"backfill: {_runs(dag.backfill_runs, has_more=dag.has_more_backfill_runs)}"
     if dag.catchup_runs:
-        yield f"catchup: {_count(dag.catchup_runs, 'run')} as soon as the DAG is unpaused"
+        yield f"catchup: {_runs(dag.catchup_runs, has_more=dag.has_more_catchup_runs)} as soon as the DAG is unpaused"
+
+
+def _runs(number: int, *, has_more: bool) -> str:
+    return f"more than {number:,} runs" if has_more else _count(number, "run")
 
 
 def _task_lines(task: TaskPlan, *, said: Sequence[str] = ()) -> Iterator[str]:
@@ -125,15 +129,13 @@ def _table(parameters: Sequence[Parameter]) -> Iterator[str]:
 def _file_lines(files: Sequence[File]) -> Iterator[str]:
     if not files:
         return
-    shown = [f"{file.name} {_size(file.bytes)}" for file in files[:_MOST_FILES]]
+    shown = [
+        f"{file.name} {'(in S3)' if file.bytes is None else size_text(file.bytes)}" for file in files[:_MOST_FILES]
+    ]
     more = len(files) - _MOST_FILES
     sizes = [file.bytes for file in files if file.bytes is not None]
-    total = f" = {_size(sum(sizes))}" if len(files) > 1 else ""
+    total = f" = {size_text(sum(sizes))}" if len(files) > 1 else ""
     yield f"files: {', '.join(shown)}{f', and {more} more' if more > 0 else ''}{total}"
-
-
-def _size(number: int | None) -> str:
-    return "(in S3)" if number is None else size_text(number)
 
 
 def _output_lines(task: TaskPlan) -> Iterator[str]:

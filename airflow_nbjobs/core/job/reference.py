@@ -15,6 +15,7 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.parsers import is_absent
 from airflow_nbjobs.core.job.variables import LIVE_VARIABLE, OUTPUT_NOTEBOOK_VARIABLE
 
+SENSOR_TYPE = "SageMakerNotebookJobSensor"  # the name of the class that waits for one
 # A smaller archive is read sooner than a second object is asked for.
 _LARGE_ARCHIVE_BYTES = 1024 * 1024
 _NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}"

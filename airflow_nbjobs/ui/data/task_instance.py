@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airflow_nbjobs.core.job.naming import RunKey, microseconds, training_job_name
+from airflow_nbjobs.core.job.reference import SENSOR_TYPE
 from airflow_nbjobs.core.texts import is_template
 
 if TYPE_CHECKING:
@@ -38,14 +39,13 @@ class Kind(enum.Enum):
 
 
 _OPERATOR_FIELDS = {"input_notebook", "s3_root_uri", "initialization_script", "aws_conn_id"}
-_SENSOR_TYPE = "SageMakerNotebookJobSensor"
 
 
 def kind_of(template_fields: Collection[str], task_type: object) -> Kind:
     """Return what a task is: by its fields, since a subclass or a decorated task is a notebook job as well; a sensor by its name."""
     if set(template_fields) >= _OPERATOR_FIELDS:
         return Kind.OPERATOR
-    return Kind.SENSOR if task_type == _SENSOR_TYPE else Kind.OTHER
+    return Kind.SENSOR if task_type == SENSOR_TYPE else Kind.OTHER
 
 
 class TaskArguments(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import re
 import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, notebook
 
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.arguments import JobArguments
@@ -49,9 +49,9 @@ def write(dags):
 def prepare(dags, clients):
     def run(**arguments):
         where = Surroundings(folders=[dags], region=REGION, has_credentials=True, clients=clients)
-        return prepare_job(
+        return examine_job(
             JobArguments(**ARGUMENTS | arguments), run=Run(label="d.t", readable="d-t", key=KEY), where=where
-        )
+        ).required()
 
     return run
 

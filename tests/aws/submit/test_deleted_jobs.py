@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 from fakes import ACCOUNT_ID, REGION, STARTED, FakeClients, FakeTrainingJobs, LogLines, notebook
+from msgspec.structs import replace
 
+from airflow_nbjobs.aws.submit.earlier_jobs import LaterJobs, stop_abandoned
 from airflow_nbjobs.aws.submit.job import Refused, submit
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.arguments import JobArguments
@@ -75,7 +77,7 @@ def prepared(tmp_path_factory):
         role=f"arn:aws:iam::{ACCOUNT_ID}:role/NotebookJobs",
         s3_root_uri="s3://bucket/nbjobs",
     )
-    return prepare_job(arguments, run=Run(label="d.t", readable="d-t", key=KEY), where=where)
+    return examine_job(arguments, run=Run(label="d.t", readable="d-t", key=KEY), where=where).required()
 
 
 class Task:
@@ -157,6 +159,28 @@ def test_a_job_that_the_list_shows_and_that_is_gone_by_then_is_none(task):
     task.jobs.forget(*names)
     submission = task.again()
     assert (submission.job_name, submission.adopted) == (names[0], None)
+
+
+def test_the_newest_is_behind_another_gap(task):
+    """Each job that is found leads to the names behind it."""
+    for _ in range(7):
+        task.again()
+        task.fail()
+    names = [task.job.location(k).job_name for k in range(7)]
+    task.jobs.listed = {}
+    task.jobs.forget(*(names[k] for k in (0, 1, 2, 4, 5)))
+    attempt, snapshot = LaterJobs(task.job, task.clients, LogLines()).newest_from(0)
+    assert (attempt, snapshot.job_name) == (6, names[6])
+
+
+@pytest.mark.parametrize("gone", [(), (0,), (1,), (0, 1)], ids=str)
+def test_an_abandoned_job_behind_deleted_ones_is_stopped(task, gone):
+    """The jobs may not be listed, so names are all that leads to it."""
+    names = failed_twice_then_running(task)
+    task.jobs.forget(*(names[k] for k in gone))
+    task.jobs.errors["list"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
+    stop_abandoned(replace(KEY, generation=1), "d-t", task.clients, log=LogLines(), generations=[0])
+    assert task.jobs.descriptions[names[2]]["TrainingJobStatus"] == "Stopping"
 
 
 class Fate:

@@ -11,7 +11,7 @@ from fakes import ACCOUNT_ID, DISTRIBUTION_ACCOUNT_ID, REGION, FakeClients, code
 from msgspec.structs import replace
 
 from airflow_nbjobs.aws.submit.job import instance_choices
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.core.errors import NotebookJobConfigError
@@ -42,7 +42,7 @@ def prepare(tmp_path, clients):
     def run(*, region=REGION, has_credentials=True, **arguments):
         where = Surroundings(folders=[tmp_path], region=region, has_credentials=has_credentials, clients=clients)
         try:
-            return prepare_job(JobArguments(**ARGUMENTS | arguments), run=RUN, where=where)
+            return examine_job(JobArguments(**ARGUMENTS | arguments), run=RUN, where=where).required()
         finally:
             assert clients.wrote_nothing
 
@@ -594,7 +594,7 @@ def test_cells_of_the_same_text_keep_their_own_place_in_the_flow(prepare, tmp_pa
     (tmp_path / "nb.ipynb").write_bytes(notebook(watch, "start = read_start()\nreport(start)", watch))
     clocked = replace(RUN, variables={"NBJOBS_DATA_INTERVAL_START": "2026-01-01T00:00:00+00:00"})
     where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=FakeClients())
-    assert prepare_job(JobArguments(**ARGUMENTS), run=clocked, where=where).warnings == ()
+    assert examine_job(JobArguments(**ARGUMENTS), run=clocked, where=where).required().warnings == ()
 
 
 def test_what_sagemaker_would_refuse_for_the_instances_sake_is_refused_before_anything_is_uploaded(refused, prepare):
@@ -632,7 +632,7 @@ def test_an_organisations_volume_key_is_left_out_where_sagemaker_takes_none(tmp_
     where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
     (tmp_path / "nb.ipynb").write_bytes(PLAIN)
     given = ARGUMENTS | {"volume_kms_key": "k"} | arguments
-    job = prepare_job(JobArguments(**given), run=RUN, where=where, is_volume_key_default=True)
+    job = examine_job(JobArguments(**given), run=RUN, where=where, is_volume_key_default=True).required()
     requests = [job.request(0, instance_types=choice) for choice in instance_choices(job, clients)]
     assert [request["ResourceConfig"].get("VolumeKmsKeyId") for request in requests] == keys
     assert any(told in note for note in job.notes) if told else not any("volume_kms_key" in note for note in job.notes)
@@ -644,7 +644,7 @@ def test_a_key_that_the_task_asks_for_in_extra_request_is_no_default(tmp_path, c
     extra = {"ResourceConfig": {"VolumeKmsKeyId": "own"}}
     given = ARGUMENTS | {"volume_kms_key": "k", "instance_type": "ml.g5.xlarge", "extra_request": extra}
     with pytest.raises(NotebookJobConfigError) as caught:
-        prepare_job(JobArguments(**given), run=RUN, where=where, is_volume_key_default=True)
+        examine_job(JobArguments(**given), run=RUN, where=where, is_volume_key_default=True).required()
     assert "takes no key for ml.g5.xlarge" in str(caught.value)
 
 

@@ -9,7 +9,7 @@ from local_jobs import wait_until
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.aws.submit.job import submit
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookCellError
 from airflow_nbjobs.core.job.arguments import JobArguments
@@ -50,11 +50,11 @@ def prepare(embedded_sagemaker, clients, tmp_path):
             "s3_root_uri": f"s3://{facts.default_bucket}/nbjobs",
         }
         key = RunKey(**{name: getattr(KEY, name) for name in KEY.__slots__} | {"task_id": task_id})
-        return prepare_job(
+        return examine_job(
             JobArguments(**given | arguments),
             run=Run(label=f"d.{task_id}", readable=f"d-{task_id}", key=key),
             where=Surroundings(folders=[tmp_path], region=facts.region, has_credentials=True, clients=clients),
-        )
+        ).required()
 
     return run
 

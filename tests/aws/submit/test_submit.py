@@ -6,7 +6,7 @@ from fakes import ACCOUNT_ID, REGION, FakeClients, LogLines, needs_preferences, 
 from airflow_nbjobs.aws.errors import ZeroQuotaError
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.submit.job import Refused, submit
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.arguments import JobArguments
@@ -40,7 +40,7 @@ def prepared(tmp_path, clients, source, **more):
         "s3_root_uri": "s3://bucket/nbjobs",
     } | more
     where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
-    return prepare_job(JobArguments(**arguments), run=Run(label="d.t", readable="d-t", key=KEY), where=where)
+    return examine_job(JobArguments(**arguments), run=Run(label="d.t", readable="d-t", key=KEY), where=where).required()
 
 
 @pytest.fixture

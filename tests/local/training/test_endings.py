@@ -8,7 +8,7 @@ from fakes import LogLines, code, notebook
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.aws.submit.job import submit
-from airflow_nbjobs.aws.submit.prepare import Surroundings, prepare_job
+from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
 from airflow_nbjobs.aws.submit.prepared_job import Run
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -161,9 +161,9 @@ def submitted(server, clients, folder, name):
         "outputs": ["x"],
     }
     where = Surroundings(folders=[folder], region=server.facts.region, has_credentials=True, clients=clients)
-    job = prepare_job(
+    job = examine_job(
         JobArguments(**given | arguments), run=Run(label=f"d.{name}", readable=f"d-{name}", key=key), where=where
-    )
+    ).required()
     return job, submit(job, clients, SubmissionState(may_exist=False), log=LogLines())
 
 
