@@ -73,13 +73,7 @@ class LocalSageMaker(msgspec.Struct, frozen=True):
     @property
     def environment(self) -> dict[str, str]:
         """Return what points boto3, and Airflow with the operator, here."""
-        return {
-            **self.facts.environment(),
-            "AIRFLOW_CONN_AWS_DEFAULT": self.facts.airflow_connection(),
-            "AIRFLOW__NBJOBS__ROLE": self.role,
-            "AIRFLOW__NBJOBS__S3_ROOT_URI": self.s3_root_uri,
-            "AIRFLOW__NBJOBS__IMAGE_URI": self.facts.image_uri,
-        }
+        return self.facts.environment() | self.facts.airflow_settings(self.s3_root_uri)
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of it."""

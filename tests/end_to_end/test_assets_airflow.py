@@ -147,10 +147,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneAirf
     with EmbeddedSageMaker(jobs=2) as sagemaker:
         facts = sagemaker.facts
         environment = {
-            "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
-            "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
-            "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
-            "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
+            **facts.airflow_settings(),
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
             "AIRFLOW__OPENLINEAGE__NAMESPACE": "acme",
             "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "120",  # its 10 seconds are few for a fork on a busy machine

@@ -173,10 +173,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with PostgresServer() as database, EmbeddedSageMaker(jobs=SLOTS) as sagemaker:
         facts = sagemaker.facts
         environment = {
-            "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
-            "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
-            "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
-            "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
+            **facts.airflow_settings(),
             "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",  # nothing but the backfills
             "NBJOBS_SAMPLE_POOL": POOL,
         }

@@ -95,12 +95,7 @@ def dags(sagemaker: EmbeddedSageMaker, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def environment(sagemaker: EmbeddedSageMaker) -> dict[str, str]:
     facts = sagemaker.facts
-    return {
-        "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
-        "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
-        "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
-        "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
-    }
+    return facts.airflow_settings()
 
 
 NAMES = "SELECT task_id, map_index, rendered_map_index FROM task_instance WHERE dag_id = 'decorated'"

@@ -80,10 +80,7 @@ def airflow(tmp_path: Path) -> Iterator[StandaloneAirflow]:
     with EmbeddedSageMaker() as sagemaker:
         facts = sagemaker.facts
         environment = {
-            "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
-            "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
-            "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/form",
-            "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
+            **facts.airflow_settings(f"s3://{facts.default_bucket}/form"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         }
         with StandaloneAirflow(tmp_path, dags=tmp_path / "dags", environment=environment) as standalone:

@@ -51,12 +51,7 @@ def test_each_line_is_in_its_own_tasks_log_once_and_the_first_ones_while_it_is_d
         cells[0].metadata["tags"] = ["parameters"]
         metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), dags / "report.ipynb")
-        environment = {
-            "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
-            "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
-            "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
-            "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
-        }
+        environment = facts.airflow_settings()
 
         with StandaloneAirflow(tmp_path, dags=dags, environment=environment) as airflow:
 

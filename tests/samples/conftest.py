@@ -28,10 +28,7 @@ def sagemaker() -> Iterator[EmbeddedSageMaker]:
 def airflow(sagemaker: EmbeddedSageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagRuns]:
     facts = sagemaker.facts
     environment = {
-        "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
-        "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
-        "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
-        "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
+        **facts.airflow_settings(),
         "AIRFLOW__NBJOBS__TAGS": json.dumps({"sagemaker:domain-arn": domain_arn(facts)}),
     }
     with DagRuns(tmp_path_factory.mktemp("airflow"), dags=DAGS, environment=environment) as runs:

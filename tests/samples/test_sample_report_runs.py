@@ -25,12 +25,7 @@ def test_a_trained_model_starts_its_report(tmp_path):
         shutil.copy(DAGS / name, dags)
     with EmbeddedSageMaker(jobs=2) as sagemaker:
         facts = sagemaker.facts
-        environment = {
-            "AIRFLOW_CONN_AWS_DEFAULT": facts.airflow_connection(),
-            "AIRFLOW__NBJOBS__ROLE": facts.role_arn,
-            "AIRFLOW__NBJOBS__S3_ROOT_URI": f"s3://{facts.default_bucket}/nbjobs",
-            "AIRFLOW__NBJOBS__IMAGE_URI": facts.image_uri,
-        }
+        environment = facts.airflow_settings()
         with StandaloneAirflow(tmp_path, dags=dags, environment=environment) as airflow:
             for dag_id in ("sentiment_pipeline", "report_on_new_model"):
                 airflow.wait_for_dag(dag_id)

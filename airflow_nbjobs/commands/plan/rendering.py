@@ -153,16 +153,24 @@ class RenderedTask:
         return rendered
 
 
-def _unresolved(value: Any) -> Iterator[Any]:
-    """Return the references to what another task will give."""
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield what a value holds at any depth that is no collection itself."""
     if isinstance(value, dict):
-        for each in value.values():
-            yield from _unresolved(each)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for each in value:
-            yield from _unresolved(each)
-    elif is_reference(value):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set | frozenset):
         yield value
+        return
+    for each in value:
+        yield from _leaves(each)
+
+
+def _unresolved(value: Any) -> Iterator[Any]:
+    """Yield the references to what another task will give."""
+    return filter(is_reference, _leaves(value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    return (each for each in _leaves(value) if isinstance(each, str))
 
 
 def is_reference(value: object) -> bool:
@@ -193,17 +201,6 @@ def missing_output(reference: Any) -> str | None:
         return None
     hint = did_you_mean(key, names) or (f"; it declares {', '.join(names)}" if names else "; it declares none")
     return f"task '{operator.task_id}' declares no output '{key}'{hint}"
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for each in value:
-            yield from _texts(each)
 
 
 def _defined(value: Any) -> Any:

@@ -96,6 +96,15 @@ class ServerFacts:
             }
         )
 
+    def airflow_settings(self, s3_root_uri: str | None = None) -> dict[str, str]:
+        """Return the environment that points Airflow here, and tells its notebook tasks all that they need not say themselves."""
+        return {
+            "AIRFLOW_CONN_AWS_DEFAULT": self.airflow_connection(),
+            "AIRFLOW__NBJOBS__ROLE": self.role_arn,
+            "AIRFLOW__NBJOBS__S3_ROOT_URI": s3_root_uri or f"s3://{self.default_bucket}/nbjobs",
+            "AIRFLOW__NBJOBS__IMAGE_URI": self.image_uri,
+        }
+
 
 def build_facts(
     *, port: int, region: str, access_key_id: str, secret_access_key: str, isolation: str, host: str = "127.0.0.1"

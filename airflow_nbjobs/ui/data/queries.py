@@ -50,7 +50,7 @@ _MOST_INSTANCES = 1000
 _INSTANCE_COLUMNS: tuple[Any, ...] = (
     *(TaskInstance.state, TaskInstance.try_number, TaskInstance.max_tries),
     *(TaskInstance.start_date, TaskInstance.end_date, TaskInstance.dag_version_id),
-    *(DagRun.start_date, DagRun.run_after),
+    *(DagRun.start_date.label("run_started"), DagRun.run_after),
 )
 
 
@@ -70,20 +70,14 @@ def read_task_instance(
     ).first()
     if row is None:
         return None
-    state, try_number, max_tries, started, ended, version_id, run_started, run_after = row
-    kind, arguments = _arguments(session, version_id, task_id)
+    kind, arguments = _arguments(session, row.dag_version_id, task_id)
     identity: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
     xcoms = (
         _xcoms(session, XComModel.key.in_((JOB_KEY, END_KEY, ERROR_KEY)), **identity) if kind is not Kind.OTHER else {}
     )
     return NotebookTaskInstance(
         **identity,
-        state=state_text(state),
-        try_number=int(try_number or 0),
-        max_tries=int(max_tries),
-        started=started,
-        ended=ended,
-        run_started=run_started or run_after,
+        **_facts(row),
         kind=kind,
         arguments=arguments,
         rendered=_rendered(session, **identity) if kind is not Kind.OTHER else {},
@@ -120,23 +114,28 @@ def read_task_instances(session: Session, dag_ids: set[str]) -> Iterator[Noteboo
             .where(TaskInstance.dag_version_id == version_id, TaskInstance.task_id == task_id)
         ).all()
         for row in found:
-            *facts, _version, run_started, run_after, dag_id, run_id, _task, map_index, rendered = row
-            state, try_number, max_tries, started, ended = facts
             yield NotebookTaskInstance(
-                dag_id=dag_id,
-                run_id=run_id,
+                dag_id=row.dag_id,
+                run_id=row.run_id,
                 task_id=task_id,
-                map_index=map_index,
-                state=state_text(state),
-                try_number=int(try_number or 0),
-                max_tries=int(max_tries),
-                started=started,
-                ended=ended,
-                run_started=run_started or run_after,
+                map_index=row.map_index,
+                **_facts(row),
                 kind=kind,
                 arguments=arguments,
-                rendered=mapping(rendered) or {},
+                rendered=mapping(row.rendered_fields) or {},
             )
+
+
+def _facts(row: Any) -> dict[str, Any]:
+    """:param row: of ``_INSTANCE_COLUMNS``."""
+    return {
+        "state": state_text(row.state),
+        "try_number": int(row.try_number or 0),
+        "max_tries": int(row.max_tries),
+        "started": row.start_date,
+        "ended": row.end_date,
+        "run_started": row.run_started or row.run_after,
+    }
 
 
 def count_unknown(session: Session, dag_ids: set[str]) -> dict[str, int]:
