@@ -25,6 +25,10 @@ _OPTIONS = {
         "Whether a container's log is written into its task's as it comes; True unless said otherwise.",
         "False",
     ),
+    "machine_metrics": (
+        "Whether what a job used of its machine is read from CloudWatch when it ends and kept with its results; the tab reads it when it is opened, whatever is said here.",
+        "True",
+    ),
     "instance_prices": (
         "What an hour of each instance type costs you, as a JSON object; the pages then show what jobs cost.",
         '{"ml.m5.large": 0.138}',

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.job.arguments import JobArguments
 
 SECTION = "nbjobs"
+PRICES_VARIABLE = "nbjobs_instance_prices"  # which `nbjobs prices update` writes
 JOB_DEFAULTS = (
     "role",
     "s3_root_uri",
@@ -35,6 +36,7 @@ JOB_DEFAULTS = (
     "live_notebook",
     "cell_output_in_logs",
     "stream_logs",
+    "machine_metrics",
 )
 
 
@@ -142,11 +144,28 @@ def wants_log_stream(argument: object, settings: Settings) -> bool:
         raise NotebookJobConfigError(f"stream_logs: {error}") from error
 
 
-def read_prices() -> Prices:
-    """Read ``[nbjobs] instance_prices`` and ``currency``."""
+def keeps_machine_metrics(settings: Settings) -> bool:
+    """
+    Say whether what a job used of its machine is kept with its results: one call of CloudWatch a job, and a permission; no, unless said otherwise.
+
+    :raises NotebookJobConfigError: it is neither True nor False.
+    """
+    try:
+        return parse.boolean(settings.job_defaults.get("machine_metrics", False))
+    except ValueError as error:
+        raise NotebookJobConfigError(f"machine_metrics: {error}") from error
+
+
+def read_prices(stored: str = "") -> Prices:
+    """
+    Read ``[nbjobs] instance_prices`` and ``currency``.
+
+    :param stored: the text of the Variable, where somebody may read Airflow's database: the configuration wins over it.
+    """
     from airflow.configuration import conf
 
-    return parse_prices(conf.get(SECTION, "instance_prices", fallback=""), conf.get(SECTION, "currency", fallback="$"))
+    configured = conf.get(SECTION, "instance_prices", fallback="")
+    return parse_prices(configured, conf.get(SECTION, "currency", fallback=""), stored)
 
 
 def read_pace() -> Pace:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import BinaryIO
 
+    from airflow_nbjobs.aws.results.metrics import Boto3MachineMetrics
+
 # Where AWS publishes the account of its SageMaker Distribution images, in each region.
 _DISTRIBUTION_PARAMETER = "/aws/service/sagemaker-distribution/ecr-account-id"
 # From this size on, boto3's managed transfer uploads in parts; below it one PutObject is one request.
@@ -65,6 +67,13 @@ class Boto3Clients:
     @cached_property
     def logs(self) -> Boto3ContainerLogs:
         return Boto3ContainerLogs(self._make_client("logs"), self._renewal("logs"))
+
+    @cached_property
+    def metrics(self) -> Boto3MachineMetrics:
+        # Imported when asked for: few processes ask.
+        from airflow_nbjobs.aws.results.metrics import Boto3MachineMetrics
+
+        return Boto3MachineMetrics(self._make_client("cloudwatch"), self._renewal("cloudwatch"))
 
     @cached_property
     def account(self) -> Boto3Account:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_nbjobs.aws.errors import needs_reopening, translated
 from airflow_nbjobs.core.errors import NotebookJobServiceError
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
+
+
+def is_of_aws(endpoint_url: str) -> bool:
+    """Say whether it is AWS that answers there, and not something in its place."""
+    return (urlsplit(endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
 class Port:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.watch.plan import ListJobs, Page
 
 
+RawPoints = dict[
+    str, list[tuple[float, float]]
+]  # of one job, by a metric's key: seconds since the epoch, CloudWatch's number
 UPLOAD_THREADS = 16  # which may put objects at the same time
 MOST_DELETED = 1000  # keys of one DeleteObjects. Source: its API reference
 
@@ -149,6 +152,17 @@ class ContainerLogs(Protocol):
         """
 
 
+class MachineMetrics(Protocol):
+    def read(
+        self, job_names: Sequence[str], *, started: datetime, ended: datetime, period_seconds: int
+    ) -> dict[str, RawPoints]:
+        """
+        Return what CloudWatch has measured of each job's machine between two moments, oldest first; nothing of what it does not know.
+
+        :param period_seconds: between two points: a multiple of 60 on AWS.
+        """
+
+
 class Account(Protocol):
     def role_arn(self, role_name: str) -> str:
         """Expand the name of a role to its ARN (iam:GetRole)."""
@@ -168,6 +182,9 @@ class AwsClients(Protocol):
 
     @property
     def logs(self) -> ContainerLogs: ...
+
+    @property
+    def metrics(self) -> MachineMetrics: ...
 
     @property
     def account(self) -> Account: ...

@@ -121,6 +121,13 @@ def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a job takes to start that finds no machine in a warm pool (default 0; AWS takes minutes)",
     )
+    parser.add_argument(
+        "--metrics-period",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how often what a job uses of its machine is measured and published to CloudWatch (default 60, as SageMaker does: a job of less than that has no point)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -149,6 +156,7 @@ def run(args: argparse.Namespace) -> int:
             key=read_key_file(args.key_file) if args.key_file else generate_key(),
             warm_pool_quota=args.warm_pool_quota,
             start_seconds=args.start_delay,
+            metrics_seconds=args.metrics_period,
         ) as (facts, isolation):
             if args.ready_file:
                 write_ready_file(facts, args.ready_file)
@@ -182,6 +190,8 @@ def _problem(args: argparse.Namespace) -> str | None:
     for option, value in (("--warm-pool-quota", args.warm_pool_quota), ("--start-delay", args.start_delay)):
         if value < 0:
             return f"{option} is 0 or more, not {value}"
+    if not 0.1 <= args.metrics_period <= 3600:
+        return f"--metrics-period is 0.1 to 3600 seconds, not {args.metrics_period}"
     if args.isolation == "direct" and (args.jobs or 1) > 1:
         return f"--isolation direct runs one training job at a time, which has /opt/ml to itself, not {args.jobs}"
     return _problem_of_address(args)

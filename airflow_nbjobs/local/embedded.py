@@ -37,6 +37,7 @@ class EmbeddedSageMaker:
     :param data_dir: keep the jobs' folders here; otherwise everything is removed at the end.
     :param isolation: ``auto``, ``userns``, ``root`` or ``none``.
     :param jobs: how many jobs run at once; the number of CPUs unless given.
+    :param metrics_period: seconds between two points of a job's metrics; 60 unless given, as SageMaker has them.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class EmbeddedSageMaker:
         data_dir: Path | None = None,
         isolation: str = "auto",
         jobs: int | None = None,
+        metrics_period: float | None = None,
     ) -> None:
         self._arguments = ["--region", region, "--port", str(port), "--isolation", isolation, "--exit-with-stdin"]
         if image_prefix:
@@ -56,6 +58,8 @@ class EmbeddedSageMaker:
             self._arguments += ["--data", str(data_dir)]
         if jobs:
             self._arguments += ["--jobs", str(jobs)]
+        if metrics_period:
+            self._arguments += ["--metrics-period", str(metrics_period)]
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._facts: ServerFacts | None = None

@@ -125,6 +125,7 @@ def serve(
     key: Key,
     warm_pool_quota: int,
     start_seconds: float,
+    metrics_seconds: float,
 ) -> Iterator[tuple[ServerFacts, Isolation]]:
     """
     Run the server in threads of this process until the block ends; then kill the jobs and remove what was made.
@@ -136,6 +137,7 @@ def serve(
     :param allow_hosts: host names under which requests may come, beside loopback's and ``bind`` itself.
     :param warm_pool_quota: how many instances of each type warm pools may hold.
     :param start_seconds: how long a job without a machine of a warm pool takes to start.
+    :param metrics_seconds: between two points of a training job's metrics.
     :raises StartError: the port is taken, ``bind`` is no address of this machine, or the image or the isolation that was asked for does not work.
     """
     own_hosts = {bind} - _SPECIAL_ADDRESSES
@@ -155,6 +157,7 @@ def serve(
         with _jobs_dir(data_dir) as jobs_dir, _listening(listener, application):
             clients = connect(facts)
             platform = Platform(facts, image, clients, jobs_dir, chosen.way, parallel_jobs, data_dir is not None)
+            platform = replace(platform, metrics_seconds=metrics_seconds)
             runners = _assemble(application, platform, quota=warm_pool_quota, start_seconds=start_seconds)
             try:
                 furnish(facts, clients)

@@ -17,7 +17,7 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.job.parsers import json_object
 from airflow_nbjobs.core.job.runtime_limits import lowered_limits
 from airflow_nbjobs.core.values.params_entry import asks_for_params
-from airflow_nbjobs.settings import read_settings, wants_log_stream
+from airflow_nbjobs.settings import keeps_machine_metrics, read_settings, wants_log_stream
 from airflow_nbjobs.task import identity
 from airflow_nbjobs.task.arguments import add_sources, parse_arguments, with_sources
 from airflow_nbjobs.task.parameters import params_of, unused_conf_of
@@ -166,10 +166,11 @@ def _problems(task: TaskView, settings: Settings) -> list[str]:
         from airflow_nbjobs.task.asset_events import outlet_problems
 
         problems += outlet_problems(task)  # also what was added to them after the task was made
-    try:
-        wants_log_stream(task.stream_logs, settings)
-    except NotebookJobConfigError as error:
-        problems.append(str(error))
+    for read in (lambda: wants_log_stream(task.stream_logs, settings), lambda: keeps_machine_metrics(settings)):
+        try:
+            read()
+        except NotebookJobConfigError as error:
+            problems.append(str(error))
     return problems
 
 

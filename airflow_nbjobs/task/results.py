@@ -18,6 +18,7 @@ from airflow_nbjobs.core.masking import masked_start
 from airflow_nbjobs.core.notebook.failing_cell import plain_text
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.settings import read_settings
+from airflow_nbjobs.task.machine import keep_machine
 from airflow_nbjobs.task.identity import parameters_text, shortened
 from airflow_nbjobs.task.warm_pools import log_machine
 
@@ -63,6 +64,7 @@ def push_results(
         from airflow_nbjobs.task.asset_events import announced
 
         result = announced(task, context, result)
+    keep_machine(task, ti, snapshot)
     # What a try delivers that is over, the next one takes for delivered, and runs the notebook again.
     ownership.note_end()
     ownership.end_if_over()

@@ -75,7 +75,7 @@ def plan_dag(loaded: LoadedDag, question: Question, warnings: Collection[str]) -
         elif planned.has_more_backfill_runs:
             planned.warnings = (*planned.warnings, _more_runs(question.backfill))
     runs = planned.backfill_runs if planned.backfill_runs is not None else 1
-    prices = read_prices()
+    prices = read_prices(stored_prices())
     for task in dag.tasks:
         if not (is_notebook_task(task) or is_sensor(task)):
             planned.other_tasks += 1

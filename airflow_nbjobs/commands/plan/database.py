@@ -61,6 +61,14 @@ def _is_there() -> bool:
     return False
 
 
+@cache
+def stored_prices() -> str:
+    """Return what ``nbjobs prices update`` has left in a Variable; empty where nothing is there or can be read."""
+    from airflow_nbjobs.ui.data.prices import stored_prices as read
+
+    return ask_database(read) or ""
+
+
 def earlier_seconds(dag_id: str, task_id: str) -> tuple[float | None, int]:
     """Return the median of what the newest 20 jobs of a task were billed, or took, and how many that are; (None, 0) where none is known."""
     from airflow_nbjobs.core.job.status import JobState, parse_state

@@ -95,6 +95,7 @@ TABLE = (
         _DISTRIBUTION_ACCOUNT,
         unneeded="image_uri is a full URI",
     ),
+    Statement("caller", "Machine", ("cloudwatch:GetMetricData",), "*", unneeded="machine_metrics is not on"),
     Statement("caller", "EncryptedFiles", ("kms:GenerateDataKey", "kms:Decrypt"), _KEYS, _FOR_S3, "kms_keys"),
     Statement(  # Source: SageMaker developer guide, *API permissions: actions, permissions and resources*.
         "caller",
@@ -109,6 +110,13 @@ TABLE = (
     Statement("ui", "Files", ("s3:GetObject",), _FILES),
     Statement("ui", "Bucket", ("s3:ListBucket",), _BUCKET),
     Statement("ui", "Logs", ("logs:DescribeLogStreams", "logs:GetLogEvents"), _LOGS),
+    Statement(
+        "ui",
+        "Machine",
+        ("cloudwatch:GetMetricData",),
+        "*",
+        unneeded="nobody is to see what jobs use of their machines",
+    ),
     Statement("ui", "EncryptedFiles", ("kms:Decrypt",), _KEYS, _FOR_S3, "kms_keys"),
     # Source: botocore, CreateTrainingJob, "permissions for all of these tasks" of a role, and the developer guide's page on execution roles.
     Statement("job", "Files", ("s3:GetObject", "s3:PutObject"), _FILES),

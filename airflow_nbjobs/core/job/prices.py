@@ -1,9 +1,10 @@
-"""What an hour of an instance costs, as the user has configured it; pure."""
+"""What an hour of an instance costs, as the user has configured it, or as the Price List has it; pure."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -11,6 +12,10 @@ from airflow_nbjobs.core.numbers import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# Beside the prices in what `nbjobs prices update` writes: texts, which are no prices.
+CURRENCY_KEY, REGION_KEY, DATE_KEY = "currency", "region", "date"
+_CURRENCY_CHARACTERS = 8
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -36,15 +41,37 @@ class Prices(msgspec.Struct, frozen=True):
         return None if amount is None else self.text(amount)
 
 
-def parse_prices(configured: str, currency: str) -> Prices:
+def parse_prices(configured: str, currency: str, stored: str = "") -> Prices:
     """
     Read the text of ``[nbjobs] instance_prices``; what is no JSON object of numbers is no price.
 
-    :param currency: empty: dollars.
+    :param currency: empty: what ``stored`` says, else dollars.
+    :param stored: what ``nbjobs prices update`` wrote, in the same form; the configuration wins over it, type by type.
     """
+    given, kept = _object(configured), _object(stored)
+    said = kept.get(CURRENCY_KEY)
+    of_list = said[:_CURRENCY_CHARACTERS] if isinstance(said, str) else ""
+    return Prices(_numbers(kept) | _numbers(given), currency or of_list or "$")
+
+
+def _object(text: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(configured or "{}")
-    except ValueError:
-        value = {}
-    items = value.items() if isinstance(value, dict) else ()
-    return Prices({name: float(price) for name, price in items if is_number(price)}, currency or "$")
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _numbers(items: Mapping[str, Any]) -> dict[str, float]:
+    found = {}
+    for name, price in items.items():
+        # A whole number of JSON's may be larger than any float.
+        if is_number(price) and 0 <= price < 1e9 and math.isfinite(price):
+            found[name] = float(price)
+    return found
+
+
+def written(per_hour: Mapping[str, float], *, currency: str, region: str, date: str) -> str:
+    """Return prices as the configuration and the Variable hold them, with where and when they are from."""
+    about = {CURRENCY_KEY: currency, REGION_KEY: region, DATE_KEY: date}
+    return json.dumps(about | dict(sorted(per_hour.items())), ensure_ascii=False)

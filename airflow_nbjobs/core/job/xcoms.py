@@ -19,6 +19,7 @@ PROGRESS_KEY = "nbjobs_progress"  # how far a running job's notebook has come, a
 PARAMETERS_KEY = (
     "nbjobs_parameters"  # what a decorated function has returned, for the process that resumes its try; version 1
 )
+MACHINE_KEY = "nbjobs_machine"  # what the job used of its machine, where [nbjobs] machine_metrics is on: ``core/job/metrics.py``; version 1
 RESULT_KEY = "nbjobs_result"  # the job's facts of a task with ``return_output``
 ATTEMPTS_KEY = "nbjobs_attempts"  # in Airflow's task state store: the task's jobs, oldest first
 # Airflow stores a link's address as an XCom, too.
@@ -57,6 +58,10 @@ _TYPES: dict[str, Mapping[str, tuple[type, ...]]] = {
     | _each(list, "problems"),
     PROGRESS_KEY: _each(str, "job_name") | _each(int, "done", "total") | _each(dict, "log_place"),
     ATTEMPTS_KEY: _IDENTITY | _each(dict, "error"),
+    MACHINE_KEY: _each(int, "version", "period_seconds")
+    | _each(str, "job_name", "instance_type", "until")
+    | _each(bool, "was_killed")
+    | _each(dict, "figures", "points"),
     PARAMETERS_KEY: _each(int, "version", "try_number") | _each(str, "parameters", "index_name"),
 }
 # A trigger's event, or in its place the task's ``nbjobs_job``.

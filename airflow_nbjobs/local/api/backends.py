@@ -1,5 +1,5 @@
 """
-S3, STS, IAM, SSM, ECR and CloudWatch Logs: moto's backends, one WSGI application for each. Service Quotas: ours.
+S3, STS, IAM, SSM, ECR, CloudWatch and its Logs: moto's backends, one WSGI application for each. Service Quotas: ours.
 
 Used by ``server.py``, which has already decided that the caller may call and for which service.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.local.api.account import list_quotas, other_registrys_images
 from airflow_nbjobs.local.api.log_events import check_group, end_exclusively, filter_log_events
+from airflow_nbjobs.local.api.metrics import answer_with_index
 from airflow_nbjobs.local.faults.http import identify
 from airflow_nbjobs.local.state.facts import DISTRIBUTION_ACCOUNTS, DISTRIBUTION_PARAMETER, ServerFacts
 from airflow_nbjobs.local.wire.formats import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-SERVICES = ("s3", "sts", "iam", "ssm", "logs", "ecr", "servicequotas")
+SERVICES = ("s3", "sts", "iam", "ssm", "logs", "monitoring", "ecr", "servicequotas")
 # Of the services that speak JSON, and so can be held against the model before moto, which checks little: what they answer to a malformed request.
 _REFUSALS = {
     "logs": "InvalidParameterException",
@@ -41,6 +42,7 @@ _REFUSALS = {
     "servicequotas": "IllegalArgumentException",
 }
 _MODELS = {"servicequotas": "service-quotas"}  # botocore's name, where the signature has another
+_MOTOS = {"monitoring": "cloudwatch"}  # moto's name, likewise
 _OF_LOG_GROUPS = ("logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams")
 # moto's own control pages, which would reset the server or list what it holds; no AWS service has these paths.
 _CLOSED_PATHS = ("/moto-api", "/latest/meta-data", "/latest/api", "/favicon.ico")
@@ -140,7 +142,11 @@ class Backends:
     def _application(self, service: str) -> Any:
         with self._lock:
             if service not in self._applications:
-                self._applications[service] = self._create(service)
+                self._applications[service] = self._create(_MOTOS.get(service, service))
+                if service == "monitoring":
+                    from moto.cloudwatch.models import cloudwatch_backends
+
+                    answer_with_index(cloudwatch_backends[self._facts.account_id][self._facts.region])
             return self._applications[service]
 
     def _distribution_parameter(self) -> dict[str, Any]:

@@ -129,6 +129,11 @@ class Container:
         self._lock = threading.Lock()
         self._status = status
 
+    @property
+    def pid(self) -> int:
+        """The outermost process: all others are below it."""
+        return self._process.pid
+
     def wait_started(self) -> Failure | None:
         """Return when the entrypoint runs (nothing), or why it does not."""
         with os.fdopen(self._status, "rb") as status:

@@ -37,6 +37,7 @@ CONTROL_SERVICE = "nbjobs-control"  # as the caller's credential scope names it
 CONTROL_PATH = "/nbjobs-control"
 PLATFORM_AGENT = "nbjobs-platform"  # in the User-Agent of the server's own clients
 
+_PREFIXES = {"monitoring": "cloudwatch"}  # IAM's, where the signature has another
 _S3_OBJECT = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
 _S3_BUCKET = {"PUT": "CreateBucket", "GET": "ListObjects", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}
 _RESOURCE_MEMBERS = ("TrainingJobName", "TransformJobName", "ProcessingJobName", "ModelName", "ResourceArn")
@@ -130,10 +131,11 @@ def identify(service: str, environ: Environ) -> tuple[str, str]:
     Return a call's operation and resource, in the form that faults name them.
 
     ``CreateTrainingJob`` and a job's name, ``s3:GetObject`` and ``bucket/key``, ``logs:GetLogEvents`` and ``group`` or ``group:stream``, ``iam:GetRole`` and
-    the role's name, ``ssm:GetParameter`` and the parameter's, ``ecr:BatchGetImage`` and ``registry:repository``.
+    the role's name, ``ssm:GetParameter`` and the parameter's, ``ecr:BatchGetImage`` and ``registry:repository``, ``cloudwatch:GetMetricData``.
     """
     if service == "s3":
         return _identify_s3(environ)
+    service = _PREFIXES.get(service, service)
     body = read_body(environ)
     replace_body(environ, body)
     if cbor := re.search(r"/operation/(\w+)$", str(environ["PATH_INFO"])):

@@ -1,5 +1,5 @@
 """
-The runner's own boto3 clients: it reaches S3, IAM and CloudWatch Logs over the wire, as SageMaker itself does.
+The runner's own boto3 clients: it reaches S3, IAM, CloudWatch and its Logs over the wire, as SageMaker itself does.
 
 Made by ``server.py``. Clients are thread-safe and dear to make, so each is made once, at start.
 """
@@ -20,6 +20,7 @@ class ServiceClients:
     s3: Any
     logs: Any
     iam: Any
+    cloudwatch: Any
 
 
 def connect(facts: ServerFacts) -> ServiceClients:
@@ -35,7 +36,5 @@ def connect(facts: ServerFacts) -> ServiceClients:
         user_agent_extra=PLATFORM_AGENT,  # a fault that a test switches on is not the platform's own
     )
     session = boto3.session.Session(facts.access_key_id, facts.secret_access_key, region_name=facts.region)
-    s3, logs, iam = (
-        session.client(name, endpoint_url=facts.endpoint_url, config=config) for name in ("s3", "logs", "iam")
-    )
-    return ServiceClients(s3, logs, iam)
+    names = ("s3", "logs", "iam", "cloudwatch")
+    return ServiceClients(*(session.client(name, endpoint_url=facts.endpoint_url, config=config) for name in names))

@@ -49,6 +49,7 @@ class Platform:
     :param way: how containers are isolated, see ``isolation.py``.
     :param parallel_jobs: how many jobs run at once; the others wait, InProgress.
     :param keep_work: leave the jobs' folders in place when they have ended.
+    :param metrics_seconds: between two points of a training job's metrics.
     """
 
     facts: ServerFacts
@@ -59,6 +60,7 @@ class Platform:
     parallel_jobs: int
     keep_work: bool
     stop_grace_seconds: float = STOP_GRACE_SECONDS
+    metrics_seconds: float = 60.0
 
     @property
     def is_bare(self) -> bool:
@@ -113,6 +115,10 @@ class Work(ABC):
     @abstractmethod
     def prepare(self, work: WorkDir) -> Launch:
         """Fill the job's folders; raises JobError where something that it needs is not there."""
+
+    def measuring(self, pid: int, work: WorkDir) -> AbstractContextManager[object]:  # noqa: ARG002 - for those who measure
+        """Return what measures the container while it runs: of training jobs only."""
+        return nullcontext()
 
     @abstractmethod
     def deliver(self, work: WorkDir, exit_code: int) -> Outcome:
@@ -212,7 +218,7 @@ class JobRunner:
             keep=self.platform.image.keep,
             has_network=launch.has_network,
         )
-        with launch.alongside:
+        with launch.alongside, run.work.measuring(container.pid, work):
             return self._slots.supervise(
                 run,
                 container,

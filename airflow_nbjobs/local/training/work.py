@@ -19,8 +19,11 @@ from airflow_nbjobs.local.platform.checkpoints import Checkpoints
 from airflow_nbjobs.local.platform.runner import JobError, Launch, Platform, Work, read_text
 from airflow_nbjobs.local.state.jobs import TrainingJob, artifact_uri
 from airflow_nbjobs.local.state.resource import IN_PROGRESS, Outcome
+from airflow_nbjobs.local.training.meter import Meter
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from airflow_nbjobs.local.container.run import Failure, WorkDir
     from airflow_nbjobs.local.state.registry import Registry
 
@@ -67,6 +70,17 @@ class TrainingWork(Work):
         (work.home / ".bash_profile").write_text(f'export PATH="{environment["PATH"]}"\n')
         has_network = not self._request.get("EnableNetworkIsolation", False)
         return Launch(self._argv, environment, has_network, self._checkpoints or nullcontext())
+
+    def measuring(self, pid: int, work: WorkDir) -> AbstractContextManager[object]:
+        folders = (work.opt_ml, work.tmp, work.home)
+        return Meter(
+            self._platform.clients.cloudwatch,
+            job_name=self._job.name,
+            request=self._request,
+            pid=pid,
+            folders=folders,
+            seconds=self._platform.metrics_seconds,
+        ).measuring()
 
     def deliver(self, work: WorkDir, exit_code: int) -> Outcome:
         if self._checkpoints is not None:

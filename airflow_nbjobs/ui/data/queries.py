@@ -24,6 +24,7 @@ from airflow_nbjobs.core.job.xcoms import (
     END_KEY,
     ERROR_KEY,
     JOB_KEY,
+    MACHINE_KEY,
     is_output,
     read_attempts,
     read_record,
@@ -34,12 +35,13 @@ from airflow_nbjobs.ui.data.task_instance import (
     Kind,
     NotebookTaskInstance,
     TaskArguments,
+    TaskRun,
     kind_of,
 )
 from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
@@ -253,6 +255,66 @@ def read_instances(session: Session, *, dag_id: str, run_id: str, task_id: str) 
         for (_, map_index, state, label, rendered, _), job in zip(found, jobs, strict=True)
     ]
     return kind, instances
+
+
+def read_runs(session: Session, ti: NotebookTaskInstance, *, most: int) -> list[TaskRun]:
+    """Return the newest runs of a task whose jobs have ended, whatever their map index, newest first."""
+    fields: Any = RenderedTaskInstanceFields
+    ended = select(XComModel.key).where(XComModel.key == END_KEY, of_task_instance(XComModel)).exists()
+    columns: list[Any] = [*_INSTANCE_COLUMNS, TaskInstance.run_id, TaskInstance.map_index, fields.rendered_fields]
+    found = session.execute(
+        select(*columns)
+        .select_from(TaskInstance)
+        .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
+        .join(fields, of_task_instance(fields), isouter=True)
+        .where(*_is_of(TaskInstance, {"dag_id": ti.dag_id, "task_id": ti.task_id}))
+        .where(TaskInstance.start_date.is_not(None), ended)
+        .order_by(TaskInstance.start_date.desc(), TaskInstance.map_index)
+        .limit(most)
+    ).all()
+    records = _records_of_runs(session, ti, found)
+    runs = []
+    for row in found:
+        kind, arguments = _arguments(session, row.dag_version_id, ti.task_id)
+        identity = {"dag_id": ti.dag_id, "run_id": row.run_id, "task_id": ti.task_id, "map_index": row.map_index}
+        if kind is Kind.OPERATOR:
+            known = records[row.run_id, row.map_index]
+            instance = NotebookTaskInstance(
+                **identity,
+                **_facts(row),
+                kind=kind,
+                arguments=arguments,
+                rendered=mapping(row.rendered_fields) or {},
+                job=known.get(JOB_KEY) or None,
+                end=known.get(END_KEY) or None,
+            )
+            runs.append(TaskRun(ti=instance, machine=known.get(MACHINE_KEY) or None))
+    return runs
+
+
+def _records_of_runs(
+    session: Session, ti: NotebookTaskInstance, found: Sequence[Any]
+) -> dict[tuple[str, int], dict[str, dict[str, Any]]]:
+    records: dict[tuple[str, int], dict[str, dict[str, Any]]] = {(row.run_id, row.map_index): {} for row in found}
+    rows = session.execute(
+        select(XComModel.run_id, XComModel.map_index, XComModel.key, XComModel.value).where(
+            *_is_of(XComModel, {"dag_id": ti.dag_id, "task_id": ti.task_id}),
+            XComModel.key.in_((JOB_KEY, END_KEY, MACHINE_KEY)),
+            XComModel.run_id.in_({run_id for run_id, _ in records}),
+            XComModel.map_index.in_({map_index for _, map_index in records}),
+        )
+    ).all()
+    wanted = [row for row in rows if (row.run_id, row.map_index) in records]
+    for row, value in zip(wanted, backend_values((row.key, row.value) for row in wanted), strict=True):
+        records[row.run_id, row.map_index][row.key] = read_record(row.key, plain(value))
+    return records
+
+
+def read_kept_machine(session: Session, ti: NotebookTaskInstance) -> dict[str, Any]:
+    """Return what is kept of a task instance's job's machine; nothing where nothing is."""
+    identity = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    found = _xcoms(session, XComModel.key == MACHINE_KEY, **identity)
+    return read_record(MACHINE_KEY, plain(found.get(MACHINE_KEY)))
 
 
 def _rendered(session: Session, **identity: Any) -> dict[str, Any]:

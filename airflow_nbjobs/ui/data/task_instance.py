@@ -154,6 +154,17 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     job: Mapping[str, Any] | None
 
 
+class TaskRun(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One run of a task whose job has ended.
+
+    :param machine: XCom ``nbjobs_machine``, a hint as well.
+    """
+
+    ti: NotebookTaskInstance
+    machine: Mapping[str, Any] | None = None
+
+
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
         return not is_template(value)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from airflow_nbjobs.aws.connection import is_of_aws
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobError
 from airflow_nbjobs.core.job.aws_parsers import s3_root_uri
 from airflow_nbjobs.core.job.reference import parse_job_reference
@@ -68,12 +68,8 @@ def airflow_access(ti: NotebookTaskInstance) -> Access:
         deployment=settings.deployment,
         root=root,
         studio_domain_arn=studio if isinstance(studio, str) else None,
-        has_console=_is_of_aws(hook.clients.jobs.endpoint_url),
+        has_console=is_of_aws(hook.clients.jobs.endpoint_url),
     )
-
-
-def _is_of_aws(endpoint_url: str) -> bool:
-    return (urlsplit(endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
 
 
 def access_key(ti: NotebookTaskInstance) -> tuple[Any, ...]:

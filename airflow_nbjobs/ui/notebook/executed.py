@@ -23,6 +23,7 @@ from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.aws_access import access_key, as_problem
 from airflow_nbjobs.ui.notebook.caches import FolderCache, TimedCache
 from airflow_nbjobs.ui.notebook.jobs import Jobs
+from airflow_nbjobs.ui.notebook.machine import Machines
 from airflow_nbjobs.ui.notebook.problems import ProblemError
 from airflow_nbjobs.ui.notebook.renderer import BusyError, Outcome, Renderer, RenderRequest, has_renderer
 from airflow_nbjobs.ui.notebook.sources import Source, ended_source, live_copy
@@ -72,6 +73,7 @@ class Notebooks:
         live_seconds: float = _LIVE_SECONDS,
     ) -> None:
         self.jobs = Jobs(make_access, live_seconds=live_seconds)
+        self.machines = Machines(self.jobs)
         self.renderer = renderer
         self._sources = TimedCache[Source](_OBJECT_SECONDS)
         self._live = TimedCache[Source | None](live_seconds)

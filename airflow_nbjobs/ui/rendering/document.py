@@ -35,6 +35,7 @@ from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
 from airflow_nbjobs.ui.rendering.shrink import cut_length, with_excerpts
+from airflow_nbjobs.ui.rendering.spans import spans
 from airflow_nbjobs.ui.times import duration_text
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Document(msgspec.Struct, frozen=True):
     :param stopped: the last cell that ran of a job that did not complete, where no cell raised: its anchor and index.
     :param parameters: rows of the notebook's parameters; None where they cannot be read.
     :param outputs: rows of what it recorded.
+    :param spans: when the cells ran.
     """
 
     html: str
@@ -75,6 +77,7 @@ class Document(msgspec.Struct, frozen=True):
     stopped: dict[str, Any] | None
     parameters: list[dict[str, str]] | None
     outputs: list[dict[str, str]]
+    spans: tuple[dict[str, Any], ...]
 
     def summary(self) -> dict[str, Any]:
         facts = asdict(self)
@@ -136,6 +139,7 @@ def build_document(
         stopped=next(({"anchor": cell.anchor, "index": cell.index} for cell in cells if cell.is_last), None),
         parameters=None if parameters is None else value_rows(parameters, is_python=True),
         outputs=_outputs(notebook),
+        spans=spans(shown),
     )
 
 

@@ -4,9 +4,9 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from airflow_nbjobs.settings import read_prices
 from airflow_nbjobs.ui.access import GetUserDep, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.data.listing import STATES, list_jobs, read_filters
+from airflow_nbjobs.ui.data.prices import read_prices
 from airflow_nbjobs.ui.error_pages import root_of
 from airflow_nbjobs.ui.pages import page
 

@@ -14,8 +14,8 @@ from msgspec.structs import asdict
 from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.core.visible import visible
-from airflow_nbjobs.settings import read_prices
 from airflow_nbjobs.ui.access import may_read_results, new_session
+from airflow_nbjobs.ui.data.prices import read_prices
 from airflow_nbjobs.ui.data.queries import read_outputs
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import as_json, root_of
