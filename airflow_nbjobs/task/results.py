@@ -18,8 +18,8 @@ from airflow_nbjobs.core.masking import masked_start
 from airflow_nbjobs.core.notebook.failing_cell import plain_text
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.settings import read_settings
-from airflow_nbjobs.task.machine import keep_machine
 from airflow_nbjobs.task.identity import parameters_text, shortened
+from airflow_nbjobs.task.machine import keep_machine
 from airflow_nbjobs.task.warm_pools import log_machine
 
 if TYPE_CHECKING:

@@ -247,6 +247,35 @@ class FakeObjects:
         ]
 
 
+class FakeMetrics:
+    """
+    CloudWatch's metrics of machines.
+
+    :ivar points: of each job by the metric's key, as CloudWatch has them: (moment, number).
+    :ivar asked: job names, period and span of each call.
+    :ivar error: raised by every call.
+    """
+
+    def __init__(self) -> None:
+        self.points: dict[str, dict[str, list[tuple[float, float]]]] = {}
+        self.asked: list[tuple[tuple[str, ...], int]] = []
+        self.error: Exception | None = None
+
+    def read(
+        self, job_names: Sequence[str], *, started: datetime, ended: datetime, period_seconds: int
+    ) -> dict[str, dict[str, list[tuple[float, float]]]]:
+        self.asked.append((tuple(job_names), period_seconds))
+        if self.error is not None:
+            raise self.error
+        return {
+            name: {
+                key: [point for point in points if started.timestamp() <= point[0] < ended.timestamp()]
+                for key, points in self.points.get(name, {}).items()
+            }
+            for name in job_names
+        }
+
+
 class FakeStorage:
     """
     S3 as ``FakeObjects`` holds it.
@@ -338,6 +367,8 @@ class FakeAccount:
 @dataclass
 class FakeClients:
     """What ``AwsClients`` offers."""
+
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
 
     jobs: FakeTrainingJobs = field(default_factory=FakeTrainingJobs)
     objects: FakeObjects = field(default_factory=FakeObjects)

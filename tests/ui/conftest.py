@@ -45,6 +45,14 @@ class RanAirflow:
         )
 
 
+@pytest.fixture(autouse=True)
+def _no_stored_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Variable is looked up in a database once a minute: not in that of whoever runs the tests."""
+    from airflow_nbjobs.ui.data import prices
+
+    monkeypatch.setattr(prices, "_known", [(float("inf"), "")])
+
+
 @pytest.fixture(scope="session")
 def sagemaker() -> Iterator[EmbeddedSageMaker]:
     with EmbeddedSageMaker(jobs=2) as server:

@@ -18,6 +18,7 @@ FILES = (
     "/log",
     "/log.json",
     "/state.json",
+    "/machine.json",
     "/probe.html",
     "/scripted.html",
 )

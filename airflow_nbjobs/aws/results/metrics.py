@@ -61,18 +61,17 @@ class Boto3MachineMetrics(Port):
             "EndTime": ended,
             "ScanBy": "TimestampAscending",
         }
-        on = names[0] if len(names) == 1 else f"{len(names)} jobs"
         for _ in range(_MOST_PAGES):
-            answer = self.ask(PERMISSION, lambda client: client.get_metric_data(**request), on=on)
+            answer = self.ask(PERMISSION, lambda client: client.get_metric_data(**request), on="*")
             if "MetricDataResults" not in answer:
-                raise no_answer_of_aws(PERMISSION, on)
+                raise no_answer_of_aws(PERMISSION, "*")
             for result in answer["MetricDataResults"]:
                 if known := asked.get(str(result.get("Id"))):
                     _add(found[known[0]], known[1].key, result)
             if not answer.get("NextToken"):
                 return
             request["NextToken"] = answer["NextToken"]
-        raise no_answer_of_aws(PERMISSION, on, why=f"its answer has no end after {_MOST_PAGES} pages")
+        raise no_answer_of_aws(PERMISSION, "*", why=f"its answer has no end after {_MOST_PAGES} pages")
 
 
 def _add(points: RawPoints, key: str, result: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_nbjobs.commands.plan.database import stored_prices
 from airflow_nbjobs.commands.plan.estimates import add_estimates
 from airflow_nbjobs.commands.plan.given_run import (
     MOST_CATCHUP,

@@ -15,6 +15,7 @@ from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.job import metrics
 from airflow_nbjobs.core.job.machine_advice import MOST_RUNS, Run
+from airflow_nbjobs.core.job.metrics import MachineRecord
 from airflow_nbjobs.core.job.status import JobState, parse_state
 from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.ui.data.task_instance import Kind
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_nbjobs.core.job.machines import Machine
-    from airflow_nbjobs.core.job.metrics import MachineRecord, Points
+    from airflow_nbjobs.core.job.metrics import Points
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance, TaskRun
     from airflow_nbjobs.ui.notebook.jobs import Job, Jobs
 

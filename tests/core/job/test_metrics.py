@@ -1,0 +1,176 @@
+"""What CloudWatch's numbers of a machine mean, and what is kept of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_nbjobs.core.job.machines import machine_of
+from airflow_nbjobs.core.job.metrics import (
+    Figures,
+    MachineRecord,
+    as_shares,
+    figures_of,
+    is_whole,
+    kept,
+    parse_kept,
+    period_seconds,
+    thinned,
+    was_killed,
+)
+from airflow_nbjobs.core.job.xcoms import MACHINE_KEY, is_output, read_record
+
+LARGE, GPUS = machine_of("ml.m5.large"), machine_of("ml.g5.12xlarge")
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+T0 = NOW.timestamp()
+
+
+def record(**fields):
+    points = {"cpu": ((T0, 10.0), (T0 + 60, 20.0)), "memory": ((T0, 30.0),)}
+    given = {
+        "job_name": "job-1",
+        "instance_type": "ml.m5.large",
+        "period_seconds": 60,
+        "until": NOW + timedelta(minutes=2),
+        "points": points,
+        "figures": figures_of(points),
+    }
+    return MachineRecord(**given | fields)
+
+
+def test_cpu_is_divided_by_the_vcpus_and_a_gpu_by_the_gpus():
+    raw = {
+        "cpu": [(2.0, 50.0), (1.0, 200.0)],
+        "memory": [(1.0, 40.0)],
+        "gpu": [(1.0, 200.0)],
+        "gpu_memory": [(1.0, 8.0)],
+    }
+    assert as_shares(raw, LARGE) == {"cpu": ((1.0, 100.0), (2.0, 25.0)), "memory": ((1.0, 40.0),)}
+    shares = as_shares(raw, GPUS)
+    assert shares["gpu"] == ((1.0, 50.0),)
+    assert shares["gpu_memory"] == ((1.0, 2.0),)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 1e308, True, None, "5"])
+def test_what_is_no_percentage_is_no_point(value):
+    assert as_shares({"memory": [(1.0, value), (2.0, 5.0)]}, LARGE) == {"memory": ((2.0, 5.0),)}
+    assert as_shares({"memory": [(math.nan, 5.0)]}, LARGE) == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "maximum", "p95"),
+    [([7.0], 7, 7), (range(1, 21), 20, 19), (range(1, 101), 100, 95), ([0, 0, 0, 100], 100, 100)],
+)
+def test_figures_are_the_maximum_and_the_nearest_rank(values, maximum, p95):
+    points = tuple((float(place), float(value)) for place, value in enumerate(values))
+    assert figures_of({"cpu": points}) == {"cpu": Figures(count=len(points), maximum=maximum, p95=p95)}
+    assert figures_of({"cpu": ()}) == {}
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"),
+    [
+        (timedelta(0), 60),
+        (timedelta(days=14, hours=23), 60),
+        (timedelta(days=15), 300),
+        (timedelta(days=62), 300),
+        (timedelta(days=63), 3600),
+        (timedelta(days=454), 3600),
+        (timedelta(days=455), None),
+    ],
+)
+def test_older_points_are_coarser_and_then_gone(age, seconds):
+    assert period_seconds(NOW - age, NOW - age, now=NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("length", "seconds"), [(3, 1), (60, 1), (61, 5), (300, 5), (301, 10), (1800, 30), (1801, 60), (1e6, 60)]
+)
+def test_of_what_is_not_aws_finer_points_are_asked_for(length, seconds):
+    assert period_seconds(NOW, NOW + timedelta(seconds=length), now=NOW, is_fine=True) == seconds
+
+
+def test_what_is_kept_can_be_read_again_through_json():
+    whole = record(was_killed=True)
+    stored = json.loads(json.dumps(kept(whole), allow_nan=False))
+    again = parse_kept(read_record(MACHINE_KEY, stored))
+    assert again == whole
+    assert not is_output(MACHINE_KEY)
+
+
+def test_two_days_of_minutes_are_thinned_without_losing_a_peak():
+    points = tuple((T0 + 60 * place, 99.0 if place == 1717 else 1.0) for place in range(2880))
+    stored = kept(record(points={"memory": points}, figures=figures_of({"memory": points})))
+    assert len(stored["points"]["memory"]) == 120
+    assert max(value for _, value in stored["points"]["memory"]) == 99
+    assert stored["figures"]["memory"]["count"] == 2880
+    assert len(json.dumps(stored)) < 4000
+    assert thinned(points[:7], 7) == points[:7]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"figures": {"cpu": {"count": 1, "maximum": "9", "p95": 1}}},
+        {"figures": {"cpu": 3}},
+        {"figures": {"cpu": {"count": 1}}},
+        {"points": {"cpu": [[1]]}},
+        {"points": {"cpu": [["x", 1]]}},
+        {"points": {"cpu": 5}},
+        {"points": {"cpu": [[10**400, 1]]}},
+        {"points": {"cpu": [[-5, 1]]}},
+        {"until": "yesterday"},
+        {"until": None},
+        {"period_seconds": 0},
+        {"period_seconds": 10**30},
+        {"period_seconds": True},
+        {"job_name": ""},
+        {"job_name": 3},
+        {"version": 2},
+    ],
+    ids=str,
+)
+def test_what_somebody_else_wrote_into_the_xcom_is_nothing_or_left_out(change):
+    read = parse_kept(read_record(MACHINE_KEY, kept(record()) | change))
+    assert read is None or read.figures == {}
+
+
+@pytest.mark.parametrize("value", [None, 3, [], "x", {}, {"version": 1}])
+def test_no_record_is_none(value):
+    assert parse_kept(read_record(MACHINE_KEY, value)) is None
+
+
+def test_metrics_that_are_not_known_and_values_that_are_none_are_left_out():
+    stored = kept(record())
+    stored["points"]["<script>"] = [[1, 2]]
+    stored["figures"]["<script>"] = {"count": 1, "maximum": 1, "p95": 1}
+    stored["points"]["memory"] = [[T0, math.inf], [T0, 3]]
+    read = parse_kept(read_record(MACHINE_KEY, stored))
+    assert set(read.points) == set(read.figures) == {"cpu", "memory"}
+    assert read.points["memory"] == ((T0, 3.0),)
+
+
+@pytest.mark.parametrize(("late", "whole"), [(0, True), (180, True), (181, False), (3600, False)])
+def test_a_record_is_whole_whose_last_point_reaches_the_jobs_end(late, whole):
+    last = NOW + timedelta(seconds=60)
+    assert is_whole(record(), last + timedelta(seconds=late - 60)) is whole
+    assert not is_whole(record(points={}), NOW)
+
+
+@pytest.mark.parametrize(
+    ("reason", "killed"),
+    [
+        ("AlgorithmError: , exit code: 137", True),
+        ("AlgorithmError: exit code: 137.", True),
+        ("AlgorithmError: , exit code: 1", False),
+        ("exit code: 1370", False),
+        ("", False),
+        (None, False),
+        (137, False),
+    ],
+)
+def test_a_job_that_was_killed_says_so_in_its_failure(reason, killed):
+    assert was_killed(reason) is killed

@@ -1,0 +1,352 @@
+"""What the tab says of a job's machine: curves, cells, advice; and that nothing that goes wrong there breaks it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
+from job_rows import add_jobs, open_database
+from sqlalchemy import update
+from test_routes import SUMMARY, Site
+from ui_account import hint, in_routes, task_instance
+
+from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.job.metrics import MachineRecord, figures_of, kept
+from airflow_nbjobs.core.job.prices import Prices
+from airflow_nbjobs.ui.data import queries
+from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments, TaskRun
+
+NOW = datetime.now(tz=UTC).replace(microsecond=0)
+STARTED = NOW - timedelta(minutes=30)
+ENDED = STARTED + timedelta(minutes=10)
+CELLS = [
+    {
+        "anchor": "cell-1",
+        "label": "Cell 1",
+        "source": "x = 1",
+        "start": STARTED.timestamp() + 30,
+        "end": STARTED.timestamp() + 90,
+        "is_failed": False,
+    },
+    {
+        "anchor": "cell-2",
+        "label": "Cell 2",
+        "source": "1 / 0",
+        "start": STARTED.timestamp() + 90,
+        "end": None,
+        "is_failed": True,
+    },
+]
+DENIED = NotebookJobServiceError(
+    "AccessDenied on cloudwatch:GetMetricData for '*': no",
+    code="AccessDenied",
+    details={"next": "the identity that Airflow uses needs cloudwatch:GetMetricData on '*'"},
+)
+
+
+class MachineSite(Site):
+    def __init__(self, monkeypatch):
+        super().__init__(monkeypatch)
+        self.kept, self.past = {}, []
+        in_routes(monkeypatch, "read_kept_machine", lambda *_: self.kept)
+        in_routes(monkeypatch, "read_runs", lambda *_, **__: self.past)
+        in_routes(monkeypatch, "read_prices", lambda: Prices({"ml.m5.xlarge": 0.3, "ml.m5.large": 0.15}))
+        self.name = self.add_job()
+        self.describe(TrainingStartTime=STARTED, TrainingEndTime=ENDED, BillableTimeInSeconds=600)
+        self.metrics = self.account.clients.metrics
+
+    def describe(self, **fields):
+        self.account.clients.jobs.descriptions[self.name] |= fields
+
+    def measured(self, name=None, *, cpu=50.0, memory=30.0, started=STARTED, minutes=10):
+        moments = [started.timestamp() + 60 * place for place in range(minutes)]
+        self.metrics.points[name or self.name] = {
+            "cpu": [(moment, cpu) for moment in moments],
+            "memory": [(moment, memory) for moment in moments],
+        }
+
+    def run(self, number, *, instance_type="ml.m5.large", machine=None, **end):
+        """Add one run before this one; return its job's name."""
+        started = STARTED - timedelta(days=number)
+        ti = task_instance(
+            run_id=f"r{number}",
+            job=hint(instance_type=instance_type, job_name="what an XCom says"),
+            end={
+                "status": "Completed",
+                "started_at": started.isoformat(),
+                "ended_at": (started + timedelta(minutes=10)).isoformat(),
+                "billable_seconds": 600,
+            }
+            | end,
+        )
+        self.past.append(TaskRun(ti=ti, machine=machine))
+        return ti.job_name(ti.run_keys(deployment="")[0]), started
+
+    def answer(self, **query):
+        found = self.get("/machine.json", **query)
+        assert found.status_code == 200
+        return found.json()
+
+
+@pytest.fixture
+def site(monkeypatch):
+    made = MachineSite(monkeypatch)
+    yield made
+    made.notebooks.close()
+
+
+def record(name, points, until=ENDED):
+    return kept(
+        MachineRecord(
+            job_name=name,
+            instance_type="ml.m5.large",
+            period_seconds=60,
+            until=until,
+            points=points,
+            figures=figures_of(points),
+        )
+    )
+
+
+def test_curves_are_of_the_machine_over_the_jobs_time_with_its_cells_below(site, monkeypatch):
+    site.measured()
+    monkeypatch.setitem(SUMMARY, "spans", CELLS)
+    answer = site.answer()
+    assert answer["status"] == "ok"
+    assert answer["title"] == "ml.m5.large: 2 vCPUs, 8 GiB of memory, no GPU"
+    assert answer["seconds"] == 600
+    cpu, memory = answer["curves"]
+    assert cpu["text"] == "CPU: at most 25 %, for 95 % of the time at most 25 %"  # of two vCPUs
+    assert cpu["points"][1] == [60.0, 25.0]
+    assert memory["points"][-1] == [540.0, 30.0]
+    assert [(each["start"], each["end"], each["is_failed"]) for each in answer["spans"]] == [
+        (30, 90, False),
+        (90, 600, True),
+    ]
+    assert answer["spans"][0]["text"] == "Cell 1, 1 min 0 s: x = 1"
+    assert answer["notes"] == ["One point every 1 min 0 s."]
+    assert [each["kind"] for each in answer["advice"]] == ["too-few"]
+
+
+def test_cloudwatch_is_asked_once_however_many_look(site):
+    site.measured()
+    for _ in range(3):
+        assert site.answer()["curves"]
+    assert site.metrics.asked == [((site.name,), 60)]
+
+
+def test_a_denial_names_the_permission_and_the_tab_is_shown_as_ever(site):
+    site.metrics.error = DENIED
+    answer = site.answer()
+    assert (answer["status"], answer["curves"]) == ("ok", [])
+    assert answer["notes"] == [
+        "Airflow's API server may not read the metrics of this job's machine: the identity that Airflow uses needs cloudwatch:GetMetricData on '*'"
+    ]
+    assert site.get("/notebook.json").json()["status"] == "ok"
+    assert site.get().status_code == 200
+    site.metrics.error = None
+    site.measured()
+    assert site.answer()["curves"]  # what is allowed meanwhile counts at once
+
+
+def test_what_is_kept_is_shown_where_cloudwatch_may_not_be_asked_and_says_until_when(site):
+    site.metrics.error = DENIED
+    points = {"memory": ((STARTED.timestamp(), 40.0),)}
+    site.kept = record(site.name, points)
+    answer = site.answer()
+    assert answer["curves"][0]["points"] == [[0.0, 40.0]]
+    assert "cloudwatch:GetMetricData" in answer["notes"][0]
+    assert f"Kept with the results as CloudWatch had it at {ENDED.isoformat()}" in answer["notes"][1]
+
+
+def test_what_is_kept_to_the_jobs_end_costs_no_call(site):
+    site.kept = record(site.name, {"cpu": ((STARTED.timestamp() + 540, 5.0),)})
+    assert site.answer()["curves"][0]["label"] == "CPU"
+    assert site.metrics.asked == []
+
+
+def test_what_is_kept_of_another_job_or_makes_no_sense_is_not_shown(site):
+    for value in (record("job-of-others", {"cpu": ((STARTED.timestamp() + 540, 5.0),)}), {"points": "</script>"}, {}):
+        site.kept = value
+        assert site.answer()["curves"] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"TrainingEndTime": STARTED + timedelta(seconds=90)}, "a job of under two minutes most often has none"),
+        ({}, "CloudWatch has no points of this job"),
+        ({"TrainingJobStatus": "InProgress", "TrainingEndTime": None}, "No points yet"),
+        (
+            {"TrainingJobStatus": "InProgress", "TrainingEndTime": None, "TrainingStartTime": None},
+            "has not started yet",
+        ),
+        ({"ResourceConfig": {"InstanceType": "ml.x9.huge"}}, "What ml.x9.huge has is not known here"),
+        ({"ResourceConfig": {}}, "What an instance type that SageMaker does not say has is not known"),
+    ],
+    ids=str,
+)
+def test_where_there_are_no_points_it_says_why(site, fields, words):
+    site.describe(**fields)
+    answer = site.answer()
+    assert answer["curves"] == []
+    assert words in " ".join(answer["notes"])
+    is_known = fields.get("ResourceConfig") is None
+    assert bool(site.metrics.asked) is (is_known and "TrainingStartTime" not in fields)
+
+
+def test_an_old_jobs_points_are_asked_for_as_coarse_as_cloudwatch_has_them(site):
+    started = NOW - timedelta(days=40)
+    site.describe(TrainingStartTime=started, TrainingEndTime=started + timedelta(minutes=30))
+    site.measured(started=started)
+    assert site.answer()["curves"]
+    assert site.metrics.asked == [((site.name,), 300)]
+
+
+# -- what several runs say ---------------------------------------------------------------------------------------------------
+
+
+def test_five_runs_give_an_advice_with_one_call_for_all_others(site):
+    site.describe(ResourceConfig={"InstanceType": "ml.m5.xlarge"})
+    site.measured()
+    site.run(0, instance_type="ml.m5.xlarge")  # of another run id than the one that is looked at
+    for number in range(1, 5):
+        name, started = site.run(number, instance_type="ml.m5.xlarge")
+        site.measured(name, started=started)
+    name, started = site.run(9, instance_type="ml.m5.24xlarge")
+    site.measured(name, memory=99.0, started=started)
+    site.measured(site.past[0].ti.job_name(site.past[0].ti.run_keys(deployment="")[0]))
+    (only,) = site.answer()["advice"]
+    assert only["kind"] == "smaller"
+    assert only["text"].startswith(
+        "ml.m5.large (2 vCPUs, 8 GiB of memory, no GPU) is enough: none of 5 runs used more than 30 %"
+    )
+    assert "would cost $0.0250 in place of $0.0500" in only["text"]
+    assert [len(names) for names, _ in site.metrics.asked] == [1, 5]
+    site.answer()
+    assert len(site.metrics.asked) == 2
+
+
+def test_runs_of_which_something_is_kept_are_not_asked_for(site):
+    site.describe(ResourceConfig={"InstanceType": "ml.m5.xlarge"})
+    site.measured()
+    for number in range(5):
+        name, started = site.run(number, instance_type="ml.m5.xlarge")
+        points = {key: ((started.timestamp() + 540, 20.0),) for key in ("cpu", "memory")}
+        site.past[-1] = TaskRun(ti=site.past[-1].ti, machine=record(name, points))
+    assert [each["kind"] for each in site.answer()["advice"]] == ["smaller"]
+    assert [names for names, _ in site.metrics.asked] == [(site.name,)]
+
+
+def test_the_job_that_is_looked_at_counts_once(site):
+    site.describe(ResourceConfig={"InstanceType": "ml.m5.xlarge"})
+    site.measured()
+    site.ti = task_instance(job=hint(instance_type="ml.m5.xlarge"))
+    end = {"status": "Completed", "started_at": STARTED.isoformat(), "ended_at": ENDED.isoformat()}
+    site.past.append(TaskRun(ti=task_instance(job=hint(instance_type="ml.m5.xlarge"), end=end)))
+    (only,) = site.answer()["advice"]
+    assert "there is 1." in only["text"]
+    assert site.metrics.asked == [((site.name,), 60)]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"started_at": "<b>", "ended_at": None, "billable_seconds": "x", "status": 5, "error": {"headline": 7}},
+        {
+            "started_at": "0001-01-01T00:00:00",
+            "ended_at": "9999-12-31T23:59:59+00:00",
+            "billable_seconds": float("inf"),
+        },
+        {"started_at": "2026-01-01T00:00:00", "ended_at": "2025-01-01T00:00:00", "billable_seconds": -1},
+        {"error": {"headline": "x" * 100_000 + "exit code: 137"}, "billable_seconds": float("nan")},
+    ],
+    ids=["types", "far", "backwards", "long"],
+)
+def test_what_the_xcoms_of_other_runs_hold_breaks_nothing(site, end):
+    site.measured()
+    for number in range(6):
+        site.run(number, **end)
+    answer = site.answer()
+    assert answer["status"] == "ok"
+    assert answer["advice"]
+
+
+def test_a_sensors_job_has_curves_and_no_advice_of_other_runs(site):
+    site.ti = task_instance(
+        kind=Kind.SENSOR, arguments=TaskArguments({"job_name": site.name, "aws_conn_id": "aws_default"})
+    )
+    site.describe(Environment={"SM_OUTPUT_NOTEBOOK_NAME": "x.ipynb", "SM_JOB_DEF_VERSION": "1.0"})
+    site.measured()
+    site.run(1)
+    answer = site.answer()
+    assert answer["curves"]
+    assert "there are 0" in answer["advice"][0]["text"]
+
+
+def test_hostile_texts_of_cells_stay_texts(site, monkeypatch):
+    site.measured()
+    monkeypatch.setitem(SUMMARY, "spans", [CELLS[0] | {"source": "</script><img src=x onerror=alert(1)> \u202e"}])
+    found = site.get("/machine.json")
+    assert found.headers["content-type"] == "application/json"
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert "⟦U+202E⟧" in found.json()["spans"][0]["text"]
+
+
+def test_very_many_cells_are_the_longest(site, monkeypatch):
+    site.measured()
+    begin = STARTED.timestamp()
+    cells = [CELLS[0] | {"start": begin + place / 10, "end": begin + place / 10 + place % 7} for place in range(2000)]
+    monkeypatch.setitem(SUMMARY, "spans", cells)
+    spans = site.answer()["spans"]
+    assert len(spans) == 300
+    assert min(each["end"] - each["start"] for each in spans) > 5
+
+
+# -- from Airflow's database -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(monkeypatch):
+    session = open_database("sqlite://", RenderedTaskInstanceFields, SerializedDagModel)
+    arguments = TaskArguments({"aws_conn_id": "aws_default"})
+    monkeypatch.setattr(queries, "_arguments", lambda *_: (Kind.OPERATOR, arguments))
+    with session:
+        yield session
+
+
+def rows(count, **fields):
+    return [
+        {
+            "dag_id": "d",
+            "run_id": f"r{number}",
+            "task_id": "t",
+            "state": "success",
+            "started": STARTED + timedelta(minutes=number),
+            "seconds": 60.0,
+            "notebook": "n",
+            "done": 1,
+            "error": None,
+        }
+        | fields
+        for number in range(count)
+    ]
+
+
+def test_the_newest_runs_are_read_with_what_is_kept_of_them(database):
+    add_jobs(
+        database, [*rows(30), *rows(1, run_id="running", seconds=None), *rows(3, run_id="mapped", task_id="other")][:31]
+    )
+    found = queries.read_runs(database, task_instance(), most=20)
+    assert [run.ti.run_id for run in found] == [f"r{number}" for number in range(29, 9, -1)]
+    assert all(run.ti.end["billable_seconds"] == 3600 and run.ti.job["instance_type"] == "ml.m5.large" for run in found)
+    assert {run.machine for run in found} == {None}
+
+
+def test_a_run_that_never_began_or_has_not_ended_is_none(database):
+    add_jobs(database, rows(2) + rows(1, run_id="running", seconds=None))
+    database.execute(update(TaskInstance).where(TaskInstance.run_id == "r1").values(start_date=None))
+    assert [run.ti.run_id for run in queries.read_runs(database, task_instance(), most=20)] == ["r0"]
