@@ -30,6 +30,7 @@ _COMMANDS = {
     ),
     "outputs": ("airflow_nbjobs.commands.outputs", "fetch the notebooks, logs and outputs of a run"),
     "plan": ("airflow_nbjobs.commands.plan", "show what DAGs would run, and all that is wrong with it, without AWS"),
+    "prices": ("airflow_nbjobs.commands.prices", "write what instances cost, from AWS's Price List, for the pages"),
     "run": ("airflow_nbjobs.commands.run", "run one notebook as a notebook job, without a DAG"),
 }
 _CLOSED_PIPE = 141  # as a shell says of a program that SIGPIPE has ended

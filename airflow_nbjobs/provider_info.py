@@ -30,7 +30,7 @@ _OPTIONS = {
         "True",
     ),
     "instance_prices": (
-        "What an hour of each instance type costs you, as a JSON object; the pages then show what jobs cost.",
+        "What an hour of each instance type costs you, as a JSON object; the pages then show what jobs cost. `nbjobs prices update` writes it, or a Variable over which it wins.",
         '{"ml.m5.large": 0.138}',
     ),
     "currency": ("Shown before those costs.", "€"),

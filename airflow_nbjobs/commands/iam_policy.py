@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "kind",
         choices=KINDS,
         help="whose policy: caller, the identity of Airflow's workers and triggerers; job, the role that the jobs run with; "
-        "ui, the identity of an API server with credentials of its own; doctor, who runs 'nbjobs doctor'",
+        "ui, the identity of an API server with credentials of its own; doctor, who runs 'nbjobs doctor'; prices, who runs 'nbjobs prices'",
     )
     parser.add_argument(
         "--bucket", metavar="NAME", help=f"bucket of s3_root_uri (default: {PLACEHOLDERS['bucket']}, to be replaced)"

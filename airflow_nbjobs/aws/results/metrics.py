@@ -62,7 +62,7 @@ class Boto3MachineMetrics(Port):
             "ScanBy": "TimestampAscending",
         }
         for _ in range(_MOST_PAGES):
-            answer = self.ask(PERMISSION, lambda client: client.get_metric_data(**request), on="*")
+            answer = self.ask("cloudwatch:GetMetricData", lambda client: client.get_metric_data(**request), on="*")
             if "MetricDataResults" not in answer:
                 raise no_answer_of_aws(PERMISSION, "*")
             for result in answer["MetricDataResults"]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.core.job.permission_scope import Scope
 
-# The identity of workers and triggerers; the role of the jobs; the identity of an API server of its own; who runs ``nbjobs doctor``.
-Kind = Literal["caller", "job", "ui", "doctor"]
+# The identity of workers and triggerers; the role of the jobs; the identity of an API server of its own; who runs ``nbjobs doctor``; who runs ``nbjobs prices``.
+Kind = Literal["caller", "job", "ui", "doctor", "prices"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -175,6 +175,7 @@ TABLE = (
     Statement("doctor", "Quota", ("servicequotas:ListServiceQuotas",), "*"),
     Statement("doctor", "EncryptedFiles", ("kms:GenerateDataKey", "kms:Decrypt"), _KEYS, _FOR_S3, "kms_keys"),
     Statement("doctor", "Keys", ("kms:DescribeKey",), _KEYS, only_with="kms_keys"),
+    Statement("prices", "PriceList", ("pricing:GetProducts",), "*"),
 )
 
 

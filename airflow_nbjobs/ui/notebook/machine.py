@@ -182,16 +182,25 @@ def _past(run: TaskRun, *, deployment: str, seen: MachineRecord | None) -> _Past
     if record is not None and record.job_name != name:
         record = None
     billed = end.get("billable_seconds")
+    started, ended = _span(end)
     error = end.get("error") or {}
     return _Past(
         job_name=name,
-        started=_moment(end.get("started_at")),
-        ended=_moment(end.get("ended_at")),
+        started=started,
+        ended=ended,
         record=record if record is not None and record.figures else None,
         was_killed=(record is not None and record.was_killed) or metrics.was_killed(error.get("headline")),
         has_completed=parse_state(str(end.get("status"))) is JobState.SUCCEEDED,
         billed_seconds=float(billed) if is_number(billed) and 0 <= billed < 1e9 else None,
     )
+
+
+def _span(end: Mapping[str, object]) -> tuple[datetime, datetime] | tuple[None, None]:
+    """Return when a job ran, where that is possible."""
+    started, ended = _moment(end.get("started_at")), _moment(end.get("ended_at"))
+    if started is None or ended is None or not started <= ended <= datetime.now(tz=UTC) + timedelta(hours=1):
+        return None, None
+    return started, ended
 
 
 def _moment(text: object) -> datetime | None:

@@ -1,0 +1,1 @@
+"""What ``nbjobs prices`` does."""
