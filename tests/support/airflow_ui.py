@@ -71,6 +71,11 @@ with DAG("live", schedule=None, start_date=datetime(2026, 1, 1)):
         environment_variables={"ROOT": os.environ["AIRFLOW__NBJOBS__S3_ROOT_URI"]},
     )
 
+with DAG("machine", schedule=None, start_date=datetime(2026, 1, 1)):
+    SageMakerNotebookJobOperator.partial(
+        task_id="sized", input_notebook="machine.ipynb", instance_type="ml.t3.large", live_notebook=False
+    ).expand(parameters=[{"value": number} for number in range(6)])
+
 with DAG("other", schedule=None, start_date=datetime(2026, 1, 1)):
     SageMakerNotebookJobOperator(task_id="good", input_notebook="small.ipynb", parameters={"value": 7}, outputs=["square"])
 """
@@ -142,6 +147,14 @@ INTERACTIVE = [
         'from IPython.display import HTML\nHTML(\'<p id=plot>not drawn</p><script>document.getElementById("plot").textContent = "drawn"</script>\')',
     ),
 ]
+# Holds 600 MiB for some seconds, in which it does next to nothing.
+MACHINE = [
+    ("md", "# What a machine is needed for"),
+    ("parameters", "value = 0"),
+    ("code", "held = bytearray(b'x') * (600 * 2**20)"),
+    ("code", "import time\ntime.sleep(6)"),
+    ("code", "del held\nprint('done with', value)"),
+]
 SMALL = [("parameters", "value = 1"), ("code", "square = value * value\nsquare")]
 NOTEBOOKS = {
     "good": GOOD,
@@ -150,6 +163,7 @@ NOTEBOOKS = {
     "died": DIED,
     "flaky": FLAKY,
     "live": LIVE,
+    "machine": MACHINE,
     "small": SMALL,
 }
 
@@ -205,7 +219,7 @@ class AirflowUi:
                 "AIRFLOW__API_AUTH__JWT_SECRET": "a-jwt-secret-of-this-test-alone-0123456789abcdef",
                 "AIRFLOW__API__WORKERS": "1",
                 **facts.airflow_settings(),
-                "AIRFLOW__NBJOBS__INSTANCE_PRICES": '{"ml.m5.large": 0.138}',
+                "AIRFLOW__NBJOBS__INSTANCE_PRICES": '{"ml.m5.large": 0.138, "ml.t3.large": 0.1, "ml.t3.medium": 0.05}',
                 "AWS_EC2_METADATA_DISABLED": "true",
                 "NO_PROXY": "127.0.0.1,localhost",
             }

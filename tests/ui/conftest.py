@@ -55,7 +55,7 @@ def _no_stored_prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def sagemaker() -> Iterator[EmbeddedSageMaker]:
-    with EmbeddedSageMaker(jobs=2) as server:
+    with EmbeddedSageMaker(jobs=2, metrics_period=0.5) as server:
         yield server
 
 

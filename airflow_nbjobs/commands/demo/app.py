@@ -141,6 +141,8 @@ class _Demo:
         ready_file = self._processes.home / f"{SERVER}.json"
         command = [sys.executable, "-m", "airflow_nbjobs.local", "--port", "0"]
         command += ["--data", str(self._processes.home / SERVER), "--ready-file", str(ready_file)]
+        # CloudWatch has a point a minute; the demo's jobs are over sooner.
+        command += ["--metrics-period", "1"]
         self._processes.start(SERVER, command, environment=base_environment(os.environ))
         for _ in self._while_starting("the embedded SageMaker does not start", log=SERVER):
             if ready_file.exists():

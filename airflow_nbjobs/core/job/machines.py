@@ -107,8 +107,8 @@ def _sizes(machine: Machine) -> list[Machine]:
 
 
 def smaller_than(machine: Machine) -> Machine | None:
-    """Return the next smaller size of the family: less of both vCPUs and memory."""
-    fitting = [each for each in _sizes(machine) if each.vcpus < machine.vcpus and each.memory_gib < machine.memory_gib]
+    """Return the next smaller size of the family: less memory, and no more vCPUs."""
+    fitting = [each for each in _sizes(machine) if each.vcpus <= machine.vcpus and each.memory_gib < machine.memory_gib]
     return fitting[-1] if fitting else None
 
 

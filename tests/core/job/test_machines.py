@@ -53,6 +53,7 @@ def test_what_is_no_type_of_the_table_is_not_known(unknown):
         ("ml.m5.xlarge", "ml.m5.large", "ml.m5.2xlarge"),
         ("ml.m5.12xlarge", "ml.m5.4xlarge", "ml.m5.24xlarge"),
         ("ml.m5.24xlarge", "ml.m5.12xlarge", None),
+        ("ml.t3.large", "ml.t3.medium", "ml.t3.xlarge"),
         ("ml.g5.12xlarge", "ml.g5.8xlarge", "ml.g5.16xlarge"),
         ("ml.g5.16xlarge", "ml.g5.12xlarge", "ml.g5.24xlarge"),
         ("ml.p4d.24xlarge", None, None),

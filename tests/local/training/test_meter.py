@@ -107,7 +107,7 @@ def test_the_metrics_ask_for_the_key_as_well(metered):
         endpoint_url=metered.endpoint_url,
         region_name=metered.facts.region,
         aws_access_key_id="another",
-        aws_secret_access_key="another",  # noqa: S106
+        aws_secret_access_key="another",
     )
     with pytest.raises(ClientError, match="another access key id"):
         stranger.list_metrics()
