@@ -110,6 +110,7 @@ def test_every_block_is_executed_or_says_why_not():
         ("policy", "caller"),  # the policies by tests/commands/test_iam_policy.py
         ("policy", "job"),
         ("policy", "ui"),
+        ("policy", "prices"),
         ("put", "lifecycle"),
         ("runs", "nbjobs clean"),
         ("shown", "outputs"),
@@ -131,6 +132,7 @@ def test_every_block_is_executed_or_says_why_not():
         ("runs", "nbjobs iam-policy"),  # by tests/commands/test_iam_policy.py
         ("runs", "nbjobs plan"),  # by tests/commands/test_plan_command.py
         ("runs", "nbjobs mwaa-plugins"),  # by tests/commands/test_mwaa_plugins.py
+        ("runs", "nbjobs prices"),  # by tests/commands/test_prices_command.py
         ("runs", "nbjobs run"),  # by tests/commands/test_run.py
         ("runs", "shell"),
     }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
+import shlex
+from pathlib import Path
 
 import boto3
 import pytest
@@ -81,6 +84,18 @@ def test_only_the_types_that_are_asked_for_and_the_region_that_is_given(price_li
         ("eu-west-3", "ml.m5.large"),
         ("eu-west-3", "ml.p2.xlarge"),
     ]
+
+
+def test_the_readmes_command_writes_what_the_configuration_takes(price_list, prices):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- runs: nbjobs prices -->\n```bash\n(.*?)```", readme, re.DOTALL)
+    command, first, second, *arguments, redirection, _file = shlex.split(block)
+    assert (command, first, second, redirection) == ("nbjobs", "prices", "update", ">")
+    add(price_list, [row()])
+    add(price_list, [row("ml.m5.xlarge", "0.276")])
+    parser = configparser.ConfigParser()
+    parser.read_string(prices(*arguments).out)
+    assert len(parse_prices(parser["nbjobs"]["instance_prices"], "").per_hour) == 2
 
 
 def test_a_file_is_what_airflow_imports(price_list, prices, tmp_path):

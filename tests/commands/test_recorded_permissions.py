@@ -1,7 +1,7 @@
 """
 The policies of ``nbjobs iam-policy``, held against the calls that the embedded SageMaker records: every call is allowed, every action is needed.
 
-What it cannot record (it asks no KMS, ECR, EC2 and CloudWatch metrics, and checks no PassRole and AddTags) is in ``tests/support/iam_calls.py``, with its source.
+What it cannot record (it asks no KMS, ECR, EC2 and no Price List, and checks no PassRole and AddTags) is in ``tests/support/iam_calls.py``, with its source.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
 from airflow_nbjobs.commands.doctor.examination import Mark, examine
 from airflow_nbjobs.commands.doctor.patient import Asked, Patient
 from airflow_nbjobs.core.errors import NotebookJobError
+from airflow_nbjobs.core.job.machines import machine_of
 from airflow_nbjobs.core.job.permission_scope import parse_scope
 from airflow_nbjobs.core.job.permissions import KINDS, build_policy
 from airflow_nbjobs.core.watch.plan import ListJobs
@@ -48,8 +49,11 @@ LARGE_BYTES = 9 * 1024 * 1024  # uploaded in parts
 CHECKS_OF_SERVICE = {"iam:GetRole"}
 WITHOUT_PERMISSION = {"sts:GetCallerIdentity"}
 
+OF_PRICES = {"pricing:GetProducts"}  # of `nbjobs prices`, by tests/commands/test_prices_command.py
 # What `nbjobs clean` calls beyond that, with whatever identity a person lets it run with (README, "Outputs and cleaning").
 OF_CLEANING = {"s3:DeleteObject", "s3:GetBucketVersioning", "sagemaker:DeleteTrainingJob"}
+
+LEAST = dict.fromkeys(KINDS, 5) | {"prices": 1}
 
 DAG_FILE = """
 from datetime import datetime
@@ -112,7 +116,9 @@ def run_tasks(sagemaker: LocalSageMaker, home: Path, folder: Path, kms_key: str)
     (folder / "report.ipynb").write_bytes(notebook("revenue = 12.5"))
     (folder / "large.bin").write_bytes(b"\0" * LARGE_BYTES)
     (folder / "fails.sh").write_text("echo no bread left; exit 3\n")
-    run = RunDag(home, sagemaker.environment)(folder / "dag.py", "permissions")
+    run = RunDag(home, sagemaker.environment | {"AIRFLOW__NBJOBS__MACHINE_METRICS": "True"})(
+        folder / "dag.py", "permissions"
+    )
     assert run.tasks == {"full": "success", "broken": "failed"}, run.log[-6000:]
 
 
@@ -150,6 +156,8 @@ def look_at_a_notebook(sagemaker: LocalSageMaker, jobs: Jobs, kms_key: str) -> t
         found = notebooks.jobs.find(ti, None)
         assert notebooks.rendered(ti, found).summary["failed"] is None
         assert notebooks.jobs.log_lines(ti, found, limit=10)
+        machine = machine_of(found.snapshot.instance_type)
+        assert notebooks.machines.look(ti, found, machine, {}).trouble == ()
         with pytest.raises(ProblemError):
             notebooks.jobs.find(task_instance(run_id="another"), None)
     finally:
@@ -206,6 +214,7 @@ def recorded(
                 "caller": translation.requests(caller),
                 "ui": translation.requests(ui),
                 "job": translation.requests(platform) | documented,
+                "prices": {Request(action) for action in OF_PRICES},
                 "doctor": translation.requests(doctor) | documented_for_doctor(region=facts.region, kms_key=kms_key),
             },
         )
@@ -214,7 +223,7 @@ def recorded(
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_call_is_allowed(recorded, kind):
     policy = build_policy(kind, recorded.scope)
-    assert len(recorded.requests[kind]) >= 5
+    assert len(recorded.requests[kind]) >= LEAST[kind]
     assert [request for request in recorded.requests[kind] if not allows(policy, request)] == []
 
 
@@ -254,7 +263,7 @@ def test_nothing_outside_is_allowed(recorded, kind):
         # The doctor looks at whichever role of the account it is asked for, and at its own.
         and not (kind == "doctor" and request.action.startswith("iam:") and old.startswith("role/"))
     }
-    assert len(elsewhere) >= 5
+    assert len(elsewhere) >= LEAST[kind] or kind == "prices"  # which has no resource
     assert [request for request in elsewhere if allows(policy, request)] == []
 
 
@@ -271,5 +280,5 @@ def test_the_record_has_every_permission_that_the_code_names_where_it_calls_aws(
     asked = (
         recorded.requests["caller"] | recorded.requests["doctor"] | {Request(action) for action in WITHOUT_PERMISSION}
     )
-    assert named >= OF_CLEANING
-    assert named - {request.action for request in asked} - OF_CLEANING == set()
+    assert named >= OF_CLEANING | OF_PRICES
+    assert named - {request.action for request in asked} - OF_CLEANING - OF_PRICES == set()

@@ -1,7 +1,7 @@
 """
 The IAM requests that a call of the embedded SageMaker's record is on AWS: its own action, and those that AWS checks along with it.
 
-The embedded server checks no permission and calls neither KMS, ECR, EC2 nor CloudWatch's metrics. What those calls need is taken from AWS's documentation:
+The embedded server checks no permission and calls neither KMS, ECR nor EC2. What those calls need is taken from AWS's documentation:
 here, for what a recorded call entails, and in ``DOCUMENTED``, for what SageMaker does with a job's role and nobody here can record.
 """
 
@@ -35,6 +35,8 @@ _RESOURCES = {
     "ListTrainingJobs": "*",
     "iam:GetRole": "arn:aws:iam::{account}:role/{resource}",
     "iam:SimulatePrincipalPolicy": "{resource}",
+    "cloudwatch:GetMetricData": "*",
+    "cloudwatch:PutMetricData": "*",
     "kms:DescribeKey": "{resource}",
     "servicequotas:ListServiceQuotas": "*",
     "ssm:GetParameter": "arn:aws:ssm:{region}::parameter{resource}",
