@@ -158,6 +158,13 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         patience = Config(connect_timeout=10, read_timeout=30).merge(self.client_config)
         return patience.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
 
+    def _brief_config(self) -> Any:
+        """Return a configuration for what nobody waits for: a network without a way to the service must not hold a finished task for minutes."""
+        from botocore.config import Config
+
+        brief = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2, "mode": "standard"})
+        return brief.merge(self.client_config)
+
     def client(self, service_name: str, config: Any = None) -> Any:
         """
         Return a new boto3 client of this connection.
@@ -169,7 +176,7 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
             return self.session.client(
                 service_name,
                 endpoint_url=self.conn_config.get_service_endpoint_url(service_name=service_name),
-                config=config or self.client_config,
+                config=config or (self._brief_config() if service_name == "cloudwatch" else self.client_config),
                 verify=self.verify,
             )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.job.metrics import METRICS, thinned
+from airflow_nbjobs.core.job.metrics import METRICS
 from airflow_nbjobs.ui.times import duration_text, time_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.job.status import JobSnapshot
     from airflow_nbjobs.ui.notebook.machine import Seen
 
-_MOST_POINTS = 400  # a curve is drawn with: as many as a wide page has room for
 _MOST_SPANS = 300
 _SHORT_SECONDS = 120
 
@@ -38,7 +37,7 @@ def curves(record: MachineRecord, started: datetime) -> list[dict[str, Any]]:
                 "text": f"{metric.label}: at most {figures.maximum:.0f} %, for 95 % of the time at most {figures.p95:.0f} %",
                 "points": [
                     [round(max(moment - started.timestamp(), 0.0), 1), round(min(value, 100.0), 2)]
-                    for moment, value in thinned(points, _MOST_POINTS)
+                    for moment, value in points
                 ],
             }
         )

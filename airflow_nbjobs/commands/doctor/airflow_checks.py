@@ -10,7 +10,7 @@ from airflow_nbjobs.commands.doctor.examination import Check, Finding, first_lin
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.guesses import did_you_mean
 from airflow_nbjobs.provider_info import get_provider_info
-from airflow_nbjobs.settings import SECTION, read_pace, read_prices
+from airflow_nbjobs.settings import SECTION, keeps_machine_metrics, read_pace, read_prices, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def _configuration(patient: Patient) -> Iterator[Finding]:
             f"[{SECTION}] {name} is no option{did_you_mean(name, known)}", "correct it: an unknown option does nothing"
         )
     is_right = not strangers
-    for read in (read_prices, read_pace):
+    for read in (read_prices, read_pace, lambda: keeps_machine_metrics(read_settings({}))):
         try:
             read()
         except NotebookJobConfigError as error:

@@ -169,11 +169,13 @@ def kept(record: MachineRecord) -> dict[str, Any]:
 
 
 def thinned(points: Points, most: int = _KEPT_POINTS) -> Points:
-    """Return at most so many points: of each stretch its highest, so that no peak is lost."""
+    """Return at most so many points: of each stretch its highest, so that no peak is lost, and the last one."""
     if len(points) <= most:
         return points
-    bounds = [len(points) * place // most for place in range(most + 1)]
-    return tuple(max(points[start:end], key=lambda point: point[1]) for start, end in pairwise(bounds))
+    count = len(points) - 1
+    bounds = [count * place // (most - 1) for place in range(most)]
+    stretches = (points[start:end] for start, end in pairwise(bounds))
+    return (*(max(stretch, key=lambda point: point[1]) for stretch in stretches), points[-1])
 
 
 def parse_kept(fields: Mapping[str, Any]) -> MachineRecord | None:

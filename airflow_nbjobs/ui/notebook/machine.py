@@ -15,7 +15,7 @@ from airflow_nbjobs.aws.errors import is_denied
 from airflow_nbjobs.core.errors import NotebookJobError
 from airflow_nbjobs.core.job import metrics
 from airflow_nbjobs.core.job.machine_advice import MOST_RUNS, Run
-from airflow_nbjobs.core.job.metrics import MachineRecord
+from airflow_nbjobs.core.job.metrics import Figures, MachineRecord
 from airflow_nbjobs.core.job.status import JobState, parse_state
 from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.ui.data.task_instance import Kind
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_nbjobs.core.job.machines import Machine
-    from airflow_nbjobs.core.job.metrics import Points
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance, TaskRun
     from airflow_nbjobs.ui.notebook.jobs import Job, Jobs
 
@@ -34,7 +33,8 @@ _LIVE_SECONDS = 30.0  # CloudWatch has one point a minute
 _HISTORY_SECONDS = 300.0
 _LATE = timedelta(minutes=15)  # after which CloudWatch has all that it will have of a job
 _HISTORY_PERIOD_SECONDS = 300  # the coarsest that still tells a peak of processors from their average
-Shares = dict[str, "Points"]
+_MOST_RECORDS = 100  # of some 100 KB
+_MOST_POINTS = 400  # of each metric: as many as a wide page has room for
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +68,8 @@ class Machines:
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._seen = TimedCache[MachineRecord](_LIVE_SECONDS, lambda record: record.is_final)
-        self._history = TimedCache[dict[str, Shares]](_HISTORY_SECONDS)
+        self._seen = TimedCache[MachineRecord](_LIVE_SECONDS, lambda record: record.is_final, most=_MOST_RECORDS)
+        self._history = TimedCache[dict[str, dict[str, Figures]]](_HISTORY_SECONDS)
 
     def look(self, ti: NotebookTaskInstance, job: Job, machine: Machine, kept: Mapping[str, object]) -> Seen:
         """
@@ -111,13 +111,13 @@ class Machines:
                 instance_type=machine.instance_type,
                 period_seconds=period,
                 until=now,
-                points=points,
+                points={key: metrics.thinned(each, _MOST_POINTS) for key, each in points.items()},
                 figures=metrics.figures_of(points),
                 was_killed=metrics.was_killed(job.snapshot.failure_reason),
                 is_final=job.snapshot.ended is not None and now - job.snapshot.ended > _LATE,
             )
 
-        return self._seen.get((*clients_key(ti), job.name, period), read)
+        return self._seen.get((*clients_key(ti), job.name, ti.try_number, period), read)
 
     def runs(
         self, ti: NotebookTaskInstance, seen: MachineRecord | None, machine: Machine, past: Sequence[TaskRun]
@@ -133,12 +133,12 @@ class Machines:
         known = [_past(run, deployment=names, seen=seen) for run in past if _type_of(run) == machine.instance_type]
         asked = {run.job_name: run for run in known if run.record is None and run.started and run.ended}
         try:
-            shares = self._shares(ti, machine, asked)
+            figures = self._figures(ti, machine, asked)
         except NotebookJobError:  # said of the job that is looked at
-            shares = {}
+            figures = {}
         return [
             Run(
-                figures=run.record.figures if run.record else metrics.figures_of(shares.get(run.job_name, {})),
+                figures=run.record.figures if run.record else figures.get(run.job_name, {}),
                 was_killed=run.was_killed,
                 has_completed=run.has_completed,
                 billed_seconds=run.billed_seconds,
@@ -146,7 +146,9 @@ class Machines:
             for run in known[:MOST_RUNS]
         ]
 
-    def _shares(self, ti: NotebookTaskInstance, machine: Machine, asked: Mapping[str, _Past]) -> dict[str, Shares]:
+    def _figures(
+        self, ti: NotebookTaskInstance, machine: Machine, asked: Mapping[str, _Past]
+    ) -> dict[str, dict[str, Figures]]:
         now, access = datetime.now(tz=UTC), self._jobs.access(ti)
         periods = {
             name: metrics.period_seconds(run.started, run.ended, now=now)
@@ -161,10 +163,10 @@ class Machines:
         ended = max(run.ended for name, run in asked.items() if name in wanted and run.ended)
         margin = timedelta(seconds=period)
 
-        def read() -> dict[str, Shares]:
+        def read() -> dict[str, dict[str, Figures]]:
             moments = {"started": started - margin, "ended": ended + margin}
             raw = access.clients.metrics.read(sorted(wanted), **moments, period_seconds=period)
-            return {name: metrics.as_shares(points, machine) for name, points in raw.items()}
+            return {name: metrics.figures_of(metrics.as_shares(points, machine)) for name, points in raw.items()}
 
         return self._history.get((*clients_key(ti), machine.instance_type, period, *sorted(wanted)), read)
 

@@ -2,8 +2,8 @@
 const MACHINE_MILLISECONDS = 30000;
 document.addEventListener("DOMContentLoaded", () => {
   const drawer = document.getElementById("machine"), said = drawer.querySelector("[role=status]"), figure = drawer.querySelector("figure"), list = drawer.querySelector("ul");
-  const WIDTH = 1000, PLOT = 160, LEFT = 44, LANE = 18;
-  let machineRead = 0, isAsking = false;
+  const PLOT = 160, LEFT = 44, LANE = 18, MOST_STOPS = 40;
+  let machineRead = 0, isAsking = false, shown = null, drawnWidth = 0;
 
   function drawn(name, attributes, ...children) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -18,11 +18,12 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   function chart(answer) {
+    const WIDTH = drawnWidth = Math.max(320, drawer.clientWidth - 26);
     const x = (seconds) => LEFT + (WIDTH - LEFT - 8) * Math.min(1, seconds / answer.seconds);
     const y = (percent) => 8 + (PLOT - 8) * (1 - percent / 100);
     const height = PLOT + 24 + (answer.spans.length ? LANE + 12 : 0);
     const description = [answer.title, ...answer.curves.map((curve) => curve.text)].join(". ");
-    const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": description });
+    const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "group", "aria-label": description });
     for (const percent of [0, 50, 100]) {
       svg.append(drawn("line", { class: "grid", x1: LEFT, x2: WIDTH - 8, y1: y(percent), y2: y(percent) }), drawn("text", { x: LEFT - 6, y: y(percent) + 4, "text-anchor": "end" }, `${percent} %`));
     }
@@ -36,7 +37,8 @@ document.addEventListener("DOMContentLoaded", () => {
       svg.append(shape);
     }
     for (const span of answer.spans) {
-      const bar = drawn("rect", { class: span.is_failed ? "span failed" : "span", x: x(span.start), y: PLOT + 28, width: Math.max(1.5, x(span.end) - x(span.start) - 1), height: LANE, rx: 2, tabindex: 0, role: "button", "aria-label": span.text }, drawn("title", {}, span.text));
+      const bar = drawn("rect", { class: span.is_failed ? "span failed" : "span", x: x(span.start), y: PLOT + 28, width: Math.max(1.5, x(span.end) - x(span.start) - 1), height: LANE, rx: 2, role: "button", "aria-label": span.text }, drawn("title", {}, span.text));
+      if (answer.spans.length <= MOST_STOPS) bar.setAttribute("tabindex", 0);  // of more, the outline is the quicker way
       const go = () => document.dispatchEvent(new CustomEvent("nbjobs:go", { detail: span.anchor }));
       bar.addEventListener("click", go);
       bar.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); go(); } });
@@ -59,6 +61,7 @@ document.addEventListener("DOMContentLoaded", () => {
     said.textContent = answer.status === "ok" ? [answer.title, ...answer.notes].join(". ").replace(/\.\. /g, ". ") : [answer.title + ".", answer.text, ...answer.details].join(" ");
     const hasCurves = answer.status === "ok" && answer.curves.length > 0;
     figure.hidden = !hasCurves;
+    shown = hasCurves ? answer : null;
     figure.replaceChildren(...(hasCurves ? [chart(answer), legend(answer)] : []));
     const advice = answer.advice || [];
     list.hidden = advice.length === 0;
@@ -82,6 +85,7 @@ document.addEventListener("DOMContentLoaded", () => {
     isAsking = false;
   }
 
+  new ResizeObserver(() => { if (shown && Math.abs(drawer.clientWidth - 26 - drawnWidth) > 4) figure.replaceChildren(chart(shown), legend(shown)); }).observe(drawer);
   drawer.addEventListener("toggle", () => { if (drawer.open) readMachine(); });
   document.addEventListener("nbjobs:answer", ({ detail: answer }) => {
     if (answer.facts) drawer.hidden = false;

@@ -154,7 +154,7 @@ def test_motos_own_pages_are_closed_even_to_the_owner(jobs: Jobs, path: str) -> 
         ("ec2", "describe_instances"),
         ("sqs", "list_queues"),
         ("lambda", "list_functions"),
-        ("cloudwatch", "list_metrics"),
+        ("pricing", "describe_services"),
         ("dynamodb", "list_tables"),
     ],
 )
