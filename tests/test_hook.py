@@ -344,3 +344,13 @@ def test_the_user_agent_names_the_hook_without_a_walk_of_the_call_stack(connecti
     monkeypatch.setattr("inspect.stack", walk)
     hook = connection(login="key", password="secret", extra={"region_name": "eu-west-1"})
     assert "Caller/SageMakerNotebookJobHook" in hook.client("sagemaker").meta.config.user_agent_extra
+
+
+def test_nobody_waits_for_minutes_for_metrics(connection):
+    """A network without a way to CloudWatch must not hold a finished task, nor a thread of the API server; what the connection says wins."""
+    extra = {"region_name": "eu-west-1"}
+    hook = connection(login="key", password="secret", extra=extra)
+    config = hook.clients.metrics._client.meta.config
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (5, 15, 2)
+    hook = connection(login="key", password="secret", extra=extra | {"config_kwargs": {"connect_timeout": 9}})
+    assert hook.clients.metrics._client.meta.config.connect_timeout == 9

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST_SPANS = 300
 _SHORT_SECONDS = 120
+_PERIODS = {60: "One point a minute.", 300: "One point every five minutes.", 3600: "One point an hour."}
 
 
 def curves(record: MachineRecord, started: datetime) -> list[dict[str, Any]]:
@@ -74,7 +75,7 @@ def notes_on_points(seen: Seen, snapshot: JobSnapshot, *, now: datetime) -> list
     notes = [" ".join(seen.trouble)] if seen.trouble else []
     record = seen.record
     if record is not None and record.points:
-        every = f"One point every {duration_text(record.period_seconds)}."
+        every = _PERIODS.get(record.period_seconds, f"One point every {record.period_seconds} s.")
         if seen.is_kept:
             every += f" Kept with the results as CloudWatch had it at {time_text(record.until)}; points that came later are not in it."
         elif snapshot.ended is None:

@@ -127,7 +127,7 @@ def test_curves_are_of_the_machine_over_the_jobs_time_with_its_cells_below(site,
         (90, 600, True),
     ]
     assert answer["spans"][0]["text"] == "Cell 1, 1 min 0 s: x = 1"
-    assert answer["notes"] == ["One point every 1 min 0 s."]
+    assert answer["notes"] == ["One point a minute."]
     assert [each["kind"] for each in answer["advice"]] == ["too-few"]
 
 

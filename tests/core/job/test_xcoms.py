@@ -8,6 +8,7 @@ from airflow_nbjobs.core.job.xcoms import (
     END_KEY,
     ERROR_KEY,
     JOB_KEY,
+    MACHINE_KEY,
     PROGRESS_KEY,
     is_output,
     read_attempts,
@@ -16,7 +17,7 @@ from airflow_nbjobs.core.job.xcoms import (
     stored_attempts,
 )
 
-KEYS = [JOB_KEY, END_KEY, ERROR_KEY, PROGRESS_KEY, ATTEMPTS_KEY]
+KEYS = [JOB_KEY, END_KEY, ERROR_KEY, PROGRESS_KEY, ATTEMPTS_KEY, MACHINE_KEY]
 
 
 @pytest.mark.parametrize("key", KEYS)
