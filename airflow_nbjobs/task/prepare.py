@@ -7,6 +7,7 @@ Called by ``submit.py``, on the worker, and by ``nbjobs plan``; writes nothing.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -166,9 +167,9 @@ def _problems(task: TaskView, settings: Settings) -> list[str]:
         from airflow_nbjobs.task.asset_events import outlet_problems
 
         problems += outlet_problems(task)  # also what was added to them after the task was made
-    for read in (lambda: wants_log_stream(task.stream_logs, settings), lambda: keeps_machine_metrics(settings)):
+    for check in (partial(wants_log_stream, task.stream_logs), keeps_machine_metrics):
         try:
-            read()
+            check(settings)
         except NotebookJobConfigError as error:
             problems.append(str(error))
     return problems

@@ -78,6 +78,13 @@ def test_what_may_be_left_out_is_not_wrong():
     assert "not needed where no group of tasks keeps machines" in found.text
 
 
+def test_metrics_that_nobody_keeps_are_no_fault():
+    (found,) = findings("caller", PolicyAccount(without("caller", "cloudwatch:GetMetricData")))
+    assert found.mark is Mark.UNKNOWN
+    assert "may not cloudwatch:GetMetricData" in found.text
+    assert "not needed where machine_metrics is not on" in found.text
+
+
 def test_a_denial_that_no_statement_mends_is_told_apart():
     policy = build_policy("caller", SCOPE)
     deny = {"Effect": "Deny", "Action": ["iam:PassRole"], "Resource": "*"}
