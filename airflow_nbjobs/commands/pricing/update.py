@@ -142,7 +142,8 @@ def _set_variable(text: str) -> None:
             found = session.scalar(select(Variable).where(Variable.key == PRICES_VARIABLE))
             if found is None:
                 about = "What an hour of each instance costs: nbjobs prices update"
-                session.add(Variable(key=PRICES_VARIABLE, val=text, description=about))
+                made = Variable(key=PRICES_VARIABLE, val=text, description=about)  # type: ignore[no-untyped-call] # Airflow's
+                session.add(made)
             else:
                 found.set_val(text)
     except (SQLAlchemyError, RuntimeError, OSError) as error:

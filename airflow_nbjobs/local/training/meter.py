@@ -5,7 +5,8 @@ Entered by ``training/work.py`` while the container runs. Linux only: elsewhere 
 
 Measured are the processes' own processor seconds, memory and files. They are given as a share of the machine that the job has named, since that is what CloudWatch's numbers are:
 of its vCPUs, its memory, its volume. Nothing is given of what cannot be measured here: no processor time where this machine has fewer cores than that one, no GPU, no disk
-that is the instance's own, and nothing at all of a type that is not in the table.
+that is the instance's own, and nothing at all of a type that is not in the table. A job that shares this machine with others gets less processor time than one alone, and
+shows less.
 """
 
 from __future__ import annotations
