@@ -3,10 +3,10 @@ What a training job's processes use of the machine, measured from ``/proc`` and 
 
 Entered by ``training/work.py`` while the container runs. Linux only: elsewhere nothing is published.
 
-Measured are the processes' own processor seconds, memory and files. They are given as a share of the machine that the job has named, since that is what CloudWatch's numbers are:
+Measured are the processes' own processor seconds, with those in which they stood in line for a core of this machine (alone on the machine that the job has named, they would
+have run), their memory and files. They are given as a share of the machine that the job has named, since that is what CloudWatch's numbers are:
 of its vCPUs, its memory, its volume. Nothing is given of what cannot be measured here: no processor time where this machine has fewer cores than that one, no GPU, no disk
-that is the instance's own, and nothing at all of a type that is not in the table. A job that shares this machine with others gets less processor time than one alone, and
-shows less.
+that is the instance's own, and nothing at all of a type that is not in the table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,10 +46,12 @@ class Usage:
 
     :param cpu_seconds: since it was started, of those that have ended, too.
     :param memory_bytes: of main memory, shared pages counted once.
+    :param waited_seconds: of each thread by its id: ready to run, while others had the cores; nothing where the kernel does not tell.
     """
 
     cpu_seconds: float
     memory_bytes: int
+    waited_seconds: Mapping[int, float] = field(default_factory=dict)
 
 
 def usage_of(root: int, proc: Path = _PROC) -> Usage:
@@ -70,7 +72,24 @@ def usage_of(root: int, proc: Path = _PROC) -> Usage:
     return Usage(
         cpu_seconds=sum(ticks.get(pid, 0) for pid in tree) / os.sysconf("SC_CLK_TCK"),
         memory_bytes=sum(_memory_bytes(proc / str(pid)) for pid in tree),
+        waited_seconds={thread: seconds for pid in tree for thread, seconds in _waited_seconds(proc / str(pid))},
     )
+
+
+def _waited_seconds(process: Path) -> Iterator[tuple[int, float]]:
+    """Yield how long each thread has waited for a core. Source: the kernel's documentation, sched-stats, ``/proc/<pid>/schedstat``: its second number."""
+    with suppress(OSError):
+        for thread in (process / "task").iterdir():
+            with suppress(OSError, ValueError, IndexError):
+                yield int(thread.name), int((thread / "schedstat").read_text().split()[1]) / 1e9
+
+
+def demand_seconds(before: Usage, now: Usage) -> float:
+    """Return the processor seconds that a tree of processes had, or stood in line for, between two moments."""
+    waited = sum(
+        max(0.0, seconds - before.waited_seconds.get(thread, 0.0)) for thread, seconds in now.waited_seconds.items()
+    )
+    return max(0.0, now.cpu_seconds - before.cpu_seconds) + waited
 
 
 def _memory_bytes(process: Path) -> int:
@@ -159,15 +178,15 @@ class Meter:
             thread.join()
 
     def _measure(self, machine: Machine) -> None:
-        before, cpu_seconds = time.monotonic(), 0.0
+        before, earlier = time.monotonic(), Usage(cpu_seconds=0.0, memory_bytes=0)
         while not self._ended.wait(self._seconds):
             try:
                 usage = usage_of(self._pid)
                 now = time.monotonic()
                 if not usage.memory_bytes:  # it has just ended
                     continue
-                percent = 100 * max(0.0, usage.cpu_seconds - cpu_seconds) / (now - before)
-                before, cpu_seconds = now, usage.cpu_seconds
+                percent = 100 * demand_seconds(earlier, usage) / (now - before)
+                before, earlier = now, usage
                 self._publish(machine, percent, usage.memory_bytes)
             except Exception:  # a lost point must not end a job, as on AWS
                 LOG.exception("%s: what it uses of its machine could not be published", self._job_name)
