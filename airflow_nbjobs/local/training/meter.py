@@ -94,10 +94,10 @@ def demand_seconds(before: Usage, now: Usage) -> float:
 
 def _memory_bytes(process: Path) -> int:
     """Return the process's part of main memory: a page that several share is divided among them, where the kernel tells."""
-    for name, field in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
+    for name, label in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
         with suppress(OSError, ValueError, IndexError):
             for line in (process / name).read_text(errors="replace").splitlines():
-                if line.startswith(field):
+                if line.startswith(label):
                     return int(line.split()[1]) * 1024
     return 0
 
