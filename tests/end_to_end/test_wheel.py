@@ -125,7 +125,7 @@ def tasks_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [task for dag in plan["dags"] for task in dag["tasks"]]
 
 
-@pytest.mark.parametrize("kind", ["caller", "job", "ui", "doctor"])
+@pytest.mark.parametrize("kind", ["caller", "job", "ui", "doctor", "prices"])
 def test_policies_are_printed(installed: Installed, kind: str) -> None:
     policy = json.loads(installed.answer("iam-policy", kind, "--bucket", "bucket"))
     assert policy["Statement"]
@@ -147,6 +147,17 @@ def test_an_airflow_without_jobs_has_nothing_to_fetch_or_to_clean(installed: Ins
     assert "Traceback" not in done.stderr
     assert not (installed.folder / "fetched").exists()
     assert installed.run("nbjobs", "clean").returncode == 0
+
+
+def test_prices_are_asked_for_and_their_list_is_not_there(
+    installed: Installed, embedded_sagemaker: EmbeddedSageMaker
+) -> None:
+    with local_sagemaker(embedded_sagemaker) as sagemaker:
+        done = installed.run("nbjobs", "prices", "update", **sagemaker.environment)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "does not support the AWS service 'pricing'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_pages_have_their_templates(installed: Installed) -> None:
