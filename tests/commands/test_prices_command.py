@@ -13,7 +13,7 @@ import pytest
 from airflow.models.variable import Variable
 from botocore.stub import Stubber
 from job_rows import open_database
-from test_price_list import row
+from price_rows import row
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.price_list import endpoint_region
