@@ -89,6 +89,8 @@ def test_the_connection_says_it_as_well_and_wins(monkeypatch):
 def test_what_is_neither_yes_nor_no_is_refused_before_anything_is_billed(task, monkeypatch):
     monkeypatch.setenv("AIRFLOW__NBJOBS__MACHINE_METRICS", "perhaps")
     operator = task()
-    with pytest.raises(NotebookJobConfigError, match=r"machine_metrics \(from \[nbjobs\] machine_metrics\): must be True or False"):
+    with pytest.raises(
+        NotebookJobConfigError, match=r"machine_metrics \(from \[nbjobs\] machine_metrics\): must be True or False"
+    ):
         operator.execute(task_context())
     assert task.clients.wrote_nothing
