@@ -154,7 +154,9 @@ class Notebooks:
                 return self._asked(CompareRequest(**requests, folder=folder, title=title))
 
         large = next((why for source in sources.values() if (why := _too_large(source))), None)
-        return self._kept(tag, title=f"jobs {left[1].name} and {right[1].name}", make=(lambda _: large) if large else make)
+        return self._kept(
+            tag, title=f"jobs {left[1].name} and {right[1].name}", make=(lambda _: large) if large else make
+        )
 
     def opened_comparison(self, left: Shown, right: Shown) -> tuple[Rendered, BinaryIO]:
         """Return the comparison and its page's file, open, as ``opened_document``."""
@@ -169,7 +171,6 @@ class Notebooks:
         :param name: ``scripted.html`` for the one with the scripts of its outputs; only there where the summary counts some.
         :raises ProblemError: it cannot be had, or not be shown.
         """
-
 
         def found() -> Rendered:
             rendered = self.rendered(ti, job)

@@ -82,7 +82,9 @@ def _bare(outputs: object) -> list[Any]:
     ]
 
 
-def paired_items(left: Sequence[Item], right: Sequence[Item], effort: Effort) -> Iterator[tuple[Item | None, Item | None]]:
+def paired_items(
+    left: Sequence[Item], right: Sequence[Item], effort: Effort
+) -> Iterator[tuple[Item | None, Item | None]]:
     """Yield items that correspond: equal ones, and between them those of the same name in their order."""
     for block in blocks([each.key for each in left], [each.key for each in right], effort):
         part, other_part = left[block.left.start : block.left.stop], right[block.right.start : block.right.stop]

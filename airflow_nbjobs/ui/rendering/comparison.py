@@ -184,7 +184,9 @@ def _uncompared(sides: Sequence[Side], effort: Effort, counts: Counter[str], *, 
     if any(side.is_cut for side in sides):
         found.append("Long outputs were left out before the notebooks were read; they were not compared.")
     if effort.is_spent:
-        found.append("So much differs that not all of it was compared line by line: more may be the same than is shown.")
+        found.append(
+            "So much differs that not all of it was compared line by line: more may be the same than is shown."
+        )
     if counts["unknown"]:
         found.append(f"{counts['unknown']} cell(s) were not compared; each says why, in its place.")
     if left_out:
@@ -205,9 +207,7 @@ def _facts(notebook: NotebookNode, cells: list[Cell], failed: Any) -> dict[str, 
     }
 
 
-def _piece(
-    place: int, pair: CellPair, cells: Sequence[Sequence[Cell]], budget: Budget, effort: Effort
-) -> _Piece:
+def _piece(place: int, pair: CellPair, cells: Sequence[Sequence[Cell]], budget: Budget, effort: Effort) -> _Piece:
     """Return what is shown of two cells that correspond, or of one that stands alone."""
     one = cells[0][pair.left] if pair.left is not None else None
     other = cells[1][pair.right] if pair.right is not None else None
@@ -281,17 +281,22 @@ def _item(left: Item | None, right: Item | None, budget: Budget, effort: Effort)
     else:
         shown = table_difference(left.rows, right.rows, effort)
     if not shown:
-        shown = Markup('<p class="nb-notice">They differ in what is too long to be shown here; the .ipynb files have it.</p>')
+        shown = Markup(
+            '<p class="nb-notice">They differ in what is too long to be shown here; the .ipynb files have it.</p>'
+        )
     where = "" if left is not None and right is not None else ", " + _WORDS["added" if left is None else "removed"]
     return Markup('<div class="nb-item"><h4>{}{}</h4>{}</div>').format(known.name, where, shown)
 
 
 def _side_by_side(left: Item | None, right: Item | None, budget: Budget) -> Markup:
     shown = [
-        outputs_html([item.output] if item is not None and item.output is not None else [], budget) or Markup("<p>{}</p>").format(_NONE)
+        outputs_html([item.output] if item is not None and item.output is not None else [], budget)
+        or Markup("<p>{}</p>").format(_NONE)
         for item in (left, right)
     ]
-    return Markup('<div class="nb-both"><div class="nb-left">{}</div><div class="nb-right">{}</div></div>').format(*shown)
+    return Markup('<div class="nb-both"><div class="nb-left">{}</div><div class="nb-right">{}</div></div>').format(
+        *shown
+    )
 
 
 def _status(cell: Cell | None) -> str:
@@ -316,7 +321,9 @@ def _head(piece: _Piece) -> dict[str, Any]:
     one, other = piece.cells
     statuses = [_status(cell) for cell in piece.cells]
     is_pair = one is not None and other is not None
-    times = [cell_duration(cell.seconds) if cell is not None and cell.seconds is not None else "" for cell in piece.cells]
+    times = [
+        cell_duration(cell.seconds) if cell is not None and cell.seconds is not None else "" for cell in piece.cells
+    ]
     return {
         "words": _WORDS[piece.kind],
         "links": [

@@ -64,7 +64,9 @@ def with_none_zip(lines: Sequence[str]) -> list[tuple[None, str]]:
 
 def whole_text(lines: Sequence[str], side: str) -> Markup:
     """Return a text that one side alone has: ``del`` for the left one, ``ins`` for the right one, empty for one that both have."""
-    return Markup('<div class="nb-diff">{}</div>').format(Markup("").join(_folded([_line(side, each) for each in lines])))
+    return Markup('<div class="nb-diff">{}</div>').format(
+        Markup("").join(_folded([_line(side, each) for each in lines]))
+    )
 
 
 def _middle(line: str, other: str | None) -> tuple[int, int]:
