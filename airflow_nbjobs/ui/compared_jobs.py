@@ -14,8 +14,6 @@ from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.ui.compared_values import cost_difference, duration_difference
 from airflow_nbjobs.ui.notebook import failure
-from airflow_nbjobs.ui.notebook.jobs import Job
-from airflow_nbjobs.ui.notebook.problems import Problem
 from airflow_nbjobs.ui.views import facts_of_hint, facts_of_job
 
 if TYPE_CHECKING:
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.core.job.prices import Prices
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
+    from airflow_nbjobs.ui.notebook.jobs import Job
+    from airflow_nbjobs.ui.notebook.problems import Problem
 
 _NAMES = {
     "status": "Status",
@@ -51,7 +51,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     :param problem: why there is no job, or no notebook of it.
     """
 
-    ti: Any
+    ti: NotebookTaskInstance
     job: Job | None = None
     problem: Problem | None = None
 
@@ -103,7 +103,7 @@ def compared_facts(both: Sequence[Looked], sides: Sequence[Mapping[str, Any]], p
 
 
 def _facts(looked: Looked, side: Mapping[str, Any], prices: Prices) -> dict[str, str | None]:
-    ti: NotebookTaskInstance = looked.ti
+    ti = looked.ti
     hint: dict[str, str | None] = {**facts_of_hint(ti, prices), "try": str(ti.try_number)}
     if looked.job is None:
         failed = failure.of_record(ti.last_error)

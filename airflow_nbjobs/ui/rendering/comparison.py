@@ -20,8 +20,8 @@ from msgspec.structs import asdict
 
 from airflow_nbjobs.core.notebook.comparison import CellText, aligned_cells
 from airflow_nbjobs.core.notebook.comparison_matching import ALL_STEPS, Effort
-from airflow_nbjobs.core.notebook.papermill import INJECTED, status_of, was_started
 from airflow_nbjobs.core.notebook.document import tags_of
+from airflow_nbjobs.core.notebook.papermill import INJECTED, status_of, was_started
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.values.received import read_parameters, value_rows
 from airflow_nbjobs.core.visible import visible

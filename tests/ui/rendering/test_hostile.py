@@ -28,7 +28,7 @@ from browser import (
 )
 from hostile import MARKUP, NOTEBOOKS, RUN
 
-from airflow_nbjobs.ui.notebook.renderer import Renderer, RenderRequest
+from airflow_nbjobs.ui.notebook.renderer import ComparedSide, CompareRequest, Renderer, RenderRequest
 from airflow_nbjobs.ui.pages import NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 
@@ -115,6 +115,32 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     finally:
         renderer.close()
     assert set(failed) <= MAY_BE_REFUSED, failed
+    return documents
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the comparison of each hostile notebook with the next one, so that each is on either side, by their names."""
+    folder: Path = tmp_path_factory.mktemp("compared")
+    renderer, documents, failed = Renderer(), {}, {}
+    names = list(NOTEBOOKS)
+    try:
+        for place, name in enumerate(names):
+            sides = []
+            for title in (name, names[(place + 1) % len(names)]):
+                source = folder / f"side{len(sides)}"
+                source.write_text(NOTEBOOKS[title])
+                sides.append(ComparedSide(source=source, title=title))
+            outcome = renderer.render(CompareRequest(left=sides[0], right=sides[1], folder=folder, title=name))
+            if outcome.status == "ok":
+                documents[f"{name}, {sides[1].title}"] = (folder / "document.html").read_text()
+            else:
+                failed[name] = outcome
+            for left in ("document.html", "summary.json", "reason.txt"):
+                (folder / left).unlink(missing_ok=True)
+    finally:
+        renderer.close()
+    assert failed == {}
     return documents
 
 
@@ -218,6 +244,17 @@ def test_all_fences_together(server, browser, rendered, theme):
     headers = {"Content-Security-Policy": NOTEBOOK_POLICY}
     documents = {name: themed(text, theme) for name, text in rendered.items()}
     assert shown(browser, server, documents, headers=headers, sandbox=True) == NOTHING
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_comparison_leaves_nothing_that_runs_or_asks_and_is_fenced_as_a_notebook_is(server, browser, compared, theme):
+    meta = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+    documents = {name: meta.sub("", themed(text, theme), count=1) for name, text in compared.items()}
+    assert len(documents) == len(NOTEBOOKS)
+    assert shown(browser, server, documents, headers={}, sandbox=False) == NOTHING
+    fenced = {name: themed(text, theme) for name, text in compared.items()}
+    headers = {"Content-Security-Policy": NOTEBOOK_POLICY}
+    assert shown(browser, server, fenced, headers=headers, sandbox=True) == NOTHING
 
 
 # What an output may not do to the page around it, told by a browser that has laid it out.
