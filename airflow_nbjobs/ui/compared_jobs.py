@@ -88,6 +88,7 @@ def compared_facts(both: Sequence[Looked], sides: Sequence[Mapping[str, Any]], p
         if left is None and right is None:
             continue
         is_own = name in _OWN
+        is_known = name == "error" or (left is not None and right is not None)  # to have no error is known as well
         rows.append(
             {
                 "name": name,
@@ -95,7 +96,7 @@ def compared_facts(both: Sequence[Looked], sides: Sequence[Mapping[str, Any]], p
                 "left": left,
                 "right": right,
                 "difference": said.get(name, ""),
-                "differs": left != right and not is_own,
+                "differs": left != right and is_known and not is_own,
                 "is_own": is_own,
             }
         )

@@ -61,7 +61,7 @@ def _row(name: str, left: Mapping[str, str] | None, right: Mapping[str, str] | N
 
 def number_difference(left: str, right: str, *, unit: str = "") -> str:
     """
-    Return how much more the right one of two numbers is, and in per cent where both have one sign; empty where that says nothing.
+    Return how much more the right one of two numbers is, and in per cent where they have not opposite signs; empty where that says nothing.
 
     Exact as decimals: of 0.87 and 0.875 it is 0.005.
     """
@@ -75,7 +75,7 @@ def number_difference(left: str, right: str, *, unit: str = "") -> str:
         if not difference.is_finite() or not difference:
             return ""
         said = f"{_signed(difference)}{unit}"
-        if not one or (one > 0) != (other > 0):
+        if not one or one * other < 0:
             return said
         percent = 100 * difference / abs(one)
         is_sensible = Decimal("0.005") <= abs(percent) < 100_000
@@ -142,4 +142,4 @@ def parameters_of_both(
     for place in places:
         if all(each is not None for each in place):
             return [each or [] for each in place]
-    return [next((place[side] for place in places if place[side] is not None), None) or [] for side in (0, 1)]
+    return [next((rows for place in places if (rows := place[side]) is not None), []) for side in (0, 1)]

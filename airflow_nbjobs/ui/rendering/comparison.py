@@ -137,7 +137,8 @@ def build_comparison(
     read = [read_notebook(side.notebook, has_failed=side.has_failed) for side in sides]
     cells = [found for found, _ in read]
     effort = Effort(ALL_STEPS if seconds else 0)
-    pairs = aligned_cells(*([_text_of(cell) for cell in each] for each in cells), effort)
+    texts = [[_text_of(cell) for cell in each] for each in cells]
+    pairs = aligned_cells(texts[0], texts[1], effort)
     budget = Budget(guard=Guard(seconds))
     pieces = [_piece(place, pair, cells, budget, effort) for place, pair in enumerate(pairs[:_MOST_PAIRS])]
     counts = Counter(piece.kind for piece in pieces)

@@ -1,7 +1,6 @@
 """Which cells, and which lines, of two notebooks correspond; and that no input makes looking for it take long."""
 
 import random
-import time
 
 import pytest
 
@@ -27,7 +26,7 @@ def some_sequences(seed, *, count, items, length):
 
 @pytest.mark.parametrize("items", [2, 4, 30])
 def test_as_many_items_correspond_as_can(items):
-    for left, right in some_sequences(items, count=300, items=items, length=16):
+    for left, right in some_sequences(items, count=100, items=items, length=14):
         pairs = matching(left, right, Effort())
         assert [left[place] for place, _ in pairs] == [right[place] for _, place in pairs]
         assert all(one < next_one and other < next_other for (one, other), (next_one, next_other) in zip(pairs, pairs[1:], strict=False))
@@ -35,7 +34,7 @@ def test_as_many_items_correspond_as_can(items):
 
 
 def test_blocks_are_the_whole_of_both_sides_in_turn():
-    for left, right in some_sequences(1, count=300, items=4, length=16):
+    for left, right in some_sequences(1, count=100, items=4, length=14):
         found = list(blocks(left, right, Effort()))
         assert [place for block in found for place in block.left] == list(range(len(left)))
         assert [place for block in found for place in block.right] == list(range(len(right)))
@@ -47,7 +46,7 @@ def test_blocks_are_the_whole_of_both_sides_in_turn():
 
 def hostile():
     chance = random.Random(3)
-    many = 20_000
+    many = 4_000
     two = [[chance.randrange(2) for _ in range(many)] for _ in range(2)]
     return {
         "in turn": (["a", "b"] * many, ["b", "a"] * many),
@@ -62,11 +61,9 @@ def hostile():
 def test_no_input_takes_long():
     """Steps are counted, not seconds: the machine may be busy."""
     for name, (left, right) in hostile().items():
-        effort = Effort(steps=1_000_000)
-        begun = time.process_time()
+        effort = Effort(steps=300_000)
         pairs = matching(left, right, effort)
-        assert time.process_time() - begun < 10, name
-        assert effort.steps > -500_000, name
+        assert effort.steps > -50_000, name
         assert all(left[place] == right[other] for place, other in pairs), name
         if name in ("nothing shared", "one item"):
             assert not effort.is_spent, name
@@ -141,7 +138,7 @@ def test_a_cell_that_moved_is_said_to_have():
 def test_every_cell_is_there_once_whatever_is_compared(effort):
     chance = random.Random(7)
     sources = ["", "x = 1", "x = 2", "print(x)", "for a in b:\n    c(a)", "# text", "\ud800", "x" * 5000, "((((" * 50]
-    for _ in range(150):
+    for _ in range(60):
         sides = [
             [
                 CellText(
