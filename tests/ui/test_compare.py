@@ -31,7 +31,9 @@ from airflow_nbjobs.ui.notebook.renderer import CompareRequest, Outcome, Rendere
 from airflow_nbjobs.ui.rendering import LINK_MARK, SHOWN_MARK, THEME_MARK
 from airflow_nbjobs.ui.routes.compare import Ref, parse_ref
 
-PAGE = f"<html data-theme={THEME_MARK} data-shown={SHOWN_MARK}><a href='{LINK_MARK}#nbjobs:left:cell-1'>cells</a></html>"
+PAGE = (
+    f"<html data-theme={THEME_MARK} data-shown={SHOWN_MARK}><a href='{LINK_MARK}#nbjobs:left:cell-1'>cells</a></html>"
+)
 SIDE = {"parameters": [{"name": "a", "type": "int", "text": "1"}], "outputs": [], "failed": None}
 SUMMARY = {
     "unrendered": [],
@@ -128,7 +130,11 @@ def site(monkeypatch):
 
 @pytest.fixture
 def two(site):
-    ended = {"TrainingStartTime": STARTED, "TrainingEndTime": STARTED + timedelta(minutes=10), "BillableTimeInSeconds": 600}
+    ended = {
+        "TrainingStartTime": STARTED,
+        "TrainingEndTime": STARTED + timedelta(minutes=10),
+        "BillableTimeInSeconds": 600,
+    }
     image = {"AlgorithmSpecification": {"TrainingImage": "image:4"}}
     site.add("one", description=ended | image)
     later = {"TrainingEndTime": STARTED + timedelta(minutes=15), "BillableTimeInSeconds": 900}
@@ -144,7 +150,10 @@ def row(answer, kind, name):
     ("text", "ref"),
     [
         ("d/r/t/-1", Ref(dag_id="d", run_id="r", task_id="t", map_index="-1")),
-        ("d%2Fe/manual__2026-01-02T03%3A04/t/3/job-1", Ref(dag_id="d/e", run_id="manual__2026-01-02T03:04", task_id="t", map_index="3", job="job-1")),
+        (
+            "d%2Fe/manual__2026-01-02T03%3A04/t/3/job-1",
+            Ref(dag_id="d/e", run_id="manual__2026-01-02T03:04", task_id="t", map_index="3", job="job-1"),
+        ),
         ("%E2%98%83/r%25/t/x", Ref(dag_id="☃", run_id="r%", task_id="t", map_index="x")),
         *((wrong, None) for wrong in ("", "d", "d/r/t", "d//t/-1", "d/r/t/-1/", "d/r/t/-1/job/more", "////")),
     ],
@@ -167,7 +176,9 @@ def test_each_dag_is_asked_for_before_the_database_is_read(two, monkeypatch):
     assert set(two.asked_for) == {"mine", "theirs"}
 
 
-@pytest.mark.parametrize("query", [{}, {"left": "d/r/t/-1"}, {"left": "x", "right": "d/r/t/-1"}, {"left": "a" * 20_000, "right": "d/r/t/-1"}])
+@pytest.mark.parametrize(
+    "query", [{}, {"left": "d/r/t/-1"}, {"left": "x", "right": "d/r/t/-1"}, {"left": "a" * 20_000, "right": "d/r/t/-1"}]
+)
 def test_an_address_that_names_no_two_jobs_is_a_page_that_says_so(site, query):
     answer = site.get("/compare", **query)
     assert (answer.status_code, "not understood" in answer.text) == (422, True)
@@ -192,7 +203,10 @@ def test_the_page_names_both_and_can_be_turned_around(two):
     assert answer.headers["cache-control"] == "private, no-store"
     assert 'data-differences="true"' in answer.text
     assert 'data-left="/air/dags/d/runs/one/tasks/t/plugin/nbjobs_notebook"' in answer.text
-    assert 'href="/air/nbjobs/compare?left=d%2Ftwo%2Ft%2F-1&amp;right=d%2Fone%2Ft%2F-1&amp;differences=true"' in answer.text
+    assert (
+        'href="/air/nbjobs/compare?left=d%2Ftwo%2Ft%2F-1&amp;right=d%2Fone%2Ft%2F-1&amp;differences=true"'
+        in answer.text
+    )
     assert "Both sides are the same job" not in answer.text
     assert "Both sides are the same job" in two.get("/compare", left="d/one/t/-1", right="d/one/t/-1").text
 
@@ -219,7 +233,11 @@ def test_the_jobs_are_compared(two):
 
 
 def test_a_machine_an_image_and_a_state_that_differ_are_marked(two):
-    name = next(name for name in two.account.clients.jobs.descriptions if two.account.clients.jobs.descriptions[name]["Environment"]["NBJOBS_OWNER"].count("two"))
+    name = next(
+        name
+        for name in two.account.clients.jobs.descriptions
+        if two.account.clients.jobs.descriptions[name]["Environment"]["NBJOBS_OWNER"].count("two")
+    )
     two.account.clients.jobs.descriptions[name] |= {
         "ResourceConfig": {"InstanceType": "ml.m5.xlarge"},
         "AlgorithmSpecification": {"TrainingImage": "image:5"},
@@ -228,7 +246,12 @@ def test_a_machine_an_image_and_a_state_that_differ_are_marked(two):
         "FailureReason": "AlgorithmError: exit 1",
     }
     answer = two.answer()
-    assert {each["name"] for each in answer["facts"] if each["differs"]} == {"instance_type", "image", "status", "error"}
+    assert {each["name"] for each in answer["facts"] if each["differs"]} == {
+        "instance_type",
+        "image",
+        "status",
+        "error",
+    }
     assert answer["verdict"] == "4 facts about the jobs differ."
     assert two.renderer.asked[-1].right.has_failed
 
@@ -277,7 +300,9 @@ def test_two_tries_of_one_task_are_named_by_their_jobs(site):
     site.instances["r"] = ti
     last = site.add("r", job=hint(attempt=1), attempts=(hint(attempt=0),))
     site.instances["r"] = ti
-    first = site.account.add_job(task_instance(run_id="r", job=None, attempts=(hint(attempt=0),)), NBJOBS_TRY_NUMBER="1")
+    first = site.account.add_job(
+        task_instance(run_id="r", job=None, attempts=(hint(attempt=0),)), NBJOBS_TRY_NUMBER="1"
+    )
     site.account.deliver(first)
     answer = site.answer(left=f"d/r/t/-1/{first}", right=f"d/r/t/-1/{last}")
     assert (row(answer, "facts", "job_name")["left"], row(answer, "facts", "job_name")["right"]) == (first, last)
@@ -302,10 +327,15 @@ def test_the_cells_are_served_as_a_notebook_is_and_made_once(two):
     answer = two.get("/compare.html", **query)
     assert answer.headers["content-security-policy"] == pages.NOTEBOOK_POLICY
     assert answer.headers["cache-control"] == "private, no-cache"
-    assert answer.text == "<html data-theme=light data-shown=all><a href='/air/nbjobs/link.html#nbjobs:left:cell-1'>cells</a></html>"
+    assert (
+        answer.text
+        == "<html data-theme=light data-shown=all><a href='/air/nbjobs/link.html#nbjobs:left:cell-1'>cells</a></html>"
+    )
     again = two.get("/compare.html", **query, headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    only = two.get("/compare.html", **query, theme="dark", differences="true", headers={"If-None-Match": answer.headers["etag"]})
+    only = two.get(
+        "/compare.html", **query, theme="dark", differences="true", headers={"If-None-Match": answer.headers["etag"]}
+    )
     assert "<html data-theme=dark data-shown=differences>" in only.text
     two.answer()
     assert len(two.renderer.asked) == 1
@@ -356,7 +386,7 @@ def test_the_tab_offers_the_tasks_other_jobs(site):
 @pytest.mark.parametrize(
     ("left", "right", "said"),
     [
-        ("4", "0", "−4 (−100 %)"),
+        ("4", "0", "\u22124 (\u2212100 %)"),
         ("0", "4", "+4"),
         ("-1", "1", "+2"),
         ("-4", "-2", "+2 (+50 %)"),
@@ -365,7 +395,7 @@ def test_the_tab_offers_the_tasks_other_jobs(site):
         ("1", "1.0", ""),
         ("1000000", "1000001", "+1"),
         ("1e-300", "2e-300", "+1e-300 (+100 %)"),
-        ("1e308", "-1e308", "−2e+308"),
+        ("1e308", "-1e308", "\u22122e+308"),
         ("100000000000000000000", "100000000000000000001", "+1"),
         ("1", "1e20", "+99999999999999999999"),
         *((wrong, "1", "") for wrong in ("nan", "NaN", "inf", "-Infinity", "x", "", "1e999999999", "9" * 5000, "0x10")),
@@ -376,10 +406,20 @@ def test_numbers_with_their_difference(left, right, said):
 
 
 def test_values_of_any_kind_are_compared():
-    odd = {"nan": float("nan"), "inf": float("inf"), "big": 10**5000, "flag": True, "none": None, "text": "</script>\u202e", "": 1}
+    odd = {
+        "nan": float("nan"),
+        "inf": float("inf"),
+        "big": 10**5000,
+        "flag": True,
+        "none": None,
+        "text": "</script>\u202e",
+        "": 1,
+    }
     rows = compared_rows(value_rows(odd), value_rows(odd))
     assert not any(row["differs"] for row in rows)
-    changed = compared_rows(value_rows({"a": True, "b": 1, "c": 1, "d": None}), value_rows({"a": 1, "b": 1.0, "c": "1", "d": 0}))
+    changed = compared_rows(
+        value_rows({"a": True, "b": 1, "c": 1, "d": None}), value_rows({"a": 1, "b": 1.0, "c": "1", "d": 0})
+    )
     assert [row["difference"] for row in changed] == ["another type"] * 4
     assert all(row["differs"] for row in changed)
 
@@ -400,11 +440,11 @@ def test_parameters_are_taken_from_one_place_for_both():
 
 
 def test_times_and_costs_with_their_difference():
-    assert duration_difference(60, 30) == "−30 s (−50 %)"
+    assert duration_difference(60, 30) == "\u221230 s (\u221250 %)"
     assert duration_difference(0, 30) == "+30 s"
     assert duration_difference(60.1, 59.9) == ""
     assert duration_difference(None, 5) == ""
     prices = Prices({})
-    assert cost_difference(0.5, 0.25, prices) == "−$0.2500"
+    assert cost_difference(0.5, 0.25, prices) == "\u2212$0.2500"
     assert cost_difference(0.5, 0.50001, prices) == ""
     assert cost_difference(None, 1, prices) == ""

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from airflow_ui import notebook
-from test_in_airflow import browser, running  # noqa: F401 - fixtures
+from browser import chromium
+from test_in_airflow import Browser
 
 if TYPE_CHECKING:
-    from test_in_airflow import Browser
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -47,6 +48,20 @@ CELLS = [
 ]
 FRAME = "#notebook iframe:not(.coming)"
 WIDTHS = (1440, 800)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def browser(running: Any, served: Any, request: pytest.FixtureRequest) -> Iterator[Browser]:
+    made = Browser(running, served, getattr(request, "param", "light"))
+    yield made
+    made.context.close()
+    assert made.errors == []
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +102,16 @@ def test_two_clicks_lead_from_a_failed_run_to_what_changed(browser: Browser, ser
         "right": [f"compared/{quote(runs[1], safe='')}/train/-1"],
     }
     page.locator("#parameters tr.differs").wait_for()
-    assert page.locator("#parameters tr.differs").inner_text().split() == ["parts", "4", "0", "−4", "(−100", "%)"]
+    assert page.locator("#parameters tr.differs").inner_text().split() == [
+        "parts",
+        "4",
+        "0",
+        "\u22124",
+        "(\u2212100",
+        "%)",
+    ]
     outputs = page.locator("#outputs tbody").inner_text()
-    assert "share\t25.0\t–\tonly on the left" in outputs
+    assert "share\t25.0\t\u2013\tonly on the left" in outputs
     assert "ZeroDivisionError" in page.locator("#facts tr.differs", has_text="Error").inner_text()
     assert "parameter" in page.locator("#verdict").inner_text()
 

@@ -33,7 +33,13 @@ def test_no_route_is_left_out():
     from airflow_nbjobs.ui.app import router
 
     task = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
-    assert {route.path for route in router.routes} == {task, *(task + name for name in FILES), "/jobs", "/link.html", *COMPARED}
+    assert {route.path for route in router.routes} == {
+        task,
+        *(task + name for name in FILES),
+        "/jobs",
+        "/link.html",
+        *COMPARED,
+    }
 
 
 def answers_of(manager, home):
@@ -113,7 +119,13 @@ def test_simple_auth_manager_is_asked_as_well(simple, user, status):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("user", "allowed"),
-    [("root", {MINE, OTHER}), ("reader", {MINE, OTHER}), ("neighbour", {OTHER}), ("stranger", set()), ("forger", set())],
+    [
+        ("root", {MINE, OTHER}),
+        ("reader", {MINE, OTHER}),
+        ("neighbour", {OTHER}),
+        ("stranger", set()),
+        ("forger", set()),
+    ],
 )
 def test_a_comparison_needs_the_right_to_read_both_dags(fab, user, allowed):
     for left in (MINE, OTHER):

@@ -1,6 +1,7 @@
 """Which cells, and which lines, of two notebooks correspond; and that no input makes looking for it take long."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_as_many_items_correspond_as_can(items):
     for left, right in some_sequences(items, count=100, items=items, length=14):
         pairs = matching(left, right, Effort())
         assert [left[place] for place, _ in pairs] == [right[place] for _, place in pairs]
-        assert all(one < next_one and other < next_other for (one, other), (next_one, next_other) in zip(pairs, pairs[1:], strict=False))
+        assert all(one < next_one and other < next_other for (one, other), (next_one, next_other) in pairwise(pairs))
         assert len(pairs) == longest(left, right), (left, right)
 
 
@@ -38,7 +39,7 @@ def test_blocks_are_the_whole_of_both_sides_in_turn():
         found = list(blocks(left, right, Effort()))
         assert [place for block in found for place in block.left] == list(range(len(left)))
         assert [place for block in found for place in block.right] == list(range(len(right)))
-        assert all(one.kind != other.kind for one, other in zip(found, found[1:], strict=False))
+        assert all(one.kind != other.kind for one, other in pairwise(found))
         for block in found:
             is_equal = [left[place] for place in block.left] == [right[place] for place in block.right]
             assert is_equal is (block.kind == "equal")
@@ -116,7 +117,11 @@ def test_ids_tell_where_the_words_do_not():
     after = [code("entirely(other, words)", "second")]
     assert pairs_of(before, after) == [(0, None), (1, 0)]
     # An id that is there twice tells nothing, nor one of a cell of another kind.
-    assert pairs_of([code("a", "x"), code("b", "x")], [code("entirely(other)", "x")]) == [(0, None), (1, None), (None, 0)]
+    assert pairs_of([code("a", "x"), code("b", "x")], [code("entirely(other)", "x")]) == [
+        (0, None),
+        (1, None),
+        (None, 0),
+    ]
     other = CellText(kind="markdown", source="text", id="first")
     assert pairs_of([code("a", "first")], [other]) == [(0, None), (None, 0)]
 

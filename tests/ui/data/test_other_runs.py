@@ -53,7 +53,9 @@ def test_the_last_run_before_it_that_succeeded_comes_first(session):
 
 def test_runs_are_in_the_order_of_their_logical_dates_where_they_have_some(session):
     """A backfill runs now what belongs before what has run."""
-    session.execute(update(DagRun).where(DagRun.run_id == "run0").values(logical_date=START + timedelta(days=3, hours=1)))
+    session.execute(
+        update(DagRun).where(DagRun.run_id == "run0").values(logical_date=START + timedelta(days=3, hours=1))
+    )
     assert found(session, "run4")[0] == "run0"
     session.execute(update(DagRun).where(DagRun.run_id == "run4").values(logical_date=START - timedelta(days=1)))
     assert found(session, "run4")[0] is None
@@ -72,7 +74,11 @@ def test_another_task_another_instance_and_a_run_without_a_job_are_not_offered()
     with open_database() as session:
         add_jobs(
             session,
-            [*rows(("success",), dag_id="other"), *rows(("success", "success")), *rows(("success",), task_id="mapped", map_index=3)],
+            [
+                *rows(("success",), dag_id="other"),
+                *rows(("success", "success")),
+                *rows(("success",), task_id="mapped", map_index=3),
+            ],
         )
         assert found(session, "run1") == ("run0", [("run0", True)])
         assert found(session, "run1", map_index=3) == (None, [])
