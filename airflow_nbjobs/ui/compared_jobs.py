@@ -77,10 +77,11 @@ def compared_facts(both: Sequence[Looked], sides: Sequence[Mapping[str, Any]], p
     :param sides: what the comparison's summary says of each notebook; empty where there is none.
     """
     facts = [_facts(each, side, prices) for each, side in zip(both, sides, strict=True)]
+    amounts = [prices.amount(_instance_type(each), _billable(each)) for each in both]
     said = {
         "duration": duration_difference(*(_seconds(each) for each in both)),
         "billable": duration_difference(*(_billable(each) for each in both)),
-        "cost": cost_difference(*(prices.amount(_instance_type(each), _billable(each)) for each in both), prices),
+        "cost": cost_difference(amounts[0], amounts[1], prices),
     }
     rows = []
     for name, label in (_NAMES | _OWN).items():

@@ -53,6 +53,8 @@ _CACHE_BYTES = 256 * 1024 * 1024
 _OBJECT_SECONDS = 60.0  # an executed notebook is written once more where a try was repeated
 _LIVE_SECONDS = 3.0  # a running job and its notebook cost one call each in this time, however many read it
 _CHUNK_BYTES = 1024 * 1024
+_LEFT_BY_RENDERING = ("document.html", "summary.json")
+_LEFT_BY_COMPARING = ("document.html", "summary.json")
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +142,8 @@ class Notebooks:
         tag = f"compared-{hashlib.sha256(tags.encode()).hexdigest()[:32]}"
 
         def make(folder: Path) -> Outcome:
+            if why := next(filter(None, map(_too_large, sources.values())), None):
+                return why
             with ExitStack() as copies:
                 requests = {
                     name: ComparedSide(
@@ -153,10 +157,7 @@ class Notebooks:
                 title = f"{left[1].name} and {right[1].name}"
                 return self._asked(CompareRequest(**requests, folder=folder, title=title))
 
-        large = next((why for source in sources.values() if (why := _too_large(source))), None)
-        return self._kept(
-            tag, title=f"jobs {left[1].name} and {right[1].name}", make=(lambda _: large) if large else make
-        )
+        return self._kept(tag, title=f"jobs {left[1].name} and {right[1].name}", make=make, parts=_LEFT_BY_COMPARING)
 
     def opened_comparison(self, left: Shown, right: Shown) -> tuple[Rendered, BinaryIO]:
         """Return the comparison and its page's file, open, as ``opened_document``."""
@@ -189,10 +190,16 @@ class Notebooks:
     def _kept_document(self, ti: NotebookTaskInstance, job: Job, source: Source) -> Rendered:
         return self._kept(source.tag(job), title=f"job {job.name}", make=partial(self._document, ti, job, source))
 
-    def _kept(self, tag: str, *, title: str, make: Callable[[Path], Outcome]) -> Rendered:
-        """Return what is kept under a tag; made now where it is not there."""
+    def _kept(
+        self, tag: str, *, title: str, make: Callable[[Path], Outcome], parts: tuple[str, ...] = _LEFT_BY_RENDERING
+    ) -> Rendered:
+        """
+        Return what is kept under a tag; made now where it is not there.
+
+        :param parts: files that belong to it.
+        """
         with self._cache.entry(tag) as folder:
-            if not _is_whole(folder):
+            if not _is_whole(folder, parts):
                 _keep(title, make, folder)
             status, text = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
             if status != "ok":
@@ -278,10 +285,10 @@ def _opened(find: Callable[[], Rendered], name: str = "document.html") -> tuple[
     raise ProblemError(problems.BUSY)
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Path, parts: tuple[str, ...]) -> bool:
     """Say whether the outcome is there, and what belongs to it; systems delete files in /tmp that are read seldom."""
     outcome = folder / "outcome.json"
     if not outcome.exists():
         return False
     is_ok = json.loads(outcome.read_text(encoding="utf-8"))[0] == "ok"
-    return not is_ok or all((folder / name).exists() for name in ("document.html", "summary.json"))
+    return not is_ok or all((folder / name).exists() for name in parts)
