@@ -116,9 +116,10 @@ def duration_difference(left: float | None, right: float | None) -> str:
 
 
 def cost_difference(left: float | None, right: float | None, prices: Prices) -> str:
+    """Return how much more the right one of two amounts is, of the amounts as they are shown: a reader may subtract them."""
     if left is None or right is None or prices.text(left) == prices.text(right):
         return ""
-    return f"{_MINUS if right < left else '+'}{prices.text(abs(right - left))}"
+    return f"{_MINUS if right < left else '+'}{prices.text(abs(round(right, 4) - round(left, 4)))}"
 
 
 def parameters_of_both(

@@ -77,4 +77,5 @@ def test_times_and_costs_with_their_difference():
     prices = Prices({})
     assert cost_difference(0.5, 0.25, prices) == "\u2212$0.2500"
     assert cost_difference(0.5, 0.50001, prices) == ""
+    assert cost_difference(0.001533, 0.00138, prices) == "\u2212$0.0001"  # of $0.0015 and $0.0014
     assert cost_difference(None, 1, prices) == ""
