@@ -80,11 +80,15 @@ def _middle(line: str, other: str | None) -> tuple[int, int]:
 
 
 def _line(side: str, line: str, start: int = 0, end: int = 0) -> Markup:
+    tag = side or "span"
     text = escape(line)
     if start < end:
-        text = Markup("{}<mark>{}</mark>{}").format(line[:start], line[start:end], line[end:])
-    tag = side or "span"
-    return Markup("<{0}>{1}\n</{0}>").format(Markup(tag), text)  # noqa: S704 - "del", "ins" or "span"
+        text = escape(line[:start]) + _mark(line[start:end]) + escape(line[end:])
+    return Markup(f"<{tag}>{text}\n</{tag}>")  # noqa: S704 - all of it is escaped
+
+
+def _mark(text: str) -> Markup:
+    return Markup(f"<mark>{escape(text)}</mark>")  # noqa: S704 - as above
 
 
 def _context(lines: list[Markup], *, is_first: bool, is_last: bool, what: str) -> Iterator[Markup]:
@@ -164,14 +168,8 @@ def _note(text: str) -> Markup:
 
 def _row(side: str, row: Row, other: Row | None = None) -> Markup:
     sign = {"del": "\N{MINUS SIGN}", "ins": "+"}.get(side, "")
-    cells = [
-        Markup("<td>{}</td>").format(
-            Markup("<mark>{}</mark>").format(text)
-            if other is not None and comparable(text) != comparable(other[place])
-            else text
-        )
+    cells = "".join(
+        f"<td>{_mark(text) if other is not None and comparable(text) != comparable(other[place]) else escape(text)}</td>"
         for place, text in enumerate(row)
-    ]
-    return Markup('<tr class="nb-row-{}"><th scope="row">{}</th>{}</tr>').format(
-        side or "same", sign, Markup("").join(cells)
     )
+    return Markup(f'<tr class="nb-row-{side or "same"}"><th scope="row">{sign}</th>{cells}</tr>')  # noqa: S704 - as above
