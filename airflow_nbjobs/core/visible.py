@@ -29,7 +29,7 @@ def visible(text: str, *, but: str = "") -> str:
 
     :param but: characters that stay too.
     """
-    if text.isascii() and text.isprintable():
+    if text.isascii() and text.replace("\n", "").replace("\t", "").replace("\r", "").isprintable():
         return text
     whole = SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
     return _MARKED.sub(lambda found: found[0] if found["flag"] or found[0] in but else _mark(found[0]), whole)

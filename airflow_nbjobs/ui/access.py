@@ -17,13 +17,25 @@ from airflow.utils.session import create_session
 from fastapi import Depends
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
+    from fastapi import Request
     from sqlalchemy.orm import Session
 
 # An executed notebook is what the task returned, and more of it: whoever may read XComs of the DAG may read it.
 may_read_results = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
 may_read_logs = Depends(requires_access_dag("GET", DagAccessEntity.TASK_LOGS))
+
+
+def refuse_unreadable(request: Request, user: GetUserDep, dag_ids: Iterable[str]) -> None:
+    """
+    Ask for each of several DAGs whether its results may be read.
+
+    :raises HTTPException: one of them may not.
+    """
+    for dag_id in dag_ids:
+        requires_access_dag("GET", DagAccessEntity.XCOM, param_dag_id=dag_id)(request, user)
 
 
 def readable_dag_ids(user: GetUserDep) -> set[str]:

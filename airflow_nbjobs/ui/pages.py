@@ -40,7 +40,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-DNS-Prefetch-Control": "off",
 }
-TAB_SCRIPTS = ("tab_page.js", "tab.js", "tab_log.js", "tab_machine.js")
+TAB_SCRIPTS = ("tab_page.js", "outside.js", "tab.js", "tab_log.js", "tab_machine.js", "tab_compare.js")
 UNSTORED = HEADERS | {"Cache-Control": "private, no-store"}
 
 

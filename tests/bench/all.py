@@ -25,6 +25,7 @@ BENCHMARKS = (
     "submission",
     "staging",
     "notebook_pages",
+    "comparison",
     "local_job",
     "demo",
 )

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import sys
+from itertools import product
 from pathlib import Path
 
 NAME, HOME = sys.argv[1], Path(sys.argv[2])
@@ -38,7 +39,7 @@ from airflow.utils.db import initdb  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
 from job_rows import add_jobs, job  # noqa: E402
 from sqlalchemy.orm import Session  # noqa: E402
-from test_permissions import ROUTES  # noqa: E402
+from test_permissions import COMPARED, ROUTES  # noqa: E402
 from ui_account import RAN, Account, task_instance  # noqa: E402
 
 DAGS = ("dag_00", "dag_01")
@@ -97,6 +98,10 @@ async def ask(app, held):
                         answer.status_code,
                         "accuracy" in answer.text or f"{dag_id}-t-" in answer.text,
                     ]
+            for route, left, right in product(COMPARED, DAGS, DAGS):
+                answer = await client.get(f"{route}?left={left}/r/t/-1&right={right}/r/t/-1", headers=headers)
+                tells = "accuracy" in answer.text or '"verdict"' in answer.text or 'id="verdict"' in answer.text
+                answers[f"{user} {route} {left} {right}"] = [answer.status_code, tells]
             answer = await client.get(f"/link.html?dag_id={DAGS[0]}", headers=headers)
             answers[f"{user} link"] = [answer.status_code, answer.text]
             for query in ("", "?text=ValueError", f"?dag_id={DAGS[0]}"):

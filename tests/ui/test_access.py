@@ -11,6 +11,7 @@ from fastapi import HTTPException
 
 from airflow_nbjobs.ui import access
 from airflow_nbjobs.ui.app import router
+from airflow_nbjobs.ui.routes.compare import readable_refs
 
 
 class Manager:
@@ -69,9 +70,33 @@ def test_a_right_to_the_one_is_none_to_the_other(manager, permission, entity, ot
 def test_pages_of_a_log_ask_for_the_right_to_logs_and_all_others_for_that_to_results():
     asks = {route.path.rpartition("}")[2] or "tab": route.dependencies for route in router.routes}
     assert asks.pop("/link.html") == []
+    # Of two jobs, whose DAGs are asked for one by one.
+    compared = {path: asks.pop(path) for path in ("/compare", "/compare.json", "/compare.html")}
+    assert set(map(tuple, compared.values())) == {()}
+    for route in router.routes:
+        if route.path in compared:
+            assert [each for each in _needs(route.dependant) if each is readable_refs], route.path
     logs = {path for path, dependencies in asks.items() if dependencies == [access.may_read_logs]}
     assert logs == {"/log", "/log.json"}
     assert all(asks[path] == [access.may_read_results] for path in asks.keys() - logs)
+
+
+def _needs(dependant):
+    """Return every function that a route depends on."""
+    return [each.call for each in dependant.dependencies] + [
+        call for each in dependant.dependencies for call in _needs(each)
+    ]
+
+
+def test_a_comparison_asks_for_the_results_of_each_of_its_dags(manager):
+    request = SimpleNamespace(path_params={}, query_params={"dag_id": "another"})
+    asked = manager(DagAccessEntity.XCOM).asked
+    access.refuse_unreadable(request, "me", ["one", "two"])
+    assert asked == [("GET", DagAccessEntity.XCOM, dag_id, "me") for dag_id in ("one", "two")]
+    manager(DagAccessEntity.TASK_LOGS)
+    with pytest.raises(HTTPException) as refused:
+        access.refuse_unreadable(request, "me", ["one"])
+    assert refused.value.status_code == 403
 
 
 def test_the_list_of_all_jobs_is_of_the_dags_that_the_user_may_read(manager):

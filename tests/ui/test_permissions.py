@@ -21,18 +21,26 @@ FILES = (
     "/machine.json",
     "/probe.html",
     "/scripted.html",
+    "/others.json",
 )
 # Of a DAG's run: the tab, what it asks for, and the instances of a mapped task.
 ROUTES = ("t/-1", *(f"t/-1{name}" for name in FILES), "mapped/{MAP_INDEX}")
 SCRIPTED = "t/-1/scripted.html"
 MINE, OTHER = "dag_00", "dag_01"
+COMPARED = ("/compare", "/compare.json", "/compare.html")
 
 
 def test_no_route_is_left_out():
     from airflow_nbjobs.ui.app import router
 
     task = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
-    assert {route.path for route in router.routes} == {task, *(task + name for name in FILES), "/jobs", "/link.html"}
+    assert {route.path for route in router.routes} == {
+        task,
+        *(task + name for name in FILES),
+        "/jobs",
+        "/link.html",
+        *COMPARED,
+    }
 
 
 def answers_of(manager, home):
@@ -107,6 +115,31 @@ def test_simple_auth_manager_is_asked_as_well(simple, user, status):
     assert statuses(simple, user, MINE) == dict.fromkeys(ROUTES, status) | {SCRIPTED: 404 if status == 200 else status}
     # Its users have the same rights for every DAG.
     assert simple[f"{user} jobs "] == [status, *([[MINE, OTHER]] * 2 if status == 200 else [[], []])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("user", "allowed"),
+    [
+        ("root", {MINE, OTHER}),
+        ("reader", {MINE, OTHER}),
+        ("neighbour", {OTHER}),
+        ("stranger", set()),
+        ("forger", set()),
+    ],
+)
+def test_a_comparison_needs_the_right_to_read_both_dags(fab, user, allowed):
+    for left in (MINE, OTHER):
+        for right in (MINE, OTHER):
+            for route in COMPARED:
+                status, tells = fab[f"{user} {route} {left} {right}"]
+                may = {left, right} <= allowed
+                assert (status, tells) == (200, True) if may else status == 403 and not tells, (route, left, right)
+
+
+@pytest.mark.parametrize(("user", "status"), [("anonymous", 401), ("forger", 403), ("reader", 200), ("root", 200)])
+def test_simple_auth_manager_is_asked_for_comparisons_as_well(simple, user, status):
+    assert {simple[f"{user} {route} {MINE} {OTHER}"][0] for route in COMPARED} == {status}
 
 
 @pytest.mark.slow

@@ -168,6 +168,7 @@ class JobSnapshot(JobSummary, frozen=True, kw_only=True):
     billable_seconds: int | None = None
     max_runtime_seconds: int | None = None
     instance_type: str | None = None
+    image_uri: str | None = None
     output_root: str | None = None
     model_artifact_uri: str | None = None
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
@@ -233,6 +234,7 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
         billable_seconds=description.get("BillableTimeInSeconds"),
         max_runtime_seconds=description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"),
         instance_type=_instance_type(description.get("ResourceConfig", {})),
+        image_uri=description.get("AlgorithmSpecification", {}).get("TrainingImage"),
         output_root=description.get("OutputDataConfig", {}).get("S3OutputPath"),
         model_artifact_uri=description.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
         environment=dict(description.get("Environment", {})),

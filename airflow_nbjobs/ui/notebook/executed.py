@@ -7,11 +7,12 @@ Called by the routes in the API server's thread pool.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import logging
 import shutil
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,15 @@ from airflow_nbjobs.ui.notebook.caches import FolderCache, TimedCache
 from airflow_nbjobs.ui.notebook.jobs import Jobs
 from airflow_nbjobs.ui.notebook.machine import Machines
 from airflow_nbjobs.ui.notebook.problems import ProblemError
-from airflow_nbjobs.ui.notebook.renderer import BusyError, Outcome, Renderer, RenderRequest, has_renderer
+from airflow_nbjobs.ui.notebook.renderer import (
+    BusyError,
+    ComparedSide,
+    CompareRequest,
+    Outcome,
+    Renderer,
+    RenderRequest,
+    has_renderer,
+)
 from airflow_nbjobs.ui.notebook.sources import Source, ended_source, live_copy
 
 if TYPE_CHECKING:
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
     from airflow_nbjobs.ui.notebook.aws_access import Access
     from airflow_nbjobs.ui.notebook.jobs import Job
 
+    Shown = tuple[NotebookTaskInstance, Job]
+
 _log = logging.getLogger(__name__)
 
 LONGEST_BYTES = 256 * 1024 * 1024
@@ -43,6 +54,8 @@ _CACHE_BYTES = 256 * 1024 * 1024
 _OBJECT_SECONDS = 60.0  # an executed notebook is written once more where a try was repeated
 _LIVE_SECONDS = 3.0  # a running job and its notebook cost one call each in this time, however many read it
 _CHUNK_BYTES = 1024 * 1024
+_LEFT_BY_RENDERING = ("document.html", "summary.json")
+_LEFT_BY_COMPARING = ("document.html", "summary.json")
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,11 +124,46 @@ class Notebooks:
         if not has_renderer():
             raise ProblemError(problems.MISSING_EXTRA)
         try:
-            return self._kept(ti, job, source)
+            return self._kept_document(ti, job, source)
         except ProblemError as error:
             if error.problem.code == "render-unreadable" and not job.snapshot.state.is_terminal:
                 raise ProblemError(problems.FILLING_IN) from error  # uploaded while it was being written
             raise
+
+    def compared(self, left: Shown, right: Shown) -> Rendered:
+        """
+        Return the comparison of two executed notebooks; made once of the two as they are, then kept.
+
+        :raises ProblemError: one of them cannot be had, or they cannot be compared.
+        """
+        sides = {"left": left, "right": right}
+        if not has_renderer():
+            raise ProblemError(problems.MISSING_EXTRA)
+        sources = {name: self.source(*side) for name, side in sides.items()}
+        tags = "\n".join(sources[name].tag(job) for name, (_, job) in sides.items())
+        tag = f"compared-{hashlib.sha256(tags.encode()).hexdigest()[:32]}"
+
+        def make(folder: Path) -> Outcome:
+            if why := next(filter(None, map(_too_large, sources.values())), None):
+                return why
+            with ExitStack() as copies:
+                requests = {
+                    name: ComparedSide(
+                        source=copies.enter_context(self._copy(ti, sources[name], folder / name)),
+                        title=job.name,
+                        member=sources[name].member,
+                        has_failed=job.snapshot.has_failed,
+                    )
+                    for name, (ti, job) in sides.items()
+                }
+                title = f"{left[1].name} and {right[1].name}"
+                return self._asked(CompareRequest(**requests, folder=folder, title=title))
+
+        return self._kept(tag, title=f"jobs {left[1].name} and {right[1].name}", make=make, parts=_LEFT_BY_COMPARING)
+
+    def opened_comparison(self, left: Shown, right: Shown) -> tuple[Rendered, BinaryIO]:
+        """Return the comparison and its page's file, open, as ``opened_document``."""
+        return _opened(lambda: self.compared(left, right))
 
     def opened_document(
         self, ti: NotebookTaskInstance, job: Job, name: str = "document.html"
@@ -126,59 +174,64 @@ class Notebooks:
         :param name: ``scripted.html`` for the one with the scripts of its outputs; only there where the summary counts some.
         :raises ProblemError: it cannot be had, or not be shown.
         """
-        for _ in range(2):
+
+        def found() -> Rendered:
             rendered = self.rendered(ti, job)
             if name == "scripted.html" and not rendered.summary["scripted"]:
                 raise ProblemError(problems.NO_SCRIPTS)
-            with suppress(FileNotFoundError):  # dropped since
-                return rendered, rendered.document.with_name(name).open("rb")
-        raise ProblemError(problems.BUSY)
+            return rendered
+
+        return _opened(found, name)
 
     def _is_complete(self, ti: NotebookTaskInstance, job: Job, live: Source) -> bool:
         try:
-            return bool(self._kept(ti, job, live).summary["progress"]["is_complete"])
+            return bool(self._kept_document(ti, job, live).summary["progress"]["is_complete"])
         except ProblemError:
             return False
 
-    def _kept(self, ti: NotebookTaskInstance, job: Job, source: Source) -> Rendered:
-        with self._cache.entry(tag := source.tag(job)) as folder:
-            if not _is_whole(folder):
-                self._render(ti, job, source, folder)
+    def _kept_document(self, ti: NotebookTaskInstance, job: Job, source: Source) -> Rendered:
+        return self._kept(source.tag(job), title=f"job {job.name}", make=partial(self._document, ti, job, source))
+
+    def _kept(
+        self, tag: str, *, title: str, make: Callable[[Path], Outcome], parts: tuple[str, ...] = _LEFT_BY_RENDERING
+    ) -> Rendered:
+        """
+        Return what is kept under a tag; made now where it is not there.
+
+        :param parts: files that belong to it.
+        """
+        with self._cache.entry(tag) as folder:
+            if not _is_whole(folder, parts):
+                _keep(title, make, folder)
             status, text = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
             if status != "ok":
                 raise ProblemError(problems.from_outcome(Outcome(status, text)))
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return Rendered(tag=tag, document=folder / "document.html", summary=summary)
 
-    def _render(self, ti: NotebookTaskInstance, job: Job, source: Source, folder: Path) -> None:
-        """Read and render the notebook into the folder, with how that went; a crash is not kept: the next request tries again."""
-        try:
-            outcome = self._outcome(ti, job, source, folder)
-        except OSError as error:  # a full disk
-            outcome = Outcome("crashed", str(error))
-        if outcome.status != "ok":
-            _log.warning("The notebook of job %s is not shown: %s: %s", job.name, outcome.status, outcome.text)
-        elif unrendered := json.loads((folder / "summary.json").read_text(encoding="utf-8"))["unrendered"]:
-            _log.warning("The notebook of job %s is shown in part: %s", job.name, "; ".join(unrendered))
-        if outcome.status == "crashed":
-            raise ProblemError(problems.from_outcome(outcome))
-        (folder / "outcome.json").write_text(json.dumps([outcome.status, outcome.text]), encoding="utf-8")
-
-    def _outcome(self, ti: NotebookTaskInstance, job: Job, source: Source, folder: Path) -> Outcome:
-        if source.stored.size_bytes > LONGEST_BYTES:
-            what = "its output archive" if source.member else "it"
-            return Outcome("too-large", f"{what} has {source.stored.size_bytes / 1024**2:.0f} MiB")
-        file = folder / "source"
-        try:
-            with self.opened(ti, source) as body, file.open("wb") as copy:
-                shutil.copyfileobj(body, copy, _CHUNK_BYTES)
-            return self.renderer.render(
+    def _document(self, ti: NotebookTaskInstance, job: Job, source: Source, folder: Path) -> Outcome:
+        if why := _too_large(source):
+            return why
+        with self._copy(ti, source, folder / "source") as file:
+            return self._asked(
                 RenderRequest(
                     source=file, folder=folder, title=job.name, member=source.member, has_failed=job.snapshot.has_failed
                 )
             )
+
+    def _asked(self, request: RenderRequest | CompareRequest) -> Outcome:
+        try:
+            return self.renderer.render(request)
         except BusyError:
             raise ProblemError(problems.BUSY) from None
+
+    @contextmanager
+    def _copy(self, ti: NotebookTaskInstance, source: Source, file: Path) -> Iterator[Path]:
+        """Hold a copy of the object on disk."""
+        try:
+            with self.opened(ti, source) as body, file.open("wb") as copy:
+                shutil.copyfileobj(body, copy, _CHUNK_BYTES)
+            yield file
         finally:
             file.unlink(missing_ok=True)
 
@@ -198,16 +251,46 @@ class Notebooks:
             return source
         with self._cache.entry(source.tag(job)) as folder:
             if not (folder / "notebook.ipynb").exists() and not (folder / "outcome.json").exists():
-                self._render(ti, job, source, folder)
+                _keep(f"job {job.name}", partial(self._document, ti, job, source), folder)
             if not (folder / "notebook.ipynb").exists():
                 raise ProblemError(problems.GONE, source.uri)
             return (folder / "notebook.ipynb").open("rb")
 
 
-def _is_whole(folder: Path) -> bool:
+def _too_large(source: Source) -> Outcome | None:
+    if source.stored.size_bytes <= LONGEST_BYTES:
+        return None
+    what = "its output archive" if source.member else "it"
+    return Outcome("too-large", f"{what} has {source.stored.size_bytes / 1024**2:.0f} MiB")
+
+
+def _keep(title: str, make: Callable[[Path], Outcome], folder: Path) -> None:
+    """Render into the folder, and keep with it how that went; a crash is not kept: the next request tries again."""
+    try:
+        outcome = make(folder)
+    except OSError as error:  # a full disk
+        outcome = Outcome("crashed", str(error))
+    if outcome.status != "ok":
+        _log.warning("The notebook of %s is not shown: %s: %s", title, outcome.status, outcome.text)
+    elif unrendered := json.loads((folder / "summary.json").read_text(encoding="utf-8"))["unrendered"]:
+        _log.warning("The notebook of %s is shown in part: %s", title, "; ".join(unrendered))
+    if outcome.status == "crashed":
+        raise ProblemError(problems.from_outcome(outcome))
+    (folder / "outcome.json").write_text(json.dumps([outcome.status, outcome.text]), encoding="utf-8")
+
+
+def _opened(find: Callable[[], Rendered], name: str = "document.html") -> tuple[Rendered, BinaryIO]:
+    for _ in range(2):
+        rendered = find()
+        with suppress(FileNotFoundError):  # dropped since
+            return rendered, rendered.document.with_name(name).open("rb")
+    raise ProblemError(problems.BUSY)
+
+
+def _is_whole(folder: Path, parts: tuple[str, ...]) -> bool:
     """Say whether the outcome is there, and what belongs to it; systems delete files in /tmp that are read seldom."""
     outcome = folder / "outcome.json"
     if not outcome.exists():
         return False
     is_ok = json.loads(outcome.read_text(encoding="utf-8"))[0] == "ok"
-    return not is_ok or all((folder / name).exists() for name in ("document.html", "summary.json"))
+    return not is_ok or all((folder / name).exists() for name in parts)

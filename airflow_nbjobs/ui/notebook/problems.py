@@ -125,6 +125,11 @@ UNKNOWN_JOB = Problem(
     title="SageMaker knows no such job",
     text="It has been deleted, or the task's name, its settings or its AWS account have changed since it ran. The job looked for:",
 )
+NO_SUCH_JOB = Problem(
+    code="no-such-job",
+    title="The task instance has no such job",
+    text="Airflow remembers the earlier jobs of a task from version 3.3 on, until the run is deleted. The job asked for:",
+)
 NOT_OURS = Problem(
     code="not-ours",
     title="This job was not started by this task",

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec.structs import asdict
@@ -64,6 +64,28 @@ class RenderRequest(msgspec.Struct, frozen=True, kw_only=True):
     has_failed: bool = False
 
 
+class ComparedSide(msgspec.Struct, frozen=True, kw_only=True):
+    """One of two notebooks that are compared; as ``RenderRequest``."""
+
+    source: Path
+    title: str
+    member: str | None = None
+    has_failed: bool = False
+
+
+class CompareRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Two notebooks to compare.
+
+    :param folder: where the child leaves ``document.html`` and ``summary.json``.
+    """
+
+    left: ComparedSide
+    right: ComparedSide
+    folder: Path
+    title: str
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """How rendering ended; ``text`` says why it did not succeed, where more than the status is known."""
 
@@ -89,9 +111,9 @@ class Renderer:
         if self._process is None or self._process.poll() is not None:
             threading.Thread(target=self._started_quietly, name="nbjobs-renderer", daemon=True).start()
 
-    def render(self, request: RenderRequest) -> Outcome:
+    def render(self, request: RenderRequest | CompareRequest) -> Outcome:
         """
-        Render one notebook; callers wait for each other.
+        Render one notebook, or the comparison of two; callers wait for each other.
 
         :raises BusyError: the others took too long.
         """
@@ -139,14 +161,18 @@ class Renderer:
         ready = process.stdout.readline() if process.stdout is not None else ""
         return process if ready else None
 
-    def _answer_to(self, request: RenderRequest) -> dict[str, str] | None:
+    def _answer_to(self, request: RenderRequest | CompareRequest) -> dict[str, str] | None:
         process = self._running()
         if process is None or process.stdin is None or process.stdout is None:
             return None
         try:
-            process.stdin.write(json.dumps(asdict(request), default=str) + "\n")
+            process.stdin.write(json.dumps(asdict(request), default=_plain) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
         except (OSError, ValueError):
             return None
         return json.loads(line) if line else None
+
+
+def _plain(value: object) -> Any:
+    return asdict(value) if isinstance(value, msgspec.Struct) else str(value)

@@ -102,10 +102,8 @@ def build_document(
     :param has_failed: the job has ended and not completed: the cell that ran last is marked, where none raised.
     """
     with_excerpts(notebook)
-    failed = find_failing_cell(notebook, has_run_to_its_end=progress_of(notebook).is_complete)
-    progress = _progress(notebook)
-    last = _stopped_at(notebook) if has_failed and failed is None else None
-    cells = list(_cells(notebook, failed.index if failed else None, last))
+    cells, failed = read_notebook(notebook, has_failed=has_failed)
+    progress = progress_facts(notebook)
     runs = shown_cells(cells, (progress["anchor"],))
     shown = [cell for run in runs for cell in run]
     timed = [cell.seconds for cell in cells if cell.seconds is not None]
@@ -131,19 +129,26 @@ def build_document(
         cells=len(cells),
         seconds=round(sum(timed), 3) if timed else None,
         progress=progress,
-        failed=_failure(failed, cells),
+        failed=failure_facts(failed, cells),
         outline=tuple(outline(shown)),
         notices=notices,
         scripted=budget.scripted,
         unrendered=tuple(budget.guard.failures),
         stopped=next(({"anchor": cell.anchor, "index": cell.index} for cell in cells if cell.is_last), None),
         parameters=None if parameters is None else value_rows(parameters, is_python=True),
-        outputs=_outputs(notebook),
+        outputs=recorded_rows(notebook),
         spans=spans(shown),
     )
 
 
-def _failure(failed: FailedCell | None, cells: list[Cell]) -> dict[str, Any] | None:
+def read_notebook(notebook: NotebookNode, *, has_failed: bool) -> tuple[list[Cell], FailedCell | None]:
+    """Return the cells that the author should see, and the one that failed."""
+    failed = find_failing_cell(notebook, has_run_to_its_end=progress_of(notebook).is_complete)
+    last = _stopped_at(notebook) if has_failed and failed is None else None
+    return list(_cells(notebook, failed.index if failed else None, last)), failed
+
+
+def failure_facts(failed: FailedCell | None, cells: list[Cell]) -> dict[str, Any] | None:
     if failed is None:
         return None
     return {
@@ -160,7 +165,7 @@ def _stopped_at(notebook: NotebookNode) -> int | None:
     return None if is_whole else last_cell_run(notebook)
 
 
-def _outputs(notebook: NotebookNode) -> list[dict[str, str]]:
+def recorded_rows(notebook: NotebookNode) -> list[dict[str, str]]:
     values, problems = read_recorded(notebook)
     wrong = [{"name": "", "type": "wrong", "text": problem[:1000]} for problem in problems[:20]]
     return value_rows(values) + wrong
@@ -174,7 +179,7 @@ def _pieces(cells: list[Cell], longest: float, highlight: Highlight2HTML, budget
     }
 
 
-def _progress(notebook: NotebookNode) -> dict[str, Any]:
+def progress_facts(notebook: NotebookNode) -> dict[str, Any]:
     found = progress_of(notebook)
     return {
         "done": found.done,
@@ -230,7 +235,7 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
         budget.refused += 1
         source = source[:_SOURCE_CHARACTERS] if cut is None else ""
     flag = _FLAGS[cell.is_last] if cell.is_failed else ""
-    time = _duration(cell.seconds) if cell.seconds is not None else ""
+    time = cell_duration(cell.seconds) if cell.seconds is not None else ""
     name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
     label = ", ".join(filter(None, (name, flag, time)))
     values: dict[str, Any] = {"cell": cell, "kind": cell.node.get("cell_type"), "label": label}
@@ -267,7 +272,7 @@ def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
     }
 
 
-def _duration(seconds: float) -> str:
+def cell_duration(seconds: float) -> str:
     if seconds < 0.01:
         return "<10 ms"
     if seconds < 1:

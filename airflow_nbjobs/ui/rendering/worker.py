@@ -6,6 +6,7 @@ takes seconds, a fork milliseconds; and what a notebook does to its child ends w
 
 One request a line of JSON on stdin, one answer a line on stdout:
 ``{"source", "folder", "title", "member", "has_failed"}`` (``member``: of an archive, else null) → ``{"status": "ok"|"too-large"|"unreadable"|"time"|"memory"|"crashed", "text"}``.
+``{"left": {"source", "title", "member", "has_failed"}, "right": …, "folder", "title"}`` compares two notebooks; its answer is the same.
 The child leaves ``document.html`` and ``summary.json`` in ``folder`` (and ``scripted.html``, where an output has scripts, and ``notebook.ipynb``, where it came out of an archive).
 """
 
@@ -27,6 +28,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook.executed import parse_executed
+from airflow_nbjobs.ui.rendering.comparison import Side, build_comparison
 from airflow_nbjobs.ui.rendering.document import PIECES_SECONDS, build_document
 from airflow_nbjobs.ui.rendering.shrink import LONGEST_BYTES, TooLargeError, shrink
 
@@ -49,6 +51,9 @@ _REASONS = {
 
 class MissingMemberError(Exception):
     """The archive does not hold the notebook; the text says why."""
+
+
+_REFUSALS = (TooLargeError, NotebookJobConfigError, MissingMemberError, RecursionError)
 
 
 def main() -> None:
@@ -86,7 +91,7 @@ def _answer_of_a_child(request: dict[str, Any]) -> dict[str, str]:
         code = 13
         try:
             _limit()
-            code = _render(request)
+            code = _compare(request) if "left" in request else _render(request)
         except MemoryError:
             code = 12
         except Exception as error:  # noqa: BLE001 - the answer and reason.txt say what it was
@@ -131,17 +136,13 @@ def _render(request: dict[str, Any]) -> int:
     folder = Path(request["folder"])
     because = request.get("plain_because")
     try:
-        notebook, notices = _read(request, folder)
+        notebook, notices, _ = _read(request, folder / "notebook.ipynb")
         if because:
             notices.append(f"Only the text of this notebook is shown, as it is: {because[:300]}.")
         shown = {"title": request["title"], "notices": tuple(notices), "has_failed": request["has_failed"]}
         document = build_document(notebook, **shown, seconds=0 if because else PIECES_SECONDS)
-    except TooLargeError as error:
-        return _give_up(folder, 10, str(error))
-    except (NotebookJobConfigError, MissingMemberError) as error:
-        return _give_up(folder, 11, str(error))
-    except RecursionError:
-        return _give_up(folder, 11, "it is nested too deep")
+    except _REFUSALS as error:
+        return _refused(folder, error)
     (folder / "document.html").write_text(document.html, encoding="utf-8")
     summary = document.summary()
     if because:
@@ -157,15 +158,47 @@ def _render(request: dict[str, Any]) -> int:
     return 0
 
 
-def _read(request: dict[str, Any], folder: Path) -> tuple[NotebookNode, list[str]]:
-    """Return the notebook, taken out of its archive where it lies in one, and what a reader should know of what was left out."""
+def _compare(request: dict[str, Any]) -> int:
+    folder = Path(request["folder"])
+    because = request.get("plain_because")
+    sides, notices = [], []
+    try:
+        for name in ("left", "right"):
+            taken_out = folder / f"{name}.ipynb"
+            notebook, said, is_cut = _read(request[name], taken_out)
+            taken_out.unlink(missing_ok=True)
+            notices += [f"The {name} one: {text}" for text in said]
+            sides.append(Side(notebook=notebook, has_failed=request[name]["has_failed"], is_cut=is_cut))
+        if because:
+            notices.append(f"These notebooks are shown as they are, and not compared: {because[:300]}.")
+        seconds = 0 if because else PIECES_SECONDS
+        comparison = build_comparison(*sides, title=request["title"], notices=tuple(notices), seconds=seconds)
+    except _REFUSALS as error:
+        return _refused(folder, error)
+    (folder / "document.html").write_text(comparison.html, encoding="utf-8")
+    _summarize(folder, comparison.summary())
+    return 0
+
+
+def _refused(folder: Path, error: Exception) -> int:
+    if isinstance(error, RecursionError):
+        return _give_up(folder, 11, "it is nested too deep")
+    return _give_up(folder, 10 if isinstance(error, TooLargeError) else 11, str(error))
+
+
+def _read(request: dict[str, Any], taken_out: Path) -> tuple[NotebookNode, list[str], bool]:
+    """
+    Return the notebook, what a reader should know of what was left out, and whether long outputs were.
+
+    :param taken_out: where the notebook is put that lies in an archive.
+    """
     source, notices = Path(request["source"]), []
     if request["member"] is not None:
         with source.open("rb") as archive:
             content = read_archive(archive, (Wanted(request["member"], LONGEST_BYTES),))
         if request["member"] not in content.members:
             raise MissingMemberError("; ".join(content.problems) or f"'{request['member']}' is not in the archive")
-        source = folder / "notebook.ipynb"
+        source = taken_out
         source.write_bytes(content.members[request["member"]])
         del content
     shrunk = shrink(source)
@@ -174,7 +207,7 @@ def _read(request: dict[str, Any], folder: Path) -> tuple[NotebookNode, list[str
             f"This notebook has {source.stat().st_size / 1024**2:.0f} MB; {shrunk.cut_bytes / 1024**2:.0f} MB of long outputs are left out here. The .ipynb has everything."
         )
     notebook, notes = parse_executed(shrunk.text, source=request["title"])
-    return notebook, notices + [f"{note[:1].upper()}{note[1:]}." for note in notes]
+    return notebook, notices + [f"{note[:1].upper()}{note[1:]}." for note in notes], shrunk.cut_bytes > 0
 
 
 def _summarize(folder: Path, summary: dict[str, Any]) -> None:

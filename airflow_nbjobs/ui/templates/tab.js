@@ -72,24 +72,10 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // -- links out of the notebook, after a question -----------------------------------------------------------------------
 
-  function outsideAddress(text) {
-    try {
-      const address = new URL(text);
-      return ["http:", "https:", "mailto:"].includes(address.protocol) ? address : null;
-    } catch { return null; }
-  }
-
   window.addEventListener("message", (event) => {
     if (!frame || withScripts || event.source !== frame.contentWindow || !event.data || typeof event.data.nbjobsLink !== "string") return;
     window.history.back();  // the frame, to where its reader was
-    const address = outsideAddress(event.data.nbjobsLink);
-    if (!address) return;
-    const box = byId("leave");
-    box.querySelector("strong").textContent = address.host || "mail";
-    box.querySelector("p.mono").textContent = address.href;
-    box.returnValue = "";
-    box.onclose = () => { if (box.returnValue === "open") openApart(address.href); };
-    if (!box.open) box.showModal();
+    askBeforeLeaving(event.data.nbjobsLink);
   });
 
   // -- while it runs ---------------------------------------------------------------------------------------------------

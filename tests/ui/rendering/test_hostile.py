@@ -27,6 +27,7 @@ from browser import (
     tab,
 )
 from hostile import MARKUP, NOTEBOOKS, RUN
+from hostile_comparisons import compared_documents
 
 from airflow_nbjobs.ui.notebook.renderer import Renderer, RenderRequest
 from airflow_nbjobs.ui.pages import NO_CONNECTIONS, NOTEBOOK_POLICY, SCRIPTED_POLICY
@@ -116,6 +117,12 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         renderer.close()
     assert set(failed) <= MAY_BE_REFUSED, failed
     return documents
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the comparison of each hostile notebook with the next one, so that each is on either side, by their names."""
+    return compared_documents(tmp_path_factory.mktemp("compared"), may_be_refused=MAY_BE_REFUSED)
 
 
 def shown(
@@ -218,6 +225,17 @@ def test_all_fences_together(server, browser, rendered, theme):
     headers = {"Content-Security-Policy": NOTEBOOK_POLICY}
     documents = {name: themed(text, theme) for name, text in rendered.items()}
     assert shown(browser, server, documents, headers=headers, sandbox=True) == NOTHING
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_comparison_leaves_nothing_that_runs_or_asks_and_is_fenced_as_a_notebook_is(server, browser, compared, theme):
+    meta = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+    documents = {name: meta.sub("", themed(text, theme), count=1) for name, text in compared.items()}
+    assert len(documents) >= len(NOTEBOOKS) - 2 * len(MAY_BE_REFUSED)
+    assert shown(browser, server, documents, headers={}, sandbox=False) == NOTHING
+    fenced = {name: themed(text, theme) for name, text in compared.items()}
+    headers = {"Content-Security-Policy": NOTEBOOK_POLICY}
+    assert shown(browser, server, fenced, headers=headers, sandbox=True) == NOTHING
 
 
 # What an output may not do to the page around it, told by a browser that has laid it out.

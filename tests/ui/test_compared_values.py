@@ -1,0 +1,81 @@
+"""How the values of two jobs differ, in words: numbers, values of any kind, times and costs."""
+
+import pytest
+
+from airflow_nbjobs.core.job.prices import Prices
+from airflow_nbjobs.core.values.received import value_rows
+from airflow_nbjobs.ui.compared_values import (
+    compared_rows,
+    cost_difference,
+    duration_difference,
+    number_difference,
+    parameters_of_both,
+)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "said"),
+    [
+        ("4", "0", "\u22124 (\u2212100 %)"),
+        ("0", "4", "+4"),
+        ("-1", "1", "+2"),
+        ("-4", "-2", "+2 (+50 %)"),
+        ("0.87", "0.875", "+0.005 (+0.57 %)"),
+        ("0.1", "0.30000000000000004", "+0.2 (+200 %)"),
+        ("1", "1.0", ""),
+        ("1000000", "1000001", "+1"),
+        ("1e-300", "2e-300", "+1e-300 (+100 %)"),
+        ("1e308", "-1e308", "\u22122e+308"),
+        ("100000000000000000000", "100000000000000000001", "+1"),
+        ("1", "1e20", "+99999999999999999999"),
+        *((wrong, "1", "") for wrong in ("nan", "NaN", "inf", "-Infinity", "x", "", "1e999999999", "9" * 5000, "0x10")),
+    ],
+)
+def test_numbers_with_their_difference(left, right, said):
+    assert number_difference(left, right) == said
+
+
+def test_values_of_any_kind_are_compared():
+    odd = {
+        "nan": float("nan"),
+        "inf": float("inf"),
+        "big": 10**5000,
+        "flag": True,
+        "none": None,
+        "text": "</script>\u202e",
+        "": 1,
+    }
+    rows = compared_rows(value_rows(odd), value_rows(odd))
+    assert not any(row["differs"] for row in rows)
+    changed = compared_rows(
+        value_rows({"a": True, "b": 1, "c": 1, "d": None}), value_rows({"a": 1, "b": 1.0, "c": "1", "d": 0})
+    )
+    assert [row["difference"] for row in changed] == ["another type"] * 4
+    assert all(row["differs"] for row in changed)
+
+
+def test_names_that_are_there_twice_are_all_compared():
+    rows = [{"name": "", "type": "wrong", "text": text} for text in ("one", "two")]
+    assert [row["differs"] for row in compared_rows(rows, rows[:1])] == [False, True]
+
+
+def test_parameters_are_taken_from_one_place_for_both():
+    """Each place writes them in its own way: a text of a job's request has no quotes, and one of Python has."""
+    read = [{"name": "a", "type": "str", "text": "'x'"}]
+    found = parameters_of_both([read, None], [{"a": "x"}, {"a": "x"}], [{"a": "x"}, {"a": "x"}])
+    assert found[0] == found[1] == read
+    found = parameters_of_both([read, None], [None, "cut …"], [{"a": "x"}, {"a": "x"}])
+    assert found[0] == found[1] == [{"name": "a", "type": "", "text": "x"}]
+    assert parameters_of_both([None, None], [None, None], [None, None]) == [[], []]
+
+
+def test_times_and_costs_with_their_difference():
+    assert duration_difference(60, 30) == "\u221230 s (\u221250 %)"
+    assert duration_difference(0, 30) == "+30 s"
+    assert duration_difference(60.1, 59.9) == ""
+    assert duration_difference(None, 5) == ""
+    prices = Prices({})
+    assert cost_difference(0.5, 0.25, prices) == "\u2212$0.2500"
+    assert cost_difference(0.5, 0.50001, prices) == ""
+    assert cost_difference(0.001533, 0.00138, prices) == "\u2212$0.0001"  # of $0.0015 and $0.0014
+    assert cost_difference(None, 1, prices) == ""
