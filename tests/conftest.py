@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.loaders
 import pytest
 import real_account
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,10 @@ class _DescriptionsReadOnce(botocore.loaders.JSONFileLoader):
 
 
 botocore.loaders.Loader.FILE_LOADER_CLASS = _DescriptionsReadOnce
+
+# How long an example takes is the machine's business: a busy one fails nothing.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # But for the tests that an AWS account is named for.
 real_account.machine_environment.update(_removed)

@@ -2,15 +2,13 @@
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import airflow
 import jsonschema
 import pytest
+from forked_programs import run_forked
 
 from airflow_nbjobs.core.job.aws_parsers import tags
 from airflow_nbjobs.provider_info import get_provider_info
@@ -73,14 +71,11 @@ def test_the_options_examples_are_ones_that_are_taken(info):
     ],
     ids=["list", "get"],
 )
-def test_airflows_commands_show_the_provider(command, texts):
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", *command, "--output", "json"],
-        env=os.environ.copy(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_airflows_commands_show_the_provider(tmp_path, command, texts):
+    program = tmp_path / "command.py"
+    arguments = ["airflow", *command, "--output", "json"]
+    program.write_text(f"import sys\nfrom airflow.__main__ import main\nsys.argv = {arguments!r}\nmain()\n")
+    code, said = run_forked(program, modules=("airflow.cli.cli_parser",), folder=tmp_path)
+    assert code == 0, said
     for text in texts:
-        assert text in done.stdout
+        assert text in said

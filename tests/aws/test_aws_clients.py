@@ -145,18 +145,26 @@ def s3(session):
     return client
 
 
-@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
+DENIED = ("AccessDenied", 403), (False, "the identity that Airflow uses needs s3:PutObject on 's3://bkt/large'")
+INTERNAL = ("InternalError", 500), (True, "s3:PutObject on 's3://bkt/large' failed: InternalError")
+
+
 @pytest.mark.parametrize(
-    ("refusal", "outcome"),
+    ("operation", "refusal", "outcome"),
     [
-        (("AccessDenied", 403), (False, "the identity that Airflow uses needs s3:PutObject on 's3://bkt/large'")),
-        (("SlowDown", 503), (True, "s3:PutObject on 's3://bkt/large' failed: SlowDown")),
-        (("InternalError", 500), (True, "s3:PutObject on 's3://bkt/large' failed: InternalError")),
-        (("RequestTimeout", 400), (True, "s3:PutObject on 's3://bkt/large' failed: RequestTimeout")),
-        (("ExpiredToken", 400), (True, "does not accept the credentials (ExpiredToken) for s3:PutObject")),
+        ("CreateMultipartUpload", *DENIED),
+        ("UploadPart", *DENIED),
+        ("UploadPart", ("SlowDown", 503), (True, "s3:PutObject on 's3://bkt/large' failed: SlowDown")),
+        ("UploadPart", ("RequestTimeout", 400), (True, "s3:PutObject on 's3://bkt/large' failed: RequestTimeout")),
+        (
+            "UploadPart",
+            ("ExpiredToken", 400),
+            (True, "does not accept the credentials (ExpiredToken) for s3:PutObject"),
+        ),
+        ("CompleteMultipartUpload", *INTERNAL),
     ],
 )
-def test_what_s3_says_of_a_large_file_is_said_as_of_a_small_one(s3, large, refusal, outcome, operation):
+def test_what_s3_says_of_a_large_file_is_said_as_of_a_small_one(s3, large, operation, refusal, outcome):
     """boto3's managed transfer wraps it in an error of its own, which came out raw and was not waited through."""
     RefusingUploads(s3, *refusal, operation=operation)
     with pytest.raises(NotebookJobServiceError) as caught:

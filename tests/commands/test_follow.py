@@ -143,6 +143,14 @@ def test_a_job_that_is_not_known_for_a_minute_is_said_to_be_unknown(command, cli
 def test_a_look_that_fails_now_is_no_end_of_the_job(command, clients, clock, error):
     clients.jobs.errors["describe"] = [error] * 50
     clock.at[400] = lambda: end(clients, RAN)
+    code, out, err = command("--output", "accuracy")
+    assert (code, out) == (0, "accuracy = 0.5\n")
+    assert err.count("; going on waiting") == 1
+
+
+def test_a_log_that_may_not_be_read_keeps_no_result_back(command, clients, clock):
+    clients.logs.error = NotebookJobServiceError("logs:GetLogEvents was denied", code="AccessDeniedException")
+    clock.at[20] = lambda: end(clients, RAN)
     assert command("--output", "accuracy")[:2] == (0, "accuracy = 0.5\n")
 
 
@@ -197,6 +205,30 @@ def test_a_request_whose_answer_is_lost_is_looked_for_before_another_is_sent(com
     clock.at[20] = lambda: end(clients, RAN)
     assert command("--output", "accuracy")[:2] == (0, "accuracy = 0.5\n")
     assert clients.jobs.count("create") == 1
+
+
+def test_a_failed_cell_is_told_at_once(command, clients, clock, tmp_path):
+    """What the notebook says does not pass: nothing is read again."""
+    ran = failed_at(RAW, 0, "ValueError", "no bread left")
+    clock.at[20] = lambda: end(clients, ran, "Failed", "AlgorithmError: ValueError: no bread left, exit code: 1")
+    code, _, err = command()
+    assert code == 1
+    assert "failed in cell 1: ValueError: no bread left" in err
+    assert "reading again" not in err
+    assert clock.slept < 40
+    assert (tmp_path / "report.executed.ipynb").read_bytes() == ran
+
+
+def test_a_bucket_that_is_gone_when_the_job_has_ended_is_told_at_once(command, clients, clock, monkeypatch):
+    def gone(uri):
+        raise NotebookJobConfigError(f"the bucket of '{uri}' does not exist")
+
+    monkeypatch.setattr(clients.objects, "open", gone)
+    clock.at[20] = lambda: end(clients)
+    code, _, err = command()
+    assert code == 1
+    assert "the bucket of 's3://bucket/nbjobs" in err
+    assert "reading again" not in err
 
 
 def test_want_of_capacity_is_told_at_once(command, clients, clock):

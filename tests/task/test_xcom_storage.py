@@ -60,18 +60,29 @@ def pushed_and_pulled(value):
     return BaseXCom.deserialize_value(XComResult(key="k", value=answer["value"]))
 
 
+def comes_back(value):
+    if storage_problem("x", value) is None:
+        result = {"job_name": "j", "outputs": {"x": value}}
+        assert pushed_and_pulled(value) == value
+        assert pushed_and_pulled(result) == result
+
+
 @given(VALUES)
 @example({"__type": "set", "__var": [1]})
 @example([{"a": {"__type": "dict", "__var": {"b": 1}}}])
 @example({"__type": ["a"], "__var": 1})
 @example({"x": [{"__classname__": "os.system", "__version__": 1, "__data__": "true"}]})
 @example({"\0": 1})
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=60)
 def test_what_has_no_problem_comes_back_as_it_was_also_inside_the_result(value):
-    if storage_problem("x", value) is None:
-        result = {"job_name": "j", "outputs": {"x": value}}
-        assert pushed_and_pulled(value) == value
-        assert pushed_and_pulled(result) == result
+    comes_back(value)
+
+
+@pytest.mark.slow
+@given(VALUES)
+@settings(deadline=None, max_examples=600)
+def test_many_values_that_have_no_problem_come_back(value):
+    comes_back(value)
 
 
 @pytest.mark.parametrize("in_dicts", [False, True])

@@ -209,7 +209,7 @@ def test_by_default_the_budget_is_used_for_quicker_news_and_never_exceeded(jobs,
     assert min(gaps, default=1.0) >= 0.999
 
 
-@pytest.mark.parametrize("history", [5_000, 100_000])
+@pytest.mark.parametrize("history", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_one_old_job_in_a_busy_account_costs_what_a_poll_of_its_own_would(jobs, history):
     jobs.add_burst("foreign", history, created=-50_000, every=0.49)
     jobs.add("old", created=-60_000)

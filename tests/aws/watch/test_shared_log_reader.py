@@ -275,7 +275,7 @@ def test_one_search_that_always_fails_ends_no_other():
         assert loops.run(main(failing)) == ["begins", "goes on"], failing
 
 
-@pytest.mark.parametrize("page_size", [10_000, 3_000])
+@pytest.mark.parametrize("page_size", [pytest.param(10_000, marks=pytest.mark.slow), 3_000])
 async def test_a_burst_of_fifty_thousand_lines_holds_nobody_up(page_size):
     """All of one moment: whoever begins again at the last minute reads the same pages for ever."""
     logs, readers = await flooded(page_size, 50_000)

@@ -184,6 +184,26 @@ def test_a_job_that_is_not_the_tasks_own_is_not_fetched(airflow, fetch, tmp_path
     assert not (tmp_path / "files" / "t").exists()
 
 
+def test_the_newest_job_that_sagemaker_does_not_know_is_said_and_an_earlier_one_is_not(airflow, fetch):
+    """Of an earlier attempt there may never have been a job."""
+    name = airflow.add(try_number=2, job=hint(attempt=1))
+    assert fetch()[0] == 0
+    del airflow.account.clients.jobs.descriptions[name]
+    code, said = fetch(to="others")
+    assert code == 1
+    (line,) = [line for line in said.err.splitlines() if "knows no such job" in line]
+    assert f"t: job '{name}': " in line
+
+
+def test_an_earlier_job_that_cannot_be_read_is_said_beside_the_newest(airflow, fetch, tmp_path):
+    airflow.account.add_job(task_instance(), owner="another")
+    airflow.add(try_number=2, job=hint(attempt=1))
+    code, said = fetch()
+    assert code == 1
+    assert "was not started by this task" in said.err
+    assert (tmp_path / "files" / "t" / "try-2" / "executed.ipynb").read_bytes() == RAN
+
+
 def test_an_object_that_cannot_be_read_leaves_out_no_other(airflow, fetch, tmp_path, monkeypatch):
     airflow.add()
     airflow.add(task_id="u")

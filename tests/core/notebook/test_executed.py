@@ -104,9 +104,24 @@ def read_all(nb):
     assert parse_executed(dumps(without_saved_widgets(nb)), source="again")
 
 
+FEW = settings(deadline=None, max_examples=50)
+MANY = settings(deadline=None, max_examples=500)
+
+
 @given(CHANGES)
-@settings(deadline=None, max_examples=150)
+@FEW
 def test_what_the_strict_parser_takes_goes_through_everything(changes):
+    goes_through_everything_where_the_strict_parser_takes_it(changes)
+
+
+@pytest.mark.slow
+@given(CHANGES)
+@MANY
+def test_of_many_changes_what_the_strict_parser_takes_goes_through_everything(changes):
+    goes_through_everything_where_the_strict_parser_takes_it(changes)
+
+
+def goes_through_everything_where_the_strict_parser_takes_it(changes):
     nb = None
     with contextlib.suppress(NotebookJobConfigError):
         nb = parse_notebook(changed(changes), source="nb")
@@ -115,8 +130,19 @@ def test_what_the_strict_parser_takes_goes_through_everything(changes):
 
 
 @given(CHANGES)
-@settings(deadline=None, max_examples=150)
+@FEW
 def test_an_executed_notebook_is_refused_only_where_it_has_no_cells(changes):
+    is_refused_only_where_it_has_no_cells(changes)
+
+
+@pytest.mark.slow
+@given(CHANGES)
+@MANY
+def test_of_many_changes_a_notebook_is_refused_only_where_it_has_no_cells(changes):
+    is_refused_only_where_it_has_no_cells(changes)
+
+
+def is_refused_only_where_it_has_no_cells(changes):
     text = changed(changes)
     try:
         nb, said = parse_executed(text, source="nb")

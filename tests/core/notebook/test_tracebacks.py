@@ -63,6 +63,25 @@ def test_of_sixty_frames_of_a_library_the_last_is_kept_and_the_authors_all():
     ]
 
 
+def test_a_frame_without_code_is_its_header():
+    """IPython shows no line of a file that it cannot read."""
+    told = excerpt(
+        "\n".join(
+            [
+                context_frame("Cell In[3], line 2", "----> 2 helpers.load(df)"),
+                context_frame("File ~/gone/helpers.py:7, in load(df)"),
+                "KeyError: 'x'",
+            ]
+        )
+    )
+    assert told.split("\n") == [
+        "Cell In[3], line 2",
+        "----> 2 helpers.load(df)",
+        "File ~/gone/helpers.py:7, in load(df)",
+        "KeyError: 'x'",
+    ]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_each_mode_of_ipython_keeps_the_authors_lines_and_counts_the_rest(mode):
     lines = sent(mode, "lib")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from accounts import ScriptedAccount, ScriptedJob
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_nbjobs.core.watch import plan as looks
@@ -80,6 +80,7 @@ def test_jobs_of_the_morning_are_found_together_after_a_restart_at_noon():
     assert shown >= {job.name for job in jobs[::20]}
 
 
+@settings(max_examples=40)
 @given(history=histories, foreign=st.sampled_from([0, 350]))
 def test_finding_takes_hardly_more_calls_than_describing_whatever_the_history(history, foreign):
     jobs, waiting = mixed(history, foreign)
@@ -116,14 +117,14 @@ def test_jobs_created_together_cost_a_call_a_hundred(count, pages, every):
         assert len(swept(account, jobs, times)[0]) == pages
 
 
-@pytest.mark.parametrize("history", [5_000, 100_000])
+@pytest.mark.parametrize("history", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_one_old_job_in_a_busy_account_is_described(history):
     jobs = burst(1, at=10)
     account = account_with([*jobs, *burst(history, at=20, name="foreign")])
     assert swept(account, jobs, 1)[0] == [DescribeJob(jobs[0].name)]
 
 
-@pytest.mark.parametrize("history", [5_000, 100_000])
+@pytest.mark.parametrize("history", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_history_between_waiting_jobs_is_not_read(history):
     jobs = [*burst(150, at=10, name="early"), *burst(150, at=NOW - 100, name="late")]
     account = account_with([*jobs, *burst(history, at=100, name="foreign", every=0.5)])
@@ -139,6 +140,7 @@ def test_jobs_that_are_each_alone_are_described_from_the_second_sweep_on():
     assert (len(made), lists(made)) == (20, 0)
 
 
+@settings(max_examples=40)
 @given(history=histories, foreign=st.sampled_from([0, 350]))
 def test_a_sweep_takes_no_more_calls_than_jobs_or_pages_whatever_the_history(history, foreign):
     jobs, waiting = mixed(history, foreign)
@@ -191,6 +193,7 @@ def test_changes_show_who_has_ended_and_nobody_else(is_filtered_first):
     assert len(made) == (1 if is_filtered_first else 10)
 
 
+@settings(max_examples=40)
 @given(history=histories, foreign=st.sampled_from([0, 350]), ended=st.sets(st.integers(0, 59)))
 def test_changes_find_every_end_in_no_more_calls_than_jobs(history, foreign, ended):
     jobs, waiting = mixed(history, foreign)
@@ -204,6 +207,7 @@ def test_changes_find_every_end_in_no_more_calls_than_jobs(history, foreign, end
     assert len(made) <= len(waiting)
 
 
+@settings(max_examples=40)
 @given(history=histories, foreign=st.sampled_from([0, 350]), left=st.sets(st.integers(0, 59)))
 def test_when_jobs_have_left_the_windows_shrink_with_them(history, foreign, left):
     jobs, waiting = mixed(history, foreign)

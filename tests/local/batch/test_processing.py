@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_jobs import wait_until
 
+from airflow_nbjobs.local.batch.analyzer import __main__ as analyzer
 from airflow_nbjobs.local.batch.analyzer.checks import category_distance, find_violations, numeric_distance
 from airflow_nbjobs.local.batch.analyzer.statistics import (
     Column,
@@ -24,6 +25,7 @@ from airflow_nbjobs.local.batch.analyzer.statistics import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from batch_jobs import BatchJobs
 
@@ -144,7 +146,6 @@ def test_the_same_data_has_no_violations_and_other_data_has_those_it_has(batch: 
     )
 
 
-@pytest.mark.local
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -154,21 +155,44 @@ def test_the_same_data_has_no_violations_and_other_data_has_those_it_has(batch: 
         ),
         ({"dataset_format": '{"json": {}}'}, "the dataset does not read as"),
         ({"dataset_format": "csv"}, "dataset_format is no JSON"),
-        ({"dataset_source": "/opt/ml/processing/nowhere"}, "no file below dataset_source"),
+        ({"dataset_source": "/nowhere"}, "no file below dataset_source"),
         (
-            {"record_preprocessor_script": "/opt/ml/processing/code/x.py"},
+            {"record_preprocessor_script": "x.py"},
             "record_preprocessor_script is not supported here",
         ),
         ({"analysis_type": "MODEL_QUALITY"}, "analysis_type MODEL_QUALITY is not supported here"),
-        ({"baseline_constraints": "/opt/ml/processing/none.json"}, "baseline_constraints"),
+        ({"baseline_constraints": "/none.json"}, "baseline_constraints"),
     ],
     ids=["parquet", "other format", "no json", "no file", "script", "model quality", "no baseline"],
 )
-def test_what_cannot_be_analyzed_fails_with_what_is_supported(
-    batch: BatchJobs, changes: dict[str, str], words: str
+def test_what_cannot_be_analyzed_is_told_with_what_is_supported(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, str],
+    words: str,
 ) -> None:
+    """In its log, and in the file that becomes the job's ExitMessage."""
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "train.csv").write_text(TRAIN)
+    given = {
+        "dataset_format": json.dumps({"csv": {"header": True, "output_columns_position": "START"}}),
+        "dataset_source": str(tmp_path / "dataset"),
+        "output_path": str(tmp_path / "baseline"),
+    }
+    for name, value in (given | changes).items():
+        monkeypatch.setenv(name, value)
+    assert analyzer.main(str(tmp_path / "message")) == 255
+    assert words in (tmp_path / "message").read_text()
+    assert words in capsys.readouterr().out
+    assert not (tmp_path / "baseline").exists()
+
+
+@pytest.mark.local
+def test_a_job_that_cannot_analyze_its_data_fails_with_what_is_supported(batch: BatchJobs) -> None:
     batch.put("train.csv", TRAIN.encode())
-    done = batch.process(Environment={**batch.processing_request()["Environment"], **changes})
+    words = 'the dataset format {"parquet": {}} is not supported here: only csv and json'
+    done = batch.process(Environment={**batch.processing_request()["Environment"], "dataset_format": '{"parquet": {}}'})
     assert done["ProcessingJobStatus"] == "Failed"
     assert words in done["FailureReason"]
     assert done["FailureReason"].endswith("exit code: 255")

@@ -18,6 +18,7 @@ import pytest
 from local_jobs import CHANNEL, Jobs, notebook, stream_text, wait_until
 
 from airflow_nbjobs.local import StartError
+from airflow_nbjobs.local.container import isolation
 from airflow_nbjobs.local.container.driver_copy import DriverError, rewrite_script
 from airflow_nbjobs.local.container.image import inspect_image
 from airflow_nbjobs.local.container.probe import WAYS, try_way
@@ -52,6 +53,20 @@ def processes_holding(text: str) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists(), reason="needs ps")
+def test_processes_are_known_by_ps_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way of macOS: neither those that have ended nor ``ps`` itself, which has ended once it has answered."""
+    ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    monkeypatch.setattr(isolation, "Path", lambda *_: SimpleNamespace(exists=lambda: False))
+    found = dict(isolation._processes())
+    assert found[os.getpid()] == os.getppid()
+    assert ended.pid not in found
+    for child in (pid for pid, parent in found.items() if parent == os.getpid()):
+        os.kill(child, 0)
+    ended.wait()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

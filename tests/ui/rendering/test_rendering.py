@@ -90,6 +90,14 @@ def test_the_outline_is_the_headings_or_without_any_the_cells():
     assert [each["text"] for each in document(code("load()")).outline] == ["Cell 1  load()"]
 
 
+def test_an_outline_of_very_many_entries_is_cut_and_has_the_failed_cell(monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.ui.rendering.outline._OUTLINE_ENTRIES", 3)
+    made = document(*(code(f"load({number})") for number in range(5)), FAILED)
+    assert [each["is_failed"] for each in made.outline] == [False] * 3 + [True]
+    headings = "\n".join(f"# {number}" for number in range(5))
+    assert [each["text"] for each in document(markdown(headings), markdown("# 5"), code()).outline] == ["0", "1", "2"]
+
+
 def test_long_texts_are_folded_and_longer_ones_cut_with_a_notice():
     html = document(code("x", stream("".join(f"line {number}\n" for number in range(100))))).html
     assert "<summary>70 more lines</summary>" in html

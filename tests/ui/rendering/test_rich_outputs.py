@@ -287,6 +287,7 @@ def test_css_that_asks_for_something_is_known_as_such():
     assert not asks_outside("url(#a)")
     assert not asks_outside("url('#a')")
     assert not asks_outside("rotate(3)")
+    assert asks_outside("(" * 5000), "in doubt"
 
 
 # -- formulas ----------------------------------------------------------------------------------------------------------------

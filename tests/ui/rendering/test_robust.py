@@ -118,6 +118,17 @@ def test_a_piece_that_takes_too_long_is_text_and_says_so(monkeypatch):
     assert "printed after" in made.html
 
 
+def test_a_piece_whose_text_cannot_be_had_either_is_named_and_its_neighbours_are_shown():
+    def lost():
+        raise ValueError("no text")
+
+    guard = Guard(1)
+    shown = guard.piece("Cell 3, output 1", lost, lost)
+    assert "cannot be shown as it should" in shown
+    assert "(ValueError)" in shown
+    assert guard.piece("next", lambda: Markup("fine"), str) == "fine"
+
+
 @pytest.mark.parametrize("fault", [IndexError("pop from empty list"), MemoryError(), RecursionError()])
 def test_a_piece_that_fails_says_why_and_where(fault):
     def render():
