@@ -68,7 +68,9 @@ def push_results(
     # What a try delivers that is over, the next one takes for delivered, and runs the notebook again.
     ownership.note_end()
     ownership.end_if_over()
-    value = push_result(ti, result, task.return_output, bill=_bill(snapshot, retained_seconds) | {"try_number": ti.try_number})
+    value = push_result(
+        ti, result, task.return_output, bill=_bill(snapshot, retained_seconds) | {"try_number": ti.try_number}
+    )
     ownership.end_if_over()
     try:
         _deliver(task, result, location)
@@ -107,9 +109,7 @@ def log_result(log: Log, result: JobResult, *, with_tail: bool = True) -> None:
         log.info("Output %s = %s", name, shortened(value))
 
 
-def push_result(
-    ti: Any, result: JobResult, return_output: str | None, *, bill: Mapping[str, Any] | None = None
-) -> Any:
+def push_result(ti: Any, result: JobResult, return_output: str | None, *, bill: Mapping[str, Any] | None = None) -> Any:
     """
     Push each output under its own key, also where others are wrong; return what becomes ``return_value``.
 

@@ -93,10 +93,15 @@ class Charts:
         """Return the charts, the names of numeric outputs that are not drawn, and those of outputs that are no numbers."""
         numeric, other = numeric_outputs(self._trend)
         measures = [self._of_output(name) for name in numeric[:MOST_CHARTS]]
-        measures += [self._of_time("Duration", lambda each: each.duration), self._of_time("Billed", lambda each: each.billed)]
+        measures += [
+            self._of_time("Duration", lambda each: each.duration),
+            self._of_time("Billed", lambda each: each.billed),
+        ]
         if self._prices.per_hour:
             text = self._prices.text
-            cost = Measure("Cost", f"{self._prices.currency}, list price", lambda each: each.cost, text, is_quantity=True)
+            cost = Measure(
+                "Cost", f"{self._prices.currency}, list price", lambda each: each.cost, text, is_quantity=True
+            )
             measures.append(cost)
         most = max(_MOST_POINTS // len(measures), _LEAST_POINTS)
         return [self._draw(number, each, most) for number, each in enumerate(measures)], numeric[MOST_CHARTS:], other

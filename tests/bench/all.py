@@ -25,6 +25,7 @@ BENCHMARKS = (
     "submission",
     "staging",
     "notebook_pages",
+    "trend_pages",
     "local_job",
     "demo",
 )

@@ -8,7 +8,21 @@ import pytest
 from airflow_nbjobs.core.csv_text import csv_chunks, csv_field
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "-Infinity", '=cmd|" /C calc"!A0'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\N{FULLWIDTH EQUALS SIGN}1",
+        "-Infinity",
+        '=cmd|" /C calc"!A0',
+    ],
+)
 def test_a_text_that_a_spreadsheet_would_compute_is_quoted_as_text(text):
     assert csv_field(text).startswith("'")
     assert csv_field(text)[1:2] == csv_field(f"x{text}")[1:2]
@@ -16,7 +30,16 @@ def test_a_text_that_a_spreadsheet_would_compute_is_quoted_as_text(text):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(-1, "-1"), (-0.5, "-0.5"), (1e300, "1e+300"), (2**64, str(2**64)), (True, "true"), (None, ""), ("a-b", "a-b"), ("", "")],
+    [
+        (-1, "-1"),
+        (-0.5, "-0.5"),
+        (1e300, "1e+300"),
+        (2**64, str(2**64)),
+        (True, "true"),
+        (None, ""),
+        ("a-b", "a-b"),
+        ("", ""),
+    ],
 )
 def test_numbers_stay_numbers(value, said):
     assert csv_field(value) == said

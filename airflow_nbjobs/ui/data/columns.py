@@ -49,9 +49,7 @@ def with_columns(session: Session, rows: Mapping[Any, Row], filters: Filters) ->
         replace(
             row,
             outputs=outputs.get(which, {}),
-            parameters={
-                name: value for name, value in parameters.get(which, {}).items() if name in filters.parameter
-            },
+            parameters={name: value for name, value in parameters.get(which, {}).items() if name in filters.parameter},
         )
         for which, row in rows.items()
     ]
@@ -102,6 +100,8 @@ def _parameters(session: Session, ids: Sequence[Any]) -> dict[Any, dict[str, Any
         .where(TaskInstance.id.in_(ids))
     ).all()
     return {
-        which: {str(name): value for name, value in (mapping((mapping(rendered) or {}).get("parameters")) or {}).items()}
+        which: {
+            str(name): value for name, value in (mapping((mapping(rendered) or {}).get("parameters")) or {}).items()
+        }
         for which, rendered in found
     }

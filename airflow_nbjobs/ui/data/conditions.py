@@ -83,5 +83,3 @@ def order_of(filters: Filters, row: Any) -> tuple[Any, ...]:
     # One order for equal rows, or a job could be on two pages and another on none.
     groups = {"dag": (TaskInstance.dag_id,), "run": (row.dag_run_id.desc(),)}.get(filters.group, ())
     return (*groups, first, TaskInstance.start_date.desc(), TaskInstance.id)
-
-

@@ -33,7 +33,9 @@ def _one_of_each(values: object) -> object:
     return list(dict.fromkeys(each for each in values if each))
 
 
-_Day = Annotated[date | None, BeforeValidator(lambda value: None if value == "" else value)]  # a form sends "" for a field left empty
+_Day = Annotated[
+    date | None, BeforeValidator(lambda value: None if value == "" else value)
+]  # a form sends "" for a field left empty
 _Names = Annotated[
     list[Annotated[str, Field(max_length=_NAME_CHARACTERS), AfterValidator(_storable)]], BeforeValidator(_one_of_each)
 ]

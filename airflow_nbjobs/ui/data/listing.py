@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import String, and_, cast, func, literal, or_, select
+from sqlalchemy import String, and_, case, cast, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from airflow_nbjobs.core.job.wording import task_words
@@ -21,7 +21,7 @@ from airflow_nbjobs.ui.data.columns import with_columns
 from airflow_nbjobs.ui.data.conditions import conditions_of, order_of
 from airflow_nbjobs.ui.data.machines import machine_text
 from airflow_nbjobs.ui.data.rows import Row, rows_of
-from airflow_nbjobs.ui.data.sums import NO_END, Sums, end_of, read_end
+from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, Sums, end_of, read_end
 from airflow_nbjobs.ui.data.xcom_values import backend_values, has_backend, plain
 
 if TYPE_CHECKING:
@@ -133,13 +133,25 @@ class _Jobs:
         rows = rows_of([tuple(each)[1:] for each in found], self._prices)
         return with_columns(self._session, dict(zip([each[0] for each in found], rows, strict=True)), self._filters)
 
-    def scan(self) -> list[Any]:
-        """Return of each row, but for those beyond the 20,000th: id, DAG, run, state, try, key, stored end, and where the job says its machine."""
+    def scan(self) -> Iterator[Any]:
+        """
+        Yield of each row, but for those beyond the 20,000th, what `_Adding` takes.
+
+        Not kept: ten thousand rows that live at once cost more time in Python's garbage collector than in the database.
+        """
         row, end = self._row, self._end
-        machine = machine_text(row.value, is_postgres=self._is_postgres) if self._prices.per_hour else literal("")
-        names = (TaskInstance.dag_id, TaskInstance.run_id) if self._filters.group else (literal(""), literal(""))
-        columns = (TaskInstance.state, TaskInstance.try_number, row.key, cast(end.value, String), machine)
-        return list(self._session.execute(self.wanted(TaskInstance.id, *names, *columns).limit(MOST_SUMMED + 1)).all())
+        stored = cast(end.value, String)
+        # A stored job is a kilobyte or two: it is read where its end does not say the machine.
+        says_it = or_(end.key.is_(None), stored.like("%instance\\_type%", escape="\\"))
+        machine = case((says_it, literal("")), else_=machine_text(row.value, is_postgres=self._is_postgres))
+        names = {"dag": (TaskInstance.dag_id,), "run": (TaskInstance.dag_id, TaskInstance.run_id)}
+        columns = (
+            *(cast(TaskInstance.id, String), TaskInstance.state, TaskInstance.try_number, row.key),
+            *(stored, machine if self._prices.per_hour else literal(""), *names.get(self._filters.group, ())),
+        )
+        found = self._session.connection().execute(self.wanted(*columns).limit(MOST_SUMMED + 1))
+        for rows in found.partitions(_CHUNK):
+            yield from rows
 
     def page_beyond(self, number: int) -> tuple[list[Any], int, int]:
         """Return the ids of one page, how many rows there are, and the page's number: the last one's for a page past the end."""
@@ -158,28 +170,39 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
     :param readable: ids of those DAGs; no other DAG's job is counted either.
     """
     jobs = _Jobs(session, filters, readable, prices)
-    scanned = jobs.scan()
-    if len(scanned) > MOST_SUMMED:
-        scanned = scanned[:MOST_SUMMED]
-        ids, total, number = jobs.page_beyond(filters.page)
+    adding = _Adding()
+    ids: list[str] = []
+    is_cut = False
+    for which, state, try_number, key, stored, machine, *group in jobs.scan():
+        if is_cut := len(ids) == MOST_SUMMED:
+            break
+        ids.append(which)
+        adding.take(state, try_number, key, stored, machine, tuple(group))
+    adding.finish()
+    if is_cut:
+        page_ids, total, number = jobs.page_beyond(filters.page)
     else:
-        total = len(scanned)
-        number = min(filters.page, _pages(total))
-        ids = [each[0] for each in scanned[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]]
-    rows = jobs.rows(ids)
+        total, number = len(ids), min(filters.page, _pages(len(ids)))
+        page_ids = [_id_of(each) for each in ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]]
+    rows = jobs.rows(page_ids)
     shown = {row.group(filters.group) for row in rows} if filters.group else set()
-    sums, groups = _sums(scanned, prices, shown, filters.group)
     return Listing(
         rows=rows,
         total=total,
         page=number,
         pages=_pages(total),
         dag_ids=jobs.dag_ids(),
-        ids=ids,
-        sums=sums,
-        groups=groups,
-        summed=len(scanned),
+        ids=page_ids,
+        sums=adding.total,
+        groups={group: adding.groups.get(group, Sums()) for group in shown},
+        summed=len(ids),
     )
+
+
+def _id_of(text: str) -> Any:
+    """Return a task instance's id as Airflow's model has it: a UUID, in Airflow 3.0 and 3.1 its text."""
+    kind = TaskInstance.id.type.python_type
+    return text if kind is str else kind(text)
 
 
 def each_job(session: Session, filters: Filters, *, readable: set[str], prices: Prices) -> Iterator[list[Row]]:
@@ -194,32 +217,44 @@ def _pages(total: int) -> int:
     return max(-(-total // PAGE_SIZE), 1)
 
 
-def _sums(
-    scanned: Sequence[Any], prices: Prices, shown: set[tuple[str, ...]], by: str
-) -> tuple[Sums, dict[tuple[str, ...], Sums]]:
-    total, groups = Sums(), {group: Sums() for group in shown}
-    elsewhere = _read_elsewhere(scanned) if has_backend() else None
-    for place, (_, dag_id, run_id, state, try_number, key, stored, machine) in enumerate(scanned):
-        own = groups.get((dag_id,) if by == "dag" else (dag_id, run_id)) if groups else None
-        into = (total,) if own is None else (total, own)
-        is_unread = elsewhere is not None and bool(stored) and place not in elsewhere
-        if key != JOB_KEY or is_unread:
+class _Adding:
+    """The sums of all rows, and of each group."""
+
+    def __init__(self) -> None:
+        self._has_backend = has_backend()
+        self._elsewhere: list[tuple[Any, ...]] = []
+        self.total = Sums()
+        self.groups: dict[tuple[str, ...], Sums] = {}
+
+    def take(
+        self, state: Any, try_number: int, key: str, stored: str | None, machine: str | None, group: tuple[str, ...]
+    ) -> None:
+        """:param stored: the job's end, as it is stored; ``machine``: of ``machine_text``."""
+        into = (self.total, self.groups.setdefault(group, Sums())) if group else (self.total,)
+        if self._has_backend and stored and key == JOB_KEY:
+            if len(self._elsewhere) < _MOST_READ:
+                self._elsewhere.append((into, state, try_number, plain(stored), machine))
+                return
             for sums in into:
-                sums.leave_out(is_job=is_unread)
-            continue
-        end = read_end(stored) if elsewhere is None else end_of(elsewhere.get(place))
+                sums.leave_out(is_job=True)
+        elif key != JOB_KEY:
+            for sums in into:
+                sums.leave_out(is_job=False)
+        else:
+            self._add(into, state, try_number, read_end(stored), machine)
+
+    def finish(self) -> None:
+        """Add the first thousand that a backend of XComs keeps."""
+        values = backend_values((END_KEY, stored) for _, _, _, stored, _ in self._elsewhere)
+        for (into, state, try_number, _, machine), value in zip(self._elsewhere, values, strict=True):
+            self._add(into, state, try_number, end_of(value), machine)
+
+    def _add(self, into: Sequence[Sums], state: Any, try_number: int, end: EndFacts, machine: str | None) -> None:
         # As `rows.py`: a task that is to be run again still has the XComs of its last try.
         if state is None or (type(end.try_number) is int and end.try_number != try_number):
             end = NO_END
         for sums in into:
-            sums.add(end, machine, prices)
-    return total, groups
-
-
-def _read_elsewhere(scanned: Sequence[Any]) -> dict[int, Any]:
-    """Return the first thousand ends, by their place, as the configured backend reads them."""
-    stored = [(place, plain(each[6])) for place, each in enumerate(scanned) if each[6]][:_MOST_READ]
-    return dict(zip([place for place, _ in stored], backend_values((END_KEY, value) for _, value in stored), strict=True))
+            sums.add(end, machine)
 
 
 def _makes_row(row: Any) -> ColumnElement[bool]:

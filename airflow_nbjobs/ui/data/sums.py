@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_nbjobs.core.job.xcoms import VERSION
-from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.ui.data.machines import machine_of
 from airflow_nbjobs.ui.data.xcom_values import plain
 from airflow_nbjobs.ui.times import duration_text
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_SECONDS = 1e10  # as the pages show a duration
 _MOST_INSTANCES = 100_000
+_NUMBERS = (int, float)
 
 
 class EndFacts(msgspec.Struct):
@@ -64,7 +64,8 @@ def end_of(value: object) -> EndFacts:
 
 def seconds_of(value: object) -> float | None:
     """Return a number of seconds; None for what is none."""
-    return value if is_number(value) and 0 <= value < _MOST_SECONDS else None
+    # By type(), and no is_number: it is asked for ten thousand jobs.
+    return value if type(value) in _NUMBERS and 0 <= value < _MOST_SECONDS else None
 
 
 class Sums:
@@ -72,18 +73,23 @@ class Sums:
     Sums of jobs.
 
     :ivar jobs: rows of jobs; ``refused``: rows of tasks that never had one; ``again``: those of a job that another row has counted, as a sensor's.
-    :ivar unbilled: jobs that run, or of which it is not known yet; ``unpriced``: billed, of an instance that has no price.
-    :ivar unread: jobs whose record was not read, since it lies in an XCom backend elsewhere.
+    :ivar unbilled: jobs that run, or of which it is not known yet; ``unread``: those whose record lies in an XCom backend and was not read.
     """
 
-    __slots__ = ("_seen", "again", "billed", "cost", "jobs", "priced", "refused", "retained", "retained_cost", "spot", "spot_billed", "spot_training", "unbilled", "unpriced", "unread")  # fmt: skip
+    __slots__ = (
+        *("_machines", "_retained", "_seen", "again", "billed", "jobs", "refused", "retained"),
+        *("spot", "spot_billed", "spot_training", "unbilled", "unread"),
+    )
 
     def __init__(self) -> None:
-        self.jobs = self.refused = self.again = self.unbilled = self.unpriced = self.unread = self.priced = self.spot = 0
-        self.billed = self.cost = self.retained = self.retained_cost = self.spot_billed = self.spot_training = 0.0
+        self.jobs = self.refused = self.again = self.unbilled = self.unread = self.spot = 0
+        self.billed = self.retained = self.spot_billed = self.spot_training = 0.0
         self._seen: set[str] = set()
+        # By instance type, or by the text that says it: instance seconds, and of how many jobs. Prices are asked once for each.
+        self._machines: dict[str | None, list[float]] = {}
+        self._retained: dict[str | None, float] = {}
 
-    def add(self, end: EndFacts, said: str | None, prices: Prices) -> None:
+    def add(self, end: EndFacts, said: str | None) -> None:
         """:param said: of ``machines.machine_text``, for an end that does not say its instance type."""
         self.jobs += 1
         seconds = seconds_of(end.billable_seconds)
@@ -91,29 +97,33 @@ class Sums:
             self.unbilled += 1
             return
         name = end.job_name
-        if isinstance(name, str):
+        if type(name) is str:
             if name in self._seen:
                 self.again += 1
                 return
             self._seen.add(name)
         count = instances_of(end)
-        machine = end.instance_type if isinstance(end.instance_type, str) else machine_of(said)
+        machine = end.instance_type if type(end.instance_type) is str else said
         self.billed += seconds * count
-        amount = prices.amount(machine, seconds)
-        if amount is None:
-            self.unpriced += 1
-        else:
-            self.priced += 1
-            self.cost += amount * count
-        retained = seconds_of(end.retained_seconds)
-        if retained:
+        own = self._machines.setdefault(machine, [0.0, 0])
+        own[0] += seconds * count
+        own[1] += 1
+        if end.retained_seconds is not None and (retained := seconds_of(end.retained_seconds)):
             self.retained += retained * count
-            self.retained_cost += (prices.amount(machine, retained) or 0.0) * count
-        training = seconds_of(end.training_seconds)
-        if end.is_spot is True and training:
+            self._retained[machine] = self._retained.get(machine, 0.0) + retained * count
+        if end.is_spot is True and (training := seconds_of(end.training_seconds)):
             self.spot += 1
             self.spot_training += training * count
             self.spot_billed += min(seconds, training) * count
+
+    def cost(self, prices: Prices) -> tuple[float, int]:
+        """Return what the jobs cost at list price, and how many of them have no price."""
+        amount, unpriced = 0.0, 0
+        for said, (seconds, jobs) in self._machines.items():
+            own = prices.amount(_machine(said), seconds)
+            amount += own or 0.0
+            unpriced += 0 if own is not None else int(jobs)
+        return amount, unpriced
 
     def leave_out(self, *, is_job: bool) -> None:
         """Count a task that never had a job, or a job whose record is not read."""
@@ -125,12 +135,17 @@ class Sums:
         """Return what is known as pairs of a label and a text, and what is not as well."""
         found = [("Jobs", f"{self.jobs:,}"), ("Billed", duration_text(self.billed))]
         if prices.per_hour:
-            found.append(("Cost, list price", prices.text(self.cost) if self.priced or not self.billed else "not known"))
+            amount, unpriced = self.cost(prices)
+            is_known = not self._machines or unpriced < sum(jobs for _, jobs in self._machines.values())
+            found.append(("Cost, list price", prices.text(amount) if is_known else "not known"))
         if self.spot:
             saved = 1 - self.spot_billed / self.spot_training
-            found.append(("Saved by spot", f"{saved:.0%} of {duration_text(self.spot_training)} ({_count(self.spot, 'job')})"))
+            found.append(
+                ("Saved by spot", f"{saved:.0%} of {duration_text(self.spot_training)} ({_count(self.spot, 'job')})")
+            )
         if self.retained:
-            more = f", {prices.text(self.retained_cost)}" if self.retained_cost else ""
+            amount = sum(prices.amount(_machine(said), seconds) or 0.0 for said, seconds in self._retained.items())
+            more = f", {prices.text(amount)}" if amount else ""
             found.append(("Warm pools idle", f"{duration_text(self.retained)}{more}"))
         return found
 
@@ -138,12 +153,16 @@ class Sums:
         """Return in words what is not in the sums."""
         texts = (
             (self.unbilled, "not billed yet, or not known to be"),
-            (self.unpriced if prices.per_hour else 0, "without a price"),
+            (self.cost(prices)[1] if prices.per_hour else 0, "without a price"),
             (self.again, "shown by another task as well, and counted once"),
             (self.refused, "refused before it was submitted"),
             (self.unread, "not read from the XCom backend"),
         )
         return [f"{count:,} {text}" for count, text in texts if count > 0]
+
+
+def _machine(said: str | None) -> str | None:
+    return machine_of(said) if said and said.startswith('"') else said
 
 
 def instances_of(end: EndFacts) -> int:

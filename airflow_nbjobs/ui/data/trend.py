@@ -234,9 +234,7 @@ def _fill(instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[
     return 0
 
 
-def _fill_from_backend(
-    instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[Any, ...]]
-) -> int:
+def _fill_from_backend(instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[Any, ...]]) -> int:
     """Read the newest values, ends first, through the configured backend."""
     own = [
         (instance, key, text)

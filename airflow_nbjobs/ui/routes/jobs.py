@@ -78,11 +78,16 @@ def jobs_csv(request: Request, user: GetUserDep) -> Response:
 def _fields(row: Row, filters: Filters, *, has_costs: bool) -> list[Any]:
     index = row.map_index if row.map_index >= 0 else None
     cost = [row.amount] if has_costs else []
-    values = [row.outputs.get(name) for name in filters.output] + [row.parameters.get(name) for name in filters.parameter]
+    values = [row.outputs.get(name) for name in filters.output] + [
+        row.parameters.get(name) for name in filters.parameter
+    ]
     return [
         *(row.words, row.dag_id, row.task_id, index, row.run_id, row.notebook, row.cells, row.started),
         *(row.duration_seconds, row.billed_seconds, *cost, row.error),
-        *(value if value is None or isinstance(value, str | bool | int | float) else value_text(value) for value in values),
+        *(
+            value if value is None or isinstance(value, str | bool | int | float) else value_text(value)
+            for value in values
+        ),
     ]
 
 

@@ -55,7 +55,9 @@ class _Asked:
             "path": self.root + path_of(self.dag_id, self.task_id, each),
             "run_id": each.run_id,
             "index": (each.label or str(each.map_index)) if each.map_index >= 0 else "",
-            "when": time_text(each.logical_date if each.logical_date and self.filters.by != "run_after" else each.run_after),
+            "when": time_text(
+                each.logical_date if each.logical_date and self.filters.by != "run_after" else each.run_after
+            ),
             "state": each.state or "none",
             "words": task_words(each.state),
             "values": [value_words(each.values.get(name)) for name in self.trend.outputs],

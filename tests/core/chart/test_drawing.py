@@ -2,9 +2,9 @@
 
 import random
 import re
-from xml.etree import ElementTree
 
 import pytest
+from defusedxml import ElementTree
 
 from airflow_nbjobs.core.chart.drawing import STYLES, Chart, Mark, Series, draw, swatch
 from airflow_nbjobs.core.chart.scales import number_scale, time_scale
@@ -14,7 +14,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202eevil\0"
 
 
-def chart(values, *, marks=(), failed=(), title="accuracy", describe=lambda place: (f"/dags/{place}", f"run {place}"), **more):
+def chart(
+    values, *, marks=(), failed=(), title="accuracy", describe=lambda place: (f"/dags/{place}", f"run {place}"), **more
+):
     moments = [float(place) for place in range(len(values))]
     known = [value for value in values if value is not None]
     return Chart(
@@ -137,5 +139,5 @@ def test_a_strict_policy_of_content_allows_the_drawing():
 
 def test_series_differ_by_more_than_their_colours():
     assert len({swatch(style) for style in range(STYLES)}) == STYLES
-    shapes = {re.sub(r's\d', "", swatch(style)) for style in range(STYLES)}
+    shapes = {re.sub(r"s\d", "", swatch(style)) for style in range(STYLES)}
     assert len(shapes) == 4
