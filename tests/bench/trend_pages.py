@@ -18,7 +18,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from airflow.models.dagrun import DagRun
-from job_rows import START, add_jobs, add_xcoms, job, open_database
+from job_rows import add_jobs, add_xcoms, job, open_database
 from postgres import PostgresServer
 from sqlalchemy import text, update
 from support.report import Row, run
@@ -46,7 +46,9 @@ def add_runs(session: Session) -> None:
     jobs = [job(number) | {"dag_id": "daily", "state": "success", "seconds": 60.0} for number in range(RUNS)]
     end = {"instance_type": "ml.m5.large", "training_seconds": 3600, "is_spot": False}
     add_jobs(session, [each | {"end": end, "error": None} for each in jobs])
-    session.execute(update(DagRun).where(DagRun.dag_id == "daily").values(logical_date=DagRun.run_after - timedelta(days=1)))
+    session.execute(
+        update(DagRun).where(DagRun.dag_id == "daily").values(logical_date=DagRun.run_after - timedelta(days=1))
+    )
     values = [
         names | {"run_id": f"manual__{number}", "dag_run_id": number + 1, "key": key, "value": value}
         for number in range(RUNS)
@@ -87,7 +89,11 @@ def measure(_: int) -> list[Row]:
             ("10,000 runs of a task: read", 300, lambda: read_trend(session, "daily", "train", filters, PRICES)),
             ("their six charts: drawn", None, drawn),
             ("200 runs of it: read", 300, lambda: read_trend(session, "daily", "train", TrendFilters(), PRICES)),
-            ("10,000 jobs: listed and added up", 300, lambda: list_jobs(session, Filters(), readable=dags, prices=PRICES)),
+            (
+                "10,000 jobs: listed and added up",
+                300,
+                lambda: list_jobs(session, Filters(), readable=dags, prices=PRICES),
+            ),
         ):
             wall, here, there = timed(session, work)
             goal = f"≤{most} ms" if most else ""

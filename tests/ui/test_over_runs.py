@@ -183,7 +183,10 @@ def test_both_pages_are_readable_in_both_themes_and_half_a_window(reader, served
     chart = ours.locator("svg.chart").first
     chart.wait_for()
     assert reader.fits(ours)
-    line, paper = (ours.locator(where).first.evaluate(f"each => getComputedStyle(each).{what}") for where, what in (("svg .line", "stroke"), ("body", "backgroundColor")))
+    line, paper = (
+        ours.locator(where).first.evaluate(f"each => getComputedStyle(each).{what}")
+        for where, what in (("svg .line", "stroke"), ("body", "backgroundColor"))
+    )
     assert line != paper
     assert chart.bounding_box()["width"] > 300
     reader.picture("trend-whole")
@@ -227,7 +230,9 @@ def test_a_refresh_keeps_place_choice_and_focus(reader, served, backfill):
     key = row.get_attribute("data-key")
     # As while a job runs.
     body = ours.locator("body")
-    body.evaluate("body => { body.querySelector('tbody').dataset.live = 'true'; body.querySelector('tbody').dataset.old = 'yes' }")
+    body.evaluate(
+        "body => { body.querySelector('tbody').dataset.live = 'true'; body.querySelector('tbody').dataset.old = 'yes' }"
+    )
     reader.until(lambda: ours.locator("tbody[data-old]").count() == 0, 120)
     assert ours.locator(":focus").evaluate("link => link.closest('tr').dataset.key") == key
     assert ours.locator("tbody tr").nth(2).locator("input[name=job]").is_checked()

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.bases.xcom import BaseXCom
 from job_rows import add_jobs, add_xcoms, open_database
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 from ui_account import Client, in_routes
 
 from airflow_nbjobs.core.job.prices import Prices
@@ -54,15 +54,14 @@ def run(number, *, dag_id="d", task_id="train", state="success", outputs=None, *
 def fill(session, jobs, *, stored=lambda value: value):
     add_jobs(session, jobs)
     ids = dict(session.execute(select(DagRun.run_id, DagRun.id)).all())
-    add_xcoms(
-        session,
-        [
-            {name: each.get(name, -1) for name in ("dag_id", "run_id", "task_id", "map_index")}
-            | {"dag_run_id": ids[each["run_id"]], "key": key, "value": stored(value)}
-            for each in jobs
-            for key, value in each["outputs"].items()
-        ],
-    )
+    values = [
+        {name: each.get(name, -1) for name in ("dag_id", "run_id", "task_id", "map_index")}
+        | {"dag_run_id": ids[each["run_id"]], "key": key, "value": stored(value)}
+        for each in jobs
+        for key, value in each["outputs"].items()
+    ]
+    if values:
+        add_xcoms(session, values)
     for each in jobs:
         of_run = (DagRun.dag_id == each["dag_id"], DagRun.run_id == each["run_id"])
         session.execute(update(DagRun).where(*of_run).values(logical_date=each["logical_date"]))
@@ -101,7 +100,7 @@ def charts_of(found, by="date"):
 
 WEEK = [
     *(
-        run(number, outputs={"accuracy": 0.8 + number / 100, "model": "s3://bucket/m", "good": True})
+        run(number, outputs={"accuracy": round(0.8 + number / 100, 2), "model": "s3://bucket/m", "good": True})
         for number in range(5)
     ),
     run(5, state="failed"),
@@ -326,16 +325,19 @@ def test_a_query_that_is_not_understood_is_left_out_and_named():
 
 
 @pytest.fixture
-def client(database, monkeypatch):
+def client(tmp_path, monkeypatch):
     hostile = {"accuracy": 0.5, HOSTILE: 3, "formula": "=1+1", HOSTILE + "text": HOSTILE}
-    session = database([run(0, outputs=hostile), run(1, state="running"), run(2, task_id="g.csv", outputs={"x": 1})])
-    in_routes(monkeypatch, "new_session", lambda: nullcontext(session))
+    with open_database(f"sqlite:///{tmp_path / 'airflow.db'}", RenderedTaskInstanceFields) as session:
+        fill(session, [run(0, outputs=hostile), run(1, state="running"), run(2, task_id="g.csv", outputs={"x": 1})])
+        engine = session.bind
+    in_routes(monkeypatch, "new_session", lambda: Session(engine))
     monkeypatch.setattr(queries, "_arguments", lambda *_: (Kind.OTHER, TaskArguments({})))
     app = build_app()
     app.dependency_overrides[get_user] = lambda: None
     app.dependency_overrides[access.may_read_results.dependency] = lambda: None
     yield Client(app)
     app.state.notebooks.close()
+    engine.dispose()
 
 
 def test_the_page_says_what_it_shows_and_no_text_of_others_is_markup(client):

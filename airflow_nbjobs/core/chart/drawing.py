@@ -150,7 +150,8 @@ class _Frame:
         dots = [(self._x(shares[each]), self._y(up.share(values[each]))) for each in kept]
         # Where points are left out, so are gaps: the line is no more than a guide then.
         is_whole = len(kept) == len(known)
-        path, before = [], -2
+        path: list[str] = []
+        before = -2
         for each, (x, y) in zip(kept, dots, strict=True):
             is_next = not is_whole or known[each] == before + 1
             path.append(f"{'L' if path and is_next else 'M'}{x:.1f},{y:.1f}")

@@ -177,7 +177,7 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
         if is_cut := len(ids) == MOST_SUMMED:
             break
         ids.append(which)
-        adding.take(state, try_number, key, stored, machine, tuple(group))
+        adding.take(state, try_number, key, stored, machine, group=tuple(group))
     adding.finish()
     if is_cut:
         page_ids, total, number = jobs.page_beyond(filters.page)
@@ -227,7 +227,7 @@ class _Adding:
         self.groups: dict[tuple[str, ...], Sums] = {}
 
     def take(
-        self, state: Any, try_number: int, key: str, stored: str | None, machine: str | None, group: tuple[str, ...]
+        self, state: Any, try_number: int, key: str, stored: str | None, machine: str | None, *, group: tuple[str, ...]
     ) -> None:
         """:param stored: the job's end, as it is stored; ``machine``: of ``machine_text``."""
         into = (self.total, self.groups.setdefault(group, Sums())) if group else (self.total,)

@@ -50,7 +50,7 @@ def read_end(stored: str | None) -> EndFacts:
         return NO_END
     try:
         found = _end.decode(_text.decode(stored) if stored.startswith('"') else stored)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return end_of(plain(plain(stored)))
     return found if found.version == VERSION else NO_END
 

@@ -39,8 +39,8 @@ MOST_OUTPUTS = 60
 MOST_ELSEWHERE = 1_000  # values that a backend of XComs keeps elsewhere
 VALUE_CHARACTERS = 64  # of a stored value: no number is longer
 _STORED_BYTES = 200  # PostgreSQL tells how many a value takes without reading it
-_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,4})?")
-_INTEGER = re.compile(r"-?\d{1,40}")
+_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
 NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 _ENDED = ("success", "failed", "skipped")
 
@@ -153,7 +153,7 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
 
 
 def _in_order(instances: Iterable[Instance]) -> list[Instance]:
-    return sorted(instances, key=lambda each: each.moment)
+    return sorted(instances, key=lambda each: (each.moment, each.run_id, each.map_index))
 
 
 def _runs(dag_id: str, task_id: str, filters: TrendFilters) -> Any:
