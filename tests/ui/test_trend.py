@@ -53,10 +53,11 @@ def run(number, *, dag_id="d", task_id="train", state="success", outputs=None, *
 
 def fill(session, jobs, *, stored=lambda value: value):
     add_jobs(session, jobs)
-    ids = dict(session.execute(select(DagRun.run_id, DagRun.id)).all())
+    found = session.execute(select(DagRun.dag_id, DagRun.run_id, DagRun.id)).all()
+    ids = {(dag_id, run_id): number for dag_id, run_id, number in found}
     values = [
         {name: each.get(name, -1) for name in ("dag_id", "run_id", "task_id", "map_index")}
-        | {"dag_run_id": ids[each["run_id"]], "key": key, "value": stored(value)}
+        | {"dag_run_id": ids[each["dag_id"], each["run_id"]], "key": key, "value": stored(value)}
         for each in jobs
         for key, value in each["outputs"].items()
     ]
@@ -66,7 +67,11 @@ def fill(session, jobs, *, stored=lambda value: value):
         of_run = (DagRun.dag_id == each["dag_id"], DagRun.run_id == each["run_id"])
         session.execute(update(DagRun).where(*of_run).values(logical_date=each["logical_date"]))
         if "label" in each:
-            instance = (TaskInstance.run_id == each["run_id"], TaskInstance.map_index == each["map_index"])
+            instance = (
+                TaskInstance.dag_id == each["dag_id"],
+                TaskInstance.run_id == each["run_id"],
+                TaskInstance.map_index == each["map_index"],
+            )
             session.execute(update(TaskInstance).where(*instance).values(_rendered_map_index=each["label"]))
     session.commit()
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.chart.scales import Scale
 
 STYLES = 8  # of series that can be told apart: as many classes of colours in the page's style
-_WIDTH, _HEIGHT = 720, 240
+_WIDTH, _HEIGHT = 600, 230
 _TOP, _RIGHT, _BOTTOM = 10, 16, 40
 _CHARACTER = 6.3  # the widest digit at 11 pixels
 _MARK_PIXELS = 5
-_RADIUS = 3.5
+_RADIUS, _SMALL_RADIUS, _MANY = 3.5, 2, 300
 # The colour is not all that tells a series: circle, square, triangle, diamond, around the point.
 _SHAPES = (
     None,
@@ -104,7 +104,7 @@ def swatch(style: int) -> str:
     """Return a series' line and shape, for a legend."""
     return (
         f'<svg class="swatch" viewBox="-14 -6 28 12" width="28" height="12" aria-hidden="true"><g class="s{style}">'
-        f'<path class="line" d="M-14,0H14"/>{_point(style, 0, 0)}</g></svg>'
+        f'<path class="line" d="M-14,0H14"/>{_point(style, 0, 0, _RADIUS)}</g></svg>'
     )
 
 
@@ -156,12 +156,13 @@ class _Frame:
             is_next = not is_whole or known[each] == before + 1
             path.append(f"{'L' if path and is_next else 'M'}{x:.1f},{y:.1f}")
             before = known[each]
+        radius = _RADIUS if len(kept) <= _MANY else _SMALL_RADIUS
         yield f'<g class="s{series.style}">'
         if len(path) > 1:
             yield f'<path class="line" d="{"".join(path)}"/>'
         for each, (x, y) in zip(kept, dots, strict=True):
             place = series.places[known[each]]
-            shape = _cross(x, y) if place in self._chart.failed else _point(series.style, x, y)
+            shape = _cross(x, y) if place in self._chart.failed else _point(series.style, x, y, radius)
             yield self._link(place, shape)
         yield "</g>"
 
@@ -186,11 +187,12 @@ class _Frame:
         return f'<a data-outer="" tabindex="-1" href="{_text(address)}"><title>{_text(more + title)}</title>{shape}</a>'
 
 
-def _point(style: int, x: float, y: float) -> str:
+def _point(style: int, x: float, y: float, radius: float) -> str:
     shape = _SHAPES[style % len(_SHAPES)]
     if shape is None:
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_RADIUS}"/>'
-    return f'<path d="{shape}" transform="translate({x:.1f},{y:.1f})"/>'
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
+    smaller = "" if radius == _RADIUS else f" scale({radius / _RADIUS:.2f})"
+    return f'<path d="{shape}" transform="translate({x:.1f},{y:.1f}){smaller}"/>'
 
 
 def _cross(x: float, y: float) -> str:

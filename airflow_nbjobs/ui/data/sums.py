@@ -62,7 +62,7 @@ def end_of(value: object) -> EndFacts:
     return EndFacts(**{name: value[name] for name in _FIELDS if name in value})
 
 
-def seconds_of(value: object) -> float | None:
+def seconds_of(value: Any) -> float | None:
     """Return a number of seconds; None for what is none."""
     # By type(), and no is_number: it is asked for ten thousand jobs.
     return value if type(value) in _NUMBERS and 0 <= value < _MOST_SECONDS else None

@@ -111,7 +111,8 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilters, prices: Prices) -> Trend:
     """Return the newest runs of a task that the filters select; none of a task that there is not."""
-    runs = _runs(dag_id, task_id, filters)
+    moment = _moment(filters)
+    runs = _runs(dag_id, task_id, filters, moment)
     found = session.execute(
         select(
             *(runs.c.id, TaskInstance.run_id, TaskInstance.map_index, TaskInstance.state),
@@ -126,18 +127,26 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
     by_run_after = filters.by == "run_after"
     instances = {}
     for run, run_id, map_index, state, logical_date, run_after, label, seconds in reversed(found[:MOST_INSTANCES]):
-        moment = run_after if by_run_after or logical_date is None else logical_date
+        when = run_after if by_run_after or logical_date is None else logical_date
         # Airflow repeats the index where there is no label.
         own = label if label and label != str(map_index) else None
         instances[run, map_index] = Instance(
-            *(run_id, map_index, state_text(state), _seconds(moment), logical_date, run_after, own, {}),
+            *(run_id, map_index, state_text(state), _seconds(when), logical_date, run_after, own, {}),
             seconds_of(seconds),
         )
-    stored = session.execute(_values(session, runs, dag_id, task_id, filters.output)).all()
+    if not instances:
+        return Trend(instances=(), outputs=())
+    oldest = found[:MOST_INSTANCES][-1]
+    within = (
+        *(XComModel.dag_id == dag_id, XComModel.task_id == task_id, DagRun.id == XComModel.dag_run_id),
+        moment >= (oldest.run_after if by_run_after or oldest.logical_date is None else oldest.logical_date),
+        *([moment < filters.end] if filters.end else []),
+    )
+    stored = session.execute(_values(session, within, filters.output)).all()
     unread = _fill(instances, [tuple(each) for each in stored])
     unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
     if prices.per_hour and unpriced and not has_backend():  # of an earlier version, whose ends do not say the machine
-        for run, map_index, text in session.execute(_machines(session, runs, dag_id, task_id)):
+        for run, map_index, text in session.execute(_machines(session, within)):
             if (run, map_index) in instances:
                 instances[run, map_index].machine = machine_of(text)
     for each in instances.values():
@@ -156,9 +165,12 @@ def _in_order(instances: Iterable[Instance]) -> list[Instance]:
     return sorted(instances, key=lambda each: (each.moment, each.run_id, each.map_index))
 
 
-def _runs(dag_id: str, task_id: str, filters: TrendFilters) -> Any:
-    """Return the runs that are shown, as a table of the statements: the newest ones that have the task."""
-    moment = DagRun.run_after if filters.by == "run_after" else func.coalesce(DagRun.logical_date, DagRun.run_after)
+def _moment(filters: TrendFilters) -> Any:
+    return DagRun.run_after if filters.by == "run_after" else func.coalesce(DagRun.logical_date, DagRun.run_after)
+
+
+def _runs(dag_id: str, task_id: str, filters: TrendFilters, moment: Any) -> Any:
+    """Return the runs that are shown, as a table of the statement: the newest ones that have the task."""
     has_task = (
         select(TaskInstance.id)
         .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == DagRun.run_id, TaskInstance.task_id == task_id)
@@ -173,21 +185,23 @@ def _runs(dag_id: str, task_id: str, filters: TrendFilters) -> Any:
     return wanted.order_by(moment.desc(), DagRun.id.desc()).limit(filters.runs).subquery("runs")
 
 
-def _values(session: Session, runs: Any, dag_id: str, task_id: str, names: Sequence[str]) -> Any:
-    """Return the statement that reads how each job ended, and its outputs as far as they may be numbers."""
+def _values(session: Session, within: Sequence[Any], names: Sequence[str]) -> Any:
+    """
+    Return the statement that reads how each job ended, and its outputs as far as they may be numbers.
+
+    :param within: which XComs those of the shown runs are; a few of older runs of the same instant may be among them.
+    """
     is_output = and_(
         XComModel.key.not_in(AIRFLOWS_KEYS),
         *(not_(XComModel.key.like(prefix.replace("_", "\\_") + "%", escape="\\")) for prefix in OWN_PREFIXES),
     )
-    of_task = (XComModel.dag_id == dag_id, XComModel.task_id == task_id)
     if names:
         is_output = and_(is_output, XComModel.key.in_(names))
     else:
         # One more than are shown, to tell that there are more. As a table of its own: MySQL has no limit within IN.
         first = (
             select(XComModel.key)
-            .join(runs, runs.c.id == XComModel.dag_run_id)
-            .where(*of_task, is_output)
+            .where(*within, is_output)
             .distinct()
             .order_by(XComModel.key)
             .limit(MOST_OUTPUTS + 1)
@@ -203,20 +217,14 @@ def _values(session: Session, runs: Any, dag_id: str, task_id: str, names: Seque
     else:
         short = case((is_short, text), else_=None)
     value = case((XComModel.key == END_KEY, text), else_=short)
-    return (
-        select(XComModel.dag_run_id, XComModel.map_index, XComModel.key, value)
-        .join(runs, runs.c.id == XComModel.dag_run_id)
-        .where(*of_task, or_(XComModel.key == END_KEY, is_output))
+    return select(XComModel.dag_run_id, XComModel.map_index, XComModel.key, value).where(
+        *within, or_(XComModel.key == END_KEY, is_output)
     )
 
 
-def _machines(session: Session, runs: Any, dag_id: str, task_id: str) -> Any:
+def _machines(session: Session, within: Sequence[Any]) -> Any:
     said = machine_text(XComModel.value, is_postgres=session.get_bind().dialect.name == "postgresql")
-    return (
-        select(XComModel.dag_run_id, XComModel.map_index, said)
-        .join(runs, runs.c.id == XComModel.dag_run_id)
-        .where(XComModel.dag_id == dag_id, XComModel.task_id == task_id, XComModel.key == JOB_KEY)
-    )
+    return select(XComModel.dag_run_id, XComModel.map_index, said).where(*within, XComModel.key == JOB_KEY)
 
 
 def _fill(instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[Any, ...]]) -> int:

@@ -127,8 +127,8 @@ def test_numbers_of_any_size_lie_within_the_picture(values):
     assert "nan" not in svg
     assert "inf" not in svg
     for circle in parsed(chart(values)).iter(f"{SVG}circle"):
-        assert 0 <= float(circle.get("cx")) <= 720
-        assert 0 <= float(circle.get("cy")) <= 240
+        assert 0 <= float(circle.get("cx")) <= 600
+        assert 0 <= float(circle.get("cy")) <= 230
 
 
 def test_a_strict_policy_of_content_allows_the_drawing():
