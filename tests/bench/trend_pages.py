@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +45,7 @@ def add_runs(session: Session) -> None:
     jobs = [job(number) | {"dag_id": "daily", "state": "success", "seconds": 60.0} for number in range(RUNS)]
     end = {"instance_type": "ml.m5.large", "training_seconds": 3600, "is_spot": False}
     add_jobs(session, [each | {"end": end, "error": None} for each in jobs])
-    session.execute(
-        update(DagRun).where(DagRun.dag_id == "daily").values(logical_date=DagRun.run_after - timedelta(days=1))
-    )
+    session.execute(update(DagRun).where(DagRun.dag_id == "daily").values(logical_date=DagRun.run_after))
     values = [
         names | {"run_id": f"manual__{number}", "dag_run_id": number + 1, "key": key, "value": value}
         for number in range(RUNS)

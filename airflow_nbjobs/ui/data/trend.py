@@ -135,7 +135,7 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
             seconds_of(seconds),
         )
     if not instances:
-        return Trend(instances=(), outputs=())
+        return Trend(instances=[], outputs=[])
     oldest = found[:MOST_INSTANCES][-1]
     within = (
         *(XComModel.dag_id == dag_id, XComModel.task_id == task_id, DagRun.id == XComModel.dag_run_id),
