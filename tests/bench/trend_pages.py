@@ -72,6 +72,9 @@ def timed(session: Session, work: Callable[[], Any]) -> tuple[float, float, floa
 def measure(_: int) -> list[Row]:
     with PostgresServer() as server, open_database(server.url) as session:
         dags = {f"dag_{number:02d}" for number in range(20)} | {"daily"}
+        # Checked against one DAG's 10,000 rows for each of 70,000 values, of which PostgreSQL has no statistics yet: minutes.
+        session.execute(text("ALTER TABLE xcom DROP CONSTRAINT xcom_task_instance_fkey"))
+        session.commit()
         add_runs(session)
         session.execute(text("ANALYZE"))
         session.commit()

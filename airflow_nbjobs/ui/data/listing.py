@@ -200,8 +200,11 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
 
 
 def _id_of(text: str) -> Any:
-    """Return a task instance's id as Airflow's model has it: a UUID, in Airflow 3.0 and 3.1 its text."""
-    kind = TaskInstance.id.type.python_type
+    """Return a task instance's id as Airflow's model has it: a UUID, or its text."""
+    try:
+        kind = TaskInstance.id.type.python_type
+    except NotImplementedError:  # Airflow 3.0 on some versions of SQLAlchemy
+        kind = str
     return text if kind is str else kind(text)
 
 
