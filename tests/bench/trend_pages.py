@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 RUNS = 10_000
-TIMES = 7
+TIMES = 9
 PRICES = Prices({"ml.m5.large": 0.138})
 OUTPUTS = {"accuracy": 0.9, "loss": 0.1, "rows": 1000, "model_uri": "s3://bucket/prefix/model.tar.gz"}
 

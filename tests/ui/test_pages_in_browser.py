@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -51,7 +52,9 @@ def pages(tmp_path, monkeypatch):
     app.dependency_overrides[access.may_read_results.dependency] = lambda: None
 
     def answer(path: str) -> tuple[str, dict[str, str]]:
-        found = Client(app).get(path)
+        # In a thread: the browser's driver has the loop of this one.
+        with ThreadPoolExecutor(1) as thread:
+            found = thread.submit(Client(app).get, path).result()
         kept = ("content-security-policy", "content-type")
         return found.text, {name: value for name, value in found.headers.items() if name in kept}
 

@@ -25,7 +25,7 @@ from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, end_of, instances_of, 
 from airflow_nbjobs.ui.data.xcom_values import backend_values, has_backend, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
@@ -39,8 +39,8 @@ MOST_OUTPUTS = 60
 MOST_ELSEWHERE = 1_000  # values that a backend of XComs keeps elsewhere
 VALUE_CHARACTERS = 64  # of a stored value: no number is longer
 _STORED_BYTES = 200  # PostgreSQL tells how many a value takes without reading it
-_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,4})?", re.ASCII)
-_INTEGER = re.compile(r"-?\d{1,40}", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,4})?", re.ASCII)
+_CHUNK = 1000
 NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 _ENDED = ("success", "failed", "skipped")
 
@@ -113,7 +113,7 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
     """Return the newest runs of a task that the filters select; none of a task that there is not."""
     moment = _moment(filters)
     runs = _runs(dag_id, task_id, filters, moment)
-    found = session.execute(
+    statement = (
         select(
             *(runs.c.id, TaskInstance.run_id, TaskInstance.map_index, TaskInstance.state),
             *(runs.c.logical_date, runs.c.run_after, TaskInstance._rendered_map_index, TaskInstance.duration),  # noqa: SLF001 - the column itself; the property needs the operator
@@ -122,7 +122,8 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
         .where(TaskInstance.dag_id == dag_id, TaskInstance.task_id == task_id)
         .order_by(runs.c.moment.desc(), runs.c.id.desc(), TaskInstance.map_index)
         .limit(MOST_INSTANCES + 1)
-    ).all()
+    )
+    found = session.connection().execute(statement).all()
     left_out = len(found) > MOST_INSTANCES
     by_run_after = filters.by == "run_after"
     instances = {}
@@ -142,8 +143,8 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
         moment >= (oldest.run_after if by_run_after or oldest.logical_date is None else oldest.logical_date),
         *([moment < filters.end] if filters.end else []),
     )
-    stored = session.execute(_values(session, within, filters.output)).all()
-    unread = _fill(instances, [tuple(each) for each in stored])
+    stored = _chunks(session, _values(session, within, filters.output))
+    unread = _fill_from_backend(instances, list(stored)) if has_backend() else _fill(instances, stored)
     unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
     if prices.per_hour and unpriced and not has_backend():  # of an earlier version, whose ends do not say the machine
         for run, map_index, text in session.execute(_machines(session, within)):
@@ -151,7 +152,7 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
                 instances[run, map_index].machine = machine_of(text)
     for each in instances.values():
         each.cost = prices.amount(each.machine, each.billed)
-    outputs = sorted({key for _, _, key, _ in stored if key not in (END_KEY, JOB_KEY)})
+    outputs = sorted({name for each in instances.values() for name in each.values})
     return Trend(
         instances=_in_order(instances.values()),
         outputs=outputs[:MOST_OUTPUTS],
@@ -227,10 +228,14 @@ def _machines(session: Session, within: Sequence[Any]) -> Any:
     return select(XComModel.dag_run_id, XComModel.map_index, said).where(*within, XComModel.key == JOB_KEY)
 
 
-def _fill(instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[Any, ...]]) -> int:
-    """Give the instances what is stored of them; return how many values are not read."""
-    if has_backend():
-        return _fill_from_backend(instances, stored)
+def _chunks(session: Session, statement: Any) -> Iterator[Any]:
+    """Yield rows that do not all live at once: fifty thousand cost more time in Python's garbage collector than in the database."""
+    for rows in session.connection().execute(statement).partitions(_CHUNK):
+        yield from rows
+
+
+def _fill(instances: Mapping[tuple[int, int], Instance], stored: Iterable[Any]) -> int:
+    """Give the instances what is stored of them; return how many values are not read: none."""
     for run, map_index, key, text in stored:
         instance = instances.get((run, map_index))
         if instance is None or instance.state not in _ENDED:  # what an earlier try has left
@@ -274,10 +279,9 @@ def _add_end(instance: Instance, end: EndFacts) -> None:
 def stored_value(text: str) -> Any:
     """Return a short stored value: a number, a text, True, False or None; what holds others is ``LONG``."""
     inner = text.strip('"')
-    if _NUMBER.fullmatch(inner):
-        if _INTEGER.fullmatch(inner):
-            return int(inner)
-        return shown_value(float(inner))
+    number = _NUMBER.fullmatch(inner)
+    if number:
+        return shown_value(float(inner)) if number[1] or number[2] else int(inner)
     return shown_value(plain(plain(text)))
 
 
