@@ -155,9 +155,9 @@ def test_a_backfill_is_a_chart_that_fills_in_and_its_points_open_their_notebooks
     assert "No numbers, and not drawn: model" in ours.locator("#said").inner_text()
     assert ours.locator("figcaption").all_inner_texts() == ["accuracy", "Duration s", "Billed s", "Cost $, list price"]
     assert ours.locator("tbody tr").count() == DAYS
-    titles = [each.inner_text() for each in ours.locator("svg text").all()]
+    titles = ours.locator("svg text").all_text_contents()
     assert "1 Jan 2026" in titles
-    point = chart.locator("a", has=reader.page.locator("circle[r='3.5']")).nth(3)
+    point = chart.locator("a:has(circle[r='3.5'])").nth(3)
     assert "accuracy = 0.861" in point.locator("title").text_content()
     reader.picture("trend")
     point.click()
