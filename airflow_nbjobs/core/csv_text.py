@@ -7,7 +7,6 @@ Called by the pages that offer their tables as files.
 from __future__ import annotations
 
 import csv
-import io
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.numbers import is_number
@@ -38,13 +37,19 @@ def csv_field(value: Any) -> str:
 
 def csv_chunks(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     """Yield the file, the names of its columns first, some hundred lines at a time."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
+    lines = _Lines()
+    writer = csv.writer(lines)
     writer.writerow([csv_field(head) for head in heads])
     for number, row in enumerate(rows, 1):
         writer.writerow([csv_field(value) for value in row])
         if number % _LINES == 0:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
+            yield "".join(lines)
+            lines.clear()
+    yield "".join(lines)
+
+
+class _Lines(list[str]):
+    """What ``csv`` writes into, a line at a time."""
+
+    def write(self, text: str) -> None:
+        self.append(text)
