@@ -23,6 +23,8 @@ from airflow_nbjobs.task.machine import keep_machine
 from airflow_nbjobs.task.warm_pools import log_machine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
 
     from airflow_nbjobs.aws.ports import Log
@@ -59,7 +61,7 @@ def push_results(
     )
     result = read_result(snapshot, location, expected, task.hook.clients, now=datetime.now(tz=UTC))
     log_result(task.log, result, with_tail=not has_log)
-    log_machine(task, ti, snapshot)
+    retained_seconds = log_machine(task, ti, snapshot)
     if task.outlets:
         from airflow_nbjobs.task.asset_events import announced
 
@@ -68,7 +70,9 @@ def push_results(
     # What a try delivers that is over, the next one takes for delivered, and runs the notebook again.
     ownership.note_end()
     ownership.end_if_over()
-    value = push_result(ti, result, task.return_output)
+    value = push_result(
+        ti, result, task.return_output, bill=_bill(snapshot, retained_seconds) | {"try_number": ti.try_number}
+    )
     ownership.end_if_over()
     try:
         _deliver(task, result, location)
@@ -107,16 +111,35 @@ def log_result(log: Log, result: JobResult, *, with_tail: bool = True) -> None:
         log.info("Output %s = %s", name, shortened(value))
 
 
-def push_result(ti: Any, result: JobResult, return_output: str | None) -> Any:
-    """Push each output under its own key, also where others are wrong; return what becomes ``return_value``."""
+def push_result(ti: Any, result: JobResult, return_output: str | None, *, bill: Mapping[str, Any] | None = None) -> Any:
+    """
+    Push each output under its own key, also where others are wrong; return what becomes ``return_value``.
+
+    :param bill: what of a job of the task's own is paid for; a sensor's is another task's.
+    """
     for name, value in result.outputs.items():
         ti.xcom_push(key=name, value=value)
-    ti.xcom_push(key=END_KEY, value=_end_of(result))
+    ti.xcom_push(key=END_KEY, value=_end_of(result) | dict(bill or {}))
     facts = {**result.facts, "outputs": dict(result.outputs)}
     if return_output is None:
         return facts
     ti.xcom_push(key=RESULT_KEY, value=facts)
     return result.outputs.get(return_output)
+
+
+def _bill(snapshot: JobSnapshot, retained_seconds: int | None) -> dict[str, Any]:
+    """
+    Return what the sums of the page of all jobs are made of, beside the billed seconds.
+
+    :param retained_seconds: how long the machine had idled that the job took over from one before it, which is billed too.
+    """
+    return {
+        "instance_type": snapshot.instance_type,
+        "instance_count": snapshot.instance_count,
+        "training_seconds": snapshot.training_seconds,
+        "is_spot": snapshot.is_spot,
+        "retained_seconds": retained_seconds,
+    }
 
 
 def _end_of(result: JobResult) -> dict[str, Any]:

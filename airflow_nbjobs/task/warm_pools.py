@@ -34,24 +34,33 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 2.0, 30.0
 _MOST_BEFORE = 10
 
 
-def log_machine(task: Any, ti: Any, snapshot: JobSnapshot) -> None:
-    """Say in the task's log whether the job ran on a machine of a job before it, what keeping that has cost, and whether its own is kept."""
+def log_machine(task: Any, ti: Any, snapshot: JobSnapshot) -> int | None:
+    """
+    Say in the task's log whether the job ran on a machine of a job before it, what keeping that has cost, and whether its own is kept.
+
+    :return: for how many seconds the machine had been kept that it took over; None where it took none over, and where SageMaker does not say.
+    """
+    retained_seconds = None
     try:
         if groups.is_pool_member(task):
-            for line in _machines_before(task, ti, snapshot) if groups.nearest_before(task) else _alone(task):
+            before = _jobs_before(task, ti) if groups.nearest_before(task) else []
+            reused = [one for one in before if one.warm_pool and one.warm_pool.reused_by == snapshot.job_name]
+            known = [one.warm_pool.retained_seconds for one in reused if one.warm_pool]
+            retained_seconds = next((seconds for seconds in known if seconds is not None), None)
+            said = [taken_over(snapshot, one) for one in reused or before]
+            for line in said if groups.nearest_before(task) else _alone(task):
                 task.log.info("%s", line)
     except Exception as error:  # noqa: BLE001 - a comfort: neither AWS nor Airflow may fail a job's results over it
         task.log.warning("Whether the job ran on a machine of a warm pool is not known: %s", error)
     if snapshot.keep_alive_seconds:
         line, is_warning = own_pool(snapshot)
         (task.log.warning if is_warning else task.log.info)("%s", line)
+    return retained_seconds
 
 
-def _machines_before(task: Any, ti: Any, snapshot: JobSnapshot) -> Iterator[str]:
+def _jobs_before(task: Any, ti: Any) -> list[JobSnapshot]:
     names = [name for before in groups.nearest_before(task) for name in _job_names(before, ti)]
-    described = [found for name in names[:_MOST_BEFORE] if (found := task.hook.clients.jobs.describe(name)) is not None]
-    reused = [one for one in described if one.warm_pool and one.warm_pool.reused_by == snapshot.job_name]
-    yield from (taken_over(snapshot, before) for before in reused or described)
+    return [found for name in names[:_MOST_BEFORE] if (found := task.hook.clients.jobs.describe(name)) is not None]
 
 
 def _alone(task: Any) -> Iterator[str]:

@@ -13,10 +13,10 @@ from airflow_nbjobs.ui.error_pages import add_error_pages
 from airflow_nbjobs.ui.notebook.aws_access import airflow_access
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.renderer import Renderer
-from airflow_nbjobs.ui.routes import compare, jobs, log, machine, tab
+from airflow_nbjobs.ui.routes import compare, jobs, log, machine, tab, trend
 
 router = APIRouter()
-for _each in (tab, log, machine, jobs, compare):
+for _each in (tab, log, machine, jobs, trend, compare):
     router.include_router(_each.router)
 
 

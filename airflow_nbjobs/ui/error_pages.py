@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Request
     from fastapi.responses import Response
 
-_FILES = (".ipynb", "/log", ".html")
+_FILES = (".ipynb", "/log", ".html", ".csv")
 _HTTP_ERRORS = {
     401: Problem(code="signed-out", title="You are not signed in", text="Reload Airflow and sign in."),
     403: Problem(

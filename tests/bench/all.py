@@ -26,6 +26,7 @@ BENCHMARKS = (
     "staging",
     "notebook_pages",
     "comparison",
+    "trend_pages",
     "local_job",
     "demo",
 )

@@ -1,9 +1,11 @@
 """Task instances, and jobs of theirs in an AWS account, as the API server finds them."""
 
+import asyncio
 from datetime import UTC, datetime
 from importlib import import_module
 from pkgutil import iter_modules
 
+import httpx
 from fakes import ACCOUNT_ID, REGION, FakeClients, executed, notebook
 
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance, TaskArguments
@@ -79,3 +81,17 @@ def in_routes(monkeypatch, name, value):
             monkeypatch.setattr(module, name, value)
             found = True
     assert found, name
+
+
+class Client:
+    """Asks the app as a server would: what it raises is for the server's log."""
+
+    def __init__(self, app):
+        self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+
+    def get(self, path):
+        async def ask():
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://airflow") as client:
+                return await client.get(path)
+
+        return asyncio.run(ask())

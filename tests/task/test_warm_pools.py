@@ -100,7 +100,7 @@ class Group:
         task = self.tasks[index]
         task.__dict__["_hook"] = self.hook
         snapshot = self.jobs.describe(f"job-{task.task_id[2:]}")
-        log_machine(Logged(task, self.log), Ti(self.recorded), snapshot)
+        self.retained_seconds = log_machine(Logged(task, self.log), Ti(self.recorded), snapshot)
         return self.log.text()
 
     def release(self, *, map_index: int = -1) -> None:
@@ -158,6 +158,7 @@ def test_a_member_says_that_it_reused_a_machine_and_what_keeping_it_has_cost(gro
     assert "Ran on the machine of 'job-a': 34 s kept, billed as 34 s x 1 instance" in text
     assert "The machine is kept for the next job, at most 600 s (InUse)" in text
     assert [level for level, _ in group.log.lines] == ["info", "info"]
+    assert group.retained_seconds == 34  # which the sums of the page of all jobs count
 
 
 def test_instances_are_counted(group: Group) -> None:
@@ -210,6 +211,7 @@ def test_a_member_says_why_it_reused_none(group: Group, pool: Any, changes: dict
     said = group.said_of(1)
     assert "Did not run on the machine of 'job-a'" in said
     assert text in said
+    assert group.retained_seconds is None
 
 
 def test_of_many_instances_before_it_the_one_that_gave_its_machine_is_named(group: Group) -> None:

@@ -39,7 +39,7 @@ from airflow.utils.db import initdb  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
 from job_rows import add_jobs, job  # noqa: E402
 from sqlalchemy.orm import Session  # noqa: E402
-from test_permissions import COMPARED, ROUTES  # noqa: E402
+from test_permissions import COMPARED, ROUTES, TRENDS  # noqa: E402
 from ui_account import RAN, Account, task_instance  # noqa: E402
 
 DAGS = ("dag_00", "dag_01")
@@ -98,6 +98,16 @@ async def ask(app, held):
                         answer.status_code,
                         "accuracy" in answer.text or f"{dag_id}-t-" in answer.text,
                     ]
+                for name in TRENDS:
+                    answer = await client.get(f"/trend/{dag_id}/train{name}", headers=headers)
+                    answers[f"{user} {dag_id} trend{name}"] = [answer.status_code, "manual__" in answer.text]
+            answer = await client.get("/jobs.csv", headers=headers)
+            answers[f"{user} jobs.csv"] = [
+                answer.status_code,
+                [dag_id for dag_id in DAGS if f",{dag_id}," in answer.text],
+            ]
+            answer = await client.get("/jobs/compare?job=1+a/b/c/-1&job=2+a/d/c/-1", headers=headers)
+            answers[f"{user} compare"] = answer.status_code
             for route, left, right in product(COMPARED, DAGS, DAGS):
                 answer = await client.get(f"{route}?left={left}/r/t/-1&right={right}/r/t/-1", headers=headers)
                 tells = "accuracy" in answer.text or '"verdict"' in answer.text or 'id="verdict"' in answer.text

@@ -1,10 +1,8 @@
 """The pages' addresses, with whatever stands in them: an answer that a person can read, and nothing before the permission is asked for."""
 
-import asyncio
 import re
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
@@ -14,7 +12,7 @@ from job_rows import add_jobs, add_xcoms, job, open_database
 from msgspec.structs import replace
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
-from ui_account import RAN, Account, in_routes, task_instance
+from ui_account import RAN, Account, Client, in_routes, task_instance
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.ui import access, pages
@@ -86,20 +84,6 @@ def app(database, account, monkeypatch):
         made.dependency_overrides[permission.dependency] = lambda: None
     yield made
     notebooks.close()
-
-
-class Client:
-    """Asks the app as a server would: what it raises is for the server's log."""
-
-    def __init__(self, app):
-        self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-
-    def get(self, path):
-        async def ask():
-            async with httpx.AsyncClient(transport=self._transport, base_url="http://airflow") as client:
-                return await client.get(path)
-
-        return asyncio.run(ask())
 
 
 @pytest.fixture

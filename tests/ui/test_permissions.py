@@ -26,6 +26,8 @@ FILES = (
 # Of a DAG's run: the tab, what it asks for, and the instances of a mapped task.
 ROUTES = ("t/-1", *(f"t/-1{name}" for name in FILES), "mapped/{MAP_INDEX}")
 SCRIPTED = "t/-1/scripted.html"
+TREND_FILES = ("/trend.json", "/trend.csv")
+TRENDS = ("", *TREND_FILES)
 MINE, OTHER = "dag_00", "dag_01"
 COMPARED = ("/compare", "/compare.json", "/compare.html")
 
@@ -34,13 +36,9 @@ def test_no_route_is_left_out():
     from airflow_nbjobs.ui.app import router
 
     task = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
-    assert {route.path for route in router.routes} == {
-        task,
-        *(task + name for name in FILES),
-        "/jobs",
-        "/link.html",
-        *COMPARED,
-    }
+    trend = "/trend/{dag_id}/{task_id}"
+    others = {"/jobs", "/jobs.csv", "/jobs/compare", "/link.html", trend, *(trend + name for name in TREND_FILES)}
+    assert {route.path for route in router.routes} == {task, *(task + name for name in FILES), *others, *COMPARED}
 
 
 def answers_of(manager, home):
@@ -105,6 +103,29 @@ def test_the_page_of_all_jobs_lists_and_offers_only_what_may_be_read(fab, user, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("user", "mine", "other"),
+    [
+        ("anonymous", 401, 401),
+        ("forger", 403, 403),
+        ("stranger", 403, 403),
+        ("neighbour", 403, 200),
+        ("reader", 200, 200),
+    ],
+)
+def test_a_tasks_outputs_over_its_runs_need_the_right_to_read_its_dag(fab, user, mine, other):
+    for dag_id, status in ((MINE, mine), (OTHER, other)):
+        assert [fab[f"{user} {dag_id} trend{name}"] for name in TRENDS] == [[status, status == 200]] * len(TRENDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("user", "dags"), [("root", [MINE, OTHER]), ("neighbour", [OTHER]), ("stranger", None)])
+def test_the_file_of_all_jobs_holds_only_what_may_be_read(fab, user, dags):
+    assert fab[f"{user} jobs.csv"] == ([200, dags] if dags else [403, []])
+    assert fab[f"{user} compare"] == (303 if dags else 403)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("user", "status"), [("anonymous", 401), ("forger", 403), ("stranger", 403)])
 def test_the_page_of_all_jobs_needs_a_right_as_well(fab, user, status):
     assert fab[f"{user} jobs "] == [status, [], []]
@@ -113,6 +134,7 @@ def test_the_page_of_all_jobs_needs_a_right_as_well(fab, user, status):
 @pytest.mark.parametrize(("user", "status"), [("anonymous", 401), ("forger", 403), ("reader", 200), ("root", 200)])
 def test_simple_auth_manager_is_asked_as_well(simple, user, status):
     assert statuses(simple, user, MINE) == dict.fromkeys(ROUTES, status) | {SCRIPTED: 404 if status == 200 else status}
+    assert [simple[f"{user} {MINE} trend{name}"][0] for name in TRENDS] == [status] * len(TRENDS)
     # Its users have the same rights for every DAG.
     assert simple[f"{user} jobs "] == [status, *([[MINE, OTHER]] * 2 if status == 200 else [[], []])]
 

@@ -154,6 +154,7 @@ class JobSnapshot(JobSummary, frozen=True, kw_only=True):
     One DescribeTrainingJob answer, read once.
 
     :param billable_seconds: seconds per instance that AWS bills; None before the job has started.
+    :param training_seconds: seconds that each instance worked; of a spot job more than are billed.
     :param max_runtime_seconds: after which SageMaker stops the job.
     :param environment: as sent at creation; ``NBJOBS_OWNER`` in it tells whose job this is.
     :param keep_alive_seconds: how long the job asked its machine to be kept; with ``warm_pool``, what became of that.
@@ -166,6 +167,8 @@ class JobSnapshot(JobSummary, frozen=True, kw_only=True):
     started: datetime | None = None
     ended: datetime | None = None
     billable_seconds: int | None = None
+    training_seconds: int | None = None
+    is_spot: bool = False
     max_runtime_seconds: int | None = None
     instance_type: str | None = None
     image_uri: str | None = None
@@ -232,6 +235,8 @@ def parse_description(description: Mapping[str, Any]) -> JobSnapshot:
         started=_time(description.get("TrainingStartTime")),
         ended=_time(description.get("TrainingEndTime")),
         billable_seconds=description.get("BillableTimeInSeconds"),
+        training_seconds=description.get("TrainingTimeInSeconds"),
+        is_spot=bool(description.get("EnableManagedSpotTraining")),
         max_runtime_seconds=description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"),
         instance_type=_instance_type(description.get("ResourceConfig", {})),
         image_uri=description.get("AlgorithmSpecification", {}).get("TrainingImage"),

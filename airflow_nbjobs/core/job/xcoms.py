@@ -50,7 +50,10 @@ _TYPES: dict[str, Mapping[str, tuple[type, ...]]] = {
     | _each(list, "added_cells")
     | _each(dict, "waiting", "turn"),
     END_KEY: _each(str, "job_name", "status", "started_at", "ended_at")
-    | dict.fromkeys(("duration_seconds", "billable_seconds"), (int, float))
+    | _each(str, "instance_type")
+    | _each(int, "instance_count", "try_number")
+    | _each(bool, "is_spot")
+    | dict.fromkeys(("duration_seconds", "billable_seconds", "training_seconds", "retained_seconds"), (int, float))
     | _each(list, "outputs")
     | _each(dict, "progress", "error"),
     ERROR_KEY: _each(int, "version", "try_number", "cell")

@@ -140,6 +140,20 @@ def _facts(row: Any) -> dict[str, Any]:
     }
 
 
+def has_notebook_task(session: Session, dag_id: str, task_id: str) -> bool | None:
+    """Say whether a task is a notebook job in any version of its DAG, or has left what only those leave; None where no run has had it."""
+    task = {"dag_id": dag_id, "task_id": task_id}
+    versions = session.scalars(
+        select(TaskInstance.dag_version_id).where(*_is_of(TaskInstance, task)).distinct().limit(_DAGS_KEPT)
+    ).all()
+    if not versions:
+        return None
+    stored = select(XComModel.key).where(*_is_of(XComModel, task), XComModel.key.in_((JOB_KEY, END_KEY, ERROR_KEY)))
+    if session.scalar(stored.limit(1)) is not None:
+        return True
+    return any(_arguments(session, version, task_id)[0] is not Kind.OTHER for version in versions)
+
+
 def count_unknown(session: Session, dag_ids: set[str]) -> dict[str, int]:
     """Return of each of these DAGs how many task instances have run of which nothing tells whether they are notebook jobs: their DAG's version is gone."""
     found = session.execute(

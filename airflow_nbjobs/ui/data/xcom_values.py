@@ -25,7 +25,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # whoever may edit XComs can nest a text as deep as they like
             return value
     return value
 

@@ -67,6 +67,16 @@ NO_INSTANCE = Problem(
     title="There is no such task instance",
     text="The run may have been deleted, or the task has been taken out of the DAG.",
 )
+NO_TASK = Problem(
+    code="no-task",
+    title="There is no such task",
+    text="No run of this DAG has had a task of this name, or its runs have been deleted.",
+)
+NOT_TWO = Problem(
+    code="not-two",
+    title="Choose two jobs",
+    text="Go back to the list of jobs and choose two of them: that many can be compared.",
+)
 MAPPED = Problem(
     code="mapped",
     title="This task is mapped",

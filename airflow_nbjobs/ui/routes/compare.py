@@ -11,11 +11,11 @@ from fastapi.responses import Response, StreamingResponse
 
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.links import tab_path
-from airflow_nbjobs.settings import read_prices
 from airflow_nbjobs.ui.access import GetUserDep, may_read_results, new_session, refuse_unreadable
 from airflow_nbjobs.ui.compared_jobs import Looked, compared_facts, counted, verdict
 from airflow_nbjobs.ui.compared_values import compared_rows, parameters_of_both
 from airflow_nbjobs.ui.data.other_runs import read_other_runs
+from airflow_nbjobs.ui.data.prices import read_prices
 from airflow_nbjobs.ui.data.queries import read_outputs
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import as_json, root_of

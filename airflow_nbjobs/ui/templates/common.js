@@ -48,9 +48,10 @@ document.addEventListener("click", (event) => {
   if (!link || !outer || event.defaultPrevented || event.button !== 0) return;
   event.preventDefault();
   const ours = outer.document.createElement("a");
-  ours.href = link.href;
+  const address = link.getAttribute("href");  // of a link in a drawing, which has no text for an address
+  ours.href = new URL(address, document.baseURI).href;
   ours.rel = "noopener noreferrer";
-  if (link.target || event.ctrlKey || event.metaKey || event.shiftKey) ours.target = "_blank";
+  if (link.getAttribute("target") || event.ctrlKey || event.metaKey || event.shiftKey) ours.target = "_blank";
   outer.document.body.append(ours);
   ours.click();
   ours.remove();

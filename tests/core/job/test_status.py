@@ -155,6 +155,12 @@ def test_a_text_of_megabytes_is_bounded_where_it_is_read():
     assert len(snapshot.transitions[0].message) < 11_000
 
 
+def test_what_a_spot_job_saved_can_be_told():
+    snapshot = described(TrainingTimeInSeconds=100, BillableTimeInSeconds=30, EnableManagedSpotTraining=True)
+    assert (snapshot.training_seconds, snapshot.billable_seconds, snapshot.is_spot) == (100, 30, True)
+    assert (described().training_seconds, described().is_spot) == (None, False)
+
+
 def test_the_instance_type_that_sagemaker_selected_counts():
     chosen = {"InstanceType": "ml.m5.large", "SelectedInstanceType": "ml.m5.xlarge"}
     assert described(ResourceConfig=chosen).instance_type == "ml.m5.xlarge"

@@ -12,7 +12,8 @@ from job_rows import StoredXCom, add_jobs, add_xcoms, job, open_database
 from sqlalchemy import delete, select, update
 
 from airflow_nbjobs.core.job.prices import Prices
-from airflow_nbjobs.ui.data.listing import PAGE_SIZE, Filters, list_jobs, read_filters
+from airflow_nbjobs.ui.data.filters import Filters, read_filters
+from airflow_nbjobs.ui.data.listing import PAGE_SIZE, list_jobs
 
 PRICES = Prices({"ml.m5.large": 0.138})
 DAGS = {f"dag_{number:02d}" for number in range(20)}

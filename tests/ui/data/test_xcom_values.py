@@ -23,7 +23,15 @@ def elsewhere(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("stored", "value"), [('{"a": 1}', {"a": 1}), ("no JSON", "no JSON"), ({"a": 1}, {"a": 1}), (None, None)]
+    ("stored", "value"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        ("no JSON", "no JSON"),
+        ("[" * 100_000, "[" * 100_000),
+        ({"a": 1}, {"a": 1}),
+        (None, None),
+    ],
+    ids=["JSON", "text", "too deep", "value", "none"],
 )
 def test_json_in_a_text_is_its_value(stored, value):
     assert plain(stored) == value

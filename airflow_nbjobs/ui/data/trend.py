@@ -1,0 +1,314 @@
+"""
+What one notebook task has put out over its runs: one row for each run and map index, with its outputs, its time and its cost.
+
+Called by the routes with the API server's session; two statements, whatever the number of runs.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import String, and_, case, cast, func, not_, or_, select
+
+from airflow_nbjobs.core.job.xcoms import AIRFLOWS_KEYS, END_KEY, JOB_KEY, OWN_PREFIXES
+from airflow_nbjobs.core.numbers import is_number
+from airflow_nbjobs.links import tab_path
+from airflow_nbjobs.ui.data.machines import machine_of, machine_text
+from airflow_nbjobs.ui.data.queries import state_text
+from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, end_of, instances_of, read_end, seconds_of
+from airflow_nbjobs.ui.data.xcom_values import backend_values, has_backend, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Session
+
+    from airflow_nbjobs.core.job.prices import Prices
+    from airflow_nbjobs.ui.data.filters import TrendFilters
+
+MOST_INSTANCES = 20_000
+MOST_OUTPUTS = 60
+MOST_ELSEWHERE = 1_000  # values that a backend of XComs keeps elsewhere
+VALUE_CHARACTERS = 64  # of a stored value: no number is longer
+_STORED_BYTES = 200  # PostgreSQL tells how many a value takes without reading it
+_NUMBER = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,4})?", re.ASCII)
+_CHUNK = 1000
+NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
+_ENDED = ("success", "failed", "skipped")
+
+
+class Instance(msgspec.Struct):
+    """
+    One run's instance of the task.
+
+    :param moment: the run's logical date, or when it was due; in seconds since 1970.
+    :param label: Airflow's ``map_index_template``, rendered.
+    :param values: of the outputs: numbers, short texts, True and False; ``LONG`` for what is longer.
+    :param cost: at list price, in the prices' currency.
+    """
+
+    run_id: str
+    map_index: int
+    state: str | None
+    moment: float
+    logical_date: datetime | None
+    run_after: datetime | None
+    label: str | None
+    values: dict[str, Any]
+    duration: float | None = None
+    billed: float | None = None
+    machine: str | None = None
+    cost: float | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.state not in (*_ENDED, "upstream_failed", "removed")
+
+
+class _Long:
+    """Stands for a value that is too long to be read here."""
+
+    def __str__(self) -> str:
+        return "…"
+
+    __repr__ = __str__
+
+
+LONG = _Long()
+
+
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A task over its runs, the oldest first.
+
+    :param outputs: their names; ``more_outputs``: there are others, beyond the first sixty.
+    :param left_out: whether there are older instances, beyond the first 20,000.
+    :param unread: how many values lie in an XCom backend and were not read.
+    """
+
+    instances: Sequence[Instance]
+    outputs: Sequence[str]
+    more_outputs: bool = False
+    left_out: bool = False
+    unread: int = 0
+
+    @property
+    def is_live(self) -> bool:
+        return any(each.is_live for each in self.instances)
+
+    @property
+    def runs(self) -> int:
+        return len({each.run_id for each in self.instances})
+
+
+def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilters, prices: Prices) -> Trend:
+    """Return the newest runs of a task that the filters select; none of a task that there is not."""
+    moment = _moment(filters)
+    runs = _runs(dag_id, task_id, filters, moment)
+    statement = (
+        select(
+            *(runs.c.id, TaskInstance.run_id, TaskInstance.map_index, TaskInstance.state),
+            *(runs.c.logical_date, runs.c.run_after, TaskInstance._rendered_map_index, TaskInstance.duration),  # noqa: SLF001 - the column itself; the property needs the operator
+        )
+        .join(runs, runs.c.run_id == TaskInstance.run_id)
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.task_id == task_id)
+        .order_by(runs.c.moment.desc(), runs.c.id.desc(), TaskInstance.map_index)
+        .limit(MOST_INSTANCES + 1)
+    )
+    found = session.connection().execute(statement).all()
+    left_out = len(found) > MOST_INSTANCES
+    by_run_after = filters.by == "run_after"
+    instances = {}
+    for run, run_id, map_index, state, logical_date, run_after, label, seconds in reversed(found[:MOST_INSTANCES]):
+        when = run_after if by_run_after or logical_date is None else logical_date
+        # Airflow repeats the index where there is no label.
+        own = label if label and label != str(map_index) else None
+        instances[run, map_index] = Instance(
+            *(run_id, map_index, state_text(state), _seconds(when), logical_date, run_after, own, {}),
+            seconds_of(seconds),
+        )
+    if not instances:
+        return Trend(instances=[], outputs=[])
+    oldest = found[:MOST_INSTANCES][-1]
+    within = (
+        *(XComModel.dag_id == dag_id, XComModel.task_id == task_id, DagRun.id == XComModel.dag_run_id),
+        moment >= (oldest.run_after if by_run_after or oldest.logical_date is None else oldest.logical_date),
+        *([moment < filters.end] if filters.end else []),
+    )
+    stored = _chunks(session, _values(session, within, filters.output))
+    unread = _fill_from_backend(instances, list(stored)) if has_backend() else _fill(instances, stored)
+    unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
+    if prices.per_hour and unpriced and not has_backend():  # of an earlier version, whose ends do not say the machine
+        for run, map_index, text in session.execute(_machines(session, within)):
+            if (run, map_index) in instances:
+                instances[run, map_index].machine = machine_of(text)
+    for each in instances.values():
+        each.cost = prices.amount(each.machine, each.billed)
+    outputs = sorted({name for each in instances.values() for name in each.values})
+    return Trend(
+        instances=_in_order(instances.values()),
+        outputs=outputs[:MOST_OUTPUTS],
+        more_outputs=len(outputs) > MOST_OUTPUTS,
+        left_out=left_out,
+        unread=unread,
+    )
+
+
+def _in_order(instances: Iterable[Instance]) -> list[Instance]:
+    return sorted(instances, key=lambda each: (each.moment, each.run_id, each.map_index))
+
+
+def _moment(filters: TrendFilters) -> Any:
+    return DagRun.run_after if filters.by == "run_after" else func.coalesce(DagRun.logical_date, DagRun.run_after)
+
+
+def _runs(dag_id: str, task_id: str, filters: TrendFilters, moment: Any) -> Any:
+    """Return the runs that are shown, as a table of the statement: the newest ones that have the task."""
+    has_task = (
+        select(TaskInstance.id)
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == DagRun.run_id, TaskInstance.task_id == task_id)
+        .exists()
+    )
+    wanted = select(DagRun.id, DagRun.run_id, DagRun.logical_date, DagRun.run_after, moment.label("moment"))
+    wanted = wanted.where(DagRun.dag_id == dag_id, has_task)
+    if filters.first:
+        wanted = wanted.where(moment >= filters.first)
+    if filters.end:
+        wanted = wanted.where(moment < filters.end)
+    return wanted.order_by(moment.desc(), DagRun.id.desc()).limit(filters.runs).subquery("runs")
+
+
+def _values(session: Session, within: Sequence[Any], names: Sequence[str]) -> Any:
+    """
+    Return the statement that reads how each job ended, and its outputs as far as they may be numbers.
+
+    :param within: which XComs those of the shown runs are; a few of older runs of the same instant may be among them.
+    """
+    is_output = and_(
+        XComModel.key.not_in(AIRFLOWS_KEYS),
+        *(not_(XComModel.key.like(prefix.replace("_", "\\_") + "%", escape="\\")) for prefix in OWN_PREFIXES),
+    )
+    if names:
+        is_output = and_(is_output, XComModel.key.in_(names))
+    else:
+        # One more than are shown, to tell that there are more. As a table of its own: MySQL has no limit within IN.
+        first = (
+            select(XComModel.key)
+            .where(*within, is_output)
+            .distinct()
+            .order_by(XComModel.key)
+            .limit(MOST_OUTPUTS + 1)
+            .subquery("names")
+        )
+        is_output = XComModel.key.in_(select(first.c.key))
+    text = cast(XComModel.value, String)
+    is_short: ColumnElement[bool] = func.length(text) <= VALUE_CHARACTERS
+    if session.get_bind().dialect.name == "postgresql":
+        # In this order: a value of megabytes is not read to be measured.
+        is_small = func.pg_column_size(XComModel.value) <= _STORED_BYTES
+        short = case((is_small, case((is_short, text), else_=None)), else_=None)
+    else:
+        short = case((is_short, text), else_=None)
+    value = case((XComModel.key == END_KEY, text), else_=short)
+    return select(XComModel.dag_run_id, XComModel.map_index, XComModel.key, value).where(
+        *within, or_(XComModel.key == END_KEY, is_output)
+    )
+
+
+def _machines(session: Session, within: Sequence[Any]) -> Any:
+    said = machine_text(XComModel.value, is_postgres=session.get_bind().dialect.name == "postgresql")
+    return select(XComModel.dag_run_id, XComModel.map_index, said).where(*within, XComModel.key == JOB_KEY)
+
+
+def _chunks(session: Session, statement: Any) -> Iterator[Any]:
+    """Yield rows that do not all live at once: fifty thousand cost more time in Python's garbage collector than in the database."""
+    for rows in session.connection().execute(statement).partitions(_CHUNK):
+        yield from rows
+
+
+def _fill(instances: Mapping[tuple[int, int], Instance], stored: Iterable[Any]) -> int:
+    """Give the instances what is stored of them; return how many values are not read: none."""
+    for run, map_index, key, text in stored:
+        instance = instances.get((run, map_index))
+        if instance is None or instance.state not in _ENDED:  # what an earlier try has left
+            continue
+        if key == END_KEY:
+            _add_end(instance, read_end(text))
+        elif instance.state != "skipped":
+            instance.values[key] = LONG if text is None else stored_value(text)
+    return 0
+
+
+def _fill_from_backend(instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[Any, ...]]) -> int:
+    """Read the newest values, ends first, through the configured backend."""
+    own = [
+        (instance, key, text)
+        for run, map_index, key, text in stored
+        if (instance := instances.get((run, map_index))) is not None and instance.state in _ENDED
+    ]
+    own.sort(key=lambda each: (-each[0].moment, each[1] != END_KEY))
+    read = own[:MOST_ELSEWHERE]
+    values = backend_values((key, None if text is None else plain(text)) for _, key, text in read)
+    for (instance, key, text), value in zip(read, values, strict=True):
+        if key == END_KEY:
+            _add_end(instance, end_of(value))
+        elif instance.state != "skipped":
+            instance.values[key] = LONG if text is None else shown_value(value)
+    return len(own) - len(read)
+
+
+def _add_end(instance: Instance, end: EndFacts) -> None:
+    if end is NO_END:
+        return
+    billed = seconds_of(end.billable_seconds)
+    instance.billed = None if billed is None else billed * instances_of(end)
+    instance.machine = end.instance_type if isinstance(end.instance_type, str) else None
+    seconds = seconds_of(end.duration_seconds)
+    if seconds is not None:
+        instance.duration = seconds
+
+
+def stored_value(text: str) -> Any:
+    """Return a short stored value: a number, a text, True, False or None; what holds others is ``LONG``."""
+    inner = text.strip('"')
+    number = _NUMBER.fullmatch(inner)
+    if number:
+        return shown_value(float(inner)) if number[1] or number[2] else int(inner)
+    return shown_value(plain(plain(text)))
+
+
+def shown_value(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 - nan
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 - as above
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return value if isinstance(value, str) and len(value) <= VALUE_CHARACTERS else LONG
+
+
+def drawable(value: Any) -> float | None:
+    """Return a number that a chart can show; True is none, nor is an integer beyond the floats."""
+    if not is_number(value):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _seconds(moment: datetime | None) -> float:
+    if moment is None:
+        return 0.0
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def path_of(dag_id: str, task_id: str, instance: Instance) -> str:
+    """Return the tab's address in Airflow's UI, relative to its root."""
+    return tab_path(dag_id, instance.run_id, task_id, instance.map_index)

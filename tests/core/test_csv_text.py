@@ -1,0 +1,60 @@
+"""CSV files that are opened in a spreadsheet: texts stay texts, numbers numbers."""
+
+import csv
+import io
+
+import pytest
+
+from airflow_nbjobs.core.csv_text import csv_chunks, csv_field
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\N{FULLWIDTH EQUALS SIGN}1",
+        "-Infinity",
+        '=cmd|" /C calc"!A0',
+    ],
+)
+def test_a_text_that_a_spreadsheet_would_compute_is_quoted_as_text(text):
+    assert csv_field(text).startswith("'")
+    assert csv_field(text)[1:2] == csv_field(f"x{text}")[1:2]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (-1, "-1"),
+        (-0.5, "-0.5"),
+        (1e300, "1e+300"),
+        (2**64, str(2**64)),
+        (True, "true"),
+        (None, ""),
+        ("a-b", "a-b"),
+        ("", ""),
+    ],
+)
+def test_numbers_stay_numbers(value, said):
+    assert csv_field(value) == said
+
+
+def test_the_file_is_read_back_as_it_was_whatever_the_texts_hold():
+    rows = [["a,b", 'say "x"', "two\nlines", 1.5], *([["x", "y", "z", number] for number in range(1000)])]
+    chunks = list(csv_chunks(["one", "two", "=three", "four"], rows))
+    assert len(chunks) > 3
+    read = list(csv.reader(io.StringIO("".join(chunks), newline="")))
+    assert read[0] == ["one", "two", "'=three", "four"]
+    assert read[1] == ["a,b", 'say "x"', "two\nlines", "1.5"]
+    assert (len(read), read[-1]) == (1002, ["x", "y", "z", "999"])
+
+
+def test_what_is_unseen_is_seen():
+    assert csv_field("\u202e=1+1") == "⟦U+202E⟧=1+1"
+    assert csv_field("a\0b") == "a␀b"
