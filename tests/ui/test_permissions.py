@@ -20,9 +20,14 @@ FILES = (
     "/state.json",
     "/probe.html",
     "/scripted.html",
+    "/report.html",
+    "/texts.json",
+    "/files.json",
+    "/again.json",
 )
+FILE = "/files/input/given.ipynb"
 # Of a DAG's run: the tab, what it asks for, and the instances of a mapped task.
-ROUTES = ("t/-1", *(f"t/-1{name}" for name in FILES), "mapped/{MAP_INDEX}")
+ROUTES = ("t/-1", *(f"t/-1{name}" for name in (*FILES, FILE)), "mapped/{MAP_INDEX}")
 SCRIPTED = "t/-1/scripted.html"
 MINE, OTHER = "dag_00", "dag_01"
 
@@ -31,7 +36,13 @@ def test_no_route_is_left_out():
     from airflow_nbjobs.ui.app import router
 
     task = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
-    assert {route.path for route in router.routes} == {task, *(task + name for name in FILES), "/jobs", "/link.html"}
+    assert {route.path for route in router.routes} == {
+        task,
+        *(task + name for name in FILES),
+        task + "/files/{file_name:path}",
+        "/jobs",
+        "/link.html",
+    }
 
 
 def answers_of(manager, home):

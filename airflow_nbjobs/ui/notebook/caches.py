@@ -27,9 +27,13 @@ class TimedCache(Generic[Value]):
     Values that are made anew after a while.
 
     :param is_final: whether a value stays as it is for ever.
+    :param most: values that are remembered.
     """
 
-    def __init__(self, seconds: float, is_final: Callable[[Value], bool] = lambda _: False) -> None:
+    def __init__(
+        self, seconds: float, is_final: Callable[[Value], bool] = lambda _: False, *, most: int = _MOST_REMEMBERED
+    ) -> None:
+        self._most = most
         self._seconds = seconds
         self._is_final = is_final
         self._values: OrderedDict[tuple[Any, ...], tuple[float, Value]] = OrderedDict()
@@ -40,7 +44,7 @@ class TimedCache(Generic[Value]):
             return known[1]
         value = make()
         self._values[key] = (time.monotonic(), value)
-        while len(self._values) > _MOST_REMEMBERED:
+        while len(self._values) > self._most:
             self._values.popitem(last=False)
         return value
 

@@ -42,6 +42,7 @@ _CACHE_BYTES = 256 * 1024 * 1024
 _OBJECT_SECONDS = 60.0  # an executed notebook is written once more where a try was repeated
 _LIVE_SECONDS = 3.0  # a running job and its notebook cost one call each in this time, however many read it
 _CHUNK_BYTES = 1024 * 1024
+_LEFT_BY_RENDERING = ("document.html", "report.html", "texts.json", "summary.json")
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +122,8 @@ class Notebooks:
         """
         Return the job's executed notebook and its page's file, open: it can be read to its end, whatever the cache drops meanwhile.
 
-        :param name: ``scripted.html`` for the one with the scripts of its outputs; only there where the summary counts some.
+        :param name: ``scripted.html`` for the one with the scripts of its outputs, only there where the summary counts some; ``report.html`` for the
+            one without code; ``texts.json`` for what is searched in it.
         :raises ProblemError: it cannot be had, or not be shown.
         """
         for _ in range(2):
@@ -208,4 +210,4 @@ def _is_whole(folder: Path) -> bool:
     if not outcome.exists():
         return False
     is_ok = json.loads(outcome.read_text(encoding="utf-8"))[0] == "ok"
-    return not is_ok or all((folder / name).exists() for name in ("document.html", "summary.json"))
+    return not is_ok or all((folder / name).exists() for name in _LEFT_BY_RENDERING)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.ui.notebook.jobs import Job
 
 # Rendered pages of another version of the rendering are another document to a browser.
-RENDERING_VERSION = "5"
+RENDERING_VERSION = "6"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
