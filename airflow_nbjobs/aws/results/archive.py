@@ -135,9 +135,7 @@ class ArchiveReader:
     :ivar ends: what was found where a header should be, which `tarfile` takes for the archive's end.
     """
 
-    def __init__(
-        self, stream: BinaryIO, *, most_members: int | None = None, most_bytes: int | None = None
-    ) -> None:
+    def __init__(self, stream: BinaryIO, *, most_members: int | None = None, most_bytes: int | None = None) -> None:
         self._counted = _Counted(stream)
         self._most_members = MOST_MEMBERS if most_members is None else most_members
         self._most_bytes = MOST_UNPACKED_BYTES if most_bytes is None else most_bytes
@@ -193,7 +191,9 @@ class ArchiveReader:
             raise ArchiveError(self.damage(error)) from error
 
     def damage(self, error: Exception) -> str:
-        return f"output.tar.gz is damaged or cut off after {self._counted.count} bytes ({type(error).__name__}: {error})"
+        return (
+            f"output.tar.gz is damaged or cut off after {self._counted.count} bytes ({type(error).__name__}: {error})"
+        )
 
 
 def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent:

@@ -101,13 +101,15 @@ class Files:
         if archive is None:
             return found
         if archive.size_bytes > LONGEST_ARCHIVE_BYTES:
-            note = f"what lies in output.tar.gz is not listed: it has more than {LONGEST_ARCHIVE_BYTES / 1024**2:.0f} MiB"
+            note = (
+                f"what lies in output.tar.gz is not listed: it has more than {LONGEST_ARCHIVE_BYTES / 1024**2:.0f} MiB"
+            )
             return JobFiles(found.files, (*found.notes, note))
         members = self._members_of(ti, archive)
         inside = tuple(_in_archive(archive, each.name, each.size_bytes) for each in members.files)
         return JobFiles((*found.files, *inside), (*found.notes, *members.notes))
 
-    def opened(self, ti: NotebookTaskInstance, job: Job, file: JobFile) -> OpenedFile:
+    def opened(self, ti: NotebookTaskInstance, file: JobFile) -> OpenedFile:
         """
         Return a file of ``find``, open.
 
@@ -227,7 +229,9 @@ def _objects(job: Job, clients: AwsClients) -> JobFiles:
             refused += 1
             continue
         files[name] = _file(job, name, each.size_bytes, f"s3://{bucket}/{each.key}")
-    notes = [f"{refused} objects are not offered: their names lead elsewhere, or look like another's"] if refused else []
+    notes = (
+        [f"{refused} objects are not offered: their names lead elsewhere, or look like another's"] if refused else []
+    )
     if len(listed) > MOST_OBJECTS:
         notes.append(f"the first {MOST_OBJECTS:,} objects are listed; S3 has more of them")
     return JobFiles(tuple(files.values()), tuple(notes))

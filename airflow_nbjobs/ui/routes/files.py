@@ -37,6 +37,7 @@ def files_json(
     ti: WithJobDep,
     notebooks: NotebooksDep,
     files: FilesDep,
+    *,
     user: GetUserDep,
     requested: JobName = None,
 ) -> Response:
@@ -86,8 +87,8 @@ def file(
     ti: WithJobDep,
     notebooks: NotebooksDep,
     files: FilesDep,
-    user: GetUserDep,
     *,
+    user: GetUserDep,
     file_name: str,
     requested: JobName = None,
 ) -> Response:
@@ -96,7 +97,7 @@ def file(
     found = files.find(ti, job, file_name)
     if found.has_log and not is_allowed(may_read_logs, request, user):
         raise HTTPException(403)
-    opened = files.opened(ti, job, found)
+    opened = files.opened(ti, found)
     headers = UNSTORED | {
         "Content-Security-Policy": TEXT_POLICY,
         "Content-Disposition": attachment(file_name.rpartition("/")[2]),

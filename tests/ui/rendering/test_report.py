@@ -12,7 +12,19 @@ from airflow_nbjobs.ui.rendering import search_texts
 from airflow_nbjobs.ui.rendering.document import build_document
 from airflow_nbjobs.ui.rendering.worker import _render
 
-HOSTILE = [None, 7, True, [], {}, ["a", 3, None, ["b"]], {"text/plain": 1}, float("inf"), "half \ud800", "\u202e\0</script><script>", "\x1b[" * 999]
+HOSTILE = [
+    None,
+    7,
+    True,
+    [],
+    {},
+    ["a", 3, None, ["b"]],
+    {"text/plain": 1},
+    float("inf"),
+    "half \ud800",
+    "\u202e\0</script><script>",
+    "\x1b[" * 999,
+]
 ERROR = {"output_type": "error", "ename": "ValueError", "evalue": "it broke", "traceback": ["ValueError: it broke"]}
 
 
@@ -115,7 +127,11 @@ def test_texts_to_search_are_the_cells_sources_and_what_a_reader_sees_of_outputs
     made = document(
         markdown("# Words"),
         code("x = 1", stream("\x1b[31mred\x1b[0m\n10%\r100%\n"), table),
-        code("y", data(text_html="<style>.q{}</style><p>only&nbsp;here <b>bold</b></p><script>no()</script>"), tags=["hide-output"]),
+        code(
+            "y",
+            data(text_html="<style>.q{}</style><p>only&nbsp;here <b>bold</b></p><script>no()</script>"),
+            tags=["hide-output"],
+        ),
     )
     assert parts(made) == [
         ("cell-1", "text", "# Words", True),
@@ -141,7 +157,9 @@ def test_texts_are_bounded_and_say_so(monkeypatch):
     assert not made.texts.is_whole
 
 
-@pytest.mark.parametrize("text", ["<" * 200_000, "<a" * 100_000, "<style>" * 30_000, "\r" * 200_000, "<style>" + "x" * 199_000])
+@pytest.mark.parametrize(
+    "text", ["<" * 200_000, "<a" * 100_000, "<style>" * 30_000, "\r" * 200_000, "<style>" + "x" * 199_000]
+)
 def test_texts_take_a_time_that_grows_with_the_output_and_no_faster(text):
     started = time.process_time()
     search_texts._text_of_html(text)
@@ -151,7 +169,14 @@ def test_texts_take_a_time_that_grows_with_the_output_and_no_faster(text):
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: ascii(value)[:30])
 def test_whatever_an_output_is_the_report_and_the_texts_are_made(tmp_path, value):
-    cells = [code("1", {"output_type": "stream", "text": value}, {"output_type": "display_data", "data": {"text/html": value}}, tags=["hide-output"])]
+    cells = [
+        code(
+            "1",
+            {"output_type": "stream", "text": value},
+            {"output_type": "display_data", "data": {"text/html": value}},
+            tags=["hide-output"],
+        )
+    ]
     path = tmp_path / "source"
     path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}))
     request = {"source": str(path), "folder": str(tmp_path), "title": "job", "member": None, "has_failed": False}
