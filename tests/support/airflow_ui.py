@@ -34,7 +34,7 @@ DAG_FILE = """
 import os
 from datetime import datetime, timedelta
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Param, task
 
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
@@ -70,6 +70,14 @@ with DAG("live", schedule=None, start_date=datetime(2026, 1, 1)):
         live_notebook=True,
         environment_variables={"ROOT": os.environ["AIRFLOW__NBJOBS__S3_ROOT_URI"]},
     )
+
+with DAG(
+    "asked",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    params={"value": Param(3, type="integer", minimum=0), "note": Param("none", type="string")},
+):
+    SageMakerNotebookJobOperator(task_id="small", input_notebook="small.ipynb", parameters={"value": "{{ params.value }}"})
 
 with DAG("other", schedule=None, start_date=datetime(2026, 1, 1)):
     SageMakerNotebookJobOperator(task_id="good", input_notebook="small.ipynb", parameters={"value": 7}, outputs=["square"])

@@ -105,6 +105,7 @@ def test_every_listed_address_is_answered_with_as_many_bytes_as_it_says(site, jo
         assert site.get("/" + file["path"], **file["query"]).status_code == 200, file
 
 
+# As a hostile client sends them: a browser, and httpx, would take dots in a path away.
 @pytest.mark.parametrize(
     "name",
     [
@@ -114,37 +115,36 @@ def test_every_listed_address_is_answered_with_as_many_bytes_as_it_says(site, jo
             "output/",
             "output/output.tar.gz/",
             "output/output.tar.gz/nothing",
-            "input/../output/output.tar.gz",
+            "other-job/input/x.json",
         ),
         *(
-            "..",
-            "../x",
-            "..%2Fx",
+            "%2e%2e",
             "%2e%2e/x",
+            "..%2Fx",
             "/etc/passwd",
             "//etc/passwd",
-            "output/output.tar.gz/../secret",
             "C:%5Cx",
-        ),
-        *(
-            "output/output.tar.gz//etc/passwd",
-            "output%2Foutput.tar.gz%2F..%2Fsecret",
             "%00",
             "x" * 5000,
             "%FF",
             "%F0%9F",
             "\u202e",
         ),
-        "other-job/input/x.json",
+        *(
+            "input/%2e%2e/output/output.tar.gz",
+            "output/output.tar.gz/%2e%2e/secret",
+            "output/output.tar.gz//etc/passwd",
+        ),
+        *("output%2Foutput.tar.gz%2F..%2Fsecret", "./output/output.tar.gz%2F%2F/etc/passwd"),
     ],
 )
 def test_a_name_that_is_not_listed_is_not_read(site, job, name):
-    job.archive(**{"../secret": b"secret", "/etc/passwd": b"secret"})
-    job.bodies[f"{ROOT}/x"] = job.bodies[f"{ROOT}/secret"] = b"secret"
-    job.put("../x", b"secret")
+    job.archive(**{"../secret": b"stolen", "/etc/passwd": b"stolen"})
+    job.bodies[f"{ROOT}/x"] = job.bodies[f"{ROOT}/secret"] = b"stolen"
+    job.put("../x", b"stolen")
     answer = site.get(f"/files/{name}")
     assert answer.status_code == 404
-    assert b"secret" not in answer.content
+    assert b"stolen" not in answer.content
     assert "<h1" in answer.text
 
 
