@@ -204,8 +204,13 @@ def _in_archive(archive: JobFile, member: str, size_bytes: int) -> JobFile:
         size_bytes=size_bytes,
         uri=archive.uri,
         member=member,
-        has_log=member == LOG_NAME,
+        has_log=_has_log(member),
     )
+
+
+def _has_log(name: str) -> bool:
+    """Say whether a file is the driver's log, or the archive that it goes into; where a job packs nothing, the log lies in its folder."""
+    return name.rpartition("/")[2] in (LOG_NAME, OUTPUT_ARCHIVE.rpartition("/")[2])
 
 
 def _objects(job: Job, clients: AwsClients) -> JobFiles:
@@ -252,5 +257,5 @@ def _file(job: Job, name: str, size_bytes: int, uri: str) -> JobFile:
         group=groups.get(name.partition("/")[0], "other"),
         size_bytes=size_bytes,
         uri=uri,
-        has_log=name == OUTPUT_ARCHIVE,
+        has_log=_has_log(name),
     )
