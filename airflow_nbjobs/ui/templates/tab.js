@@ -70,7 +70,7 @@ document.addEventListener("DOMContentLoaded", () => {
   themeListeners.push(() => { if (frame) showFrame(); });
 
   // Other parts of the tab ask for a place, or for the report, by an event.
-  document.addEventListener("nbjobs:go", ({ detail }) => { if (frame) goTo(detail.anchor || detail, Boolean(detail.keepsFocus)); });
+  document.addEventListener("nbjobs:go", ({ detail }) => { if (frame) goTo(anchorOf(detail), Boolean(detail.keepsFocus)); });
   function goTo(place, keepsFocus) {
     anchor = place;
     isFollowing = false;

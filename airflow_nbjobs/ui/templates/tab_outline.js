@@ -57,7 +57,7 @@ document.addEventListener("DOMContentLoaded", () => {
     showOutline();
     showPlace();
   });
-  document.addEventListener("nbjobs:go", ({ detail }) => { cell = detail.anchor || detail; showPlace(); });
+  document.addEventListener("nbjobs:go", ({ detail }) => { cell = anchorOf(detail); showPlace(); });
 
   function link(withCell) {
     const address = new URL((outer || window).location.href);

@@ -9,6 +9,8 @@ function placeIn(name, pattern) {
   const value = new URL((outer || window).location.href).searchParams.get(name) || "";
   return pattern.test(value) ? value : "";
 }
+// A part that asks for a place ("nbjobs:go") names its anchor, or says more of it: every text, too, has something called anchor.
+const anchorOf = (detail) => typeof detail === "string" ? detail : detail.anchor;
 const cellIn = () => placeIn("cell", /^(cell|nb-added)-\d{1,7}$/);
 const isReportIn = () => placeIn("view", /^report$/) === "report";
 function rememberPlace(values) {
