@@ -268,7 +268,8 @@ def trigger_form_item() -> str | None:
     from airflow import __version__
     from packaging.version import Version
 
-    return _TRIGGER_FORM_ITEMS.get(Version(__version__).release[:2])
+    version = Version(__version__)
+    return _TRIGGER_FORM_ITEMS.get((version.major, version.minor))
 
 
 def ui_address() -> str | None:
