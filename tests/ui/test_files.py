@@ -106,46 +106,30 @@ def test_every_listed_address_is_answered_with_as_many_bytes_as_it_says(site, jo
 
 
 # As a hostile client sends them: a browser, and httpx, would take dots in a path away.
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            "nothing",
-            "output",
-            "output/",
-            "output/output.tar.gz/",
-            "output/output.tar.gz/nothing",
-            "other-job/input/x.json",
-        ),
-        *(
-            "%2e%2e",
-            "%2e%2e/x",
-            "..%2Fx",
-            "/etc/passwd",
-            "//etc/passwd",
-            "C:%5Cx",
-            "%00",
-            "x" * 5000,
-            "%FF",
-            "%F0%9F",
-            "\u202e",
-        ),
-        *(
-            "input/%2e%2e/output/output.tar.gz",
-            "output/output.tar.gz/%2e%2e/secret",
-            "output/output.tar.gz//etc/passwd",
-        ),
-        *("output%2Foutput.tar.gz%2F..%2Fsecret", "./output/output.tar.gz%2F%2F/etc/passwd"),
-    ],
+NOT_LISTED = (
+    *(
+        "nothing",
+        "output",
+        "output/",
+        "output/output.tar.gz/",
+        "output/output.tar.gz/nothing",
+        "other-job/input/x.json",
+    ),
+    *("%2e%2e", "%2e%2e/x", "..%2Fx", "/etc/passwd", "//etc/passwd", "C:%5Cx", "%00", "x" * 5000, "%FF", "%F0%9F"),
+    *("input/%2e%2e/output/output.tar.gz", "output/output.tar.gz/%2e%2e/secret", "output/output.tar.gz//etc/passwd"),
+    *("output%2Foutput.tar.gz%2F..%2Fsecret", "./output/output.tar.gz%2F%2F/etc/passwd", "\u202e"),
 )
-def test_a_name_that_is_not_listed_is_not_read(site, job, name):
+
+
+def test_a_name_that_is_not_listed_is_not_read(site, job):
     job.archive(**{"../secret": b"stolen", "/etc/passwd": b"stolen"})
     job.bodies[f"{ROOT}/x"] = job.bodies[f"{ROOT}/secret"] = b"stolen"
     job.put("../x", b"stolen")
-    answer = site.get(f"/files/{name}")
-    assert answer.status_code == 404
-    assert b"stolen" not in answer.content
-    assert "<h1" in answer.text
+    answers = {name: site.get(f"/files/{name}") for name in NOT_LISTED}
+    assert {name[:60]: answer.status_code for name, answer in answers.items()} == {
+        name[:60]: 404 for name in NOT_LISTED
+    }
+    assert [name for name, answer in answers.items() if b"stolen" in answer.content or "<h1" not in answer.text] == []
 
 
 def test_what_has_a_name_that_leads_elsewhere_is_said_and_not_offered(site, job):
