@@ -46,6 +46,11 @@ __all__ = [  # what is imported only to be found here
 
 # `airflow.sdk.bases.operator.TriggerFailureReason.TRIGGER_TIMEOUT` on every 3.x.
 TRIGGER_TIMEOUT = "Trigger timeout"
+_TRIGGER_FORM_ITEMS = {
+    (3, 2): "triggerWithConfig",
+    (3, 3): "triggerWithConfig",
+    (3, 4): "editConfigAndTrigger",
+}
 
 
 def redact(value: object) -> Any:
@@ -250,6 +255,21 @@ def has_tabs() -> bool:
     from airflow.plugins_manager import AirflowPlugin
 
     return hasattr(AirflowPlugin, "external_views")
+
+
+def trigger_form_item() -> str | None:
+    """
+    Return which entry of the menu at the UI's *Trigger* button, on the pages of a run, opens the trigger form filled in with that run's conf.
+
+    None: there is none (3.1), or this Airflow is newer than what is known of it: an entry of that name could trigger a run at once, as 3.4's
+    ``triggerAgainWithConfig`` does. No release has an address that opens the form. Source: the UI's ``TriggerDAGButton.tsx``; apache/airflow#56406,
+    #59769.
+    """
+    from airflow import __version__
+    from packaging.version import Version
+
+    version = Version(__version__)
+    return _TRIGGER_FORM_ITEMS.get((version.major, version.minor))
 
 
 def ui_address() -> str | None:

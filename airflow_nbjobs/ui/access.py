@@ -7,14 +7,14 @@ the app is built, so that a change in them loses the pages and nothing else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep as GetUserDep  # noqa: PLC0414 - for the routes
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.utils.session import create_session
-from fastapi import Depends
+from fastapi import Depends, HTTPException
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 # An executed notebook is what the task returned, and more of it: whoever may read XComs of the DAG may read it.
 may_read_results = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
 may_read_logs = Depends(requires_access_dag("GET", DagAccessEntity.TASK_LOGS))
+# What Airflow itself asks for before it shows a run's conf, and before it triggers one.
+may_read_runs = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+may_trigger = Depends(requires_access_dag("POST", DagAccessEntity.RUN))
+
+
+def is_allowed(permission: Any, request: Request, user: GetUserDep) -> bool:
+    """Say whether the user has one more permission for the DAG that the address names, where a page shows more to those who have."""
+    try:
+        permission.dependency(request=request, user=user)
+    except HTTPException:
+        return False
+    return True
 
 
 def refuse_unreadable(request: Request, user: GetUserDep, dag_ids: Iterable[str]) -> None:

@@ -12,11 +12,12 @@ from fastapi import APIRouter, FastAPI
 from airflow_nbjobs.ui.error_pages import add_error_pages
 from airflow_nbjobs.ui.notebook.aws_access import airflow_access
 from airflow_nbjobs.ui.notebook.executed import Notebooks
+from airflow_nbjobs.ui.notebook.files import Files
 from airflow_nbjobs.ui.notebook.renderer import Renderer
-from airflow_nbjobs.ui.routes import compare, jobs, log, machine, tab, trend
+from airflow_nbjobs.ui.routes import again, compare, files, jobs, log, machine, report, tab, trend
 
 router = APIRouter()
-for _each in (tab, log, machine, jobs, trend, compare):
+for _each in (tab, report, files, again, log, machine, jobs, trend, compare):
     router.include_router(_each.router)
 
 
@@ -28,6 +29,7 @@ def build_app(notebooks: Notebooks | None = None) -> FastAPI:
     """
     app = FastAPI(title="Notebook jobs", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.notebooks = notebooks or Notebooks(airflow_access, Renderer())
+    app.state.files = Files(app.state.notebooks.jobs)
     app.include_router(router)
     add_error_pages(app)
     return app

@@ -71,7 +71,7 @@ def _not_understood(request: Request, error: RequestValidationError) -> Response
 
 def _mapped(request: Request, error: MappedError) -> Response:
     """Offer the instances of a mapped task."""
-    if request.url.path.endswith((".json", *_FILES)):
+    if request.url.path.endswith((".json", *_FILES)) or "file_name" in request.path_params:
         return _response(request, problems.MAPPED)
     rows = [
         {
@@ -90,11 +90,12 @@ def _mapped(request: Request, error: MappedError) -> Response:
 def _response(request: Request, problem: Problem, status_code: int = 200) -> Response:
     """Return a friendly page, or its JSON where a script asked; 404 for files, since no browser shows a page in their place."""
     path = request.url.path
-    if path.endswith(".json"):
+    is_file = "file_name" in request.path_params or path.endswith(_FILES)  # of a job, whatever its ending
+    if path.endswith(".json") and not is_file:
         return VisibleJSONResponse(
             as_json(problem), status_code=status_code, headers=HEADERS | {"Cache-Control": "no-store"}
         )
-    if path.endswith(_FILES) and status_code == 200:
+    if is_file and status_code == 200:
         status_code = 404
     return page("message.html", "message.js", status_code=status_code, problem=problem)
 

@@ -40,7 +40,10 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-DNS-Prefetch-Control": "off",
 }
-TAB_SCRIPTS = ("tab_page.js", "outside.js", "tab.js", "tab_log.js", "tab_machine.js", "tab_compare.js")
+TAB_SCRIPTS = (
+    *("tab_page.js", "outside.js", "tab.js", "tab_log.js", "tab_outline.js", "tab_search.js"),
+    *("tab_machine.js", "tab_compare.js", "tab_files.js", "tab_again.js"),
+)
 UNSTORED = HEADERS | {"Cache-Control": "private, no-store"}
 
 

@@ -34,7 +34,7 @@ DAG_FILE = """
 import os
 from datetime import datetime, timedelta
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Param, task
 
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
@@ -75,6 +75,14 @@ with DAG("machine", schedule=None, start_date=datetime(2026, 1, 1)):
     SageMakerNotebookJobOperator.partial(
         task_id="sized", input_notebook="machine.ipynb", instance_type="ml.t3.large", live_notebook=False
     ).expand(parameters=[{"value": number} for number in range(6)])
+
+with DAG(
+    "asked",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    params={"value": Param(3, type="integer", minimum=0), "note": Param("none", type="string")},
+):
+    SageMakerNotebookJobOperator(task_id="small", input_notebook="small.ipynb", parameters={"value": "{{ params.value }}"})
 
 with DAG("other", schedule=None, start_date=datetime(2026, 1, 1)):
     SageMakerNotebookJobOperator(task_id="good", input_notebook="small.ipynb", parameters={"value": 7}, outputs=["square"])

@@ -94,7 +94,7 @@ def tab(base: str = "", **notebook: Any) -> dict[str, tuple[str | bytes, dict[st
         base=base,
         requested=None,
     )
-    summary = {"scripted": 0, "failed": None, "outline": [], "progress": {}} | notebook
+    summary = {"scripted": 0, "failed": None, "outline": [], "progress": {}, "in_report": [], "slowest": []} | notebook
     answer = json.dumps({"status": "ok", "tag": "t", "notebook": summary})
     return {
         f"{base}/tab": (bytes(shown.body), dict(shown.headers)),

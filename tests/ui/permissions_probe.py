@@ -40,7 +40,7 @@ from airflow.utils.session import create_session  # noqa: E402
 from job_rows import add_jobs, job  # noqa: E402
 from sqlalchemy.orm import Session  # noqa: E402
 from test_permissions import COMPARED, ROUTES, TRENDS  # noqa: E402
-from ui_account import RAN, Account, task_instance  # noqa: E402
+from ui_account import RAN, ROOT, Account, task_instance  # noqa: E402
 
 DAGS = ("dag_00", "dag_01")
 FAB_USERS = {"root": "Admin", "reader": "Viewer", "neighbour": "OnlyOther", "stranger": "Public"}
@@ -135,7 +135,9 @@ def main() -> None:
 
     account = Account()
     for dag_id in DAGS:
-        account.deliver(account.add_job(task_instance(dag_id=dag_id)), RAN)
+        name = account.add_job(task_instance(dag_id=dag_id))
+        account.deliver(name, RAN)
+        account.clients.objects.bodies[f"{ROOT}/{name}/input/given.ipynb"] = RAN
     # A mapped task has no instance without an index.
     dependencies.read_task_instance = lambda _session, dag_id, task_id, **_: (
         task_instance(dag_id=dag_id) if task_id == "t" else None

@@ -32,10 +32,10 @@ KEEPS_ATTEMPTS = find_spec("airflow.models.task_state_store") is not None  # Air
 class Browser:
     """A signed-in reader with one theme."""
 
-    def __init__(self, running: Any, served: Any, theme: str) -> None:
+    def __init__(self, running: Any, served: Any, theme: str, *, user: str = "viewer") -> None:
         self._served = served
         self.context = running.new_context(viewport={"width": 1500, "height": 950})
-        self.context.add_cookies([{"name": "_token", "value": served.ui.token("viewer"), "url": served.ui.url}])
+        self.context.add_cookies([{"name": "_token", "value": served.ui.token(user), "url": served.ui.url}])
         self.context.add_init_script(f"try {{ localStorage.setItem('theme', '{theme}') }} catch {{}}")
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MILLISECONDS)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from fastapi.exceptions import HTTPException
 from job_rows import add_jobs, add_xcoms, job, open_database
@@ -22,7 +23,7 @@ from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.renderer import Renderer
 
-MODELS = [RenderedTaskInstanceFields]
+MODELS = [RenderedTaskInstanceFields, SerializedDagModel]
 try:
     from airflow.models.task_state_store import TaskStateStoreModel
 except ImportError:  # Airflow < 3.3
@@ -74,6 +75,7 @@ def account():
 @pytest.fixture
 def app(database, account, monkeypatch):
     in_routes(monkeypatch, "new_session", lambda: Session(database))
+    in_routes(monkeypatch, "is_allowed", lambda *_: True)
     in_routes(monkeypatch, "readable_dag_ids", lambda _user: {"dag_00", "dag_01", "dag_02", "m"})
     # What a serialized DAG says of a task is read in `test_in_airflow.py`.
     monkeypatch.setattr(queries, "_arguments", lambda *_: (Kind.OPERATOR, TaskArguments({})))
@@ -134,6 +136,7 @@ TASK = "/ti/dag_00/manual__0/train/-1"
 def test_the_pages_of_a_task_answer_any_query(client):
     """Nothing of a query makes a server error, nor a page of raw JSON for a person."""
     routes_asked = ("", "/notebook.html", "/notebook.ipynb", "/log", "/state.json", "/notebook.json", "/log.json")
+    routes_asked += ("/report.html", "/texts.json", "/files.json", "/files/x", "/again.json")
     queries = ("job=" + "x" * 500, "job=%00&theme=%00", "theme=purple&download=perhaps", "%zz", "job=a&job=b")
     for asked in [f"{route}?{query}" for route in routes_asked for query in queries]:
         answer = client.get(TASK + asked)
@@ -141,7 +144,8 @@ def test_the_pages_of_a_task_answer_any_query(client):
         wants_json = ".json" in asked
         assert answer.headers["content-type"].startswith("application/json" if wants_json else "text/html"), asked
         if wants_json:
-            assert "job_name" in answer.json() or {"title", "text", "details"} <= set(answer.json()), asked
+            known = ({"job_name"}, {"title", "text", "details"}, {"is_offered"})
+            assert any(names <= set(answer.json()) for names in known), asked
         else:
             assert "<h1" in answer.text, asked
 
@@ -217,7 +221,9 @@ def test_the_permission_is_asked_for_before_the_database(app, client, monkeypatc
     in_routes(monkeypatch, "new_session", looked)
     app.dependency_overrides[access.may_read_results.dependency] = refuse
     app.dependency_overrides[access.may_read_logs.dependency] = refuse
-    for path in ("/ti/m/run0/train/-1", f"{TASK}/log.json", f"{TASK}/state.json", "/jobs", "/ti/m/run0/train/-1/log"):
+    paths = ("/ti/m/run0/train/-1", f"{TASK}/log.json", f"{TASK}/state.json", "/jobs", "/ti/m/run0/train/-1/log")
+    new = [f"{TASK}/{name}" for name in ("report.html", "texts.json", "files.json", "files/x", "again.json")]
+    for path in (*paths, *new):
         assert client.get(path).status_code == 403, path
 
 

@@ -22,9 +22,14 @@ FILES = (
     "/probe.html",
     "/scripted.html",
     "/others.json",
+    "/report.html",
+    "/texts.json",
+    "/files.json",
+    "/again.json",
 )
+FILE = "/files/input/given.ipynb"
 # Of a DAG's run: the tab, what it asks for, and the instances of a mapped task.
-ROUTES = ("t/-1", *(f"t/-1{name}" for name in FILES), "mapped/{MAP_INDEX}")
+ROUTES = ("t/-1", *(f"t/-1{name}" for name in (*FILES, FILE)), "mapped/{MAP_INDEX}")
 SCRIPTED = "t/-1/scripted.html"
 TREND_FILES = ("/trend.json", "/trend.csv")
 TRENDS = ("", *TREND_FILES)
@@ -38,7 +43,13 @@ def test_no_route_is_left_out():
     task = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
     trend = "/trend/{dag_id}/{task_id}"
     others = {"/jobs", "/jobs.csv", "/jobs/compare", "/link.html", trend, *(trend + name for name in TREND_FILES)}
-    assert {route.path for route in router.routes} == {task, *(task + name for name in FILES), *others, *COMPARED}
+    assert {route.path for route in router.routes} == {
+        task,
+        *(task + name for name in FILES),
+        task + "/files/{file_name:path}",
+        *others,
+        *COMPARED,
+    }
 
 
 def answers_of(manager, home):

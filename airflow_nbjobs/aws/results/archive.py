@@ -1,7 +1,7 @@
 """
 ``output.tar.gz``, read member by member from a stream: nothing is ever unpacked to disk.
 
-Called by ``output.py`` and by the page's renderer. The archive was written by a notebook, so nothing in it is trusted: names, types, counts, sizes and the
+Called by ``output.py``, by ``members.py`` and by the page's renderer. The archive was written by a notebook, so nothing in it is trusted: names, types, counts, sizes and the
 compression ratio are all bounded. Sizes and the ratio are measured as the stream is read: what a header declares is held against the absolute limit alone.
 """
 
@@ -12,13 +12,15 @@ import struct
 import tarfile
 import zlib
 from collections import deque
+from contextlib import contextmanager
+from itertools import count
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # A million headers take a minute to read, and no memory: a notebook may unpack a data set beside itself.
 MOST_MEMBERS = 1_000_000
@@ -85,11 +87,13 @@ class _Unpacked:
     The unpacked stream; an error where it goes beyond the members announced so far, or unpacks to far more than it was packed.
 
     :param packed: what ``stream`` reads.
+    :param most_bytes: how far it is read.
     """
 
-    def __init__(self, stream: gzip.GzipFile, packed: _Counted) -> None:
+    def __init__(self, stream: gzip.GzipFile, packed: _Counted, most_bytes: int) -> None:
         self._stream = stream
         self._packed = packed
+        self._most_bytes = most_bytes
         self._count = 0
         self._allowed = _HEADERS_BYTES
 
@@ -110,9 +114,86 @@ class _Unpacked:
         :param end: where the next header begins. A sparse member's size says nothing of it: its holes are not in the stream.
         :raises _TooMuchError: that is further than any archive is read.
         """
-        if end > MOST_UNPACKED_BYTES:
-            raise _TooMuchError(f"unpacks to more than {MOST_UNPACKED_BYTES} bytes")
+        if end > self._most_bytes:
+            raise _TooMuchError(f"unpacks to more than {self._most_bytes} bytes")
         self._allowed = max(self._allowed, end + _HEADERS_BYTES)
+
+
+class ArchiveError(Exception):
+    """The archive is damaged, or holds more than is read of any; the text names it and says how."""
+
+
+class ArchiveReader:
+    """
+    The members of a gzipped tar, read from a stream from the first to the last, once.
+
+    Errors of the stream itself, a lost connection, are raised as they are.
+
+    :param stream: the compressed archive; not closed here.
+    :param most_members: more are not looked at; None: a million.
+    :param most_bytes: of unpacked bytes more are not read; None: 64 GiB.
+    :ivar ends: what was found where a header should be, which `tarfile` takes for the archive's end.
+    """
+
+    def __init__(self, stream: BinaryIO, *, most_members: int | None = None, most_bytes: int | None = None) -> None:
+        self._counted = _Counted(stream)
+        self._most_members = MOST_MEMBERS if most_members is None else most_members
+        self._most_bytes = MOST_UNPACKED_BYTES if most_bytes is None else most_bytes
+        self._archive: tarfile.TarFile | None = None
+        self._noting, self.ends = _noting_ends()
+
+    def __iter__(self) -> Iterator[tarfile.TarInfo]:
+        """
+        Yield each member; its body is there until the next one.
+
+        :raises ArchiveError: the rest cannot be read.
+        """
+        unpacked = gzip.GzipFile(fileobj=cast("BinaryIO", self._counted), mode="rb")
+        contents = _Unpacked(unpacked, self._counted, self._most_bytes)
+        with self.translated():
+            self._archive = tarfile.open(  # noqa: SIM115 - the stream is the caller's, and nothing else is held
+                fileobj=cast("BinaryIO", contents), mode="r|", bufsize=_BLOCK_BYTES, tarinfo=self._noting
+            )
+        headers = iter(self._archive)
+        for number in count(1):
+            with self.translated():
+                member = next(headers, None)
+                if member is None:
+                    return
+                self._archive.members = []  # type: ignore[attr-defined] # it keeps every one
+                if number > self._most_members:
+                    raise _TooMuchError(f"holds more than {self._most_members} members")
+                contents.announce(self._archive.offset)
+            yield member
+
+    def read(self, member: tarfile.TarInfo) -> Iterator[bytes]:
+        """
+        Yield the content of the member that was yielded last, in chunks; nothing for one that is no regular file.
+
+        :raises ArchiveError: the rest cannot be read.
+        """
+        with self.translated():
+            body = self._archive.extractfile(member) if self._archive is not None else None
+        while body is not None:
+            with self.translated():
+                chunk = body.read(_CHUNK_BYTES)
+            if not chunk:
+                return
+            yield chunk
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        try:
+            yield
+        except _TooMuchError as error:
+            raise ArchiveError(f"output.tar.gz {error}; the rest was not read") from error
+        except _DAMAGE as error:
+            raise ArchiveError(self.damage(error)) from error
+
+    def damage(self, error: Exception) -> str:
+        return (
+            f"output.tar.gz is damaged or cut off after {self._counted.count} bytes ({type(error).__name__}: {error})"
+        )
 
 
 def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent:
@@ -127,41 +208,23 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
     found: dict[str, bytes] = {}
     problems: list[str] = []
     by_name = {item.name: item for item in wanted}
-    noting, ends = _noting_ends()
-    counted = _Counted(stream)
-    contents = _Unpacked(gzip.GzipFile(fileobj=cast("BinaryIO", counted), mode="rb"), counted)
+    reader = ArchiveReader(stream)
     try:
-        with tarfile.open(
-            fileobj=cast("BinaryIO", contents), mode="r|", bufsize=_BLOCK_BYTES, tarinfo=noting
-        ) as archive:
-            for number, member in enumerate(archive, start=1):
-                archive.members = []  # type: ignore[attr-defined] # it keeps every one
-                if number > MOST_MEMBERS:
-                    raise _TooMuchError(f"holds more than {MOST_MEMBERS} members")
-                contents.announce(archive.offset)
-                item = by_name.get(_root_name(member.name))
-                if item is None or item.name in found:
-                    continue
-                refusal = _refusal(member, item)
-                if refusal:
-                    problems.append(refusal)
-                    continue
-                body = archive.extractfile(member)
-                if body is None:
-                    continue
-                found[item.name] = _read_end(cast("BinaryIO", body), item.limit_bytes)
-                if len(found) == len(wanted):
-                    break
-        problems += [_damage(counted, end) for end in ends[: len(wanted) - len(found)]]
-    except _TooMuchError as error:
-        problems.append(f"output.tar.gz {error}; the rest was not read")
-    except _DAMAGE as error:
-        problems.append(_damage(counted, error))
+        for member in reader:
+            item = by_name.get(_root_name(member.name))
+            if item is None or item.name in found:
+                continue
+            refusal = _refusal(member, item)
+            if refusal:
+                problems.append(refusal)
+                continue
+            found[item.name] = _read_end(reader.read(member), item.limit_bytes)
+            if len(found) == len(wanted):
+                break
+        problems += [reader.damage(end) for end in reader.ends[: len(wanted) - len(found)]]
+    except ArchiveError as error:
+        problems.append(str(error))
     return ArchiveContent(found, tuple(problems))
-
-
-def _damage(counted: _Counted, error: Exception) -> str:
-    return f"output.tar.gz is damaged or cut off after {counted.count} bytes ({type(error).__name__}: {error})"
 
 
 def _noting_ends() -> tuple[type[tarfile.TarInfo], list[Exception]]:
@@ -199,11 +262,11 @@ def _root_name(name: str) -> str:
     return parts[0] if len(parts) == 1 and parts[0] != ".." and not name.startswith("/") else ""
 
 
-def _read_end(body: BinaryIO, limit_bytes: int) -> bytes:
+def _read_end(body: Iterator[bytes], limit_bytes: int) -> bytes:
     """Read all, keeping only the last ``limit_bytes`` in memory."""
     chunks: deque[bytes] = deque()
     size = 0
-    while chunk := body.read(_CHUNK_BYTES):
+    for chunk in body:
         chunks.append(chunk)
         size += len(chunk)
         while size - len(chunks[0]) >= limit_bytes:

@@ -54,7 +54,7 @@ _CACHE_BYTES = 256 * 1024 * 1024
 _OBJECT_SECONDS = 60.0  # an executed notebook is written once more where a try was repeated
 _LIVE_SECONDS = 3.0  # a running job and its notebook cost one call each in this time, however many read it
 _CHUNK_BYTES = 1024 * 1024
-_LEFT_BY_RENDERING = ("document.html", "summary.json")
+_LEFT_BY_RENDERING = ("document.html", "report.html", "texts.json", "summary.json")
 _LEFT_BY_COMPARING = ("document.html", "summary.json")
 
 
@@ -171,7 +171,8 @@ class Notebooks:
         """
         Return the job's executed notebook and its page's file, open: it can be read to its end, whatever the cache drops meanwhile.
 
-        :param name: ``scripted.html`` for the one with the scripts of its outputs; only there where the summary counts some.
+        :param name: ``scripted.html`` for the one with the scripts of its outputs, only there where the summary counts some; ``report.html`` for the
+            one without code; ``texts.json`` for what is searched in it.
         :raises ProblemError: it cannot be had, or not be shown.
         """
 

@@ -130,6 +130,11 @@ GONE = Problem(
     text="The job has ended, but neither its executed notebook nor its output archive exists: it was deleted, a lifecycle rule of the bucket "
     "has removed it, or the job ended before its container could upload anything.",
 )
+NO_FILE = Problem(
+    code="no-file",
+    title="The job has no such file",
+    text="It may have been removed since it was listed, or be another now. Open the tab's list of files again.",
+)
 UNKNOWN_JOB = Problem(
     code="unknown-job",
     title="SageMaker knows no such job",

@@ -53,7 +53,7 @@ class RenderRequest(msgspec.Struct, frozen=True, kw_only=True):
     One notebook to render.
 
     :param source: the file; an archive where ``member`` is given.
-    :param folder: where the child leaves ``document.html`` and ``summary.json``.
+    :param folder: where the child leaves ``document.html``, ``report.html``, ``texts.json`` and ``summary.json``.
     :param has_failed: its job has ended and not completed.
     """
 

@@ -1,5 +1,5 @@
 """
-An executed notebook as one self-contained HTML document, and the facts that the page around it shows.
+An executed notebook as one self-contained HTML document, as a report without its code, and the facts that the page around it shows.
 
 Called by ``worker.py``. No content of a notebook makes it raise: a note stands in place of what cannot be shown.
 """
@@ -32,8 +32,10 @@ from airflow_nbjobs.ui.rendering import POLICY, SCRIPTED_POLICY, THEME_MARK
 from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
-from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells
+from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells, slowest
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
+from airflow_nbjobs.ui.rendering.report import InReport, in_report
+from airflow_nbjobs.ui.rendering.search_texts import SearchTexts, search_texts
 from airflow_nbjobs.ui.rendering.shrink import cut_length, with_excerpts
 from airflow_nbjobs.ui.rendering.spans import spans
 from airflow_nbjobs.ui.times import duration_text
@@ -53,8 +55,12 @@ _FLAGS = {False: "failed here", True: "last cell that ran"}
 
 class Document(msgspec.Struct, frozen=True):
     """
-    The notebook's page and its facts, JSON-like but for ``html``.
+    The notebook's page and its facts, JSON-like but for ``html``, ``report`` and ``texts``.
 
+    :param report: the same notebook as a page without its code; what is hidden there is not in it.
+    :param texts: what is searched.
+    :param in_report: the anchors of the cells that are in the report.
+    :param slowest: the cells of code that took longest, as entries of the outline.
     :param progress: how many cells of code have run, of how many; ``anchor`` of the cell that runs or ran last; whether nothing can change any more.
     :param failed: the failing cell: anchor, index in the author's file, ename, evalue, traceback; None where none failed.
     :param scripted: outputs that do more with scripts.
@@ -66,6 +72,8 @@ class Document(msgspec.Struct, frozen=True):
     """
 
     html: str
+    report: str
+    texts: SearchTexts
     cells: int
     seconds: float | None
     progress: dict[str, Any]
@@ -78,10 +86,13 @@ class Document(msgspec.Struct, frozen=True):
     parameters: list[dict[str, str]] | None
     outputs: list[dict[str, str]]
     spans: tuple[dict[str, Any], ...]
+    in_report: tuple[str, ...]
+    slowest: tuple[dict[str, Any], ...]
 
     def summary(self) -> dict[str, Any]:
         facts = asdict(self)
-        del facts["html"]
+        for name in ("html", "report", "texts"):
+            del facts[name]
         return facts
 
 
@@ -115,17 +126,20 @@ def build_document(
     if len(shown) < len(cells):
         notices = (*notices, f"{len(shown):,} of {len(cells):,} cells are shown; the .ipynb has them all.")
     notices = tuple(visible(text) for text in (*notices, *budget.notices()))
-    html = _template().render(
-        policy=SCRIPTED_POLICY if with_scripts else POLICY,
-        theme=THEME_MARK,
-        title=visible(title),
-        style=Markup(_style()),  # noqa: S704 - our own sheet
-        notices=notices,
-        runs=[[pieces[cell.anchor] for cell in run] for run in runs],
-    )
+    page = {
+        "policy": SCRIPTED_POLICY if with_scripts else POLICY,
+        "theme": THEME_MARK,
+        "title": visible(title),
+        "style": Markup(_style()),  # noqa: S704 - our own sheet
+        "notices": notices,
+        "runs": [[pieces[cell.anchor] for cell in run] for run in runs],
+    }
+    kept = {cell.anchor: found for cell in shown if (found := pieces[cell.anchor]["in_report"]).is_shown}
     parameters = read_parameters(notebook)
     return Document(
-        html=html.encode("utf-8", "replace").decode(),
+        html=_whole(_template("document.html").render(page)),
+        report="" if with_scripts else _whole(_template("report.html").render(page)),
+        texts=search_texts(shown, kept),
         cells=len(cells),
         seconds=round(sum(timed), 3) if timed else None,
         progress=progress,
@@ -138,7 +152,14 @@ def build_document(
         parameters=None if parameters is None else value_rows(parameters, is_python=True),
         outputs=recorded_rows(notebook),
         spans=spans(shown),
+        in_report=tuple(kept),
+        slowest=tuple(slowest(shown)),
     )
+
+
+def _whole(html: str) -> str:
+    """Return the page as a file can hold it: half a surrogate pair has no bytes."""
+    return html.encode("utf-8", "replace").decode()
 
 
 def read_notebook(notebook: NotebookNode, *, has_failed: bool) -> tuple[list[Cell], FailedCell | None]:
@@ -238,7 +259,8 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
     time = cell_duration(cell.seconds) if cell.seconds is not None else ""
     name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
     label = ", ".join(filter(None, (name, flag, time)))
-    values: dict[str, Any] = {"cell": cell, "kind": cell.node.get("cell_type"), "label": label}
+    report = in_report(cell)
+    values: dict[str, Any] = {"cell": cell, "kind": cell.node.get("cell_type"), "label": label, "in_report": report}
     if values["kind"] == "markdown":
         attachments = _attachments(cell.node)
         body = budget.guard.piece(
@@ -258,7 +280,15 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
         "percent": 100 * cell.seconds / longest if cell.seconds and longest else 0,
         "code": budget.guard.piece(label, lambda: Markup(highlight(source)), lambda: source),  # noqa: S704 - Pygments escapes what it highlights
         "outputs": output_html,
+        "report_outputs": _report_outputs(report, output_html, budget, label),
     }
+
+
+def _report_outputs(report: InReport, output_html: Markup, budget: Budget, label: str) -> Markup:
+    """Return the outputs that the report shows: as they are, or, where they are hidden, the errors alone."""
+    if report.has_outputs:
+        return output_html
+    return outputs_html(report.errors, budget, label) if report.errors else Markup("")
 
 
 def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
@@ -283,12 +313,12 @@ def cell_duration(seconds: float) -> str:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     loader = PackageLoader("airflow_nbjobs.ui", "rendering")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("document.html")
+    return environment.get_template(name)
 
 
 @cache

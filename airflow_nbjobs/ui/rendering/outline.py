@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_CELLS = 2_000
 _LAST_CELLS, _AROUND = 300, 50
 _OUTLINE_ENTRIES = 400
+_SLOWEST_ENTRIES = 100
 _HEADING = re.compile(r" {0,3}(#{1,4})[ \t]")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 
@@ -76,15 +77,30 @@ def outline(cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
         if cell.is_code:
             if has_headings and not cell.is_failed:
                 continue
-            first = next((line.strip() for line in source_of(cell.node).splitlines() if line.strip()), "")
-            name = f"Cell {cell.index}" if cell.index is not None else "Parameters"
-            text = visible(f"{name}  {first[:60]}".strip())
-            yield _entry(cell.anchor, text, 0, cell.seconds, is_failed=cell.is_failed)
+            yield _entry_of_code(cell)
             count += 1
             continue
         for level, text in headings[cell.anchor][: _OUTLINE_ENTRIES - count]:
             yield _entry(cell.anchor, visible(text[:120]), level)
             count += 1
+
+
+def slowest(cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+    """Yield the cells of code whose time is known, the longest first, at most a hundred."""
+    timed = [cell for cell in cells if cell.is_code and cell.seconds is not None]
+    for cell in sorted(timed, key=lambda cell: -(cell.seconds or 0.0))[:_SLOWEST_ENTRIES]:
+        yield _entry_of_code(cell)
+
+
+def name_of(cell: Cell) -> str:
+    """Return how a cell is called where it is gone to."""
+    return f"Cell {cell.index}" if cell.index is not None else "Parameters"
+
+
+def _entry_of_code(cell: Cell) -> dict[str, Any]:
+    first = next((line.strip() for line in source_of(cell.node).splitlines() if line.strip()), "")
+    text = visible(f"{name_of(cell)}  {first[:60]}".strip())
+    return _entry(cell.anchor, text, 0, cell.seconds, is_failed=cell.is_failed)
 
 
 def _entry(

@@ -7,7 +7,7 @@ takes seconds, a fork milliseconds; and what a notebook does to its child ends w
 One request a line of JSON on stdin, one answer a line on stdout:
 ``{"source", "folder", "title", "member", "has_failed"}`` (``member``: of an archive, else null) → ``{"status": "ok"|"too-large"|"unreadable"|"time"|"memory"|"crashed", "text"}``.
 ``{"left": {"source", "title", "member", "has_failed"}, "right": …, "folder", "title"}`` compares two notebooks; its answer is the same.
-The child leaves ``document.html`` and ``summary.json`` in ``folder`` (and ``scripted.html``, where an output has scripts, and ``notebook.ipynb``, where it came out of an archive).
+The child leaves ``document.html``, ``report.html``, ``texts.json`` and ``summary.json`` in ``folder`` (and ``scripted.html``, where an output has scripts, and ``notebook.ipynb``, where it came out of an archive).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from airflow_nbjobs.aws.results.archive import Wanted, read_archive
@@ -144,6 +145,8 @@ def _render(request: dict[str, Any]) -> int:
     except _REFUSALS as error:
         return _refused(folder, error)
     (folder / "document.html").write_text(document.html, encoding="utf-8")
+    (folder / "report.html").write_text(document.report, encoding="utf-8")
+    (folder / "texts.json").write_text(json.dumps(msgspec.to_builtins(document.texts)), encoding="utf-8")
     summary = document.summary()
     if because:
         _summarize(folder, summary | {"scripted": 0, "unrendered": [f"the whole notebook: {because}"]})

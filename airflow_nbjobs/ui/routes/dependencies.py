@@ -6,10 +6,11 @@ Used by the modules of routes beside it.
 
 # No `from __future__ import annotations`: FastAPI reads annotations when routes are declared.
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import Depends, Header, Query, Request
+from fastapi.responses import Response, StreamingResponse
 
 from airflow_nbjobs.ui.access import new_session
 from airflow_nbjobs.ui.data.queries import read_instances, read_task_instance
@@ -17,7 +18,10 @@ from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import root_of
 from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.executed import Notebooks
+from airflow_nbjobs.ui.notebook.jobs import Job
 from airflow_nbjobs.ui.notebook.problems import MappedError, ProblemError
+from airflow_nbjobs.ui.pages import HEADERS, NOTEBOOK_POLICY, marked
+from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 
 TASK = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
 
@@ -62,6 +66,7 @@ def with_job(ti: TaskInstanceDep, requested: JobName = None) -> NotebookTaskInst
 
 WithJobDep = Annotated[NotebookTaskInstance, Depends(with_job)]
 IfNoneMatch = Annotated[str | None, Header()]
+Theme = Literal["light", "dark"]
 
 
 def cached(etag: str) -> dict[str, str]:
@@ -76,3 +81,35 @@ def attachment(name: str) -> str:
 def base_of(request: Request, ti: NotebookTaskInstance) -> str:
     parts = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
     return f"{root_of(request)}/nbjobs/ti/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def document_answer(
+    request: Request,
+    notebooks: Notebooks,
+    ti: NotebookTaskInstance,
+    job: Job,
+    name: str,
+    *,
+    theme: Theme,
+    download_as: str | None,
+    if_none_match: str | None,
+) -> Response:
+    """
+    Return a rendered notebook for a frame that runs no script, or as a file.
+
+    :param name: of the document, as the rendering left it.
+    :param download_as: the file's name; None: for the frame.
+    """
+    rendered, document = notebooks.opened_document(ti, job, name)
+    etag = f'"{rendered.tag}-{name.partition(".")[0]}-{theme}"'
+    if if_none_match == etag:
+        document.close()
+        return Response(status_code=304, headers=cached(etag))
+    headers = HEADERS | cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
+    if download_as:
+        headers["Content-Disposition"] = attachment(download_as)
+    # In a file of the reader's own a link is a link.
+    marks = {THEME_MARK: theme} | (
+        {f"{LINK_MARK}#": ""} if download_as else {LINK_MARK: f"{root_of(request)}/nbjobs/link.html"}
+    )
+    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
@@ -18,7 +18,7 @@ from airflow_nbjobs.ui.access import may_read_results, new_session
 from airflow_nbjobs.ui.data.prices import read_prices
 from airflow_nbjobs.ui.data.queries import read_outputs
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
-from airflow_nbjobs.ui.error_pages import as_json, root_of
+from airflow_nbjobs.ui.error_pages import as_json
 from airflow_nbjobs.ui.notebook import failure, problems
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.jobs import Job
@@ -27,7 +27,6 @@ from airflow_nbjobs.ui.notebook.sources import Source
 from airflow_nbjobs.ui.pages import (
     HEADERS,
     NO_CONNECTIONS,
-    NOTEBOOK_POLICY,
     SCRIPTED_POLICY,
     TAB_SCRIPTS,
     TEXT_POLICY,
@@ -44,10 +43,12 @@ from airflow_nbjobs.ui.routes.dependencies import (
     JobName,
     NotebooksDep,
     TaskInstanceDep,
+    Theme,
     WithJobDep,
     attachment,
     base_of,
     cached,
+    document_answer,
     with_job,
 )
 from airflow_nbjobs.ui.views import earlier_note, facts_of_hint, facts_of_job, live_facts, output_rows, parameter_rows
@@ -142,24 +143,21 @@ def notebook_html(
     notebooks: NotebooksDep,
     *,
     requested: JobName = None,
-    theme: Literal["light", "dark"] = "light",
+    theme: Theme = "light",
     download: bool = False,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     job = notebooks.jobs.find(ti, requested)
-    rendered, document = notebooks.opened_document(ti, job)
-    etag = f'"{rendered.tag}-{theme}"'
-    if if_none_match == etag:
-        document.close()
-        return Response(status_code=304, headers=cached(etag))
-    headers = HEADERS | cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
-    if download:
-        headers["Content-Disposition"] = attachment(f"{job.name}.html")
-    # In a file of the reader's own a link is a link.
-    marks = {THEME_MARK: theme} | (
-        {f"{LINK_MARK}#": ""} if download else {LINK_MARK: f"{root_of(request)}/nbjobs/link.html"}
+    return document_answer(
+        request,
+        notebooks,
+        ti,
+        job,
+        "document.html",
+        theme=theme,
+        download_as=f"{job.name}.html" if download else None,
+        if_none_match=if_none_match,
     )
-    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get(TASK + "/scripted.html", dependencies=[may_read_results])
@@ -168,7 +166,7 @@ def scripted_html(
     notebooks: NotebooksDep,
     *,
     requested: JobName = None,
-    theme: Literal["light", "dark"] = "light",
+    theme: Theme = "light",
     sec_fetch_dest: Annotated[str | None, Header()] = None,
 ) -> Response:
     """

@@ -42,16 +42,17 @@ function openApart(address) {
   link.click();
   link.remove();
 }
-// Airflow frames this page without allowing it to navigate the window; a link of the outer document may.
+// Airflow frames this page without allowing it to navigate the window, nor, before 3.3, to save a file; a link of the outer document may.
 document.addEventListener("click", (event) => {
-  const link = event.target instanceof Element ? event.target.closest("a[data-outer]") : null;
+  const link = event.target instanceof Element ? event.target.closest("a[data-outer], a[download]") : null;
   if (!link || !outer || event.defaultPrevented || event.button !== 0) return;
   event.preventDefault();
   const ours = outer.document.createElement("a");
   const address = link.getAttribute("href");  // of a link in a drawing, which has no text for an address
   ours.href = new URL(address, document.baseURI).href;
   ours.rel = "noopener noreferrer";
-  if (link.getAttribute("target") || event.ctrlKey || event.metaKey || event.shiftKey) ours.target = "_blank";
+  if (link.hasAttribute("download")) ours.download = link.getAttribute("download");
+  else if (link.getAttribute("target") || event.ctrlKey || event.metaKey || event.shiftKey) ours.target = "_blank";
   outer.document.body.append(ours);
   ours.click();
   ours.remove();

@@ -3,7 +3,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const page = document.body.dataset;
   const byId = (id) => document.getElementById(id);
   const stage = byId("notebook");
-  let frame = null, shown = "", anchor = "", tag = "", withScripts = false, isEarlier = false, said = null;
+  let frame = null, shown = "", anchor = cellIn(), tag = "", withScripts = false, isEarlier = false, said = null;
+  let isReport = isReportIn(), current = null, hasPlace = Boolean(anchor);
 
   // -- which job: the choice is in the address that the reader sees, Airflow's where it frames this page -----------------
 
@@ -15,6 +16,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const address = new URL(place.location.href);
     if (job) address.searchParams.set("job", job);
     else address.searchParams.delete("job");
+    address.searchParams.delete("cell");
     return address;
   };
   function choose(job) {
@@ -38,7 +40,8 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function showFrame() {
     const theme = document.documentElement.dataset.theme;
-    const address = `${tabAddress(`${withScripts ? "scripted" : "notebook"}.html`, { theme, v: tag })}`;
+    const name = withScripts ? "scripted" : isReport ? "report" : "notebook";
+    const address = `${tabAddress(`${name}.html`, { theme, v: tag })}`;
     const next = `${address}${anchor ? "#" + anchor : ""}`;
     // Replaced, not added to the browser's history: "back" leads to another job or page, not from cell to cell.
     if (frame && shown === address) { frame.contentWindow.location.replace(new URL(next, window.location.href)); return; }
@@ -66,9 +69,30 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   themeListeners.push(() => { if (frame) showFrame(); });
 
-  // Other parts of the tab ask for a place by an event.
-  document.addEventListener("nbjobs:go", (event) => { if (frame) goTo(event.detail); });
-  function goTo(place) { anchor = place; isFollowing = false; showFrame(); frame.focus(); }
+  // Other parts of the tab ask for a place, or for the report, by an event.
+  document.addEventListener("nbjobs:go", ({ detail }) => { if (frame) goTo(anchorOf(detail), Boolean(detail.keepsFocus)); });
+  function goTo(place, keepsFocus) {
+    anchor = place;
+    isFollowing = false;
+    hasPlace = true;
+    if (isReport && !current.in_report.includes(place)) setView(false);  // what the report leaves out is in the notebook
+    else showFrame();
+    rememberPlace({ cell: place });
+    if (!keepsFocus) frame.focus();
+  }
+  document.addEventListener("nbjobs:view", ({ detail }) => { if (frame) setView(detail === "report"); });
+  function setView(asReport) {
+    isReport = asReport;
+    withScripts = false;
+    rememberPlace({ view: asReport ? "report" : "" });
+    tellShown();
+    showFrame();
+  }
+  function tellShown() {
+    showFiles();
+    offerScripts(isReport ? 0 : current.scripted);
+    document.dispatchEvent(new CustomEvent("nbjobs:shown", { detail: { notebook: current, isReport } }));
+  }
 
   // -- links out of the notebook, after a question -----------------------------------------------------------------------
 
@@ -160,7 +184,8 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function showFiles() {
     for (const link of document.querySelectorAll("[data-file]")) {
-      link.href = tabAddress(link.dataset.file, link.dataset.file === "notebook.html" ? { download: "true" } : {});
+      const name = isReport && link.dataset.file === "notebook.html" ? "report.html" : link.dataset.file;
+      link.href = tabAddress(name, name.endsWith(".html") ? { download: "true" } : {});
       link.hidden = false;
     }
   }
@@ -227,31 +252,12 @@ document.addEventListener("DOMContentLoaded", () => {
     offer(null);
     if (tag !== notebook.tag) withScripts = false;  // asked for those of another notebook
     tag = notebook.tag;
-    offerScripts(notebook.scripted);
-    if (running && isFollowing) anchor = notebook.progress.anchor || "";
+    current = notebook;
+    if (running && isFollowing && !hasPlace) anchor = notebook.progress.anchor || "";
     const place = notebook.failed || notebook.stopped;
-    if (place && place.anchor) anchor = place.anchor;
+    if (place && place.anchor && !hasPlace) anchor = place.anchor;
     showFailure(notebook.failed, place);
-    const list = byId("outline").querySelector("ol");
-    list.replaceChildren(...notebook.outline.map((entry) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.dataset.level = entry.level;
-      if (entry.is_failed) button.dataset.failed = "";
-      const text = document.createElement("span");
-      text.textContent = entry.text;
-      button.append(text);
-      if (entry.seconds !== null && entry.seconds >= 0.05) {
-        const time = document.createElement("small");
-        time.textContent = entry.seconds < 60 ? `${entry.seconds.toFixed(1)} s` : `${Math.round(entry.seconds / 60)} min`;
-        button.append(time);
-      }
-      button.addEventListener("click", () => goTo(entry.anchor));
-      const item = document.createElement("li");
-      item.append(button);
-      return item;
-    }));
-    byId("outline").hidden = notebook.outline.length === 0;
+    tellShown();
     showFrame();
   }
 

@@ -99,11 +99,17 @@ def browser(server: Documents) -> Iterator[Any]:
         yield running
 
 
+# The page's and the failed cell's own lines.
+OF_THE_REPORT = re.compile(
+    r'<body class="nb-report">|<header class="nb-head"><span class="nb-number">cell \d+</span><span class="nb-tag nb-error-tag">[a-z ]+</span></header>|</section>'
+)
+
+
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return each hostile notebook's document by name."""
     folder: Path = tmp_path_factory.mktemp("hostile")
-    renderer, documents, failed = Renderer(), {}, {}
+    renderer, documents, failed, strange = Renderer(), {}, {}, {}
     try:
         for name, text in NOTEBOOKS.items():
             source = folder / "source"
@@ -111,11 +117,15 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             outcome = renderer.render(RenderRequest(source=source, folder=folder, title=name))
             if outcome.status == "ok":
                 documents[name] = (folder / "document.html").read_text()
+                added = set((folder / "report.html").read_text().splitlines()) - {"", *documents[name].splitlines()}
+                strange[name] = [line for line in added if not OF_THE_REPORT.fullmatch(line)]
             else:
                 failed[name] = outcome
     finally:
         renderer.close()
     assert set(failed) <= MAY_BE_REFUSED, failed
+    # What is shown of the notebook is shown of the report: it is less of the same.
+    assert {name: lines for name, lines in strange.items() if lines} == {}
     return documents
 
 

@@ -1,0 +1,134 @@
+"""
+The texts of a notebook that a reader searches: source and printed output of its cells, as much as a page may hold.
+
+Called by ``document.py``; ``templates/tab_search.js`` does the searching.
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airflow_nbjobs.core.notebook.document import outputs_of
+from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
+from airflow_nbjobs.core.notebook.source import source_of
+from airflow_nbjobs.ui.rendering.outline import name_of
+from airflow_nbjobs.ui.rendering.shrink import cut_length
+from airflow_nbjobs.ui.rendering.text import plain_text_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from airflow_nbjobs.ui.rendering.outline import Cell
+    from airflow_nbjobs.ui.rendering.report import InReport
+
+ALL_CHARACTERS = 1_000_000
+PART_CHARACTERS = 50_000
+_READ_CHARACTERS = 4 * PART_CHARACTERS  # of one output
+_TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z!][\w:-]{0,40})?[^<>]*>")
+
+
+class SearchText(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One text of a cell.
+
+    :param kind: ``"text"``, ``"code"`` or ``"output"``.
+    :param in_report: whether the report shows it.
+    """
+
+    anchor: str
+    name: str
+    kind: str
+    text: str
+    in_report: bool
+
+
+class SearchTexts(msgspec.Struct, frozen=True):
+    """:param is_whole: no text was cut or left out."""
+
+    parts: tuple[SearchText, ...]
+    is_whole: bool
+
+
+def search_texts(cells: Sequence[Cell], in_report: Mapping[str, InReport]) -> SearchTexts:
+    """
+    Return the texts of the cells, a million characters at most.
+
+    :param in_report: of the cells that are in the report, by anchor.
+    """
+    parts: list[SearchText] = []
+    left, is_whole = ALL_CHARACTERS, True
+    for cell in cells:
+        for kind, pieces, is_reported in _texts(cell, in_report.get(cell.anchor)):
+            text, is_cut = _within(pieces, min(PART_CHARACTERS, left))
+            is_whole = is_whole and not is_cut
+            left -= len(text)
+            if text.strip():
+                parts.append(
+                    SearchText(anchor=cell.anchor, name=name_of(cell), kind=kind, text=text, in_report=is_reported)
+                )
+    return SearchTexts(tuple(parts), is_whole)
+
+
+def _within(pieces: Iterable[str], most: int) -> tuple[str, bool]:
+    """Return the pieces as one text, and whether it had to be cut; what there is no room for is not even read."""
+    kept: list[str] = []
+    left = most
+    for piece in pieces:
+        if len(piece) > left:
+            return "\n".join([*kept, piece[:left]])[:most], True
+        if piece:
+            kept.append(piece)
+            left -= len(piece) + 1
+    return "\n".join(kept), False
+
+
+def _texts(cell: Cell, report: InReport | None) -> Iterator[tuple[str, Iterator[str], bool]]:
+    yield "code" if cell.is_code else "text", iter([_source(cell)]), report is not None and not cell.is_code
+    if not cell.is_code:
+        return
+    outputs = outputs_of(cell.node)
+    for is_reported in (True, False):
+        group = (each for each in outputs if _is_reported(each, report) is is_reported)
+        yield "output", map(_text_of_output, group), is_reported
+
+
+def _source(cell: Cell) -> str:
+    source = source_of(cell.node)
+    return source if cut_length(source) is None else ""
+
+
+def _is_reported(output: Mapping[str, Any], report: InReport | None) -> bool:
+    return report is not None and (report.has_outputs or output.get("output_type") == "error")
+
+
+def _text_of_output(output: Mapping[str, Any]) -> str:
+    """Return what a reader sees of an output as text; of a progress bar its last state."""
+    data = output.get("data")
+    if not isinstance(data, dict):
+        text = plain_text_of(output)[:_READ_CHARACTERS]
+        return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    for form in ("text/plain", "text/markdown", "text/latex"):
+        text = text_of(data.get(form))
+        if text and cut_length(text) is None:
+            return strip_ansi(text[:_READ_CHARACTERS])
+    html = text_of(data.get("text/html"))
+    return _text_of_html(html[:_READ_CHARACTERS]) if cut_length(html) is None else ""
+
+
+def _text_of_html(html: str) -> str:
+    """Return the words between the tags, in a time that grows with the text and no faster: it is for finding, not for showing."""
+    found: list[str] = []
+    place, is_left_out = 0, False
+    for tag in _TAG.finditer(html):
+        if not is_left_out:
+            found.append(html[place : tag.start()])
+        place = tag.end()
+        if (tag["name"] or "").lower() in ("style", "script"):
+            is_left_out = not tag["end"]
+    if not is_left_out:
+        found.append(html[place:])
+    return unescape(" ".join(" ".join(found).split()))

@@ -1,0 +1,61 @@
+"""The executed notebook without its code, to read and to hand on, and its texts, to search."""
+
+# No `from __future__ import annotations`: FastAPI reads the routes' annotations when they are declared.
+import json
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from airflow_nbjobs.ui.access import may_read_results
+from airflow_nbjobs.ui.pages import HEADERS, VisibleJSONResponse
+from airflow_nbjobs.ui.routes.dependencies import (
+    TASK,
+    IfNoneMatch,
+    JobName,
+    NotebooksDep,
+    Theme,
+    WithJobDep,
+    cached,
+    document_answer,
+)
+
+router = APIRouter()
+
+
+@router.get(TASK + "/report.html", dependencies=[may_read_results])
+def report_html(
+    request: Request,
+    ti: WithJobDep,
+    notebooks: NotebooksDep,
+    *,
+    requested: JobName = None,
+    theme: Theme = "light",
+    download: bool = False,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Return the report: what is hidden there is not in the answer either."""
+    job = notebooks.jobs.find(ti, requested)
+    return document_answer(
+        request,
+        notebooks,
+        ti,
+        job,
+        "report.html",
+        theme=theme,
+        download_as=f"{job.name}-report.html" if download else None,
+        if_none_match=if_none_match,
+    )
+
+
+@router.get(TASK + "/texts.json", dependencies=[may_read_results])
+def texts_json(
+    ti: WithJobDep, notebooks: NotebooksDep, requested: JobName = None, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Return the texts of the notebook's cells, for the tab to search: the notebook's own frame runs no script that could."""
+    rendered, file = notebooks.opened_document(ti, notebooks.jobs.find(ti, requested), "texts.json")
+    with file:
+        etag = f'"{rendered.tag}-texts"'
+        if if_none_match == etag:
+            return Response(status_code=304, headers=cached(etag))
+        texts = json.load(file)
+    return VisibleJSONResponse({"status": "ok", "tag": rendered.tag, **texts}, headers=HEADERS | cached(etag))

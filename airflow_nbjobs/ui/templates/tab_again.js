@@ -1,0 +1,55 @@
+// A new run with other parameters, in Airflow's own trigger form: it is opened, and nothing is run.
+const FORM_MILLISECONDS = 5000;
+document.addEventListener("DOMContentLoaded", async () => {
+  const drawer = document.getElementById("again");
+  let answer;
+  try {
+    const response = await fetch(`${document.body.dataset.base}/again.json`, { credentials: "same-origin" });
+    answer = await response.json();
+  } catch { return; }
+  if (answer.status !== "ok" || !answer.is_offered) return;
+  const [conf, note] = [drawer.querySelector("pre"), drawer.querySelector("p")], [open, copy] = drawer.querySelectorAll("button"), link = drawer.querySelector("a");
+  drawer.hidden = false;
+  conf.textContent = answer.conf;
+  conf.hidden = copy.hidden = !answer.conf;
+  link.href = answer.run;
+  copyButton(copy, () => answer.conf);
+
+  // Airflow has no address that opens the form. On the pages of a run its own button does, filled in with the run's conf: Airflow's page around this one
+  // is such a page. Of the button's menu only the entry is chosen that is known to open the form.
+  const canFill = Boolean(outer && answer.form);
+  open.hidden = !canFill;
+  const texts = [canFill ? "Airflow opens its form with what this run was given." : "This Airflow cannot open its form filled in from here: open the run, press Trigger, and paste this as its configuration."];
+  if (answer.is_masked) texts.push("*** stands for what Airflow masks: give it by hand.");
+  if (answer.is_too_long) texts.push("What the run was given is too long to be shown here; its page in Airflow has it.");
+  else if (!answer.conf) texts.push("This run was given nothing: it ran with the defaults of the form.");
+  note.textContent = texts.join(" ");
+
+  function there(selector) {
+    return new Promise((done) => {
+      const until = Date.now() + FORM_MILLISECONDS;
+      const look = () => {
+        const found = outer.document.querySelector(selector);
+        if (found || Date.now() > until) done(found);
+        else setTimeout(look, 50);
+      };
+      look();
+    });
+  }
+  async function openForm() {
+    const button = outer.document.querySelector("[data-testid=trigger-dag-options-button]") || outer.document.querySelector("[data-testid=trigger-dag-button]");
+    if (!button || button.disabled) return false;
+    button.focus();
+    button.click();
+    if (!answer.conf && answer.form === "editConfigAndTrigger") return true;  // without a conf the button opens the form itself
+    const entry = await there(`[role=menuitem][data-value=${answer.form}]`);
+    if (entry) entry.click();
+    return Boolean(entry);
+  }
+  open.addEventListener("click", async () => {
+    open.disabled = true;
+    const isOpen = await openForm();
+    open.disabled = false;
+    if (!isOpen) { open.hidden = true; note.textContent = "Airflow's form did not open from here: open the run, press Trigger, and paste this as its configuration."; }
+  });
+});

@@ -1,0 +1,128 @@
+"""What a notebook left in ``output.tar.gz``, listed and streamed by the API server: bounded, whatever it holds."""
+
+import io
+import tarfile
+import tracemalloc
+
+import pytest
+from fakes import archive
+
+from airflow_nbjobs.aws.results import members as members_
+from airflow_nbjobs.aws.results.members import MissingMemberError, list_members, open_member
+
+
+def listed(body):
+    found = list_members(io.BytesIO(body))
+    return {each.name: each.size_bytes for each in found.files}, found.notes
+
+
+def special(name, kind, **fields):
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+def test_files_of_folders_are_listed_with_their_sizes():
+    found, notes = listed(archive({"./": special("./", tarfile.DIRTYPE), "./a": b"12", "plots/b.png": b"", "c": b"3"}))
+    assert found == {"a": 2, "plots/b.png": 0, "c": 1}
+    assert notes == ()
+
+
+def test_what_is_no_plain_file_below_the_folder_is_counted_and_not_offered():
+    found, notes = listed(
+        archive(
+            {
+                "fine": b"1",
+                "../up": b"2",
+                "/abs": b"3",
+                "a/../../b": b"4",
+                "link": special("link", tarfile.SYMTYPE, linkname="/etc/passwd"),
+                "hard": special("hard", tarfile.LNKTYPE, linkname="fine"),
+                "device": special("device", tarfile.CHRTYPE),
+                "pipe": special("pipe", tarfile.FIFOTYPE),
+                "n" * 2000: b"5",
+            }
+        )
+    )
+    assert found == {"fine": 1}
+    assert notes == (
+        "8 entries of output.tar.gz are not offered: links, devices, or files with holes or with names that lead elsewhere",
+    )
+
+
+def test_a_file_with_holes_is_not_offered_whatever_size_it_claims():
+    """Its terabytes of zeros cost a header."""
+    sparse = special("holes", tarfile.REGTYPE, size=0)
+    sparse.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(2**50), "GNU.sparse.name": "holes"}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(sparse, io.BytesIO())
+    found, notes = listed(buffer.getvalue())
+    assert (found, len(notes)) == ({}, 1)
+    with pytest.raises(MissingMemberError):
+        open_member(io.BytesIO(buffer.getvalue()), "holes")
+
+
+def test_the_first_of_two_files_of_one_name_counts():
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for body in (b"first", b"the second"):
+            info = tarfile.TarInfo("x")
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+    assert listed(buffer.getvalue())[0] == {"x": 5}
+    assert b"".join(open_member(io.BytesIO(buffer.getvalue()), "x")[1]) == b"first"
+
+
+def test_names_are_marked_and_found_by_their_marks():
+    body = archive({"a\u202egnp.exe": b"1", "b\nc": b"22", "d#e?f %41": b"333"})
+    assert listed(body)[0] == {"a⟦U+202E⟧gnp.exe": 1, "b␊c": 2, "d#e?f %41": 3}
+    member, chunks = open_member(io.BytesIO(body), "a⟦U+202E⟧gnp.exe")
+    assert (member.size_bytes, b"".join(chunks)) == (1, b"1")
+    with pytest.raises(MissingMemberError, match="holds no"):
+        open_member(io.BytesIO(body), "a\u202egnp.exe")
+
+
+def test_more_files_than_are_listed_are_said(monkeypatch):
+    monkeypatch.setattr(members_, "MOST_LISTED", 3)
+    found, notes = listed(archive({f"f{number}": b"" for number in range(5)}))
+    assert list(found) == ["f0", "f1", "f2"]
+    assert notes == ("output.tar.gz holds more than 3 files; the archive has them all",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("_MOST_LOOKED_AT", 2, "more than 2 members"), ("_MOST_UNPACKED_BYTES", 2100, "more than 2100 bytes")],
+)
+def test_an_archive_is_read_only_so_far(monkeypatch, name, value, said):
+    body = archive({"a": b"x", "b": b"y", "c": b"z" * 100})
+    monkeypatch.setattr(members_, name, value)
+    found, (note,) = listed(body)
+    assert "a" in found
+    assert "c" not in found
+    assert said in note
+    with pytest.raises(MissingMemberError, match=said):
+        open_member(io.BytesIO(body), "c")
+
+
+def test_an_archive_that_is_cut_off_lists_what_there_is():
+    body = archive({"a": b"x", "b": bytes(range(256)) * 4000})
+    found, (note,) = listed(body[: len(body) // 2])
+    assert "a" in found
+    assert "damaged or cut off" in note
+    assert listed(b"no archive at all")[0] == {}
+    assert listed(b"")[0] == {}
+
+
+def test_a_file_is_streamed_and_not_kept():
+    body = archive({"before": bytes(3_000_000), "large": bytes(64 * 1024**2)})
+    tracemalloc.start()
+    try:
+        member, chunks = open_member(io.BytesIO(body), "large")
+        assert sum(len(chunk) for chunk in chunks) == member.size_bytes == 64 * 1024**2
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 1024**2

@@ -1,0 +1,52 @@
+"""What a run was given, out of Airflow's own tables."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
+from job_rows import add_jobs, job, open_database
+from sqlalchemy import insert, update
+
+from airflow_nbjobs.ui.data.run_conf import RunConf, read_run_conf
+
+RUN = {"dag_id": "dag_00", "run_id": "manual__0"}
+
+
+@pytest.fixture
+def session():
+    with open_database("sqlite://", SerializedDagModel) as made:
+        add_jobs(made, [job(0), job(1)])
+        yield made
+
+
+def serialize(session, *params, day):
+    moment = datetime(2026, 1, day, tzinfo=UTC)
+    row = {
+        "id": uuid4(),
+        "dag_id": RUN["dag_id"],
+        "data": {"__version": 3, "dag": {"params": [[name, {}] for name in params]}},
+        "dag_hash": str(day),
+        "created_at": moment,
+        "last_updated": moment,
+        "dag_version_id": uuid4(),
+    }
+    session.execute(insert(SerializedDagModel.__table__).values(**row))
+
+
+def test_the_params_are_those_that_the_dag_has_now_and_the_conf_is_the_runs(session):
+    serialize(session, "new", "other", day=2)
+    serialize(session, "old", day=1)
+    session.execute(update(DagRun).where(DagRun.run_id == "manual__0").values(conf={"old": [1, {"a": None}]}))
+    assert read_run_conf(session, **RUN) == RunConf({"old": [1, {"a": None}]}, ("new", "other"))
+
+
+@pytest.mark.parametrize("conf", [None, {}])
+def test_a_run_that_was_given_nothing_has_an_empty_conf(session, conf):
+    session.execute(update(DagRun).values(conf=conf))
+    assert read_run_conf(session, **RUN) == RunConf({}, ())
+
+
+def test_a_run_or_a_dag_that_is_gone_has_none(session):
+    assert read_run_conf(session, dag_id="gone", run_id="gone") == RunConf({}, ())
