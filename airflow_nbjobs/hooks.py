@@ -159,22 +159,28 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         return patience.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"}))
 
     def _brief_config(self) -> Any:
-        """Return a configuration for what nobody waits for: a network without a way to the service must not hold a finished task for minutes."""
+        """
+        Return a configuration for what no result depends on: a network without a way to the service must not hold a finished task for minutes.
+
+        It wins over the connection's own, whose many retries are meant for calls that a job needs.
+        """
         from botocore.config import Config
 
         brief = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2, "mode": "standard"})
-        return brief.merge(self.client_config)
+        return self.client_config.merge(brief)
 
-    def client(self, service_name: str, config: Any = None) -> Any:
+    def client(self, service_name: str, config: Any = None, *, region_name: str | None = None) -> Any:
         """
         Return a new boto3 client of this connection.
 
         :param config: in place of ``client_config``.
+        :param region_name: in place of the connection's, of a service that is not in every region.
         """
         # boto3 sessions are not thread-safe while a client is made.
         with _client_lock, _without_collector(), translated(service_name, on=f"connection {self.aws_conn_id}"):
             return self.session.client(
                 service_name,
+                region_name=region_name,
                 endpoint_url=self.conn_config.get_service_endpoint_url(service_name=service_name),
                 config=config or (self._brief_config() if service_name == "cloudwatch" else self.client_config),
                 verify=self.verify,

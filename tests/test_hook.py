@@ -347,10 +347,13 @@ def test_the_user_agent_names_the_hook_without_a_walk_of_the_call_stack(connecti
 
 
 def test_nobody_waits_for_minutes_for_metrics(connection):
-    """A network without a way to CloudWatch must not hold a finished task, nor a thread of the API server; what the connection says wins."""
+    """A network without a way to CloudWatch must not hold a finished task, nor a thread of the API server, whatever the connection says of other calls."""
     extra = {"region_name": "eu-west-1"}
     hook = connection(login="key", password="secret", extra=extra)
     config = hook.clients.metrics._client.meta.config
     assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (5, 15, 2)
-    hook = connection(login="key", password="secret", extra=extra | {"config_kwargs": {"connect_timeout": 9}})
-    assert hook.clients.metrics._client.meta.config.connect_timeout == 9
+    patient = {"connect_timeout": 60, "read_timeout": 600, "retries": {"max_attempts": 10}, "proxies": {"https": "p"}}
+    hook = connection(login="key", password="secret", extra=extra | {"config_kwargs": patient})
+    config = hook.clients.metrics._client.meta.config
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (5, 15, 2)
+    assert config.proxies == {"https": "p"}

@@ -135,7 +135,8 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
 
     :param permission: the IAM action that the call needs, ``"s3:PutObject"``; it also names the call in the text.
     :param on: what the call was about: a URI or a job's name.
-    :raises NotebookJobConfigError: the service says that the request is wrong, or no region, a half of a key or a profile that is not there is configured.
+    :raises NotebookJobConfigError: the service says that the request is wrong, or no region, a half of a key, a profile that is not there or an
+        endpoint that is no URL is configured.
     :raises NotebookJobCapacityError: a quota above zero is in use.
     :raises NotebookJobServiceError: everything else; ``is_retryable`` says whether later may be better. Refused or missing credentials may be: a key is rotated, an
         instance's metadata service answers late.
@@ -152,6 +153,10 @@ def translated(permission: str, *, on: str, job_name: str | None = None) -> Iter
         raise _from_botocore_error(error, call) from error
     except ResponseParserError as error:  # no BotoCoreError
         raise no_answer_of_aws(permission, on, job_name, why=str(error)) from error
+    except ValueError as error:  # of a client that is being made, and no BotoCoreError
+        if not str(error).startswith("Invalid endpoint"):
+            raise
+        raise NotebookJobConfigError(f"{call}: {error}; an endpoint_url is a URL, as https://…") from error
     except RuntimeError as error:
         if isinstance(error, NotebookJobError) or _STILL_EXPIRED not in str(error):
             raise

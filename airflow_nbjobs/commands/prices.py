@@ -6,16 +6,14 @@ The arguments alone: what is done is in ``pricing/update.py``, imported when it 
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from airflow_nbjobs.commands.environment import as_airflows_own
 from airflow_nbjobs.commands.records.standard_output import results_alone
 from airflow_nbjobs.core import defaults
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
 EXAMPLE = "nbjobs prices update --region eu-west-1 --to variable"
 
@@ -53,21 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the prices; 1 if a type that was asked for has none, 2 if nothing was written."""
-    with results_alone() as out, _as_airflows_own():
+    with results_alone() as out, as_airflows_own():
         from airflow_nbjobs.commands.pricing.update import update
 
         return update(args, out)
-
-
-@contextmanager
-def _as_airflows_own() -> Iterator[None]:
-    """Look for connections in the metadata database as well, as Airflow's own commands do."""
-    name = "_AIRFLOW_PROCESS_CONTEXT"
-    before = os.environ.get(name)
-    os.environ[name] = "server"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before

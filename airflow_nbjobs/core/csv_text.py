@@ -7,6 +7,8 @@ Called by the pages that offer their tables as files.
 from __future__ import annotations
 
 import csv
+import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.numbers import is_number
@@ -20,6 +22,8 @@ _FORMULA = (
     *("=", "+", "-", "@", "\t", "\r", "\n", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}"),
     *("\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}"),
 )
+# Where the list's separator is another one, as a semicolon in most of Europe, a cell begins behind it.
+_CELL = re.compile(f"[;\t]\\s*(?=[{re.escape(''.join(sign for sign in _FORMULA if not sign.isspace()))}])")
 _LINES = 200
 
 
@@ -27,11 +31,12 @@ def csv_field(value: Any) -> str:
     """Return one field: a number as it is, so also -1; a text that a spreadsheet would compute begins with an apostrophe; None is empty."""
     if value is None:
         return ""
-    if is_number(value):
+    if is_number(value) and (isinstance(value, int) or math.isfinite(value)):
         return repr(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     text = visible(str(value))
+    text = _CELL.sub(lambda found: f"{found[0]}'", text)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -66,7 +66,6 @@ def push_results(
         from airflow_nbjobs.task.asset_events import announced
 
         result = announced(task, context, result)
-    keep_machine(task, ti, snapshot)
     # What a try delivers that is over, the next one takes for delivered, and runs the notebook again.
     ownership.note_end()
     ownership.end_if_over()
@@ -81,11 +80,12 @@ def push_results(
             raise
         # Why the job failed is what the task must say; where its notebook is, the archive still tells.
         task.log.warning("The executed notebook is in output.tar.gz only: %s", error)
+    keep_machine(task, ti, snapshot, was_killed=result.was_killed)
     return result, value
 
 
 def _deliver(task: TaskView, result: JobResult, location: JobLocation) -> None:
-    """Give the executed notebook its own key, last of all: its presence tells later tries that this job's results were pushed."""
+    """Give the executed notebook its own key, after all else that is delivered: its presence tells later tries that this job's results were pushed."""
     if result.executed_notebook is None:
         return
     settings = read_settings(task.hook.connection_extra)
@@ -152,5 +152,6 @@ def _end_of(result: JobResult) -> dict[str, Any]:
         # The headline quotes the exception's text, which may be long; XComs are no place for the rest of the error.
         cell = error.cell if isinstance(error, NotebookCellError | NotebookSkippedError) else None
         headline = plain_text(masked_start(error.headline, _HEADLINE_CHARACTERS))
-        end["error"] = {"type": type(error).__name__, "headline": headline, "cell": cell}
+        killed = {"was_killed": True} if result.was_killed else {}
+        end["error"] = {"type": type(error).__name__, "headline": headline, "cell": cell} | killed
     return end

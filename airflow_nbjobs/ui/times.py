@@ -30,4 +30,7 @@ def time_text(moment: object) -> str | None:
             return None
     if not isinstance(moment, datetime):
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
+    except OverflowError:  # of the calendar's first or last day, in another zone
+        return None

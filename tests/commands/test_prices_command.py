@@ -200,3 +200,13 @@ def test_the_client_is_of_the_lists_region_and_the_connections_endpoint(monkeypa
         "cn-northwest-1",
         "https://api.pricing.cn-northwest-1.amazonaws.com.cn",
     )
+
+
+def test_an_endpoint_that_is_no_url_is_said_in_a_line(monkeypatch, prices):
+    extra = {"region_name": "eu-west-1", "service_config": {"pricing": {"endpoint_url": "no-url"}}}
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "aws", "login": "a", "password": "b", "extra": extra})
+    )
+    said = prices(code=2)
+    assert "no-url" in said.err
+    assert "Traceback" not in said.err

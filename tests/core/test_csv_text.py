@@ -21,11 +21,27 @@ from airflow_nbjobs.core.csv_text import csv_chunks, csv_field
         "\N{FULLWIDTH EQUALS SIGN}1",
         "-Infinity",
         '=cmd|" /C calc"!A0',
+        float("-inf"),
     ],
 )
 def test_a_text_that_a_spreadsheet_would_compute_is_quoted_as_text(text):
     assert csv_field(text).startswith("'")
     assert csv_field(text)[1:2] == csv_field(f"x{text}")[1:2]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a;=1+1", "a;'=1+1"),
+        ("a; \t@x;-2", "a; \t'@x;'-2"),
+        ("a\t=1", "a\t'=1"),
+        ("a; b", "a; b"),
+        ("one;\ntwo", "one;\ntwo"),
+        (";", ";"),
+    ],
+)
+def test_where_a_semicolon_or_a_tab_separates_the_cell_behind_it_is_text_too(text, said):
+    assert csv_field(text) == said
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import STARTED, executed, task_context
+from fakes import STARTED, FakeTaskInstance, executed, task_context
 from operator_tasks import RAW, Tasks, defer, end, event_of
 
+from airflow_nbjobs._compat import AirflowTaskTimeout
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.metrics import parse_kept
 from airflow_nbjobs.core.job.xcoms import MACHINE_KEY, read_record
@@ -67,6 +68,21 @@ def test_a_failed_jobs_machine_is_kept_too(task):
 
 
 @pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("reason", "killed"),
+    [
+        ("AlgorithmError: , exit code: 137", True),
+        ("AlgorithmError: DeadKernelError: Kernel died", True),
+        ("AlgorithmError: [SM-111] Error", False),
+    ],
+)
+def test_that_a_job_was_killed_is_kept_with_its_end_and_its_figures(task, reason, killed):
+    xcoms = finished(task, status="Failed", reason=reason)
+    assert xcoms["nbjobs_end"]["error"].get("was_killed", False) is killed
+    assert xcoms[MACHINE_KEY]["was_killed"] is killed
+
+
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("code", ["AccessDenied", "Throttling", "EndpointConnectionError"])
 def test_a_cloudwatch_that_does_not_answer_is_a_warning_and_no_result_is_lost(task, code, caplog, capsys):
     task.clients.metrics.error = NotebookJobServiceError(
@@ -78,6 +94,43 @@ def test_a_cloudwatch_that_does_not_answer_is_a_warning_and_no_result_is_lost(ta
     said = caplog.text + capsys.readouterr().out
     assert "is not kept with its results" in said
     assert "(needs cloudwatch:GetMetricData)" in said
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError("Invalid endpoint: no-url"), RuntimeError(""), AirflowTaskTimeout("1 s")], ids=repr
+)
+@pytest.mark.parametrize("where", ["CloudWatch's client", "Airflow"])
+def test_no_exception_of_any_kind_fails_the_job(task, failure, where, monkeypatch, capsys):
+    """As botocore's of an endpoint that is no URL, Airflow's of an XCom backend that refuses the record, or the task's time-out just then."""
+    monkeypatch.setenv("AIRFLOW__NBJOBS__MACHINE_METRICS", "True")
+    push = FakeTaskInstance.xcom_push
+
+    def refuse(ti, key, value):
+        if key == MACHINE_KEY:
+            raise failure
+        push(ti, key, value)
+
+    if where == "Airflow":
+        monkeypatch.setattr(FakeTaskInstance, "xcom_push", refuse)
+    else:
+        task.clients.metrics.error = failure
+    xcoms = finished(task)
+    assert xcoms["nbjobs_end"]["status"] == "Completed"
+    assert MACHINE_KEY not in xcoms
+    assert f"is not kept with its results: {type(failure).__name__}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("kept")
+def test_cloudwatch_is_asked_when_all_results_are_delivered(task):
+    delivered = []
+
+    def read(names, **_):
+        delivered.extend(uri for uri in task.clients.objects.bodies if uri.endswith(f"{names[0]}.ipynb"))
+        return {}
+
+    task.clients.metrics.read = read
+    finished(task)
+    assert len(delivered) == 1
 
 
 def test_the_connection_says_it_as_well_and_wins(monkeypatch):

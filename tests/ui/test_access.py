@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.models.dag import DagModel
 from fastapi import HTTPException
 
@@ -20,14 +20,18 @@ class Manager:
     def __init__(self, *allowed):
         self.allowed = allowed
         self.asked = []
+        self.dag_ids = {"mine"}
 
     def is_authorized_dag(self, *, method, access_entity, details, user):
         self.asked.append((method, access_entity, details.id, user))
-        return access_entity in self.allowed
+        return access_entity in self.allowed or (access_entity, details.id) in self.allowed
+
+    def batch_is_authorized_dag(self, requests, *, user):
+        return all(self.is_authorized_dag(**each, user=user) for each in requests)
 
     def get_authorized_dag_ids(self, *, user, method):
         self.asked.append((method, user))
-        return {"mine"}
+        return self.dag_ids
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ def manager(monkeypatch):
         monkeypatch.setattr("airflow.api_fastapi.core_api.security.get_auth_manager", lambda: made)
         monkeypatch.setattr(access, "get_auth_manager", lambda: made)
         monkeypatch.setattr(DagModel, "get_team_name", lambda *_, **__: None, raising=False)
+        monkeypatch.setattr(DagModel, "get_dag_id_to_team_name_mapping", lambda *_, **__: {}, raising=False)
         return made
 
     return use
@@ -99,7 +104,26 @@ def test_a_comparison_asks_for_the_results_of_each_of_its_dags(manager):
     assert refused.value.status_code == 403
 
 
-def test_the_list_of_all_jobs_is_of_the_dags_that_the_user_may_read(manager):
-    asked = manager().asked
+def test_the_list_of_all_jobs_is_of_the_dags_whose_results_the_user_may_read(manager):
+    asked = manager(DagAccessEntity.XCOM).asked
     assert access.readable_dag_ids("me") == {"mine"}
-    assert asked == [("GET", "me")]
+    assert asked == [("GET", "me"), ("GET", DagAccessEntity.XCOM, "mine", "me")]
+
+
+def test_a_dag_that_may_be_seen_and_whose_results_may_not_is_not_listed(manager, monkeypatch):
+    some = manager((DagAccessEntity.XCOM, "mine"), (DagAccessEntity.TASK_LOGS, "yours"))
+    some.dag_ids = {"mine", "yours"}
+    assert access.readable_dag_ids("me") == {"mine"}
+    some.dag_ids = set()
+    assert access.readable_dag_ids("me") == set()
+
+
+def test_a_team_is_told_to_the_auth_manager(manager, monkeypatch):
+    if "team_name" not in DagDetails.__dataclass_fields__:
+        pytest.skip("this Airflow knows no teams")
+    teams = []
+    made = manager(DagAccessEntity.XCOM)
+    monkeypatch.setattr(DagModel, "get_dag_id_to_team_name_mapping", lambda *_, **__: {"mine": "a"}, raising=False)
+    monkeypatch.setattr(made, "is_authorized_dag", lambda *, details, **_: teams.append(details.team_name) or True)
+    assert access.readable_dag_ids("me") == {"mine"}
+    assert teams == ["a"]

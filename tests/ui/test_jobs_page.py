@@ -6,13 +6,20 @@ import re
 
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
+from airflow.models.base import Base
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.variable import Variable
+from airflow.sdk.bases.xcom import BaseXCom
 from job_rows import add_jobs, add_xcoms, job, open_database
 from sqlalchemy.orm import Session
 from ui_account import Client, in_routes
 
+from airflow_nbjobs.core.job.prices import written
+from airflow_nbjobs.settings import PRICES_VARIABLE
 from airflow_nbjobs.ui import access
 from airflow_nbjobs.ui.app import build_app
+from airflow_nbjobs.ui.data import listing, prices
+from airflow_nbjobs.ui.routes import compare, machine, tab
 
 HOSTILE = "</script><b>\u202e"
 COUNT = 130
@@ -65,6 +72,39 @@ def test_the_file_holds_all_pages_in_the_columns_that_are_chosen(client):
     strange = rows[3]
     assert (strange["run_id"], strange["notebook"], strange["error"]) == ("'=cmd()", "'@x", "'-1+1")
     assert len(rows_of(client.get("/jobs.csv?state=failed&dag_id=dag_03"))) == 7
+    refused = client.get("/jobs.csv?since=x&state=failed")
+    assert (refused.status_code, "since=x" in refused.text) == (400, True)
+
+
+def test_a_group_that_is_not_added_up_says_so(client, monkeypatch):
+    monkeypatch.setattr(listing, "MOST_SUMMED", 3)
+    body = client.get("/jobs?group=dag&sort=started&dag_id=dag_00").text
+    assert re.search(r'class="group"><th[^>]*>dag_00 <span>not added up</span>', body)
+
+
+def test_a_file_says_how_many_jobs_are_not_in_it(client, monkeypatch):
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", type("Elsewhere", (BaseXCom,), {}))
+    monkeypatch.setattr(listing, "_MOST_READ", 3)
+    rows = rows_of(client.get("/jobs.csv"))
+    assert (len(rows), rows[-1]["state"].startswith(f"{COUNT - 3} more jobs are not in this file")) == (4, True)
+
+
+def test_a_stored_variable_prices_every_page(client, engine, monkeypatch):
+    """What ``nbjobs prices update --to variable`` has left, where the configuration has none."""
+    Base.metadata.create_all(engine, tables=[Variable.__table__])
+    with Session(engine) as session:
+        text = written({"ml.m5.large": 7.25}, currency="CN¥", region="r", date="d")
+        session.add(Variable(key=PRICES_VARIABLE, val=text))
+        session.commit()
+    monkeypatch.setattr(access, "new_session", lambda: Session(engine))
+    monkeypatch.setattr(prices, "_known", [])
+    assert "CN¥7.2500" in client.get("/jobs?dag_id=dag_00").text
+    assert "7.25" in client.get("/jobs.csv?dag_id=dag_00").text
+    assert "CN¥7.2500" in client.get("/trend/dag_00/train").text
+    assert client.get("/trend/dag_00/train/trend.json").json()["currency"] == "CN¥"
+    # And those of one job, which ask AWS as well.
+    for module in (tab, machine, compare):
+        assert module.read_prices is prices.read_prices
 
 
 def test_columns_groups_and_sums_are_shown_and_no_text_of_others_is_markup(client):

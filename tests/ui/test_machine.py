@@ -10,8 +10,8 @@ from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from job_rows import add_jobs, open_database
 from sqlalchemy import update
-from test_routes import SUMMARY, Site
 from ui_account import hint, in_routes, task_instance
+from ui_site import SUMMARY, Site
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.metrics import MachineRecord, figures_of, kept
@@ -46,6 +46,10 @@ DENIED = NotebookJobServiceError(
     details={"next": "the identity that Airflow uses needs cloudwatch:GetMetricData on '*'"},
 )
 
+SILENT = NotebookJobServiceError(
+    "ConnectTimeoutError on cloudwatch:GetMetricData for '*'", code="ConnectTimeoutError", is_retryable=True
+)
+
 
 class MachineSite(Site):
     def __init__(self, monkeypatch):
@@ -68,8 +72,9 @@ class MachineSite(Site):
             "memory": [(moment, memory) for moment in moments],
         }
 
-    def run(self, number, *, instance_type="ml.m5.large", machine=None, **end):
+    def run(self, number, *, instance_type="ml.m5.large", machine=None, end_type=None, **end):
         """Add one run before this one; return its job's name."""
+        end |= {"instance_type": end_type} if end_type else {}
         started = STARTED - timedelta(days=number)
         ti = task_instance(
             run_id=f"r{number}",
@@ -222,7 +227,7 @@ def test_five_runs_give_an_advice_with_one_call_for_all_others(site):
     (only,) = site.answer()["advice"]
     assert only["kind"] == "smaller"
     assert only["text"].startswith(
-        "ml.m5.large (2 vCPUs, 8 GiB of memory, no GPU) is enough: none of 5 runs used more than 30 %"
+        "ml.m5.large (2 vCPUs, 8 GiB of memory, no GPU) is enough: none of 5 jobs used more than 30 %"
     )
     assert "would cost $0.0250 in place of $0.0500" in only["text"]
     assert [len(names) for names, _ in site.metrics.asked] == [1, 5]
@@ -235,7 +240,7 @@ def test_runs_of_which_something_is_kept_are_not_asked_for(site):
     site.measured()
     for number in range(5):
         name, started = site.run(number, instance_type="ml.m5.xlarge")
-        points = {key: ((started.timestamp() + 540, 20.0),) for key in ("cpu", "memory")}
+        points = {key: tuple((started.timestamp() + after, 20.0) for after in (480, 540)) for key in ("cpu", "memory")}
         site.past[-1] = TaskRun(ti=site.past[-1].ti, machine=record(name, points))
     assert [each["kind"] for each in site.answer()["advice"]] == ["smaller"]
     assert [names for names, _ in site.metrics.asked] == [(site.name,)]
@@ -262,7 +267,7 @@ def test_the_job_that_is_looked_at_counts_once(site):
             "billable_seconds": float("inf"),
         },
         {"started_at": "2026-01-01T00:00:00", "ended_at": "2025-01-01T00:00:00", "billable_seconds": -1},
-        {"error": {"headline": "x" * 100_000 + "exit code: 137"}, "billable_seconds": float("nan")},
+        {"error": {"headline": "x" * 100_000, "was_killed": "yes"}, "billable_seconds": float("nan")},
     ],
     ids=["types", "far", "backwards", "long"],
 )
@@ -273,6 +278,53 @@ def test_what_the_xcoms_of_other_runs_hold_breaks_nothing(site, end):
     answer = site.answer()
     assert answer["status"] == "ok"
     assert answer["advice"]
+
+
+def test_runs_that_were_killed_ask_for_a_larger_machine_also_where_nothing_is_measured(site):
+    """Most often the kernel is killed, and not the container: the task knows it, its headline does not say so."""
+    for number in range(1, 6):
+        headline = f"Notebook job 'x' failed in cell {number}: its kernel died"
+        site.run(number, status="Failed", error={"headline": headline, "was_killed": True})
+    (only,) = site.answer()["advice"]
+    assert (only["kind"], only["text"]) == (
+        "larger",
+        "Take ml.m5.xlarge (4 vCPUs, 16 GiB of memory, no GPU): of the newest 5 jobs 5 were killed, most likely for want of memory.",
+    )
+
+
+def test_of_several_types_the_one_counts_on_which_a_job_has_run(site):
+    for number in range(1, 6):
+        name, started = site.run(
+            number,
+            instance_type="ml.m5.2xlarge, ml.m5.large",
+            end_type="ml.m5.large" if number > 1 else "ml.m5.2xlarge",
+        )
+        site.measured(name, started=started)
+    assert "there are 4." in site.answer()["advice"][0]["text"]
+
+
+@pytest.mark.parametrize("error", [DENIED, SILENT], ids=["denied", "silent"])
+def test_why_nothing_is_known_of_other_runs_is_said_where_the_jobs_own_record_is_kept(site, error):
+    site.kept = record(site.name, {"cpu": ((STARTED.timestamp() + 540, 5.0),)})
+    site.run(1)
+    site.metrics.error = error
+    notes = site.answer()["notes"]
+    assert len(notes) == 2
+    wanted = "may not read the metrics of the task's other runs" if error is DENIED else "CloudWatch does not answer"
+    assert wanted in notes[1]
+
+
+def test_a_cloudwatch_that_is_silent_is_not_asked_again_and_again(site, monkeypatch):
+    """Each open drawer asks every half minute, and would hold a thread of the API server for as long as the network lets it wait."""
+    site.run(1)
+    site.metrics.error = SILENT
+    for _ in range(3):
+        assert "CloudWatch does not answer the API server" in site.answer()["notes"][0]
+    assert len(site.metrics.asked) == 1
+    site.metrics.error = None
+    site.measured()
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.machine._SILENT_SECONDS", 0)
+    assert site.answer()["curves"]
 
 
 def test_a_sensors_job_has_curves_and_no_advice_of_other_runs(site):

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from browser import chromium, probe, serving
 from local_jobs import Jobs, notebook
-from test_routes import Site
 from ui_account import hint, in_routes, task_instance
+from ui_site import Site
 
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.core.job.prices import Prices
@@ -128,7 +128,7 @@ def test_six_runs_say_which_machine_the_task_needs_with_the_figures_they_rest_on
         return
     (advice,) = told["advice"]
     most = site.measured("memory")
-    assert f"none of {RUNS} runs used more than {most:.0f} % of the memory" in advice["text"]
+    assert f"none of {RUNS} jobs used more than {most:.0f} % of the memory" in advice["text"]
     if advice["kind"] == "smaller":
         assert advice["text"].startswith("ml.t3.medium (2 vCPUs, 4 GiB of memory, no GPU) is enough")
         assert "(list price, if it takes as long)" in advice["text"]

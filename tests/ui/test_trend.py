@@ -264,6 +264,25 @@ def test_what_an_earlier_try_has_left_is_no_value(database):
         assert (each.values, each.billed, each.cost) == ({}, None, None), state
 
 
+@pytest.mark.parametrize("has_backend", [False, True])
+def test_a_task_that_fails_before_it_starts_again_has_nothing_of_the_try_before(database, monkeypatch, has_backend):
+    if has_backend:
+        monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", type("Elsewhere", (BaseXCom,), {}))
+    jobs = [
+        run(
+            number,
+            state="failed",
+            outputs={"x": 1},
+            try_number=tries,
+            end={"try_number": 1, "instance_type": "ml.m5.large"},
+        )
+        for number, tries in enumerate((1, 2))
+    ]
+    same, again = read(database(jobs)).instances
+    assert (same.values, same.billed, same.cost) == ({"x": 1}, 3600, pytest.approx(0.138))
+    assert (again.values, again.billed, again.cost) == ({}, None, None)
+
+
 def test_long_values_are_not_read_and_are_said(database):
     found = read(database([run(0, outputs={"table": ["x" * 50_000], "x": 1})]))
     assert found.instances[0].values == {"table": LONG, "x": 1}
@@ -298,18 +317,22 @@ def test_values_in_an_xcom_backend_of_its_own_are_read_through_it_up_to_a_limit(
             return kept.get(result.value, result.value)
 
     def put(value):
-        kept[f"elsewhere://{len(kept)}"] = value
-        return f"elsewhere://{len(kept) - 1}"
+        # As long as those of Airflow's own backend on S3.
+        address = f"s3://aws_default@bucket/xcom/{'d' * 250}/backfill__1/train/{len(kept)}"
+        kept[address] = value
+        return address
 
-    session = database([run(number, outputs={"x": number}) for number in range(4)], stored=put)
-    assert numeric_outputs(read(session)) == ([], ["x"])
+    session = database([run(number, outputs={"x": number, "text": "y" * 65}) for number in range(4)], stored=put)
+    assert numeric_outputs(read(session)) == ([], ["text", "x"])
     monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Elsewhere)
     found = read(session)
     assert [each.values["x"] for each in found.instances] == [0, 1, 2, 3]
-    monkeypatch.setattr(trend_module, "MOST_ELSEWHERE", 4)
+    assert numeric_outputs(found) == (["x"], ["text"])
+    assert found.instances[0].values["text"] is LONG
+    monkeypatch.setattr(trend_module, "MOST_ELSEWHERE", 6)
     found = read(session)
     assert [each.values.get("x") for each in found.instances] == [None, None, 2, 3]
-    assert found.unread == 4
+    assert found.unread == 6
 
 
 def test_the_table_is_a_file_too_and_its_columns_have_names_of_their_own(database):
@@ -367,6 +390,11 @@ def test_the_files_hold_the_same(client):
     assert (rows[0]["accuracy"], rows[0]["formula"], rows[0]["duration_seconds"]) == ("0.5", "'=1+1", "60.0")
     answer = client.get("/trend/d/train/trend.json").json()
     assert (answer["version"], answer["runs"][0]["outputs"]["accuracy"], answer["is_live"]) == (1, 0.5, True)
+    assert (answer["runs_asked"], answer["is_cut"], answer["has_more_outputs"]) == (200, False, False)
+    assert client.get("/trend/d/train/trend.json?runs=x").json()["not_understood"] == {"runs": "x"}
+    # A file has no place to say that it is of another range than was asked for.
+    answer = client.get("/trend/d/train/trend.csv?since=x")
+    assert (answer.status_code, "since=x" in answer.text) == (400, True)
     # A task whose id looks like a file's name is a task.
     assert "g.csv over its runs" in client.get("/trend/d/g.csv").text
 

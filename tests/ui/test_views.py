@@ -68,6 +68,14 @@ def test_an_instant_is_in_utc(monkeypatch, moment, text):
 
 
 @pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+00:01"]
+)
+def test_a_moment_beyond_the_calendar_is_none(text):
+    assert time_text(text) is None
+    assert time_text(datetime.fromisoformat(text)) is None
+
+
+@pytest.mark.parametrize(
     ("instance_type", "seconds", "cost"),
     [
         ("ml.m5.large", 1000, "€1.0000"),

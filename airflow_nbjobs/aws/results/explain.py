@@ -278,6 +278,11 @@ def _outside_cells(remains: Remains) -> NotebookJobError:
     return remains.error(NotebookJobError, f"failed{where}", advice, shown | ran | _parameters(remains) | log)
 
 
+def was_killed(error: NotebookJobError) -> bool:
+    """Say whether ``explain`` has found that the kernel or the container was killed, most likely for want of memory."""
+    return error.details.get("next", "").endswith((_KILLED, _OUT_OF_MEMORY))
+
+
 def _of_cell(remains: Remains, cell: failure.FailedCell, executed: NotebookNode) -> NotebookJobError:
     at = f"cell {cell.index}" if cell.index is not None else "a cell that is not the author's"
     evalue = short(cell.evalue)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain
+from airflow_nbjobs.aws.results.explain import Expectation, Remains, explain, was_killed
 from airflow_nbjobs.aws.results.output import LOG_NAME, read_live_copy, read_members
 from airflow_nbjobs.core.errors import (
     NotebookJobConfigError,
@@ -56,6 +56,7 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     error: NotebookJobError | None = None  # why the task must fail, or be skipped; None for a success
     executed_notebook: bytes | None = None  # the executed notebook's bytes, where there are any
     progress: Progress | None = None  # how many of its cells have run, where it could be read
+    was_killed: bool = False  # its kernel or container was, most likely for want of memory
     log_tail: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -114,7 +115,7 @@ def read_result(
     remains = Remains(snapshot=snapshot, expected=expected, executed=executed, places=places, log=lines)
     if not is_success:
         failed = explain(remains)
-        return _with_outputs(read, _known_outputs(remains, failed), failed)
+        return replace(_with_outputs(read, _known_outputs(remains, failed), failed), was_killed=was_killed(failed))
     if not expected.is_notebook_job:
         return replace(read, error=_without_outputs(remains))
     if executed is None or (live is not None and not _is_whole(executed)):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import sys
 import warnings
 from typing import TYPE_CHECKING, TextIO
 
+from airflow_nbjobs.commands.environment import as_airflows_own, variable
 from airflow_nbjobs.core import defaults
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Examine; 1 if anything is wrong, 0 if nothing is, though something may not be known; 2 if Airflow itself does not start."""
     try:
         # As Airflow's own commands, which look for connections in the metadata database as well.
-        with _quiet() as out, _variable("_AIRFLOW_PROCESS_CONTEXT", "server"):
+        with _quiet() as out, as_airflows_own():
             return _examined(args, out)
     except _NoAirflowError as error:
         print(f"Airflow cannot be started here: {error}; mend its configuration or installation first", file=sys.stderr)
@@ -88,7 +88,7 @@ class _NoAirflowError(Exception):
 @contextlib.contextmanager
 def _quiet() -> Iterator[TextIO]:
     """Give the report's stream, and keep from it what Airflow and boto3 say while they are asked; how a job goes is told on standard error."""
-    with _variable("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR"):
+    with variable("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR"):
         try:
             import airflow.settings  # noqa: F401 - sets logging up, and not later
         except Exception as error:  # its configuration is read as it is imported
@@ -113,15 +113,3 @@ def _quiet() -> Iterator[TextIO]:
         ours.propagate = before[0]
         ours.setLevel(before[1])
         airflows.setLevel(before[2])
-
-
-@contextlib.contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before

@@ -25,6 +25,8 @@ from airflow_nbjobs.settings import PRICES_VARIABLE
 if TYPE_CHECKING:
     import argparse
 
+    from airflow_nbjobs.hooks import SageMakerNotebookJobHook
+
 _SIGNS = {"USD": "$", "CNY": "CN¥", "EUR": "€"}
 _IMPORT = "airflow variables import"
 
@@ -98,14 +100,8 @@ def _open(aws_conn_id: str, region: str | None) -> tuple[Boto3PriceList, str]:
     return Boto3PriceList(_client(hook, found)), found
 
 
-def _client(hook: Any, region: str) -> Any:
-    return hook.session.client(
-        "pricing",
-        region_name=endpoint_region(region),
-        endpoint_url=hook.conn_config.get_service_endpoint_url(service_name="pricing"),
-        config=hook.client_config,
-        verify=hook.verify,
-    )
+def _client(hook: SageMakerNotebookJobHook, region: str) -> Any:
+    return hook.client("pricing", region_name=endpoint_region(region))
 
 
 def _nothing(found: PriceList, types: list[str], region: str, entries: int) -> str:

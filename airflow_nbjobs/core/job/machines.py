@@ -107,12 +107,16 @@ def _sizes(machine: Machine) -> list[Machine]:
 
 
 def smaller_than(machine: Machine) -> Machine | None:
-    """Return the next smaller size of the family: less memory, and no more vCPUs."""
-    fitting = [each for each in _sizes(machine) if each.vcpus <= machine.vcpus and each.memory_gib < machine.memory_gib]
+    """Return the next smaller size of the family: less memory, and no more vCPUs or GPUs, which would cost more."""
+    fitting = [
+        each
+        for each in _sizes(machine)
+        if each.vcpus <= machine.vcpus and each.gpus <= machine.gpus and each.memory_gib < machine.memory_gib
+    ]
     return fitting[-1] if fitting else None
 
 
 def with_more_memory(machine: Machine) -> Machine | None:
-    """Return the next larger size of the family by its memory."""
-    larger = [each for each in _sizes(machine) if each.memory_gib > machine.memory_gib]
-    return min(larger, key=lambda each: (each.memory_gib, each.vcpus), default=None)
+    """Return the next larger size of the family by its memory: with as many GPUs if there is one, else with more, never with fewer."""
+    larger = [each for each in _sizes(machine) if each.memory_gib > machine.memory_gib and each.gpus >= machine.gpus]
+    return min(larger, key=lambda each: (each.gpus, each.memory_gib, each.vcpus), default=None)

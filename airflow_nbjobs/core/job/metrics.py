@@ -199,7 +199,12 @@ def parse_kept(fields: Mapping[str, Any]) -> MachineRecord | None:
         }
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
         return None
-    if not fields.get("job_name") or not fields.get("instance_type") or not period or not 0 < period <= 86400:
+    if (
+        not fields.get("job_name")
+        or not fields.get("instance_type")
+        or not is_number(period)
+        or not 0 < period <= 86400
+    ):
         return None
     if any(not 0 <= moment < 1e11 for each in points.values() for moment, _ in each):
         return None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Beside the prices in what `nbjobs prices update` writes: texts, which are no prices.
 CURRENCY_KEY, REGION_KEY, DATE_KEY = "currency", "region", "date"
 _CURRENCY_CHARACTERS = 8
+_MOST_SECONDS = 1e15  # of all jobs of a sum
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -31,7 +32,10 @@ class Prices(msgspec.Struct, frozen=True):
     def amount(self, instance_type: object, billable_seconds: object) -> float | None:
         """Return the list price of so many seconds, in the currency; None where the price or the time is not known."""
         price = self.per_hour.get(instance_type) if isinstance(instance_type, str) else None
-        return price * billable_seconds / 3600 if price is not None and is_number(billable_seconds) else None
+        # Whoever may edit XComs can have written any number there.
+        if price is None or not is_number(billable_seconds) or not 0 <= billable_seconds < _MOST_SECONDS:
+            return None
+        return price * billable_seconds / 3600
 
     def text(self, amount: float) -> str:
         return f"{self.currency}{amount:,.4f}"
@@ -45,13 +49,21 @@ def parse_prices(configured: str, currency: str, stored: str = "") -> Prices:
     """
     Read the text of ``[nbjobs] instance_prices``; what is no JSON object of numbers is no price.
 
-    :param currency: empty: what ``stored`` says, else dollars.
-    :param stored: what ``nbjobs prices update`` wrote, in the same form; the configuration wins over it, type by type.
+    :param currency: of ``[nbjobs] currency``; empty: what the object with the prices says of itself, else dollars.
+    :param stored: what ``nbjobs prices update`` wrote, in the same form; the configuration wins over it, type by type. Its prices are left out where they are in
+        another currency than the configuration's: they cannot be added up.
     """
     given, kept = _object(configured), _object(stored)
-    said = kept.get(CURRENCY_KEY)
-    of_list = said[:_CURRENCY_CHARACTERS] if isinstance(said, str) else ""
-    return Prices(_numbers(kept) | _numbers(given), currency or of_list or "$")
+    own, of_list = _numbers(given), _numbers(kept)
+    if not own:
+        return Prices(of_list, currency or _currency(kept) or _currency(given) or "$")
+    shown = currency or _currency(given) or "$"
+    return Prices((of_list if (_currency(kept) or shown) == shown else {}) | own, shown)
+
+
+def _currency(items: Mapping[str, Any]) -> str:
+    said = items.get(CURRENCY_KEY)
+    return said[:_CURRENCY_CHARACTERS] if isinstance(said, str) else ""
 
 
 def _object(text: str) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ LOG = logging.getLogger(__name__)
 METRICS_SECONDS = 60.0  # as SageMaker does
 _PROC = Path("/proc")
 _GIB = 1024**3
+_LAST_POINT_SECONDS = 5.0
 _MOST_FILES = 100_000  # whose sizes are added up at each point
 
 
@@ -164,7 +165,7 @@ class Meter:
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Measure while the block runs, in a thread of its own: a container never waits for it."""
+        """Measure while the block runs, in a thread of its own: a container never waits for it, and its end some seconds at most."""
         machine = machine_of(self._type)
         if machine is None or not (_PROC / "self" / "stat").exists():
             yield
@@ -175,7 +176,7 @@ class Meter:
             yield
         finally:
             self._ended.set()
-            thread.join()
+            thread.join(_LAST_POINT_SECONDS)
 
     def _measure(self, machine: Machine) -> None:
         before, earlier = time.monotonic(), Usage(cpu_seconds=0.0, memory_bytes=0)

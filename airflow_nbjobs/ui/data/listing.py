@@ -21,11 +21,12 @@ from airflow_nbjobs.ui.data.columns import with_columns
 from airflow_nbjobs.ui.data.conditions import conditions_of, order_of
 from airflow_nbjobs.ui.data.machines import machine_text
 from airflow_nbjobs.ui.data.rows import Row, rows_of
-from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, Sums, end_of, read_end
-from airflow_nbjobs.ui.data.xcom_values import backend_values, has_backend, plain
+from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, Sums, end_of, is_of_earlier_try, read_end
+from airflow_nbjobs.ui.data.xcom_values import Remembered, has_backend, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
@@ -37,6 +38,8 @@ PAGE_SIZE = 50
 MOST_SUMMED = 20_000
 _MOST_READ = 1_000  # records that a backend of XComs keeps elsewhere
 _CHUNK = 500
+_ENDED = ("success", "failed", "skipped")
+_ends = Remembered(lambda _, value: end_of(value))
 # What the form offers; what each selects is in `conditions.py`.
 STATES = {
     "running": "running",
@@ -57,7 +60,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     :param dag_ids: for the filter: the DAGs that have notebook jobs.
     :param ids: of the page's task instances.
-    :param sums: over all pages; ``groups``: of each group that the page shows, by ``Row.group``.
+    :param sums: over all pages; ``groups``: of each group that the page shows and that is wholly added up, by ``Row.group``.
     :param summed: how many rows are added up: the first 20,000.
     """
 
@@ -172,12 +175,13 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
     jobs = _Jobs(session, filters, readable, prices)
     adding = _Adding()
     ids: list[str] = []
-    is_cut = False
-    for which, state, try_number, key, stored, machine, *group in jobs.scan():
+    is_cut, cut_group = False, None
+    for found in jobs.scan():
         if is_cut := len(ids) == MOST_SUMMED:
+            cut_group = tuple(found[6:])
             break
-        ids.append(which)
-        adding.take(state, try_number, key, stored, machine, group=tuple(group))
+        ids.append(found[0])
+        adding.take(found)
     adding.finish()
     if is_cut:
         page_ids, total, number = jobs.page_beyond(filters.page)
@@ -194,7 +198,8 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
         dag_ids=jobs.dag_ids(),
         ids=page_ids,
         sums=adding.total,
-        groups={group: adding.groups.get(group, Sums()) for group in shown},
+        # Without those that are not added up, or not to their end: a part would be taken for the whole.
+        groups={group: adding.groups[group] for group in shown & adding.groups.keys() if group != cut_group},
         summed=len(ids),
     )
 
@@ -208,12 +213,35 @@ def _id_of(text: str) -> Any:
     return text if kind is str else kind(text)
 
 
-def each_job(session: Session, filters: Filters, *, readable: set[str], prices: Prices) -> Iterator[list[Row]]:
-    """Yield all jobs that the filters select, some hundred at a time."""
-    jobs = _Jobs(session, filters, readable, prices)
-    ids = list(session.scalars(jobs.wanted(TaskInstance.id)).all())
-    for first in range(0, len(ids), _CHUNK):
-        yield jobs.rows(ids[first : first + _CHUNK])
+class AllJobs:
+    """
+    All jobs that the filters select: which they are is read at once, each job when it is asked for.
+
+    :param new_session: opens a session of the database: one a chunk, closed before the chunk is handed out, since whoever reads may take their time.
+    :ivar unread: how many are left out, since their records lie in an XCom backend.
+    """
+
+    def __init__(
+        self,
+        new_session: Callable[[], AbstractContextManager[Session]],
+        filters: Filters,
+        *,
+        readable: set[str],
+        prices: Prices,
+    ) -> None:
+        self._new_session, self._filters, self._readable, self._prices = new_session, filters, readable, prices
+        with new_session() as session:
+            ids = session.scalars(_Jobs(session, filters, readable, prices).wanted(TaskInstance.id)).all()
+        self._ids = ids[:_MOST_READ] if has_backend() else ids
+        self.unread = len(ids) - len(self._ids)
+
+    def chunks(self) -> Iterator[list[Row]]:
+        """Yield the jobs, some hundred at a time."""
+        for first in range(0, len(self._ids), _CHUNK):
+            with self._new_session() as session:
+                jobs = _Jobs(session, self._filters, self._readable, self._prices)
+                rows = jobs.rows(self._ids[first : first + _CHUNK])
+            yield rows
 
 
 def _pages(total: int) -> int:
@@ -229,14 +257,14 @@ class _Adding:
         self.total = Sums()
         self.groups: dict[tuple[str, ...], Sums] = {}
 
-    def take(
-        self, state: Any, try_number: int, key: str, stored: str | None, machine: str | None, *, group: tuple[str, ...]
-    ) -> None:
-        """:param stored: the job's end, as it is stored; ``machine``: of ``machine_text``."""
+    def take(self, found: Any) -> None:
+        """:param found: a row of ``scan``: the task instance, the job's end as it is stored, ``machine_text``, the group."""
+        which, state, try_number, key, stored, machine, *names = found
+        group = tuple(names)
         into = (self.total, self.groups.setdefault(group, Sums())) if group else (self.total,)
         if self._has_backend and stored and key == JOB_KEY:
             if len(self._elsewhere) < _MOST_READ:
-                self._elsewhere.append((into, state, try_number, plain(stored), machine))
+                self._elsewhere.append((into, which, state, try_number, stored, machine))
                 return
             for sums in into:
                 sums.leave_out(is_job=True)
@@ -248,13 +276,17 @@ class _Adding:
 
     def finish(self) -> None:
         """Add the first thousand that a backend of XComs keeps."""
-        values = backend_values((END_KEY, stored) for _, _, _, stored, _ in self._elsewhere)
-        for (into, state, try_number, _, machine), value in zip(self._elsewhere, values, strict=True):
-            self._add(into, state, try_number, end_of(value), machine)
+        ends = _ends.read(
+            [
+                ((which, try_number, hash(stored)) if state in _ENDED else None, END_KEY, plain(stored))
+                for _, which, state, try_number, stored, _ in self._elsewhere
+            ]
+        )
+        for (into, _, state, try_number, _, machine), end in zip(self._elsewhere, ends, strict=True):
+            self._add(into, state, try_number, end, machine)
 
     def _add(self, into: Sequence[Sums], state: Any, try_number: int, end: EndFacts, machine: str | None) -> None:
-        # As `rows.py`: a task that is to be run again still has the XComs of its last try.
-        if state is None or (type(end.try_number) is int and end.try_number != try_number):
+        if is_of_earlier_try(state, try_number, end):
             end = NO_END
         for sums in into:
             sums.add(end, machine)

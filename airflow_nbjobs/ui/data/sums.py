@@ -44,6 +44,11 @@ _FIELDS = EndFacts.__struct_fields__
 NO_END = EndFacts()
 
 
+def is_of_earlier_try(state: Any, try_number: int, end: EndFacts) -> bool:
+    """Say whether a task's XComs are of a try before this one: what is to be run again still has them, also where it fails before it starts."""
+    return state is None or (type(end.try_number) is int and end.try_number != try_number)
+
+
 def read_end(stored: str | None) -> EndFacts:
     """:param stored: JSON, or JSON within JSON, which Airflow makes of what a task pushes; ten times as fast as ``read_record``."""
     if not stored:

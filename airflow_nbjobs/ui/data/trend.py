@@ -1,7 +1,7 @@
 """
 What one notebook task has put out over its runs: one row for each run and map index, with its outputs, its time and its cost.
 
-Called by the routes with the API server's session; two statements, whatever the number of runs.
+Called by the routes with the API server's session; two or three statements, whatever the number of runs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.links import tab_path
 from airflow_nbjobs.ui.data.machines import machine_of, machine_text
 from airflow_nbjobs.ui.data.queries import state_text
-from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, end_of, instances_of, read_end, seconds_of
-from airflow_nbjobs.ui.data.xcom_values import backend_values, has_backend, plain
+from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, end_of, instances_of, is_of_earlier_try, read_end, seconds_of
+from airflow_nbjobs.ui.data.xcom_values import Remembered, has_backend, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ MOST_INSTANCES = 20_000
 MOST_OUTPUTS = 60
 MOST_ELSEWHERE = 1_000  # values that a backend of XComs keeps elsewhere
 VALUE_CHARACTERS = 64  # of a stored value: no number is longer
-_STORED_BYTES = 200  # PostgreSQL tells how many a value takes without reading it
+_ADDRESS_CHARACTERS = 2_000  # of what a backend of XComs stores in a value's place: a key of S3 has 1,024
 _NUMBER = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,4})?", re.ASCII)
 _CHUNK = 1000
 NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -63,6 +63,7 @@ class Instance(msgspec.Struct):
     run_after: datetime | None
     label: str | None
     values: dict[str, Any]
+    try_number: int = 0
     duration: float | None = None
     billed: float | None = None
     machine: str | None = None
@@ -116,7 +117,8 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
     statement = (
         select(
             *(runs.c.id, TaskInstance.run_id, TaskInstance.map_index, TaskInstance.state),
-            *(runs.c.logical_date, runs.c.run_after, TaskInstance._rendered_map_index, TaskInstance.duration),  # noqa: SLF001 - the column itself; the property needs the operator
+            *(runs.c.logical_date, runs.c.run_after, TaskInstance._rendered_map_index),  # noqa: SLF001 - the column itself; the property needs the operator
+            *(TaskInstance.try_number, TaskInstance.duration),
         )
         .join(runs, runs.c.run_id == TaskInstance.run_id)
         .where(TaskInstance.dag_id == dag_id, TaskInstance.task_id == task_id)
@@ -127,13 +129,15 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
     left_out = len(found) > MOST_INSTANCES
     by_run_after = filters.by == "run_after"
     instances = {}
-    for run, run_id, map_index, state, logical_date, run_after, label, seconds in reversed(found[:MOST_INSTANCES]):
+    for run, run_id, map_index, state, logical_date, run_after, label, tries, seconds in reversed(
+        found[:MOST_INSTANCES]
+    ):
         when = run_after if by_run_after or logical_date is None else logical_date
         # Airflow repeats the index where there is no label.
         own = label if label and label != str(map_index) else None
         instances[run, map_index] = Instance(
             *(run_id, map_index, state_text(state), _seconds(when), logical_date, run_after, own, {}),
-            seconds_of(seconds),
+            *(tries, seconds_of(seconds)),
         )
     if not instances:
         return Trend(instances=[], outputs=[])
@@ -144,7 +148,7 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
         *([moment < filters.end] if filters.end else []),
     )
     stored = _chunks(session, _values(session, within, filters.output))
-    unread = _fill_from_backend(instances, list(stored)) if has_backend() else _fill(instances, stored)
+    unread = _fill_from_backend(task_id, instances, list(stored)) if has_backend() else _fill(instances, stored)
     unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
     if prices.per_hour and unpriced and not has_backend():  # of an earlier version, whose ends do not say the machine
         for run, map_index, text in session.execute(_machines(session, within)):
@@ -210,10 +214,11 @@ def _values(session: Session, within: Sequence[Any], names: Sequence[str]) -> An
         )
         is_output = XComModel.key.in_(select(first.c.key))
     text = cast(XComModel.value, String)
-    is_short: ColumnElement[bool] = func.length(text) <= VALUE_CHARACTERS
+    most = _ADDRESS_CHARACTERS if has_backend() else VALUE_CHARACTERS
+    is_short: ColumnElement[bool] = func.length(text) <= most
     if session.get_bind().dialect.name == "postgresql":
-        # In this order: a value of megabytes is not read to be measured.
-        is_small = func.pg_column_size(XComModel.value) <= _STORED_BYTES
+        # In this order: a value of megabytes is not read to be measured, since PostgreSQL tells how many bytes one takes.
+        is_small = func.pg_column_size(XComModel.value) <= 3 * most + 8
         short = case((is_small, case((is_short, text), else_=None)), else_=None)
     else:
         short = case((is_short, text), else_=None)
@@ -236,44 +241,58 @@ def _chunks(session: Session, statement: Any) -> Iterator[Any]:
 
 def _fill(instances: Mapping[tuple[int, int], Instance], stored: Iterable[Any]) -> int:
     """Give the instances what is stored of them; return how many values are not read: none."""
+    of_earlier_tries = []
     for run, map_index, key, text in stored:
         instance = instances.get((run, map_index))
         if instance is None or instance.state not in _ENDED:  # what an earlier try has left
             continue
         if key == END_KEY:
-            _add_end(instance, read_end(text))
+            if not _add_end(instance, read_end(text)):
+                of_earlier_tries.append(instance)
         elif instance.state != "skipped":
             instance.values[key] = LONG if text is None else stored_value(text)
+    for instance in of_earlier_tries:
+        instance.values.clear()
     return 0
 
 
-def _fill_from_backend(instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[Any, ...]]) -> int:
+def _fill_from_backend(
+    task_id: str, instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[Any, ...]]
+) -> int:
     """Read the newest values, ends first, through the configured backend."""
     own = [
-        (instance, key, text)
+        (instance, key, text, (task_id, run, map_index, instance.try_number, key, hash(text)))
         for run, map_index, key, text in stored
         if (instance := instances.get((run, map_index))) is not None and instance.state in _ENDED
     ]
     own.sort(key=lambda each: (-each[0].moment, each[1] != END_KEY))
     read = own[:MOST_ELSEWHERE]
-    values = backend_values((key, None if text is None else plain(text)) for _, key, text in read)
-    for (instance, key, text), value in zip(read, values, strict=True):
+    facts = _facts.read([(name, key, None if text is None else plain(text)) for _, key, text, name in read])
+    of_earlier_tries = []
+    for (instance, key, text, _), fact in zip(read, facts, strict=True):
         if key == END_KEY:
-            _add_end(instance, end_of(value))
+            if not _add_end(instance, fact):
+                of_earlier_tries.append(instance)
         elif instance.state != "skipped":
-            instance.values[key] = LONG if text is None else shown_value(value)
+            instance.values[key] = LONG if text is None else fact
+    for instance in of_earlier_tries:
+        instance.values.clear()
     return len(own) - len(read)
 
 
-def _add_end(instance: Instance, end: EndFacts) -> None:
+def _add_end(instance: Instance, end: EndFacts) -> bool:
+    """Add how a job ended; False where that was a try before the instance's, of which the other XComs are, too."""
     if end is NO_END:
-        return
+        return True
+    if is_of_earlier_try(instance.state, instance.try_number, end):
+        return False
     billed = seconds_of(end.billable_seconds)
     instance.billed = None if billed is None else billed * instances_of(end)
     instance.machine = end.instance_type if isinstance(end.instance_type, str) else None
     seconds = seconds_of(end.duration_seconds)
     if seconds is not None:
         instance.duration = seconds
+    return True
 
 
 def stored_value(text: str) -> Any:
@@ -291,6 +310,9 @@ def shown_value(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     return value if isinstance(value, str) and len(value) <= VALUE_CHARACTERS else LONG
+
+
+_facts = Remembered(lambda key, value: end_of(value) if key == END_KEY else shown_value(value))
 
 
 def drawable(value: Any) -> float | None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
 _READERS = 16
+_MOST_REMEMBERED = 20_000
 
 log = logging.getLogger(__name__)
 
@@ -68,3 +71,38 @@ def backend_values(rows: Iterable[tuple[str, Any]], *, unread: list[int] | None 
 
     with ThreadPoolExecutor(_READERS) as readers:
         return list(readers.map(read, enumerate(stored)))
+
+
+class Remembered:
+    """
+    What the pages show of values that a backend keeps elsewhere: each is read once a process, since a page of many jobs refreshes itself every few seconds.
+
+    :param fact_of: makes of a key and its value what is shown, which is small.
+    """
+
+    def __init__(self, fact_of: Callable[[str, Any], Any]) -> None:
+        self._fact_of = fact_of
+        self._facts: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, rows: Sequence[tuple[Hashable, str, Any]]) -> list[Any]:
+        """
+        Return the facts of rows, in their order.
+
+        :param rows: what a value stays the same for, None where it may change; its key; what is stored. What cannot be read is asked for anew the next time.
+        """
+        with self._lock:
+            known = {name: self._facts[name] for name, _, _ in rows if name is not None and name in self._facts}
+        missing = [row for row in rows if row[0] not in known]
+        unread: list[int] = []
+        values = backend_values(((key, stored) for _, key, stored in missing), unread=unread)
+        made = [self._fact_of(key, value) for (_, key, _), value in zip(missing, values, strict=True)]
+        failed = set(unread)
+        with self._lock:
+            for place, (name, _, _) in enumerate(missing):
+                if name is not None and place not in failed:
+                    self._facts[name] = made[place]
+            while len(self._facts) > _MOST_REMEMBERED:
+                self._facts.popitem(last=False)
+        fresh = iter(made)
+        return [known[name] if name in known else next(fresh) for name, _, _ in rows]

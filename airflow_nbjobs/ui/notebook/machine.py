@@ -6,8 +6,10 @@ Called by the route in the API server's thread pool. CloudWatch is asked when so
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,7 +25,7 @@ from airflow_nbjobs.ui.notebook.aws_access import clients_key
 from airflow_nbjobs.ui.notebook.caches import TimedCache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_nbjobs.core.job.machines import Machine
     from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance, TaskRun
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _LIVE_SECONDS = 30.0  # CloudWatch has one point a minute
 _HISTORY_SECONDS = 300.0
+_SILENT_SECONDS = 120.0
 _LATE = timedelta(minutes=15)  # after which CloudWatch has all that it will have of a job
 _HISTORY_PERIOD_SECONDS = 300  # the coarsest that still tells a peak of processors from their average
 _MOST_RECORDS = 100  # of some 100 KB
@@ -70,6 +73,7 @@ class Machines:
         self._jobs = jobs
         self._seen = TimedCache[MachineRecord](_LIVE_SECONDS, lambda record: record.is_final, most=_MOST_RECORDS)
         self._history = TimedCache[dict[str, dict[str, Figures]]](_HISTORY_SECONDS)
+        self._silent: dict[tuple[Any, ...], tuple[float, NotebookJobError]] = {}
 
     def look(self, ti: NotebookTaskInstance, job: Job, machine: Machine, kept: Mapping[str, object]) -> Seen:
         """
@@ -117,25 +121,28 @@ class Machines:
                 is_final=job.snapshot.ended is not None and now - job.snapshot.ended > _LATE,
             )
 
-        return self._seen.get((*clients_key(ti), job.name, ti.try_number, period), read)
+        with self._once(ti):
+            return self._seen.get((*clients_key(ti), job.name, ti.try_number, period), read)
 
     def runs(
         self, ti: NotebookTaskInstance, seen: MachineRecord | None, machine: Machine, past: Sequence[TaskRun]
-    ) -> list[Run]:
+    ) -> tuple[list[Run], tuple[str, ...]]:
         """
-        Return what the task's newest runs on the same type used, newest first; those of which CloudWatch is not to be asked, or does not answer, have no figures.
+        Return what the task's newest runs on the same type used, newest first, and why CloudWatch did not answer.
+
+        Those of which CloudWatch is not to be asked, or does not answer, have no figures.
 
         :param seen: the job that is looked at, whose figures are known.
         """
         if ti.kind is not Kind.OPERATOR:
-            return []
+            return [], ()
         names = self._jobs.access(ti).deployment
         known = [_past(run, deployment=names, seen=seen) for run in past if _type_of(run) == machine.instance_type]
         asked = {run.job_name: run for run in known if run.record is None and run.started and run.ended}
         try:
-            figures = self._figures(ti, machine, asked)
-        except NotebookJobError:  # said of the job that is looked at
-            figures = {}
+            figures, trouble = self._figures(ti, machine, asked), ()
+        except NotebookJobError as error:
+            figures, trouble = {}, _trouble(error, what="the task's other runs")
         return [
             Run(
                 figures=run.record.figures if run.record else figures.get(run.job_name, {}),
@@ -144,7 +151,7 @@ class Machines:
                 billed_seconds=run.billed_seconds,
             )
             for run in known[:MOST_RUNS]
-        ]
+        ], trouble
 
     def _figures(
         self, ti: NotebookTaskInstance, machine: Machine, asked: Mapping[str, _Past]
@@ -168,11 +175,32 @@ class Machines:
             raw = access.clients.metrics.read(sorted(wanted), **moments, period_seconds=period)
             return {name: metrics.figures_of(metrics.as_shares(points, machine)) for name, points in raw.items()}
 
-        return self._history.get((*clients_key(ti), machine.instance_type, period, *sorted(wanted)), read)
+        with self._once(ti):
+            return self._history.get((*clients_key(ti), machine.instance_type, period, *sorted(wanted)), read)
+
+    @contextmanager
+    def _once(self, ti: NotebookTaskInstance) -> Iterator[None]:
+        """
+        Remember for a while that CloudWatch does not answer on this connection: each open drawer asks again and again, and would hold a thread each time.
+
+        A denial is answered at once, and so is asked for anew: what is allowed meanwhile counts.
+        """
+        key = clients_key(ti)
+        since, error = self._silent.get(key, (0.0, None))
+        if error is not None and time.monotonic() - since < _SILENT_SECONDS:
+            raise error.with_traceback(None)
+        try:
+            yield
+        except NotebookJobError as failure:
+            if not is_denied(failure):
+                self._silent[key] = time.monotonic(), failure
+            raise
+        self._silent.pop(key, None)
 
 
 def _type_of(run: TaskRun) -> object:
-    return (run.ti.job or {}).get("instance_type")
+    # Of several types that the job may have, its end says the one that it had.
+    return (run.ti.end or {}).get("instance_type") or (run.ti.job or {}).get("instance_type")
 
 
 def _past(run: TaskRun, *, deployment: str, seen: MachineRecord | None) -> _Past:
@@ -191,7 +219,7 @@ def _past(run: TaskRun, *, deployment: str, seen: MachineRecord | None) -> _Past
         started=started,
         ended=ended,
         record=record if record is not None and record.figures else None,
-        was_killed=(record is not None and record.was_killed) or metrics.was_killed(error.get("headline")),
+        was_killed=(record is not None and record.was_killed) or error.get("was_killed") is True,
         has_completed=parse_state(str(end.get("status"))) is JobState.SUCCEEDED,
         billed_seconds=float(billed) if is_number(billed) and 0 <= billed < 1e9 else None,
     )
@@ -213,9 +241,9 @@ def _moment(text: object) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _trouble(error: NotebookJobError) -> tuple[str, ...]:
+def _trouble(error: NotebookJobError, *, what: str = "this job's machine") -> tuple[str, ...]:
     """Return why there is nothing of CloudWatch, and what to do, in words for a reader."""
     if is_denied(error):
         needed = error.details.get("next", error.headline)
-        return ("Airflow's API server may not read the metrics of this job's machine:", needed)
+        return (f"Airflow's API server may not read the metrics of {what}:", needed)
     return ("CloudWatch does not answer the API server:", error.headline)

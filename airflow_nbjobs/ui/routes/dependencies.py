@@ -6,10 +6,11 @@ Used by the modules of routes beside it.
 
 # No `from __future__ import annotations`: FastAPI reads annotations when routes are declared.
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from airflow_nbjobs.ui.access import new_session
@@ -76,6 +77,18 @@ def cached(etag: str) -> dict[str, str]:
 
 def attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(name)}"
+
+
+def refuse_left_out(left_out: Mapping[str, str]) -> None:
+    """
+    Refuse a file of which a filter is not understood: it would hold more than was asked for, and a file has no place to say so.
+
+    :param left_out: of ``filters.read_query``.
+    :raises HTTPException: something is.
+    """
+    if left_out:
+        said = ", ".join(f"{name}={value}" for name, value in left_out.items())
+        raise HTTPException(400, f"Not understood, so that no file was made: {said}")
 
 
 def base_of(request: Request, ti: NotebookTaskInstance) -> str:

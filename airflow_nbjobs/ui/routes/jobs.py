@@ -12,14 +12,14 @@ from airflow_nbjobs.core.csv_text import csv_chunks
 from airflow_nbjobs.ui.access import GetUserDep, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.data.columns import offered_columns
 from airflow_nbjobs.ui.data.filters import Filters, read_filters
-from airflow_nbjobs.ui.data.listing import STATES, each_job, list_jobs
+from airflow_nbjobs.ui.data.listing import STATES, AllJobs, list_jobs
 from airflow_nbjobs.ui.data.prices import read_prices
 from airflow_nbjobs.ui.data.rows import Row
 from airflow_nbjobs.ui.error_pages import root_of
 from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.problems import ProblemError
 from airflow_nbjobs.ui.pages import TEXT_POLICY, UNSTORED, page
-from airflow_nbjobs.ui.routes.dependencies import attachment
+from airflow_nbjobs.ui.routes.dependencies import attachment, refuse_left_out
 from airflow_nbjobs.ui.views import value_text
 
 router = APIRouter()
@@ -28,9 +28,9 @@ router = APIRouter()
 @router.get("/jobs", dependencies=[may_read_results])
 def jobs(request: Request, user: GetUserDep) -> Response:
     filters, left_out = read_filters(request.query_params)
-    prices = read_prices()
+    prices, readable = read_prices(), readable_dag_ids(user)
     with new_session() as session:
-        listing = list_jobs(session, filters, readable=readable_dag_ids(user), prices=prices)
+        listing = list_jobs(session, filters, readable=readable, prices=prices)
         offered = offered_columns(session, listing.ids, filters)
     return page(
         "jobs.html",
@@ -57,16 +57,21 @@ def jobs(request: Request, user: GetUserDep) -> Response:
 @router.get("/jobs.csv", dependencies=[may_read_results])
 def jobs_csv(request: Request, user: GetUserDep) -> Response:
     """Return all jobs that the filters select, not those of one page."""
-    filters, _ = read_filters(request.query_params)
-    prices, readable = read_prices(), readable_dag_ids(user)
+    filters, left_out = read_filters(request.query_params)
+    refuse_left_out(left_out)
+    prices = read_prices()
+    jobs = AllJobs(new_session, filters, readable=readable_dag_ids(user), prices=prices)
     heads = ["state", "dag_id", "task_id", "map_index", "run_id", "notebook", "cells", "started"]
     heads += ["duration_seconds", "billed_seconds", *(["cost"] if prices.per_hour else []), "error"]
     heads += [f"output.{name}" for name in filters.output] + [f"parameter.{name}" for name in filters.parameter]
 
     def rows() -> Iterator[list[Any]]:
-        with new_session() as session:
-            for chunk in each_job(session, filters, readable=readable, prices=prices):
-                yield from (_fields(row, filters, has_costs=bool(prices.per_hour)) for row in chunk)
+        for chunk in jobs.chunks():
+            yield from (_fields(row, filters, has_costs=bool(prices.per_hour)) for row in chunk)
+        if jobs.unread:
+            yield [
+                f"{jobs.unread:,} more jobs are not in this file: their records lie in your XCom backend; filter for fewer"
+            ]
 
     headers = UNSTORED | {
         "Content-Security-Policy": TEXT_POLICY,

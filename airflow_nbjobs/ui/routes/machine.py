@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from airflow_nbjobs.core.job.machine_advice import MOST_RUNS, advise
+from airflow_nbjobs.core.job.machine_advice import MOST_READ, advise
 from airflow_nbjobs.core.job.machines import machine_of
 from airflow_nbjobs.ui.access import may_read_results, new_session
 from airflow_nbjobs.ui.data.prices import read_prices
@@ -33,12 +33,14 @@ def machine_json(ti: WithJobDep, notebooks: NotebooksDep, requested: JobName = N
         return VisibleJSONResponse(answer, headers=UNSTORED)
     with new_session() as session:  # closed before AWS is asked
         kept = {} if job.is_earlier else read_kept_machine(session, ti)
-        past = read_runs(session, ti, most=2 * MOST_RUNS)
+        past = read_runs(session, ti, most=MOST_READ)
     seen = notebooks.machines.look(ti, job, machine, kept)
-    runs = notebooks.machines.runs(ti, seen.record, machine, past)
+    runs, trouble = notebooks.machines.runs(ti, seen.record, machine, past)
     started, ended = job.snapshot.started, job.snapshot.ended or datetime.now(tz=UTC)
     answer["title"] = f"{instance_type}: {machine}"
     answer["notes"] = notes_on_points(seen, job.snapshot, now=datetime.now(tz=UTC))
+    if trouble and not seen.trouble:
+        answer["notes"].append(" ".join(trouble))
     answer["advice"] = [{"kind": each.kind, "text": each.text} for each in advise(runs, machine, read_prices())]
     if seen.record is not None and seen.record.points and started is not None:
         answer |= {

@@ -92,7 +92,8 @@ def notebook_json(
         pushed = [] if job.is_earlier else _pushed_outputs(ti)
         answer |= _facts(notebooks, ti, job) | _values(ti, job, None, pushed)
         rendered = notebooks.rendered(ti, job)
-        answer |= {"status": "ok", "tag": rendered.tag, "notebook": rendered.summary}
+        shown = {name: value for name, value in rendered.summary.items() if name != "spans"}  # of machine.json
+        answer |= {"status": "ok", "tag": rendered.tag, "notebook": shown}
         answer |= _values(ti, job, rendered.summary, pushed)
     except ProblemError as error:
         return VisibleJSONResponse(answer | as_json(error.problem), headers=HEADERS | {"Cache-Control": "no-store"})

@@ -19,7 +19,7 @@ from airflow_nbjobs.ui.error_pages import root_of
 from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.problems import ProblemError
 from airflow_nbjobs.ui.pages import TEXT_POLICY, UNSTORED, VisibleJSONResponse, page
-from airflow_nbjobs.ui.routes.dependencies import attachment
+from airflow_nbjobs.ui.routes.dependencies import attachment, refuse_left_out
 from airflow_nbjobs.ui.times import checked_duration, time_text
 from airflow_nbjobs.ui.trend_charts import Charts, as_json, table_heads, table_row, value_words
 
@@ -111,6 +111,10 @@ def trend_json(asked: AskedDep) -> Response:
         "outputs": list(asked.trend.outputs),
         "is_live": asked.trend.is_live,
         "unread": asked.trend.unread,
+        "runs_asked": asked.filters.runs,
+        "is_cut": asked.trend.left_out,
+        "has_more_outputs": asked.trend.more_outputs,
+        "not_understood": asked.left_out,
         "runs": [as_json(each) for each in asked.trend.instances],
     }
     return VisibleJSONResponse(answer, headers=UNSTORED)
@@ -118,6 +122,7 @@ def trend_json(asked: AskedDep) -> Response:
 
 @router.get(TREND + "/trend.csv", dependencies=[may_read_results])
 def trend_csv(asked: AskedDep) -> Response:
+    refuse_left_out(asked.left_out)
     rows = (table_row(each, asked.trend, asked.prices) for each in asked.trend.instances)
     headers = UNSTORED | {
         "Content-Security-Policy": TEXT_POLICY,

@@ -602,6 +602,7 @@ def test_the_last_cell_that_ran_is_told_of_the_live_copy(read, live):
     live(running(notebook("x = 1", "y = 2")))
     result = read("Failed", reason="AlgorithmError: DeadKernelError: Kernel died, exit code: 137")
     assert "failed in cell 2: its kernel died" in result.error.headline
+    assert result.was_killed
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"nbformat": 4}', None], ids=["empty", "cut", "none", "missing"])

@@ -34,15 +34,16 @@ def of(count, **values):
 def test_there_is_no_advice_on_less_than_five_runs_and_it_says_how_many_there_are(count, words):
     (only,) = advised(of(count))
     assert (only.kind, only.runs, only.instance_type) == ("too-few", count, None)
-    assert f"takes 5 runs on ml.m5.xlarge whose metrics are known; {words}" in only.text
+    assert "takes 5 jobs on ml.m5.xlarge that completed and whose metrics are known" in only.text
+    assert f"of the task's newest 40 {words}." in only.text
 
 
 def test_five_runs_that_agree_are_enough_and_the_advice_says_what_it_rests_on():
     (only,) = advised([run(memory=39.4, cpu=12.0), *of(4)])
     assert (only.kind, only.runs, only.instance_type) == ("smaller", 5, "ml.m5.large")
     assert only.text == (
-        "ml.m5.large (2 vCPUs, 8 GiB of memory, no GPU) is enough: none of 5 runs used more than 39 % of the memory, or more than 12 % of the CPU for 95 % of its "
-        "time. A run of 3600 s billed, their median, would cost $0.1500 in place of $0.3000 (list price, if it takes as long)."
+        "ml.m5.large (2 vCPUs, 8 GiB of memory, no GPU) is enough: none of 5 jobs used more than 39 % of the memory, or more than 12 % of the CPU for 95 % of its "
+        "time. A job of 3600 s billed, their median, would cost $0.1500 in place of $0.3000 (list price, if it takes as long)."
     )
 
 
@@ -76,7 +77,7 @@ def test_a_smaller_machine_has_to_hold_what_was_used(memory, kind):
 def test_the_smallest_of_a_family_fits():
     (only,) = advised(of(5), "ml.m5.large")
     assert only.kind == "fits"
-    assert only.text.startswith("ml.m5.large fits: none of 5 runs used more than 10 % of the memory")
+    assert only.text.startswith("ml.m5.large fits: none of 5 jobs used more than 10 % of the memory")
 
 
 @pytest.mark.parametrize(("memory", "kind"), [(95.0, "fits"), (95.01, "larger"), (100.0, "larger")])
@@ -88,13 +89,42 @@ def test_of_the_newest_five_each_must_be_full_or_killed():
     full, killed = run(memory=97.0), run(was_killed=True, has_completed=False)
     (only,) = advised([full, full, killed, full, full, *of(9)])
     assert (only.kind, only.runs) == ("larger", 5)
-    assert "of the newest 5 runs 4 filled more than 95 % of the memory and 1 was killed (exit code 137)" in only.text
-    assert kinds([full, full, run(), full, full])[0][0] == "fits"
+    said = (
+        "of the newest 5 jobs 4 filled more than 95 % of the memory and 1 was killed, most likely for want of memory."
+    )
+    assert said in only.text
+    assert kinds([full, full, run(), full, full])[0][0] == "mixed"
     assert kinds([Run(figures={}, was_killed=True, has_completed=False)] * 5)[0][0] == "larger"
 
 
 def test_one_killed_run_is_against_a_smaller_machine():
-    assert kinds([*of(7), run(was_killed=True, has_completed=False)])[0][0] == "fits"
+    assert kinds([*of(7), run(was_killed=True, has_completed=False)])[0][0] == "mixed"
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        ([run(memory=60.0), *[Run(figures={}, was_killed=True)] * 4], "of 5 jobs on ml.m5.large 4 were killed, "),
+        ([run(memory=60.0), *of(4, memory=99.0)], "of 5 jobs on ml.m5.large 4 filled more than 95 % of the memory; "),
+    ],
+)
+def test_a_machine_does_not_fit_on_which_any_job_had_too_little_memory(runs, said):
+    """Nor is a larger one known to, while the newest did well."""
+    (only,) = advised(runs, "ml.m5.large")
+    assert (only.kind, only.runs, only.instance_type) == ("mixed", 5, None)
+    assert said in only.text
+    assert "fits" not in only.text
+
+
+def test_a_smaller_machine_that_costs_no_less_is_no_advice():
+    for price, kind in ((0.3, "fits"), (0.31, "fits"), (0.29, "smaller")):
+        (only,) = advised(of(5), prices=Prices({"ml.m5.xlarge": 0.3, "ml.m5.large": price}))
+        assert only.kind == kind
+
+
+def test_a_single_point_says_nothing_of_a_run():
+    once = {key: Figures(count=1, maximum=9.0, p95=9.0) for key in ("cpu", "memory")}
+    assert kinds([*of(4), Run(figures=once)])[0][0] == "too-few"
 
 
 def test_where_a_family_has_no_larger_machine_none_is_named():

@@ -54,8 +54,9 @@ def test_what_is_no_type_of_the_table_is_not_known(unknown):
         ("ml.m5.12xlarge", "ml.m5.4xlarge", "ml.m5.24xlarge"),
         ("ml.m5.24xlarge", "ml.m5.12xlarge", None),
         ("ml.t3.large", "ml.t3.medium", "ml.t3.xlarge"),
-        ("ml.g5.12xlarge", "ml.g5.8xlarge", "ml.g5.16xlarge"),
-        ("ml.g5.16xlarge", "ml.g5.12xlarge", "ml.g5.24xlarge"),
+        ("ml.g5.8xlarge", "ml.g5.4xlarge", "ml.g5.16xlarge"),
+        ("ml.g5.12xlarge", "ml.g5.8xlarge", "ml.g5.24xlarge"),
+        ("ml.g5.16xlarge", "ml.g5.8xlarge", "ml.g5.24xlarge"),
         ("ml.p4d.24xlarge", None, None),
     ],
 )
@@ -63,6 +64,17 @@ def test_the_next_size_is_of_the_same_family(instance_type, smaller, larger):
     machine = machine_of(instance_type)
     assert getattr(smaller_than(machine), "instance_type", None) == smaller
     assert getattr(with_more_memory(machine), "instance_type", None) == larger
+
+
+def test_a_smaller_one_has_no_more_of_anything_and_a_larger_one_no_fewer_gpus():
+    for machine in filter(None, map(machine_of, types())):
+        smaller, larger = smaller_than(machine), with_more_memory(machine)
+        if smaller is not None:
+            assert smaller.memory_gib < machine.memory_gib
+            assert (smaller.vcpus <= machine.vcpus, smaller.gpus <= machine.gpus) == (True, True), machine
+        if larger is not None:
+            assert larger.memory_gib > machine.memory_gib
+            assert larger.gpus >= machine.gpus, machine
 
 
 def test_a_machine_says_what_it_has():

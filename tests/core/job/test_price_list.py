@@ -101,11 +101,36 @@ def test_the_service_is_asked_for_what_both_spellings_have():
 def test_what_is_written_is_read_with_its_currency():
     text = written({"ml.m5.large": 0.138, "ml.c5.xlarge": 0.2}, currency="CN¥", region="cn-north-1", date="2026-11-30")
     assert parse_prices("", "", text) == Prices({"ml.c5.xlarge": 0.2, "ml.m5.large": 0.138}, "CN¥")
-    assert parse_prices(text, "") == Prices({"ml.c5.xlarge": 0.2, "ml.m5.large": 0.138}, "$")
+    assert parse_prices(text, "") == Prices({"ml.c5.xlarge": 0.2, "ml.m5.large": 0.138}, "CN¥")
+    assert parse_prices(text, "€").currency == "€"  # as [nbjobs] currency says
+
+
+@pytest.mark.parametrize(
+    ("given", "currency", "kept", "known"),
+    [
+        ('{"a": 1}', "", "CN¥", ({"a": 1.0}, "$")),
+        ('{"a": 1, "currency": "CN¥"}', "", "CN¥", ({"a": 1.0, "b": 2.0}, "CN¥")),
+        ('{"a": 1, "currency": "CN¥"}', "", "$", ({"a": 1.0}, "CN¥")),
+        ('{"a": 1}', "€", "$", ({"a": 1.0}, "€")),
+        ('{"a": 1}', "", "$", ({"a": 1.0, "b": 2.0}, "$")),
+        ("{}", "", "CN¥", ({"b": 2.0}, "CN¥")),
+        ('{"currency": "€"}', "", "CN¥", ({"b": 2.0}, "CN¥")),
+        ("{}", "yuan ", "CN¥", ({"b": 2.0}, "yuan ")),
+    ],
+)
+def test_prices_of_two_currencies_are_not_mixed(given, currency, kept, known):
+    stored = written({"b": 2.0}, currency=kept, region="r", date="d")
+    assert parse_prices(given, currency, stored) == Prices(*known)
+
+
+@pytest.mark.parametrize("seconds", [10**400, float("inf"), float("nan"), -5, -(10**400), 1e300])
+def test_what_is_no_time_costs_nothing_that_can_be_said(seconds):
+    prices = Prices({"a": 1.0})
+    assert (prices.amount("a", seconds), prices.cost("a", seconds)) == (None, None)
 
 
 def test_the_configuration_wins_type_by_type():
-    stored = written({"ml.m5.large": 0.1, "ml.c5.xlarge": 0.2}, currency="CN¥", region="r", date="d")
+    stored = written({"ml.m5.large": 0.1, "ml.c5.xlarge": 0.2}, currency="€", region="r", date="d")
     assert parse_prices('{"ml.m5.large": 9}', "€", stored) == Prices({"ml.m5.large": 9.0, "ml.c5.xlarge": 0.2}, "€")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +16,7 @@ from local_jobs import Jobs
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.core.job.machines import machine_of
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
-from airflow_nbjobs.local.training.meter import Usage, datums, demand_seconds, disk_bytes, usage_of
+from airflow_nbjobs.local.training.meter import Meter, Usage, datums, demand_seconds, disk_bytes, usage_of
 
 LARGE = machine_of("ml.m5.large")
 MIB = 1024**2
@@ -122,6 +123,26 @@ def test_a_type_that_is_not_known_and_a_job_of_less_than_a_period_have_no_points
     )
     jobs.wait(unknown)
     assert points(metered, unknown)[unknown] == {}
+
+
+@linux
+def test_a_job_ends_though_its_last_point_cannot_be_published(monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.local.training.meter._LAST_POINT_SECONDS", 0.1)
+    asked, released = threading.Event(), threading.Event()
+
+    class Silent:
+        def put_metric_data(self, **_):
+            asked.set()
+            released.wait(60)
+
+    request = {"ResourceConfig": {"InstanceType": "ml.m5.large", "VolumeSizeInGB": 30}}
+    meter = Meter(Silent(), job_name="j", request=request, pid=os.getpid(), folders=[], seconds=0.01)
+    try:
+        with meter.measuring():
+            assert asked.wait(30)
+        assert not released.is_set()
+    finally:
+        released.set()
 
 
 # -- measuring ----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What the jobs on all pages have come to: each is counted once, and what is not known is said."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
@@ -13,7 +14,7 @@ from airflow_nbjobs.core.job.prices import Prices
 from airflow_nbjobs.ui.data import listing as listing_module
 from airflow_nbjobs.ui.data.columns import offered_columns
 from airflow_nbjobs.ui.data.filters import Filters, read_filters
-from airflow_nbjobs.ui.data.listing import each_job, list_jobs
+from airflow_nbjobs.ui.data.listing import AllJobs, list_jobs
 from airflow_nbjobs.ui.data.sums import EndFacts, Sums, end_of, read_end
 
 PRICES = Prices({"ml.m5.large": 0.138})
@@ -34,6 +35,16 @@ def listed(session, readable=DAGS, prices=PRICES, **filters):
 
 def facts(listing, prices=PRICES):
     return dict(listing.sums.facts(prices))
+
+
+def all_jobs(session, filters, opened=lambda: None):
+    @contextmanager
+    def new_session():
+        opened()
+        yield session
+        opened()
+
+    return AllJobs(new_session, filters, readable=DAGS, prices=PRICES)
 
 
 def jobs(count, **fields):
@@ -238,9 +249,7 @@ def test_outputs_and_parameters_are_columns_that_one_chooses(session):
     filters = Filters(output=["mine"])
     offered = offered_columns(session, listing.ids, filters)
     assert (list(offered.outputs), list(offered.parameters)) == (["mine", "=f", "accuracy"], ["epochs", "secret"])
-    rows = [
-        row for chunk in each_job(session, Filters(output=["accuracy"]), readable=DAGS, prices=PRICES) for row in chunk
-    ]
+    rows = [row for chunk in all_jobs(session, Filters(output=["accuracy"])).chunks() for row in chunk]
     assert [dict(row.outputs) for row in rows] == [{}, {}, {"accuracy": 0.5}]
 
 
@@ -248,9 +257,65 @@ def test_the_whole_list_is_read_in_the_order_of_the_page(session, monkeypatch):
     monkeypatch.setattr(listing_module, "_CHUNK", 7)
     add_jobs(session, jobs(40))
     for filters in (Filters(), Filters(sort="dag", group="run"), Filters(state="failed"), Filters(page=2)):
-        chunks = list(each_job(session, filters, readable=DAGS, prices=PRICES))
+        chunks = list(all_jobs(session, filters).chunks())
         rows = [row.run_id for chunk in chunks for row in chunk]
         assert rows == [row.run_id for row in listed(session, **filters.query(page=1)).rows]
+
+
+def test_no_session_is_open_while_a_reader_takes_their_time(session, monkeypatch):
+    monkeypatch.setattr(listing_module, "_CHUNK", 2)
+    add_jobs(session, jobs(5))
+    moments = []
+    found = all_jobs(session, Filters(), lambda: moments.append("session"))
+    assert len(moments) == 2
+    for chunk in found.chunks():
+        assert chunk
+        assert len(moments) % 2 == 0
+    assert len(moments) == 2 + 2 * 3
+
+
+def test_of_an_xcom_backend_the_first_thousand_are_in_the_file(session, monkeypatch):
+    class Elsewhere(BaseXCom):
+        pass
+
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Elsewhere)
+    monkeypatch.setattr(listing_module, "_MOST_READ", 3)
+    add_jobs(session, jobs(5))
+    found = all_jobs(session, Filters())
+    assert (sum(map(len, found.chunks())), found.unread) == (3, 2)
+
+
+def test_a_group_that_is_not_wholly_added_up_has_no_sums(session, monkeypatch):
+    """A part of it would be taken for the whole, and nothing at all for none."""
+    monkeypatch.setattr(listing_module, "MOST_SUMMED", 3)
+    add_jobs(session, [job(number, dags=5) for number in (0, 5, 1, 2, 7)])
+    listing = listed(session, group="dag")
+    assert listing.summed == 3
+    assert {group: sums.jobs for group, sums in listing.groups.items()} == {("dag_00",): 2, ("dag_01",): 1}
+    assert {row.group("dag") for row in listing.rows} == {("dag_00",), ("dag_01",), ("dag_02",)}
+
+
+def test_a_group_of_which_a_part_is_added_up_has_no_sums(session, monkeypatch):
+    monkeypatch.setattr(listing_module, "MOST_SUMMED", 4)
+    add_jobs(session, [job(number, dags=2) for number in range(5)])
+    assert set(listed(session, group="dag").groups) == {("dag_00",)}
+
+
+def test_what_ended_jobs_left_in_a_backend_is_read_once(session, monkeypatch):
+    """The page refreshes itself while any job runs."""
+    read = []
+
+    class Elsewhere(BaseXCom):
+        @staticmethod
+        def deserialize_value(result):
+            read.append(result.key)
+            return result.value
+
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Elsewhere)
+    add_jobs(session, jobs(5))
+    sums = [facts(listed(session)) for _ in range(2)]
+    assert sums[0] == sums[1]
+    assert read.count("nbjobs_end") == 4 + 2 * 4  # for the sums once, for the rows of each view
 
 
 def test_columns_and_group_are_in_the_address():

@@ -3,7 +3,7 @@
 import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_nbjobs.ui.data.xcom_values import backend_values, plain
+from airflow_nbjobs.ui.data.xcom_values import Remembered, backend_values, plain
 
 PUSHED_SET = {"__classname__": "builtins.set", "__version__": 1, "__data__": [1]}
 
@@ -46,3 +46,16 @@ def test_values_of_a_backend_come_in_their_order_and_what_it_cannot_read_as_it_i
     assert backend_values([("a", "y"), ("gone", "z"), ("none", None), ("b", "x")]) == [2, "z", None, {"a": 1}]
     assert [record.getMessage() for record in caplog.records] == ["XCom gone could not be read through Elsewhere: 'z'"]
     assert backend_values([]) == []
+
+
+def test_what_stays_the_same_is_read_once_and_what_cannot_be_read_again(elsewhere):
+    asked = []
+    facts = Remembered(lambda key, value: asked.append(value) or (key, value))
+    rows = [("one", "a", "x"), (None, "b", "x"), ("two", "c", "y")]
+    elsewhere["x"] = 1
+    assert facts.read(rows) == [("a", 1), ("b", 1), ("c", "y")]
+    elsewhere |= {"x": 2, "y": 3}
+    assert facts.read(rows) == [("a", 1), ("b", 2), ("c", 3)]
+    assert facts.read(rows[::-1]) == [("c", 3), ("b", 2), ("a", 1)]
+    assert asked == [1, 1, "y", 2, 3, 2]
+    assert facts.read([]) == []
