@@ -24,7 +24,7 @@ def finished(task, *, measured=True, status="Completed", **job):
     """Run a task to its end; return its XComs."""
     operator, context = task(), task_context()
     deferred = defer(operator, context)
-    name = end(task.clients, status, ran=executed(RAW), **job)
+    name = end(task.clients, status, **{"ran": executed(RAW)} | job)
     if measured:
         moment = STARTED.timestamp()
         task.clients.metrics.points[name] = {"cpu": [(moment, 40.0), (moment + 60, 80.0)], "memory": [(moment, 25.0)]}
@@ -77,7 +77,7 @@ def test_a_failed_jobs_machine_is_kept_too(task):
     ],
 )
 def test_that_a_job_was_killed_is_kept_with_its_end_and_its_figures(task, reason, killed):
-    xcoms = finished(task, status="Failed", reason=reason)
+    xcoms = finished(task, status="Failed", reason=reason, ran=None)
     assert xcoms["nbjobs_end"]["error"].get("was_killed", False) is killed
     assert xcoms[MACHINE_KEY]["was_killed"] is killed
 

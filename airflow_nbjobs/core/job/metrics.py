@@ -202,7 +202,7 @@ def parse_kept(fields: Mapping[str, Any]) -> MachineRecord | None:
     if (
         not fields.get("job_name")
         or not fields.get("instance_type")
-        or not is_number(period)
+        or type(period) is not int
         or not 0 < period <= 86400
     ):
         return None

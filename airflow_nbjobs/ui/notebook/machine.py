@@ -139,8 +139,9 @@ class Machines:
         names = self._jobs.access(ti).deployment
         known = [_past(run, deployment=names, seen=seen) for run in past if _type_of(run) == machine.instance_type]
         asked = {run.job_name: run for run in known if run.record is None and run.started and run.ended}
+        trouble: tuple[str, ...] = ()
         try:
-            figures, trouble = self._figures(ti, machine, asked), ()
+            figures = self._figures(ti, machine, asked)
         except NotebookJobError as error:
             figures, trouble = {}, _trouble(error, what="the task's other runs")
         return [
