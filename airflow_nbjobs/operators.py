@@ -292,6 +292,10 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
             let_last_keep_nothing(self)
         with named_index(self, context) if parent is self else nullcontext():
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        if parent is self and (self.outlets or self.inlets):
+            from airflow_nbjobs.task.inactive_assets import set_aside
+
+            set_aside(self, context)
 
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
@@ -350,6 +354,10 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
         from airflow_nbjobs.task.run import TaskRun
 
         with recorded_error(self, context):
+            if hasattr(self, "_assets_aside"):
+                from airflow_nbjobs.task.inactive_assets import take_back
+
+                take_back(self)
             parse_arguments(self)  # what is wrong is reported with everything else, before the job is submitted
             self._task_run = TaskRun(self, context)  # for on_kill, which gets no arguments
             yield self._task_run
