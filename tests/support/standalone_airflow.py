@@ -138,7 +138,8 @@ class StandaloneAirflow:
             method=method or None,
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read())
+            text = answer.read()
+        return json.loads(text) if text else None
 
     def _is_answering(self) -> bool:
         try:
