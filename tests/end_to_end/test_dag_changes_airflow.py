@@ -1,7 +1,7 @@
 """
-A DAG file that changes while its notebooks run, in a real Airflow: a run keeps the version that it began with, and an asset that is inactive now costs no output.
+What changes around notebooks while they run, in a real Airflow: DAG files, of which a run keeps the version that it began with; an asset; a variable.
 
-Both DAG files are published once, their tasks defer, both are changed, and the jobs go on; each test looks at one side of what that left.
+The DAG files are published once, their tasks defer, all is changed, and the jobs go on; each test looks at one side of what that left.
 """
 
 from __future__ import annotations
@@ -94,6 +94,9 @@ with DAG("renames", schedule=None, start_date=START):
 
 with DAG("removes", schedule=None, start_date=START):
     Operator(task_id="train", outlets=[Asset("s3://acme/removed")] * (2 - VERSION), **TRAIN)
+
+with DAG("forgets", schedule=None, start_date=START):
+    Operator(task_id="train", parameters={"rows": "{{ var.value.rows }}"}, **TRAIN)
 """
 # Keeps the first URI of the name in use: the second one stays inactive.
 READS = """
@@ -146,7 +149,7 @@ class Author:
 
 @pytest.fixture(scope="module")
 def sagemaker() -> Iterator[EmbeddedSageMaker]:
-    with EmbeddedSageMaker(jobs=4) as server:
+    with EmbeddedSageMaker(jobs=5) as server:
         yield server
 
 
@@ -178,13 +181,15 @@ def airflow(sagemaker: EmbeddedSageMaker, author: Author) -> Iterator[Standalone
         PostgresServer() as database,
         StandaloneAirflow(home, dags=author.dags, environment=environment, database_url=database.url) as standalone,
     ):
-        for dag_id in ("pinned", "renames", "removes", "reads"):
+        for dag_id in ("pinned", "renames", "removes", "forgets", "reads"):
             standalone.wait_for_dag(dag_id)
-        for dag_id in ("pinned", "renames", "removes"):
+        standalone.api("/api/v2/variables", {"key": "rows", "value": "7"})
+        for dag_id in ("pinned", "renames", "removes", "forgets"):
             trigger(standalone, dag_id, "old")
-        standalone.wait(lambda: waiting(standalone) == 4, seconds=RUN_SECONDS, what=lambda: said(standalone))
+        standalone.wait(lambda: waiting(standalone) == 5, seconds=RUN_SECONDS, what=lambda: said(standalone))
 
         author.publish(2)
+        standalone.api("/api/v2/variables/rows", method="DELETE")
         outlets = "SELECT a.uri FROM asset a JOIN task_outlet_asset_reference r ON r.asset_id = a.id"
         standalone.wait(
             lambda: (
@@ -196,7 +201,7 @@ def airflow(sagemaker: EmbeddedSageMaker, author: Author) -> Iterator[Standalone
         )
         trigger(standalone, "pinned", "new")
         sagemaker.client("s3").put_object(Bucket=sagemaker.facts.default_bucket, Key="go", Body=b"")
-        standalone.wait(lambda: len(ended(standalone)) == 4, seconds=RUN_SECONDS, what=lambda: said(standalone))
+        standalone.wait(lambda: len(ended(standalone)) == 5, seconds=RUN_SECONDS, what=lambda: said(standalone))
         yield standalone
 
 
@@ -292,3 +297,10 @@ def test_an_outlet_that_is_gone_is_no_loss(airflow):
     assert ended(airflow)["removes", "old"] == "success", said(airflow)
     assert xcoms(airflow, "removes", "old", "accuracy") == {"train": 0.5}
     assert airflow.query("SELECT 1 FROM asset_event WHERE source_dag_id = 'removes'") == []
+
+
+def test_a_variable_that_is_gone_costs_no_results(airflow):
+    """Airflow renders all fields once more when the task goes on."""
+    assert ended(airflow)["forgets", "old"] == "success", said(airflow)
+    assert xcoms(airflow, "forgets", "old", "accuracy") == {"train": 0.5}
+    assert "A field cannot be rendered any more" in airflow.task_logs("train")
