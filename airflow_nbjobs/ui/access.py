@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import GetUserDep as GetUserDep  # noqa: PLC0414 - for app.py
+from airflow.api_fastapi.core_api.security import GetUserDep as GetUserDep  # noqa: PLC0414 - for the routes
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.utils.session import create_session
 from fastapi import Depends

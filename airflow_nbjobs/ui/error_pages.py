@@ -1,7 +1,7 @@
 """
 Pages for what cannot be shown: each says why, as HTML or as JSON, whichever was asked for.
 
-Called by ``app.py``.
+Called by the routes.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _mapped(request: Request, error: MappedError) -> Response:
         }
         for each in error.instances
     ]
-    return page("instances.html", script="message.js", task_id=error.task_id, rows=rows, root=root_of(request))
+    return page("instances.html", "message.js", task_id=error.task_id, rows=rows, root=root_of(request))
 
 
 def _response(request: Request, problem: Problem, status_code: int = 200) -> Response:
@@ -96,7 +96,7 @@ def _response(request: Request, problem: Problem, status_code: int = 200) -> Res
         )
     if path.endswith(_FILES) and status_code == 200:
         status_code = 404
-    return page("message.html", script="message.js", status_code=status_code, problem=problem)
+    return page("message.html", "message.js", status_code=status_code, problem=problem)
 
 
 def as_json(problem: Problem) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """
 The pages around the notebook, which are ours: templates, and the policy that each is served under.
 
-Called by ``app.py``.
+Called by the routes.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-DNS-Prefetch-Control": "off",
 }
+TAB_SCRIPTS = ("tab_page.js", "tab.js", "tab_log.js")
 UNSTORED = HEADERS | {"Cache-Control": "private, no-store"}
 
 
@@ -75,8 +76,8 @@ def _style() -> Markup:
 
 
 @cache
-def _script(name: str) -> Markup:
-    return Markup(_part("common.js") + _part(name))  # noqa: S704 - our own files
+def _script(*names: str) -> Markup:
+    return Markup("".join(_part(name) for name in ("common.js", *names)))  # noqa: S704 - our own files
 
 
 def _part(name: str) -> str:
@@ -84,28 +85,32 @@ def _part(name: str) -> str:
 
 
 @cache
-def _policy(script: str) -> str:
-    """Return the policy of one of our pages: this one script and our styles, known by their hashes; requests to this server only."""
+def _policy(*scripts: str) -> str:
+    """Return the policy of one of our pages: these scripts and our styles, known by their hashes; requests to this server only."""
 
     def hashed(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
     return (
-        f"default-src 'none'; script-src {hashed(_script(script))}; style-src {hashed(_style())}; img-src data:; "
+        f"default-src 'none'; script-src {hashed(_script(*scripts))}; style-src {hashed(_style())}; img-src data:; "
         "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
     )
 
 
-def page(template: str, *, script: str, status_code: int = 200, **values: Any) -> HTMLResponse:
-    """Return one of our own pages."""
-    html = _environment().get_template(template).render(script=script, **values)
-    headers = UNSTORED | {"Content-Security-Policy": _policy(script)}
+def page(template: str, *scripts: str, status_code: int = 200, **values: Any) -> HTMLResponse:
+    """
+    Return one of our own pages.
+
+    :param scripts: files of ``templates/``, which the page holds one after another.
+    """
+    html = _environment().get_template(template).render(scripts=scripts, **values)
+    headers = UNSTORED | {"Content-Security-Policy": _policy(*scripts)}
     return HTMLResponse(html, status_code=status_code, headers=headers)
 
 
 def link_page() -> HTMLResponse:
     """Return the page in the notebook's frame that asks the page around it about a link; of an origin of its own there as well."""
-    answer = page("link.html", script="link.js")
+    answer = page("link.html", "link.js")
     answer.headers["Content-Security-Policy"] = f"sandbox allow-scripts; {_policy('link.js')}"
     return answer
 

@@ -1,7 +1,7 @@
 """
 What the pages say, as values for the templates: texts, not objects.
 
-Called by ``app.py``. Pure.
+Called by the routes. Pure.
 """
 
 from __future__ import annotations

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from case import Case, Outcome
+from iam_calls import actions
 from postgres import PostgresServer
 from stand import ABANDONED, PATIENCE, Stand, airflow_version, python_to_test
 
+from airflow_nbjobs.core.job.permission_scope import parse_scope
+from airflow_nbjobs.core.job.permissions import build_policy
 from airflow_nbjobs.local import embedded
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+from airflow_nbjobs.testing.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +32,7 @@ DAG_FILE = Path(__file__).parent / "dags" / "fault_dags.py"
 OUTCOMES = pytest.StashKey[list[Outcome]]()
 SUBSET_EVENTS = 6
 AT_ONCE = int(os.environ.get("NBJOBS_FAULTS_AT_ONCE", "6"))
+OF_TESTS = {"sagemaker:DeleteTrainingJob"}  # a person's own
 COLUMNS = ("billed_twice", "unawaited", "healthy_stopped", "others_touched", "outputs_lost", "stale", "hanging")
 HEADINGS = ("billed twice", "unawaited", "stopped", "others'", "lost", "stale", "hanging")
 
@@ -121,6 +126,12 @@ def outcomes(
             return played[event.name]
 
         yield outcome
+        # Of all that these Airflows have asked, nothing is beyond the policy for them.
+        policy = build_policy("caller", parse_scope(role_given=sagemaker.facts.role_arn))
+        allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
+        asked = actions(Faults(sagemaker.facts).calls())
+        assert asked - OF_TESTS >= {"sagemaker:CreateTrainingJob", "s3:GetObject"}
+        assert asked - OF_TESTS - allowed == set()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_nbjobs.ui.pages import NO_CONNECTIONS, page
+from airflow_nbjobs.ui.pages import NO_CONNECTIONS, TAB_SCRIPTS, page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,8 +75,8 @@ def serving(answers: Mapping[str, tuple[str | bytes, Mapping[str, str]]]) -> Ite
 
 
 def probe() -> tuple[bytes, dict[str, str]]:
-    """Return what the tab asks a browser with, as ``app.py`` answers it."""
-    answer = page("probe.html", script="probe.js")
+    """Return what the tab asks a browser with, as the tab answers it."""
+    answer = page("probe.html", "probe.js")
     return bytes(answer.body), dict(answer.headers) | NO_CONNECTIONS
 
 
@@ -86,7 +86,7 @@ def tab(base: str = "", **notebook: Any) -> dict[str, tuple[str | bytes, dict[st
     task = SimpleNamespace(task_id="train", state="success", is_finished=True, try_number=1, map_index=-1, end=None)
     shown = page(
         "tab.html",
-        script="tab.js",
+        *TAB_SCRIPTS,
         ti=task,
         words="success",
         facts=dict.fromkeys(facts),

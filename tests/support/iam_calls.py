@@ -132,6 +132,13 @@ class Translation:
         return found
 
 
+def actions(calls: Iterable[Call]) -> set[str]:
+    """Return the IAM actions that recorded calls themselves are, without what AWS checks along with them."""
+    names = _OF_BUCKET | _TO_S3
+    operations = {call.operation for call in calls} - set(_FREE)
+    return {names.get(each) or (each if ":" in each else f"sagemaker:{each}") for each in operations}
+
+
 def documented_for_doctor(*, region: str, kms_key: str) -> set[Request]:
     """Return what S3 asks of KMS for the doctor's object, which is gone when its calls are read; source: *Protecting data with SSE-KMS*."""
     via = {"kms:ViaService": f"s3.{region}.amazonaws.com"}

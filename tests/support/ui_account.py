@@ -1,6 +1,8 @@
 """Task instances, and jobs of theirs in an AWS account, as the API server finds them."""
 
 from datetime import UTC, datetime
+from importlib import import_module
+from pkgutil import iter_modules
 
 from fakes import ACCOUNT_ID, REGION, FakeClients, executed, notebook
 
@@ -64,3 +66,16 @@ class Account:
 
     def deliver(self, name, body=RAN, root=ROOT):
         self.clients.objects.bodies[f"{root}/{name}/{name}.ipynb"] = body
+
+
+def in_routes(monkeypatch, name, value):
+    """Give every module of routes that uses a name another value for it."""
+    from airflow_nbjobs.ui import routes
+
+    found = False
+    for each in iter_modules(routes.__path__):
+        module = import_module(f"{routes.__name__}.{each.name}")
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+            found = True
+    assert found, name

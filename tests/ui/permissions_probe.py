@@ -112,23 +112,24 @@ def main() -> None:
     add_rows()
     manager = init_auth_manager()
     held = tokens(manager)
-    from airflow_nbjobs.ui import app as routes
+    from airflow_nbjobs.ui.app import build_app
     from airflow_nbjobs.ui.data.task_instance import Instance, Kind
     from airflow_nbjobs.ui.notebook.executed import Notebooks
     from airflow_nbjobs.ui.notebook.renderer import Renderer
+    from airflow_nbjobs.ui.routes import dependencies
 
     account = Account()
     for dag_id in DAGS:
         account.deliver(account.add_job(task_instance(dag_id=dag_id)), RAN)
     # A mapped task has no instance without an index.
-    routes.read_task_instance = lambda _session, dag_id, task_id, **_: (
+    dependencies.read_task_instance = lambda _session, dag_id, task_id, **_: (
         task_instance(dag_id=dag_id) if task_id == "t" else None
     )
     instance = Instance(map_index=0, state="success", label=None, parameters={"accuracy": 1}, job=None)
-    routes.read_instances = lambda _session, **_: (Kind.OPERATOR, [instance])
+    dependencies.read_instances = lambda _session, **_: (Kind.OPERATOR, [instance])
     notebooks = Notebooks(account.access, Renderer())
     try:
-        answers = asyncio.run(ask(routes.build_app(notebooks), held))
+        answers = asyncio.run(ask(build_app(notebooks), held))
     finally:
         notebooks.close()
     print("ANSWERS" + json.dumps(answers))  # noqa: T201 - what the test reads

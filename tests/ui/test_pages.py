@@ -14,11 +14,11 @@ from job_rows import add_jobs, add_xcoms, job, open_database
 from msgspec.structs import replace
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
-from ui_account import RAN, Account, task_instance
+from ui_account import RAN, Account, in_routes, task_instance
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.ui import access, pages
-from airflow_nbjobs.ui import app as routes
+from airflow_nbjobs.ui.app import build_app
 from airflow_nbjobs.ui.data import queries
 from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments
 from airflow_nbjobs.ui.notebook.executed import Notebooks
@@ -75,12 +75,12 @@ def account():
 
 @pytest.fixture
 def app(database, account, monkeypatch):
-    monkeypatch.setattr(routes, "new_session", lambda: Session(database))
-    monkeypatch.setattr(routes, "readable_dag_ids", lambda _user: {"dag_00", "dag_01", "dag_02", "m"})
+    in_routes(monkeypatch, "new_session", lambda: Session(database))
+    in_routes(monkeypatch, "readable_dag_ids", lambda _user: {"dag_00", "dag_01", "dag_02", "m"})
     # What a serialized DAG says of a task is read in `test_in_airflow.py`.
     monkeypatch.setattr(queries, "_arguments", lambda *_: (Kind.OPERATOR, TaskArguments({})))
     notebooks = Notebooks(account.access, Renderer(), live_seconds=0)
-    made = routes.build_app(notebooks)
+    made = build_app(notebooks)
     made.dependency_overrides[get_user] = lambda: None
     for permission in (access.may_read_results, access.may_read_logs):
         made.dependency_overrides[permission.dependency] = lambda: None
@@ -186,7 +186,7 @@ def test_addresses_of_nothing_lead_to_a_page_that_says_so(client, path, status):
 
 
 def test_what_nobody_has_foreseen_is_a_page_as_well(client, monkeypatch):
-    monkeypatch.setattr(routes, "list_jobs", lambda *_, **__: 1 / 0)
+    in_routes(monkeypatch, "list_jobs", lambda *_, **__: 1 / 0)
     answer = client.get("/jobs")
     assert answer.status_code == 500
     assert "This page cannot be shown now" in answer.text
@@ -230,7 +230,7 @@ def test_the_permission_is_asked_for_before_the_database(app, client, monkeypatc
     def looked():
         raise AssertionError
 
-    monkeypatch.setattr(routes, "new_session", looked)
+    in_routes(monkeypatch, "new_session", looked)
     app.dependency_overrides[access.may_read_results.dependency] = refuse
     app.dependency_overrides[access.may_read_logs.dependency] = refuse
     for path in ("/ti/m/run0/train/-1", f"{TASK}/log.json", f"{TASK}/state.json", "/jobs", "/ti/m/run0/train/-1/log"):
@@ -252,8 +252,10 @@ def shown(client, account, monkeypatch):
     name = account.add_job(of)
     account.deliver(name, RAN)
     hint = dict(of.job) | {"job_name": name, "added_cells": [2, "x"]}
-    monkeypatch.setattr(
-        routes, "read_task_instance", lambda *_, **__: task_instance(job=hint, started=datetime(2026, 1, 2, tzinfo=UTC))
+    in_routes(
+        monkeypatch,
+        "read_task_instance",
+        lambda *_, **__: task_instance(job=hint, started=datetime(2026, 1, 2, tzinfo=UTC)),
     )
     return name
 

@@ -12,18 +12,20 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from fakes import archive
 from fastapi import HTTPException
-from ui_account import RAN, ROOT, Account, hint, task_instance
+from ui_account import RAN, ROOT, Account, hint, in_routes, task_instance
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.prices import Prices
 from airflow_nbjobs.ui import access, pages
-from airflow_nbjobs.ui import app as routes
+from airflow_nbjobs.ui.app import build_app
 from airflow_nbjobs.ui.data.listing import Listing
 from airflow_nbjobs.ui.data.task_instance import Instance, Kind
+from airflow_nbjobs.ui.notebook import failure
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.problems import MappedError, ProblemError
 from airflow_nbjobs.ui.notebook.renderer import Outcome, Renderer
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
+from airflow_nbjobs.ui.routes.dependencies import task_instance_of
 
 PAGE = f"<html data-theme={THEME_MARK}><a href='{LINK_MARK}#https://e.com'>accuracy</a></html>"
 SUMMARY = {"unrendered": [], "progress": {"is_complete": True}, "parameters": None, "outputs": []}
@@ -59,14 +61,14 @@ class Site:
         self.ti = task_instance()
         self.instances = (Kind.OTHER, [])
         self.outputs = {}
-        self.app = routes.build_app(self.notebooks)
+        self.app = build_app(self.notebooks)
         self.app.dependency_overrides = {
             permission.dependency: lambda: None for permission in (access.may_read_results, access.may_read_logs)
         } | {get_user: lambda: None}
-        monkeypatch.setattr(routes, "new_session", nullcontext)
-        monkeypatch.setattr(routes, "read_task_instance", lambda *_, **__: self.ti)
-        monkeypatch.setattr(routes, "read_instances", lambda *_, **__: self.instances)
-        monkeypatch.setattr(routes, "read_outputs", lambda *_: (self.outputs, len(self.outputs)))
+        in_routes(monkeypatch, "new_session", nullcontext)
+        in_routes(monkeypatch, "read_task_instance", lambda *_, **__: self.ti)
+        in_routes(monkeypatch, "read_instances", lambda *_, **__: self.instances)
+        in_routes(monkeypatch, "read_outputs", lambda *_: (self.outputs, len(self.outputs)))
 
     def add_job(self, of=None, **job):
         name = self.account.add_job(of or self.ti, **job)
@@ -175,7 +177,7 @@ def test_the_readable_log_counts_cells_as_the_author_does(site, monkeypatch, add
     answer = site.get("/log.json")
     assert (answer.json()["lines"], answer.json()["is_whole"]) == (lines, True)
     assert answer.headers["cache-control"] == "private, no-store"
-    monkeypatch.setattr(routes, "_LOG_LINES", 1)
+    in_routes(monkeypatch, "_LOG_LINES", 1)
     assert site.get("/log.json").json()["is_whole"] is False
     site.ti = task_instance(job=hint(job_name="another", added_cells=[2]))
     assert site.get("/log.json").json()["lines"] == ["cell 1 of 2 has ended"]
@@ -223,7 +225,7 @@ def test_the_tab_starts_the_rendering_process_and_says_where_it_is(site):
 
 def test_an_earlier_jobs_page_says_nothing_of_the_last_try(site):
     record = {"version": 1, "try_number": 1, "type": "X", "headline": "no role", "problems": [], "job_name": None}
-    site.ti = task_instance(state="failed", job=hint(job_name="j"), error=routes.failure.parse_error_record(record))
+    site.ti = task_instance(state="failed", job=hint(job_name="j"), error=failure.parse_error_record(record))
     assert "No role" in site.get(job="j").text
     assert "No role" in site.get().text
     assert "No role" not in site.get(job="earlier").text
@@ -248,7 +250,7 @@ def test_a_task_without_a_job_has_none_yet_or_none_at_all(site, state, code):
 def test_a_last_try_that_failed_without_a_job_does_not_show_the_job_before_unless_it_is_asked_for(site):
     name = site.add_job(task_instance(attempts=(hint(),)))
     record = {"version": 1, "try_number": 1, "type": "X", "headline": "no role", "problems": [], "job_name": None}
-    error = routes.failure.parse_error_record(record)
+    error = failure.parse_error_record(record)
     for error_of_try, asked, code in ((error, "", "no-job"), (error, name, None), (None, "", None)):
         site.ti = task_instance(state="failed", job=None, attempts=(hint(),), error=error_of_try)
         answer = site.get("/notebook.json", **({"job": asked} if asked else {})).json()
@@ -282,15 +284,15 @@ def test_a_connection_that_is_wrong_is_said_by_the_answer_and_not_by_its_choice_
 )
 def test_the_map_index_of_an_address(site, monkeypatch, address, index):
     asked = []
-    monkeypatch.setattr(routes, "read_task_instance", lambda *_, map_index, **__: asked.append(map_index) or site.ti)
-    monkeypatch.setattr(routes, "read_instances", None)  # asked for no task instance that is there
-    assert routes.task_instance_of("d", "r", "t", address) is site.ti
+    in_routes(monkeypatch, "read_task_instance", lambda *_, map_index, **__: asked.append(map_index) or site.ti)
+    in_routes(monkeypatch, "read_instances", None)  # asked for no task instance that is there
+    assert task_instance_of("d", "r", "t", address) is site.ti
     assert asked == [index]
 
 
 def refused(*address):
     with pytest.raises(ProblemError) as caught:
-        routes.task_instance_of(*address)
+        task_instance_of(*address)
     return caught.value.problem.code
 
 
@@ -305,8 +307,8 @@ def test_an_address_of_no_notebook_says_what_it_is_of(site, monkeypatch):
     site.instances = (Kind.OPERATOR, [instance])
     assert refused("d", "r", "t", "7") == "no-instance"  # of one instance that is not there, no other is offered
     with pytest.raises(MappedError):
-        routes.task_instance_of("d", "r", "t", "{MAP_INDEX}")
-    monkeypatch.setattr(routes, "new_session", None)  # no database is asked for a name that none holds
+        task_instance_of("d", "r", "t", "{MAP_INDEX}")
+    in_routes(monkeypatch, "new_session", None)  # no database is asked for a name that none holds
     for address in (("d\0", "r", "t"), ("d", "r\0", "t"), ("d", "r", "\0")):
         assert refused(*address, "-1") == "no-instance"
 
@@ -366,10 +368,10 @@ def test_the_page_of_all_jobs_is_asked_for_with_what_may_be_read(site, monkeypat
         asked.update(given, filters=filters)
         return Listing(rows=[], total=0, page=1, pages=1, dag_ids=["d"])
 
-    monkeypatch.setattr(routes, "readable_dag_ids", lambda _user: {"d"})
-    monkeypatch.setattr(routes, "list_jobs", list_jobs)
+    in_routes(monkeypatch, "readable_dag_ids", lambda _user: {"d"})
+    in_routes(monkeypatch, "list_jobs", list_jobs)
     for prices, has_costs in ((Prices({"ml.m5.large": 1.0}), True), (Prices({}), False)):
-        monkeypatch.setattr(routes, "read_prices", lambda prices=prices: prices)
+        in_routes(monkeypatch, "read_prices", lambda prices=prices: prices)
         answer = site.get("/jobs", state="failed")
         assert (">Cost</th>" in answer.text) is has_costs
         assert (asked["readable"], asked["prices"], asked["filters"].state) == ({"d"}, prices, "failed")

@@ -23,11 +23,17 @@ class Prices(msgspec.Struct, frozen=True):
     per_hour: Mapping[str, float]
     currency: str = "$"
 
-    def cost(self, instance_type: object, billable_seconds: object) -> str | None:
+    def amount(self, instance_type: object, billable_seconds: object) -> float | None:
+        """Return the list price of so many seconds, in the currency; None where the price or the time is not known."""
         price = self.per_hour.get(instance_type) if isinstance(instance_type, str) else None
-        if price is None or not is_number(billable_seconds):
-            return None
-        return f"{self.currency}{price * billable_seconds / 3600:,.4f}"
+        return price * billable_seconds / 3600 if price is not None and is_number(billable_seconds) else None
+
+    def text(self, amount: float) -> str:
+        return f"{self.currency}{amount:,.4f}"
+
+    def cost(self, instance_type: object, billable_seconds: object) -> str | None:
+        amount = self.amount(instance_type, billable_seconds)
+        return None if amount is None else self.text(amount)
 
 
 def parse_prices(configured: str, currency: str) -> Prices:

@@ -64,8 +64,7 @@ def local_name(key: str, prefix: str) -> str:
 
 def download_prefix(s3: Any, uri: str, folder: Path) -> int:
     """Download every object under a prefix and return how many; raises StorageError."""
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     location = parse_s3_uri(uri)
     count = 0
@@ -77,7 +76,8 @@ def download_prefix(s3: Any, uri: str, folder: Path) -> int:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _download(s3, location.bucket, key, target)
                 count += 1
-    except (ClientError, Boto3Error) as error:
+    # OSError: an object lies where another's folder does, or a name is too long for a file; ValueError: it holds a NUL.
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:
         raise StorageError(f"Unable to download object s3://{location.bucket}/{key} ({error})") from error
     return count
 
@@ -92,12 +92,12 @@ def _download(s3: Any, bucket: str, key: str, target: Path) -> None:
 
 def download(s3: Any, uri: str, target: Path) -> None:
     """Download one object; raises StorageError."""
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     location = parse_s3_uri(uri)
     try:
         _download(s3, location.bucket, location.key, target)
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         raise StorageError(f"Unable to download object {uri} ({error})") from error
 
 

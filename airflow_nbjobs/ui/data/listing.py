@@ -1,7 +1,7 @@
 """
 All notebook jobs that a user may see, from Airflow's own database: filtered, sorted and paged there.
 
-Called by ``app.py``. A job is listed from the moment its task has submitted it until a new try takes its place, and so is a task that was refused before it
+Called by the routes. A job is listed from the moment its task has submitted it until a new try takes its place, and so is a task that was refused before it
 had one.
 """
 

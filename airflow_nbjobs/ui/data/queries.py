@@ -1,7 +1,7 @@
 """
 Queries of Airflow's database for one task instance.
 
-Called by ``app.py`` with the API server's session; reads only.
+Called by the routes with the API server's session; reads only.
 """
 
 from __future__ import annotations

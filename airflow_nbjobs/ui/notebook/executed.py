@@ -1,7 +1,7 @@
 """
 The executed notebook of a job: read from where it lies, rendered once by another process, and kept.
 
-Called by ``app.py`` in the API server's thread pool.
+Called by the routes in the API server's thread pool.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 The training jobs of a task instance, as SageMaker describes them: each is shown to be the task's own before anything of it is opened.
 
-Used by ``app.py`` and ``executed.py`` in the API server's thread pool. Calls AWS with the connection that the serialized operator names, and remembers
+Used by the routes and ``executed.py`` in the API server's thread pool. Calls AWS with the connection that the serialized operator names, and remembers
 what it answers about ended jobs, so that a page that is opened again costs no call.
 """
 

@@ -1,7 +1,6 @@
 const REFRESH_MILLISECONDS = 5000;
 document.addEventListener("DOMContentLoaded", () => {
   const page = document.body.dataset;
-  const query = (more) => "?" + new URLSearchParams({ ...(page.requested ? { job: page.requested } : {}), ...more });
   const byId = (id) => document.getElementById(id);
   const stage = byId("notebook");
   let frame = null, shown = "", anchor = "", tag = "", withScripts = false, isEarlier = false, said = null;
@@ -39,7 +38,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function showFrame() {
     const theme = document.documentElement.dataset.theme;
-    const address = `${page.base}/${withScripts ? "scripted" : "notebook"}.html${query({ theme, v: tag })}`;
+    const address = `${tabAddress(`${withScripts ? "scripted" : "notebook"}.html`, { theme, v: tag })}`;
     const next = `${address}${anchor ? "#" + anchor : ""}`;
     // Replaced, not added to the browser's history: "back" leads to another job or page, not from cell to cell.
     if (frame && shown === address) { frame.contentWindow.location.replace(new URL(next, window.location.href)); return; }
@@ -67,6 +66,8 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   themeListeners.push(() => { if (frame) showFrame(); });
 
+  // Other parts of the tab ask for a place by an event.
+  document.addEventListener("nbjobs:go", (event) => { if (frame) goTo(event.detail); });
   function goTo(place) { anchor = place; isFollowing = false; showFrame(); frame.focus(); }
 
   // -- links out of the notebook, after a question -----------------------------------------------------------------------
@@ -173,10 +174,9 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function showFiles() {
     for (const link of document.querySelectorAll("[data-file]")) {
-      link.href = `${page.base}/${link.dataset.file}${query(link.dataset.file === "notebook.html" ? { download: "true" } : {})}`;
+      link.href = tabAddress(link.dataset.file, link.dataset.file === "notebook.html" ? { download: "true" } : {});
       link.hidden = false;
     }
-    logButton.hidden = false;
   }
 
   function showLinks(links) {
@@ -188,42 +188,6 @@ document.addEventListener("DOMContentLoaded", () => {
       return place ? [" · ", link] : [link];
     }));
   }
-
-  // -- the container's log ---------------------------------------------------------------------------------------------
-
-  const log = byId("log"), logButton = byId("log-button"), search = log.querySelector("input"), logText = log.querySelector("pre");
-  let lines = [], logRead = 0;
-
-  function showLog() {
-    const wanted = search.value.toLowerCase();
-    const found = wanted ? lines.filter((line) => line.toLowerCase().includes(wanted)) : lines;
-    const isAtEnd = logText.scrollHeight - logText.scrollTop - logText.clientHeight < 40;
-    logText.textContent = found.join("\n");
-    if (isAtEnd) logText.scrollTop = logText.scrollHeight;
-    if (lines.length) log.querySelector("[role=status]").textContent = wanted ? `${found.length} of ${lines.length} lines` : `${lines.length} lines`;
-  }
-
-  async function readLog() {
-    logRead = Date.now();
-    const said = log.querySelector("[role=status]");
-    try {
-      const response = await fetch(`${page.base}/log.json${query({})}`, { credentials: "same-origin" });
-      const answer = await response.json();
-      if (answer.status !== "ok") { said.textContent = `${answer.title}. ${answer.text} ${answer.details.join(" ")}`; return; }
-      lines = answer.is_whole ? answer.lines : ["… what is older is in CloudWatch", ...answer.lines];
-      byId("log-console").href = answer.links.CloudWatch || "";
-      byId("log-console").hidden = !answer.links.CloudWatch;
-      if (!lines.length) said.textContent = "CloudWatch has no log of this job (yet).";
-      showLog();
-    } catch { said.textContent = "Airflow's API server does not answer."; }
-  }
-
-  logButton.addEventListener("click", () => {
-    log.hidden = !log.hidden;
-    logButton.setAttribute("aria-expanded", String(!log.hidden));
-    if (!log.hidden) readLog().then(() => { logText.scrollTop = logText.scrollHeight; search.focus(); });
-  });
-  search.addEventListener("input", showLog);
 
   function showAttempts(attempts, current) {
     const select = byId("attempts").querySelector("select");
@@ -372,7 +336,7 @@ document.addEventListener("DOMContentLoaded", () => {
   async function load() {
     let answer;
     try {
-      const response = await fetch(`${page.base}/notebook.json${query({})}`, { credentials: "same-origin" });
+      const response = await fetch(tabAddress("notebook.json"), { credentials: "same-origin" });
       answer = await response.json();
     } catch (error) {
       answer = { status: "problem", code: "offline", title: "Airflow's API server does not answer", text: "Reload the page to try again.", details: [], is_passing: true };
@@ -380,6 +344,7 @@ document.addEventListener("DOMContentLoaded", () => {
     byId("loading").hidden = true;
     byId("problem").hidden = true;
     if (answer.facts) { showKnown(answer); showFacts(answer.facts); showFiles(); showLinks(answer.links); }
+    document.dispatchEvent(new CustomEvent("nbjobs:answer", { detail: answer }));
     showAttempts(answer.attempts, answer.facts ? answer.facts.job_name : page.requested);
     isPassing = Boolean(answer.is_passing);
     showProgress(answer.live, answer.status === "ok" ? answer.notebook : null);
@@ -400,7 +365,6 @@ document.addEventListener("DOMContentLoaded", () => {
       if (isOver) offerEnd();
       else if (response.ok && isPassing) {
         await load();
-        if (!log.hidden && Date.now() - logRead >= 3 * REFRESH_MILLISECONDS) await readLog();
       }
     } catch { /* looked at again */ }
     if (page.finished !== "true" || isPassing) setTimeout(watch, REFRESH_MILLISECONDS);

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from airflow_nbjobs.local.container.image import is_pullable
 from airflow_nbjobs.local.platform.logs import BATCH_BYTES, EVENT_BYTES, LineSplitter, split_batches
-from airflow_nbjobs.local.platform.storage import S3Location, StorageError, local_name, pack, parse_s3_uri
+from airflow_nbjobs.local.platform.storage import (
+    S3Location,
+    StorageError,
+    download_prefix,
+    local_name,
+    pack,
+    parse_s3_uri,
+)
 from airflow_nbjobs.local.state.facts import build_facts, read_ready_file, write_ready_file
 from airflow_nbjobs.local.state.jobs import TrainingJob, new_job
 from airflow_nbjobs.local.state.resource import Outcome
@@ -146,6 +153,31 @@ def test_a_prefix_is_one_of_names_and_not_a_folder(key: str, prefix: str, name: 
 def test_a_key_cannot_leave_its_channels_folder(key: str) -> None:
     with pytest.raises(StorageError, match="leaves the channel's folder"):
         local_name(key, "in")
+
+
+@pytest.mark.parametrize("keys", [("in/a", "in/a/b"), ("in/a/b", "in/a"), ("in/" + "n" * 300,)])
+def test_objects_that_cannot_lie_beside_one_another_as_files_are_a_failed_download(
+    keys: tuple[str, ...], tmp_path: Path
+) -> None:
+    import boto3
+    from moto import mock_aws
+
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        s3.create_bucket(Bucket="bucket")
+        for key in keys:
+            s3.put_object(Bucket="bucket", Key=key, Body=b"1")
+        s3.get_paginator = lambda _: _Listed(keys)  # in either order: only S3's own is the alphabet's
+        with pytest.raises(StorageError, match=f"Unable to download object s3://bucket/{keys[-1]} "):
+            download_prefix(s3, "s3://bucket/in/", tmp_path)
+
+
+class _Listed:
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self._keys = keys
+
+    def paginate(self, **_: str) -> list[dict[str, list[dict[str, str]]]]:
+        return [{"Contents": [{"Key": key} for key in self._keys]}]
 
 
 def test_s3_uris_keep_what_looks_like_a_query_or_a_fragment() -> None:

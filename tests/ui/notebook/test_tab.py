@@ -23,10 +23,11 @@ from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.core.values.outputs import prepare_outputs
 from airflow_nbjobs.core.values.parameter_cell import prepare_parameters
 from airflow_nbjobs.ui import access
-from airflow_nbjobs.ui import app as routes
-from airflow_nbjobs.ui.app import build_app, task_instance_of
+from airflow_nbjobs.ui.app import build_app
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.renderer import Renderer
+from airflow_nbjobs.ui.routes import tab as routes
+from airflow_nbjobs.ui.routes.dependencies import task_instance_of
 
 RAW = notebook(code("epochs = 1\nname = ''\nrates = []", "parameters"), "accuracy = 0.5", "print('end')")
 GIVEN = {"epochs": 3, "name": "3", "rates": [0.1, float("inf")], "flag": True, "none": None, "long": "x" * 5000}
