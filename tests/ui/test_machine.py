@@ -10,8 +10,8 @@ from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from job_rows import add_jobs, open_database
 from sqlalchemy import update
-from test_routes import SUMMARY, Site
 from ui_account import hint, in_routes, task_instance
+from ui_site import SUMMARY, Site
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.metrics import MachineRecord, figures_of, kept
