@@ -89,7 +89,7 @@ THOROUGH = settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-QUICK = settings(THOROUGH, max_examples=2)
+QUICK = settings(THOROUGH, max_examples=3)
 
 
 def exact(value):
