@@ -151,6 +151,21 @@ def has_try(ti_id: object) -> bool:
 
     Source: ``prepare_db_for_next_try`` in ``airflow/models/taskinstance.py``; ``validate-inlets-and-outlets`` of the execution API, 3.0.6 to 3.3.2.
     """
+    return _checked_assets(ti_id) is not None
+
+
+def inactive_assets(ti_id: object) -> list[str]:
+    """
+    Return the inlets and outlets of a try for which Airflow takes no events now, in the words of its own error; works in workers.
+
+    :raises Exception: Airflow gives no answer.
+    """
+    answer = _checked_assets(ti_id)
+    return [] if answer is None else [f"Asset(name={each.name!r}, uri={each.uri!r})" for each in answer]
+
+
+def _checked_assets(ti_id: object) -> list[Any] | None:
+    """Return the inactive assets of a try; None where Airflow does not have the try any more."""
     from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
     from airflow.sdk.execution_time.comms import ErrorResponse, InactiveAssetsResult, ValidateInletsAndOutlets
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
@@ -164,13 +179,13 @@ def has_try(ti_id: object) -> bool:
             and isinstance(detail, dict)
             and detail.get("status_code") in {404, 409, 410}
         ):
-            return False
+            return None
         raise
     if isinstance(answer, ErrorResponse):
         raise AirflowRuntimeError(answer)
     if not isinstance(answer, InactiveAssetsResult):  # of another question, whose asking a signal has cut short
         raise TypeError(f"Airflow answers with {type(answer).__name__}")
-    return True
+    return list(answer.inactive_assets or ())
 
 
 def has_on_kill() -> bool:

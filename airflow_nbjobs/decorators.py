@@ -107,8 +107,10 @@ class _DecoratedNotebookJobOperator(DecoratedOperator, SageMakerNotebookJobOpera
         return super().job_arguments()
 
     def _take_returned(self, context: Context) -> None:
+        from airflow_nbjobs.task.rendered_again import refuse_unrendered
         from airflow_nbjobs.task.returned_parameters import call_function, remember_returned, take_returned
 
+        refuse_unrendered(self)
         returned = call_function(self, context)
         take_returned(self, returned, context)
         remember_returned(self, returned, context)

@@ -276,6 +276,10 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
         from airflow_nbjobs.core.job.arguments import JobArguments
         from airflow_nbjobs.task.parameters import plain
 
+        if hasattr(self, "_not_rendered"):
+            from airflow_nbjobs.task.rendered_again import refuse_unrendered
+
+            refuse_unrendered(self)
         values = {name: getattr(self, name) for name in (*JOB_ARGUMENTS, "outputs", "return_output")}
         rendered = getattr(self, "_rendered_parameters", None)
         if rendered is not None:
@@ -292,6 +296,10 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
             let_last_keep_nothing(self)
         with named_index(self, context) if parent is self else nullcontext():
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        if parent is self and (self.outlets or self.inlets):
+            from airflow_nbjobs.task.inactive_assets import set_aside
+
+            set_aside(self, context)
 
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
@@ -299,26 +307,34 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
         from airflow_nbjobs.task.error_recording import recorded_error
 
         with recorded_error(self, context), explained_dates(content, context):
-            render = super().render_template
-            is_text_only = content is self.environment_variables or content is self.tags
-            if content is self.parameters:
-                from airflow_nbjobs.task.parameters import render_parameters
+            try:
+                return self._rendered(content, context, jinja_env, seen_oids)
+            except Exception as error:  # noqa: BLE001 - of any template; raised again but for one
+                from airflow_nbjobs.task.rendered_again import stands_for
 
-                self._rendered_parameters = render_parameters(
-                    self,
-                    content,
-                    context=context,
-                    environment=jinja_env or self.get_template_env(),
-                    skip=seen_oids or set(),
-                    render=lambda part: render(part, context, jinja_env, seen_oids),
-                )
-                return self._rendered_parameters.stored
-            if is_text_only and isinstance(content, dict | list):
-                environment = jinja_env or self.get_template_env()
-                return rendered_texts(
-                    content, context, environment, lambda part: render(part, context, environment, seen_oids)
-                )
-            return render(content, context, jinja_env, seen_oids)
+                return stands_for(self, content, context, error)
+
+    def _rendered(self, content: Any, context: Context, jinja_env: Any, seen_oids: set[int] | None) -> Any:
+        render = super().render_template
+        is_text_only = content is self.environment_variables or content is self.tags
+        if content is self.parameters:
+            from airflow_nbjobs.task.parameters import render_parameters
+
+            self._rendered_parameters = render_parameters(
+                self,
+                content,
+                context=context,
+                environment=jinja_env or self.get_template_env(),
+                skip=seen_oids or set(),
+                render=lambda part: render(part, context, jinja_env, seen_oids),
+            )
+            return self._rendered_parameters.stored
+        if is_text_only and isinstance(content, dict | list):
+            environment = jinja_env or self.get_template_env()
+            return rendered_texts(
+                content, context, environment, lambda part: render(part, context, environment, seen_oids)
+            )
+        return render(content, context, jinja_env, seen_oids)
 
     def execute(self, context: Context) -> dict[str, Any] | Any:
         """
@@ -350,6 +366,10 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
         from airflow_nbjobs.task.run import TaskRun
 
         with recorded_error(self, context):
+            if hasattr(self, "_assets_aside"):
+                from airflow_nbjobs.task.inactive_assets import take_back
+
+                take_back(self)
             parse_arguments(self)  # what is wrong is reported with everything else, before the job is submitted
             self._task_run = TaskRun(self, context)  # for on_kill, which gets no arguments
             yield self._task_run

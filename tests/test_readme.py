@@ -23,6 +23,7 @@ from accounts import ScriptedAccount, ScriptedJob
 from airflow_names import DagBag
 from forked_programs import run_forked
 from mail import mail_server
+from slack_calls import slack_server
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.commands.parser import CommandParser
@@ -262,19 +263,27 @@ def test_the_form_has_a_field_for_each_parameter_of_the_sample(tmp_path):
     assert dag.params.get_param("epochs").schema["title"] == "Passes over the data"
 
 
-def test_the_notifications_are_sent_with_the_summary(tmp_path, monkeypatch):
-    """By SNS as moto plays it, and as a mail to a server on loopback; what an exception says is never a template."""
+@pytest.fixture
+def notifiers():
     (source,) = [block for block in PYTHON_BLOCKS if "failure_summary(" in block]
     namespace = {"__name__": "block"}
     exec(source, namespace)  # noqa: S102 - ours
-    context = {"ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, max_tries=0)}
-    context["exception"] = ValueError("{{ conn.warehouse.host }} <!channel>")
+    return namespace
 
+
+@pytest.fixture
+def failure():
+    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, max_tries=0)
+    return {"ti": ti, "exception": ValueError("{{ conn.warehouse.host }} <!channel>")}
+
+
+def test_the_notifications_are_sent_with_the_summary(notifiers, failure, monkeypatch):
+    """By SNS as moto plays it, and as a mail to a server on loopback; what an exception says is never a template."""
     with mail_server() as (port, mails):
         connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port}
         connection["extra"] = {"disable_ssl": True, "disable_tls": True}
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
-        namespace["tell_by_mail"](context)
+        notifiers["tell_by_mail"](failure)
     (mail,) = mails
     assert mail["Subject"] == "Airflow: task 't' of DAG 'd' failed"
     body = mail.get_body(("html",)).get_content()
@@ -286,12 +295,26 @@ def test_the_notifications_are_sent_with_the_summary(tmp_path, monkeypatch):
     with moto.mock_aws():
         sns = boto3.client("sns", region_name="eu-west-1")
         sns.create_topic(Name="oncall")
-        namespace["tell_sns"](context)
+        notifiers["tell_sns"](failure)
         backend = moto.backends.get_backend("sns")["123456789012"]["eu-west-1"]
         (topic,) = backend.topics.values()
         ((_, message, subject, *_),) = topic.sent_notifications
     assert subject == "Airflow: task 't' of DAG 'd' failed"
     assert "Error: ValueError: {{ conn.warehouse.host }}" in message
+
+
+@pytest.mark.slow
+def test_slack_gets_the_summary_too(notifiers, failure, monkeypatch):
+    """By Slack's own client, to a server on loopback in its place; nothing in it is a mention or a template."""
+    pytest.importorskip("airflow.providers.slack", reason="needs apache-airflow-providers-slack")
+    with slack_server() as (address, calls):
+        connection = {"conn_type": "slack", "password": "xoxb-token", "extra": {"base_url": address}}
+        monkeypatch.setenv("AIRFLOW_CONN_SLACK", json.dumps(connection))
+        notifiers["tell_slack"](failure)
+    (call,) = calls
+    assert (call["method"], call["token"], call["channel"]) == ("chat.postMessage", "Bearer xoxb-token", "#oncall")
+    assert call["text"].startswith("Airflow: task 't' of DAG 'd' failed\n")
+    assert "Error: ValueError: {{ conn.warehouse.host }} &lt;!channel&gt;" in call["text"]
 
 
 def test_there_is_a_python_block():

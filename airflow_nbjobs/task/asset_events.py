@@ -148,15 +148,20 @@ def announced(
     task: Any, context: Context, result: JobResult, *, parameters: Mapping[str, Any] | None = None
 ) -> JobResult:
     """
-    Put what a completed job has made into the events of the task's outlets; return the result, with the error of an alias that gets no asset.
+    Put what a completed job has made into the events of the task's outlets; return the result, with the error of an alias that gets no asset or of an inactive asset.
 
     Airflow stores the events when the task succeeds. Called before a job's results count as delivered: whatever goes wrong here, a retry adopts the job.
 
     :param parameters: of the job; None: the task's own.
     """
-    if result.error is not None or not _given(task, "outlets"):
+    if result.error is not None:
         return result
-    error = announce(task, context, result.facts, result.outputs, result.executed_notebook, parameters=parameters)
+    from airflow_nbjobs.task.inactive_assets import delivery_error, warn_of_lost_events
+
+    error = delivery_error(task, result.facts)
+    if error is None and _given(task, "outlets"):
+        warn_of_lost_events(task, context)
+        error = announce(task, context, result.facts, result.outputs, result.executed_notebook, parameters=parameters)
     return result if error is None else replace(result, error=error)
 
 

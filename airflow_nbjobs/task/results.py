@@ -62,7 +62,7 @@ def push_results(
     result = read_result(snapshot, location, expected, task.hook.clients, now=datetime.now(tz=UTC))
     log_result(task.log, result, with_tail=not has_log)
     retained_seconds = log_machine(task, ti, snapshot)
-    if task.outlets:
+    if task.outlets or task.inlets:
         from airflow_nbjobs.task.asset_events import announced
 
         result = announced(task, context, result)

@@ -73,6 +73,10 @@ class Submitter:
 
     def _expect(self, job: PreparedJob, first_attempt: int, job_name: str, owner: str) -> None:
         """Note the job that the next request makes: here, and in the list by which a later generation of the task finds it."""
+        if self._task.inlets or self._task.outlets:
+            from airflow_nbjobs.task.inactive_assets import refuse_submission
+
+            refuse_submission(self._task)
         self._ownership.expect(job_name, owner)
         self._publisher.remember(job, next(k for k in count(first_attempt) if job.owner(k) == owner))
 

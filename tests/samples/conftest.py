@@ -29,6 +29,7 @@ def airflow(sagemaker: EmbeddedSageMaker, tmp_path_factory: pytest.TempPathFacto
     facts = sagemaker.facts
     environment = {
         **facts.airflow_settings(),
+        "AIRFLOW__NBJOBS__POLLING_INTERVAL": "0.5",
         "AIRFLOW__NBJOBS__TAGS": json.dumps({"sagemaker:domain-arn": domain_arn(facts)}),
     }
     with DagRuns(tmp_path_factory.mktemp("airflow"), dags=DAGS, environment=environment) as runs:

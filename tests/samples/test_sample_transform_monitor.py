@@ -52,10 +52,12 @@ def given(sagemaker: EmbeddedSageMaker, aws: Aws, tmp_path_factory: pytest.TempP
     """A day's training set and the baseline trained on it, as parameters of the notebook."""
     bucket = f"s3://{sagemaker.facts.default_bucket}/pipeline"
     folder = tmp_path_factory.mktemp("given")
-    prepared = execute("preprocess.ipynb", {"default_s3_bucket": bucket}, PREPARED, aws=aws, folder=folder)
+    prepared = execute_as_program("preprocess.ipynb", {"default_s3_bucket": bucket}, PREPARED, aws=aws, folder=folder)
+    assert prepared.exit_code == 0, prepared.said
     uri = prepared.variables["train_s3_uri"]
     parameters = {"train_s3_uri": uri, "model_name": "baseline"}
-    trained = execute("training.ipynb", parameters, TRAINED, aws=aws, folder=folder)
+    trained = execute_as_program("training.ipynb", parameters, TRAINED, aws=aws, folder=folder)
+    assert trained.exit_code == 0, trained.said
     return {
         "train_s3_uri": uri,
         "model_s3_uri": trained.variables["model_s3_uri"],
@@ -160,11 +162,11 @@ def test_a_model_that_cannot_be_served_fails_with_the_services_reason_and_is_rem
     with tarfile.open(fileobj=body, mode="w:gz") as archive:
         archive.addfile(tarfile.TarInfo("baseline.json"))
     aws.write(uri, body.getvalue())
-    run = execute("transform-monitor.ipynb", given | {"model_s3_uri": uri}, MONITORED, aws=aws, folder=tmp_path)
+    run = execute_as_program("transform-monitor.ipynb", given | {"model_s3_uri": uri}, aws=aws, folder=tmp_path)
     assert run.exit_code == 1
-    assert "RuntimeError: Transform job 'interactive-" in run.log
-    assert "inference.py" in run.log
-    assert "logs: /aws/sagemaker/TransformJobs" in run.log
+    assert "RuntimeError: Transform job 'interactive-" in run.said
+    assert "has no code/inference.py" in run.said
+    assert "logs: /aws/sagemaker/TransformJobs" in run.said
     assert models_of(sagemaker) == others_models
 
 

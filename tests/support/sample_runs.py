@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+from forked_programs import run_forked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +74,17 @@ class Program:
     variables: dict[str, Any]
 
 
+# What the notebooks import.
+_MODULES = (
+    "boto3",
+    "matplotlib.pyplot",
+    "pandas",
+    "sklearn.feature_extraction.text",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+)
+
+
 def execute_as_program(
     name: str, parameters: dict[str, object], variables: tuple[str, ...] = (), *, aws: Aws, folder: Path
 ) -> Program:
@@ -83,20 +95,19 @@ def execute_as_program(
     sources.insert(first + 1, "\n".join(f"{key} = {value!r}" for key, value in parameters.items()))
     values = ", ".join(f"{variable!r}: {variable}" for variable in variables)
     sources.append(f"import json\nopen('variables.json', 'w').write(json.dumps({{{values}}}))")
-    program = re.sub(r"(?m)^%.*$", "", "\n".join(sources))  # a notebook's one magic chooses how plots are shown
+    program = re.sub(r"(?m)^%run (\S+)$", lambda run: _code_of(run[1]), "\n".join(sources))
+    program = re.sub(r"(?m)^%.*$", "", program)  # how plots are shown
     (folder / "program.py").write_text(program, encoding="utf-8")
     shutil.copy(NOTEBOOKS / "inference.py", folder)
-    done = subprocess.run(
-        [sys.executable, "program.py"],
-        cwd=folder,
-        env=aws.environment | {"MPLBACKEND": "agg"},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    recorded = json.loads((folder / "variables.json").read_text()) if done.returncode == 0 else {}
-    return Program(done.returncode, done.stderr, recorded)
+    environment = aws.environment | {"MPLBACKEND": "agg"}
+    code, said = run_forked(folder / "program.py", modules=_MODULES, environment=environment)
+    recorded = json.loads((folder / "variables.json").read_text()) if code == 0 else {}
+    return Program(code, said, recorded)
+
+
+def _code_of(name: str) -> str:
+    cells = nbformat.read(NOTEBOOKS / name, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
 
 def execute(name: str, parameters: dict[str, object], variables: tuple[str, ...], *, aws: Aws, folder: Path) -> Run:

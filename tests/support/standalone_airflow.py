@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 START_SECONDS = 400.0
 COMMAND_SECONDS = 180.0
 STOP_SECONDS = 20.0
+# For tests that ask its API, or look at its UI: nobody has to sign in.
+ALL_ADMINS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"}
 
 
 class StandaloneAirflow:
@@ -77,6 +81,7 @@ class StandaloneAirflow:
             }
         )
         self._process: subprocess.Popen[bytes] | None = None
+        self._token = ""
 
     def __enter__(self) -> Self:
         with (self.home / "standalone.log").open("wb") as log:
@@ -117,6 +122,31 @@ class StandaloneAirflow:
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
         return done.stdout
+
+    def api(self, path: str, body: Any = None, *, method: str = "") -> Any:
+        """
+        Ask its REST API as its UI does; with ``ALL_ADMINS``.
+
+        :raises urllib.error.HTTPError: it refuses.
+        """
+        if not self._token and path != "/auth/token":
+            self.wait(self._is_answering, what="no answer of the API")
+        request = urllib.request.Request(
+            self.root + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
+            method=method or None,
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def _is_answering(self) -> bool:
+        try:
+            self._token = self.api("/auth/token")["access_token"]
+        except OSError:
+            return False
+        return True
 
     def query(self, sql: str, **values: Any) -> list[Any]:
         """Return the rows of a statement; none while the database is not migrated yet."""

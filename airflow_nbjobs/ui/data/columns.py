@@ -57,6 +57,8 @@ def with_columns(session: Session, rows: Mapping[Any, Row], filters: Filters) ->
 
 def offered_columns(session: Session, ids: Sequence[Any], filters: Filters) -> Offered:
     """Return the names of the outputs and parameters that the task instances of a page have."""
+    if not ids:
+        return Offered(filters.output, filters.parameter)
     keys = session.scalars(
         select(XComModel.key)
         .select_from(TaskInstance)

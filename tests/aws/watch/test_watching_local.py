@@ -24,7 +24,9 @@ def sagemaker(embedded_sagemaker, monkeypatch):
     with local_sagemaker(embedded_sagemaker) as sagemaker:
         for name, value in sagemaker.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AIRFLOW__NBJOBS__POLLING_INTERVAL", "0.5")
+        monkeypatch.setenv("AIRFLOW__NBJOBS__POLLING_INTERVAL", "0.2")
+        # A refusal doubles the time between two calls, and this is where it begins.
+        monkeypatch.setenv("AIRFLOW__NBJOBS__LIST_CALLS_PER_SECOND", "5")
         sagemaker.faults.script_jobs(after_seconds=None)
         yield sagemaker
 
