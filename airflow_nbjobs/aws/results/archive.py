@@ -95,9 +95,7 @@ class _Unpacked:
     :param check: called before each piece; raises where too long has been read.
     """
 
-    def __init__(
-        self, stream: gzip.GzipFile, packed: _Counted, most_bytes: int, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, stream: gzip.GzipFile, packed: _Counted, most_bytes: int, check: Callable[[], None]) -> None:
         self._stream = stream
         self._packed = packed
         self._most_bytes = most_bytes

@@ -22,7 +22,13 @@ _ATTRIBUTE = re.compile(
 
 def without_made_up(markup: str) -> str:
     """Return markup without made-up names in attributes and style sheets; in scripts without those of its elements."""
-    own = {name for tag in _TAG.finditer(markup) for found in _ATTRIBUTE.finditer(tag[0]) if _is_id(found) for name in _NAME.findall(found[0])}
+    own = {
+        name
+        for tag in _TAG.finditer(markup)
+        for found in _ATTRIBUTE.finditer(tag[0])
+        if _is_id(found)
+        for name in _NAME.findall(found[0])
+    }
     parts = []
     end, within = 0, ""
     for tag in _TAG.finditer(markup):

@@ -111,7 +111,9 @@ def test_a_text_that_is_too_long_is_charged_as_far_as_it_is_shown(monkeypatch):
     assert item.lines[-1] == "… 47,999 more characters are in the .ipynb"
 
 
-@pytest.mark.parametrize("text", ["<", "<a", "<a ", '<a id="', "<style>", "<script>", "url(#", "<a id='x' ", "</style>"])
+@pytest.mark.parametrize(
+    "text", ["<", "<a", "<a ", '<a id="', "<style>", "<script>", "url(#", "<a id='x' ", "</style>"]
+)
 def test_markup_is_read_in_a_time_that_grows_with_it_and_no_faster(text):
     started = time.process_time()
     without_made_up(text * 100_000)
