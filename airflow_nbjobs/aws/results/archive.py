@@ -266,7 +266,7 @@ def _noting_ends(most_header_bytes: int) -> tuple[type[tarfile.TarInfo], list[Ex
 
     class Noting(tarfile.TarInfo):
         @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
             nonlocal global_bytes
             header = super().frombuf(buf, encoding, errors)
             if header.type == tarfile.XGLTYPE:

@@ -147,9 +147,9 @@ def _data(data: Mapping[str, Any], output: dict[str, Any], budget: Budget) -> It
     if VIEW not in data and _TABLE.search(html):
         rows = _rows(html, budget)
         if rows:
-            key = comparable_rows(rows)
-            budget.masks |= key != rows
-            return Item(kind="table", name="table", key=("table", key), rows=rows)
+            masked = comparable_rows(rows)
+            budget.masks |= masked != rows
+            return Item(kind="table", name="table", key=("table", masked), rows=rows)
     picture = next((each for each in _IMAGES if text_of(data.get(each)).strip()), None)
     if picture is not None and not html.strip():
         text = text_of(data[picture])
