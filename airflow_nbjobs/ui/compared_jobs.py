@@ -89,15 +89,18 @@ def compared_facts(both: Sequence[Looked], sides: Sequence[Mapping[str, Any]], p
         if left is None and right is None:
             continue
         is_own = name in _OWN
-        is_known = name == "error" or (left is not None and right is not None)  # to have no error is known as well
+        # To have no error is known as well.
+        unknown = next((side for side, value in (("left", left), ("right", right)) if value is None), None)
+        is_known = unknown is None or name == "error"
         rows.append(
             {
                 "name": name,
                 "label": label,
                 "left": left,
                 "right": right,
-                "difference": said.get(name, ""),
+                "difference": said.get(name, "") if is_known else f"not known on the {unknown}",
                 "differs": left != right and is_known and not is_own,
+                "is_unknown": not is_known,
                 "is_own": is_own,
             }
         )
@@ -178,7 +181,8 @@ def verdict(answer: Mapping[str, Any], summary: Mapping[str, Any], *, is_whole: 
         )
         if counts[kind]
     ]
-    is_all = is_whole and not summary.get("uncompared")
+    is_known = not any(row["is_unknown"] and not row["is_own"] for row in answer["facts"])
+    is_all = is_whole and is_known and not summary.get("uncompared")
     if said:
         listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
         text = f"{listed} {'differs' if said == [said[0]] and said[0].startswith('1 ') else 'differ'}."

@@ -25,12 +25,16 @@ _NUMBERS = ("int", "float")
 _MINUS = "\N{MINUS SIGN}"
 
 
-def compared_rows(left: Sequence[Mapping[str, str]], right: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+def compared_rows(
+    left: Sequence[Mapping[str, str]] | None, right: Sequence[Mapping[str, str]] | None
+) -> list[dict[str, Any]]:
     """
-    Return the values of both sides by name, in the order of the left one, then what the right one has besides.
+    Return the values of both sides by name, in the order of the left one, then what the right one has besides; none where one side's are not known (None).
 
     Each row has a ``name``, ``left`` and ``right`` (``{"type", "text"}``, None where a side has no such value), ``differs``, and ``difference`` in words.
     """
+    if left is None or right is None:
+        return []
     one, other = _by_name(left), _by_name(right)
     return [_row(name, one.get(key), other.get(key)) for key in {**one, **other} for name in [key[0]]]
 
@@ -126,9 +130,9 @@ def parameters_of_both(
     read: Sequence[Sequence[Mapping[str, str]] | None],
     rendered: Sequence[object],
     hyperparameters: Sequence[Mapping[str, str] | None],
-) -> list[Sequence[Mapping[str, str]]]:
+) -> list[Sequence[Mapping[str, str]] | None]:
     """
-    Return both sides' parameters as rows from one place, since each place writes them in its own way.
+    Return both sides' parameters as rows from one place, since each place writes them in its own way; None for a side of which nothing is known.
 
     :param read: as the notebooks got them; None where that cannot be read.
     :param rendered: as Airflow recorded them.
@@ -143,4 +147,4 @@ def parameters_of_both(
     for place in places:
         if all(each is not None for each in place):
             return [each or [] for each in place]
-    return [next((rows for place in places if (rows := place[side]) is not None), []) for side in (0, 1)]
+    return [next((rows for place in places if (rows := place[side]) is not None), None) for side in (0, 1)]

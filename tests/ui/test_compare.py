@@ -19,7 +19,7 @@ from airflow_nbjobs.ui.app import build_app
 from airflow_nbjobs.ui.data.other_runs import OtherRun, OtherRuns
 from airflow_nbjobs.ui.data.task_instance import Instance, Kind
 from airflow_nbjobs.ui.notebook.executed import Notebooks
-from airflow_nbjobs.ui.notebook.renderer import CompareRequest, Outcome, Renderer
+from airflow_nbjobs.ui.notebook.renderer import CompareRequest, Outcome, Renderer, RenderRequest
 from airflow_nbjobs.ui.rendering import LINK_MARK, SHOWN_MARK, THEME_MARK
 from airflow_nbjobs.ui.routes.compare import Ref, parse_ref
 
@@ -43,7 +43,7 @@ class ComparingNothing(Renderer):
 
     def __init__(self):
         super().__init__({})
-        self.asked = []
+        self.asked, self.rendered = [], []
         self.summary = SUMMARY
         self.outcome = Outcome("ok")
 
@@ -51,6 +51,12 @@ class ComparingNothing(Renderer):
         pass
 
     def render(self, order):
+        if isinstance(order, RenderRequest):
+            for name in ("document.html", "report.html", "texts.json"):
+                (order.folder / name).write_text(PAGE)
+            self.rendered.append(order)
+            (order.folder / "summary.json").write_text(json.dumps(self.summary["left"] | {"unrendered": []}))
+            return self.outcome
         assert isinstance(order, CompareRequest)
         assert order.left.source.exists()
         assert order.right.source.exists()

@@ -66,7 +66,7 @@ def test_parameters_are_taken_from_one_place_for_both():
     assert found[0] == found[1] == read
     found = parameters_of_both([read, None], [None, "cut …"], [{"a": "x"}, {"a": "x"}])
     assert found[0] == found[1] == [{"name": "a", "type": "", "text": "x"}]
-    assert parameters_of_both([None, None], [None, None], [None, None]) == [[], []]
+    assert parameters_of_both([None, None], [None, None], [None, None]) == [None, None]
 
 
 def test_times_and_costs_with_their_difference():

@@ -15,6 +15,8 @@ from airflow_nbjobs.ui import pages
 from airflow_nbjobs.ui.access import may_read_logs
 from airflow_nbjobs.ui.data.task_instance import Kind
 from airflow_nbjobs.ui.notebook import files as files_
+from airflow_nbjobs.ui.notebook import problems
+from airflow_nbjobs.ui.notebook.problems import ProblemError
 
 LOG = "sagemaker_job_execution.log"
 
@@ -301,3 +303,24 @@ def test_archives_that_others_are_reading_are_waited_for_and_then_it_is_said(sit
     assert site.get("/files.json").json()["code"] == "busy"
     walks.release()
     assert site.get("/files/output/output.tar.gz/a").content == b"1"
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "SlowDown"])
+def test_a_notebook_that_cannot_be_looked_up_is_said_and_its_own_row_stays(site, job, monkeypatch, code):
+    def refused(*_):
+        problem = problems.from_error(NotebookJobServiceError("no", code=code, is_retryable=code == "SlowDown"))
+        raise ProblemError(problem)
+
+    monkeypatch.setattr(site.notebooks, "source", refused)
+    answer = job.listed()
+    assert job.names("notebook") == {f"{job.name}.ipynb": len(RAN)}
+    (file,) = (each for each in answer["files"] if each["group"] == "notebook")
+    assert site.get(f"/{file['path']}").content == RAN
+    (note,) = answer["notes"]
+    assert note.startswith("the executed notebook: ")
+
+
+def test_a_notebook_that_is_gone_is_said(site, job):
+    del job.bodies[f"{ROOT}/{job.name}/{job.name}.ipynb"]
+    assert job.names("notebook") == {}
+    assert job.listed()["notes"][0].startswith("the executed notebook: The executed notebook is not there any more")

@@ -11,7 +11,7 @@ from ui_site import Site
 from airflow_nbjobs import _compat
 from airflow_nbjobs.ui import pages
 from airflow_nbjobs.ui.access import may_read_runs, may_trigger
-from airflow_nbjobs.ui.data.run_conf import RunConf, _param_names
+from airflow_nbjobs.ui.data.run_conf import RunConf, _are_params
 from airflow_nbjobs.ui.routes import again
 
 
@@ -53,7 +53,7 @@ def test_without_a_notebook_there_is_neither(site):
 @pytest.fixture
 def given(monkeypatch):
     def give(conf, *params):
-        in_routes(monkeypatch, "read_run_conf", lambda *_, **__: RunConf(conf, params))
+        in_routes(monkeypatch, "read_run_conf", lambda *_, **__: RunConf(conf, bool(params)))
 
     return give
 
@@ -68,7 +68,7 @@ def test_a_new_run_is_offered_with_what_this_one_was_given(site, given, monkeypa
     said = answer.json()
     assert json.loads(said["conf"]) == {"a": 1, "größe": "x\u202ey\n", "z": None}
     assert "größe" in said["conf"]
-    assert (said["is_offered"], said["params"], said["form"]) == (True, ["a", "größe"], "triggerWithConfig")
+    assert (said["is_offered"], said["form"]) == (True, "triggerWithConfig")
     assert said["run"] == "/air/dags/a%20b/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00"
 
 
@@ -97,10 +97,12 @@ def test_what_airflow_masks_is_masked_and_said(site, given):
     assert site.get("/again.json").json()["is_masked"] is False
 
 
-def test_a_conf_that_is_too_long_is_not_sent(site, given):
-    given({"a": "x" * 200_000}, "a")
+def test_a_conf_that_is_too_long_is_neither_sent_nor_walked_through(site, given, monkeypatch):
+    monkeypatch.setattr(again, "redact", None)
+    monkeypatch.setattr(again, "visible", None)
+    given({"a": "x\u202e" * 200_000}, "a")
     said = site.get("/again.json").json()
-    assert (said["conf"], said["is_too_long"]) == ("", True)
+    assert (said["conf"], said["is_too_long"], said["is_masked"]) == ("", True, False)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,14 @@ def test_of_an_airflow_that_is_not_known_no_entry_is_chosen(monkeypatch, version
 
 
 @pytest.mark.parametrize(
-    ("data", "names"),
+    ("data", "are_there"),
     [
-        ({"dag": {"params": [["a", {}], ["b", {}]]}}, ("a", "b")),
-        ({"dag": {"params": {"a": {}}}}, ("a",)),
-        ({"dag": {"params": [7, [], [7], "x", None]}}, ()),
-        *(({"dag": {}}, ()), ({"dag": None}, ()), ({}, ()), (None, ()), ([], ())),
+        ({"dag": {"params": [["a", {}], ["b", {}]]}}, True),
+        ({"dag": {"params": {"a": {}}}}, True),
+        ({"dag": {"params": [7, [], [7], "x", None]}}, False),
+        *((data, False) for data in ({"dag": {"params": {}}}, {"dag": {}}, {"dag": None}, {}, None, [])),
     ],
     ids=str,
 )
-def test_params_of_a_serialized_dag(data, names):
-    assert _param_names(data) == names
+def test_params_of_a_serialized_dag(data, are_there):
+    assert _are_params(data) is are_there

@@ -58,7 +58,6 @@ def answers() -> dict[str, tuple[str | bytes, dict[str, str]]]:
         "conf": '{"a": 1}',
         "form": None,
         "run": "/run",
-        "params": ["a"],
         "is_masked": False,
         "is_too_long": False,
     }
@@ -234,6 +233,9 @@ def test_a_cell_that_the_report_leaves_out_is_gone_to_in_the_notebook(page):
     )
     page.until(lambda: page.notebook.locator(".nb-source").count() == 3 and page.in_view("cell-9"))
     assert "view=" not in page.outer.url
+    page.go("?view=report&cell=cell-9")  # as a link that is copied in the report has it
+    page.until(lambda: page.notebook.locator(".nb-source").count() == 3 and page.in_view("cell-9"))
+    assert "view=" not in page.outer.url
 
 
 def test_files_are_listed_when_asked_for_and_saved(page):
@@ -258,3 +260,39 @@ def test_where_the_form_cannot_be_filled_in_the_conf_is_there_to_copy(page):
     page.ours.locator("#again button", has_text="Copy").click()
     page.ours.locator("#again button", has_text="Copied").wait_for()
     assert page.clipboard() == '{"a": 1}'
+
+
+AROUND = """kind => {
+  const button = document.body.appendChild(document.createElement("button"));
+  button.dataset.testid = kind === "options" ? "trigger-dag-options-button" : "trigger-dag-button";
+  button.onclick = () => setTimeout(() => {
+    const shown = document.body.appendChild(document.createElement("div"));
+    if (kind === "form") shown.innerHTML = "<div role=dialog><button data-testid=trigger-dag-submit></button></div>";
+    else if (kind !== "nothing") shown.innerHTML = "<div role=menuitem data-value=editConfigAndTrigger onclick='document.title = `filled`'></div>";
+  }, 100);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "conf", "is_too_long", "said"),
+    [
+        ("options", "{}", False, "opens its form with what this run was given"),
+        ("options", "", True, "too long to be shown here"),
+        ("menu", "{}", False, "opens its form with what this run was given"),
+        ("form", "{}", False, "without what this run was given: paste this"),
+        ("form", "", True, "without what this run was given, which is too long"),
+        ("form", "", False, "This run was given nothing"),
+        ("nothing", "{}", False, "did not open from here"),
+    ],
+)
+def test_what_airflows_button_opens_is_seen_and_said(page, kind, conf, is_too_long, said):
+    """As the bundles of 3.2 to 3.4 do it: a menu, whose entry opens the form filled in, or, before the run is loaded, the form itself."""
+    told = {"status": "ok", "is_offered": True, "conf": conf, "is_too_long": is_too_long, "is_masked": False}
+    told |= {"form": "editConfigAndTrigger", "run": "/run"}
+    page.context.route("**/again.json", lambda route: route.fulfill(json=told))
+    page.go("")
+    page.outer.evaluate(AROUND, kind)
+    page.ours.locator("#again summary").click()
+    page.ours.locator("#again button", has_text="Open").click()
+    page.until(lambda: said in page.ours.locator("#again p").inner_text())
+    page.until(lambda: (page.outer.title() == "filled") is (kind in ("options", "menu")))

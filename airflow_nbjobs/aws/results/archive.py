@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import struct
 import tarfile
+import time
 import zlib
 from collections import deque
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self, cast
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 # A million headers take a minute to read, and no memory: a notebook may unpack a data set beside itself.
 MOST_MEMBERS = 1_000_000
@@ -33,6 +34,9 @@ _CHUNK_BYTES = 1024 * 1024
 _BLOCK_BYTES = 64 * 1024  # of `tarfile`'s reads: half as much time as with its own 10 KiB
 # Beyond the members announced so far: long names and extended headers, which `tarfile` reads into memory as long as they claim to be.
 _HEADERS_BYTES = 4 * 1024 * 1024
+# Of the whole archive: `tarfile` copies what global headers say for every member, and for every extended header before it. What `git archive` writes has 52.
+_GLOBAL_HEADERS_BYTES = 4 * 1024
+_EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 # What `tarfile` raises for headers that nobody wrote by accident; a lost connection is none of these.
 _DAMAGE = (
     tarfile.TarError,
@@ -88,16 +92,19 @@ class _Unpacked:
 
     :param packed: what ``stream`` reads.
     :param most_bytes: how far it is read.
+    :param check: called before each piece; raises where too long has been read.
     """
 
-    def __init__(self, stream: gzip.GzipFile, packed: _Counted, most_bytes: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, packed: _Counted, most_bytes: int, check: Callable[[], None]) -> None:
         self._stream = stream
         self._packed = packed
         self._most_bytes = most_bytes
+        self._check = check
         self._count = 0
         self._allowed = _HEADERS_BYTES
 
     def read(self, size: int) -> bytes:
+        self._check()
         # What is there, be it less: of an archive that is cut off, the last whole bytes count as well.
         data = self._stream.read1(size)
         self._count += len(data)
@@ -132,15 +139,27 @@ class ArchiveReader:
     :param stream: the compressed archive; not closed here.
     :param most_members: more are not looked at; None: a million.
     :param most_bytes: of unpacked bytes more are not read; None: 64 GiB.
+    :param most_header_bytes: of one extended header; None: 4 MiB. Some Pythons search it in a time that grows with its square (CVE-2024-6232).
+    :param seconds: of the thread's processor time, for what is read until ``take_time``; None: as many as it takes.
     :ivar ends: what was found where a header should be, which `tarfile` takes for the archive's end.
     """
 
-    def __init__(self, stream: BinaryIO, *, most_members: int | None = None, most_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        most_members: int | None = None,
+        most_bytes: int | None = None,
+        most_header_bytes: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
         self._counted = _Counted(stream)
         self._most_members = MOST_MEMBERS if most_members is None else most_members
         self._most_bytes = MOST_UNPACKED_BYTES if most_bytes is None else most_bytes
+        self._seconds = seconds
+        self._started = time.thread_time()
         self._archive: tarfile.TarFile | None = None
-        self._noting, self.ends = _noting_ends()
+        self._noting, self.ends = _noting_ends(_HEADERS_BYTES if most_header_bytes is None else most_header_bytes)
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
         """
@@ -149,7 +168,7 @@ class ArchiveReader:
         :raises ArchiveError: the rest cannot be read.
         """
         unpacked = gzip.GzipFile(fileobj=cast("BinaryIO", self._counted), mode="rb")
-        contents = _Unpacked(unpacked, self._counted, self._most_bytes)
+        contents = _Unpacked(unpacked, self._counted, self._most_bytes, self._check_time)
         with self.translated():
             self._archive = tarfile.open(  # noqa: SIM115 - the stream is the caller's, and nothing else is held
                 fileobj=cast("BinaryIO", contents), mode="r|", bufsize=_BLOCK_BYTES, tarinfo=self._noting
@@ -164,6 +183,7 @@ class ArchiveReader:
                 if number > self._most_members:
                     raise _TooMuchError(f"holds more than {self._most_members} members")
                 contents.announce(self._archive.offset)
+                self._check_time()
             yield member
 
     def read(self, member: tarfile.TarInfo) -> Iterator[bytes]:
@@ -180,6 +200,14 @@ class ArchiveReader:
             if not chunk:
                 return
             yield chunk
+
+    def take_time(self) -> None:
+        """Let the rest be read for as long as it takes: by somebody who is slow, say."""
+        self._seconds = None
+
+    def _check_time(self) -> None:
+        if self._seconds is not None and time.thread_time() - self._started > self._seconds:
+            raise _TooMuchError(f"takes more than {self._seconds:g} s to be looked through")
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -227,15 +255,28 @@ def read_archive(stream: BinaryIO, wanted: tuple[Wanted, ...]) -> ArchiveContent
     return ArchiveContent(found, tuple(problems))
 
 
-def _noting_ends() -> tuple[type[tarfile.TarInfo], list[Exception]]:
+def _noting_ends(most_header_bytes: int) -> tuple[type[tarfile.TarInfo], list[Exception]]:
     """
-    Return a class of headers, and the list of what was found where a header should be.
+    Return a class of headers, which refuses those that are read at length, and the list of what was found where a header should be.
 
     Behind its first member, `tarfile` takes whatever is no header for the archive's end, and says nothing.
     """
     ends: list[Exception] = []
+    global_bytes = 0
 
     class Noting(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+            nonlocal global_bytes
+            header = super().frombuf(buf, encoding, errors)
+            if header.type == tarfile.XGLTYPE:
+                global_bytes += max(header.size, 1)
+                if global_bytes > _GLOBAL_HEADERS_BYTES:
+                    raise _TooMuchError(f"has global headers of more than {_GLOBAL_HEADERS_BYTES} bytes")
+            elif header.type in _EXTENDED and header.size > most_header_bytes:
+                raise _TooMuchError(f"has a header of more than {most_header_bytes} bytes")
+            return header
+
         @classmethod
         def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
             try:

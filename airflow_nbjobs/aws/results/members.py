@@ -23,6 +23,8 @@ MOST_LISTED = 2_000
 # The API server reads, while somebody waits: less than a worker would.
 _MOST_LOOKED_AT = 50_000
 _MOST_UNPACKED_BYTES = 8 * 1024**3
+_MOST_HEADER_BYTES = 16 * 1024  # a path has at most 4 KiB
+_MOST_SECONDS = 20.0  # of processor time: unpacking so much takes some ten, a search for names holds up others
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ def open_member(stream: BinaryIO, name: str) -> tuple[Member, Iterator[bytes]]:
     try:
         for member in reader:
             if _name_of(member) == name:
+                reader.take_time()
                 return Member(name, member.size), reader.read(member)
     except ArchiveError as error:
         raise MissingMemberError(str(error)) from error
@@ -96,7 +99,13 @@ def open_member(stream: BinaryIO, name: str) -> tuple[Member, Iterator[bytes]]:
 
 
 def _reader(stream: BinaryIO) -> ArchiveReader:
-    return ArchiveReader(stream, most_members=_MOST_LOOKED_AT, most_bytes=_MOST_UNPACKED_BYTES)
+    return ArchiveReader(
+        stream,
+        most_members=_MOST_LOOKED_AT,
+        most_bytes=_MOST_UNPACKED_BYTES,
+        most_header_bytes=_MOST_HEADER_BYTES,
+        seconds=_MOST_SECONDS,
+    )
 
 
 def _name_of(member: tarfile.TarInfo) -> str | None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _ALIKE = 0.4  # of the words of two cells, at least so much is the same where one was made of the other
 _WORD = re.compile(r"\w+|[^\w\s]")
 _WORDS_CHARACTERS = 4_000  # of a cell, its beginning
-_STEPS_OF_A_LOOK = 20  # what comparing the words of two cells takes, in an effort's steps
+_STEPS_OF_A_LOOK = 20  # what comparing two cells takes, in an effort's steps, and one more for each word
+_CHARACTERS_OF_A_STEP = 8  # of what is read for its words
 
 
 class CellText(msgspec.Struct, frozen=True):
@@ -92,9 +93,13 @@ def _alike(
 ) -> Iterator[tuple[int, int]]:
     """Yield the places of cells that have the most words in common, all together."""
     looks = len(part) * len(other_part)
-    if not looks or not effort.take(looks * _STEPS_OF_A_LOOK):
+    sides = (_of(left, part), _of(right, other_part))
+    characters = sum(min(len(cell.source), _WORDS_CHARACTERS) for side in sides for cell in side)
+    if not looks or not effort.take(characters // _CHARACTERS_OF_A_STEP):
         return
-    words, other_words = ([_words(cell.source) for cell in side] for side in (_of(left, part), _of(right, other_part)))
+    words, other_words = ([_words(cell.source) for cell in side] for side in sides)
+    if not effort.take(looks * _STEPS_OF_A_LOOK + len(other_part) * sum(map(len, words))):
+        return
     # best[row][column]: of the cells from there on.
     best = [[0.0] * (len(other_part) + 1) for _ in range(len(part) + 1)]
     shares: dict[tuple[int, int], float] = {}

@@ -36,10 +36,13 @@ class Effort(msgspec.Struct):
     is_spent: bool = False
 
     def take(self, steps: int) -> bool:
-        self.steps -= steps
-        if self.steps < 0:
+        """Say whether so much may be spent, and spend it; what would take too much leaves the rest to others."""
+        is_enough = steps <= self.steps
+        if is_enough:
+            self.steps -= steps
+        else:
             self.is_spent = True
-        return self.steps >= 0
+        return is_enough
 
 
 class Block(msgspec.Struct, frozen=True):

@@ -56,6 +56,7 @@ _LIVE_SECONDS = 3.0  # a running job and its notebook cost one call each in this
 _CHUNK_BYTES = 1024 * 1024
 _LEFT_BY_RENDERING = ("document.html", "report.html", "texts.json", "summary.json")
 _LEFT_BY_COMPARING = ("document.html", "summary.json")
+_SIDE = "the {} one: "  # as the rendering process says of which of two notebooks it speaks
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,9 +145,12 @@ class Notebooks:
         tag = f"compared-{hashlib.sha256(tags.encode()).hexdigest()[:32]}"
 
         def make(folder: Path) -> Outcome:
-            if why := next(filter(None, map(_too_large, sources.values())), None):
-                return why
+            for name, source in sources.items():
+                if why := _too_large(source):
+                    return Outcome(why.status, f"{_SIDE.format(name)}{why.text}")
             with ExitStack() as copies:
+                for name in sides:  # which a child takes out of an archive, and leaves where it is ended
+                    copies.callback((folder / f"{name}.ipynb").unlink, missing_ok=True)
                 requests = {
                     name: ComparedSide(
                         source=copies.enter_context(self._copy(ti, sources[name], folder / name)),
@@ -159,7 +163,17 @@ class Notebooks:
                 title = f"{left[1].name} and {right[1].name}"
                 return self._asked(CompareRequest(**requests, folder=folder, title=title))
 
-        return self._kept(tag, title=f"jobs {left[1].name} and {right[1].name}", make=make, parts=_LEFT_BY_COMPARING)
+        title = f"jobs {left[1].name} and {right[1].name}"
+        try:
+            return self._kept(tag, title=title, make=make, parts=_LEFT_BY_COMPARING)
+        except ProblemError as error:
+            is_being_written = any(
+                not job.snapshot.state.is_terminal and _SIDE.format(name) in error.problem.text
+                for name, (_, job) in sides.items()
+            )
+            if error.problem.code == "render-unreadable" and is_being_written:
+                raise ProblemError(problems.FILLING_IN) from error  # as ``rendered`` says
+            raise
 
     def opened_comparison(self, left: Shown, right: Shown) -> tuple[Rendered, BinaryIO]:
         """Return the comparison and its page's file, open, as ``opened_document``."""

@@ -32,6 +32,7 @@ class Budget(msgspec.Struct):
     :ivar scripted: outputs that do more with scripts.
     :ivar carried: libraries that the outputs so far bring along.
     :ivar styled: outputs that have a style sheet.
+    :ivar masks: something of the outputs is not compared with another notebook's, since it differs each time.
     """
 
     with_scripts: bool = False
@@ -50,6 +51,7 @@ class Budget(msgspec.Struct):
     scripted: int = 0
     carried: frozenset[str] = frozenset()
     styled: int = 0
+    masks: bool = False
     formulas: Formulas = msgspec.field(default_factory=Formulas)
     widgets: Widgets | None = None
 
@@ -63,6 +65,10 @@ class Budget(msgspec.Struct):
     def notices(self) -> list[str]:
         """Return what a reader should know of all that is not shown as it should be."""
         found = []
+        if self.masks:
+            found.append(
+                "Places in memory (<… at 0x…>) and names of elements that are made up anew each time are not compared."
+            )
         if self.refused:
             found.append(f"{self.refused} large output(s) are shown in part or not at all; the .ipynb has them.")
         if self.guard.unrendered:

@@ -17,7 +17,8 @@ from bs4 import BeautifulSoup, Tag
 
 from airflow_nbjobs.core.notebook.comparison_matching import blocks
 from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
-from airflow_nbjobs.ui.rendering.differences import comparable
+from airflow_nbjobs.ui.rendering.differences import comparable, comparable_rows
+from airflow_nbjobs.ui.rendering.made_up import without_made_up
 from airflow_nbjobs.ui.rendering.terminal import settled
 from airflow_nbjobs.ui.rendering.text import plain_text_of, text_of
 from airflow_nbjobs.ui.rendering.widgets import VIEW
@@ -36,10 +37,7 @@ _HTML_TAGS = 15_000
 _CELL_CHARACTERS = 300
 _IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 _TEXTS = ("text/markdown", "text/latex")
-# Names that libraries make up anew each time: of an element, a style sheet, a clip path; and when matplotlib drew.
-_MADE_UP = re.compile(
-    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\bT_[0-9a-f]{5,40}|<dc:date>[^<]{0,100}</dc:date>|\b[pm][0-9a-f]{10}\b"
-)
+_MARKUP = ("text/html", "image/svg+xml")
 _TABLE = re.compile(r"<tr\b", re.IGNORECASE)
 
 
@@ -132,13 +130,15 @@ def _error(output: Mapping[str, Any], budget: Budget) -> Item:
 def _text(name: str, text: str, budget: Budget) -> Item:
     whole = strip_ansi(settled(text.rstrip("\n"))).rstrip("\n")
     shown = whole[:_TEXT_CHARACTERS]
-    if len(shown) < len(whole) or not budget.take("text", len(shown), _TEXT_CHARACTERS):
-        shown = shown[: max(min(len(shown), budget.left["text"]), 2_000)]
-        # What is left out counts, as far as it can be told: equal texts stay equal.
-        rest = f"… {len(whole) - len(shown):,} more characters are in the .ipynb"
-        shown = f"{shown}\n{rest}" if len(shown) < len(whole) else shown
-    lines = tuple(line[:_LINE_CHARACTERS] for line in shown.split("\n"))
-    digest = hashlib.sha256(comparable(whole).encode("utf-8", "replace")).hexdigest()
+    if budget.take("text", len(shown), _TEXT_CHARACTERS):
+        budget.refused += len(shown) < len(whole)
+    else:
+        shown = shown[: max(budget.left["text"], 2_000)]
+        budget.left["text"] = max(0, budget.left["text"] - len(shown))
+    # What is left out counts, as far as it can be told: equal texts stay equal.
+    rest = [f"… {len(whole) - len(shown):,} more characters are in the .ipynb"] if len(shown) < len(whole) else []
+    lines = (*(_short(line, _LINE_CHARACTERS) for line in shown.split("\n")), *rest)
+    digest = _digest(_masked(whole, comparable(whole), budget))
     return Item(kind="text", name=name, key=("text", name, digest), lines=lines)
 
 
@@ -147,13 +147,14 @@ def _data(data: Mapping[str, Any], output: dict[str, Any], budget: Budget) -> It
     if VIEW not in data and _TABLE.search(html):
         rows = _rows(html, budget)
         if rows:
-            return Item(kind="table", name="table", key=("table", rows), rows=rows)
+            masked = comparable_rows(rows)
+            budget.masks |= masked != rows
+            return Item(kind="table", name="table", key=("table", masked), rows=rows)
     picture = next((each for each in _IMAGES if text_of(data.get(each)).strip()), None)
     if picture is not None and not html.strip():
         text = text_of(data[picture])
-        plain = _MADE_UP.sub("", text) if picture.endswith("xml") else "".join(text.split())
-        key = hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()
-        return Item(kind="picture", name="picture", key=(picture, key), output=output)
+        plain = _masked(text, without_made_up(text), budget) if picture.endswith("xml") else "".join(text.split())
+        return Item(kind="picture", name="picture", key=(picture, _digest(plain)), output=output)
     if not html.strip() and VIEW not in data:
         for name in _TEXTS:
             if name in data:
@@ -162,8 +163,18 @@ def _data(data: Mapping[str, Any], output: dict[str, Any], budget: Budget) -> It
             return _text("JSON", _json(data["application/json"]), budget)
         if set(data) <= {"text/plain"}:
             return _text("result", text_of(data.get("text/plain")), budget)
-    key = hashlib.sha256(_MADE_UP.sub("", comparable(_json(data))).encode("utf-8", "replace")).hexdigest()
+    marked = {name: without_made_up(text_of(data[name])) for name in _MARKUP if name in data}
+    key = _digest(_masked(_json(data), comparable(_json({**data, **marked})), budget))
     return Item(kind="other", name="output", key=("other", key), output=output)
+
+
+def _masked(text: str, masked: str, budget: Budget) -> str:
+    budget.masks |= text != masked
+    return masked
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _json(value: object) -> str:
@@ -181,8 +192,7 @@ def _rows(html: str, budget: Budget) -> tuple[Row, ...]:
     for tag in soup.find_all(("style", "script", "template", "noscript")):
         tag.decompose()
     for image in soup.find_all("img"):
-        digest = hashlib.sha256(str(image.get("src")).encode("utf-8", "replace")).hexdigest()
-        image.replace_with(f"(picture {digest[:6]})")
+        image.replace_with(f"(picture {_digest(str(image.get('src')))[:6]})")
     rows = tuple(_row(row) for row in soup.find_all("tr"))
     for table in soup.find_all("table"):
         if not table.decomposed:
@@ -196,9 +206,6 @@ def _row(row: Tag) -> Row:
     return tuple(_short(" ".join(cell.get_text(" ").split())) for cell in cells)
 
 
-def _short(text: str) -> str:
-    """Return a text that is as long as can be read in a table; of one that is cut off, what tells it from others with that beginning."""
-    if len(text) <= _CELL_CHARACTERS:
-        return text
-    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-    return f"{text[:_CELL_CHARACTERS]}… ({len(text):,} characters, {digest[:6]})"
+def _short(text: str, limit: int = _CELL_CHARACTERS) -> str:
+    """Return a text that is as long as can be read in its place; of one that is cut off, what tells it from others with that beginning."""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters, {_digest(text)[:6]})"

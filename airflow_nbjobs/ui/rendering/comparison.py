@@ -221,7 +221,7 @@ def _piece(place: int, pair: CellPair, cells: Sequence[Sequence[Cell]], budget: 
         if piece.is_same_source or None in sources:
             side = "" if None not in sources else "del" if sources[1] is None else "ins"
             return whole_text(_lines(sources[1] if sources[0] is None else sources[0]), side)
-        return text_difference(_lines(sources[0]), _lines(sources[1]), effort)
+        return text_difference(_lines(sources[0]), _lines(sources[1]), effort, key=str)
 
     def outputs() -> Markup:
         found = _outputs(one, other, budget, effort)

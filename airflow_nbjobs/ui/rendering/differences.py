@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from airflow_nbjobs.core.notebook.comparison_matching import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_nbjobs.core.notebook.comparison_matching import Effort
 
@@ -25,18 +25,24 @@ _CONTEXT = 3  # equal lines around a difference; more are folded
 _MOST_SHOWN = 400  # lines, or rows, of one side in one place; more are folded
 _PAIRED_LINES = 100  # in whose place as many others stand: what differs within them is marked
 _LEAST_SHARED = 0.3  # of a line, to mark the rest of it
-# Where an object lies in a machine's memory is another number each time.
-_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
+# Where an object lies in a machine's memory is another number each time. As ``repr`` writes it, and in HTML: no other number is one.
+_ADDRESS = re.compile(r"((?:<|&lt;)[^<>\n]{1,300} at )0x[0-9a-f]{6,16}(?=[>,]|&gt;)")
 
 
-def comparable(line: str) -> str:
-    """Return a line without what differs each time that it is printed."""
-    return _ADDRESS.sub("0x…", line) if "0x" in line else line
+def comparable(text: str) -> str:
+    """Return what was printed without what differs each time that it is."""
+    return _ADDRESS.sub(r"\g<1>0x…", text) if " at 0x" in text else text
 
 
-def text_difference(left: Sequence[str], right: Sequence[str], effort: Effort) -> Markup:
-    """Return the lines of both texts, those that differ marked, of equal ones those around them; empty where none differ."""
-    keys, other_keys = list(map(comparable, left)), list(map(comparable, right))
+def text_difference(
+    left: Sequence[str], right: Sequence[str], effort: Effort, *, key: Callable[[str], str] = comparable
+) -> Markup:
+    """
+    Return the lines of both texts, those that differ marked, of equal ones those around them; empty where none differ.
+
+    :param key: what of a line is compared: of code all.
+    """
+    keys, other_keys = list(map(key, left)), list(map(key, right))
     if keys == other_keys:
         return Markup("")
     found = list(blocks(keys, other_keys, effort))
@@ -114,9 +120,13 @@ def _details(lines: list[Markup], what: str) -> Markup:
     return Markup("<details><summary>{:,} {}</summary>{}</details>").format(len(lines), what, Markup("").join(lines))
 
 
+def comparable_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
+    return tuple(tuple(map(comparable, row)) for row in rows)
+
+
 def table_difference(left: Sequence[Row], right: Sequence[Row], effort: Effort) -> Markup:
     """Return the rows of both tables, what differs in them marked; of equal rows those around; empty where none differ."""
-    keys, other_keys = ([tuple(map(comparable, row)) for row in side] for side in (left, right))
+    keys, other_keys = comparable_rows(left), comparable_rows(right)
     if keys == other_keys:
         return Markup("")
     found = list(blocks(keys, other_keys, effort))

@@ -285,10 +285,10 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
 
 
 def _report_outputs(report: InReport, output_html: Markup, budget: Budget, label: str) -> Markup:
-    """Return the outputs that the report shows: as they are, or, where they are hidden, the errors alone."""
-    if report.has_outputs:
+    """Return the outputs that the report shows: as they are, or, where some are hidden, the others."""
+    if report.is_whole:
         return output_html
-    return outputs_html(report.errors, budget, label) if report.errors else Markup("")
+    return outputs_html(report.outputs, budget, label) if report.outputs else Markup("")
 
 
 def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:

@@ -2,8 +2,9 @@
 Which cells a report shows, and what of each: no code, and nothing that its author's tags hide; errors always.
 
 Called by ``document.py``. Source: the tags of Jupyter Book (https://jupyterbook.org/en/stable/interactive/hiding.html,
-https://myst-nb.readthedocs.io/en/latest/render/hiding.html: with a hyphen or an underscore), and ``metadata.jupyter`` of nbformat's
-``v4/nbformat.v4.5.schema.json``. A page on screen folds what is hidden; a file that is handed on leaves it out.
+https://myst-nb.readthedocs.io/en/latest/render/hiding.html: with a hyphen or an underscore;
+``remove-stdout`` and ``remove-stderr`` are MyST-NB's), and ``metadata.jupyter`` of nbformat's
+``v4/nbformat.v4.5.schema.json``. What is hidden is left out, on screen as in the file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _NO_CELL = frozenset({"hide-cell", "remove-cell"})
 _NO_INPUT = frozenset({"hide-input", "remove-input"})
 _NO_OUTPUT = frozenset({"hide-output", "remove-output"})
+_NO_STREAM = {"remove-stdout": "stdout", "remove-stderr": "stderr"}
 
 
 class InReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,13 +29,13 @@ class InReport(msgspec.Struct, frozen=True, kw_only=True):
     What of a cell the report shows.
 
     :param is_shown: anything at all.
-    :param has_outputs: its outputs, if it has any.
-    :param errors: where the outputs are hidden, those that are errors.
+    :param outputs: those of its outputs.
+    :param is_whole: these are all that it has.
     """
 
     is_shown: bool
-    has_outputs: bool = False
-    errors: tuple[dict[str, Any], ...] = ()
+    outputs: tuple[dict[str, Any], ...] = ()
+    is_whole: bool = True
 
 
 def in_report(cell: Cell) -> InReport:
@@ -45,10 +47,18 @@ def in_report(cell: Cell) -> InReport:
     if not cell.is_code:
         return InReport(is_shown=not (is_hidden or tags & _NO_INPUT or hidden.get("source_hidden") is True))
     outputs = outputs_of(cell.node)
-    has_outputs = bool(outputs) and not (is_hidden or tags & _NO_OUTPUT or hidden.get("outputs_hidden") is True)
-    errors = tuple(each for each in outputs if each.get("output_type") == "error")
-    return InReport(
-        is_shown=has_outputs or bool(errors) or cell.is_failed,
-        has_outputs=has_outputs,
-        errors=() if has_outputs else errors,
-    )
+    has_none = is_hidden or bool(tags & _NO_OUTPUT) or hidden.get("outputs_hidden") is True
+    streams = {stream for tag, stream in _NO_STREAM.items() if tag in tags}
+    shown = tuple(each for each in outputs if _is_error(each) or not (has_none or _stream_of(each) in streams))
+    return InReport(is_shown=bool(shown) or cell.is_failed, outputs=shown, is_whole=len(shown) == len(outputs))
+
+
+def _is_error(output: dict[str, Any]) -> bool:
+    return output.get("output_type") == "error"
+
+
+def _stream_of(output: dict[str, Any]) -> str | None:
+    """Return which stream was written to; what names none went to the first, as everywhere here."""
+    if output.get("output_type") != "stream":
+        return None
+    return "stderr" if output.get("name") == "stderr" else "stdout"

@@ -91,18 +91,15 @@ def _texts(cell: Cell, report: InReport | None) -> Iterator[tuple[str, Iterator[
     if not cell.is_code:
         return
     outputs = outputs_of(cell.node)
+    reported = {id(each) for each in report.outputs} if report is not None else set()
     for is_reported in (True, False):
-        group = (each for each in outputs if _is_reported(each, report) is is_reported)
+        group = [each for each in outputs if (id(each) in reported) is is_reported]
         yield "output", map(_text_of_output, group), is_reported
 
 
 def _source(cell: Cell) -> str:
     source = source_of(cell.node)
     return source if cut_length(source) is None else ""
-
-
-def _is_reported(output: Mapping[str, Any], report: InReport | None) -> bool:
-    return report is not None and (report.has_outputs or output.get("output_type") == "error")
 
 
 def _text_of_output(output: Mapping[str, Any]) -> str:

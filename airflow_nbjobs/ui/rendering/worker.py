@@ -165,28 +165,32 @@ def _compare(request: dict[str, Any]) -> int:
     folder = Path(request["folder"])
     because = request.get("plain_because")
     sides, notices = [], []
+    which = ""
     try:
         for name in ("left", "right"):
+            which = f"the {name} one: "
             taken_out = folder / f"{name}.ipynb"
             notebook, said, is_cut = _read(request[name], taken_out)
             taken_out.unlink(missing_ok=True)
             notices += [f"The {name} one: {text}" for text in said]
             sides.append(Side(notebook=notebook, has_failed=request[name]["has_failed"], is_cut=is_cut))
+        which = ""
         if because:
             notices.append(f"These notebooks are shown as they are, and not compared: {because[:300]}.")
         seconds = 0 if because else PIECES_SECONDS
         comparison = build_comparison(*sides, title=request["title"], notices=tuple(notices), seconds=seconds)
     except _REFUSALS as error:
-        return _refused(folder, error)
+        return _refused(folder, error, which)
     (folder / "document.html").write_text(comparison.html, encoding="utf-8")
     _summarize(folder, comparison.summary())
     return 0
 
 
-def _refused(folder: Path, error: Exception) -> int:
+def _refused(folder: Path, error: Exception, which: str = "") -> int:
+    """:param which: of two notebooks, as the sentence begins."""
     if isinstance(error, RecursionError):
-        return _give_up(folder, 11, "it is nested too deep")
-    return _give_up(folder, 10 if isinstance(error, TooLargeError) else 11, str(error))
+        return _give_up(folder, 11, f"{which}it is nested too deep")
+    return _give_up(folder, 10 if isinstance(error, TooLargeError) else 11, f"{which}{error}")
 
 
 def _read(request: dict[str, Any], taken_out: Path) -> tuple[NotebookNode, list[str], bool]:

@@ -28,27 +28,32 @@ def again_json(request: Request, ti: TaskInstanceDep, user: GetUserDep) -> Respo
         return VisibleJSONResponse({"status": "ok", "is_offered": False}, headers=UNSTORED)
     with new_session() as session:
         given = read_run_conf(session, dag_id=ti.dag_id, run_id=ti.run_id)
-    if not given.params and not given.conf:
+    if not given.conf and not given.has_params:
         return VisibleJSONResponse({"status": "ok", "is_offered": False}, headers=UNSTORED)
-    conf = redact(given.conf)
-    text = _to_copy(conf) if given.conf else ""
+    # Looked at before anything walks through it: it may have megabytes.
+    is_too_long = len(_json(given.conf)) > _LONGEST_CHARACTERS
+    conf = {} if is_too_long else redact(given.conf)
+    text = _to_copy(conf) if conf else ""
     run = f"{root_of(request)}/dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}"
     answer = {
         "status": "ok",
         "is_offered": True,
-        "conf": text if len(text) <= _LONGEST_CHARACTERS else "",
-        "is_too_long": len(text) > _LONGEST_CHARACTERS,
-        "is_masked": conf != given.conf,
-        "params": list(given.params[:200]),
+        "conf": text,
+        "is_too_long": is_too_long,
+        "is_masked": not is_too_long and conf != given.conf,
         "form": trigger_form_item(),
         "run": run,
     }
     return VisibleJSONResponse(answer, headers=UNSTORED)
 
 
+def _json(conf: Any) -> str:
+    return json.dumps(conf, indent=2, ensure_ascii=False, default=str)
+
+
 def _to_copy(conf: Any) -> str:
     """Return JSON that means the same wherever it is pasted: what is unseen in it is written as its number."""
-    text = json.dumps(conf, indent=2, ensure_ascii=False, default=str)
+    text = _json(conf)
     if visible(text) == text:
         return text
     return "".join(each if visible(each) == each else json.dumps(each)[1:-1] for each in text)

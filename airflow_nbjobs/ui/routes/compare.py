@@ -1,13 +1,14 @@
 """The page that compares two jobs, of one DAG or of two, and the jobs that the tab offers to compare with."""
 
 # No `from __future__ import annotations`: FastAPI reads the routes' annotations when they are declared.
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.links import tab_path
@@ -23,15 +24,16 @@ from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.jobs import Job
 from airflow_nbjobs.ui.notebook.problems import MappedError, ProblemError
-from airflow_nbjobs.ui.pages import HEADERS, NOTEBOOK_POLICY, UNSTORED, VisibleJSONResponse, marked, page
-from airflow_nbjobs.ui.rendering import LINK_MARK, SHOWN_MARK, THEME_MARK
+from airflow_nbjobs.ui.pages import UNSTORED, VisibleJSONResponse, page
+from airflow_nbjobs.ui.rendering import SHOWN_MARK, THEME_MARK
 from airflow_nbjobs.ui.routes.dependencies import (
     TASK,
     IfNoneMatch,
     JobName,
     NotebooksDep,
     TaskInstanceDep,
-    cached,
+    link_marks,
+    marked_answer,
     task_instance_of,
     with_job,
 )
@@ -116,6 +118,7 @@ def compare(
 ) -> Response:
     notebooks.renderer.warm_up()
     root = root_of(request)
+    named = {name: _named(refs[name], of) for name, of in instances.items()}
     return page(
         "compare.html",
         "outside.js",
@@ -132,10 +135,18 @@ def compare(
             for name, of in instances.items()
         ],
         base=f"{root}/nbjobs/compare",
-        swapped=_address(root, refs["right"], refs["left"]),
+        here=_address(root, named["left"], named["right"]),
+        swapped=_address(root, named["right"], named["left"]),
         is_same=refs["left"] == refs["right"],
         differences=differences,
     )
+
+
+def _named(ref: Ref, of: NotebookTaskInstance) -> Ref:
+    """Return what names its job, where there is one: after the next try, what names none means another."""
+    job = (of.job or {}).get("job_name") if of.kind is not Kind.SENSOR else None
+    is_name = isinstance(job, str) and re.fullmatch(r"[A-Za-z0-9-]{1,63}", job) is not None
+    return msgspec.structs.replace(ref, job=ref.job or (job if is_name else None))
 
 
 def _tab(root: str, of: NotebookTaskInstance, job: str | None) -> str:
@@ -157,35 +168,52 @@ def compare_json(refs: ReadableRefs, instances: TaskInstances, notebooks: Notebo
             tag, summary = rendered.tag, rendered.summary
         except ProblemError as error:
             problem = as_json(error.problem)
-    answer = _answer(looked, summary)
+    sides = {name: summary.get(name) or _alone(notebooks, looked, name) for name in looked}
+    answer = _answer(looked, sides, summary)
     missing = [each.problem for each in looked.values() if each.problem is not None]
     answer |= {
         "status": "ok",
         "tag": tag,
         "first": summary.get("first"),
         "problem": problem,
-        "verdict": verdict(answer, summary, is_whole=problem is None and not missing),
+        "verdict": verdict(answer, summary, is_whole=not (problem or missing or answer["unknown"])),
         "is_passing": any(each.is_passing for each in looked.values()) or bool(problem and problem["is_passing"]),
     }
     return VisibleJSONResponse(answer, headers=UNSTORED)
 
 
-def _answer(looked: dict[str, Looked], summary: dict[str, Any]) -> dict[str, Any]:
-    both = list(looked.values())
-    sides = [summary.get(name) or {} for name in looked]
+def _alone(notebooks: Notebooks, looked: dict[str, Looked], name: str) -> dict[str, Any]:
+    """Return what the one notebook says where the other job has none; nothing where it cannot be rendered, or both were to be compared."""
+    if not looked[name].has_notebook or all(each.has_notebook for each in looked.values()):
+        return {}
+    try:
+        return notebooks.rendered(*_shown(looked[name])).summary
+    except ProblemError:
+        return {}
+
+
+def _answer(looked: dict[str, Looked], found: dict[str, dict[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:
+    both, sides = list(looked.values()), list(found.values())
     parameters = parameters_of_both(
         [side.get("parameters") for side in sides],
         [None if each.is_earlier else each.ti.rendered.get("parameters") for each in both],
         [each.job.snapshot.hyperparameters if each.job else None for each in both],
     )
+    # Of an earlier job Airflow knows none any more.
     outputs = [
-        side.get("outputs", []) if each.is_earlier else _pushed(each.ti) for each, side in zip(both, sides, strict=True)
+        side.get("outputs") if each.is_earlier else _pushed(each.ti) for each, side in zip(both, sides, strict=True)
     ]
     facts = compared_facts(both, sides, read_prices())
     answer: dict[str, Any] = {
         "facts": facts,
         "parameters": compared_rows(*parameters),
         "outputs": compared_rows(*outputs),
+        "unknown": [
+            {"side": name, "what": what}
+            for what, lists in (("parameters", parameters), ("outputs", outputs))
+            for name, rows in zip(looked, lists, strict=True)
+            if rows is None and any(lists)
+        ],
         "missing": [
             {"side": name} | as_json(each.problem) for name, each in looked.items() if each.problem is not None
         ],
@@ -240,15 +268,10 @@ def compare_html(
 ) -> Response:
     """Return the cells of both notebooks, for the sandboxed frame."""
     both = [(of, _job(notebooks, of, refs[name].job)) for name, of in instances.items()]
-    rendered, document = notebooks.opened_comparison(*both)
     shown = "differences" if differences else "all"
-    etag = f'"{rendered.tag}-{theme}-{shown}"'
-    if if_none_match == etag:
-        document.close()
-        return Response(status_code=304, headers=cached(etag))
-    headers = HEADERS | cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
-    marks = {THEME_MARK: theme, SHOWN_MARK: shown, LINK_MARK: f"{root_of(request)}/nbjobs/link.html"}
-    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)
+    marks = {THEME_MARK: theme, SHOWN_MARK: shown, **link_marks(request)}
+    opened = notebooks.opened_comparison(*both)
+    return marked_answer(*opened, variant=f"{theme}-{shown}", marks=marks, if_none_match=if_none_match)
 
 
 @router.get(TASK + "/others.json", dependencies=[may_read_results])
@@ -258,6 +281,7 @@ def others_json(request: Request, ti: TaskInstanceDep, notebooks: NotebooksDep, 
         runs = read_other_runs(session, ti)
     root = root_of(request)
     own = Ref(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=str(ti.map_index), job=requested)
+    named = _named(own, ti)
     others = []
     last = runs.last_success
     for run in ([last] if last else []) + [run for run in runs.nearest if last is None or run.run_id != last.run_id]:
@@ -269,7 +293,7 @@ def others_json(request: Request, ti: TaskInstanceDep, notebooks: NotebooksDep, 
                 "state": run.state or "none",
                 "words": task_words(run.state),
                 "moment": time_text(run.moment),
-                "address": _address(root, other, own) if run.is_before else _address(root, own, other),
+                "address": _address(root, other, named) if run.is_before else _address(root, named, other),
             }
         )
     return VisibleJSONResponse(

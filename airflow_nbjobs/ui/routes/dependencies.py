@@ -7,7 +7,7 @@ Used by the modules of routes beside it.
 # No `from __future__ import annotations`: FastAPI reads annotations when routes are declared.
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 from urllib.parse import quote
 
 from fastapi import Depends, Header, HTTPException, Query, Request
@@ -18,7 +18,7 @@ from airflow_nbjobs.ui.data.queries import read_instances, read_task_instance
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import root_of
 from airflow_nbjobs.ui.notebook import problems
-from airflow_nbjobs.ui.notebook.executed import Notebooks
+from airflow_nbjobs.ui.notebook.executed import Notebooks, Rendered
 from airflow_nbjobs.ui.notebook.jobs import Job
 from airflow_nbjobs.ui.notebook.problems import MappedError, ProblemError
 from airflow_nbjobs.ui.pages import HEADERS, NOTEBOOK_POLICY, marked
@@ -113,16 +113,39 @@ def document_answer(
     :param name: of the document, as the rendering left it.
     :param download_as: the file's name; None: for the frame.
     """
-    rendered, document = notebooks.opened_document(ti, job, name)
-    etag = f'"{rendered.tag}-{name.partition(".")[0]}-{theme}"'
+    opened = notebooks.opened_document(ti, job, name)
+    # In a file of the reader's own a link is a link.
+    marks = {THEME_MARK: theme} | ({f"{LINK_MARK}#": ""} if download_as else link_marks(request))
+    saved = {"Content-Disposition": attachment(download_as)} if download_as else {}
+    return marked_answer(
+        *opened, variant=f"{name.partition('.')[0]}-{theme}", marks=marks, headers=saved, if_none_match=if_none_match
+    )
+
+
+def link_marks(request: Request) -> dict[str, str]:
+    """Return what sends a notebook's links to the page that asks before it leaves."""
+    return {LINK_MARK: f"{root_of(request)}/nbjobs/link.html"}
+
+
+def marked_answer(
+    rendered: Rendered,
+    document: BinaryIO,
+    *,
+    variant: str,
+    marks: dict[str, str],
+    headers: Mapping[str, str] | None = None,
+    if_none_match: str | None,
+) -> Response:
+    """
+    Return a rendered document, under the policy of one that a notebook wrote.
+
+    :param document: read to its end, or closed.
+    :param variant: what tells it from the others of the same tag.
+    :param marks: what stands in it for what.
+    """
+    etag = f'"{rendered.tag}-{variant}"'
     if if_none_match == etag:
         document.close()
         return Response(status_code=304, headers=cached(etag))
-    headers = HEADERS | cached(etag) | {"Content-Security-Policy": NOTEBOOK_POLICY}
-    if download_as:
-        headers["Content-Disposition"] = attachment(download_as)
-    # In a file of the reader's own a link is a link.
-    marks = {THEME_MARK: theme} | (
-        {f"{LINK_MARK}#": ""} if download_as else {LINK_MARK: f"{root_of(request)}/nbjobs/link.html"}
-    )
-    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=headers)
+    sent = {**HEADERS, **cached(etag), "Content-Security-Policy": NOTEBOOK_POLICY, **(headers or {})}
+    return StreamingResponse(marked(document, marks), media_type="text/html; charset=utf-8", headers=sent)

@@ -10,6 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 from airflow_nbjobs.core.job.naming import OUTPUT_ARCHIVE
 from airflow_nbjobs.ui.access import GetUserDep, is_allowed, may_read_logs, may_read_results
 from airflow_nbjobs.ui.data.task_instance import NotebookTaskInstance
+from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.files import Files, JobFile
 from airflow_nbjobs.ui.notebook.jobs import Job
@@ -18,6 +19,7 @@ from airflow_nbjobs.ui.notebook.renderer import has_renderer
 from airflow_nbjobs.ui.pages import TEXT_POLICY, UNSTORED, VisibleJSONResponse
 from airflow_nbjobs.ui.routes.dependencies import TASK, JobName, NotebooksDep, WithJobDep, attachment
 
+_COMING = (problems.RUNNING.code, problems.FILLING_IN.code, problems.FINISHING.code)
 _LOG_NOTE = f"the container's log, and {OUTPUT_ARCHIVE} as a whole, which holds it, take the permission to read the DAG's task logs"
 
 router = APIRouter()
@@ -45,25 +47,28 @@ def files_json(
     job = notebooks.jobs.find(ti, requested)
     found = files.of(ti, job)
     may_see_log = is_allowed(may_read_logs, request, user)
-    rows = [*_made_here(notebooks, ti, job, found.files), *([_row("log.txt", "log", "log")] if may_see_log else [])]
+    made, why = _made_here(notebooks, ti, job, found.files)
+    rows = [*made, *([_row("log.txt", "log", "log")] if may_see_log else [])]
     rows += [
         _row(file.name, file.group, f"files/{quote(file.name)}", file.size_bytes)
         for file in found.files
-        if file.group != "notebook" and (may_see_log or not file.has_log)
+        if (file.group != "notebook" or not made) and (may_see_log or not file.has_log)
     ]
-    notes = list(found.notes) if may_see_log else [*found.notes, _LOG_NOTE]
+    notes = [*found.notes, *why] if may_see_log else [*found.notes, *why, _LOG_NOTE]
     answer = {"status": "ok", "job_name": job.name, "files": rows, "notes": notes}
     return VisibleJSONResponse(answer, headers=UNSTORED)
 
 
 def _made_here(
     notebooks: Notebooks, ti: NotebookTaskInstance, job: Job, files: tuple[JobFile, ...]
-) -> list[dict[str, Any]]:
-    """Return the executed notebook, wherever it lies, and what is rendered of it; nothing where there is none yet, or none any more."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the executed notebook, wherever it lies, and what is rendered of it; where it cannot be had why, but for one that is not there yet."""
     try:
         source = notebooks.source(ti, job)
-    except ProblemError:
-        return []
+    except ProblemError as error:
+        found = error.problem
+        is_coming = found.code in _COMING
+        return [], [] if is_coming else [": ".join((f"the executed notebook: {found.title}", *found.details[:1]))]
     size: int | None = source.stored.size_bytes
     if source.member is not None:
         size = next((file.size_bytes for file in files if file.member == source.member), None)
@@ -73,7 +78,7 @@ def _made_here(
             _row(f"{job.name}.html", "notebook", "notebook.html", download="true"),
             _row(f"{job.name}-report.html", "notebook", "report.html", download="true"),
         ]
-    return rows
+    return rows, []
 
 
 def _row(name: str, group: str, path: str, size_bytes: int | None = None, **query: str) -> dict[str, Any]:

@@ -12,6 +12,13 @@ document.addEventListener("DOMContentLoaded", () => {
     return { place: `${page.base}${file}`, asked };
   }
 
+  // The address that the reader sees names both jobs: it can be shared, and means the same after the next try.
+  if (page.here) {
+    const named = new URL(page.here, window.location.href);
+    if (onlyDifferences.checked) named.searchParams.set("differences", "true");
+    window.history.replaceState(window.history.state, "", named);
+  }
+
   // -- the cells, in a frame whose page has no origin and no script -----------------------------------------------------
 
   function showFrame() {
@@ -70,7 +77,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function line(row) {
     const made = document.createElement("tr");
-    made.dataset.differs = String(row.differs || Boolean(row.is_own));
+    made.dataset.differs = String(row.differs || Boolean(row.is_own || row.is_unknown));
     if (row.differs) made.classList.add("differs");
     const name = made.appendChild(document.createElement("th"));
     name.scope = "row";
@@ -86,8 +93,10 @@ document.addEventListener("DOMContentLoaded", () => {
   function showRows(id, rows) {
     const box = byId(id), body = box.querySelector("tbody"), count = rows.filter((row) => row.differs).length;
     box.hidden = !rows.length;
-    box.dataset.equal = String(count === 0 && !rows.some((row) => row.is_own));
-    box.querySelector("h2 span").textContent = count ? `(${count} of ${rows.length} differ)` : "(the same)";
+    const unknown = rows.filter((row) => row.is_unknown && !row.is_own).length;
+    box.dataset.equal = String(count + unknown === 0 && !rows.some((row) => row.is_own));
+    const differ = count ? `${count} of ${rows.length} differ` : unknown ? "no difference is known" : "the same";
+    box.querySelector("h2 span").textContent = `(${differ}${unknown ? `, ${unknown} not known of both` : ""})`;
     body.replaceChildren(...rows.map(line));
     showTimes(body);
   }
@@ -102,12 +111,14 @@ document.addEventListener("DOMContentLoaded", () => {
     box.hidden = false;
   }
 
-  function showMissing(missing) {
-    byId("missing").replaceChildren(...missing.map((problem) => {
+  function showMissing(missing, unknown) {
+    const said = missing.map((problem) => [problem.code, `No notebook on the ${problem.side}: ${problem.title}. ${problem.text} ${problem.details.join(" ")}`]);
+    said.push(...unknown.map(({ side, what }) => ["unknown", `The ${what} of the job on the ${side} are not known: they are not compared.`]));
+    byId("missing").replaceChildren(...said.map(([code, text]) => {
       const note = document.createElement("p");
       note.className = "note";
-      note.dataset.code = problem.code;
-      note.textContent = `No notebook on the ${problem.side}: ${problem.title}. ${problem.text} ${problem.details.join(" ")}`;
+      note.dataset.code = code;
+      note.textContent = text;
       return note;
     }));
   }
@@ -140,7 +151,7 @@ document.addEventListener("DOMContentLoaded", () => {
       byId("verdict").textContent = answer.verdict;
       for (const id of ["parameters", "outputs", "facts"]) showRows(id, answer[id]);
       byId("list-price").hidden = !answer.has_cost;
-      showMissing(answer.missing);
+      showMissing(answer.missing, answer.unknown);
       if (answer.tag) { tag = answer.tag; first = answer.first || ""; showFrame(); }
       else if (answer.problem) message(byId("problem"), answer.problem);
       else message(byId("problem"), { code: "nothing", title: "There are not two notebooks to compare", text: "What there is of the jobs is compared beside this.", details: [] });

@@ -252,6 +252,8 @@ document.addEventListener("DOMContentLoaded", () => {
     offer(null);
     if (tag !== notebook.tag) withScripts = false;  // asked for those of another notebook
     tag = notebook.tag;
+    // A link that was shared may lead to what the report leaves out.
+    if (!current && isReport && anchor && !notebook.in_report.includes(anchor)) { isReport = false; rememberPlace({ view: "" }); }
     current = notebook;
     if (running && isFollowing && !hasPlace) anchor = notebook.progress.anchor || "";
     const place = notebook.failed || notebook.stopped;

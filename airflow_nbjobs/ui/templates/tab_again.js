@@ -36,20 +36,24 @@ document.addEventListener("DOMContentLoaded", async () => {
       look();
     });
   }
+  // Where the run was given nothing, and as long as Airflow has not loaded the run, its button opens the form itself, which is not filled in then.
   async function openForm() {
     const button = outer.document.querySelector("[data-testid=trigger-dag-options-button]") || outer.document.querySelector("[data-testid=trigger-dag-button]");
-    if (!button || button.disabled) return false;
+    if (!button || button.disabled) return "none";
     button.focus();
     button.click();
-    if (!answer.conf && answer.form === "editConfigAndTrigger") return true;  // without a conf the button opens the form itself
-    const entry = await there(`[role=menuitem][data-value=${answer.form}]`);
-    if (entry) entry.click();
-    return Boolean(entry);
+    const found = await there(`[role=menuitem][data-value=${answer.form}], [role=dialog] [data-testid=trigger-dag-submit]`);
+    if (!found) return "none";
+    if (found.getAttribute("role") !== "menuitem") return "empty";
+    found.click();
+    return "filled";
   }
   open.addEventListener("click", async () => {
     open.disabled = true;
-    const isOpen = await openForm();
+    const opened = await openForm();
     open.disabled = false;
-    if (!isOpen) { open.hidden = true; note.textContent = "Airflow's form did not open from here: open the run, press Trigger, and paste this as its configuration."; }
+    if (opened === "none") { open.hidden = true; note.textContent = "Airflow's form did not open from here: open the run, press Trigger, and paste this as its configuration."; }
+    if (opened === "empty" && answer.conf) note.textContent = "Airflow has opened its form without what this run was given: paste this as its configuration.";
+    if (opened === "empty" && answer.is_too_long) note.textContent = "Airflow has opened its form without what this run was given, which is too long to be shown here; the run's page in Airflow has it.";
   });
 });

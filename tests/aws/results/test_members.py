@@ -1,13 +1,17 @@
 """What a notebook left in ``output.tar.gz``, listed and streamed by the API server: bounded, whatever it holds."""
 
+import gzip
 import io
 import tarfile
+import time
 import tracemalloc
 
 import pytest
 from fakes import archive
 
+from airflow_nbjobs.aws.results import archive as archive_
 from airflow_nbjobs.aws.results import members as members_
+from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 from airflow_nbjobs.aws.results.members import MissingMemberError, list_members, open_member
 
 
@@ -126,3 +130,73 @@ def test_a_file_is_streamed_and_not_kept():
     finally:
         tracemalloc.stop()
     assert peak < 16 * 1024**2
+
+
+def block(kind, body=b"", name="header"):
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(body)
+    return info.tobuf(tarfile.USTAR_FORMAT) + body + bytes(-len(body) % 512)
+
+
+def records(count, start=0):
+    found = []
+    for number in range(start, start + count):
+        record = b"k%07d=\n" % number
+        found.append(b"%d %s" % (len(record) + 3, record))
+    return b"".join(found)
+
+
+def packed(*blocks):
+    return gzip.compress(b"".join(blocks) + bytes(1024), compresslevel=1)
+
+
+def file(name):
+    return block(tarfile.REGTYPE, name=name)
+
+
+def test_global_headers_that_would_be_copied_for_every_member_are_refused():
+    """Fifty thousand names in one took 12 ms a member, and stayed in memory until the end."""
+    body = packed(block(tarfile.XGLTYPE, records(50_000)), *(file(f"f{number}") for number in range(300)))
+    started = time.thread_time()
+    found, (note,) = listed(body)
+    assert time.thread_time() - started < 1
+    assert (found, "global headers of more than 4096 bytes" in note) == ({}, True)
+    with pytest.raises(MissingMemberError, match="global headers"):
+        open_member(io.BytesIO(body), "f0")
+    # Many small ones come to as much.
+    small = [part for number in range(300) for part in (block(tarfile.XGLTYPE, records(2, number)), file(f"f{number}"))]
+    found, (note,) = listed(packed(*small))
+    assert 0 < len(found) < 300
+    assert "global headers" in note
+    assert read_archive(io.BytesIO(body), (Wanted("f0", 10),)).members == {}
+
+
+def test_a_global_header_as_git_writes_it_is_none_that_is_refused():
+    comment = b"52 comment=" + b"a" * 40 + b"\n"
+    assert listed(packed(block(tarfile.XGLTYPE, comment), file("a"))) == ({"a": 0}, ())
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_is_longer_than_any_name_is_not_searched(kind):
+    """Digits alone: some Pythons search them in a time that grows with their square, and nothing else of the process runs meanwhile."""
+    found, (note,) = listed(packed(file("a"), block(kind, b"1" * 100_000), file("b")))
+    assert found == {"a": 0}
+    assert "a header of more than 16384 bytes" in note
+
+
+def test_an_archive_is_looked_through_only_so_long(monkeypatch):
+    monkeypatch.setattr(members_, "_MOST_SECONDS", 0.0)
+    body = packed(*(file(f"f{number}") for number in range(300)))
+    found, (note,) = listed(body)
+    assert len(found) < 300
+    assert "takes more than 0 s to be looked through; the rest was not read" in note
+    with pytest.raises(MissingMemberError, match="takes more than"):
+        open_member(io.BytesIO(body), "f299")
+
+
+def test_a_file_that_is_found_is_sent_whatever_time_that_takes(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(archive_.time, "thread_time", lambda: clock[0])
+    _, chunks = open_member(io.BytesIO(archive({"large": bytes(3_000_000)})), "large")
+    clock[0] = 1e6
+    assert sum(map(len, chunks)) == 3_000_000

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from airflow_nbjobs.core.notebook import comparison
 from airflow_nbjobs.core.notebook.comparison import CellPair, CellText, aligned_cells
-from airflow_nbjobs.core.notebook.comparison_matching import Effort, blocks, matching, rising
+from airflow_nbjobs.core.notebook.comparison_matching import ALL_STEPS, Effort, blocks, matching, rising
 
 
 def longest(left, right):
@@ -159,3 +160,32 @@ def test_every_cell_is_there_once_whatever_is_compared(effort):
         assert sorted(pair.left for pair in found if pair.left is not None) == list(range(len(sides[0])))
         assert [pair.right for pair in found if pair.right is not None] == list(range(len(sides[1])))
         assert all(sides[0][p.left].kind == sides[1][p.right].kind for p in found if None not in (p.left, p.right))
+
+
+def test_what_would_take_too_much_leaves_the_rest_to_others():
+    effort = Effort(steps=1_000)
+    assert not effort.take(2_000)
+    assert (effort.steps, effort.is_spent) == (1_000, True)
+    assert effort.take(1_000)
+    many = [[code(f"{side} {number}") for number in range(500)] for side in "ab"]
+    effort = Effort()
+    aligned_cells(*many, effort)
+    assert effort.is_spent
+    assert matching("ab" * 20, "ba" * 20, effort)  # a text of the same page
+
+
+@pytest.mark.parametrize("count", [20, 60, 440])
+def test_looking_at_the_words_of_cells_is_within_the_effort(monkeypatch, count):
+    """440 cells of 4,000 characters that were all rewritten took more than 40 s."""
+    looked_at = []
+    share = comparison._share
+    monkeypatch.setattr(comparison, "_share", lambda *both: looked_at.append(len(both[0])) or share(*both))
+    sides = [
+        [code(" ".join(f"{side}{number}_{word}" for word in range(400))[:4_000]) for number in range(count)]
+        for side in "ab"
+    ]
+    effort = Effort()
+    pairs_of(*sides, effort)
+    assert sum(looked_at) <= ALL_STEPS
+    assert effort.is_spent is (count == 440)
+    assert len(looked_at) == (0 if effort.is_spent else count**2)

@@ -9,6 +9,7 @@ from airflow.models.serialized_dag import SerializedDagModel
 from job_rows import add_jobs, job, open_database
 from sqlalchemy import insert, update
 
+from airflow_nbjobs.ui.data import run_conf
 from airflow_nbjobs.ui.data.run_conf import RunConf, read_run_conf
 
 RUN = {"dag_id": "dag_00", "run_id": "manual__0"}
@@ -35,18 +36,35 @@ def serialize(session, *params, day):
     session.execute(insert(SerializedDagModel.__table__).values(**row))
 
 
-def test_the_params_are_those_that_the_dag_has_now_and_the_conf_is_the_runs(session):
-    serialize(session, "new", "other", day=2)
-    serialize(session, "old", day=1)
+def test_the_conf_is_the_runs_and_the_dag_is_not_read_for_it(session, monkeypatch):
+    serialize(session, "new", day=1)
+    monkeypatch.setattr(run_conf, "_has_params", None)
     session.execute(update(DagRun).where(DagRun.run_id == "manual__0").values(conf={"old": [1, {"a": None}]}))
-    assert read_run_conf(session, **RUN) == RunConf({"old": [1, {"a": None}]}, ("new", "other"))
+    assert read_run_conf(session, **RUN) == RunConf({"old": [1, {"a": None}]})
+
+
+def test_the_params_are_those_that_the_dag_has_now_and_a_dag_is_read_once(session, monkeypatch):
+    read = []
+    are_params = run_conf._are_params
+    monkeypatch.setattr(run_conf, "_are_params", lambda data: read.append(data) or are_params(data))
+    serialize(session, "old", day=1)
+    assert [read_run_conf(session, **RUN) for _ in range(3)] == [RunConf({}, has_params=True)] * 3
+    assert len(read) == 1
+    serialize(session, day=2)
+    assert read_run_conf(session, **RUN) == RunConf({}, has_params=False)
+    session.execute(
+        update(SerializedDagModel.__table__)
+        .where(SerializedDagModel.dag_hash == "2")
+        .values(data={"dag": {"params": [["a", {}]]}}, dag_hash="3")
+    )
+    assert read_run_conf(session, **RUN) == RunConf({}, has_params=True)
 
 
 @pytest.mark.parametrize("conf", [None, {}])
 def test_a_run_that_was_given_nothing_has_an_empty_conf(session, conf):
     session.execute(update(DagRun).values(conf=conf))
-    assert read_run_conf(session, **RUN) == RunConf({}, ())
+    assert read_run_conf(session, **RUN) == RunConf({}, has_params=False)
 
 
 def test_a_run_or_a_dag_that_is_gone_has_none(session):
-    assert read_run_conf(session, dag_id="gone", run_id="gone") == RunConf({}, ())
+    assert read_run_conf(session, dag_id="gone", run_id="gone") == RunConf({}, has_params=False)

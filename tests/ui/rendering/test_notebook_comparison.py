@@ -13,7 +13,8 @@ from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.notebook import comparison_matching
 from airflow_nbjobs.core.notebook.comparison_matching import Effort
 from airflow_nbjobs.core.notebook.executed import parse_executed
-from airflow_nbjobs.ui.rendering import LINK_MARK, POLICY, comparison
+from airflow_nbjobs.ui.notebook import executed
+from airflow_nbjobs.ui.rendering import LINK_MARK, POLICY, comparison, worker
 from airflow_nbjobs.ui.rendering.comparison import Side, build_comparison
 from airflow_nbjobs.ui.rendering.differences import table_difference, text_difference
 
@@ -265,3 +266,23 @@ def test_a_thousand_lines_in_place_of_others_are_folded():
     assert found.count("<summary>600 more lines</summary>") == 2
     rows = table_difference([(each,) for each in left], [(each,) for each in right], Effort())
     assert "1,200 more rows that differ are in the notebooks" in rows
+
+
+@pytest.mark.parametrize("which", ["left", "right"])
+@pytest.mark.parametrize(("text", "said"), [("no notebook", "is no Jupyter notebook"), ("[" * 100_000, ""), ("{}", "")])
+def test_a_refusal_says_which_of_the_two(tmp_path, which, text, said):
+    good = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": []})
+    request = {"folder": str(tmp_path), "title": "two jobs"}
+    for name in ("left", "right"):
+        (tmp_path / name).write_text(text if name == which else good)
+        request[name] = {"source": str(tmp_path / name), "title": name, "member": None, "has_failed": False}
+    assert worker._compare(request) == 11
+    assert (tmp_path / "reason.txt").read_text().startswith(f"the {which} one: ")
+
+
+def test_a_comparison_leaves_what_the_cache_looks_for(tmp_path):
+    source = tmp_path / "source"
+    source.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": []}))
+    one = {"source": str(source), "title": "x", "member": None, "has_failed": False}
+    assert worker._compare({"folder": str(tmp_path), "title": "two jobs", "left": one, "right": one}) == 0
+    assert {each.name for each in tmp_path.iterdir()} - {"source"} == set(executed._LEFT_BY_COMPARING)

@@ -85,6 +85,26 @@ def test_what_jupyter_folds_is_hidden():
     assert "shown_words" in made.report
 
 
+@pytest.mark.parametrize(
+    ("tags", "hidden"),
+    [
+        (["remove-stdout"], {"out_words", "unnamed_words"}),
+        (["REMOVE_STDERR"], {"err_words"}),
+        (["remove-input", "remove_stdout", "remove-stderr"], {"out_words", "unnamed_words", "err_words"}),
+    ],
+)
+def test_a_stream_that_a_tag_hides_is_not_in_the_report(tags, hidden):
+    unnamed = {"output_type": "stream", "text": "unnamed_words"}
+    outputs = [stream("out_words"), unnamed, stream("err_words", "stderr"), data(text_plain="result_words"), ERROR]
+    made = document(code("1", *outputs, tags=tags), code("2", stream("out_words"), tags=["remove-stdout"]))
+    words = {"out_words", "unnamed_words", "err_words", "result_words", "it broke"}
+    assert {each for each in words if each in made.report} == words - hidden
+    assert all(each in made.html for each in words)
+    assert made.in_report == ("cell-1",)
+    searched = " ".join(part.text for part in made.texts.parts if part.in_report and part.anchor == "cell-1")
+    assert {each for each in words if each in searched} == words - hidden
+
+
 @pytest.mark.parametrize("metadata", [{"jupyter": 7}, {"jupyter": {"outputs_hidden": "yes"}}, {"jupyter": None}])
 def test_metadata_of_another_shape_hide_nothing(metadata):
     assert "shown_words" in document(code("1", stream("shown_words"), **metadata)).report
