@@ -97,7 +97,7 @@ def test_nothing_lies_outside_the_window_and_the_lines_are_seen(running, pages, 
         # As large as a text beside it, whatever the width of the chart.
         size = reader.page.locator(".chart text").first.evaluate("each => each.getBoundingClientRect().height")
         assert 9 <= size <= 22
-    reader.close()
+        reader.close()  # before the server: what still loads is no error of the page's
 
 
 def test_the_list_is_used_by_keyboard_and_two_jobs_are_chosen_over_pages(running, pages):
@@ -139,7 +139,7 @@ def test_the_list_is_used_by_keyboard_and_two_jobs_are_chosen_over_pages(running
         page.goto(f"{url}/nbjobs/jobs?page=2")
         page.locator("#unchoose").click()
         assert page.locator("#compare span").inner_text() == "Chosen: none"
-    reader.close()
+        reader.close()  # before the server: what still loads is no error of the page's
 
 
 def test_a_refresh_keeps_place_choice_focus_and_what_is_typed(running, pages):
@@ -173,7 +173,7 @@ def test_a_refresh_keeps_place_choice_focus_and_what_is_typed(running, pages):
         answers["/nbjobs/jobs"] = ("<p>Sign in</p>", {})
         page.clock.fast_forward(16_000)
         assert page.locator("tbody tr").count() == 51
-    reader.close()
+        reader.close()  # before the server: what still loads is no error of the page's
 
 
 def test_a_chart_is_looked_at_again_and_its_points_are_links(running, pages):
@@ -192,7 +192,7 @@ def test_a_chart_is_looked_at_again_and_its_points_are_links(running, pages):
         assert points.count() == 30
         points.first.click()
         page.wait_for_url("**/dags/dag_00/runs/**/tasks/train/plugin/nbjobs_notebook")
-    reader.close()
+        reader.close()  # before the server: what still loads is no error of the page's
 
 
 def test_the_list_works_without_scripts(running, pages):
