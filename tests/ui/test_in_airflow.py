@@ -325,6 +325,6 @@ def test_the_page_of_all_jobs_filters_and_leads_to_the_tab(browser, served):
     assert ours.locator("input[name=text]").input_value() == "ZeroDivision"
     assert ours.locator("html").evaluate("page => page.scrollWidth - page.clientWidth") <= 0
     browser.picture("jobs-narrow")
-    ours.locator("tbody a").click()
+    ours.locator("tbody a", has_text="broken").click()
     browser.page.wait_for_url("**/tasks/broken/plugin/nbjobs_notebook")
     browser.page.frame_locator("iframe").first.locator("#failure h2:visible").wait_for()

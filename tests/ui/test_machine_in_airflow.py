@@ -79,7 +79,7 @@ def test_the_tab_shows_what_the_job_used_and_which_machine_its_task_needs(browse
     advice = drawer.locator("li")
     assert advice.count() == 1
     assert advice.get_attribute("data-kind") in ("smaller", "fits")
-    assert f"none of {RUNS} runs used more than {most:.0f} % of the memory" in advice.inner_text()
+    assert f"none of {RUNS} jobs used more than {most:.0f} % of the memory" in advice.inner_text()
     if advice.get_attribute("data-kind") == "smaller":
         assert "ml.t3.medium (2 vCPUs, 4 GiB of memory, no GPU) is enough" in advice.inner_text()
         assert "(list price, if it takes as long)" in advice.inner_text()
