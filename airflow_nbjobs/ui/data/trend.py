@@ -7,6 +7,7 @@ Called by the routes with the API server's session; two or three statements, wha
 from __future__ import annotations
 
 from datetime import UTC
+from itertools import chain
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, end_of, instances_of, 
 from airflow_nbjobs.ui.data.xcom_values import Remembered, has_backend, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
@@ -40,6 +41,7 @@ MOST_ELSEWHERE = 1_000  # values that a backend of XComs keeps elsewhere
 VALUE_CHARACTERS = 64  # of a stored value: no number is longer
 _ADDRESS_CHARACTERS = 2_000  # of what a backend of XComs stores in a value's place: a key of S3 has 1,024
 _CHUNK = 1000
+_MOST_NAMED = 1000  # ids in a statement
 _json = msgspec.json.Decoder()
 NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 _ENDED = ("success", "failed", "skipped")
@@ -141,12 +143,7 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
         )
     if not instances:
         return Trend(instances=[], outputs=[])
-    oldest = found[:MOST_INSTANCES][-1]
-    within = (
-        *(XComModel.dag_id == dag_id, XComModel.task_id == task_id, DagRun.id == XComModel.dag_run_id),
-        moment >= (oldest.run_after if by_run_after or oldest.logical_date is None else oldest.logical_date),
-        *([moment < filters.end] if filters.end else []),
-    )
+    within = (XComModel.dag_id == dag_id, XComModel.task_id == task_id, _is_of_runs({run for run, _ in instances}))
     stored = _chunks(session, _values(session, within, filters.output))
     unread = _fill_from_backend(task_id, instances, list(stored)) if has_backend() else _fill(instances, stored)
     unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
@@ -164,6 +161,13 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
         left_out=left_out,
         unread=unread,
     )
+
+
+def _is_of_runs(ids: Collection[int]) -> ColumnElement[bool]:
+    """Return what selects the XComs of runs: of many, those between the first and the last id, which joins no table; what is of others is left out later."""
+    if len(ids) <= _MOST_NAMED:
+        return XComModel.dag_run_id.in_(ids)
+    return XComModel.dag_run_id.between(min(ids), max(ids))
 
 
 def _in_order(instances: Iterable[Instance]) -> list[Instance]:
@@ -194,7 +198,7 @@ def _values(session: Session, within: Sequence[Any], names: Sequence[str]) -> An
     """
     Return the statement that reads how each job ended, and its outputs as far as they may be numbers.
 
-    :param within: which XComs those of the shown runs are; a few of older runs of the same instant may be among them.
+    :param within: which XComs those of the shown runs are; others of the task may be among them.
     """
     is_output = and_(
         XComModel.key.not_in(AIRFLOWS_KEYS),
@@ -234,9 +238,8 @@ def _machines(session: Session, within: Sequence[Any]) -> Any:
 
 
 def _chunks(session: Session, statement: Any) -> Iterator[Any]:
-    """Yield rows that do not all live at once: fifty thousand cost more time in Python's garbage collector than in the database."""
-    for rows in session.connection().execute(statement).partitions(_CHUNK):
-        yield from rows
+    """Return rows that do not all live at once: fifty thousand cost more time in Python's garbage collector than in the database."""
+    return chain.from_iterable(session.connection().execute(statement).partitions(_CHUNK))
 
 
 def _fill(instances: Mapping[tuple[int, int], Instance], stored: Iterable[Any]) -> int:
