@@ -7,7 +7,7 @@ AWS nor the rendering holds up the API server's event loop.
 
 from __future__ import annotations
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from airflow_nbjobs.ui.error_pages import add_error_pages
 from airflow_nbjobs.ui.notebook.aws_access import airflow_access
@@ -16,9 +16,7 @@ from airflow_nbjobs.ui.notebook.files import Files
 from airflow_nbjobs.ui.notebook.renderer import Renderer
 from airflow_nbjobs.ui.routes import again, compare, files, jobs, log, machine, report, tab, trend
 
-router = APIRouter()
-for _each in (tab, report, files, again, log, machine, jobs, trend, compare):
-    router.include_router(_each.router)
+ROUTERS = tuple(each.router for each in (tab, report, files, again, log, machine, jobs, trend, compare))
 
 
 def build_app(notebooks: Notebooks | None = None) -> FastAPI:
@@ -30,6 +28,7 @@ def build_app(notebooks: Notebooks | None = None) -> FastAPI:
     app = FastAPI(title="Notebook jobs", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.notebooks = notebooks or Notebooks(airflow_access, Renderer())
     app.state.files = Files(app.state.notebooks.jobs)
-    app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router)
     add_error_pages(app)
     return app

@@ -11,8 +11,10 @@ from fastapi import HTTPException
 
 from airflow_nbjobs._compat import has_tabs
 from airflow_nbjobs.ui import access
-from airflow_nbjobs.ui.app import router
+from airflow_nbjobs.ui.app import ROUTERS
 from airflow_nbjobs.ui.routes.compare import readable_refs
+
+ROUTES = [route for router in ROUTERS for route in router.routes]
 
 
 class Manager:
@@ -74,12 +76,12 @@ def test_a_right_to_the_one_is_none_to_the_other(manager, permission, entity, ot
 
 
 def test_pages_of_a_log_ask_for_the_right_to_logs_and_all_others_for_that_to_results():
-    asks = {route.path: route.dependencies for route in router.routes}
+    asks = {route.path: route.dependencies for route in ROUTES}
     assert asks.pop("/link.html") == []
     # Of two jobs, whose DAGs are asked for one by one.
     compared = {path: asks.pop(path) for path in ("/compare", "/compare.json", "/compare.html")}
     assert set(map(tuple, compared.values())) == {()}
-    for route in router.routes:
+    for route in ROUTES:
         if route.path in compared:
             assert [each for each in _needs(route.dependant) if each is readable_refs], route.path
     logs = {path for path, dependencies in asks.items() if dependencies == [access.may_read_logs]}

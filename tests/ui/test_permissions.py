@@ -38,12 +38,12 @@ COMPARED = ("/compare", "/compare.json", "/compare.html")
 
 
 def test_no_route_is_left_out():
-    from airflow_nbjobs.ui.app import router
+    from airflow_nbjobs.ui.app import ROUTERS
 
     task = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
     trend = "/trend/{dag_id}/{task_id}"
     others = {"/jobs", "/jobs.csv", "/jobs/compare", "/link.html", trend, *(trend + name for name in TREND_FILES)}
-    assert {route.path for route in router.routes} == {
+    assert {route.path for router in ROUTERS for route in router.routes} == {
         task,
         *(task + name for name in FILES),
         task + "/files/{file_name:path}",
