@@ -17,7 +17,6 @@ from airflow_nbjobs.ui.compared_jobs import Looked, compared_facts, counted, ver
 from airflow_nbjobs.ui.compared_values import compared_rows, parameters_of_both
 from airflow_nbjobs.ui.data.other_runs import read_other_runs
 from airflow_nbjobs.ui.data.prices import read_prices
-from airflow_nbjobs.ui.data.queries import read_outputs
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import as_json, root_of
 from airflow_nbjobs.ui.notebook import problems
@@ -34,11 +33,11 @@ from airflow_nbjobs.ui.routes.dependencies import (
     TaskInstanceDep,
     link_marks,
     marked_answer,
+    pushed_outputs,
     task_instance_of,
     with_job,
 )
 from airflow_nbjobs.ui.times import time_text
-from airflow_nbjobs.ui.views import output_rows
 
 router = APIRouter()
 
@@ -201,7 +200,7 @@ def _answer(looked: dict[str, Looked], found: dict[str, dict[str, Any]], summary
     )
     # Of an earlier job Airflow knows none any more.
     outputs = [
-        side.get("outputs") if each.is_earlier else _pushed(each.ti) for each, side in zip(both, sides, strict=True)
+        side.get("outputs") if each.is_earlier else pushed_outputs(each.ti) for each, side in zip(both, sides, strict=True)
     ]
     facts = compared_facts(both, sides, read_prices())
     answer: dict[str, Any] = {
@@ -220,11 +219,6 @@ def _answer(looked: dict[str, Looked], found: dict[str, dict[str, Any]], summary
         "has_cost": any(row["name"] == "cost" for row in facts),
     }
     return answer | {"counts": counted(answer, summary)}
-
-
-def _pushed(ti: NotebookTaskInstance) -> list[dict[str, str]]:
-    with new_session() as session:
-        return output_rows(*read_outputs(session, ti))
 
 
 def _looked_at(notebooks: Notebooks, ti: NotebookTaskInstance, requested: str | None) -> Looked:

@@ -6,23 +6,24 @@ Used by the modules of routes beside it.
 
 # No `from __future__ import annotations`: FastAPI reads annotations when routes are declared.
 import re
-from collections.abc import Mapping
-from typing import Annotated, BinaryIO, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from fastapi import Depends, Header, HTTPException, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from airflow_nbjobs.core.csv_text import csv_chunks
 from airflow_nbjobs.ui.access import new_session
-from airflow_nbjobs.ui.data.queries import read_instances, read_task_instance
+from airflow_nbjobs.ui.data.queries import read_instances, read_outputs, read_task_instance
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import root_of
 from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.executed import Notebooks, Rendered
-from airflow_nbjobs.ui.notebook.jobs import Job
 from airflow_nbjobs.ui.notebook.problems import MappedError, ProblemError
-from airflow_nbjobs.ui.pages import HEADERS, NOTEBOOK_POLICY, marked
+from airflow_nbjobs.ui.pages import HEADERS, NOTEBOOK_POLICY, TEXT_POLICY, UNSTORED, marked
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
+from airflow_nbjobs.ui.views import output_rows
 
 TASK = "/ti/{dag_id}/{run_id}/{task_id}/{map_index}"
 
@@ -79,6 +80,15 @@ def attachment(name: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(name)}"
 
 
+def saved_as(name: str) -> dict[str, str]:
+    """Return the headers of a file that is saved, and never shown as a page of ours."""
+    return UNSTORED | {"Content-Security-Policy": TEXT_POLICY, "Content-Disposition": attachment(name)}
+
+
+def csv_answer(name: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
+    return StreamingResponse(csv_chunks(heads, rows), media_type="text/csv; charset=utf-8", headers=saved_as(name))
+
+
 def refuse_left_out(left_out: Mapping[str, str]) -> None:
     """
     Refuse a file of which a filter is not understood: it would hold more than was asked for, and a file has no place to say so.
@@ -91,35 +101,55 @@ def refuse_left_out(left_out: Mapping[str, str]) -> None:
         raise HTTPException(400, f"Not understood, so that no file was made: {said}")
 
 
+def pushed_outputs(ti: NotebookTaskInstance) -> list[dict[str, str]]:
+    with new_session() as session:
+        return output_rows(*read_outputs(session, ti))
+
+
 def base_of(request: Request, ti: NotebookTaskInstance) -> str:
     parts = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index))
     return f"{root_of(request)}/nbjobs/ti/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def document_answer(
-    request: Request,
-    notebooks: Notebooks,
-    ti: NotebookTaskInstance,
-    job: Job,
-    name: str,
-    *,
-    theme: Theme,
-    download_as: str | None,
-    if_none_match: str | None,
-) -> Response:
-    """
-    Return a rendered notebook for a frame that runs no script, or as a file.
+class Document:
+    """A rendered notebook, as an address asks for it: for a frame that runs no script, or as a file."""
 
-    :param name: of the document, as the rendering left it.
-    :param download_as: the file's name; None: for the frame.
-    """
-    opened = notebooks.opened_document(ti, job, name)
-    # In a file of the reader's own a link is a link.
-    marks = {THEME_MARK: theme} | ({f"{LINK_MARK}#": ""} if download_as else link_marks(request))
-    saved = {"Content-Disposition": attachment(download_as)} if download_as else {}
-    return marked_answer(
-        *opened, variant=f"{name.partition('.')[0]}-{theme}", marks=marks, headers=saved, if_none_match=if_none_match
-    )
+    def __init__(
+        self,
+        request: Request,
+        ti: WithJobDep,
+        notebooks: NotebooksDep,
+        *,
+        requested: JobName = None,
+        theme: Theme = "light",
+        download: bool = False,
+        if_none_match: IfNoneMatch = None,
+    ) -> None:
+        self._request, self._ti, self._notebooks = request, ti, notebooks
+        self._requested, self._theme = requested, theme
+        self._is_file, self._if_none_match = download, if_none_match
+
+    def answer(self, name: str, *, file_ending: str) -> Response:
+        """
+        Return it.
+
+        :param name: of the document, as the rendering left it.
+        :param file_ending: of the file's name, after the job's.
+        """
+        job = self._notebooks.jobs.find(self._ti, self._requested)
+        opened = self._notebooks.opened_document(self._ti, job, name)
+        # In a file of the reader's own a link is a link.
+        links = {f"{LINK_MARK}#": ""} if self._is_file else link_marks(self._request)
+        return marked_answer(
+            *opened,
+            variant=f"{name.partition('.')[0]}-{self._theme}",
+            marks={THEME_MARK: self._theme} | links,
+            headers={"Content-Disposition": attachment(job.name + file_ending)} if self._is_file else {},
+            if_none_match=self._if_none_match,
+        )
+
+
+DocumentDep = Annotated[Document, Depends(Document)]
 
 
 def link_marks(request: Request) -> dict[str, str]:

@@ -16,8 +16,8 @@ from airflow_nbjobs.ui.notebook.files import Files, JobFile
 from airflow_nbjobs.ui.notebook.jobs import Job
 from airflow_nbjobs.ui.notebook.problems import ProblemError
 from airflow_nbjobs.ui.notebook.renderer import has_renderer
-from airflow_nbjobs.ui.pages import TEXT_POLICY, UNSTORED, VisibleJSONResponse
-from airflow_nbjobs.ui.routes.dependencies import TASK, JobName, NotebooksDep, WithJobDep, attachment
+from airflow_nbjobs.ui.pages import UNSTORED, VisibleJSONResponse
+from airflow_nbjobs.ui.routes.dependencies import TASK, JobName, NotebooksDep, WithJobDep, saved_as
 
 _COMING = (problems.RUNNING.code, problems.FILLING_IN.code, problems.FINISHING.code)
 _LOG_NOTE = f"the container's log, and {OUTPUT_ARCHIVE} as a whole, which holds it, take the permission to read the DAG's task logs"
@@ -103,9 +103,5 @@ def file(
     if found.has_log and not is_allowed(may_read_logs, request, user):
         raise HTTPException(403)
     opened = files.opened(ti, found)
-    headers = UNSTORED | {
-        "Content-Security-Policy": TEXT_POLICY,
-        "Content-Disposition": attachment(file_name.rpartition("/")[2]),
-        "Content-Length": str(opened.file.size_bytes),
-    }
+    headers = saved_as(file_name.rpartition("/")[2]) | {"Content-Length": str(opened.file.size_bytes)}
     return StreamingResponse(opened.chunks, media_type="application/octet-stream", headers=headers)

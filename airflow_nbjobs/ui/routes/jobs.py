@@ -6,9 +6,8 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response
 
-from airflow_nbjobs.core.csv_text import csv_chunks
 from airflow_nbjobs.ui.access import GetUserDep, may_read_results, new_session, readable_dag_ids
 from airflow_nbjobs.ui.data.columns import offered_columns
 from airflow_nbjobs.ui.data.filters import Filters, read_filters
@@ -18,8 +17,8 @@ from airflow_nbjobs.ui.data.rows import Row
 from airflow_nbjobs.ui.error_pages import root_of
 from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.problems import ProblemError
-from airflow_nbjobs.ui.pages import TEXT_POLICY, UNSTORED, page
-from airflow_nbjobs.ui.routes.dependencies import attachment, refuse_left_out
+from airflow_nbjobs.ui.pages import UNSTORED, page
+from airflow_nbjobs.ui.routes.dependencies import csv_answer, refuse_left_out
 from airflow_nbjobs.ui.views import value_text
 
 router = APIRouter()
@@ -73,11 +72,7 @@ def jobs_csv(request: Request, user: GetUserDep) -> Response:
                 f"{jobs.unread:,} more jobs are not in this file: their records lie in your XCom backend; filter for fewer"
             ]
 
-    headers = UNSTORED | {
-        "Content-Security-Policy": TEXT_POLICY,
-        "Content-Disposition": attachment("notebook-jobs.csv"),
-    }
-    return StreamingResponse(csv_chunks(heads, rows()), media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_answer("notebook-jobs.csv", heads, rows())
 
 
 def _fields(row: Row, filters: Filters, *, has_costs: bool) -> list[Any]:

@@ -3,48 +3,28 @@
 # No `from __future__ import annotations`: FastAPI reads the routes' annotations when they are declared.
 import json
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from airflow_nbjobs.ui.access import may_read_results
 from airflow_nbjobs.ui.pages import HEADERS, VisibleJSONResponse
 from airflow_nbjobs.ui.routes.dependencies import (
     TASK,
+    DocumentDep,
     IfNoneMatch,
     JobName,
     NotebooksDep,
-    Theme,
     WithJobDep,
     cached,
-    document_answer,
 )
 
 router = APIRouter()
 
 
 @router.get(TASK + "/report.html", dependencies=[may_read_results])
-def report_html(
-    request: Request,
-    ti: WithJobDep,
-    notebooks: NotebooksDep,
-    *,
-    requested: JobName = None,
-    theme: Theme = "light",
-    download: bool = False,
-    if_none_match: IfNoneMatch = None,
-) -> Response:
+def report_html(document: DocumentDep) -> Response:
     """Return the report: what is hidden there is not in the answer either."""
-    job = notebooks.jobs.find(ti, requested)
-    return document_answer(
-        request,
-        notebooks,
-        ti,
-        job,
-        "report.html",
-        theme=theme,
-        download_as=f"{job.name}-report.html" if download else None,
-        if_none_match=if_none_match,
-    )
+    return document.answer("report.html", file_ending="-report.html")
 
 
 @router.get(TASK + "/texts.json", dependencies=[may_read_results])

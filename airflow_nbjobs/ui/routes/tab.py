@@ -14,9 +14,8 @@ from msgspec.structs import asdict
 from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.core.visible import visible
-from airflow_nbjobs.ui.access import may_read_results, new_session
+from airflow_nbjobs.ui.access import may_read_results
 from airflow_nbjobs.ui.data.prices import read_prices
-from airflow_nbjobs.ui.data.queries import read_outputs
 from airflow_nbjobs.ui.data.task_instance import Kind, NotebookTaskInstance
 from airflow_nbjobs.ui.error_pages import as_json
 from airflow_nbjobs.ui.notebook import failure, problems
@@ -29,7 +28,6 @@ from airflow_nbjobs.ui.pages import (
     NO_CONNECTIONS,
     SCRIPTED_POLICY,
     TAB_SCRIPTS,
-    TEXT_POLICY,
     UNSTORED,
     VisibleJSONResponse,
     link_page,
@@ -39,19 +37,20 @@ from airflow_nbjobs.ui.pages import (
 from airflow_nbjobs.ui.rendering import LINK_MARK, THEME_MARK
 from airflow_nbjobs.ui.routes.dependencies import (
     TASK,
+    DocumentDep,
     IfNoneMatch,
     JobName,
     NotebooksDep,
     TaskInstanceDep,
     Theme,
     WithJobDep,
-    attachment,
     base_of,
     cached,
-    document_answer,
+    pushed_outputs,
+    saved_as,
     with_job,
 )
-from airflow_nbjobs.ui.views import earlier_note, facts_of_hint, facts_of_job, live_facts, output_rows, parameter_rows
+from airflow_nbjobs.ui.views import earlier_note, facts_of_hint, facts_of_job, live_facts, parameter_rows
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -68,7 +67,7 @@ def tab(ti: TaskInstanceDep, notebooks: NotebooksDep, request: Request, requeste
     known = {
         "failure": asdict(failed) if failed and is_current else None,
         "parameters": parameter_rows(None, ti.rendered.get("parameters")) if is_current else [],
-        "outputs": _pushed_outputs(ti) if is_current else [],
+        "outputs": pushed_outputs(ti) if is_current else [],
     }
     return page(
         "tab.html",
@@ -89,7 +88,7 @@ def notebook_json(
     answer: dict[str, Any] = {"attempts": _attempts(notebooks, ti)}
     try:
         job = notebooks.jobs.find(with_job(ti, requested), requested)
-        pushed = [] if job.is_earlier else _pushed_outputs(ti)
+        pushed = [] if job.is_earlier else pushed_outputs(ti)
         answer |= _facts(notebooks, ti, job) | _values(ti, job, None, pushed)
         rendered = notebooks.rendered(ti, job)
         shown = {name: value for name, value in rendered.summary.items() if name != "spans"}  # of machine.json
@@ -121,11 +120,6 @@ def _facts(notebooks: Notebooks, ti: NotebookTaskInstance, job: Job) -> dict[str
     }
 
 
-def _pushed_outputs(ti: NotebookTaskInstance) -> list[dict[str, str]]:
-    with new_session() as session:
-        return output_rows(*read_outputs(session, ti))
-
-
 def _values(
     ti: NotebookTaskInstance, job: Job, summary: dict[str, Any] | None, pushed: list[dict[str, str]]
 ) -> dict[str, Any]:
@@ -138,27 +132,8 @@ def _values(
 
 
 @router.get(TASK + "/notebook.html", dependencies=[may_read_results])
-def notebook_html(
-    request: Request,
-    ti: WithJobDep,
-    notebooks: NotebooksDep,
-    *,
-    requested: JobName = None,
-    theme: Theme = "light",
-    download: bool = False,
-    if_none_match: IfNoneMatch = None,
-) -> Response:
-    job = notebooks.jobs.find(ti, requested)
-    return document_answer(
-        request,
-        notebooks,
-        ti,
-        job,
-        "document.html",
-        theme=theme,
-        download_as=f"{job.name}.html" if download else None,
-        if_none_match=if_none_match,
-    )
+def notebook_html(document: DocumentDep) -> Response:
+    return document.answer("document.html", file_ending=".html")
 
 
 @router.get(TASK + "/scripted.html", dependencies=[may_read_results])
@@ -206,10 +181,6 @@ def probe(ti: TaskInstanceDep) -> Response:  # noqa: ARG001 - decides who may as
 def notebook_file(ti: WithJobDep, notebooks: NotebooksDep, requested: JobName = None) -> Response:
     job = notebooks.jobs.find(ti, requested)
     file = notebooks.notebook_file(ti, job)
-    headers = UNSTORED | {
-        "Content-Security-Policy": TEXT_POLICY,
-        "Content-Disposition": attachment(f"{job.name}.ipynb"),
-    }
     opened = ExitStack()  # before the answer begins: an error is another answer
     body = opened.enter_context(notebooks.opened(ti, file) if isinstance(file, Source) else file)
 
@@ -218,7 +189,7 @@ def notebook_file(ti: WithJobDep, notebooks: NotebooksDep, requested: JobName = 
             while chunk := body.read(_CHUNK_BYTES):
                 yield chunk
 
-    return StreamingResponse(chunks(), media_type="application/x-ipynb+json", headers=headers)
+    return StreamingResponse(chunks(), media_type="application/x-ipynb+json", headers=saved_as(f"{job.name}.ipynb"))
 
 
 @router.get(TASK + "/state.json", dependencies=[may_read_results])
