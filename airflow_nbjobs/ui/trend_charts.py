@@ -15,7 +15,7 @@ import msgspec
 from airflow_nbjobs.core.chart.drawing import STYLES, Chart, Mark, Series, draw
 from airflow_nbjobs.core.chart.scales import number_scale, order_scale, time_scale
 from airflow_nbjobs.core.job.wording import task_words
-from airflow_nbjobs.ui.data.trend import LONG, NOT_FINITE, drawable, path_of
+from airflow_nbjobs.ui.data.trend import LONG, MOST_INSTANCES, NOT_FINITE, drawable, path_of
 from airflow_nbjobs.ui.times import duration_text, time_text
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _is_not_finite(value: Any) -> bool:
 def _gap(each: Instance, raw: Any) -> str:
     """Return in words why an instance has no point."""
     if _is_not_finite(raw):
-        return raw if isinstance(raw, str) else ""
+        return str(raw)
     if raw is not None:
         return "not a number"
     if each.state == "success":
@@ -257,6 +257,19 @@ def table_row(each: Instance, trend: Trend, prices: Prices) -> list[Any]:
     index = each.map_index if each.map_index >= 0 else None
     times = (time_text(each.logical_date), time_text(each.run_after))
     return [each.run_id, index, each.label, *times, each.state, *values, each.duration, each.billed, *cost]
+
+
+def table_notes(trend: Trend) -> list[str]:
+    """Return in words what the table, the charts and the file do not have."""
+    texts = (
+        (trend.left_out, f"There are more instances than can be shown: these are the newest {MOST_INSTANCES:,}."),
+        (
+            trend.unread,
+            f"{trend.unread:,} values of older runs lie in your XCom backend and are not read: choose fewer runs or an earlier last day.",
+        ),
+        (trend.more_outputs, f"There are more than these {len(trend.outputs)} outputs: choose others by ?output=NAME."),
+    )
+    return [text for is_cut, text in texts if is_cut]
 
 
 def as_json(each: Instance) -> dict[str, Any]:

@@ -399,6 +399,19 @@ def test_the_files_hold_the_same(client):
     assert "g.csv over its runs" in client.get("/trend/d/g.csv").text
 
 
+def test_page_and_file_say_what_is_not_in_them(client, monkeypatch):
+    monkeypatch.setattr(trend_module, "MOST_INSTANCES", 1)
+    monkeypatch.setattr(trend_module, "MOST_OUTPUTS", 2)
+    file, page = (client.get(f"/trend/d/train{name}").text for name in ("/trend.csv?until=2026-01-01", ""))
+    assert "There are more than these 2 outputs" in file
+    assert "more instances" not in file
+    assert "There are more instances than can be shown" in page
+    assert "There are more instances than can be shown" in client.get("/trend/d/train/trend.csv").text
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", type("Elsewhere", (BaseXCom,), {}))
+    monkeypatch.setattr(trend_module, "MOST_ELSEWHERE", 1)
+    assert "values of older runs lie in your XCom backend" in client.get("/trend/d/train/trend.csv?until=2026-01-01").text
+
+
 @pytest.mark.parametrize("path", ["/trend/d/nothing", "/trend/d%00/x", "/trend/none/train", f"/trend/{'d' * 3000}/t"])
 def test_a_task_that_there_is_not_is_said(client, path):
     assert "There is no such task" in client.get(path).text

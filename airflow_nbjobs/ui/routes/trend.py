@@ -1,14 +1,14 @@
 """What a task has put out over its runs: a page of charts, and the same as JSON and CSV."""
 
 # No `from __future__ import annotations`: FastAPI reads the routes' annotations when they are declared.
+from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from markupsafe import Markup
 
 from airflow_nbjobs.core.chart.drawing import swatch
-from airflow_nbjobs.core.csv_text import csv_chunks
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.ui.access import may_read_results, new_session
 from airflow_nbjobs.ui.data.filters import TrendFilters, read_query
@@ -18,10 +18,10 @@ from airflow_nbjobs.ui.data.trend import Instance, Trend, path_of, read_trend
 from airflow_nbjobs.ui.error_pages import root_of
 from airflow_nbjobs.ui.notebook import problems
 from airflow_nbjobs.ui.notebook.problems import ProblemError
-from airflow_nbjobs.ui.pages import TEXT_POLICY, UNSTORED, VisibleJSONResponse, page
-from airflow_nbjobs.ui.routes.dependencies import attachment, refuse_left_out
+from airflow_nbjobs.ui.pages import UNSTORED, VisibleJSONResponse, page
+from airflow_nbjobs.ui.routes.dependencies import csv_answer, refuse_left_out
 from airflow_nbjobs.ui.times import checked_duration, time_text
-from airflow_nbjobs.ui.trend_charts import Charts, as_json, table_heads, table_row, value_words
+from airflow_nbjobs.ui.trend_charts import Charts, as_json, table_heads, table_notes, table_row, value_words
 
 # A task's id may end in ".csv" (a task of that name in a group), so the files lie beneath the page.
 TREND = "/trend/{dag_id}/{task_id}"
@@ -42,7 +42,7 @@ class _Asked:
             raise ProblemError(problems.NO_TASK)
         with new_session() as session:
             self.trend: Trend = read_trend(session, dag_id, task_id, self.filters, self.prices)
-            # What has any output or an end of ours is a notebook job; of all else Airflow's own record of the DAG is asked.
+            # What was billed has an end of ours, and is a notebook job; of all else Airflow's own record of the DAG is asked.
             is_known = any(each.billed is not None for each in self.trend.instances)
             found = True if is_known else has_notebook_task(session, dag_id, task_id)
         if found is None:
@@ -92,6 +92,7 @@ def trend(asked: AskedDep) -> Response:
         more_series=charts.legend.more,
         undrawn=undrawn,
         others=others,
+        notes=table_notes(found),
         rows=[asked.row(each) for each in newest],
         page=number,
         pages=pages,
@@ -124,9 +125,7 @@ def trend_json(asked: AskedDep) -> Response:
 def trend_csv(asked: AskedDep) -> Response:
     refuse_left_out(asked.left_out)
     rows = (table_row(each, asked.trend, asked.prices) for each in asked.trend.instances)
-    headers = UNSTORED | {
-        "Content-Security-Policy": TEXT_POLICY,
-        "Content-Disposition": attachment(f"{asked.dag_id}.{asked.task_id}.csv"),
-    }
-    chunks = csv_chunks(table_heads(asked.trend, asked.prices), rows)
-    return StreamingResponse(chunks, media_type="text/csv; charset=utf-8", headers=headers)
+    notes = ([text] for text in table_notes(asked.trend))
+    return csv_answer(
+        f"{asked.dag_id}.{asked.task_id}.csv", table_heads(asked.trend, asked.prices), chain(rows, notes)
+    )
