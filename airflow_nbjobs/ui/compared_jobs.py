@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.ui.compared_values import cost_difference, duration_difference
 from airflow_nbjobs.ui.notebook import failure
-from airflow_nbjobs.ui.views import facts_of_hint, facts_of_job
+from airflow_nbjobs.ui.views import billed_seconds, facts_of_hint, facts_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,10 +76,10 @@ def compared_facts(both: Sequence[Looked], sides: Sequence[Mapping[str, Any]], p
     :param sides: what the comparison's summary says of each notebook; empty where there is none.
     """
     facts = [_facts(each, side, prices) for each, side in zip(both, sides, strict=True)]
-    amounts = [prices.amount(_instance_type(each), _billable(each)) for each in both]
+    amounts = [prices.amount(_instance_type(each), _billed(each)) for each in both]
     said = {
         "duration": duration_difference(*(_seconds(each) for each in both)),
-        "billable": duration_difference(*(_billable(each) for each in both)),
+        "billable": duration_difference(*(_billed(each) for each in both)),
         "cost": cost_difference(amounts[0], amounts[1], prices),
     }
     rows = []
@@ -115,12 +114,7 @@ def _facts(looked: Looked, side: Mapping[str, Any], prices: Prices) -> dict[str,
         return hint | {"status": task_words(ti.state, ti.job), "error": failed.title if failed else None}
     job = looked.job
     snapshot = job.snapshot
-    facts = facts_of_job(
-        snapshot,
-        prices,
-        sha256=snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE),
-        try_number=None if job.is_earlier else ti.try_number,
-    )
+    facts = facts_of_job(snapshot, prices, try_number=None if job.is_earlier else ti.try_number)
     failed = failure.of_job(ti, snapshot, is_earlier=job.is_earlier)
     staged = snapshot.environment.get("SM_INPUT_NOTEBOOK_NAME")
     return (
@@ -149,8 +143,8 @@ def _seconds(looked: Looked) -> float | None:
     return (snapshot.ended - snapshot.started).total_seconds()
 
 
-def _billable(looked: Looked) -> float | None:
-    return looked.job.snapshot.billable_seconds if looked.job else None
+def _billed(looked: Looked) -> float | None:
+    return billed_seconds(looked.job.snapshot) if looked.job else None
 
 
 def _instance_type(looked: Looked) -> str | None:
@@ -185,7 +179,7 @@ def verdict(answer: Mapping[str, Any], summary: Mapping[str, Any], *, is_whole: 
     is_all = is_whole and is_known and not summary.get("uncompared")
     if said:
         listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
-        text = f"{listed} {'differs' if said == [said[0]] and said[0].startswith('1 ') else 'differ'}."
+        text = f"{listed} {'differs' if len(said) == 1 and said[0].startswith('1 ') else 'differ'}."
         return text if is_all else f"{text} Not everything could be compared."
     if is_all:
         return "Nothing differs, but for when the jobs ran, and for how long."

@@ -10,8 +10,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.job.status import JobState
+from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import job_words
 from airflow_nbjobs.core.values.received import value_rows
+from airflow_nbjobs.ui.data.sums import end_of, instances_of, seconds_of
 from airflow_nbjobs.ui.times import checked_duration, time_text
 
 if TYPE_CHECKING:
@@ -77,22 +79,22 @@ def earlier_note(state: str | None) -> str:
 def facts_of_hint(ti: NotebookTaskInstance, prices: Prices) -> dict[str, str | None]:
     """Return the header's facts as the task recorded them, before AWS is asked."""
     job, end = ti.job or {}, ti.end or {}
+    seconds = seconds_of(end.get("billable_seconds"))
+    billed = None if seconds is None else seconds * instances_of(end_of(end))
     return {
         "job_name": _text(job.get("job_name")),
         "instance_type": _text(job.get("instance_type")),
         "started": time_text(end.get("started_at")) or time_text(ti.started),
         "duration": checked_duration(end.get("duration_seconds")),
-        "billable": checked_duration(end.get("billable_seconds")),
-        "cost": prices.cost(job.get("instance_type"), end.get("billable_seconds")),
+        "billable": checked_duration(billed),
+        "cost": prices.cost(job.get("instance_type"), billed),
         "sha256": _text(job.get("notebook_sha256")),
         "notebook": _text(job.get("input_notebook")),
         "status": _text(end.get("status")),
     }
 
 
-def facts_of_job(
-    snapshot: JobSnapshot, prices: Prices, *, sha256: str | None, try_number: int | None
-) -> dict[str, str | None]:
+def facts_of_job(snapshot: JobSnapshot, prices: Prices, *, try_number: int | None) -> dict[str, str | None]:
     """
     Return the facts as SageMaker has them; they replace what the task recorded.
 
@@ -104,9 +106,9 @@ def facts_of_job(
         "instance_type": snapshot.instance_type,
         "started": time_text(snapshot.started or snapshot.created),
         "duration": checked_duration(seconds),
-        "billable": checked_duration(snapshot.billable_seconds),
-        "cost": prices.cost(snapshot.instance_type, snapshot.billable_seconds),
-        "sha256": sha256,
+        "billable": checked_duration(billed_seconds(snapshot)),
+        "cost": prices.cost(snapshot.instance_type, billed_seconds(snapshot)),
+        "sha256": _text(snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE)),
         "status": snapshot.status,
         "state": _STATES[snapshot.state],
         "words": job_words(snapshot),
@@ -125,6 +127,11 @@ def live_facts(snapshot: JobSnapshot) -> dict[str, Any] | None:
         "started": time_text(snapshot.started),
         "limit_seconds": snapshot.max_runtime_seconds,
     }
+
+
+def billed_seconds(snapshot: JobSnapshot) -> int | None:
+    """Return what is billed of all instances of a job: SageMaker says it of one."""
+    return None if snapshot.billable_seconds is None else snapshot.billable_seconds * snapshot.instance_count
 
 
 def _text(value: object) -> str | None:

@@ -149,6 +149,9 @@ def test_facts_of_a_task_come_from_its_hints():
     assert facts_of_hint(task_instance(job=hint(job_name=7, instance_type=""), end=None), PRICES)["job_name"] is None
 
 
+TWO = {"InstanceType": "ml.m5.large", "InstanceCount": 2}
+
+
 def described(**fields):
     return parse_description(
         {
@@ -158,7 +161,11 @@ def described(**fields):
             "SecondaryStatus": "Completed",
             "CreationTime": STARTED - timedelta(minutes=5),
             "ResourceConfig": {"InstanceType": "ml.m5.large"},
-            "Environment": {"SM_INPUT_NOTEBOOK_NAME": "n.ipynb", "NBJOBS_TRY_NUMBER": "7"},
+            "Environment": {
+                "SM_INPUT_NOTEBOOK_NAME": "n.ipynb",
+                "NBJOBS_TRY_NUMBER": "7",
+                "NBJOBS_NOTEBOOK_SHA256": "s",
+            },
             "StoppingCondition": {"MaxRuntimeInSeconds": 60},
         }
         | fields
@@ -167,12 +174,14 @@ def described(**fields):
 
 def test_facts_of_a_job_are_sagemakers():
     ran = {"TrainingStartTime": STARTED, "TrainingEndTime": STARTED + timedelta(seconds=61)}
-    found = facts_of_job(described(**ran, BillableTimeInSeconds=1000), PRICES, sha256="s", try_number=2)
+    found = facts_of_job(described(**ran, BillableTimeInSeconds=1000), PRICES, try_number=2)
     assert (found["started"], found["duration"]) == ("2026-01-02T03:04:05+00:00", "1 min 1 s")
     assert (found["billable"], found["cost"], found["sha256"]) == ("16 min 40 s", "€1.0000", "s")
+    two = described(**ran, BillableTimeInSeconds=1000, ResourceConfig=TWO)
+    assert facts_of_job(two, PRICES, try_number=2).items() >= {"billable": "33 min 20 s", "cost": "€2.0000"}.items()
     assert (found["state"], found["words"], found["status"]) == ("success", "success", "Completed")
     assert (found["notebook"], found["try"]) == (None, "2")
-    waits = facts_of_job(described(), PRICES, sha256=None, try_number=None)
+    waits = facts_of_job(described(), PRICES, try_number=None)
     assert (waits["started"], waits["duration"]) == ("2026-01-02T02:59:05+00:00", None)
     assert (waits["notebook"], waits["try"]) == ("n.ipynb", "7")
 
@@ -182,7 +191,7 @@ def test_facts_of_a_job_are_sagemakers():
     [("InProgress", "running"), ("Stopping", "running"), ("Failed", "failed"), ("Stopped", "failed")],
 )
 def test_the_state_of_a_job_is_a_chip_of_airflows(status, state):
-    assert facts_of_job(described(TrainingJobStatus=status), PRICES, sha256=None, try_number=1)["state"] == state
+    assert facts_of_job(described(TrainingJobStatus=status), PRICES, try_number=1)["state"] == state
 
 
 def test_a_page_counts_while_the_job_runs():

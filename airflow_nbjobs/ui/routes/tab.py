@@ -11,7 +11,6 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 from msgspec.structs import asdict
 
-from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import task_words
 from airflow_nbjobs.core.visible import visible
 from airflow_nbjobs.ui.access import may_read_results
@@ -105,12 +104,7 @@ def notebook_json(
 
 def _facts(notebooks: Notebooks, ti: NotebookTaskInstance, job: Job) -> dict[str, Any]:
     failed = failure.of_job(ti, job.snapshot, is_earlier=job.is_earlier)
-    facts = facts_of_job(
-        job.snapshot,
-        read_prices(),
-        sha256=job.snapshot.environment.get(NOTEBOOK_DIGEST_VARIABLE),
-        try_number=None if job.is_earlier else ti.try_number,
-    )
+    facts = facts_of_job(job.snapshot, read_prices(), try_number=None if job.is_earlier else ti.try_number)
     return {
         "facts": facts,
         "live": live_facts(job.snapshot),
