@@ -10,7 +10,7 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.core.values.received import value_rows
+from airflow_nbjobs.core.values.received import VALUE_CHARACTERS, value_rows
 from airflow_nbjobs.ui.times import checked_duration
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _DIGITS_CHARACTERS = 400  # of a number that is subtracted
 _SHOWN_DIGITS = 12
-_KEPT_CHARACTERS = 100_000  # of a value in a row (``value_rows``)
 _NUMBERS = ("int", "float")
 _MINUS = "\N{MINUS SIGN}"
 
@@ -55,7 +54,7 @@ def _row(name: str, left: Mapping[str, str] | None, right: Mapping[str, str] | N
     if left is None or right is None:
         return row | {"differs": True, "difference": "only on the right" if left is None else "only on the left"}
     if (left["type"], left["text"]) == (right["type"], right["text"]):
-        is_cut = len(left["text"]) > _KEPT_CHARACTERS
+        is_cut = len(left["text"]) > VALUE_CHARACTERS
         return row | {"differs": False, "difference": "the same as far as they are kept here" if is_cut else ""}
     is_number = left["type"] in _NUMBERS and right["type"] in _NUMBERS
     said = number_difference(left["text"], right["text"]) if is_number else ""
@@ -63,7 +62,7 @@ def _row(name: str, left: Mapping[str, str] | None, right: Mapping[str, str] | N
     return row | {"differs": True, "difference": "another type" if is_other_type else said}
 
 
-def number_difference(left: str, right: str, *, unit: str = "") -> str:
+def number_difference(left: str, right: str) -> str:
     """
     Return how much more the right one of two numbers is, and in per cent where they have not opposite signs; empty where that says nothing.
 
@@ -78,7 +77,7 @@ def number_difference(left: str, right: str, *, unit: str = "") -> str:
         difference = other - one
         if not difference.is_finite() or not difference:
             return ""
-        said = f"{_signed(difference)}{unit}"
+        said = _signed(difference)
         if not one or one * other < 0:
             return said
         percent = 100 * difference / abs(one)

@@ -139,12 +139,9 @@ def _time_ticks(low: float, high: float, most: int) -> Iterator[tuple[datetime, 
     least = (high - low) / (most - 1)
     for seconds in _SECONDS:
         if seconds >= least:
-            first = math.ceil(low / seconds)
-            if seconds >= 7 * _DAY:  # weeks begin on Mondays; 1970 began on a Thursday
-                first = math.ceil((low - 4 * _DAY) / seconds)
-            shift = 4 * _DAY if seconds >= 7 * _DAY else 0
+            shift = 4 * _DAY if seconds >= 7 * _DAY else 0  # weeks begin on Mondays; 1970 began on a Thursday
             kind = "day" if seconds >= _DAY else "minute" if seconds >= 60 else "second"
-            number = first
+            number = math.ceil((low - shift) / seconds)
             while number * seconds + shift <= high:
                 if (moment := _moment(number * seconds + shift)) is not None:
                     yield moment, kind

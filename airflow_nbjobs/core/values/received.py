@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _MOST_ROWS = 1_000
-_VALUE_CHARACTERS = 100_000
+VALUE_CHARACTERS = 100_000  # that a row keeps of a value
 _ALL_CHARACTERS = 1_000_000
 
 
@@ -76,7 +76,7 @@ def value_rows(values: Mapping[Any, Any], *, is_python: bool = False) -> list[di
     rows, left = [], _ALL_CHARACTERS
     for name, value in list(values.items())[:_MOST_ROWS]:
         text = _text(value, is_python=is_python)
-        most = min(_VALUE_CHARACTERS, left)
+        most = min(VALUE_CHARACTERS, left)
         left -= min(len(text), most)
         rows.append(
             {

@@ -14,6 +14,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import and_, func, or_, select
 
+from airflow_nbjobs._compat import of_task_instance
 from airflow_nbjobs.core.job.xcoms import JOB_KEY
 from airflow_nbjobs.ui.data.queries import state_text
 
@@ -60,17 +61,7 @@ def read_other_runs(session: Session, ti: NotebookTaskInstance) -> OtherRuns:
     ).first()
     if own is None:
         return OtherRuns(last_success=None, nearest=())
-    has_job = (
-        select(XComModel.key)
-        .where(
-            XComModel.dag_id == TaskInstance.dag_id,
-            XComModel.run_id == TaskInstance.run_id,
-            XComModel.task_id == TaskInstance.task_id,
-            XComModel.map_index == TaskInstance.map_index,
-            XComModel.key == JOB_KEY,
-        )
-        .exists()
-    )
+    has_job = select(XComModel.key).where(XComModel.key == JOB_KEY, of_task_instance(XComModel)).exists()
     runs = (
         select(TaskInstance.run_id, TaskInstance.state, moment)
         .join(DagRun, and_(DagRun.dag_id == TaskInstance.dag_id, DagRun.run_id == TaskInstance.run_id))

@@ -107,9 +107,9 @@ def _row(found: tuple[Any, ...], values: list[Any], prices: Prices) -> Row:
     if waiting:
         progress = {}  # of the job before the one that it waits for
     bill = end_of(end)
-    billed = seconds_of(bill.billable_seconds)
-    machine = bill.instance_type or job.get("instance_type")
-    amount = prices.amount(machine, billed)
+    seconds_each = seconds_of(bill.billable_seconds)
+    billed = None if seconds_each is None else seconds_each * instances_of(bill)
+    amount = prices.amount(bill.instance_type or job.get("instance_type"), billed)
     error = mapping(end.get("error")) or error
     duration = seconds_of(end.get("duration_seconds"))
     if duration is None and not is_past:
@@ -125,13 +125,13 @@ def _row(found: tuple[Any, ...], values: list[Any], prices: Prices) -> Row:
         notebook=str(job.get("input_notebook") or "").rpartition("/")[2],
         started=time_text(end.get("started_at")) or (None if is_past else time_text(started)),
         duration=checked_duration(duration),
-        cost=None if amount is None else prices.text(amount * instances_of(bill)),
+        cost=None if amount is None else prices.text(amount),
         cells=cells,
         progress=percent,
         error=_error(job, error, waiting=waiting),
         duration_seconds=duration,
-        billed_seconds=None if billed is None else billed * instances_of(bill),
-        amount=None if amount is None else amount * instances_of(bill),
+        billed_seconds=billed,
+        amount=amount,
         is_job=key == JOB_KEY,
     )
 

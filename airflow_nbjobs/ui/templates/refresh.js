@@ -11,9 +11,7 @@ function refreshInPlace(parts, replaced = () => {}) {
     const focused = row ? { key: row.dataset.key, place: stops(row).indexOf(active) } : null;
     const seen = [...document.querySelectorAll("[data-key]")].find((each) => each.getBoundingClientRect().bottom > 0);
     const anchor = seen ? { key: seen.dataset.key, top: seen.getBoundingClientRect().top } : null;
-    const chosen = new Set([...document.querySelectorAll("input[type=checkbox][name=job]:checked")].map((each) => each.value.split(" ").pop()));
     for (const part of parts) document.querySelector(part).replaceWith(document.adoptNode(next.querySelector(part)));
-    for (const each of document.querySelectorAll("input[type=checkbox][name=job]")) each.checked = chosen.has(each.value.split(" ").pop());
     showTimes(document);
     const again = focused && keyed(focused.key);
     if (again) (stops(again)[focused.place] || stops(again)[0])?.focus({ preventScroll: true });
