@@ -82,6 +82,14 @@ def test_a_group_that_is_not_added_up_says_so(client, monkeypatch):
     assert re.search(r'class="group"><th[^>]*>dag_00 <span>not added up</span>', body)
 
 
+def test_the_form_says_which_dag_is_chosen_and_that_there_are_more(client, monkeypatch):
+    assert "search by text" not in client.get("/jobs").text
+    monkeypatch.setattr(listing, "_MOST_DAGS", 3)
+    body = client.get("/jobs?dag_id=dag_07").text
+    assert "<option selected>dag_07</option>" in body
+    assert "more than 3: search by text" in body
+
+
 def test_a_file_says_how_many_jobs_are_not_in_it(client, monkeypatch):
     monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", type("Elsewhere", (BaseXCom,), {}))
     monkeypatch.setattr(listing, "_MOST_READ", 3)

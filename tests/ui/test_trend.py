@@ -167,6 +167,11 @@ def test_dates_and_the_number_of_runs_choose(database):
     assert read(session, output=["nbjobs_job", "return_value", "_link_nbjobs_console"]).outputs == []
 
 
+def test_an_output_that_is_called_almost_as_ours_is_an_output(database):
+    """To SQLite's LIKE the case of letters is one."""
+    assert read(database([run(0, outputs={"Nbjobs_rows": 3, "_Link_x": 4})])).outputs == ["Nbjobs_rows", "_Link_x"]
+
+
 def test_another_tasks_and_another_dags_values_are_not_shown(database):
     jobs = [
         run(1, outputs={"x": 1}),
@@ -409,7 +414,9 @@ def test_page_and_file_say_what_is_not_in_them(client, monkeypatch):
     assert "There are more instances than can be shown" in client.get("/trend/d/train/trend.csv").text
     monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", type("Elsewhere", (BaseXCom,), {}))
     monkeypatch.setattr(trend_module, "MOST_ELSEWHERE", 1)
-    assert "values of older runs lie in your XCom backend" in client.get("/trend/d/train/trend.csv?until=2026-01-01").text
+    assert (
+        "values of older runs lie in your XCom backend" in client.get("/trend/d/train/trend.csv?until=2026-01-01").text
+    )
 
 
 @pytest.mark.parametrize("path", ["/trend/d/nothing", "/trend/d%00/x", "/trend/none/train", f"/trend/{'d' * 3000}/t"])

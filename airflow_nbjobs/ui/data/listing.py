@@ -21,7 +21,8 @@ from airflow_nbjobs.ui.data.columns import with_columns
 from airflow_nbjobs.ui.data.conditions import conditions_of, order_of
 from airflow_nbjobs.ui.data.machines import machine_text
 from airflow_nbjobs.ui.data.rows import Row, rows_of
-from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, Sums, end_of, is_of_earlier_try, read_end
+from airflow_nbjobs.ui.data.sums import ENDED, NO_END, EndFacts, Sums, end_of, is_of_earlier_try, read_end
+from airflow_nbjobs.ui.data.task_instance import FINISHED
 from airflow_nbjobs.ui.data.xcom_values import Remembered, has_backend, plain
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 50
 MOST_SUMMED = 20_000
+_MOST_DAGS = 500  # that the form offers
 _MOST_READ = 1_000  # records that a backend of XComs keeps elsewhere
 _CHUNK = 500
-_ENDED = ("success", "failed", "skipped")
 _ends = Remembered(lambda _, value: end_of(value))
 # What the form offers; what each selects is in `conditions.py`.
 STATES = {
@@ -58,7 +59,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """
     One page of jobs.
 
-    :param dag_ids: for the filter: the DAGs that have notebook jobs.
+    :param dag_ids: for the filter: the DAGs that have notebook jobs, the first 500; ``more_dags``: there are others.
     :param ids: of the page's task instances.
     :param sums: over all pages; ``groups``: of each group that the page shows and that is wholly added up, by ``Row.group``.
     :param summed: how many rows are added up: the first 20,000.
@@ -69,6 +70,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     page: int
     pages: int
     dag_ids: Sequence[str]
+    more_dags: bool = False
     ids: Sequence[Any] = ()
     sums: Sums = msgspec.field(default_factory=Sums)
     groups: Mapping[tuple[str, ...], Sums] = msgspec.field(default_factory=dict)
@@ -77,7 +79,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_live(self) -> bool:
         """Whether any of the page's jobs may change by itself."""
-        return any(row.state not in ("success", "failed") for row in self.rows)
+        return any(row.state not in FINISHED for row in self.rows)
 
 
 class _Jobs:
@@ -116,7 +118,7 @@ class _Jobs:
     def dag_ids(self) -> Sequence[str]:
         row = self._row
         return self._session.scalars(
-            select(row.dag_id).where(*self._is_listed).distinct().order_by(row.dag_id).limit(500)
+            select(row.dag_id).where(*self._is_listed).distinct().order_by(row.dag_id).limit(_MOST_DAGS + 1)
         ).all()
 
     def rows(self, ids: Sequence[Any]) -> list[Row]:
@@ -188,14 +190,15 @@ def list_jobs(session: Session, filters: Filters, *, readable: set[str], prices:
     else:
         total, number = len(ids), min(filters.page, _pages(len(ids)))
         page_ids = [_id_of(each) for each in ids[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]]
-    rows = jobs.rows(page_ids)
+    rows, dag_ids = jobs.rows(page_ids), jobs.dag_ids()
     shown = {row.group(filters.group) for row in rows} if filters.group else set()
     return Listing(
         rows=rows,
         total=total,
         page=number,
         pages=_pages(total),
-        dag_ids=jobs.dag_ids(),
+        dag_ids=dag_ids[:_MOST_DAGS],
+        more_dags=len(dag_ids) > _MOST_DAGS,
         ids=page_ids,
         sums=adding.total,
         # Without those that are not added up, or not to their end: a part would be taken for the whole.
@@ -278,7 +281,7 @@ class _Adding:
         """Add the first thousand that a backend of XComs keeps."""
         ends = _ends.read(
             [
-                ((which, try_number, hash(stored)) if state in _ENDED else None, END_KEY, plain(stored))
+                ((which, try_number, hash(stored)) if state in ENDED else None, END_KEY, plain(stored))
                 for _, which, state, try_number, stored, _ in self._elsewhere
             ]
         )

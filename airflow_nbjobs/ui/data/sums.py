@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MOST_SECONDS = 1e10  # as the pages show a duration
 _MOST_INSTANCES = 100_000
 _NUMBERS = (int, float)
+ENDED = ("success", "failed", "skipped")  # states of tasks whose XComs stay as they are
 
 
 class EndFacts(msgspec.Struct):
@@ -149,8 +150,9 @@ class Sums:
                 ("Saved by spot", f"{saved:.0%} of {duration_text(self.spot_training)} ({_count(self.spot, 'job')})")
             )
         if self.retained:
-            amount = sum(prices.amount(_machine(said), seconds) or 0.0 for said, seconds in self._retained.items())
-            more = f", {prices.text(amount)}" if amount else ""
+            amounts = [prices.amount(_machine(said), seconds) for said, seconds in self._retained.items()]
+            amount = sum(each or 0.0 for each in amounts)
+            more = f", {'at least ' if None in amounts else ''}{prices.text(amount)}" if amount else ""
             found.append(("Warm pools idle", f"{duration_text(self.retained)}{more}"))
         return found
 

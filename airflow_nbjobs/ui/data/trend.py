@@ -15,18 +15,28 @@ import msgspec
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import String, and_, case, cast, func, not_, or_, select
+from sqlalchemy import String, and_, case, cast, func, or_, select
 
 from airflow_nbjobs.core.job.xcoms import AIRFLOWS_KEYS, END_KEY, JOB_KEY, OWN_PREFIXES
 from airflow_nbjobs.core.numbers import is_number
 from airflow_nbjobs.links import tab_path
 from airflow_nbjobs.ui.data.machines import machine_of, machine_text
 from airflow_nbjobs.ui.data.queries import state_text
-from airflow_nbjobs.ui.data.sums import NO_END, EndFacts, end_of, instances_of, is_of_earlier_try, read_end, seconds_of
+from airflow_nbjobs.ui.data.sums import (
+    ENDED,
+    NO_END,
+    EndFacts,
+    end_of,
+    instances_of,
+    is_of_earlier_try,
+    read_end,
+    seconds_of,
+)
+from airflow_nbjobs.ui.data.task_instance import FINISHED
 from airflow_nbjobs.ui.data.xcom_values import Remembered, has_backend, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
@@ -44,7 +54,6 @@ _CHUNK = 1000
 _MOST_NAMED = 1000  # ids in a statement
 _json = msgspec.json.Decoder()
 NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
-_ENDED = ("success", "failed", "skipped")
 
 
 class Instance(msgspec.Struct):
@@ -73,7 +82,7 @@ class Instance(msgspec.Struct):
 
     @property
     def is_live(self) -> bool:
-        return self.state not in (*_ENDED, "upstream_failed", "removed")
+        return self.state not in FINISHED
 
 
 class _Long:
@@ -145,7 +154,18 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
         return Trend(instances=[], outputs=[])
     within = (XComModel.dag_id == dag_id, XComModel.task_id == task_id, _is_of_runs({run for run, _ in instances}))
     stored = _chunks(session, _values(session, within, filters.output))
-    unread = _fill_from_backend(task_id, instances, list(stored)) if has_backend() else _fill(instances, stored)
+    own = (
+        ((run, map_index), instance, key, text)
+        for run, map_index, key, text in stored
+        # Of another state they are what an earlier try has left.
+        if (instance := instances.get((run, map_index))) is not None and instance.state in ENDED
+    )
+    unread = 0
+    if has_backend():
+        read, unread = _read_from_backend(task_id, own)
+        _fill(read)
+    else:
+        _fill((instance, key, _fact(key, text)) for _, instance, key, text in own)
     unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
     if prices.per_hour and unpriced and not has_backend():  # of an earlier version, whose ends do not say the machine
         for run, map_index, text in session.execute(_machines(session, within)):
@@ -202,7 +222,8 @@ def _values(session: Session, within: Sequence[Any], names: Sequence[str]) -> An
     """
     is_output = and_(
         XComModel.key.not_in(AIRFLOWS_KEYS),
-        *(not_(XComModel.key.like(prefix.replace("_", "\\_") + "%", escape="\\")) for prefix in OWN_PREFIXES),
+        # No LIKE: to SQLite an output `Nbjobs_rows` would be one of ours.
+        *(func.substr(XComModel.key, 1, len(prefix)) != prefix for prefix in OWN_PREFIXES),
     )
     if names:
         is_output = and_(is_output, XComModel.key.in_(names))
@@ -242,45 +263,42 @@ def _chunks(session: Session, statement: Any) -> Iterator[Any]:
     return chain.from_iterable(session.connection().execute(statement).partitions(_CHUNK))
 
 
-def _fill(instances: Mapping[tuple[int, int], Instance], stored: Iterable[Any]) -> int:
-    """Give the instances what is stored of them; return how many values are not read: none."""
+def _fill(found: Iterable[tuple[Instance, str, Any]]) -> None:
+    """Give the instances what is stored of them: how their jobs ended, and the outputs."""
     of_earlier_tries = []
-    for run, map_index, key, text in stored:
-        instance = instances.get((run, map_index))
-        if instance is None or instance.state not in _ENDED:  # what an earlier try has left
-            continue
-        if key == END_KEY:
-            if not _add_end(instance, read_end(text)):
-                of_earlier_tries.append(instance)
-        elif instance.state != "skipped":
-            instance.values[key] = LONG if text is None else stored_value(text)
-    for instance in of_earlier_tries:
-        instance.values.clear()
-    return 0
-
-
-def _fill_from_backend(
-    task_id: str, instances: Mapping[tuple[int, int], Instance], stored: Sequence[tuple[Any, ...]]
-) -> int:
-    """Read the newest values, ends first, through the configured backend."""
-    own = [
-        (instance, key, text, (task_id, run, map_index, instance.try_number, key, hash(text)))
-        for run, map_index, key, text in stored
-        if (instance := instances.get((run, map_index))) is not None and instance.state in _ENDED
-    ]
-    own.sort(key=lambda each: (-each[0].moment, each[1] != END_KEY))
-    read = own[:MOST_ELSEWHERE]
-    facts = _facts.read([(name, key, None if text is None else plain(text)) for _, key, text, name in read])
-    of_earlier_tries = []
-    for (instance, key, text, _), fact in zip(read, facts, strict=True):
+    for instance, key, fact in found:
         if key == END_KEY:
             if not _add_end(instance, fact):
                 of_earlier_tries.append(instance)
         elif instance.state != "skipped":
-            instance.values[key] = LONG if text is None else fact
+            instance.values[key] = fact
     for instance in of_earlier_tries:
         instance.values.clear()
-    return len(own) - len(read)
+
+
+def _fact(key: str, text: str | None) -> Any:
+    if key == END_KEY:
+        return read_end(text)
+    return LONG if text is None else stored_value(text)
+
+
+def _read_from_backend(
+    task_id: str, stored: Iterable[tuple[tuple[int, int], Instance, str, str | None]]
+) -> tuple[list[tuple[Instance, str, Any]], int]:
+    """Return the newest values, ends first, read through the configured backend, and how many are not read."""
+    newest = sorted(stored, key=lambda each: (-each[1].moment, each[2] != END_KEY))
+    read = newest[:MOST_ELSEWHERE]
+    facts = _facts.read(
+        [
+            ((task_id, *which, instance.try_number, key, hash(text)), key, None if text is None else plain(text))
+            for which, instance, key, text in read
+        ]
+    )
+    found = [
+        (instance, key, LONG if text is None and key != END_KEY else fact)
+        for (_, instance, key, text), fact in zip(read, facts, strict=True)
+    ]
+    return found, len(newest) - len(read)
 
 
 def _add_end(instance: Instance, end: EndFacts) -> bool:

@@ -200,7 +200,8 @@ def _answer(looked: dict[str, Looked], found: dict[str, dict[str, Any]], summary
     )
     # Of an earlier job Airflow knows none any more.
     outputs = [
-        side.get("outputs") if each.is_earlier else pushed_outputs(each.ti) for each, side in zip(both, sides, strict=True)
+        side.get("outputs") if each.is_earlier else pushed_outputs(each.ti)
+        for each, side in zip(both, sides, strict=True)
     ]
     facts = compared_facts(both, sides, read_prices())
     answer: dict[str, Any] = {

@@ -126,6 +126,4 @@ def trend_csv(asked: AskedDep) -> Response:
     refuse_left_out(asked.left_out)
     rows = (table_row(each, asked.trend, asked.prices) for each in asked.trend.instances)
     notes = ([text] for text in table_notes(asked.trend))
-    return csv_answer(
-        f"{asked.dag_id}.{asked.task_id}.csv", table_heads(asked.trend, asked.prices), chain(rows, notes)
-    )
+    return csv_answer(f"{asked.dag_id}.{asked.task_id}.csv", table_heads(asked.trend, asked.prices), chain(rows, notes))

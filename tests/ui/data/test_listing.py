@@ -281,6 +281,7 @@ def test_an_error_that_the_task_recorded_beside_its_job_is_found(empty, one):
 def test_a_page_whose_jobs_have_all_ended_does_not_refresh_itself(one):
     assert [one(number)().is_live for number in (0, 3, 4)] == [False, False, True]
     assert one(4, state="up_for_retry")().is_live
+    assert not one(0, state="skipped")().is_live  # as a notebook that raises AirflowSkipException
 
 
 def test_values_in_an_xcom_backend_of_its_own_are_read_through_it(one, monkeypatch):
