@@ -53,6 +53,15 @@ def _no_stored_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prices, "_known", [(float("inf"), "")])
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[Any]:
+    """A browser, without a page."""
+    from browser import chromium
+
+    with chromium() as browser:
+        yield browser
+
+
 @pytest.fixture(scope="session")
 def sagemaker() -> Iterator[EmbeddedSageMaker]:
     with EmbeddedSageMaker(jobs=2, metrics_period=0.5) as server:

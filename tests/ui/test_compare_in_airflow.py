@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from airflow_ui import notebook
-from browser import chromium
 from test_in_airflow import Browser
 
 if TYPE_CHECKING:
@@ -48,12 +47,6 @@ CELLS = [
 ]
 FRAME = "#notebook iframe:not(.coming)"
 WIDTHS = (1440, 800)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

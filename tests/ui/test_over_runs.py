@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from browser import chromium
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,12 +90,6 @@ class Reader:
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=f"{folder}/{name}-{self.theme}-{self.width}.png")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
-from browser import chromium, serving
+from browser import serving
 from job_rows import START, add_jobs, add_xcoms, job, open_database
 from sqlalchemy.orm import Session
 from ui_account import Client, in_routes
@@ -21,12 +21,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 SIGHTS = [(theme, width) for theme in ("light", "dark") for width in (1440, 800)]
 COUNT = 60
-
-
-@pytest.fixture(scope="module")
-def running():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from browser import chromium
 from test_in_airflow import FRAME, Browser
 
 from airflow_nbjobs._compat import trigger_form_item
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 GIVEN = {"value": 9, "note": "what this run was given"}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

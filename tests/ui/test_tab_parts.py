@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from browser import chromium, serving, tab
+from browser import serving, tab
 from rendered import code, data, document, markdown, stream
 
 from airflow_nbjobs.ui.pages import NOTEBOOK_POLICY
@@ -86,12 +86,6 @@ def answers() -> dict[str, tuple[str | bytes, dict[str, str]]]:
 def site() -> Iterator[str]:
     with serving(answers()) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 class Page:
