@@ -78,7 +78,7 @@ def test_only_the_types_that_are_asked_for_and_the_region_that_is_given(price_li
     said = prices("--region", "eu-west-3", "--instance-type", "ml.m5.large", "--instance-type", "ml.p2.xlarge", code=1)
     assert '"ml.m5.large": 0.138' in said.out
     assert "ml.m5.xlarge" not in said.out
-    assert "no price of ml.p2.xlarge for training jobs in eu-west-3" in said.err
+    assert "no price of ml.p2.xlarge for training jobs in eu-west-3\n" in said.err
     wanted = [{each["Field"]: each["Value"] for each in request["Filters"]} for request in price_list.asked]
     assert [(each["regionCode"], each["instanceName"]) for each in wanted] == [
         ("eu-west-3", "ml.m5.large"),
@@ -168,16 +168,28 @@ def test_a_denial_names_the_permission(price_list, prices):
 def test_a_list_without_training_jobs_is_an_error_and_writes_nothing(price_list, prices, tmp_path):
     add(price_list, [row(platoinstancetype="Hosting", usagetype="x")])
     file = tmp_path / "prices.json"
-    assert (
-        "(1 entries were read); is that the region's name?"
-        in prices("--region", "eu-west-9", "--to", str(file), code=2).err
-    )
+    said = prices("--region", "eu-west-9", "--to", str(file), code=2).err
+    assert "(1 entries were read)" in said
+    assert "no price of any instance for training jobs in eu-west-9; is that the region's name?" in said
     assert not file.exists()
 
 
 def test_what_the_list_says_in_two_ways_is_named(price_list, prices):
     add(price_list, [row(), row("ml.c5.xlarge", "1"), row("ml.c5.xlarge", "2")])
     assert "ml.c5.xlarge: the Price List has several prices of it" in prices().err
+
+
+@pytest.mark.parametrize("is_one_clear", [True, False])
+def test_of_types_that_are_asked_for_each_has_its_own_reason(price_list, prices, is_one_clear):
+    """Several prices are not none; and one type without any is said beside those with several."""
+    wanted = ["ml.m5.large"] * is_one_clear + ["ml.c5.xlarge", "ml.p2.xlarge"]
+    add(price_list, [row()] * is_one_clear + [row("ml.c5.xlarge", "1"), row("ml.c5.xlarge", "2")])
+    for _ in wanted[1:]:
+        add(price_list, [])
+    said = prices(*(f"--instance-type={name}" for name in wanted), code=1 if is_one_clear else 2)
+    assert bool(said.out) is is_one_clear
+    assert said.err.count("ml.c5.xlarge: the Price List has several prices of it") == 1
+    assert "no price of ml.p2.xlarge for training jobs in eu-west-1\n" in said.err
 
 
 @pytest.mark.parametrize(
