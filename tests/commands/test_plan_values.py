@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 
 import pytest
 from plans import DATED, WHOLE, in_dag, one
+
+from airflow_nbjobs import cli
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -118,6 +122,13 @@ def test_a_text_that_no_terminal_can_show_is_escaped(text, plan):
         text=text,
     )
     assert "x\\\\ud800y" in (said if text else json.dumps(said))
+
+
+def test_a_terminal_of_another_encoding_gets_what_it_can_show(folder, monkeypatch):
+    with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        cli.main(["plan", str(folder / "nb.ipynb")])
+        assert rb"\u27" in terminal.buffer.getvalue()
 
 
 def test_a_request_that_cannot_be_shown_is_said(plan):
