@@ -115,8 +115,7 @@ def _gaps(found: PriceList, types: list[str], region: str) -> list[str]:
 
 def _write(place: str, text: str, out: TextIO) -> None:
     if place == "-":
-        # `configparser` takes a % for the start of a name.
-        print(f"[nbjobs]\ninstance_prices = {text.replace('%', '%%')}", file=out)
+        print(f"[nbjobs]\ninstance_prices = {text}", file=out)
     elif place == "variable":
         _set_variable(text)
     else:
