@@ -14,6 +14,7 @@ from airflow.models.variable import Variable
 from botocore.stub import Stubber
 from job_rows import open_database
 from price_rows import row
+from sqlalchemy.exc import OperationalError
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.price_list import endpoint_region
@@ -86,6 +87,15 @@ def test_only_the_types_that_are_asked_for_and_the_region_that_is_given(price_li
     ]
 
 
+@pytest.mark.parametrize(("currency", "shown"), [("CNY", "CN¥"), ("EUR", "€"), ("XYZ", "XYZ ")])
+def test_a_type_is_asked_for_once_and_its_price_has_the_lists_currency(price_list, prices, currency, shown):
+    add(price_list, [row(currency=currency)])
+    said = prices("--instance-type", "ml.m5.large", "--instance-type", "ml.m5.large")
+    parser = configparser.ConfigParser()
+    parser.read_string(said.out)
+    assert parse_prices(parser["nbjobs"]["instance_prices"], "").currency == shown
+
+
 def test_the_readmes_command_writes_what_the_configuration_takes(price_list, prices):
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"<!-- runs: nbjobs prices -->\n```bash\n(.*?)```", readme, re.DOTALL)
@@ -126,11 +136,18 @@ def test_the_variable_is_what_the_pages_read_and_is_replaced(price_list, prices,
     session.close()
 
 
-def test_without_a_database_it_says_how_else(price_list, prices, monkeypatch):
-    from sqlalchemy.exc import OperationalError
-
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("x", {}, Exception("no such host")),
+        RuntimeError("Session must be set before!"),
+        PermissionError("no"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_without_a_database_it_says_how_else(price_list, prices, monkeypatch, error):
     def create_session():
-        raise OperationalError("x", {}, Exception("no such host"))
+        raise error
 
     monkeypatch.setattr("airflow.utils.session.create_session", create_session)
     add(price_list, [row()])

@@ -244,6 +244,24 @@ def test_a_task_that_nothing_tells_of_any_more_is_counted(records, session, monk
     assert not unknown
 
 
+def test_a_plain_task_that_its_dag_tells_of_is_not_counted(records, session):
+    forget_fields(session, "r0", "plain")
+    session.expire_all()
+    unknown = Counter()
+    list(records.all_task_instances(["d"], unknown=unknown))
+    assert not unknown
+
+
+def test_a_task_instance_that_a_moving_list_gives_twice_is_one(session, monkeypatch):
+    records = RestRecords(AirflowApi(session, TASKS).client())
+    read = records._instances
+    monkeypatch.setattr(
+        records, "_instances", lambda *of: [*read(*of), *(each | {"id": "new", "try_number": 7} for each in read(*of))]
+    )
+    (ti,) = records.task_instances(records.run("d", "r2"))
+    assert (ti.task_id, ti.try_number) == ("train", 7)
+
+
 def test_a_start_that_only_an_xcom_tells_is_not_remembered(records, session):
     """Whoever may edit XComs would give another Airflow's job to a run, and have it deleted."""
     pushed = {"generation": 0, "run_started_microseconds": STARTED, "attempt": 0, "job_name": "x-0123456789ab"}
