@@ -138,6 +138,13 @@ def test_a_request_that_cannot_be_shown_is_said(plan):
     assert "request, estimate: both need the notebook, which is not known here" in task["not_known"]
 
 
+def test_the_request_of_a_notebook_in_s3_cannot_be_shown_either(capsys):
+    cli.main(["plan", "s3://acme/nb.ipynb", "--show", "request", "-o", "json"])
+    (task,) = json.loads(capsys.readouterr().out)["notebooks"]
+    assert task["request"] is None
+    assert "request: it needs the notebook, which is not known here" in task["not_known"]
+
+
 def test_a_number_of_runs_that_is_too_large_to_count_is_said_to_be(plan, monkeypatch):
     monkeypatch.setattr("airflow_nbjobs.commands.plan.dag_plans.MOST_RUNS", 50)
     monkeypatch.setattr("airflow_nbjobs.commands.plan.dag_plans.MOST_CATCHUP", 30)
