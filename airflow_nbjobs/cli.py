@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :return: the process's exit code: 0 success, 1 the work failed, 2 it could not begin (arguments, environment), 130 Ctrl-C, 141 nobody reads its output.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller; what is printed to a None goes to the other one
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()

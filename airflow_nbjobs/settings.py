@@ -138,10 +138,7 @@ def wants_log_stream(argument: object, settings: Settings) -> bool:
     :raises NotebookJobConfigError: it is neither True nor False.
     """
     value = settings.job_defaults.get("stream_logs", True) if parse.is_absent(argument) else argument
-    try:
-        return parse.boolean(value)
-    except ValueError as error:
-        raise NotebookJobConfigError(f"stream_logs: {error}") from error
+    return _boolean("stream_logs", value)
 
 
 def keeps_machine_metrics(settings: Settings) -> bool:
@@ -150,10 +147,14 @@ def keeps_machine_metrics(settings: Settings) -> bool:
 
     :raises NotebookJobConfigError: it is neither True nor False.
     """
+    return _boolean("machine_metrics", settings.job_defaults.get("machine_metrics", False))
+
+
+def _boolean(name: str, value: object) -> bool:
     try:
-        return parse.boolean(settings.job_defaults.get("machine_metrics", False))
+        return parse.boolean(value)
     except ValueError as error:
-        raise NotebookJobConfigError(f"machine_metrics: {error}") from error
+        raise NotebookJobConfigError(f"{name}: {error}") from error
 
 
 def read_prices(stored: str = "") -> Prices:

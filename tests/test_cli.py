@@ -54,6 +54,17 @@ def test_an_error_of_ours_is_its_text_without_a_traceback(command, capsys):
     assert capsys.readouterr().err == "2 problems\n  - a\n  - b\n"
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_the_caller_has_closed_changes_neither_the_exit_code_nor_the_other(
+    command, monkeypatch, capsys, closed
+):
+    command(lambda _: [print(name, file=getattr(sys, name)) for name in ("stdout", "stderr")] and 0)
+    monkeypatch.setattr(sys, closed, None)
+    assert cli.main(["probe"]) == 0
+    getattr(sys, closed).close()
+    assert set("".join(capsys.readouterr()).split()) == {"stdout", "stderr"} - {closed}
+
+
 def test_ctrl_c_ends_with_the_shells_code(command):
     def run(_):
         raise KeyboardInterrupt

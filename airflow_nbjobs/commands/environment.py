@@ -1,4 +1,4 @@
-"""An environment variable for as long as a command runs. Used by ``nbjobs doctor`` and ``nbjobs prices``; the standard library alone."""
+"""An environment variable for as long as a command runs. Called by the commands; the standard library alone."""
 
 from __future__ import annotations
 

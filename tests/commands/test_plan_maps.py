@@ -21,6 +21,13 @@ def test_literal_values_beside_those_that_a_run_gives_are_each_checked(plan):
     assert code_ == 1
 
 
+def test_the_indexes_of_a_task_are_one_task(plan):
+    said, _, _ = plan(
+        in_dag("Job.partial(task_id='t', input_notebook='nb.ipynb').expand(volume_size=[10, 20])"), text=True
+    )
+    assert said.splitlines()[-1].startswith("1 task, ")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -71,15 +78,13 @@ def test_a_decorated_task_is_mapped_over_what_a_run_gives(plan):
         "    f.override(task_id='g').expand_kwargs(many())\n"
         "    f.override(task_id='h').partial(a=1).expand_kwargs([many(), {'b': 2}])\n"
         "    f.override(task_id='i').expand(a=[], b=[])\n"
+        "    f.override(task_id='j').expand(a=many(), b=[])\n"
     )
     tasks = tasks_of(document)
     assert [text for task in tasks.values() for text in task["problems"]] == []
-    assert [tasks[name, None]["estimate"] and tasks[name, None]["estimate"]["jobs"] for name in "fghi"] == [
-        None,
-        None,
-        2,
-        None,
-    ]
+    jobs = {name: (tasks[name, None]["estimate"] or {}).get("jobs") for name in "fghij"}
+    assert jobs == dict.fromkeys("fgij") | {"h": 2}
+    assert all(tasks[name, None]["warnings"] == ["the task is mapped over nothing; Airflow skips it"] for name in "ij")
     assert code_ == 0
 
 

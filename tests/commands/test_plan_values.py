@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 
 import pytest
 from plans import DATED, WHOLE, in_dag, one
+
+from airflow_nbjobs import cli
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -120,11 +124,25 @@ def test_a_text_that_no_terminal_can_show_is_escaped(text, plan):
     assert "x\\\\ud800y" in (said if text else json.dumps(said))
 
 
+def test_a_terminal_of_another_encoding_gets_what_it_can_show(folder, monkeypatch):
+    with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        cli.main(["plan", str(folder / "nb.ipynb")])
+        assert rb"\u27" in terminal.buffer.getvalue()
+
+
 def test_a_request_that_cannot_be_shown_is_said(plan):
     document, code_, _ = plan(in_dag("Job(task_id='t', input_notebook='s3://acme/nb.ipynb')"), "--show", "request")
     task = one(document)
     assert (task["request"], task["estimate"], task["problems"], code_) == (None, None, [], 0)
     assert "request, estimate: both need the notebook, which is not known here" in task["not_known"]
+
+
+def test_the_request_of_a_notebook_in_s3_cannot_be_shown_either(capsys):
+    cli.main(["plan", "s3://acme/nb.ipynb", "--show", "request", "-o", "json"])
+    (task,) = json.loads(capsys.readouterr().out)["notebooks"]
+    assert task["request"] is None
+    assert "request: it needs the notebook, which is not known here" in task["not_known"]
 
 
 def test_a_number_of_runs_that_is_too_large_to_count_is_said_to_be(plan, monkeypatch):

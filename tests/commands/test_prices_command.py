@@ -14,6 +14,7 @@ from airflow.models.variable import Variable
 from botocore.stub import Stubber
 from job_rows import open_database
 from price_rows import row
+from sqlalchemy.exc import OperationalError
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.price_list import endpoint_region
@@ -78,12 +79,21 @@ def test_only_the_types_that_are_asked_for_and_the_region_that_is_given(price_li
     said = prices("--region", "eu-west-3", "--instance-type", "ml.m5.large", "--instance-type", "ml.p2.xlarge", code=1)
     assert '"ml.m5.large": 0.138' in said.out
     assert "ml.m5.xlarge" not in said.out
-    assert "no price of ml.p2.xlarge for training jobs in eu-west-3" in said.err
+    assert "no price of ml.p2.xlarge for training jobs in eu-west-3\n" in said.err
     wanted = [{each["Field"]: each["Value"] for each in request["Filters"]} for request in price_list.asked]
     assert [(each["regionCode"], each["instanceName"]) for each in wanted] == [
         ("eu-west-3", "ml.m5.large"),
         ("eu-west-3", "ml.p2.xlarge"),
     ]
+
+
+@pytest.mark.parametrize(("currency", "shown"), [("CNY", "CN¥"), ("EUR", "€"), ("XYZ", "XYZ ")])
+def test_a_type_is_asked_for_once_and_its_price_has_the_lists_currency(price_list, prices, currency, shown):
+    add(price_list, [row(currency=currency)])
+    said = prices("--instance-type", "ml.m5.large", "--instance-type", "ml.m5.large")
+    parser = configparser.ConfigParser()
+    parser.read_string(said.out)
+    assert parse_prices(parser["nbjobs"]["instance_prices"], "").currency == shown
 
 
 def test_the_readmes_command_writes_what_the_configuration_takes(price_list, prices):
@@ -126,11 +136,18 @@ def test_the_variable_is_what_the_pages_read_and_is_replaced(price_list, prices,
     session.close()
 
 
-def test_without_a_database_it_says_how_else(price_list, prices, monkeypatch):
-    from sqlalchemy.exc import OperationalError
-
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("x", {}, Exception("no such host")),
+        RuntimeError("Session must be set before!"),
+        PermissionError("no"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_without_a_database_it_says_how_else(price_list, prices, monkeypatch, error):
     def create_session():
-        raise OperationalError("x", {}, Exception("no such host"))
+        raise error
 
     monkeypatch.setattr("airflow.utils.session.create_session", create_session)
     add(price_list, [row()])
@@ -168,16 +185,28 @@ def test_a_denial_names_the_permission(price_list, prices):
 def test_a_list_without_training_jobs_is_an_error_and_writes_nothing(price_list, prices, tmp_path):
     add(price_list, [row(platoinstancetype="Hosting", usagetype="x")])
     file = tmp_path / "prices.json"
-    assert (
-        "(1 entries were read); is that the region's name?"
-        in prices("--region", "eu-west-9", "--to", str(file), code=2).err
-    )
+    said = prices("--region", "eu-west-9", "--to", str(file), code=2).err
+    assert "(1 entries were read)" in said
+    assert "no price of any instance for training jobs in eu-west-9; is that the region's name?" in said
     assert not file.exists()
 
 
 def test_what_the_list_says_in_two_ways_is_named(price_list, prices):
     add(price_list, [row(), row("ml.c5.xlarge", "1"), row("ml.c5.xlarge", "2")])
     assert "ml.c5.xlarge: the Price List has several prices of it" in prices().err
+
+
+@pytest.mark.parametrize("is_one_clear", [True, False])
+def test_of_types_that_are_asked_for_each_has_its_own_reason(price_list, prices, is_one_clear):
+    """Several prices are not none; and one type without any is said beside those with several."""
+    wanted = ["ml.m5.large"] * is_one_clear + ["ml.c5.xlarge", "ml.p2.xlarge"]
+    add(price_list, [row()] * is_one_clear + [row("ml.c5.xlarge", "1"), row("ml.c5.xlarge", "2")])
+    for _ in wanted[1:]:
+        add(price_list, [])
+    said = prices(*(f"--instance-type={name}" for name in wanted), code=1 if is_one_clear else 2)
+    assert bool(said.out) is is_one_clear
+    assert said.err.count("ml.c5.xlarge: the Price List has several prices of it") == 1
+    assert "no price of ml.p2.xlarge for training jobs in eu-west-1\n" in said.err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from airflow_nbjobs.commands.cleaning.remains import Fate, digest_of, kept_runs, named_digests
+from airflow_nbjobs.commands.cleaning.remains import Fate, digest_of, kept_runs, named_digests, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,6 +115,5 @@ class Needs:
 
 
 def _gap_text(gap: str, runs: set[tuple[str, str]]) -> str:
-    shown = ", ".join(f"'{run_id}' of '{dag_id}'" for dag_id, run_id in sorted(runs)[:_MOST_SHOWN])
-    more = f" and {len(runs) - _MOST_SHOWN} more" if len(runs) > _MOST_SHOWN else ""
-    return f"of runs that need what they name, not all can be read, and a job that only this names is not kept: {gap}: {shown}{more}"
+    shown = some([f"'{run_id}' of '{dag_id}'" for dag_id, run_id in sorted(runs)], _MOST_SHOWN)
+    return f"of runs that need what they name, not all can be read, and a job that only this names is not kept: {gap}: {shown}"

@@ -23,7 +23,7 @@ from airflow_nbjobs.core.job.naming import (
 from airflow_nbjobs.core.job.status import LONGEST_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from airflow_nbjobs.aws.ports import AwsClients, ListedObject
@@ -216,6 +216,12 @@ def parse_age(text: str) -> int:
 def may_live_unseen(folder: Folder, *, now: datetime) -> bool:
     """Say whether a job that SageMaker does not know here may run in another region: it has left nothing of its end, and is not older than any job gets."""
     return not folder.has_ended and folder.newest is not None and now - folder.newest < LONGEST_RUN
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def refusal_of_owner(key: RunKey, job_name: str, *, deployment: str) -> str:

@@ -24,6 +24,7 @@ from airflow_nbjobs.commands.cleaning.remains import (
     may_live_unseen,
     read_folders,
     refusal_of_owner,
+    some,
 )
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE
@@ -34,7 +35,7 @@ from airflow_nbjobs.ui.data.task_instance import NEVER_RAN
 from airflow_nbjobs.ui.notebook.aws_access import access_key, clients_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from airflow_nbjobs.aws.ports import AwsClients
@@ -169,12 +170,12 @@ class Surveyor:
 
     def _note_what_is_not_looked_for(self, without_root: set[str], unknown: Counter[str]) -> None:
         if without_root:
-            names = _some(sorted(without_root))
+            names = some(sorted(without_root), _MOST_SHOWN)
             self._survey.notes.append(
                 f"not looked for is what tasks without an s3_root_uri left ({len(without_root)}): {names}"
             )
         if unknown:
-            dags = _some([f"'{dag_id}' ({count})" for dag_id, count in sorted(unknown.items())])
+            dags = some([f"'{dag_id}' ({count})" for dag_id, count in sorted(unknown.items())], _MOST_SHOWN)
             self._survey.notes.append(
                 f"not looked for is what task instances left whose version of the DAG Airflow has no more ({unknown.total()}): {dags}"
             )
@@ -363,8 +364,3 @@ class Surveyor:
 
 def _root(snapshot: JobSnapshot) -> str:
     return (snapshot.output_root or "").rstrip("/")
-
-
-def _some(names: Iterable[str]) -> str:
-    shown, more = list(names)[:_MOST_SHOWN], len(list(names)) - _MOST_SHOWN
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

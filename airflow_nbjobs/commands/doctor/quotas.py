@@ -7,7 +7,7 @@ Called by ``account_checks.py``.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from airflow_nbjobs.commands.doctor.examination import Finding, right, unknown, wrong
 from airflow_nbjobs.commands.doctor.patient import known
 from airflow_nbjobs.core.errors import NotebookJobError
+from airflow_nbjobs.core.job.status import LONGEST_RUN
 from airflow_nbjobs.core.watch.plan import ListJobs
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.aws.ports import TrainingJobs
     from airflow_nbjobs.commands.doctor.patient import Patient
 
-LONGEST_JOB = timedelta(days=28)
 MOST_PAGES = 5  # ListTrainingJobs has two calls a second for a whole account
 MOST_DESCRIBED = 100
 
@@ -89,7 +89,7 @@ def _running(patient: Patient) -> Running | Finding:
     """Return what runs, or why it could not be asked."""
     jobs = known(patient.session).clients.jobs
     try:
-        names, is_whole = running_jobs(jobs, datetime.now(tz=UTC) - LONGEST_JOB)
+        names, is_whole = running_jobs(jobs, datetime.now(tz=UTC) - LONGEST_RUN)
     except NotebookJobError as error:
         return patient.finding_of(error, "sagemaker:ListTrainingJobs", is_needed=False)
     instances: Counter[str] = Counter()

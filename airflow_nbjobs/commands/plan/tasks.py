@@ -88,9 +88,8 @@ class _TaskPlanner:
         self._whole = "" if index.whole is None else reference_text(index.whole)
         if self._whole:
             self._said.append(f"arguments: {self._whole} may give any of them")
-        self._others_from = index.merged.get(
-            "parameters", self._whole
-        )  # what gives parameters beside those of the task
+        # What gives parameters beside those of the task.
+        self._others_from = index.merged.get("parameters", self._whole)
         context = template_context(operator, wanted.run, wanted.params, map_index=self._index, bundle=wanted.bundle)
         self._note_function(operator)
         self._rendered = RenderedTask(operator, context)

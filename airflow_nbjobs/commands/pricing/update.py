@@ -41,8 +41,9 @@ def update(args: argparse.Namespace, out: TextIO) -> int:
         entries = [entry for each in (types or [None]) for entry in port.entries(region, each)]
         found = parse_price_list(entries, region)
         prices = {name: price for name, price in found.per_hour.items() if not types or name in types}
+        gaps = _gaps(found, types, region)
         if not prices:
-            raise NotebookJobConfigError(_nothing(found, types, region, len(entries)))
+            raise NotebookJobConfigError(f"no price was found ({len(entries)} entries were read)", problems=gaps)
         text = written(
             prices,
             currency=_SIGNS.get(found.currency, f"{found.currency} "),
@@ -56,21 +57,13 @@ def update(args: argparse.Namespace, out: TextIO) -> int:
     except KeyboardInterrupt:
         _say("stopped; nothing was written")
         raise
-    missing = [name for name in types if name not in prices]
-    for name in (*found.unclear,):
-        if not types or name in types:
-            _say(
-                f"{name}: the Price List has several prices of it, and none was taken; set it in [nbjobs] instance_prices"
-            )
-    if missing:
-        _say(f"the Price List has no price of {', '.join(missing)} for training jobs in {region}")
-    place = (
-        ""
-        if args.to == "-"
-        else f", written to {'the Variable ' + PRICES_VARIABLE if args.to == 'variable' else args.to}"
+    for gap in gaps:
+        _say(gap)
+    place = {"-": "", "variable": f", written to the Variable {PRICES_VARIABLE}"}.get(
+        args.to, f", written to {args.to}"
     )
     _say(f"{len(prices)} prices of {region}{place}: list prices, without storage, S3, logs, transfer and discounts")
-    return 1 if missing else 0
+    return 1 if any(name not in prices for name in types) else 0
 
 
 def _check(types: list[str], place: str) -> None:
@@ -104,17 +97,25 @@ def _client(hook: SageMakerNotebookJobHook, region: str) -> Any:
     return hook.client("pricing", region_name=endpoint_region(region))
 
 
-def _nothing(found: PriceList, types: list[str], region: str, entries: int) -> str:
-    if found.unclear:
-        return f"the Price List has several prices of each of {', '.join(found.unclear)}; set them in [nbjobs] instance_prices"
-    what = ", ".join(types) or "any instance"
-    return f"the Price List has no price of {what} for training jobs in {region} ({entries} entries were read); is that the region's name?"
+def _gaps(found: PriceList, types: list[str], region: str) -> list[str]:
+    """Return what was asked for and has no price, in words; of a whole region, what the list does not tell clearly."""
+    unclear = [name for name in found.unclear if not types or name in types]
+    missing = [name for name in types if name not in found.per_hour and name not in unclear]
+    if not types and not found.per_hour and not unclear:
+        missing = ["any instance"]
+    hint = "" if found.per_hour or found.unclear else "; is that the region's name?"
+    gaps = [
+        f"{name}: the Price List has several prices of it, and none was taken; set it in [nbjobs] instance_prices"
+        for name in unclear
+    ]
+    if missing:
+        gaps.append(f"the Price List has no price of {', '.join(missing)} for training jobs in {region}{hint}")
+    return gaps
 
 
 def _write(place: str, text: str, out: TextIO) -> None:
     if place == "-":
-        # `configparser` takes a % for the start of a name.
-        print(f"[nbjobs]\ninstance_prices = {text.replace('%', '%%')}", file=out)
+        print(f"[nbjobs]\ninstance_prices = {text}", file=out)
     elif place == "variable":
         _set_variable(text)
     else:

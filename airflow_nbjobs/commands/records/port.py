@@ -78,6 +78,7 @@ class Said(msgspec.Struct, frozen=True):
 CUT = "fields of tasks that Airflow has cut ([core] max_templated_field_length)"
 FORGOTTEN = "fields of tasks that Airflow keeps no more ([core] num_dag_runs_to_retain_rendered_fields)"
 UNREAD = "XComs that their backend does not give"
+UNASKED = "XComs of runs that have ended, which are not asked for by REST"
 # So begins what Airflow has cut. Source: ``serialize_template_field`` in ``airflow/serialization/helpers.py``, 3.0.6 to 3.4.
 _OF_CUT = "Truncated. You can change this behaviour in [core]max_templated_field_length"
 

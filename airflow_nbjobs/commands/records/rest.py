@@ -11,7 +11,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_nbjobs.commands.records.port import FORGOTTEN, AirflowError, Run, Said, said_in_fields
+from airflow_nbjobs.commands.records.port import FORGOTTEN, UNASKED, AirflowError, Run, Said, said_in_fields
 from airflow_nbjobs.commands.records.rest_client import NotFoundError
 from airflow_nbjobs.commands.records.states import goes_on, is_under_way, no_such_run
 from airflow_nbjobs.commands.target import own_account
@@ -206,6 +206,7 @@ class RestRecords:
         # Airflow gives the values one by one: only those of runs whose tasks may still read them are asked for.
         for run in by_name.values():
             if run.name not in in_use:
+                yield Said(run, "", UNASKED)
                 continue
             for entry in self._api.pages(*_task(*run.name, _ALL), "xcomEntries", items="xcom_entries"):
                 key, task_id = str(entry["key"]), str(entry["task_id"])

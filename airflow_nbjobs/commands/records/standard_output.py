@@ -1,7 +1,7 @@
 """
 Standard output for a command's result alone: Airflow logs to it from the moment it is imported.
 
-Called by ``nbjobs outputs`` and ``nbjobs clean``, before anything imports Airflow.
+Called by ``nbjobs outputs``, ``nbjobs clean`` and ``nbjobs prices``, before anything imports Airflow.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
+
+from airflow_nbjobs.commands.environment import variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +27,5 @@ def results_alone() -> Iterator[TextIO]:
     Airflow says no more than warnings, unless the environment says how much it is to say.
     """
     out = sys.stdout
-    is_ours = _LEVEL not in os.environ
-    if is_ours:
-        os.environ[_LEVEL] = "WARNING"
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield out
-    finally:
-        if is_ours:
-            os.environ.pop(_LEVEL, None)
+    with variable(_LEVEL, os.environ.get(_LEVEL, "WARNING")), contextlib.redirect_stdout(sys.stderr):
+        yield out

@@ -79,6 +79,25 @@ def test_a_record_without_files_is_found_at_its_own_root(airflow):
     assert (deleted.records, airflow.account.clients.jobs.descriptions) == (2, {})
 
 
+def test_records_without_files_are_looked_for_back_to_the_oldest_run(airflow):
+    airflow.add(1)
+    name = airflow.add(2, days_old=40)
+    for uri in [uri for uri in airflow.account.clients.objects.bodies if name in uri]:
+        del airflow.account.clients.objects.bodies[uri]
+    assert fates(survey(airflow))[name] is Fate.REMOVE
+
+
+def test_a_record_without_files_is_found_once_where_two_connections_lead_to_one_account(airflow):
+    airflow.add(1)
+    airflow.others.append(("aws_conn_id", "second", airflow.account))
+    name = airflow.add(2, arguments=arguments("second"))
+    for uri in [uri for uri in airflow.account.clients.objects.bodies if name in uri]:
+        del airflow.account.clients.objects.bodies[uri]
+    found, deleted = clean(airflow)
+    assert [each.fate for each in found.findings if each.folder.name == name] == [Fate.REMOVE]
+    assert deleted.records == 2
+
+
 @pytest.mark.parametrize("place", [{"conn": "second"}, {"region": "eu-west-1"}])
 def test_a_job_is_asked_for_in_its_tasks_own_account_and_region(airflow, place):
     """Two accounts in one region have one endpoint; in the wrong one a job that runs looks like one whose record is gone."""

@@ -101,11 +101,14 @@ def test_an_airflow_without_tabs_is_not_said_to_show_one(monkeypatch):
     assert "shows no tabs of plugins, as it does from 3.1 on" in found.text
 
 
-def test_a_setting_that_cannot_be_read_is_told(monkeypatch):
-    monkeypatch.setenv("AIRFLOW__NBJOBS__POLLING_INTERVAL", "soon")
+@pytest.mark.parametrize(
+    ("name", "text"), [("polling_interval", "polling_interval is 'soon'"), ("machine_metrics", "machine_metrics: ")]
+)
+def test_a_setting_that_cannot_be_read_is_told(monkeypatch, name, text):
+    monkeypatch.setenv(f"AIRFLOW__NBJOBS__{name.upper()}", "soon")
     (found,) = look("configuration")
     assert found.mark is Mark.WRONG
-    assert "polling_interval is 'soon'" in found.text
+    assert text in found.text
 
 
 # -- the order of checks ------------------------------------------------------------------------------------------------

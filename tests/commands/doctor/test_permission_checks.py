@@ -116,10 +116,10 @@ def test_what_a_boundary_or_an_organisation_forbids_is_not_mended_by_the_identit
 
 @pytest.mark.parametrize("verdict", ["allowed", "implicitDeny", "explicitDeny"])
 def test_a_condition_on_what_the_simulation_was_not_told_leaves_the_answer_open(verdict):
-    missing = Decision(verdict, missing=("aws:SourceIp", "aws:SourceVpce"))
+    missing = Decision(verdict, missing=("aws:SourceIp", "AWS:SourceVpce"))  # as whoever wrote the policy spells them
     (found,) = findings("caller", PolicyAccount(build_policy("caller", SCOPE), iam_PassRole=missing))
     assert found.mark is Mark.UNKNOWN
-    assert "may iam:PassRole depends on aws:SourceIp, aws:SourceVpce" in found.text
+    assert "may iam:PassRole depends on aws:SourceIp, AWS:SourceVpce" in found.text
 
 
 def test_a_key_of_another_service_leaves_no_answer_open():

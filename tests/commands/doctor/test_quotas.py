@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
@@ -12,6 +12,7 @@ from botocore.stub import ANY, Stubber
 from doctor_doubles import patient, session
 
 from airflow_nbjobs.aws.clients import Boto3Clients
+from airflow_nbjobs.commands.doctor import quotas
 from airflow_nbjobs.commands.doctor.examination import Mark
 from airflow_nbjobs.commands.doctor.quotas import quota, running_jobs
 from airflow_nbjobs.core.errors import NotebookJobServiceError
@@ -101,6 +102,14 @@ def test_jobs_are_listed_once_and_counted_by_the_type_that_they_got(look, stub):
     assert "1 of 1 in use: new jobs wait" in found[1].text
     assert "is 0: every job of this type is refused" in found[2].text
     assert account.asked["quotas"] == 1
+
+
+def test_a_job_that_waited_for_a_machine_before_its_28_days_is_looked_for(look, monkeypatch):
+    """Jobs are listed by when they were made; the longest run of one need not begin then."""
+    since = []
+    monkeypatch.setattr(quotas, "running_jobs", lambda _, moment: (since.append(moment) or [], True))
+    look(Quotas(ml_m5_large=4), "ml.m5.large")
+    assert datetime.now(tz=UTC) - since[0] > timedelta(days=28, hours=12)
 
 
 def test_where_nothing_may_run_nobody_is_asked_what_does(look):

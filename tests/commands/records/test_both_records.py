@@ -23,7 +23,7 @@ from job_rows import StoredXCom, add_jobs, job, open_database
 from sqlalchemy import delete, insert, select, update
 
 from airflow_nbjobs.commands.records.database import DatabaseRecords
-from airflow_nbjobs.commands.records.port import CUT, FORGOTTEN, UNREAD, NoSuchRunError
+from airflow_nbjobs.commands.records.port import CUT, FORGOTTEN, UNASKED, UNREAD, NoSuchRunError
 from airflow_nbjobs.commands.records.rest import RestRecords
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.ui.data import queries
@@ -120,8 +120,9 @@ def records(request, session):
     return RestRecords(AirflowApi(session, TASKS).client())
 
 
-def said(records, *run_ids, in_use=()):
-    """What texts are of these runs, and what gaps, by run."""
+def said(records, *run_ids, in_use=None):
+    """What texts are of these runs, which all go on unless it is said, and what gaps, by run."""
+    in_use = {("d", run_id) for run_id in run_ids} if in_use is None else in_use
     found = list(records.texts([records.run("d", run_id) for run_id in run_ids], in_use=in_use))
     return {run_id: "\n".join(each.text for each in found if each.run.run_id == run_id) for run_id in run_ids}, Counter(
         (each.run.run_id, each.gap) for each in found if each.gap
@@ -185,10 +186,12 @@ def test_what_tasks_were_given_is_read(records):
 
 
 def test_what_tasks_have_pushed_is_read_of_runs_that_may_use_it(records):
-    texts, _ = said(records, "r1", "r2", in_use={("d", "r1")})
+    texts, gaps = said(records, "r1", "r2", in_use={("d", "r1")})
     assert "job-2" in texts["r1"]
     assert "job-0" not in texts["r1"]
-    assert ("job-4" in texts["r2"]) is isinstance(records, DatabaseRecords), "by REST each value is a call"
+    by_rest = isinstance(records, RestRecords)
+    assert ("job-4" in texts["r2"]) is not by_rest, "by REST each value is a call"
+    assert gaps == ({("r2", UNASKED): 1} if by_rest else {})
 
 
 def test_what_whoever_triggered_a_run_has_given_is_read(records, session):
@@ -239,6 +242,24 @@ def test_a_task_that_nothing_tells_of_any_more_is_counted(records, session, monk
     unknown.clear()
     list(records.all_task_instances(["e"], unknown=unknown))
     assert not unknown
+
+
+def test_a_plain_task_that_its_dag_tells_of_is_not_counted(records, session):
+    forget_fields(session, "r0", "plain")
+    session.expire_all()
+    unknown = Counter()
+    list(records.all_task_instances(["d"], unknown=unknown))
+    assert not unknown
+
+
+def test_a_task_instance_that_a_moving_list_gives_twice_is_one(session, monkeypatch):
+    records = RestRecords(AirflowApi(session, TASKS).client())
+    read = records._instances
+    monkeypatch.setattr(
+        records, "_instances", lambda *of: [*read(*of), *(each | {"id": "new", "try_number": 7} for each in read(*of))]
+    )
+    (ti,) = records.task_instances(records.run("d", "r2"))
+    assert (ti.task_id, ti.try_number) == ("train", 7)
 
 
 def test_a_start_that_only_an_xcom_tells_is_not_remembered(records, session):
