@@ -112,7 +112,7 @@ def build_document(
     :param seconds: of processor time; pieces for which nothing of it is left are shown as text. 0: all of them.
     :param has_failed: the job has ended and not completed: the cell that ran last is marked, where none raised.
     """
-    with_excerpts(notebook)
+    has_excerpts = with_excerpts(notebook)
     cells, failed = read_notebook(notebook, has_failed=has_failed)
     progress = progress_facts(notebook)
     runs = shown_cells(cells, (progress["anchor"],))
@@ -139,7 +139,7 @@ def build_document(
     return Document(
         html=_whole(_template("document.html").render(page)),
         report="" if with_scripts else _whole(_template("report.html").render(page)),
-        texts=search_texts(shown, kept),
+        texts=search_texts(shown, kept, is_whole=len(shown) == len(cells) and not has_excerpts),
         cells=len(cells),
         seconds=round(sum(timed), 3) if timed else None,
         progress=progress,
@@ -286,9 +286,12 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
 
 def _report_outputs(report: InReport, output_html: Markup, budget: Budget, label: str) -> Markup:
     """Return the outputs that the report shows: as they are, or, where some are hidden, the others."""
-    if report.is_whole:
+    if report.is_whole or budget.with_scripts:  # with scripts there is no report
         return output_html
-    return outputs_html(report.outputs, budget, label) if report.outputs else Markup("")
+    counted = budget.scripted, budget.refused
+    shown = outputs_html(report.outputs, budget, label)
+    budget.scripted, budget.refused = counted  # an output that is on both pages is one
+    return shown
 
 
 def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
