@@ -20,7 +20,7 @@ from msgspec.structs import asdict
 
 from airflow_nbjobs.core.notebook.comparison import CellText, aligned_cells
 from airflow_nbjobs.core.notebook.comparison_matching import ALL_STEPS, Effort
-from airflow_nbjobs.core.notebook.document import tags_of
+from airflow_nbjobs.core.notebook.document import outputs_of, tags_of
 from airflow_nbjobs.core.notebook.papermill import INJECTED, status_of, was_started
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.values.received import read_parameters, value_rows
@@ -31,6 +31,7 @@ from airflow_nbjobs.ui.rendering.compared_outputs import is_equal, paired_items,
 from airflow_nbjobs.ui.rendering.differences import table_difference, text_difference, whole_table, whole_text
 from airflow_nbjobs.ui.rendering.document import (
     PIECES_SECONDS,
+    attachments_of,
     cell_duration,
     failure_facts,
     progress_facts,
@@ -243,9 +244,16 @@ def _piece(place: int, pair: CellPair, cells: Sequence[Sequence[Cell]], budget: 
 
 
 def _plain_outputs(*cells: Cell | None) -> str:
-    outputs = [cell.node.get("outputs") for cell in cells if cell is not None]
-    lists = [each for each in outputs if isinstance(each, list)]
-    return "\n".join(plain_text_of(output)[:2_000] for each in lists for output in each if isinstance(output, dict))
+    return "\n".join(plain_text_of(output)[:2_000] for cell in cells for output in _shown_beside(cell))
+
+
+def _shown_beside(cell: Cell | None) -> list[dict[str, Any]]:
+    """Return what a cell shows beside its source: the outputs of code, the pictures that are attached to a text."""
+    if cell is None:
+        return []
+    if cell.is_code:
+        return outputs_of(cell.node)
+    return [{"output_type": "display_data", "data": forms} for _, forms in sorted(attachments_of(cell.node).items())]
 
 
 def _source(cell: Cell | None) -> str | None:
@@ -261,7 +269,7 @@ def _lines(source: str | None) -> list[str]:
 
 def _outputs(one: Cell | None, other: Cell | None, budget: Budget, effort: Effort) -> Markup:
     """Return what differs in the outputs of two cells; all outputs of one that stands alone."""
-    left, right = (cell.node.get("outputs") if cell is not None else [] for cell in (one, other))
+    left, right = _shown_beside(one), _shown_beside(other)
     if is_equal(left, right):
         return Markup("")
     pairs = paired_items(read_items(left, budget), read_items(right, budget), effort)
@@ -280,7 +288,7 @@ def _item(left: Item | None, right: Item | None, budget: Budget, effort: Effort)
     elif known.kind == "text":
         shown = text_difference(left.lines, right.lines, effort)
     else:
-        shown = table_difference(left.rows, right.rows, effort)
+        shown = table_difference(left.rows, right.rows, effort) or _side_by_side(left, right, budget)
     if not shown:
         shown = Markup(
             '<p class="nb-notice">They differ in what is too long to be shown here; the .ipynb files have it.</p>'

@@ -120,13 +120,13 @@ def _details(lines: list[Markup], what: str) -> Markup:
     return Markup("<details><summary>{:,} {}</summary>{}</details>").format(len(lines), what, Markup("").join(lines))
 
 
-def comparable_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
+def _comparable_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(tuple(map(comparable, row)) for row in rows)
 
 
 def table_difference(left: Sequence[Row], right: Sequence[Row], effort: Effort) -> Markup:
     """Return the rows of both tables, what differs in them marked; of equal rows those around; empty where none differ."""
-    keys, other_keys = comparable_rows(left), comparable_rows(right)
+    keys, other_keys = _comparable_rows(left), _comparable_rows(right)
     if keys == other_keys:
         return Markup("")
     found = list(blocks(keys, other_keys, effort))

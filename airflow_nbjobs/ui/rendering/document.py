@@ -262,7 +262,7 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
     report = in_report(cell)
     values: dict[str, Any] = {"cell": cell, "kind": cell.node.get("cell_type"), "label": label, "in_report": report}
     if values["kind"] == "markdown":
-        attachments = _attachments(cell.node)
+        attachments = attachments_of(cell.node)
         body = budget.guard.piece(
             label, lambda: markdown_html(source, attachments, formulas=budget.formulas), lambda: source
         )
@@ -294,7 +294,7 @@ def _report_outputs(report: InReport, output_html: Markup, budget: Budget, label
     return shown
 
 
-def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
+def attachments_of(node: NotebookNode) -> dict[str, dict[str, str]]:
     found = node.get("attachments")
     if not isinstance(found, dict):
         return {}
