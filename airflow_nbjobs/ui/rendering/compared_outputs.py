@@ -20,7 +20,7 @@ from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
 from airflow_nbjobs.ui.rendering.differences import comparable
 from airflow_nbjobs.ui.rendering.made_up import without_made_up
 from airflow_nbjobs.ui.rendering.terminal import settled
-from airflow_nbjobs.ui.rendering.text import plain_text_of, text_of
+from airflow_nbjobs.ui.rendering.text import plain_text_of, stream_of, text_of
 from airflow_nbjobs.ui.rendering.widgets import VIEW
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def paired_items(
 
 
 def _items(outputs: Iterable[dict[str, Any]], budget: Budget) -> Iterator[Item]:
-    for stream, group in groupby(outputs, key=_stream_of):
+    for stream, group in groupby(outputs, key=stream_of):
         if stream:
             name = "stderr" if stream == "stderr" else "printed"
             yield _text(name, "".join(text_of(each.get("text")) for each in group), budget)
@@ -108,12 +108,6 @@ def _items(outputs: Iterable[dict[str, Any]], budget: Budget) -> Iterator[Item]:
             else:
                 data = output.get("data")
                 yield _data(data if isinstance(data, dict) else {}, output, budget)
-
-
-def _stream_of(output: Mapping[str, Any]) -> str:
-    if output.get("output_type") != "stream":
-        return ""
-    return "stderr" if output.get("name") == "stderr" else "stdout"
 
 
 def _error(output: Mapping[str, Any], budget: Budget) -> Item:

@@ -14,7 +14,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from msgspec.structs import asdict
 
@@ -34,6 +33,7 @@ from airflow_nbjobs.ui.rendering.document import (
     attachments_of,
     cell_duration,
     failure_facts,
+    page_of,
     progress_facts,
     read_notebook,
     recorded_rows,
@@ -46,7 +46,6 @@ from airflow_nbjobs.ui.rendering.text import plain_text_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jinja2 import Template
     from nbformat import NotebookNode
 
     from airflow_nbjobs.core.notebook.comparison import CellPair
@@ -145,21 +144,21 @@ def build_comparison(
     counts = Counter(piece.kind for piece in pieces)
     uncompared = _uncompared(sides, effort, counts, left_out=len(pairs) - len(pieces))
     notices = tuple(visible(text) for text in (*notices, *uncompared, *budget.notices()))
-    html = _template().render(
-        policy=POLICY,
-        theme=THEME_MARK,
-        shown=SHOWN_MARK,
-        title=visible(title),
-        style=Markup(_style()),  # noqa: S704 - our own sheets
-        notices=notices,
-        counts=counts,
-        is_equal=set(counts) <= {"same"},
-        is_whole=not uncompared,
-        runs=[(is_same, list(run)) for is_same, run in groupby(pieces, lambda piece: piece.kind == "same")],
-        head=_head,
-    )
+    page = {
+        "policy": POLICY,
+        "theme": THEME_MARK,
+        "shown": SHOWN_MARK,
+        "title": visible(title),
+        "style": Markup(_style()),  # noqa: S704 - our own sheets
+        "notices": notices,
+        "counts": counts,
+        "is_equal": set(counts) <= {"same"},
+        "is_whole": not uncompared,
+        "runs": [(is_same, list(run)) for is_same, run in groupby(pieces, lambda piece: piece.kind == "same")],
+        "head": _head,
+    }
     return Comparison(
-        html=html.encode("utf-8", "replace").decode(),
+        html=page_of("comparison.html", page),
         counts={kind: counts[kind] for kind in _WORDS},
         uncompared=tuple(uncompared),
         notices=notices,
@@ -176,9 +175,8 @@ def _text_of(cell: Cell) -> CellText:
     if cell.index is None:
         kind = INJECTED if INJECTED in tags_of(cell.node) else "parameters"
     cell_id = cell.node.get("id")
-    source = source_of(cell.node).replace("\r\n", "\n").strip("\n")
     own_id = cell_id if isinstance(cell_id, str) and cell.index is not None else kind if cell.index is None else None
-    return CellText(kind=kind, source=source, id=own_id)
+    return CellText(kind=kind, source=_source(cell) or "", id=own_id)
 
 
 def _uncompared(sides: Sequence[Side], effort: Effort, counts: Counter[str], *, left_out: int) -> list[str]:
@@ -351,15 +349,6 @@ def _head(piece: _Piece) -> dict[str, Any]:
 
 def _both(left: str, right: str) -> str:
     return f"{left or _NONE} \N{RIGHTWARDS ARROW} {right or _NONE}"
-
-
-@cache
-def _template() -> Template:
-    loader = PackageLoader("airflow_nbjobs.ui", "rendering")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("comparison.html")
 
 
 @cache

@@ -32,7 +32,7 @@ from airflow_nbjobs.ui.rendering import POLICY, SCRIPTED_POLICY, THEME_MARK
 from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
-from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells, slowest
+from airflow_nbjobs.ui.rendering.outline import Cell, name_of, outline, shown_cells, slowest
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
 from airflow_nbjobs.ui.rendering.report import InReport, in_report
 from airflow_nbjobs.ui.rendering.search_texts import SearchTexts, search_texts
@@ -137,8 +137,8 @@ def build_document(
     kept = {cell.anchor: found for cell in shown if (found := pieces[cell.anchor]["in_report"]).is_shown}
     parameters = read_parameters(notebook)
     return Document(
-        html=_whole(_template("document.html").render(page)),
-        report="" if with_scripts else _whole(_template("report.html").render(page)),
+        html=page_of("document.html", page),
+        report="" if with_scripts else page_of("report.html", page),
         texts=search_texts(shown, kept, is_whole=len(shown) == len(cells) and not has_excerpts),
         cells=len(cells),
         seconds=round(sum(timed), 3) if timed else None,
@@ -155,11 +155,6 @@ def build_document(
         in_report=tuple(kept),
         slowest=tuple(slowest(shown)),
     )
-
-
-def _whole(html: str) -> str:
-    """Return the page as a file can hold it: half a surrogate pair has no bytes."""
-    return html.encode("utf-8", "replace").decode()
 
 
 def read_notebook(notebook: NotebookNode, *, has_failed: bool) -> tuple[list[Cell], FailedCell | None]:
@@ -257,7 +252,7 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
         source = source[:_SOURCE_CHARACTERS] if cut is None else ""
     flag = _FLAGS[cell.is_last] if cell.is_failed else ""
     time = cell_duration(cell.seconds) if cell.seconds is not None else ""
-    name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
+    name = name_of(cell)
     label = ", ".join(filter(None, (name, flag, time)))
     report = in_report(cell)
     values: dict[str, Any] = {"cell": cell, "kind": cell.node.get("cell_type"), "label": label, "in_report": report}
@@ -313,6 +308,11 @@ def cell_duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return duration_text(seconds)
+
+
+def page_of(template: str, values: dict[str, Any]) -> str:
+    """Return the page as a file can hold it: half a surrogate pair has no bytes."""
+    return _template(template).render(values).encode("utf-8", "replace").decode()
 
 
 @cache
