@@ -504,11 +504,11 @@ def failed_at(raw: bytes, position: int, ename: str, evalue: str, traceback: tup
     return json.dumps(content).encode()
 
 
-def archive(members: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
-    """Return an ``output.tar.gz``; a TarInfo goes in as it is, without content."""
+def archive(members: Mapping[str, bytes | tarfile.TarInfo] | list[tuple[str, bytes]]) -> bytes:
+    """Return an ``output.tar.gz``; a TarInfo goes in as it is, without content. A list may have one name twice."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, member in members.items():
+        for name, member in members if isinstance(members, list) else members.items():
             if isinstance(member, tarfile.TarInfo):
                 # Not addfile: from Python 3.13 on it refuses a size without content.
                 tar.fileobj.write(member.tobuf(tar.format))

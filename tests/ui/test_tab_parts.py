@@ -219,6 +219,21 @@ def test_a_link_that_is_shared_opens_at_its_cell_and_its_attempt(page, has_clipb
     assert page.notebook.locator("h1").bounding_box()["y"] > 0
 
 
+def test_of_very_many_places_it_is_said_how_many_are_listed(page):
+    part = {"anchor": "cell-2", "name": "Cell 2", "kind": "code", "text": "needle", "in_report": True}
+    told = {"status": "ok", "tag": "t", "parts": [part] * 201, "is_whole": True}
+    page.context.route("**/texts.json?*", lambda route: route.fulfill(json=told))
+    page.ours.locator("#find input").fill("needle")
+    said = page.ours.locator("#find [role=status]")
+    said.filter(has_text="201 matches in 1 cell; the first 200 are listed").wait_for()
+    assert page.ours.locator("#hits li").count() == 200
+    told["parts"] = [part]
+    page.go("")
+    page.ours.locator("#find input").fill("needle")
+    said.filter(has_text="1 match in 1 cell").wait_for()
+    assert "listed" not in said.inner_text()
+
+
 def test_a_cell_that_the_report_leaves_out_is_gone_to_in_the_notebook(page):
     page.go("?view=report")
     page.notebook.locator("body.nb-report").wait_for()

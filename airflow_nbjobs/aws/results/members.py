@@ -58,7 +58,7 @@ def list_members(stream: BinaryIO) -> Members:
     reader = _reader(stream)
     found: dict[str, int] = {}
     notes: list[str] = []
-    refused = 0
+    refused = repeated = 0
     try:
         for member in reader:
             if member.isdir():
@@ -66,17 +66,21 @@ def list_members(stream: BinaryIO) -> Members:
             name = _name_of(member)
             if name is None:
                 refused += 1
+            elif name in found:
+                repeated += 1
             elif len(found) == MOST_LISTED:
                 notes.append(f"output.tar.gz holds more than {MOST_LISTED:,} files; the archive has them all")
                 break
             else:
-                found.setdefault(name, member.size)
+                found[name] = member.size
         notes += [reader.damage(end) for end in reader.ends[:1]]
     except ArchiveError as error:
         notes.append(str(error))
     if refused:
         what = "links, devices, or files with holes or with names that lead elsewhere"
         notes.append(f"{refused:,} entries of output.tar.gz are not offered: {what}")
+    if repeated:
+        notes.append(f"{repeated:,} entries of output.tar.gz have the name of one before them; that one is offered")
     return Members(tuple(Member(name, size) for name, size in found.items()), tuple(notes))
 
 

@@ -17,10 +17,10 @@ from bs4 import BeautifulSoup, Tag
 
 from airflow_nbjobs.core.notebook.comparison_matching import blocks
 from airflow_nbjobs.core.notebook.failing_cell import strip_ansi
-from airflow_nbjobs.ui.rendering.differences import comparable, comparable_rows
+from airflow_nbjobs.ui.rendering.differences import comparable
 from airflow_nbjobs.ui.rendering.made_up import without_made_up
 from airflow_nbjobs.ui.rendering.terminal import settled
-from airflow_nbjobs.ui.rendering.text import plain_text_of, text_of
+from airflow_nbjobs.ui.rendering.text import plain_text_of, stream_of, text_of
 from airflow_nbjobs.ui.rendering.widgets import VIEW
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     :param key: equal where two items are.
     :param lines: of a text.
     :param rows: of a table.
-    :param output: what else is shown as it is.
+    :param output: what is shown as it is: of a table where its rows are the same.
     """
 
     kind: Literal["text", "table", "picture", "other"]
@@ -60,24 +60,19 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     output: dict[str, Any] | None = None
 
 
-def read_items(outputs: object, budget: Budget) -> list[Item]:
+def read_items(outputs: Iterable[dict[str, Any]], budget: Budget) -> list[Item]:
     """Return a cell's outputs in their order."""
-    items = [output for output in outputs if isinstance(output, dict)] if isinstance(outputs, list) else []
-    return list(_items(items, budget))
+    return list(_items(outputs, budget))
 
 
-def is_equal(left: object, right: object) -> bool:
+def is_equal(left: Iterable[dict[str, Any]], right: Iterable[dict[str, Any]]) -> bool:
     """Say whether the outputs of two cells are the same to the letter, but for the number of their execution."""
     return _bare(left) == _bare(right)
 
 
-def _bare(outputs: object) -> list[Any]:
-    items = outputs if isinstance(outputs, list) else []
+def _bare(outputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     unsaid = ("execution_count", "metadata")
-    return [
-        {key: value for key, value in each.items() if key not in unsaid} if isinstance(each, dict) else each
-        for each in items
-    ]
+    return [{key: value for key, value in each.items() if key not in unsaid} for each in outputs]
 
 
 def paired_items(
@@ -102,7 +97,7 @@ def paired_items(
 
 
 def _items(outputs: Iterable[dict[str, Any]], budget: Budget) -> Iterator[Item]:
-    for stream, group in groupby(outputs, key=_stream_of):
+    for stream, group in groupby(outputs, key=stream_of):
         if stream:
             name = "stderr" if stream == "stderr" else "printed"
             yield _text(name, "".join(text_of(each.get("text")) for each in group), budget)
@@ -113,12 +108,6 @@ def _items(outputs: Iterable[dict[str, Any]], budget: Budget) -> Iterator[Item]:
             else:
                 data = output.get("data")
                 yield _data(data if isinstance(data, dict) else {}, output, budget)
-
-
-def _stream_of(output: Mapping[str, Any]) -> str:
-    if output.get("output_type") != "stream":
-        return ""
-    return "stderr" if output.get("name") == "stderr" else "stdout"
 
 
 def _error(output: Mapping[str, Any], budget: Budget) -> Item:
@@ -147,9 +136,8 @@ def _data(data: Mapping[str, Any], output: dict[str, Any], budget: Budget) -> It
     if VIEW not in data and _TABLE.search(html):
         rows = _rows(html, budget)
         if rows:
-            masked = comparable_rows(rows)
-            budget.masks |= masked != rows
-            return Item(kind="table", name="table", key=("table", masked), rows=rows)
+            # Its rows are not all that a reader sees: links, colours, a caption.
+            return Item(kind="table", name="table", key=("table", _key(data, budget)), rows=rows, output=output)
     picture = next((each for each in _IMAGES if text_of(data.get(each)).strip()), None)
     if picture is not None and not html.strip():
         text = text_of(data[picture])
@@ -163,9 +151,12 @@ def _data(data: Mapping[str, Any], output: dict[str, Any], budget: Budget) -> It
             return _text("JSON", _json(data["application/json"]), budget)
         if set(data) <= {"text/plain"}:
             return _text("result", text_of(data.get("text/plain")), budget)
+    return Item(kind="other", name="output", key=("other", _key(data, budget)), output=output)
+
+
+def _key(data: Mapping[str, Any], budget: Budget) -> str:
     marked = {name: without_made_up(text_of(data[name])) for name in _MARKUP if name in data}
-    key = _digest(_masked(_json(data), comparable(_json({**data, **marked})), budget))
-    return Item(kind="other", name="output", key=("other", key), output=output)
+    return _digest(_masked(_json(data), comparable(_json({**data, **marked})), budget))
 
 
 def _masked(text: str, masked: str, budget: Budget) -> str:

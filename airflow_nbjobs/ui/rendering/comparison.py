@@ -14,13 +14,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from msgspec.structs import asdict
 
 from airflow_nbjobs.core.notebook.comparison import CellText, aligned_cells
 from airflow_nbjobs.core.notebook.comparison_matching import ALL_STEPS, Effort
-from airflow_nbjobs.core.notebook.document import tags_of
+from airflow_nbjobs.core.notebook.document import outputs_of, tags_of
 from airflow_nbjobs.core.notebook.papermill import INJECTED, status_of, was_started
 from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.values.received import read_parameters, value_rows
@@ -31,8 +30,10 @@ from airflow_nbjobs.ui.rendering.compared_outputs import is_equal, paired_items,
 from airflow_nbjobs.ui.rendering.differences import table_difference, text_difference, whole_table, whole_text
 from airflow_nbjobs.ui.rendering.document import (
     PIECES_SECONDS,
+    attachments_of,
     cell_duration,
     failure_facts,
+    page_of,
     progress_facts,
     read_notebook,
     recorded_rows,
@@ -45,7 +46,6 @@ from airflow_nbjobs.ui.rendering.text import plain_text_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jinja2 import Template
     from nbformat import NotebookNode
 
     from airflow_nbjobs.core.notebook.comparison import CellPair
@@ -144,21 +144,21 @@ def build_comparison(
     counts = Counter(piece.kind for piece in pieces)
     uncompared = _uncompared(sides, effort, counts, left_out=len(pairs) - len(pieces))
     notices = tuple(visible(text) for text in (*notices, *uncompared, *budget.notices()))
-    html = _template().render(
-        policy=POLICY,
-        theme=THEME_MARK,
-        shown=SHOWN_MARK,
-        title=visible(title),
-        style=Markup(_style()),  # noqa: S704 - our own sheets
-        notices=notices,
-        counts=counts,
-        is_equal=set(counts) <= {"same"},
-        is_whole=not uncompared,
-        runs=[(is_same, list(run)) for is_same, run in groupby(pieces, lambda piece: piece.kind == "same")],
-        head=_head,
-    )
+    page = {
+        "policy": POLICY,
+        "theme": THEME_MARK,
+        "shown": SHOWN_MARK,
+        "title": visible(title),
+        "style": Markup(_style()),  # noqa: S704 - our own sheets
+        "notices": notices,
+        "counts": counts,
+        "is_equal": set(counts) <= {"same"},
+        "is_whole": not uncompared,
+        "runs": [(is_same, list(run)) for is_same, run in groupby(pieces, lambda piece: piece.kind == "same")],
+        "head": _head,
+    }
     return Comparison(
-        html=html.encode("utf-8", "replace").decode(),
+        html=page_of("comparison.html", page),
         counts={kind: counts[kind] for kind in _WORDS},
         uncompared=tuple(uncompared),
         notices=notices,
@@ -175,9 +175,8 @@ def _text_of(cell: Cell) -> CellText:
     if cell.index is None:
         kind = INJECTED if INJECTED in tags_of(cell.node) else "parameters"
     cell_id = cell.node.get("id")
-    source = source_of(cell.node).replace("\r\n", "\n").strip("\n")
     own_id = cell_id if isinstance(cell_id, str) and cell.index is not None else kind if cell.index is None else None
-    return CellText(kind=kind, source=source, id=own_id)
+    return CellText(kind=kind, source=_source(cell) or "", id=own_id)
 
 
 def _uncompared(sides: Sequence[Side], effort: Effort, counts: Counter[str], *, left_out: int) -> list[str]:
@@ -243,9 +242,16 @@ def _piece(place: int, pair: CellPair, cells: Sequence[Sequence[Cell]], budget: 
 
 
 def _plain_outputs(*cells: Cell | None) -> str:
-    outputs = [cell.node.get("outputs") for cell in cells if cell is not None]
-    lists = [each for each in outputs if isinstance(each, list)]
-    return "\n".join(plain_text_of(output)[:2_000] for each in lists for output in each if isinstance(output, dict))
+    return "\n".join(plain_text_of(output)[:2_000] for cell in cells for output in _shown_beside(cell))
+
+
+def _shown_beside(cell: Cell | None) -> list[dict[str, Any]]:
+    """Return what a cell shows beside its source: the outputs of code, the pictures that are attached to a text."""
+    if cell is None:
+        return []
+    if cell.is_code:
+        return outputs_of(cell.node)
+    return [{"output_type": "display_data", "data": forms} for _, forms in sorted(attachments_of(cell.node).items())]
 
 
 def _source(cell: Cell | None) -> str | None:
@@ -261,7 +267,7 @@ def _lines(source: str | None) -> list[str]:
 
 def _outputs(one: Cell | None, other: Cell | None, budget: Budget, effort: Effort) -> Markup:
     """Return what differs in the outputs of two cells; all outputs of one that stands alone."""
-    left, right = (cell.node.get("outputs") if cell is not None else [] for cell in (one, other))
+    left, right = _shown_beside(one), _shown_beside(other)
     if is_equal(left, right):
         return Markup("")
     pairs = paired_items(read_items(left, budget), read_items(right, budget), effort)
@@ -280,7 +286,7 @@ def _item(left: Item | None, right: Item | None, budget: Budget, effort: Effort)
     elif known.kind == "text":
         shown = text_difference(left.lines, right.lines, effort)
     else:
-        shown = table_difference(left.rows, right.rows, effort)
+        shown = table_difference(left.rows, right.rows, effort) or _side_by_side(left, right, budget)
     if not shown:
         shown = Markup(
             '<p class="nb-notice">They differ in what is too long to be shown here; the .ipynb files have it.</p>'
@@ -343,15 +349,6 @@ def _head(piece: _Piece) -> dict[str, Any]:
 
 def _both(left: str, right: str) -> str:
     return f"{left or _NONE} \N{RIGHTWARDS ARROW} {right or _NONE}"
-
-
-@cache
-def _template() -> Template:
-    loader = PackageLoader("airflow_nbjobs.ui", "rendering")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("comparison.html")
 
 
 @cache

@@ -7,7 +7,7 @@ Called by ``comparison.py``. Pure: texts in, escaped HTML out. What stands on th
 from __future__ import annotations
 
 import re
-from itertools import zip_longest
+from itertools import repeat, zip_longest
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -49,23 +49,15 @@ def text_difference(
     parts: list[Markup] = []
     for place, block in enumerate(found):
         if block.kind == "equal":
-            lines = [_line("", right[each]) for each in block.right]
-            parts += _context(lines, is_first=place == 0, is_last=place == len(found) - 1, what="line")
+            equal = [_line("", right[each]) for each in block.right]
+            parts += _context(equal, _fold, is_first=place == 0, is_last=place == len(found) - 1)
             continue
         before, after = [left[each] for each in block.left], [right[each] for each in block.right]
         is_paired = len(before) == len(after) <= _PAIRED_LINES
-        pairs = list(zip(before, after, strict=True)) if is_paired else []
-        parts += _folded([_line("del", line, *_middle(line, other)) for line, other in pairs or zip_with_none(before)])
-        parts += _folded([_line("ins", line, *_middle(line, other)) for other, line in pairs or with_none_zip(after)])
+        for side, lines, others in (("del", before, after), ("ins", after, before)):
+            pairs = zip(lines, others if is_paired else repeat(None), strict=False)
+            parts += _folded([_line(side, line, *_middle(line, other)) for line, other in pairs])
     return Markup('<div class="nb-diff">{}</div>').format(Markup("").join(parts))
-
-
-def zip_with_none(lines: Sequence[str]) -> list[tuple[str, None]]:
-    return [(line, None) for line in lines]
-
-
-def with_none_zip(lines: Sequence[str]) -> list[tuple[None, str]]:
-    return [(None, line) for line in lines]
 
 
 def whole_text(lines: Sequence[str], side: str) -> Markup:
@@ -97,8 +89,10 @@ def _mark(text: str) -> Markup:
     return Markup(f"<mark>{escape(text)}</mark>")  # noqa: S704 - as above
 
 
-def _context(lines: list[Markup], *, is_first: bool, is_last: bool, what: str) -> Iterator[Markup]:
-    """Yield equal lines: those next to a difference, the others folded."""
+def _context(
+    lines: list[Markup], fold: Callable[[list[Markup]], Markup], *, is_first: bool, is_last: bool
+) -> Iterator[Markup]:
+    """Yield equal lines, or rows: those next to a difference, the others folded."""
     head = 0 if is_first else _CONTEXT
     tail = 0 if is_last else _CONTEXT
     if len(lines) <= head + tail + 2:
@@ -106,8 +100,12 @@ def _context(lines: list[Markup], *, is_first: bool, is_last: bool, what: str) -
         return
     end = len(lines) - tail
     yield from lines[:head]
-    yield _details(lines[head:end], f"equal {what}s")
+    yield fold(lines[head:end])
     yield from lines[end:]
+
+
+def _fold(lines: list[Markup]) -> Markup:
+    return _details(lines, "equal lines")
 
 
 def _folded(lines: list[Markup]) -> Iterator[Markup]:
@@ -120,13 +118,13 @@ def _details(lines: list[Markup], what: str) -> Markup:
     return Markup("<details><summary>{:,} {}</summary>{}</details>").format(len(lines), what, Markup("").join(lines))
 
 
-def comparable_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
+def _comparable_rows(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(tuple(map(comparable, row)) for row in rows)
 
 
 def table_difference(left: Sequence[Row], right: Sequence[Row], effort: Effort) -> Markup:
     """Return the rows of both tables, what differs in them marked; of equal rows those around; empty where none differ."""
-    keys, other_keys = comparable_rows(left), comparable_rows(right)
+    keys, other_keys = _comparable_rows(left), _comparable_rows(right)
     if keys == other_keys:
         return Markup("")
     found = list(blocks(keys, other_keys, effort))
@@ -137,7 +135,7 @@ def table_difference(left: Sequence[Row], right: Sequence[Row], effort: Effort) 
     for place, block in enumerate(found):
         if block.kind == "equal":
             rows = [_row("", right[each]) for each in block.right][1 if place == 0 else 0 :]
-            parts += _rows_around(rows, is_first=place == 0, is_last=place == len(found) - 1)
+            parts += _context(rows, _fold_rows, is_first=place == 0, is_last=place == len(found) - 1)
             continue
         before, after = [left[each] for each in block.left], [right[each] for each in block.right]
         # A row below the one in whose place it stands.
@@ -160,16 +158,8 @@ def whole_table(rows: Sequence[Row], side: str) -> Markup:
     return Markup('<table class="nb-diff-table"><tbody>{}</tbody></table>').format(Markup("").join(shown))
 
 
-def _rows_around(rows: list[Markup], *, is_first: bool, is_last: bool) -> Iterator[Markup]:
-    head = 0 if is_first else _CONTEXT
-    tail = 0 if is_last else _CONTEXT
-    if len(rows) <= head + tail + 2:
-        yield from rows
-        return
-    end = len(rows) - tail
-    yield from rows[:head]
-    yield _note(f"{end - head:,} equal rows")
-    yield from rows[end:]
+def _fold_rows(rows: list[Markup]) -> Markup:
+    return _note(f"{len(rows):,} equal rows")
 
 
 def _note(text: str) -> Markup:

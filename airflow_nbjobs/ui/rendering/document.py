@@ -32,7 +32,7 @@ from airflow_nbjobs.ui.rendering import POLICY, SCRIPTED_POLICY, THEME_MARK
 from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
-from airflow_nbjobs.ui.rendering.outline import Cell, outline, shown_cells, slowest
+from airflow_nbjobs.ui.rendering.outline import Cell, name_of, outline, shown_cells, slowest
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
 from airflow_nbjobs.ui.rendering.report import InReport, in_report
 from airflow_nbjobs.ui.rendering.search_texts import SearchTexts, search_texts
@@ -112,7 +112,7 @@ def build_document(
     :param seconds: of processor time; pieces for which nothing of it is left are shown as text. 0: all of them.
     :param has_failed: the job has ended and not completed: the cell that ran last is marked, where none raised.
     """
-    with_excerpts(notebook)
+    has_excerpts = with_excerpts(notebook)
     cells, failed = read_notebook(notebook, has_failed=has_failed)
     progress = progress_facts(notebook)
     runs = shown_cells(cells, (progress["anchor"],))
@@ -137,9 +137,9 @@ def build_document(
     kept = {cell.anchor: found for cell in shown if (found := pieces[cell.anchor]["in_report"]).is_shown}
     parameters = read_parameters(notebook)
     return Document(
-        html=_whole(_template("document.html").render(page)),
-        report="" if with_scripts else _whole(_template("report.html").render(page)),
-        texts=search_texts(shown, kept),
+        html=page_of("document.html", page),
+        report="" if with_scripts else page_of("report.html", page),
+        texts=search_texts(shown, kept, is_whole=len(shown) == len(cells) and not has_excerpts),
         cells=len(cells),
         seconds=round(sum(timed), 3) if timed else None,
         progress=progress,
@@ -155,11 +155,6 @@ def build_document(
         in_report=tuple(kept),
         slowest=tuple(slowest(shown)),
     )
-
-
-def _whole(html: str) -> str:
-    """Return the page as a file can hold it: half a surrogate pair has no bytes."""
-    return html.encode("utf-8", "replace").decode()
 
 
 def read_notebook(notebook: NotebookNode, *, has_failed: bool) -> tuple[list[Cell], FailedCell | None]:
@@ -257,12 +252,12 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
         source = source[:_SOURCE_CHARACTERS] if cut is None else ""
     flag = _FLAGS[cell.is_last] if cell.is_failed else ""
     time = cell_duration(cell.seconds) if cell.seconds is not None else ""
-    name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
+    name = name_of(cell)
     label = ", ".join(filter(None, (name, flag, time)))
     report = in_report(cell)
     values: dict[str, Any] = {"cell": cell, "kind": cell.node.get("cell_type"), "label": label, "in_report": report}
     if values["kind"] == "markdown":
-        attachments = _attachments(cell.node)
+        attachments = attachments_of(cell.node)
         body = budget.guard.piece(
             label, lambda: markdown_html(source, attachments, formulas=budget.formulas), lambda: source
         )
@@ -286,12 +281,15 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
 
 def _report_outputs(report: InReport, output_html: Markup, budget: Budget, label: str) -> Markup:
     """Return the outputs that the report shows: as they are, or, where some are hidden, the others."""
-    if report.is_whole:
+    if report.is_whole or budget.with_scripts:  # with scripts there is no report
         return output_html
-    return outputs_html(report.outputs, budget, label) if report.outputs else Markup("")
+    counted = budget.scripted, budget.refused
+    shown = outputs_html(report.outputs, budget, label)
+    budget.scripted, budget.refused = counted  # an output that is on both pages is one
+    return shown
 
 
-def _attachments(node: NotebookNode) -> dict[str, dict[str, str]]:
+def attachments_of(node: NotebookNode) -> dict[str, dict[str, str]]:
     found = node.get("attachments")
     if not isinstance(found, dict):
         return {}
@@ -310,6 +308,11 @@ def cell_duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return duration_text(seconds)
+
+
+def page_of(template: str, values: dict[str, Any]) -> str:
+    """Return the page as a file can hold it: half a surrogate pair has no bytes."""
+    return _template(template).render(values).encode("utf-8", "replace").decode()
 
 
 @cache

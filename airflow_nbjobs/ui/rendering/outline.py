@@ -93,13 +93,17 @@ def slowest(cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
 
 
 def name_of(cell: Cell) -> str:
-    """Return how a cell is called where it is gone to."""
-    return f"Cell {cell.index}" if cell.index is not None else "Parameters"
+    """Return how a cell is called where a reader goes to it."""
+    return f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
+
+
+def first_line(cell: Cell) -> str:
+    """Return the first line of a cell's source that says something."""
+    return next((line.strip() for line in source_of(cell.node).splitlines() if line.strip()), "")
 
 
 def _entry_of_code(cell: Cell) -> dict[str, Any]:
-    first = next((line.strip() for line in source_of(cell.node).splitlines() if line.strip()), "")
-    text = visible(f"{name_of(cell)}  {first[:60]}".strip())
+    text = visible(f"{name_of(cell)}  {first_line(cell)[:60]}".strip())
     return _entry(cell.anchor, text, 0, cell.seconds, is_failed=cell.is_failed)
 
 

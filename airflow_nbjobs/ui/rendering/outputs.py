@@ -28,6 +28,7 @@ from airflow_nbjobs.ui.rendering.text import (
     plain_text_of,
     printable,
     size,
+    stream_of,
     text_html,
     text_of,
 )
@@ -64,7 +65,7 @@ def outputs_html(outputs: Iterable[object], budget: Budget, where: str = "") -> 
     """
     items = [output for output in outputs if isinstance(output, dict)]
     pieces: list[Markup] = []
-    for stream, group in groupby(items, key=_stream_of):
+    for stream, group in groupby(items, key=stream_of):
         for same in [list(group)] if stream else [[item] for item in group]:
             html = budget.guard.piece(
                 f"{where}, output {len(pieces) + 1}",
@@ -82,12 +83,6 @@ def _output_html(items: list[dict[str, Any]], stream: str, budget: Budget) -> Ma
         return error_html(items[0], budget)
     data = items[0].get("data")
     return _data_html(data, items[0].get("metadata"), budget) if isinstance(data, dict) else Markup("")
-
-
-def _stream_of(output: Mapping[str, Any]) -> str:
-    if output.get("output_type") != "stream":
-        return ""
-    return "stderr" if output.get("name") == "stderr" else "stdout"
 
 
 def _data_html(data: Mapping[str, Any], metadata: object, budget: Budget) -> Markup:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_nbjobs.core.notebook.document import metadata_of, outputs_of, tags_of
+from airflow_nbjobs.ui.rendering.text import stream_of
 
 if TYPE_CHECKING:
     from airflow_nbjobs.ui.rendering.outline import Cell
@@ -49,16 +50,9 @@ def in_report(cell: Cell) -> InReport:
     outputs = outputs_of(cell.node)
     has_none = is_hidden or bool(tags & _NO_OUTPUT) or hidden.get("outputs_hidden") is True
     streams = {stream for tag, stream in _NO_STREAM.items() if tag in tags}
-    shown = tuple(each for each in outputs if _is_error(each) or not (has_none or _stream_of(each) in streams))
+    shown = tuple(each for each in outputs if _is_error(each) or not (has_none or stream_of(each) in streams))
     return InReport(is_shown=bool(shown) or cell.is_failed, outputs=shown, is_whole=len(shown) == len(outputs))
 
 
 def _is_error(output: dict[str, Any]) -> bool:
     return output.get("output_type") == "error"
-
-
-def _stream_of(output: dict[str, Any]) -> str | None:
-    """Return which stream was written to; what names none went to the first, as everywhere here."""
-    if output.get("output_type") != "stream":
-        return None
-    return "stderr" if output.get("name") == "stderr" else "stdout"

@@ -53,14 +53,15 @@ class SearchTexts(msgspec.Struct, frozen=True):
     is_whole: bool
 
 
-def search_texts(cells: Sequence[Cell], in_report: Mapping[str, InReport]) -> SearchTexts:
+def search_texts(cells: Sequence[Cell], in_report: Mapping[str, InReport], *, is_whole: bool = True) -> SearchTexts:
     """
     Return the texts of the cells, a million characters at most.
 
     :param in_report: of the cells that are in the report, by anchor.
+    :param is_whole: these cells are all that the notebook has, and nothing of them was left out.
     """
     parts: list[SearchText] = []
-    left, is_whole = ALL_CHARACTERS, True
+    left = ALL_CHARACTERS
     for cell in cells:
         for kind, pieces, is_reported in _texts(cell, in_report.get(cell.anchor)):
             text, is_cut = _within(pieces, min(PART_CHARACTERS, left))
@@ -73,20 +74,21 @@ def search_texts(cells: Sequence[Cell], in_report: Mapping[str, InReport]) -> Se
     return SearchTexts(tuple(parts), is_whole)
 
 
-def _within(pieces: Iterable[str], most: int) -> tuple[str, bool]:
-    """Return the pieces as one text, and whether it had to be cut; what there is no room for is not even read."""
+def _within(pieces: Iterable[tuple[str, bool]], most: int) -> tuple[str, bool]:
+    """Return the pieces as one text, and whether that is cut; what there is no room for is not even read."""
     kept: list[str] = []
-    left = most
-    for piece in pieces:
+    left, any_is_cut = most, False
+    for piece, is_cut in pieces:
         if len(piece) > left:
             return "\n".join([*kept, piece[:left]])[:most], True
+        any_is_cut = any_is_cut or is_cut
         if piece:
             kept.append(piece)
             left -= len(piece) + 1
-    return "\n".join(kept), False
+    return "\n".join(kept), any_is_cut
 
 
-def _texts(cell: Cell, report: InReport | None) -> Iterator[tuple[str, Iterator[str], bool]]:
+def _texts(cell: Cell, report: InReport | None) -> Iterator[tuple[str, Iterator[tuple[str, bool]], bool]]:
     yield "code" if cell.is_code else "text", iter([_source(cell)]), report is not None and not cell.is_code
     if not cell.is_code:
         return
@@ -97,23 +99,24 @@ def _texts(cell: Cell, report: InReport | None) -> Iterator[tuple[str, Iterator[
         yield "output", map(_text_of_output, group), is_reported
 
 
-def _source(cell: Cell) -> str:
+def _source(cell: Cell) -> tuple[str, bool]:
     source = source_of(cell.node)
-    return source if cut_length(source) is None else ""
+    return (source, False) if cut_length(source) is None else ("", True)
 
 
-def _text_of_output(output: Mapping[str, Any]) -> str:
-    """Return what a reader sees of an output as text; of a progress bar its last state."""
+def _text_of_output(output: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return what a reader sees of an output as text, of a progress bar its last state, and whether that is cut."""
     data = output.get("data")
     if not isinstance(data, dict):
-        text = plain_text_of(output)[:_READ_CHARACTERS]
-        return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    for form in ("text/plain", "text/markdown", "text/latex"):
-        text = text_of(data.get(form))
-        if text and cut_length(text) is None:
-            return strip_ansi(text[:_READ_CHARACTERS])
-    html = text_of(data.get("text/html"))
-    return _text_of_html(html[:_READ_CHARACTERS]) if cut_length(html) is None else ""
+        text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in plain_text_of(output).split("\n"))
+        return text[:_READ_CHARACTERS], len(text) > _READ_CHARACTERS
+    forms = {form: text_of(data.get(form)) for form in ("text/plain", "text/markdown", "text/latex", "text/html")}
+    found = next(((form, text) for form, text in forms.items() if text and cut_length(text) is None), None)
+    if found is None:
+        return "", any(forms.values())
+    form, text = found
+    read = text[:_READ_CHARACTERS]
+    return _text_of_html(read) if form == "text/html" else strip_ansi(read), len(read) < len(text)
 
 
 def _text_of_html(html: str) -> str:

@@ -85,8 +85,13 @@ def _stand_in(text: bytes) -> bytes:
     return f'"{CUT_MARK}{len(text)}\\n{head}\\n… {len(text) / 1024**2:.1f} MB are left out here; they are in the .ipynb …\\n{tail}"'.encode()
 
 
-def with_excerpts(notebook: NotebookNode) -> None:
-    """Put what is kept of the texts that were cut out in their place, where a person reads them: in streams, errors and the text form of outputs."""
+def with_excerpts(notebook: NotebookNode) -> bool:
+    """
+    Put what is kept of the texts that were cut out in their place, where a person reads them: in streams, errors and the text form of outputs.
+
+    Return whether there are any.
+    """
+    has_any = False
     cells = notebook.get("cells")
     for cell in cells if isinstance(cells, list) else ():
         outputs = cell.get("outputs") if isinstance(cell, dict) else None
@@ -94,7 +99,10 @@ def with_excerpts(notebook: NotebookNode) -> None:
             data = output.get("data") if isinstance(output, dict) else None
             for holder, names in ((output, ("text", "evalue", "traceback")), (data, ("text/plain",))):
                 if isinstance(holder, dict):
-                    holder.update({name: _excerpt(holder[name]) for name in names if name in holder})
+                    read = {name: _excerpt(holder[name]) for name in names if name in holder}
+                    has_any = has_any or any(holder[name] != text for name, text in read.items())
+                    holder.update(read)
+    return has_any
 
 
 def _excerpt(value: object) -> object:

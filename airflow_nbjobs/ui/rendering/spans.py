@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.notebook import papermill
-from airflow_nbjobs.core.notebook.source import source_of
 from airflow_nbjobs.core.visible import visible
+from airflow_nbjobs.ui.rendering.outline import first_line, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +33,11 @@ def spans(cells: Sequence[Cell]) -> tuple[dict[str, Any], ...]:
         start, end = (_seconds(said.get(name)) for name in ("start_time", "end_time"))
         if not cell.is_code or start is None:
             continue
-        first = next((line.strip() for line in source_of(cell.node).splitlines() if line.strip()), "")
-        name = f"Cell {cell.index}" if cell.index is not None else "Parameters of this run"
         found.append(
             {
                 "anchor": cell.anchor,
-                "label": visible(name),
-                "source": visible(first[:_LABEL_CHARACTERS]),
+                "label": name_of(cell),
+                "source": visible(first_line(cell)[:_LABEL_CHARACTERS]),
                 "start": start,
                 "end": None if end is None else max(start, end),
                 "is_failed": cell.is_failed,

@@ -45,7 +45,7 @@ def settled(text: str) -> str:
 
     Nothing clears the whole screen: JupyterLab, too, keeps what a notebook printed before.
     """
-    text = "\n".join(map(_last_states, re.sub(r"\r+\n", "\n", text).split("\n")))
+    text = "\n".join(map(_last_states, re.sub(r"(?<!\r)\r+\n", "\n", text).split("\n")))
     if not _MOVES.search(text):
         return text
     screen = _Screen()

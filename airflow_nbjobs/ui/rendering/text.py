@@ -31,6 +31,13 @@ def notice(text: str) -> Markup:
     return Markup('<p class="nb-notice">{}</p>').format(text)
 
 
+def stream_of(output: Mapping[str, Any]) -> str:
+    """Return which stream was written to, empty for another output; what names none went to the first."""
+    if output.get("output_type") != "stream":
+        return ""
+    return "stderr" if output.get("name") == "stderr" else "stdout"
+
+
 def plain_text_of(output: Mapping[str, Any]) -> str:
     """Return what an output is without any rendering: its text, else the names of its forms."""
     data = output.get("data")

@@ -8,10 +8,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // -- which job: the choice is in the address that the reader sees, Airflow's where it frames this page -----------------
 
-  const chosenIn = (place) => {
-    const name = new URL(place.location.href).searchParams.get("job") || "";
-    return /^[A-Za-z0-9-]{0,63}$/.test(name) ? name : "";
-  };
+  const chosen = () => placeIn("job", /^[A-Za-z0-9-]{0,63}$/);
   const addressOf = (place, job) => {
     const address = new URL(place.location.href);
     if (job) address.searchParams.set("job", job);
@@ -29,8 +26,8 @@ document.addEventListener("DOMContentLoaded", () => {
   if (outer) {
     const path = outer.location.pathname;
     const follow = () => {
-      const isOther = outer.location.pathname === path && chosenIn(outer) !== page.requested;
-      if (isOther) window.location.replace(addressOf(window, chosenIn(outer)));
+      const isOther = outer.location.pathname === path && chosen() !== page.requested;
+      if (isOther) window.location.replace(addressOf(window, chosen()));
       return isOther;
     };
     outer.addEventListener("popstate", follow);

@@ -49,7 +49,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const whole = texts && !texts.is_whole ? " (not all of this large notebook is searched)" : "";
     const total = `${count} ${count === 1 ? "match" : "matches"}`;
     const places = `${cells.length} ${cells.length === 1 ? "cell" : "cells"}`;
-    said.textContent = input.value.trim() ? (count ? (at < 0 ? `${total} in ${places}` : `${total}, cell ${at + 1} of ${cells.length}`) : "nothing found") + whole : "";
+    const cut = hits.length > MOST_HITS_SHOWN ? `; the first ${MOST_HITS_SHOWN} are listed` : "";
+    said.textContent = input.value.trim() ? (count ? (at < 0 ? `${total} in ${places}` : `${total}, cell ${at + 1} of ${cells.length}`) + cut : "nothing found") + whole : "";
     previous.disabled = next.disabled = cells.length === 0;
   }
 

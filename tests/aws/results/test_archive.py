@@ -54,13 +54,8 @@ def test_a_name_outside_the_root_is_not_the_member(name):
 
 
 def test_the_first_of_two_members_of_one_name_counts():
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for body in (b"first", b"second"):
-            info = tarfile.TarInfo("job.ipynb")
-            info.size = len(body)
-            tar.addfile(info, io.BytesIO(body))
-    assert read(buffer.getvalue()).members == {"job.ipynb": b"first"}
+    body = archive([("job.ipynb", b"first"), ("job.ipynb", b"second")])
+    assert read(body).members == {"job.ipynb": b"first"}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from rendered import code, data, stream
-from test_notebook_comparison import body, compared, kinds, table
+from rendered import code, data, markdown, stream
+from test_notebook_comparison import OTHER_PNG, PNG, body, compared, kinds, table
 
 from airflow_nbjobs.ui.rendering import compared_outputs
 from airflow_nbjobs.ui.rendering.budget import Budget
@@ -40,6 +40,16 @@ DIFFERENT = [
     (table(("0x9a0b3c11",)), table(("0x1234abcd",))),
     (table((UUID,)), table((OTHER,))),
     (data(application_json={"key": UUID}), data(application_json={"key": OTHER})),
+    *(
+        tuple(html(f"<table>{part}<tr><td>1</td></tr></table>") for part in parts)
+        for parts in [
+            ("<caption>of May</caption>", "<caption>of June</caption>"),
+            ("<tr><td><a href='https://e.com/1'>x</a></td></tr>", "<tr><td><a href='https://e.com/2'>x</a></td></tr>"),
+            ("<tr><td style='background: red'>x</td></tr>", "<tr><td style='background: green'>x</td></tr>"),
+            ("<tr><td><input type=checkbox checked></td></tr>", "<tr><td><input type=checkbox></td></tr>"),
+            ("beside a cell", "beside another"),
+        ]
+    ),
 ]
 
 
@@ -79,6 +89,23 @@ def test_what_is_made_up_anew_is_no_difference_and_it_is_said(left, right):
     found = compared([code("x", left)], [code("x", right)])
     assert kinds(found) == {"same": 1}
     assert "made up anew each time are not compared" in " ".join(found.notices)
+
+
+def test_a_table_whose_rows_are_the_same_is_shown_as_it_looks():
+    left, right = (html(f"<table><tr><td style='color: {name}'>x</td></tr></table>") for name in ("red", "green"))
+    found = body(compared([code("x", left)], [code("x", right)]))
+    assert found.count('<div class="nb-both">') == 1
+    assert found.count('<td style="color: ') == 2
+
+
+def test_a_picture_that_is_attached_to_a_text_counts():
+    texts = [
+        markdown("![](attachment:a.png)") | {"attachments": {"a.png": {"image/png": png}}} for png in (PNG, OTHER_PNG)
+    ]
+    found = compared(texts[:1], texts[1:])
+    assert kinds(found) == {"changed": 1}
+    assert body(found).count("<img") == 2
+    assert kinds(compared(texts, texts)) == {"same": 2}
 
 
 def test_nothing_is_said_where_nothing_was_left_out():

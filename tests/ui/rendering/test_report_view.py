@@ -10,6 +10,7 @@ from rendered import code, data, document, markdown, stream
 from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.ui.rendering import search_texts
 from airflow_nbjobs.ui.rendering.document import build_document
+from airflow_nbjobs.ui.rendering.shrink import CUT_MARK
 from airflow_nbjobs.ui.rendering.worker import _render
 
 HOSTILE = [
@@ -175,6 +176,45 @@ def test_texts_are_bounded_and_say_so(monkeypatch):
     made = document(code("0123456789abc", stream("x" * 8), stream("yyyy")), code("z" * 9), code("left out"))
     assert [text for _, _, text, _ in parts(made)] == ["0123456789", "xxxxxxxx\ny", "zzzzz"]
     assert not made.texts.is_whole
+
+
+def test_of_a_long_progress_bar_the_end_is_found():
+    states = "".join(f"{number}%|{'#' * 90}|\r" for number in range(3_000))
+    made = document(code("train()", stream(f"{states}done{' ' * 99}\nafter it")))
+    (output,) = (text for _, kind, text, _ in parts(made) if kind == "output")
+    assert output.startswith("done")
+    assert output.endswith("\nafter it")
+    assert made.texts.is_whole
+
+
+CUT = f"{CUT_MARK}9000000\nhead\n…\ntail"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [code("x", data(text_html=f"<p>{'<i></i>' * 30_000}needle</p>"))],
+        [code("x", data(text_html="<p>a</p>", text_plain="\x1b[31m" * 50_000))],
+        [code("x", data(text_html=CUT))],
+        [code("x", stream(CUT))],
+        [code(CUT)],
+        [code(f"x{number}") for number in range(2_001)],
+    ],
+    ids=["markup", "colours", "html", "printed", "source", "cells"],
+)
+def test_what_is_not_searched_is_said_wherever_it_was_left_out(cells):
+    assert not document(*cells).texts.is_whole
+
+
+def test_what_is_in_both_pages_is_counted_once():
+    """Of a cell with hidden outputs, the others are rendered for the report alone."""
+    script = data(text_html="<div id=a></div><script>draw()</script>")
+    large = data(text_html="<p>" * 20_000)
+    made = document(code("1", script, large, stream("hidden", "stderr"), tags=["remove-stderr"]))
+    assert made.scripted == 1
+    assert [text for text in made.notices if "large" in text] == [
+        "1 large output(s) are shown in part or not at all; the .ipynb has them."
+    ]
 
 
 @pytest.mark.parametrize(

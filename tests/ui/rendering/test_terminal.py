@@ -1,5 +1,7 @@
 """What a program wrote to a terminal, as it stands there in the end."""
 
+import time
+
 import pytest
 from rendered import code, document, stream
 
@@ -45,3 +47,10 @@ def test_links_titles_and_character_sets_are_no_text():
     written = "\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x07 \x1b]0;title\x07\x1b(B\x1b=\x1b7a\x1b[1m\x1bMb"
     assert terminal_html(written) == 'link a<span class="ansi-bold">b</span>'
     assert "<pre>link</pre>" in document(code("x", stream("\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\"))).html
+
+
+def test_returns_without_a_line_end_take_a_time_that_grows_with_them_and_no_faster():
+    """Two hundred thousand of them took 40 s of processor time."""
+    started = time.process_time()
+    settled("\r" * 200_000)
+    assert time.process_time() - started < 2
