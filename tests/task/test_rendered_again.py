@@ -7,14 +7,9 @@ from airflow.sdk import task as airflow_task
 from decorated_tasks import DecoratedTasks, resumed
 from fakes import executed, task_context
 from jinja2 import UndefinedError
-from operator_tasks import RAW, Tasks, defer, end, event_of
+from operator_tasks import RAW, defer, end, event_of
 
 from airflow_nbjobs.core.job.submission_state import Step, SubmissionState
-
-
-@pytest.fixture
-def task(tmp_path):
-    return Tasks(tmp_path)
 
 
 def rendered(operator, *, is_resumed=False, **context):
