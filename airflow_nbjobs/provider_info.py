@@ -33,7 +33,7 @@ _OPTIONS = {
         "What an hour of each instance type costs you, as a JSON object; the pages then show what jobs cost. `nbjobs prices update` writes it, or a Variable over which it wins.",
         '{"ml.m5.large": 0.138}',
     ),
-    "currency": ("Shown before those costs.", "€"),
+    "currency": ("Shown before those costs; prices of the Variable keep their own.", "€"),
     "deployment": (
         "Tells this Airflow apart from others that share an AWS account and have the same DAGs; part of every job's identity.",
         "production",

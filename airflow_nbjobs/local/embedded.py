@@ -58,7 +58,7 @@ class EmbeddedSageMaker:
             self._arguments += ["--data", str(data_dir)]
         if jobs:
             self._arguments += ["--jobs", str(jobs)]
-        if metrics_period:
+        if metrics_period is not None:
             self._arguments += ["--metrics-period", str(metrics_period)]
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -156,8 +156,10 @@ def serve(
         application = Application(facts, own_hosts.union(name.lower() for name in allow_hosts))
         with _jobs_dir(data_dir) as jobs_dir, _listening(listener, application):
             clients = connect(facts)
-            platform = Platform(facts, image, clients, jobs_dir, chosen.way, parallel_jobs, data_dir is not None)
-            platform = replace(platform, metrics_seconds=metrics_seconds)
+            keep_work = data_dir is not None
+            platform = Platform(
+                facts, image, clients, jobs_dir, chosen.way, parallel_jobs, keep_work, metrics_seconds=metrics_seconds
+            )
             runners = _assemble(application, platform, quota=warm_pool_quota, start_seconds=start_seconds)
             try:
                 furnish(facts, clients)

@@ -31,12 +31,8 @@ def set_aside(task: Any, context: Context) -> None:
     ti: Any = context["ti"]
     if not is_resumed(ti) and int(ti.try_number) == 1:
         return
-    try:
-        found = inactive_assets(ti.id)
-    except Exception as error:  # noqa: BLE001 - Airflow asks itself next, and says what it makes of the answer
-        task.log.debug("Whether an asset is inactive is not known: %s", error)
-        return
-    if found:
+    # Where there is no answer, Airflow asks itself next, and says what it makes of that.
+    if found := _asked(task, ti):
         task._inactive_assets = found  # noqa: SLF001 - of an operator of ours
         task._assets_aside = (task.inlets, task.outlets)  # noqa: SLF001
         task.inlets, task.outlets = [], []
@@ -77,15 +73,19 @@ def warn_of_lost_events(task: Any, context: Context) -> None:
     ti: Any = context["ti"]
     if is_resumed(ti) is not False:
         return
-    try:
-        found = inactive_assets(ti.id)
-    except Exception as error:  # noqa: BLE001 - a comfort
-        task.log.debug("Whether an asset is inactive is not known: %s", error)
-        return
-    if found:
+    if found := _asked(task, ti):
         task.log.warning(
             "Airflow takes no event for %s, which became inactive while the job ran: %s", _named(found), _NEXT
         )
+
+
+def _asked(task: Any, ti: Any) -> list[str]:
+    """Return a task's inactive assets; none where Airflow gives no answer."""
+    try:
+        return inactive_assets(ti.id)
+    except Exception as error:  # noqa: BLE001 - a comfort: nothing of a task may fail over the question
+        task.log.debug("Whether an asset is inactive is not known: %s", error)
+        return []
 
 
 def _named(found: list[str]) -> str:

@@ -24,7 +24,7 @@ def keep_machine(task: TaskView, ti: Any, snapshot: JobSnapshot, *, was_killed: 
     """
     Push what CloudWatch has of an ended job by now, with the moment: its last points arrive minutes later.
 
-    The task waits for it, so that the hook gives CloudWatch some seconds, whatever the connection's own configuration says.
+    The task waits for it, so that the hook asks CloudWatch twice at most and not for minutes, whatever the connection's own configuration says.
 
     :param was_killed: the job's kernel or container was, most likely for want of memory.
     """

@@ -45,8 +45,7 @@ def log_machine(task: Any, ti: Any, snapshot: JobSnapshot) -> int | None:
         if groups.is_pool_member(task):
             before = _jobs_before(task, ti) if groups.nearest_before(task) else []
             reused = [one for one in before if one.warm_pool and one.warm_pool.reused_by == snapshot.job_name]
-            known = [one.warm_pool.retained_seconds for one in reused if one.warm_pool]
-            retained_seconds = next((seconds for seconds in known if seconds is not None), None)
+            retained_seconds = next((one.warm_pool.retained_seconds for one in reused if one.warm_pool), None)
             said = [taken_over(snapshot, one) for one in reused or before]
             for line in said if groups.nearest_before(task) else _alone(task):
                 task.log.info("%s", line)

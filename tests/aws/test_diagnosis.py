@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import boto3
+from contextlib import ExitStack
+
 import pytest
-from botocore.stub import ANY, Stubber
+from botocore.stub import ANY
+from stubs import stubbed
 
 from airflow_nbjobs.aws.diagnosis import Account, Decision, Key
 from airflow_nbjobs.core.errors import NotebookJobServiceError
@@ -16,18 +18,13 @@ KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890
 @pytest.fixture
 def scripted():
     """One service's client, whose answers come from the test; unasked answers are an error."""
-    opened = []
+    with ExitStack() as opened:
 
-    def make(service):
-        client = boto3.client(service, region_name="eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")
-        stub = Stubber(client)
-        stub.activate()
-        opened.append(stub)
-        return Account(lambda _: client), stub
+        def make(service):
+            stub = opened.enter_context(stubbed(service))
+            return Account(lambda _: stub.client), stub
 
-    yield make
-    for stub in opened:
-        stub.assert_no_pending_responses()
+        yield make
 
 
 def result(action, decision, *of_resources):

@@ -11,23 +11,13 @@ from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors, TriggeringAssetEventsAccessor
 from airflow_names import AirflowFailException
 from fakes import code, executed, failed_at, notebook, task_context
-from operator_tasks import RAW, Tasks, defer, end, event_of
+from operator_tasks import RAW, defer, end, event_of
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookOutputError
 from airflow_nbjobs.task import asset_events
 
 MODEL = Asset(name="model", uri="s3://acme/models/current")
 REPORT = Asset("s3://acme/reports")
-
-
-@pytest.fixture
-def task(tmp_path):
-    return Tasks(tmp_path)
-
-
-@pytest.fixture
-def clients(task):
-    return task.clients
 
 
 def context_with_events(**task_instance):

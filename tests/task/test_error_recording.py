@@ -7,21 +7,11 @@ from functools import partial
 import pytest
 from airflow_names import AirflowTaskTimeout, TaskDeferred
 from fakes import archive, executed, failed_at, task_context
-from operator_tasks import RAW, Tasks, defer, end, event_of
+from operator_tasks import RAW, defer, end, event_of
 
 from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.task.ownership import TryOverError
-
-
-@pytest.fixture
-def task(tmp_path):
-    return Tasks(tmp_path)
-
-
-@pytest.fixture
-def clients(task):
-    return task.clients
 
 
 def said_by(context):

@@ -6,17 +6,12 @@ import pytest
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 from fakes import task_context
-from operator_tasks import Tasks, defer
+from operator_tasks import defer
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.sensors import SageMakerNotebookJobSensor
 
 MODEL = Asset(name="model", uri="s3://acme/models/current")
-
-
-@pytest.fixture
-def task(tmp_path):
-    return Tasks(tmp_path)
 
 
 def now():

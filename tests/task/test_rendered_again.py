@@ -7,14 +7,10 @@ from airflow.sdk import task as airflow_task
 from decorated_tasks import DecoratedTasks, resumed
 from fakes import executed, task_context
 from jinja2 import UndefinedError
-from operator_tasks import RAW, Tasks, defer, end, event_of
+from operator_tasks import RAW, defer, end, event_of
 
 from airflow_nbjobs.core.job.submission_state import Step, SubmissionState
-
-
-@pytest.fixture
-def task(tmp_path):
-    return Tasks(tmp_path)
+from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 
 
 def rendered(operator, *, is_resumed=False, **context):
@@ -56,7 +52,19 @@ def test_the_results_are_pushed_all_the_same(task, fields, capsys):
     )
 
 
-@pytest.mark.parametrize("field", ["aws_conn_id", "region_name", "s3_kms_key"])
+NEEDED = {"aws_conn_id", "region_name", "verify", "s3_kms_key"}
+
+
+@pytest.mark.parametrize("field", sorted({*SageMakerNotebookJobOperator.template_fields} - NEEDED))
+def test_of_all_other_fields_none_is_needed(task, field):
+    first = deferred(task, task(outputs=["accuracy"]))
+    operator = task(task_id="t2", outputs=["accuracy"], **{field: DAY})
+    context = rendered(operator, is_resumed=True)
+    operator.execute_complete(context, event_of(first))
+    assert context["ti"].xcoms["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("field", sorted(NEEDED))
 def test_a_field_that_the_results_need_is_an_error(task, field):
     with pytest.raises(UndefinedError):
         rendered(task(**{field: DAY}), is_resumed=True)

@@ -7,17 +7,12 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import TaskGroup
 from fakes import ACCOUNT_ID, KNOWS_PREFERENCES, REGION, task_context
-from operator_tasks import Tasks, defer
+from operator_tasks import defer
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
 from airflow_nbjobs.task_groups import NotebookTaskGroup
-
-
-@pytest.fixture
-def task(tmp_path):
-    return Tasks(tmp_path)
 
 
 @pytest.fixture

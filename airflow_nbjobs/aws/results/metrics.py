@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_nbjobs.aws.ports import RawPoints
 
-PERMISSION = "cloudwatch:GetMetricData"
+_PERMISSION = "cloudwatch:GetMetricData"
 _MOST_PAGES = 50  # of 100,800 points each; what never ends is no answer
 
 
@@ -62,16 +62,16 @@ class Boto3MachineMetrics(Port):
             "ScanBy": "TimestampAscending",
         }
         for _ in range(_MOST_PAGES):
-            answer = self.ask("cloudwatch:GetMetricData", lambda client: client.get_metric_data(**request), on="*")
+            answer = self.ask(_PERMISSION, lambda client: client.get_metric_data(**request), on="*")
             if "MetricDataResults" not in answer:
-                raise no_answer_of_aws(PERMISSION, "*")
+                raise no_answer_of_aws(_PERMISSION, "*")
             for result in answer["MetricDataResults"]:
                 if known := asked.get(str(result.get("Id"))):
                     _add(found[known[0]], known[1].key, result)
             if not answer.get("NextToken"):
                 return
             request["NextToken"] = answer["NextToken"]
-        raise no_answer_of_aws(PERMISSION, "*", why=f"its answer has no end after {_MOST_PAGES} pages")
+        raise no_answer_of_aws(_PERMISSION, "*", why=f"its answer has no end after {_MOST_PAGES} pages")
 
 
 def _add(points: RawPoints, key: str, result: Mapping[str, Any]) -> None:

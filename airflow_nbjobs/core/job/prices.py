@@ -49,14 +49,14 @@ def parse_prices(configured: str, currency: str, stored: str = "") -> Prices:
     """
     Read the text of ``[nbjobs] instance_prices``; what is no JSON object of numbers is no price.
 
-    :param currency: of ``[nbjobs] currency``; empty: what the object with the prices says of itself, else dollars.
-    :param stored: what ``nbjobs prices update`` wrote, in the same form; the configuration wins over it, type by type. Its prices are left out where they are in
-        another currency than the configuration's: they cannot be added up.
+    :param currency: of ``[nbjobs] currency``, for the configuration's prices; empty: what the object with the prices says of itself, else dollars.
+    :param stored: what ``nbjobs prices update`` wrote, in the same form, and in the currency that it names; the configuration wins over it, type by type. Its prices
+        are left out where the configuration's are in another currency: they cannot be added up.
     """
     given, kept = _object(configured), _object(stored)
     own, of_list = _numbers(given), _numbers(kept)
     if not own:
-        return Prices(of_list, currency or _currency(kept) or _currency(given) or "$")
+        return Prices(of_list, _currency(kept) or currency or _currency(given) or "$")
     shown = currency or _currency(given) or "$"
     return Prices((of_list if (_currency(kept) or shown) == shown else {}) | own, shown)
 

@@ -51,6 +51,8 @@ def answered(
             by_name[name].append(datum)
     results = []
     for query in queries:
+        if not query.get("ReturnData", True):
+            continue
         stat = query["MetricStat"]
         period = int(stat["Period"])
         buckets: dict[int, list[Any]] = defaultdict(list)

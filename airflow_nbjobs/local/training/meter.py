@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-METRICS_SECONDS = 60.0  # as SageMaker does
 _PROC = Path("/proc")
 _GIB = 1024**3
 _LAST_POINT_SECONDS = 5.0
@@ -118,7 +117,7 @@ def disk_bytes(folders: Iterable[Path]) -> int | None:
 
 
 def datums(
-    machine: Machine, *, cpu_percent: float | None, memory_bytes: int, disk_percent: float | None, cores: int
+    machine: Machine, *, cpu_percent: float, memory_bytes: int, disk_percent: float | None, cores: int
 ) -> dict[str, float]:
     """
     Return CloudWatch's numbers by metric: CPU of 100 a vCPU, at most all of them; the others of 100.
@@ -127,7 +126,7 @@ def datums(
     :param cores: of this machine.
     """
     found = {"MemoryUtilization": min(100.0, 100 * memory_bytes / (machine.memory_gib * _GIB))}
-    if cpu_percent is not None and cores >= machine.vcpus:
+    if cores >= machine.vcpus:
         found["CPUUtilization"] = min(100.0 * machine.vcpus, cpu_percent)
     if disk_percent is not None:
         found["DiskUtilization"] = min(100.0, disk_percent)
@@ -141,6 +140,7 @@ class Meter:
     :param cloudwatch: boto3's client.
     :param pid: of the container's outermost process.
     :param folders: what lies on the job's volume.
+    :param seconds: between two points.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Meter:
         request: Mapping[str, Any],
         pid: int,
         folders: Sequence[Path],
-        seconds: float = METRICS_SECONDS,
+        seconds: float,
     ) -> None:
         resources = request["ResourceConfig"]
         self._cloudwatch = cloudwatch
@@ -211,7 +211,7 @@ class Meter:
                     "Timestamp": moment,
                     "Value": value,
                     "Unit": "Percent",
-                    "StorageResolution": 60 if self._seconds >= METRICS_SECONDS else 1,
+                    "StorageResolution": 60 if self._seconds >= 60 else 1,
                 }
                 for name, value in values.items()
             ],

@@ -6,10 +6,10 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-import boto3
 import pytest
-from botocore.stub import ANY, Stubber
+from botocore.stub import ANY
 from doctor_doubles import patient, session
+from stubs import stubbed
 
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.commands.doctor import quotas
@@ -33,16 +33,10 @@ class Quotas:
         return {name: self.limits[name] for name in names if name in self.limits}
 
 
-@pytest.fixture(scope="module")
-def client():
-    return boto3.client("sagemaker", region_name="eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")
-
-
 @pytest.fixture
-def stub(client):
-    with Stubber(client) as stub:
+def stub():
+    with stubbed("sagemaker") as stub:
         yield stub
-        stub.assert_no_pending_responses()
 
 
 @pytest.fixture

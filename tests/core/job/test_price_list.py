@@ -115,7 +115,8 @@ def test_what_is_written_is_read_with_its_currency():
         ('{"a": 1}', "", "$", ({"a": 1.0, "b": 2.0}, "$")),
         ("{}", "", "CN¥", ({"b": 2.0}, "CN¥")),
         ('{"currency": "€"}', "", "CN¥", ({"b": 2.0}, "CN¥")),
-        ("{}", "yuan ", "CN¥", ({"b": 2.0}, "yuan ")),
+        ("{}", "€", "CN¥", ({"b": 2.0}, "CN¥")),
+        ("{}", "€", "", ({"b": 2.0}, "€")),
     ],
 )
 def test_prices_of_two_currencies_are_not_mixed(given, currency, kept, known):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import operator
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from airflow_nbjobs.local.platform.logs import BATCH_BYTES, EVENT_BYTES, LineSpl
 from airflow_nbjobs.local.platform.storage import (
     S3Location,
     StorageError,
+    download,
     download_prefix,
     local_name,
     pack,
@@ -155,7 +157,9 @@ def test_a_key_cannot_leave_its_channels_folder(key: str) -> None:
         local_name(key, "in")
 
 
-@pytest.mark.parametrize("keys", [("in/a", "in/a/b"), ("in/a/b", "in/a"), ("in/" + "n" * 300,)])
+@pytest.mark.parametrize(
+    "keys", [("in/a", "in/a/b"), ("in/a/b", "in/a"), ("in/" + "n" * 300,), ("in/a\0b",)], ids=ascii
+)
 def test_objects_that_cannot_lie_beside_one_another_as_files_are_a_failed_download(
     keys: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -169,6 +173,26 @@ def test_objects_that_cannot_lie_beside_one_another_as_files_are_a_failed_downlo
             s3.put_object(Bucket="bucket", Key=key, Body=b"1")
         s3.get_paginator = lambda _: _Listed(keys)  # in either order: only S3's own is the alphabet's
         with pytest.raises(StorageError, match=f"Unable to download object s3://bucket/{keys[-1]} "):
+            download_prefix(s3, "s3://bucket/in/", tmp_path)
+
+
+def test_a_storage_that_does_not_answer_is_a_failed_download(tmp_path: Path) -> None:
+    import boto3
+    from botocore.config import Config
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        s3 = boto3.client(
+            "s3",
+            region_name="us-east-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+            endpoint_url=f"http://127.0.0.1:{closed.getsockname()[1]}",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        with pytest.raises(StorageError, match="Unable to download object s3://bucket/in/a "):
+            download(s3, "s3://bucket/in/a", tmp_path / "a")
+        with pytest.raises(StorageError, match="Unable to download object s3://bucket/in/"):
             download_prefix(s3, "s3://bucket/in/", tmp_path)
 
 

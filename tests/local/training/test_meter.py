@@ -15,7 +15,7 @@ from local_jobs import Jobs
 
 from airflow_nbjobs.aws.clients import Boto3Clients
 from airflow_nbjobs.core.job.machines import machine_of
-from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 from airflow_nbjobs.local.training.meter import Meter, Usage, datums, demand_seconds, disk_bytes, usage_of
 
 LARGE = machine_of("ml.m5.large")
@@ -115,7 +115,7 @@ def test_the_metrics_ask_for_the_key_as_well(metered):
 
 
 @pytest.mark.local
-def test_a_type_that_is_not_known_and_a_job_of_less_than_a_period_have_no_points(metered):
+def test_a_type_that_is_not_known_has_no_points(metered):
     jobs = Jobs(metered)
     unknown = jobs.submit_script(
         "sleep 1",
@@ -128,19 +128,20 @@ def test_a_type_that_is_not_known_and_a_job_of_less_than_a_period_have_no_points
 @linux
 def test_a_job_ends_though_its_last_point_cannot_be_published(monkeypatch):
     monkeypatch.setattr("airflow_nbjobs.local.training.meter._LAST_POINT_SECONDS", 0.1)
-    asked, released = threading.Event(), threading.Event()
+    asked, released, answered = threading.Event(), threading.Event(), threading.Event()
 
     class Silent:
         def put_metric_data(self, **_):
             asked.set()
             released.wait(60)
+            answered.set()
 
     request = {"ResourceConfig": {"InstanceType": "ml.m5.large", "VolumeSizeInGB": 30}}
     meter = Meter(Silent(), job_name="j", request=request, pid=os.getpid(), folders=[], seconds=0.01)
     try:
         with meter.measuring():
             assert asked.wait(30)
-        assert not released.is_set()
+        assert not answered.is_set()
     finally:
         released.set()
 
@@ -231,6 +232,14 @@ def test_files_are_counted_up_to_a_number(tmp_path, monkeypatch):
     (tmp_path / "b").touch()
     monkeypatch.setattr("airflow_nbjobs.local.training.meter._MOST_FILES", 1)
     assert disk_bytes([tmp_path]) is None
+
+
+def test_no_period_is_not_a_minute():
+    with (
+        pytest.raises(EmbeddedSageMakerError, match=r"--metrics-period is 0.1 to 3600 seconds, not 0"),
+        EmbeddedSageMaker(metrics_period=0),
+    ):
+        pass
 
 
 def test_a_period_out_of_range_is_refused(capsys):
