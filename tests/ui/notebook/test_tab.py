@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fakes import code, executed, failed_at, notebook
 from msgspec.structs import replace
-from ui_account import Account, hint, task_instance
+from ui_account import Account, hint, in_routes, task_instance
 
 from airflow_nbjobs.core.error_record import error_record, parse_error_record
 from airflow_nbjobs.core.errors import (
@@ -26,7 +26,6 @@ from airflow_nbjobs.ui import access
 from airflow_nbjobs.ui.app import build_app
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.renderer import Renderer
-from airflow_nbjobs.ui.routes import tab as routes
 from airflow_nbjobs.ui.routes.dependencies import task_instance_of
 
 RAW = notebook(code("epochs = 1\nname = ''\nrates = []", "parameters"), "accuracy = 0.5", "print('end')")
@@ -87,7 +86,7 @@ def tab(renderer, monkeypatch):
     account = Account()
     notebooks = Notebooks(account.access, renderer, live_seconds=0)
     tab = Tab(notebooks, account)
-    monkeypatch.setattr(routes, "read_outputs", lambda *_: (tab.handed_over, len(tab.handed_over)))
+    in_routes(monkeypatch, "read_outputs", lambda *_: (tab.handed_over, len(tab.handed_over)))
     yield tab
     notebooks.renderer = Renderer()  # the shared one goes on
     notebooks.close()
