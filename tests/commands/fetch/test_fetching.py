@@ -245,6 +245,14 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(airflow, fe
     assert not (tmp_path / "files").exists()
 
 
+def test_what_is_there_already_needs_no_room(airflow, fetch, monkeypatch):
+    airflow.add()
+    assert fetch()[0] == 0
+    monkeypatch.setattr(save.OutputFolder, "free_bytes", 0)
+    code, said = fetch()
+    assert code == 0, said.err
+
+
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(airflow, fetch, tmp_path, monkeypatch):
     airflow.add()
 
