@@ -22,8 +22,9 @@ from fakes import code, notebook
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.results.read import JobResult
 from airflow_nbjobs.commands.run import _report
-from airflow_nbjobs.commands.target import own_account
+from airflow_nbjobs.commands.target import embedded, own_account
 from airflow_nbjobs.commands.wording import in_flags
+from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 
 ROOT = Path(__file__).parents[2]
@@ -211,6 +212,16 @@ def test_what_is_in_its_s3_is_looked_for_there(tmp_path):
     done = run_command("s3://nowhere/report.ipynb", "--local", folder=tmp_path)
     assert done.returncode == 2
     assert "there is no object 's3://nowhere/report.ipynb'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [(EmbeddedSageMakerError("no port"), NotebookJobConfigError), (ZeroDivisionError("no port"), ZeroDivisionError)],
+)
+def test_what_breaks_in_the_server_is_not_called_a_mistake_of_the_user(monkeypatch, raised, expected):
+    monkeypatch.setattr(EmbeddedSageMaker, "start", lambda _: (_ for _ in ()).throw(raised))
+    with contextlib.ExitStack() as stack, pytest.raises(expected, match="^no port$"):
+        embedded(stack, None).start()
 
 
 # -- the AWS CLI in a notebook -------------------------------------------------------------------------------------------
