@@ -220,7 +220,7 @@ def test_what_is_in_its_s3_is_looked_for_there(tmp_path):
 )
 def test_what_breaks_in_the_server_is_not_called_a_mistake_of_the_user(monkeypatch, raised, expected):
     monkeypatch.setattr(EmbeddedSageMaker, "start", lambda _: (_ for _ in ()).throw(raised))
-    with contextlib.ExitStack() as stack, pytest.raises(expected, match="^no port$"):
+    with contextlib.ExitStack() as stack, pytest.raises(expected, match=r"^no port$"):
         embedded(stack, None).start()
 
 
