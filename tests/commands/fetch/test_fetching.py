@@ -13,6 +13,7 @@ from ui_account import RAN, ROOT, Account, hint, task_instance
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.results.output import LOG_NAME
 from airflow_nbjobs.commands.fetch import save
+from airflow_nbjobs.commands.fetch.transfer import part_file
 from airflow_nbjobs.commands.records import choice
 from airflow_nbjobs.commands.records.port import Run
 from airflow_nbjobs.core.errors import NotebookJobServiceError
@@ -245,12 +246,27 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(airflow, fe
     assert not (tmp_path / "files").exists()
 
 
-def test_what_is_there_already_needs_no_room(airflow, fetch, monkeypatch):
-    airflow.add()
-    assert fetch()[0] == 0
-    monkeypatch.setattr(save.OutputFolder, "free_bytes", 0)
-    code, said = fetch()
-    assert code == 0, said.err
+def test_the_disk_needs_room_for_what_is_not_there_yet(airflow, fetch, tmp_path, monkeypatch):
+    name = airflow.add()
+    objects = airflow.account.clients.objects
+    (uri,) = [uri for uri, body in objects.bodies.items() if body == RAN and name in uri]
+    path = tmp_path / "files" / "t" / "try-1" / "executed.ipynb"
+
+    def codes():
+        """Fetch while the disk has so much room; return the exit codes."""
+        for free in (0, len(RAN) - 1, len(RAN)):
+            monkeypatch.setattr(save.OutputFolder, "free_bytes", free)
+            code = fetch()[0]
+            yield code
+            if code == 0:
+                return
+
+    assert list(codes()) == [2, 2, 0]
+    path.unlink()
+    part_file(path, uri, objects.stat(uri)).write_bytes(RAN[:1])
+    assert list(codes()) == [2, 0]
+    assert path.read_bytes() == RAN
+    assert list(codes()) == [0]
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(airflow, fetch, tmp_path, monkeypatch):
