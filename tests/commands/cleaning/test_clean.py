@@ -27,7 +27,7 @@ from airflow_nbjobs.commands.cleaning.remains import (
 )
 from airflow_nbjobs.commands.parser import CommandParser
 from airflow_nbjobs.commands.records import choice
-from airflow_nbjobs.commands.records.port import Said
+from airflow_nbjobs.commands.records.port import AirflowError, Said
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import parse_owner
 from airflow_nbjobs.ui.data.task_instance import TaskArguments
@@ -366,6 +366,80 @@ def test_ctrl_c_says_how_far_it_came(airflow, monkeypatch, capsys):
     assert (
         said.err.splitlines()[-1] == "stopped; 1 jobs were deleted, 6 objects; the same command goes on with the rest"
     )
+
+
+def test_a_program_gets_the_report_as_json_alone(airflow, monkeypatch, capsys):
+    airflow.add(1)
+    assert run_clean(monkeypatch, airflow, "-o", "json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["version"], said["deleted"], said["notes"], said["problems"]) == (1, None, [], [])
+    airflow.cleared_since.add(("d", "r1"))
+    assert run_clean(monkeypatch, airflow, "-o", "json", "--keep-last", "0", "--yes") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["deleted"] == {"jobs": 0, "objects": 0, "bytes": 0, "records": 0}
+    assert said["notes"] == ["run 'r1' of DAG 'd' is left: it is under way again, or gone"]
+
+
+def test_notes_and_problems_are_said_to_a_reader_and_a_problem_is_the_exit_code(airflow, monkeypatch, capsys):
+    airflow.add(1)
+    airflow.unknown = {"d": 3}
+    assert run_clean(monkeypatch, airflow, "--dag", "d") == 0
+    said = capsys.readouterr()
+    assert said.out.endswith("nothing was deleted; --yes deletes what the table lists\n")
+    assert "version of the DAG Airflow has no more (3)" in said.err
+    monkeypatch.setattr(airflow.account.clients.jobs, "delete", lambda _: "ValidationException: no")
+    airflow.cleared_since.add(("d", "r2"))
+    airflow.add(2)
+    assert run_clean(monkeypatch, airflow, "--keep-last", "0", "--yes") == 1
+    said = capsys.readouterr().err
+    assert "run 'r2' of DAG 'd' is left: it is under way again, or gone" in said
+    assert "SageMaker keeps its record of" in said
+
+
+def test_ctrl_c_before_the_deletion_says_that_nothing_was_deleted(airflow, monkeypatch, capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    airflow.runs = stop
+    assert run_clean(monkeypatch, airflow, "--keep-last", "0", "--yes") == 130
+    assert "stopped; nothing was deleted" in capsys.readouterr().err
+
+
+def test_a_record_that_sagemaker_keeps_is_a_problem_and_its_job_no_deleted_one(airflow, monkeypatch):
+    name = airflow.add(1)
+    monkeypatch.setattr(airflow.account.clients.jobs, "delete", lambda _: "ValidationException: no")
+    _, deleted = clean(airflow)
+    assert deleted.problems == [f"SageMaker keeps its record of '{name}': ValidationException: no"]
+    assert (deleted.jobs, deleted.records, deleted.amount) == (0, 0, Amount(3, 18))
+
+
+@pytest.mark.parametrize("asks", ["is_under_way", "runs"])
+def test_without_airflows_answer_right_before_the_deletion_nothing_is_deleted(airflow, monkeypatch, asks):
+    airflow.add(1)
+
+    def refuse(*_):
+        raise AirflowError("Airflow is away")
+
+    _, deleted = clean(airflow, meanwhile=lambda: monkeypatch.setattr(airflow, asks, refuse))
+    assert "Airflow is away" in deleted.problems[0]
+    assert (deleted.jobs, len(left_keys(airflow))) == (0, 3)
+
+
+def test_what_is_kept_and_left_is_summed_up_by_its_reason(airflow):
+    for number in (1, 2):
+        airflow.add(number, state="running")
+    airflow.add(3, status="InProgress")
+    airflow.put("unknown-0123456789ab/input/x", b"12")
+    airflow.put("data/train.csv", b"1234567")
+    airflow.put("unknown-0123456789ab/extra.txt", b"123")
+    lines = report.text_lines(survey(airflow), None, now=NOW)
+    assert lines[0] == "there is nothing to delete"
+    assert [line.split(": ")[:2] for line in lines[1:]] == [
+        ["kept", "2 jobs, 36 bytes"],
+        ["kept", "1 job, 18 bytes"],
+        ["left", "1 job, 2 bytes"],
+        ["left", "2 objects, 10 bytes"],
+    ]
 
 
 def test_a_misspelt_dag_is_said(airflow, monkeypatch, capsys):
