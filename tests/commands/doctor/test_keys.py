@@ -65,6 +65,16 @@ def test_without_keys_there_is_nothing_to_say():
     assert look(Keys()) == ([], ())
 
 
+def test_where_the_buckets_encryption_may_not_be_asked_for_that_is_said_alone():
+    class Closed(Keys):
+        def encryption(self, bucket):
+            raise NotebookJobServiceError("AccessDenied on s3:GetEncryptionConfiguration", code="AccessDenied")
+
+    spec = SimpleNamespace(s3_kms_key=None, volume_kms_key=None, s3_root_uri="s3://acme/x")
+    (finding,) = encryption(patient(session=session(Closed()), spec=spec))
+    assert (finding.mark, "s3:GetEncryptionConfiguration" in finding.text) == (Mark.UNKNOWN, True)
+
+
 def test_the_key_of_an_alias_is_the_one_that_policies_name():
     assert look(Keys({"alias/mine": Key(KEY, "Enabled")}), files="alias/mine")[1] == (KEY,)
     both = {"alias/mine": Key(KEY, "Enabled"), OTHER: Key(OTHER, "Enabled")}
