@@ -94,6 +94,7 @@ def test_a_job_that_runs_by_now_is_left(airflow):
     description = airflow.account.clients.jobs.descriptions[name]
     _, deleted = clean(airflow, meanwhile=lambda: description.update(TrainingJobStatus="InProgress"))
     assert (deleted.jobs, len(left_keys(airflow))) == (0, 3)
+    assert deleted.notes[0].startswith(f"{ROOT}/{name} is left: its job has not ended")
 
 
 def test_what_a_kept_run_names_is_kept(airflow):
@@ -207,6 +208,7 @@ def test_a_record_whose_files_are_gone_is_deleted(airflow):
 
 def test_a_boto3_that_deletes_no_records_deletes_the_files_and_says_so(airflow, monkeypatch):
     """That of Airflow 3.0.6's constraints."""
+    airflow.add(2)
     name = airflow.add(1)
     monkeypatch.setattr(airflow.account.clients.jobs, "can_delete", False)
     _, deleted = clean(airflow)
@@ -423,6 +425,58 @@ def test_without_airflows_answer_right_before_the_deletion_nothing_is_deleted(ai
     _, deleted = clean(airflow, meanwhile=lambda: monkeypatch.setattr(airflow, asks, refuse))
     assert "Airflow is away" in deleted.problems[0]
     assert (deleted.jobs, len(left_keys(airflow))) == (0, 3)
+
+
+def test_a_deletion_says_how_far_it_has_come_and_goes_from_the_oldest_run_to_the_newest(airflow, monkeypatch, capsys):
+    """Broken off, it has taken what is needed least."""
+    for number in (1, 3, 2):
+        airflow.add(number)
+    assert run_clean(monkeypatch, airflow, "--keep-last", "0", "--yes") == 0
+    assert [
+        line for line in capsys.readouterr().err.splitlines() if "looking" not in line and "SageMaker" not in line
+    ] == [
+        "asking Airflow once more what its runs need",
+        *(f"deleting what 'r{number}' of DAG 'd' left" for number in (3, 2, 1)),
+    ]
+
+
+def test_with_nothing_to_delete_airflow_is_not_asked_again(airflow, monkeypatch, capsys):
+    airflow.add(1, state="running")
+    assert run_clean(monkeypatch, airflow, "--keep-last", "0", "--yes") == 0
+    said = capsys.readouterr()
+    assert "once more" not in said.err
+    assert "deleted: 0 jobs, 0 objects, 0 bytes, 0 records" in said.out
+
+
+def test_a_job_that_cannot_be_deleted_is_a_problem_of_its_own(airflow, monkeypatch):
+    first, second = airflow.add(2), airflow.add(1)
+    describe = airflow.account.clients.jobs.describe
+    refused = NotebookJobServiceError("ThrottlingException", code="Throttling")
+
+    def fails_for_the_first(name):
+        if name == first:
+            raise refused
+        return describe(name)
+
+    _, deleted = clean(
+        airflow, meanwhile=lambda: monkeypatch.setattr(airflow.account.clients.jobs, "describe", fails_for_the_first)
+    )
+    assert deleted.problems == [f"{ROOT}/{first}: {refused.headline}"]
+    assert {key.split("/")[0] for key in left_keys(airflow)} == {first}
+    assert second not in airflow.account.clients.jobs.descriptions
+
+
+@pytest.mark.parametrize(("count", "end"), [(5, "AccessDenied: Access Denied"), (7, "; and 2 more")])
+def test_of_many_keys_that_s3_does_not_delete_five_are_shown_and_none_counts_as_deleted(airflow, count, end):
+    name = airflow.add(1, delivered=False)
+    for number in range(count):
+        airflow.put(f"{name}/input/{number}")
+    airflow.account.clients.storage.refused = {f"nbjobs/{name}/input/{number}" for number in range(count)}
+    _, deleted = clean(airflow)
+    (problem,) = deleted.problems
+    assert problem.count("AccessDenied") == 5
+    assert problem.endswith(end)
+    assert deleted.amount == Amount(1, 5)
 
 
 def test_what_is_kept_and_left_is_summed_up_by_its_reason(airflow):
