@@ -24,12 +24,14 @@ from airflow_nbjobs.commands.cleaning.remains import (
     named_digests,
     parse_age,
     part_of,
+    some,
 )
 from airflow_nbjobs.commands.parser import CommandParser
 from airflow_nbjobs.commands.records import choice
 from airflow_nbjobs.commands.records.port import AirflowError, Said
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import parse_owner
+from airflow_nbjobs.core.job.status import LONGEST_RUN
 from airflow_nbjobs.ui.data.task_instance import TaskArguments
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
@@ -185,7 +187,7 @@ def test_what_was_staged_for_a_job_that_never_was_is_deleted_once_no_region_can_
     airflow.forget_job(name)
     airflow.account.clients.storage.modified = NOW - timedelta(days=3)
     assert "may still run in another region" in why(survey(airflow), name)
-    airflow.account.clients.storage.modified = NOW - timedelta(days=30)
+    airflow.account.clients.storage.modified = NOW - LONGEST_RUN
     found, _ = clean(airflow)
     assert fates(found) == {name: Fate.REMOVE}
     assert left_keys(airflow) == set()
@@ -309,6 +311,44 @@ def test_the_table_counts_what_would_go_by_dag_and_age(airflow):
     assert "30 to 90 days" in lines[2]
     assert lines[2].split()[-9:] == ["2", "2", "2", "2", "0", "2", "36", "bytes", "2"]
     assert lines[-1].startswith("nothing was deleted")
+
+
+def test_the_tables_columns_stand_below_each_other_and_know_the_oldest(airflow):
+    airflow.add(1)
+    airflow.add(2, days_old=100)
+    lines = report.text_lines(survey(airflow), None, now=NOW)
+    assert lines[0].startswith("DAG  age           runs  jobs  inputs  outputs")
+    assert lines[1].startswith("d    under 1 day      1     1       1        1")
+    assert lines[2].startswith("d    over 90 days     1     1       1        1")
+
+
+def test_a_job_whose_run_is_not_known_or_has_no_end_is_listed_without(airflow):
+    airflow.put("unknown-0123456789ab/input/x")
+    running, ended = airflow.add(1, state="running"), airflow.add(2)
+    airflow.all_runs["d", "r1"] = replace(airflow.all_runs["d", "r1"], ended=None)
+    jobs = {job["job_name"]: job for job in report.document(survey(airflow), None, [])["jobs"]}
+    unknown = jobs["unknown-0123456789ab"]
+    assert (unknown["dag_id"], unknown["run_id"], unknown["run_ended_at"]) == (None, None, None)
+    assert "SageMaker knows no such job" in unknown["why"]
+    assert (jobs[running]["run_id"], jobs[running]["run_ended_at"]) == ("r1", None)
+    assert jobs[ended]["run_ended_at"] == (NOW - timedelta(minutes=2)).isoformat()
+    assert jobs[ended]["why"] is None
+
+
+@pytest.mark.parametrize(("number", "fate"), [(0, Fate.REMOVE), (-1, Fate.KEEP)])
+def test_a_run_is_old_from_its_hour_on(airflow, number, fate):
+    name = airflow.add(number, days_old=1)
+    assert fates(survey(airflow, hours=24)) == {name: fate}
+
+
+def test_what_only_lies_where_a_jobs_folder_could_be_is_no_job(airflow):
+    airflow.add(1)
+    airflow.put("data/input/x", b"123")
+    airflow.put("n-0123456789ab", b"1")
+    airflow.put("other-0123456789ab/notes.txt", b"12")
+    found = survey(airflow)
+    assert len(found.findings) == 1
+    assert found.elsewhere == Amount(3, 6)
 
 
 def test_a_job_is_listed_for_programs_with_its_parts(airflow):
@@ -553,3 +593,15 @@ def test_an_owner_reads_back_to_its_attempt():
 def test_a_skipped_task_has_nothing_to_clean(airflow):
     airflow.instances.append(task_instance(state="skipped", try_number=0, arguments=TaskArguments({})))
     assert survey(airflow).findings == []
+
+
+def test_of_many_names_some_are_said():
+    assert (some(["a", "b"], 2), some(["a", "b", "c"], 2)) == ("a, b", "a, b and 1 more")
+
+
+def test_a_skipped_task_that_had_a_job_before_has_it_cleaned(airflow):
+    """Cleared, and then skipped: the job of its first try is its own all the same."""
+    name = airflow.add(1)
+    airflow.forget_job(name)
+    airflow.instances[0] = replace(airflow.instances[0], state="skipped", try_number=1)
+    assert fates(survey(airflow)) == {name: Fate.REMOVE}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from cleaned_airflow import CleanedAirflow, arguments, clean, fates, left_keys, survey, why
+from cleaned_airflow import NOW, CleanedAirflow, arguments, clean, fates, left_keys, needs_of, survey, why
 from ui_account import ROOT, task_instance
 
 from airflow_nbjobs.aws.ports import MOST_DELETED
 from airflow_nbjobs.commands.cleaning import report
 from airflow_nbjobs.commands.cleaning.remains import Amount, Fate
+from airflow_nbjobs.commands.cleaning.survey import Surveyor
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 
 THROTTLED = NotebookJobServiceError("ThrottlingException", code="Throttling")
@@ -51,6 +52,7 @@ def test_a_job_of_a_task_without_access_is_left_though_another_task_writes_to_th
     found, _ = clean(airflow)
     assert fates(found) == {good: Fate.REMOVE, bad: Fate.LEAVE}
     assert "no way to AWS" in why(found, bad)
+    assert found.problems == ["d.u: no connection 'gone'; nothing of it is deleted"]
     assert {key.split("/")[0] for key in left_keys(airflow)} == {bad}
     assert set(airflow.account.clients.jobs.descriptions) == {bad}
 
@@ -65,6 +67,31 @@ def test_jobs_of_two_roots_are_listed_once_and_each_at_its_own(airflow):
     }
     assert len(found.findings) == 2
     assert airflow.account.clients.jobs.count("list") == 1
+
+
+def test_a_survey_asks_for_no_more_than_it_needs_and_says_where_it_is(airflow, monkeypatch):
+    for number in (1, 2):
+        airflow.add(number)
+    airflow.add(3, dag_id="e")
+    wanted, said = [], []
+    read = airflow.all_task_instances
+    monkeypatch.setattr(
+        airflow, "all_task_instances", lambda dags, *, unknown: wanted.append(dags) or read(dags, unknown=unknown)
+    )
+    Surveyor(airflow, needs_of(airflow, dags=["d"]), now=NOW, say=said.append).survey()
+    assert wanted == [{"d"}]
+    assert airflow.account.asked == 1, "two tasks of one connection"
+    assert said == [
+        f"looking through {ROOT}/",
+        f"{ROOT}/: 3 jobs; asking SageMaker for those that no kept run has",
+    ]
+
+
+def test_jobs_are_listed_by_root_and_name(airflow):
+    there = airflow.add(1, root=OTHER_ROOT)
+    here = sorted(airflow.add(number) for number in (2, 3))
+    found = [(each.folder.root, each.folder.name) for each in survey(airflow).findings]
+    assert found == sorted(found) == [(ROOT, here[0]), (ROOT, here[1]), (OTHER_ROOT, there)]
 
 
 def test_a_record_without_files_is_found_at_its_own_root(airflow):

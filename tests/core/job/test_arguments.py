@@ -125,8 +125,9 @@ def test_a_root_that_is_no_s3_uri_is_refused_with_the_form(uri):
     "uri", ["s3://My-Bucket/x", "s3://ab/x", "s3://under_score/x", "s3://a..b/x", "s3://" + "a" * 64]
 )
 def test_a_malformed_bucket_is_refused_with_the_rule(uri):
-    with pytest.raises(ValueError, match=r"is not a bucket name \(3-63 characters"):
+    with pytest.raises(ValueError, match=r"is not a bucket name \(3-63 characters") as caught:
         aws.s3_root_uri(uri)
+    assert str(caught.value).startswith(f"'{uri}': "), "a reader is told which argument"
 
 
 def test_a_root_that_leaves_no_room_is_refused():
@@ -151,9 +152,15 @@ def test_an_instance_type_of_next_year_is_taken(value):
     assert aws.instance_type(value) == value
 
 
-def test_a_malformed_kms_key_is_refused():
+@pytest.mark.parametrize("key", ["my key!", "arn:aws:s3:::x", "x:y", "arn:aws:kms:eu-west-1:12:key/x"])
+def test_a_malformed_kms_key_is_refused(key):
     with pytest.raises(ValueError, match="is not a KMS key"):
-        aws.kms_key("my key!")
+        aws.kms_key(key)
+
+
+@pytest.mark.parametrize("key", ["alias/mine", "1234abcd-12ab", "arn:aws:kms:eu-west-1:123456789012:key/1234abcd"])
+def test_a_kms_key_is_an_id_an_alias_or_an_arn(key):
+    assert aws.kms_key(key) == key
 
 
 NUMBERS = {"WHOLE": 5, "BROKEN": 1.5, "YES": True, "TEXT": "007", "EXACT": Decimal("1.10"), "EMPTY": ""}
