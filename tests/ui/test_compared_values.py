@@ -119,6 +119,10 @@ def test_times_and_costs_with_their_difference():
     assert duration_difference(0, 30) == "+30 s"
     assert duration_difference(60.1, 59.9) == ""
     assert duration_difference(None, 5) == ""
+    assert duration_difference(5, None) == ""
+    assert duration_difference(1, 1e11) == "", "no job takes so long: AWS or an XCom says nonsense"
+    assert duration_difference(1, 1000) == "+16 min 39 s (+99900 %)"
+    assert duration_difference(1, 1001) == "+16 min 40 s"
     prices = Prices({})
     assert cost_difference(0.5, 0.25, prices) == "\u2212$0.2500"
     assert cost_difference(0.5, 0.50001, prices) == ""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from cleaned_airflow import NOW, CleanedAirflow, arguments, clean, fates, left_keys, needs_of, survey, why
+from msgspec.structs import replace
 from ui_account import ROOT, task_instance
 
 from airflow_nbjobs.aws.ports import MOST_DELETED
@@ -112,6 +115,50 @@ def test_records_without_files_are_looked_for_back_to_the_oldest_run(airflow):
     for uri in [uri for uri in airflow.account.clients.objects.bodies if name in uri]:
         del airflow.account.clients.objects.bodies[uri]
     assert fates(survey(airflow))[name] is Fate.REMOVE
+
+
+def without_files(airflow, *names):
+    for uri in [uri for uri in airflow.account.clients.objects.bodies if any(name in uri for name in names)]:
+        del airflow.account.clients.objects.bodies[uri]
+
+
+def test_records_without_files_are_listed_to_the_last_page(airflow, monkeypatch):
+    names = [airflow.add(number) for number in range(3)]
+    without_files(airflow, *names)
+    jobs = airflow.account.clients.jobs
+    read = jobs.list_page
+
+    def one_by_one(call):
+        found = read(replace(call, next_token=None)).summaries
+        place = int(call.next_token or 0)
+        more = str(place + 1) if place + 1 < len(found) else None
+        return SimpleNamespace(summaries=found[place : place + 1], next_token=more)
+
+    monkeypatch.setattr(jobs, "list_page", one_by_one)
+    assert fates(survey(airflow)) == dict.fromkeys(names, Fate.REMOVE)
+
+
+@pytest.mark.parametrize(
+    ("error", "place", "words"),
+    [
+        (
+            NotebookJobServiceError("AccessDenied on sagemaker:ListTrainingJobs", code="AccessDenied"),
+            "notes",
+            "records of jobs whose files are gone are not found: AccessDenied",
+        ),
+        (THROTTLED, "problems", "records of jobs whose files are gone: ThrottlingException; none of them is deleted"),
+    ],
+)
+def test_where_records_cannot_be_listed_that_is_said_and_files_are_cleaned_all_the_same(airflow, error, place, words):
+    """Who may not list jobs has chosen so; what passes is worth another call."""
+    name = airflow.add(1)
+    without_files(airflow, airflow.add(2))
+    airflow.account.clients.jobs.errors["list"] = [error]
+    found = survey(airflow)
+    assert fates(found) == {name: Fate.REMOVE}
+    said = {"notes": found.notes, "problems": found.problems}
+    assert words in said.pop(place)[0]
+    assert said.popitem()[1] == []
 
 
 def test_a_record_without_files_is_found_once_where_two_connections_lead_to_one_account(airflow):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_nbjobs.local.state.facts import NAMESPACE_WAYS
-from airflow_nbjobs.local.training.checks import _inconsistencies, check_features, check_tags
+from airflow_nbjobs.local.training import checks
+from airflow_nbjobs.local.training.checks import _inconsistencies, check_features, check_role, check_tags
 from airflow_nbjobs.local.training.updates import updated
 from airflow_nbjobs.local.wire.formats import ValidationError
 
@@ -25,10 +26,15 @@ REQUEST: dict[str, Any] = {
 
 
 def with_(**parts: Any) -> dict[str, Any]:
-    return {
-        name: {**REQUEST.get(name, {}), **value} if isinstance(value, dict) else value
-        for name, value in {**REQUEST, **parts}.items()
-    }
+    """Return the request with members of its parts changed, and left out where they are None."""
+    found = {}
+    for name, value in {**REQUEST, **parts}.items():
+        if isinstance(value, dict):
+            merged = {**REQUEST.get(name, {}), **value}
+            found[name] = {key: each for key, each in merged.items() if each is not None}
+        else:
+            found[name] = value
+    return found
 
 
 @pytest.mark.parametrize(
@@ -67,6 +73,8 @@ def test_an_ordinary_job_runs_here():
     assert list(_inconsistencies(REQUEST)) == []
 
 
+A = {"InstanceType": "ml.m5.large"}
+PREFERENCES = {"InstanceType": None, "InstancePreferences": [A, {"InstanceType": "ml.m5.xlarge"}]}
 SPOT = {"EnableManagedSpotTraining": True, "StoppingCondition": {"MaxWaitTimeInSeconds": 60}}
 
 
@@ -80,7 +88,13 @@ SPOT = {"EnableManagedSpotTraining": True, "StoppingCondition": {"MaxWaitTimeInS
         ({"EnableManagedSpotTraining": True}, "greater than or equal to MaxRuntimeInSeconds"),
         (SPOT | {"ResourceConfig": {"KeepAlivePeriodInSeconds": 60}}, "KeepAlivePeriodInSeconds is not supported"),
         ({"StoppingCondition": {"MaxPendingTimeInSeconds": 7200}}, "accelerated instance types, not for ml.m5.large"),
-        ({"ResourceConfig": {"InstancePreferences": [{"InstanceType": "a"}]}}, "mutually exclusive"),
+        ({"ResourceConfig": {"InstancePreferences": [A]}}, "InstancePreferences and InstanceType are mutually"),
+        (SPOT | {"ResourceConfig": PREFERENCES}, "InstancePreferences and EnableManagedSpotTraining are mutually"),
+        ({"ResourceConfig": PREFERENCES | {"InstancePreferences": [A, A]}}, "can appear only once"),
+        (
+            {"ResourceConfig": PREFERENCES | {"InstancePreferences": [A | {"InstanceCount": 1}]}},
+            "InstanceCount is given for the job and for its InstancePreferences",
+        ),
     ],
     ids=str,
 )
@@ -93,6 +107,7 @@ def test_what_sagemaker_does_not_take_is_said_once(parts, words):
     "parts",
     [
         SPOT,
+        {"ResourceConfig": PREFERENCES},
         {"ResourceConfig": {"VolumeKmsKeyId": "k"}},
         {"ResourceConfig": {"InstanceType": "ml.g5.xlarge"}, "StoppingCondition": {"MaxPendingTimeInSeconds": 7200}},
     ],
@@ -143,4 +158,64 @@ def test_a_job_that_has_ended_is_not_changed(update, words):
     job: Any = SimpleNamespace(name="j", status="Completed", pool=None, request={})
     with pytest.raises(ValidationError) as caught:
         updated(job, update, now=1.0)
+    assert words in caught.value.message
+
+
+ROLE = "arn:aws:iam::123456789012:role/path/Jobs"
+
+
+class Iam:
+    """An IAM with one role, or none."""
+
+    class exceptions:  # noqa: N801 - as a client has them
+        class NoSuchEntityException(Exception):  # noqa: N818
+            pass
+
+    def __init__(self, arn=ROLE, service="sagemaker.amazonaws.com"):
+        self.arn = arn
+        self.policy = {"Statement": [{"Principal": {"Service": service}}]}
+
+    def get_role(self, *, RoleName):  # noqa: N803
+        if RoleName != "Jobs":
+            raise self.exceptions.NoSuchEntityException
+        return {"Role": {"Arn": self.arn, "AssumeRolePolicyDocument": self.policy}}
+
+
+def test_a_role_that_trusts_sagemaker_is_taken():
+    check_role(ROLE, Iam())
+
+
+@pytest.mark.parametrize(
+    ("arn", "iam"),
+    [(ROLE.replace("Jobs", "Other"), Iam()), (ROLE, Iam(arn="arn:aws:iam::1:role/Jobs")), (ROLE, Iam(service="ec2"))],
+)
+def test_any_other_role_cannot_be_assumed(arn, iam):
+    with pytest.raises(ValidationError, match="Could not assume role"):
+        check_role(arn, iam)
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"InputDataConfig": [CHANNEL, CHANNEL]}, "must be unique"),
+        ({"Tags": [{"Key": "a"}, {"Key": "a"}]}, "Duplicate tag key"),
+        ({"RoleArn": ROLE.replace("Jobs", "Other")}, "Could not assume role"),
+        (
+            {"InputDataConfig": [CHANNEL | {"DataSource": {"S3DataSource": {"S3Uri": "s3://b/none"}}}]},
+            'No S3 objects found under S3 URL "s3://b/none"',
+        ),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_a_valid_request_is_checked_against_what_there_is(monkeypatch, parts, words):
+    monkeypatch.setattr(checks, "has_objects", lambda _, uri: uri == "s3://b/x")
+    request = {**REQUEST, "RoleArn": ROLE, **parts}
+    facts: Any = SimpleNamespace(region="eu-west-1")
+    clients: Any = SimpleNamespace(iam=Iam(), s3=None)
+    if words is None:
+        checks.check_create(request, facts=facts, clients=clients)
+        return
+    with pytest.raises(ValidationError) as caught:
+        checks.check_create(request, facts=facts, clients=clients)
     assert words in caught.value.message
