@@ -50,6 +50,7 @@ def test_of_one_argument_each_task_has_one_problem():
         ({"extra_request": {"ResourceConfig": {"InstanceCount": 2}}}, {}, 1),
         ({"extra_request": {"ResourceConfig": {"InstanceCount": "1"}}}, {}, 0),
         ({"extra_request": {"ResourceConfig": "x"}}, {}, 0),
+        ({"extra_request": {"ResourceConfig": {"InstanceCount": 1}}, "volume_size": 30}, {"volume_size": 31}, 1),
         ({"extra_request": "{{ x }}"}, {"instance_type": "ml.m5.large"}, 0),
         ({"extra_request": "None"}, {"volume_size": "30"}, 0),
         ({"volume_size": 30}, {"volume_size": "30"}, 0),
