@@ -1,50 +1,65 @@
-"""No job is given more time than its task has left; one that asks for less, or for nonsense, stays as it is."""
+"""How long a job may run where its task has less time left than it asks for."""
+
+from __future__ import annotations
 
 import pytest
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.job.arguments import JobArguments
+from airflow_nbjobs.core.job.doubts import Doubts
 from airflow_nbjobs.core.job.runtime_limits import lowered_limits
 
 
-def of_extra(seconds, name="MaxRuntimeInSeconds"):
-    return {"RetryStrategy": {}, "StoppingCondition": {"MaxPendingTimeInSeconds": 7200, name: seconds}}
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ({}, {"max_runtime_in_seconds": 100}),
+        ({"max_runtime_in_seconds": "None"}, {"max_runtime_in_seconds": 100}),
+        ({"max_runtime_in_seconds": 100}, {}),
+        ({"max_runtime_in_seconds": "101"}, {"max_runtime_in_seconds": 100}),
+        ({"max_runtime_in_seconds": "soon"}, {}),
+        ({"max_runtime_in_seconds": 60, "max_wait_time_in_seconds": 3600}, {"max_wait_time_in_seconds": 100}),
+        ({"max_runtime_in_seconds": 60, "max_wait_time_in_seconds": 60}, {}),
+    ],
+    ids=str,
+)
+def test_what_asks_for_more_time_than_is_left_gets_what_is_left(given, changed):
+    assert lowered_limits(JobArguments(**given), 100.9) == changed
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_an_extra_requests_own_limits_are_lowered_too_and_the_rest_of_it_stays(as_text):
+    condition = {"MaxRuntimeInSeconds": "500", "MaxWaitTimeInSeconds": 100, "MaxPendingTimeInSeconds": 7200}
+    extra = {"StoppingCondition": condition, "Environment": {"A": "1"}}
+    job = JobArguments(max_runtime_in_seconds=60, extra_request=str(extra) if as_text else extra)
+    assert lowered_limits(job, 100.9) == {
+        "extra_request": {**extra, "StoppingCondition": condition | {"MaxRuntimeInSeconds": 100}}
+    }
 
 
 @pytest.mark.parametrize(
-    ("given", "lowered"),
+    "extra",
     [
-        ({}, {"max_runtime_in_seconds": 60}),
-        ({"max_runtime_in_seconds": 61}, {"max_runtime_in_seconds": 60}),
-        ({"max_runtime_in_seconds": 60}, {}),
-        ({"max_runtime_in_seconds": "61"}, {"max_runtime_in_seconds": 60}),
-        ({"max_runtime_in_seconds": 60, "max_wait_time_in_seconds": 61}, {"max_wait_time_in_seconds": 60}),
-        ({"max_runtime_in_seconds": 60, "max_wait_time_in_seconds": 60}, {}),
-        ({"max_runtime_in_seconds": "soon"}, {}),
-        ({"max_runtime_in_seconds": 60, "extra_request": of_extra(61)}, {"extra_request": of_extra(60)}),
-        ({"max_runtime_in_seconds": 60, "extra_request": of_extra(60)}, {}),
-        ({"max_runtime_in_seconds": 60, "extra_request": of_extra("60")}, {}),
-        (
-            {"max_runtime_in_seconds": 60, "extra_request": of_extra(99, "MaxWaitTimeInSeconds")},
-            {"extra_request": of_extra(60, "MaxWaitTimeInSeconds")},
-        ),
-        ({"max_runtime_in_seconds": 60, "extra_request": of_extra("soon")}, {}),
-        ({"max_runtime_in_seconds": 60, "extra_request": {"StoppingCondition": 7}}, {}),
-        ({"max_runtime_in_seconds": 60, "extra_request": "no JSON"}, {}),
+        *(None, {}, "x", {"StoppingCondition": "x"}),
+        *({"StoppingCondition": {"MaxRuntimeInSeconds": seconds}} for seconds in ("x", 99, 100, "100")),
     ],
 )
-@pytest.mark.parametrize("left", [60.0, 60.9])
-def test_what_asks_for_more_than_is_left_is_lowered_to_it(given, lowered, left):
-    assert lowered_limits(JobArguments(**given), left) == lowered
+def test_an_extra_request_that_asks_for_no_more_stays_as_it_is(extra):
+    assert lowered_limits(JobArguments(max_runtime_in_seconds=60, extra_request=extra), 100.0) == {}
 
 
-def test_a_text_of_extra_arguments_is_read():
-    given = JobArguments(
-        max_runtime_in_seconds=5, extra_request='{"StoppingCondition": {"MaxRuntimeInSeconds": 90}, "x": 1}'
-    )
-    assert lowered_limits(given, 9) == {"extra_request": {"StoppingCondition": {"MaxRuntimeInSeconds": 9}, "x": 1}}
+def test_a_job_has_a_second_at_least():
+    assert lowered_limits(JobArguments(), -5.0) == {"max_runtime_in_seconds": 1}
 
 
-def test_a_second_is_the_least_and_a_default_that_fits_is_kept():
-    assert lowered_limits(JobArguments(), -3) == {"max_runtime_in_seconds": 1}
+def test_a_default_that_fits_is_kept():
     assert lowered_limits(JobArguments(), defaults.MAX_RUNTIME_IN_SECONDS) == {}
+
+
+def test_an_answer_is_believed_once_it_has_been_the_same_for_so_long():
+    doubts = Doubts()
+    assert [doubts.has_lasted("denied", 10.0, now=now) for now in (5.0, 14.9, 15.0)] == [False, False, True]
+    assert doubts.has_lasted("unknown", 10.0, now=15.0) is False
+    doubts.clear("denied")
+    doubts.clear("never seen")
+    assert [doubts.has_lasted("denied", 10.0, now=now) for now in (15.0, 25.0)] == [False, True]
