@@ -33,6 +33,9 @@ AIRFLOWS_KEYS = frozenset({"return_value", "skipmixin_key"})
 
 VERSION = 1
 EVENT_VERSION = 1
+# More of them says nobody but who has edited an XCom.
+MOST_SECONDS = 1e10  # as the pages show a duration
+MOST_INSTANCES = 100_000
 
 
 def _each(kind: type, *names: str) -> dict[str, tuple[type, ...]]:
@@ -94,6 +97,18 @@ def stored_attempts(value: object) -> list[dict[str, Any]]:
 def read_event(value: object) -> dict[str, Any]:
     """Return the fields of a trigger's event, or of an ``nbjobs_job`` in its place, as ``read_record``."""
     return _fields(value, _EVENT_TYPES, EVENT_VERSION)
+
+
+def instances_of(end: Mapping[str, Any]) -> int:
+    """Return how many instances a job that has ended had; 1 where ``nbjobs_end`` does not say it, as of an earlier version."""
+    count = end.get("instance_count")
+    return count if type(count) is int and 0 < count < MOST_INSTANCES else 1
+
+
+def billed_seconds(end: Mapping[str, Any]) -> float | None:
+    """Return what is billed of all instances of a job that has ended: SageMaker says it of one. None where that is not known, or is no time."""
+    seconds = end.get("billable_seconds")
+    return seconds * instances_of(end) if type(seconds) in (int, float) and 0 <= seconds < MOST_SECONDS else None
 
 
 def is_output(key: str) -> bool:
