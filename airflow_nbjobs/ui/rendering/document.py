@@ -266,7 +266,6 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
         return values | {"source": visible(source)}
     made: dict[tuple[int, ...], Markup] = {}  # an output that is on both pages is rendered, and counted, once
     output_html = outputs_html(outputs_of(cell.node), budget, label, made=made)
-    is_same = report.is_whole or budget.with_scripts  # with scripts there is no report
     count = cell.node.get("execution_count")
     return values | {
         "count": count if isinstance(count, int) else " ",
@@ -276,7 +275,7 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
         "percent": 100 * cell.seconds / longest if cell.seconds and longest else 0,
         "code": budget.guard.piece(label, lambda: Markup(highlight(source)), lambda: source),  # noqa: S704 - Pygments escapes what it highlights
         "outputs": output_html,
-        "report_outputs": output_html if is_same else outputs_html(report.outputs, budget, label, made=made),
+        "report_outputs": outputs_html(report.outputs, budget, label, made=made),
     }
 
 
