@@ -196,7 +196,7 @@ CUT = f"{CUT_MARK}9000000\nhead\n…\ntail"
         [code("x", data(text_html=f"<p>{'<i></i>' * 30_000}needle</p>"))],
         [code("x", data(text_html="<p>a</p>", text_plain="\x1b[31m" * 50_000))],
         [code("x", data(text_html=CUT))],
-        [code("x", stream(CUT))],
+        [code("x", stream(CUT), stream("short", "stderr")), code("y", stream("short"))],
         [code(CUT)],
         [code(f"x{number}") for number in range(2_001)],
     ],
