@@ -1,13 +1,15 @@
 """
 Every XCom of a notebook task: its key, what it holds, and how a value is read that another version wrote or somebody edited.
 
-Called by the tasks, triggers and links that write and read them, by the pages, and while DAGs are parsed: the standard library only; pure.
+Called by the tasks, triggers and links that write and read them, by the pages, and while DAGs are parsed: nothing but the standard library; pure.
 Outputs have their own names as keys, ``return_value`` holds the job's facts (README), and with ``return_output`` they lie under ``RESULT_KEY``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.core.numbers import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +110,7 @@ def instances_of(end: Mapping[str, Any]) -> int:
 def billed_seconds(end: Mapping[str, Any]) -> float | None:
     """Return what is billed of all instances of a job that has ended: SageMaker says it of one. None where that is not known, or is no time."""
     seconds = end.get("billable_seconds")
-    return seconds * instances_of(end) if type(seconds) in (int, float) and 0 <= seconds < MOST_SECONDS else None
+    return seconds * instances_of(end) if is_number(seconds) and 0 <= seconds < MOST_SECONDS else None
 
 
 def is_output(key: str) -> bool:
