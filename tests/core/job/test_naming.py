@@ -1,6 +1,7 @@
 """Names: the only memory of what was submitted, so equal must mean equal, and different different."""
 
 import re
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,15 @@ from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.job.naming import NAME_LIMIT, JobLocation, RunKey, parse_s3_uri, training_job_name
+from airflow_nbjobs.core.job.naming import (
+    NAME_LIMIT,
+    JobLocation,
+    RunKey,
+    microseconds,
+    parse_owner,
+    parse_s3_uri,
+    training_job_name,
+)
 
 KEY = RunKey(
     deployment="",
@@ -157,3 +166,26 @@ def test_studio_shows_dag_task_and_run_and_where_a_mapped_task_stands():
     assert len(long) == 256
     assert long.endswith(f"/g.t/{'r' * 60}/0")
     assert len(replace(key, dag_id="d" * 250, run_id="r" * 250, task_id="t" * 250).displayed_name()) == 256
+
+
+@pytest.mark.parametrize("key", [KEY, LOOPED, replace(KEY, dag_id="dää", map_index=7, attempt=2)])
+def test_an_owner_is_read_back_if_it_is_written_as_it_would_be(key):
+    assert parse_owner(key.owner()) == key
+    assert parse_owner(key.owner().replace(",", ", ")) is None
+    assert parse_owner(key.owner()[:-1]) is None
+    assert parse_owner(replace(key, dag_id="d" * 600).owner()) is None
+    assert parse_owner("{}") is None
+
+
+def test_a_displayed_name_has_the_indexes_that_there_are_and_loses_the_end_of_its_longest_part():
+    assert replace(KEY, run_id="r").displayed_name() == "nightly/train/r"
+    assert replace(KEY, run_id="r", map_index=0).displayed_name() == "nightly/train/r/0"
+    assert replace(LOOPED, run_id="r", map_index=7).displayed_name() == "nightly/train/r/2/7"
+    cut = replace(KEY, run_id="r" * 300).displayed_name()
+    assert cut == f"nightly/train/{'r' * (256 - len('nightly/train/'))}"
+
+
+def test_an_instant_is_in_microseconds():
+    assert microseconds(datetime(1970, 1, 2, 0, 0, 1, 5, tzinfo=UTC)) == 86_401_000_005
+    east = timezone(timedelta(hours=2))
+    assert microseconds(datetime(1970, 1, 1, 2, tzinfo=east)) == 0
