@@ -81,7 +81,7 @@ def test_a_comma_in_an_entry_of_a_list_of_texts_is_its_own(value, entries):
 @pytest.mark.parametrize("value", [7, None, b"a", [1], ["a", ""], ["a", " "], "LazyXComSequence([1 item])"])
 def test_what_is_no_list_of_texts_is_refused(value):
     for read in (words, lines):
-        with pytest.raises(ValueError, match="must be a list of texts|has an empty entry|end the template in"):
+        with pytest.raises(ValueError, match=r"must be a list of texts|has an empty entry|end the template in"):
             read(value)
 
 
