@@ -167,6 +167,8 @@ def test_a_record_is_whole_whose_last_point_reaches_the_jobs_end(late, whole):
         ("AlgorithmError: exit code: 137.", True),
         ("AlgorithmError: , exit code: 1", False),
         ("exit code: 1370", False),
+        ("exit code: 1370, said the driver", False),
+        ("a lexit code: 137", False),
         ("", False),
         (None, False),
         (137, False),
