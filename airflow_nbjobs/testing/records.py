@@ -8,6 +8,7 @@ Airflow's models, not its tables: these are others in Airflow 3.4.
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,12 +59,10 @@ def _text(state: Any) -> str | None:
 
 
 def _main(file: str, dag_id: str, *command: str) -> None:
-    from airflow.__main__ import main as airflow
-
     began = datetime.now(tz=UTC)
     sys.argv = ["airflow", *command]
     try:
-        airflow()
+        runpy.run_module("airflow", run_name="__main__")
     finally:  # a command that fails, or exits, may have made a run
         Path(file).write_text(json.dumps(newest_run(dag_id, began)))
 

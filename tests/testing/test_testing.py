@@ -52,8 +52,8 @@ DAG_FILE = Path(__file__).parent / "dags" / "nightly.py"
 
 
 def test_a_real_notebook_runs_once_in_a_throttled_and_forgetful_account_beside_one_that_fails(run_dag, nbjobs_sagemaker):
-    throttled = nbjobs_sagemaker.faults.throttle("DescribeTrainingJob", times=2)
-    lost = nbjobs_sagemaker.faults.reset("CreateTrainingJob", when="after", times=1)
+    throttled = nbjobs_sagemaker.faults.throttle("DescribeTrainingJob", resource="nightly-report-*", times=2)
+    lost = nbjobs_sagemaker.faults.reset("CreateTrainingJob", resource="nightly-report-*", when="after", times=1)
     nbjobs_sagemaker.faults.script_jobs(
         environment={"NBJOBS_TASK_ID": "broken"}, cell=2, error=("ValueError", "no bread left")
     )
