@@ -65,6 +65,15 @@ def test_a_stream_that_the_caller_has_closed_changes_neither_the_exit_code_nor_t
     assert set("".join(capsys.readouterr()).split()) == {"stdout", "stderr"} - {closed}
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_is_closed_takes_every_text(command, monkeypatch, closed):
+    """On standard error Python escapes what no encoding has, a file's name say."""
+    command(lambda _: print("\udcff", file=getattr(sys, closed)) or 0)
+    monkeypatch.setattr(sys, closed, None)
+    assert cli.main(["probe"]) == 0
+    getattr(sys, closed).close()
+
+
 def test_ctrl_c_ends_with_the_shells_code(command):
     def run(_):
         raise KeyboardInterrupt

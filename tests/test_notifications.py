@@ -91,6 +91,15 @@ def test_the_job_its_cost_and_the_tab_are_told(dag, stored, monkeypatch):
     assert summary.text.endswith(summary.url)
 
 
+def test_a_job_costs_what_all_its_instances_do_on_the_machine_that_it_got(dag, stored, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__NBJOBS__INSTANCE_PRICES", '{"ml.m5.large": 3.6}')
+    stored["t", -1, JOB_KEY] = job_facts(instance_type="ml.m5.large, ml.m5.xlarge")
+    bill = {"billable_seconds": 120, "instance_type": "ml.m5.large", "instance_count": 2}
+    stored["t", -1, END_KEY] = {"job_name": "d-t-1", "status": "Failed"} | bill
+    text = failure_summary(context(dag)).text
+    assert "Job: d-t-1, ml.m5.large, 240 s billed, $0.2400 at the configured price\n" in text
+
+
 @pytest.mark.parametrize(
     "parameters",
     [{"day": "{{ ds }}"}, {"n": {"day": ["{% if 1 %}a{% endif %}"]}}, FROM_PARAMS, FROM_PARAMS | {"epochs": 3}],

@@ -1,4 +1,4 @@
-"""What counts as a number, in values that others have written. Called by ``core/job/prices.py`` and ``ui``."""
+"""What counts as a number, in values that others have written. Called by ``core/job`` and ``ui``; the standard library alone."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import os
 import shlex
 import signal
@@ -187,9 +188,10 @@ def _problem(args: argparse.Namespace) -> str | None:
         return f"no SageMaker Distribution account is known for the region {args.region!r}{hint}"
     if args.ready_file and not args.ready_file.absolute().parent.is_dir():
         return f"the folder of --ready-file {args.ready_file} does not exist"
-    for option, value in (("--warm-pool-quota", args.warm_pool_quota), ("--start-delay", args.start_delay)):
-        if value < 0:
-            return f"{option} is 0 or more, not {value}"
+    options = (("--warm-pool-quota", 0, args.warm_pool_quota), ("--start-delay", 0, args.start_delay))
+    for option, least, value in (*options, ("--jobs", 1, 1 if args.jobs is None else args.jobs)):
+        if not least <= value < math.inf:
+            return f"{option} is {least} or more, not {value}"
     if not 0.1 <= args.metrics_period <= 3600:
         return f"--metrics-period is 0.1 to 3600 seconds, not {args.metrics_period}"
     if args.isolation == "direct" and (args.jobs or 1) > 1:
@@ -213,7 +215,7 @@ def _problem_of_address(args: argparse.Namespace) -> str | None:
 
 def _parallel_jobs(args: argparse.Namespace) -> int:
     default = 1 if args.isolation == "direct" else os.cpu_count() or 1
-    return max(1, default if args.jobs is None else int(args.jobs))
+    return default if args.jobs is None else int(args.jobs)
 
 
 def _forget_aws_settings() -> None:

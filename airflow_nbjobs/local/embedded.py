@@ -56,7 +56,7 @@ class EmbeddedSageMaker:
             self._arguments += ["--image-prefix", str(image_prefix)]
         if data_dir:
             self._arguments += ["--data", str(data_dir)]
-        if jobs:
+        if jobs is not None:
             self._arguments += ["--jobs", str(jobs)]
         if metrics_period is not None:
             self._arguments += ["--metrics-period", str(metrics_period)]

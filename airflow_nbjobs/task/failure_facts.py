@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from airflow_nbjobs._compat import job_xcom, masked_text, may_ask_for_xcoms, task_states_of_run, ui_address, ui_root
 from airflow_nbjobs.core.error_record import error_record, parse_error_record
 from airflow_nbjobs.core.failure_summary import FailureFacts
-from airflow_nbjobs.core.job.xcoms import END_KEY, ERROR_KEY, JOB_KEY, read_record
+from airflow_nbjobs.core.job.xcoms import END_KEY, ERROR_KEY, JOB_KEY, billed_seconds, read_record
 from airflow_nbjobs.core.texts import is_template
 from airflow_nbjobs.core.values.params_entry import KEY
 from airflow_nbjobs.links import run_path, tab_path, task_path
@@ -123,10 +123,12 @@ def _job(job: Mapping[str, Any], end: Mapping[str, Any]) -> str:
 
     if not job.get("job_name"):
         return ""
-    facts = [str(job["job_name"]), str(job.get("instance_type") or "")]
-    billed = end.get("billable_seconds")
+    # Of several types that the job may have, its end says the one that it had.
+    machine = end.get("instance_type") or job.get("instance_type")
+    facts = [str(job["job_name"]), str(machine or "")]
+    billed = billed_seconds(end)
     if billed is not None:
-        cost = read_prices().cost(job.get("instance_type"), billed)
+        cost = read_prices().cost(machine, billed)
         facts += [f"{billed} s billed", f"{cost} at the configured price" if cost else ""]
     return ", ".join(filter(None, facts))
 

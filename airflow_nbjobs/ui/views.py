@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_nbjobs.core.job import xcoms
 from airflow_nbjobs.core.job.status import JobState
 from airflow_nbjobs.core.job.variables import NOTEBOOK_DIGEST_VARIABLE
 from airflow_nbjobs.core.job.wording import job_words
 from airflow_nbjobs.core.values.received import value_rows
-from airflow_nbjobs.ui.data.sums import end_of, instances_of, seconds_of
 from airflow_nbjobs.ui.times import checked_duration, time_text
 
 if TYPE_CHECKING:
@@ -79,15 +79,14 @@ def earlier_note(state: str | None) -> str:
 def facts_of_hint(ti: NotebookTaskInstance, prices: Prices) -> dict[str, str | None]:
     """Return the header's facts as the task recorded them, before AWS is asked."""
     job, end = ti.job or {}, ti.end or {}
-    seconds = seconds_of(end.get("billable_seconds"))
-    billed = None if seconds is None else seconds * instances_of(end_of(end))
+    billed, machine = xcoms.billed_seconds(end), end.get("instance_type") or job.get("instance_type")
     return {
         "job_name": _text(job.get("job_name")),
-        "instance_type": _text(job.get("instance_type")),
+        "instance_type": _text(machine),
         "started": time_text(end.get("started_at")) or time_text(ti.started),
         "duration": checked_duration(end.get("duration_seconds")),
         "billable": checked_duration(billed),
-        "cost": prices.cost(job.get("instance_type"), billed),
+        "cost": prices.cost(machine, billed),
         "sha256": _text(job.get("notebook_sha256")),
         "notebook": _text(job.get("input_notebook")),
         "status": _text(end.get("status")),

@@ -89,6 +89,12 @@ def test_the_newest_20_jobs_count_and_one_without_a_bill_by_its_duration(plan, d
     assert (estimate["earlier_jobs"], estimate["seconds"]) == (20, 1014.5)  # of 1005 to 1023, and 5000
 
 
+@pytest.mark.parametrize("end", [{"billable_seconds": 60}, {"billable_seconds": None, "duration_seconds": 60}])
+def test_a_job_is_billed_for_all_its_instances(plan, database_of, end):
+    database_of({"a": end | {"status": "Completed", "instance_count": 3}})
+    assert plan()["estimate"]["seconds"] == 180
+
+
 @pytest.mark.usefixtures("stored")
 def test_an_estimate_is_the_median_of_completed_jobs_times_the_runs_at_the_configured_price(plan, monkeypatch):
     monkeypatch.setenv("AIRFLOW__NBJOBS__INSTANCE_PRICES", '{"ml.m5.large": 3.0}')

@@ -94,6 +94,8 @@ def test_a_busy_port_is_one_line_and_leaves_the_others_ready_file_alone(tmp_path
         (["--image-prefix", "/nonexistent"], "is no Python environment"),
         (["--ready-file", "/nonexistent/ready.json"], "does not exist"),
         (["--warm-pool-quota", "-1"], "--warm-pool-quota is 0 or more, not -1"),
+        (["--start-delay", "nan"], "--start-delay is 0 or more, not nan"),
+        (["--jobs", "0"], "--jobs is 1 or more, not 0"),
         (["--start-delay", "-0.5"], "--start-delay is 0 or more, not -0.5"),
     ],
 )

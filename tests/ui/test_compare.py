@@ -230,6 +230,15 @@ def test_the_jobs_are_compared(two):
     assert row(answer, "facts", "image")["left"] == "image:4"
 
 
+def test_all_instances_of_both_jobs_are_counted(two):
+    for described in two.account.clients.jobs.descriptions.values():
+        described["ResourceConfig"] = {"InstanceType": "ml.m5.large", "InstanceCount": 2}
+    answer = two.answer()
+    billed, cost = (row(answer, "facts", name) for name in ("billable", "cost"))
+    assert (billed["left"], billed["difference"]) == ("20 min 0 s", "+10 min 0 s (+50 %)")
+    assert cost["difference"] == "+$0.6000"
+
+
 def test_a_machine_an_image_and_a_state_that_differ_are_marked(two):
     name = next(
         name

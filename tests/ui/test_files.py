@@ -144,7 +144,7 @@ def test_what_has_a_name_that_leads_elsewhere_is_said_and_not_offered(site, job)
     assert job.names("archive") == {"output/output.tar.gz/fine": 0}
     assert answer["notes"] == [
         "2 objects are not offered: their names lead elsewhere, or look like another's",
-        "1 entries of output.tar.gz are not offered: links, devices, or files with holes or with names that lead elsewhere",
+        "1 entry of output.tar.gz is not offered: links, devices, or files with holes or with names that lead elsewhere",
     ]
 
 

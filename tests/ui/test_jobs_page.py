@@ -87,6 +87,7 @@ def test_the_form_says_which_dag_is_chosen_and_that_there_are_more(client, monke
     monkeypatch.setattr(listing, "_MOST_DAGS", 3)
     body = client.get("/jobs?dag_id=dag_07").text
     assert "<option selected>dag_07</option>" in body
+    assert client.get("/jobs?dag_id=dag_01").text.count(">dag_01</option>") == 1
     assert "more than 3: search by text" in body
 
 

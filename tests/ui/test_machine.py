@@ -235,6 +235,16 @@ def test_five_runs_give_an_advice_with_one_call_for_all_others(site):
     assert len(site.metrics.asked) == 2
 
 
+def test_a_smaller_machine_saves_on_all_instances(site):
+    site.describe(ResourceConfig={"InstanceType": "ml.m5.xlarge"})
+    site.measured()
+    for number in range(5):
+        name, started = site.run(number, instance_type="ml.m5.xlarge", instance_count=2)
+        site.measured(name, started=started)
+    (only,) = site.answer()["advice"]
+    assert "A job of 1200 s billed, their median, would cost $0.0500 in place of $0.1000" in only["text"]
+
+
 def test_runs_of_which_something_is_kept_are_not_asked_for(site):
     site.describe(ResourceConfig={"InstanceType": "ml.m5.xlarge"})
     site.measured()

@@ -189,6 +189,23 @@ def test_a_chart_is_looked_at_again_and_its_points_are_links(running, pages):
         reader.close()  # before the server: what still loads is no error of the page's
 
 
+def test_where_nothing_runs_the_page_is_still_looked_at_again_each_minute(running, pages):
+    ended = pages("/trend/dag_00/train?runs=5")
+    between_two_runs = (ended[0].replace('data-live="true"', 'data-live="false"'), ended[1])
+    answers = {"/trend": between_two_runs}
+    reader = Reader(running)
+    page = reader.page
+    page.clock.install()
+    with serving(answers) as url:
+        page.goto(f"{url}/trend")
+        answers["/trend"] = pages("/trend/dag_00/train?runs=50")
+        page.clock.fast_forward(16_000)
+        assert page.locator("tbody tr").count() == 5
+        page.clock.fast_forward(45_000)
+        page.wait_for_function("document.querySelectorAll('tbody tr').length === 50")
+        reader.close()
+
+
 def test_the_list_works_without_scripts(running, pages):
     with serving({"/nbjobs/jobs": pages("/jobs"), "/nbjobs/jobs/compare": ("compared", {})}) as url:
         context = running.new_context(java_script_enabled=False)

@@ -82,6 +82,14 @@ def test_the_file_is_the_notebook_as_it_was_delivered_or_lies_in_the_archive(sit
     assert site.get("/notebook.ipynb").content == RAN
 
 
+def test_the_log_as_it_was_written_says_where_it_begins_later(site, monkeypatch):
+    name = site.add_job()
+    site.account.clients.logs.lines[name] = ["a", "b", "c"]
+    assert site.get("/log").text == "a\nb\nc\n"
+    in_routes(monkeypatch, "_LOG_LINES", 2)
+    assert site.get("/log").text == "… what is older is in CloudWatch\nb\nc\n"
+
+
 def test_the_log_as_it_was_written_shows_what_is_unseen(site):
     name = site.add_job()
     assert site.get("/log").text == "CloudWatch has no log of this job (yet).\n"

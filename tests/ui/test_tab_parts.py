@@ -225,13 +225,48 @@ def test_of_very_many_places_it_is_said_how_many_are_listed(page):
     page.context.route("**/texts.json?*", lambda route: route.fulfill(json=told))
     page.ours.locator("#find input").fill("needle")
     said = page.ours.locator("#find [role=status]")
-    said.filter(has_text="201 matches in 1 cell; the first 200 are listed").wait_for()
+    said.filter(has_text="201 matches in 1 cell; the first 200 places are listed").wait_for()
     assert page.ours.locator("#hits li").count() == 200
     told["parts"] = [part]
     page.go("")
     page.ours.locator("#find input").fill("needle")
     said.filter(has_text="1 match in 1 cell").wait_for()
     assert "listed" not in said.inner_text()
+
+
+ASK_LATE = """() => {
+  const ask = window.fetch;
+  const answer = (tag, text) => new Response(JSON.stringify({ status: "ok", tag, is_whole: true, parts: [{ anchor: "cell-2", name: "Cell 2", kind: "code", text, in_report: true }] }));
+  window.fetch = (address, ...rest) => {
+    if (!String(address).includes("texts.json")) return ask(address, ...rest);
+    if (String(address).includes("v=new")) return Promise.resolve(answer("new", "needle"));
+    return new Promise((give) => { window.give = () => give(answer("old", "needle needle needle")); });
+  };
+}"""
+FILL_IN = """() => document.dispatchEvent(new CustomEvent("nbjobs:shown", { detail: { isReport: false, notebook: { tag: "new", outline: [], slowest: [], in_report: [] } } }))"""
+
+
+def test_a_notebook_that_fills_in_while_its_texts_come_is_the_one_that_is_searched(page):
+    body, said = page.ours.locator("body"), page.ours.locator("#find [role=status]")
+    body.evaluate(ASK_LATE)
+    page.ours.locator("#find input").fill("needle")
+    page.until(lambda: body.evaluate("() => Boolean(window.give)"))
+    body.evaluate(FILL_IN)
+    body.evaluate("() => window.give()")
+    said.filter(has_text="1 match in 1 cell").wait_for(timeout=10_000)
+    page.ours.locator("#find input").fill("needl")
+    said.filter(has_text="1 match in 1 cell").wait_for(timeout=10_000)
+
+
+def test_of_views_that_are_chosen_in_a_hurry_the_last_one_stays_alone(page):
+    page.context.route("**/report.html?*", lambda _: None)  # is never answered
+    frames = page.ours.locator("#notebook iframe")
+    page.ours.locator("[data-view=report]").click()
+    page.until(lambda: frames.count() == 2)
+    page.ours.locator("[data-view=notebook]").click()
+    page.ours.locator("#notebook:not(:has(.coming)) iframe").first.wait_for()
+    assert frames.count() == 1
+    assert "notebook.html" in frames.get_attribute("src")
 
 
 def test_a_cell_that_the_report_leaves_out_is_gone_to_in_the_notebook(page):

@@ -232,6 +232,10 @@ def test_more_indices_than_can_be_told_apart_are_said(database):
         ('{"a": 1}', LONG, None),
         ('"abc"', "abc", None),
         ('"[[["', "[[[", None),
+        ('" 0.5"', 0.5, 0.5),
+        ('"-Infinity"', "-Infinity", None),
+        ('"train"', "train", None),
+        ('"s3://bucket/model"', "s3://bucket/model", None),
         ("", "", None),
     ],
 )

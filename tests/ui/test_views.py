@@ -144,6 +144,10 @@ def test_facts_of_a_task_come_from_its_hints():
         "notebook": "n.ipynb",
         "status": "Completed",
     }
+    several = end | {"instance_type": "ml.m5.large", "instance_count": 2}
+    job["instance_type"] = "ml.m5.xlarge, ml.m5.large"
+    found = facts_of_hint(task_instance(job=job, end=several), PRICES)
+    assert (found["instance_type"], found["billable"], found["cost"]) == ("ml.m5.large", "33 min 20 s", "€2.0000")
     found = facts_of_hint(task_instance(job=None, started=STARTED), PRICES)
     assert {name for name, value in found.items() if value} == {"started"}
     assert facts_of_hint(task_instance(job=hint(job_name=7, instance_type=""), end=None), PRICES)["job_name"] is None

@@ -78,9 +78,13 @@ def list_members(stream: BinaryIO) -> Members:
         notes.append(str(error))
     if refused:
         what = "links, devices, or files with holes or with names that lead elsewhere"
-        notes.append(f"{refused:,} entries of output.tar.gz are not offered: {what}")
+        which = "1 entry of output.tar.gz is" if refused == 1 else f"{refused:,} entries of output.tar.gz are"
+        notes.append(f"{which} not offered: {what}")
     if repeated:
-        notes.append(f"{repeated:,} entries of output.tar.gz have the name of one before them; that one is offered")
+        more = f"{repeated:,} entries of output.tar.gz have names of others before them, which are offered"
+        notes.append(
+            "1 entry of output.tar.gz has the name of one before it, which is offered" if repeated == 1 else more
+        )
     return Members(tuple(Member(name, size) for name, size in found.items()), tuple(notes))
 
 

@@ -70,17 +70,17 @@ def stored_prices() -> str:
 
 
 def earlier_seconds(dag_id: str, task_id: str) -> tuple[float | None, int]:
-    """Return the median of what the newest 20 jobs of a task were billed, or took, and how many that are; (None, 0) where none is known."""
+    """Return the median of what all instances of each of a task's newest 20 jobs were billed, or took, and how many jobs that are; (None, 0) where none is known."""
     from airflow_nbjobs.core.job.status import JobState, parse_state
-    from airflow_nbjobs.core.job.xcoms import END_KEY, read_record
-    from airflow_nbjobs.core.numbers import is_number
+    from airflow_nbjobs.core.job.xcoms import END_KEY, billed_seconds, instances_of, read_record
 
     found: list[float] = []
     for value in ask_database(lambda session: _ends(session, dag_id, task_id)) or ():
         end = read_record(END_KEY, value)
-        billed = end.get("billable_seconds")
-        seconds = billed if is_number(billed) and billed > 0 else end.get("duration_seconds")
-        if parse_state(str(end.get("status"))) is JobState.SUCCEEDED and is_number(seconds):
+        seconds = billed_seconds(end)
+        if not seconds and (duration := end.get("duration_seconds")) is not None:
+            seconds = duration * instances_of(end)
+        if parse_state(str(end.get("status"))) is JobState.SUCCEEDED and seconds is not None:
             found.append(float(seconds))
     return (median(found), len(found)) if found else (None, 0)
 

@@ -64,7 +64,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
     :param jobs: of one run; None: only the run can tell.
     :param runs: how many runs are counted.
-    :param seconds: of one job, the median of what earlier ones were billed; None: none can be read.
+    :param seconds: of one job, all its instances, the median of what earlier ones were billed; None: none can be read.
     :param earlier_jobs: of how many that is the median.
     :param most_seconds: of one job: its ``max_runtime_in_seconds``.
     :param hours: of the instance, over all runs; None where jobs or seconds are not known.

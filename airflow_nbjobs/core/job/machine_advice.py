@@ -34,6 +34,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     One job of a task on one type of machine: of a mapped task's run there are several.
 
     :param figures: by the metric's key, in percent of the machine.
+    :param billed_seconds: of all its instances.
     """
 
     figures: Mapping[str, Figures]

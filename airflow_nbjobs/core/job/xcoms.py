@@ -1,13 +1,15 @@
 """
 Every XCom of a notebook task: its key, what it holds, and how a value is read that another version wrote or somebody edited.
 
-Called by the tasks, triggers and links that write and read them, by the pages, and while DAGs are parsed: the standard library only; pure.
+Called by the tasks, triggers and links that write and read them, by the pages, and while DAGs are parsed: nothing but the standard library; pure.
 Outputs have their own names as keys, ``return_value`` holds the job's facts (README), and with ``return_output`` they lie under ``RESULT_KEY``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from airflow_nbjobs.core.numbers import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,9 @@ AIRFLOWS_KEYS = frozenset({"return_value", "skipmixin_key"})
 
 VERSION = 1
 EVENT_VERSION = 1
+# More of them says nobody but who has edited an XCom.
+MOST_SECONDS = 1e10  # as the pages show a duration
+MOST_INSTANCES = 100_000
 
 
 def _each(kind: type, *names: str) -> dict[str, tuple[type, ...]]:
@@ -94,6 +99,18 @@ def stored_attempts(value: object) -> list[dict[str, Any]]:
 def read_event(value: object) -> dict[str, Any]:
     """Return the fields of a trigger's event, or of an ``nbjobs_job`` in its place, as ``read_record``."""
     return _fields(value, _EVENT_TYPES, EVENT_VERSION)
+
+
+def instances_of(end: Mapping[str, Any]) -> int:
+    """Return how many instances a job that has ended had; 1 where ``nbjobs_end`` does not say it, as of an earlier version."""
+    count = end.get("instance_count")
+    return count if type(count) is int and 0 < count < MOST_INSTANCES else 1
+
+
+def billed_seconds(end: Mapping[str, Any]) -> float | None:
+    """Return what is billed of all instances of a job that has ended: SageMaker says it of one. None where that is not known, or is no time."""
+    seconds = end.get("billable_seconds")
+    return seconds * instances_of(end) if is_number(seconds) and 0 <= seconds < MOST_SECONDS else None
 
 
 def is_output(key: str) -> bool:

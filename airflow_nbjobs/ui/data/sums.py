@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_nbjobs.core.job.xcoms import VERSION
+from airflow_nbjobs.core.job.xcoms import MOST_INSTANCES, MOST_SECONDS, VERSION
 from airflow_nbjobs.ui.data.machines import machine_of
 from airflow_nbjobs.ui.data.xcom_values import plain
 from airflow_nbjobs.ui.times import duration_text
@@ -18,8 +18,6 @@ from airflow_nbjobs.ui.times import duration_text
 if TYPE_CHECKING:
     from airflow_nbjobs.core.job.prices import Prices
 
-_MOST_SECONDS = 1e10  # as the pages show a duration
-_MOST_INSTANCES = 100_000
 _NUMBERS = (int, float)
 ENDED = ("success", "failed", "skipped")  # states of tasks whose XComs stay as they are
 
@@ -71,7 +69,7 @@ def end_of(value: object) -> EndFacts:
 def seconds_of(value: Any) -> float | None:
     """Return a number of seconds; None for what is none."""
     # By type(), and no is_number: it is asked for ten thousand jobs.
-    return value if type(value) in _NUMBERS and 0 <= value < _MOST_SECONDS else None
+    return value if type(value) in _NUMBERS and 0 <= value < MOST_SECONDS else None
 
 
 class Sums:
@@ -174,7 +172,7 @@ def _machine(said: str | None) -> str | None:
 
 def instances_of(end: EndFacts) -> int:
     count = end.instance_count
-    return count if type(count) is int and 0 < count < _MOST_INSTANCES else 1
+    return count if type(count) is int and 0 < count < MOST_INSTANCES else 1
 
 
 def _count(number: int, noun: str) -> str:

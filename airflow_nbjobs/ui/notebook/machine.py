@@ -19,7 +19,7 @@ from airflow_nbjobs.core.job import metrics
 from airflow_nbjobs.core.job.machine_advice import MOST_RUNS, Run
 from airflow_nbjobs.core.job.metrics import Figures, MachineRecord
 from airflow_nbjobs.core.job.status import JobState, parse_state
-from airflow_nbjobs.core.numbers import is_number
+from airflow_nbjobs.core.job.xcoms import billed_seconds
 from airflow_nbjobs.ui.data.task_instance import Kind
 from airflow_nbjobs.ui.notebook.aws_access import clients_key
 from airflow_nbjobs.ui.notebook.caches import TimedCache
@@ -212,7 +212,6 @@ def _past(run: TaskRun, *, deployment: str, seen: MachineRecord | None) -> _Past
         record = seen
     if record is not None and record.job_name != name:
         record = None
-    billed = end.get("billable_seconds")
     started, ended = _span(end)
     error = end.get("error") or {}
     return _Past(
@@ -222,7 +221,7 @@ def _past(run: TaskRun, *, deployment: str, seen: MachineRecord | None) -> _Past
         record=record if record is not None and record.figures else None,
         was_killed=(record is not None and record.was_killed) or error.get("was_killed") is True,
         has_completed=parse_state(str(end.get("status"))) is JobState.SUCCEEDED,
-        billed_seconds=float(billed) if is_number(billed) and 0 <= billed < 1e9 else None,
+        billed_seconds=billed_seconds(end),
     )
 
 

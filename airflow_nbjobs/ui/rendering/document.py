@@ -19,7 +19,7 @@ from nbconvert.filters.highlight import Highlight2HTML
 from pygments.formatters import HtmlFormatter
 
 from airflow_nbjobs.core.notebook import papermill
-from airflow_nbjobs.core.notebook.document import language, mark_of, tags_of
+from airflow_nbjobs.core.notebook.document import language, mark_of, outputs_of, tags_of
 from airflow_nbjobs.core.notebook.failing_cell import clean_exit, find_failing_cell, last_cell_run, numbered_cells
 from airflow_nbjobs.core.notebook.progress import cell_text, progress_of
 from airflow_nbjobs.core.notebook.source import source_of
@@ -34,7 +34,7 @@ from airflow_nbjobs.ui.rendering.guard import Guard
 from airflow_nbjobs.ui.rendering.markdown import markdown_html
 from airflow_nbjobs.ui.rendering.outline import Cell, name_of, outline, shown_cells, slowest
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
-from airflow_nbjobs.ui.rendering.report import InReport, in_report
+from airflow_nbjobs.ui.rendering.report import in_report
 from airflow_nbjobs.ui.rendering.search_texts import SearchTexts, search_texts
 from airflow_nbjobs.ui.rendering.shrink import cut_length, with_excerpts
 from airflow_nbjobs.ui.rendering.spans import spans
@@ -264,8 +264,8 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
         return values | {"body": body}
     if not cell.is_code:
         return values | {"source": visible(source)}
-    outputs = cell.node.get("outputs")
-    output_html = outputs_html(outputs if isinstance(outputs, list) else (), budget, label)
+    made: dict[tuple[int, ...], Markup] = {}  # an output that is on both pages is rendered, and counted, once
+    output_html = outputs_html(outputs_of(cell.node), budget, label, made=made)
     count = cell.node.get("execution_count")
     return values | {
         "count": count if isinstance(count, int) else " ",
@@ -275,18 +275,8 @@ def _cell_values(cell: Cell, longest: float, highlight: Highlight2HTML, budget: 
         "percent": 100 * cell.seconds / longest if cell.seconds and longest else 0,
         "code": budget.guard.piece(label, lambda: Markup(highlight(source)), lambda: source),  # noqa: S704 - Pygments escapes what it highlights
         "outputs": output_html,
-        "report_outputs": _report_outputs(report, output_html, budget, label),
+        "report_outputs": outputs_html(report.outputs, budget, label, made=made),
     }
-
-
-def _report_outputs(report: InReport, output_html: Markup, budget: Budget, label: str) -> Markup:
-    """Return the outputs that the report shows: as they are, or, where some are hidden, the others."""
-    if report.is_whole or budget.with_scripts:  # with scripts there is no report
-        return output_html
-    counted = budget.scripted, budget.refused
-    shown = outputs_html(report.outputs, budget, label)
-    budget.scripted, budget.refused = counted  # an output that is on both pages is one
-    return shown
 
 
 def attachments_of(node: NotebookNode) -> dict[str, dict[str, str]]:

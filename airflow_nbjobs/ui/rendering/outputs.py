@@ -57,22 +57,28 @@ _NOTHING = re.compile(r"(?:\s|&nbsp;|</?(?:pre|code|div|span|p|br|b|i)\b[^>]{0,1
 _NO_DESCRIPTION = re.compile(r"|<IPython\.[\w.]+ object>|<pandas\.io\.formats\.style\.Styler at 0x[0-9a-f]+>")
 
 
-def outputs_html(outputs: Iterable[object], budget: Budget, where: str = "") -> Markup:
+def outputs_html(
+    outputs: Iterable[object], budget: Budget, where: str = "", *, made: dict[tuple[int, ...], Markup] | None = None
+) -> Markup:
     """
     Return a cell's outputs; neighbouring pieces of one stream are one text, as the notebook's author saw it.
 
     :param where: the cell's name, for the log.
+    :param made: what is rendered already, by the ``id`` of its outputs, and is not rendered again; what is rendered is added.
     """
     items = [output for output in outputs if isinstance(output, dict)]
+    made = {} if made is None else made
     pieces: list[Markup] = []
     for stream, group in groupby(items, key=stream_of):
         for same in [list(group)] if stream else [[item] for item in group]:
-            html = budget.guard.piece(
-                f"{where}, output {len(pieces) + 1}",
-                lambda same=same, stream=stream: _output_html(same, stream, budget),  # type: ignore[misc]  # mypy cannot infer defaults
-                lambda same=same: "".join(plain_text_of(item) for item in same),  # type: ignore[misc]  # as above
-            )
-            pieces.append(html)
+            key = tuple(map(id, same))
+            if key not in made:
+                made[key] = budget.guard.piece(
+                    f"{where}, output {len(pieces) + 1}",
+                    lambda same=same, stream=stream: _output_html(same, stream, budget),  # type: ignore[misc]  # mypy cannot infer defaults
+                    lambda same=same: "".join(plain_text_of(item) for item in same),  # type: ignore[misc]  # as above
+                )
+            pieces.append(made[key])
     return Markup("").join(pieces)
 
 

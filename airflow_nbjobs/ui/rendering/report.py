@@ -31,12 +31,10 @@ class InReport(msgspec.Struct, frozen=True, kw_only=True):
 
     :param is_shown: anything at all.
     :param outputs: those of its outputs.
-    :param is_whole: these are all that it has.
     """
 
     is_shown: bool
     outputs: tuple[dict[str, Any], ...] = ()
-    is_whole: bool = True
 
 
 def in_report(cell: Cell) -> InReport:
@@ -51,7 +49,7 @@ def in_report(cell: Cell) -> InReport:
     has_none = is_hidden or bool(tags & _NO_OUTPUT) or hidden.get("outputs_hidden") is True
     streams = {stream for tag, stream in _NO_STREAM.items() if tag in tags}
     shown = tuple(each for each in outputs if _is_error(each) or not (has_none or stream_of(each) in streams))
-    return InReport(is_shown=bool(shown) or cell.is_failed, outputs=shown, is_whole=len(shown) == len(outputs))
+    return InReport(is_shown=bool(shown) or cell.is_failed, outputs=shown)
 
 
 def _is_error(output: dict[str, Any]) -> bool:

@@ -18,8 +18,8 @@ router = APIRouter()
 @router.get(TASK + "/log", dependencies=[may_read_logs])
 def container_log(ti: WithJobDep, notebooks: NotebooksDep, requested: JobName = None) -> Response:
     job = notebooks.jobs.find(ti, requested)
-    lines = notebooks.jobs.log_lines(ti, job, limit=_LOG_LINES)
-    text = "\n".join(lines) if lines else "CloudWatch has no log of this job (yet)."
+    lines = notebooks.jobs.log_lines(ti, job, limit=_LOG_LINES) or ["CloudWatch has no log of this job (yet)."]
+    text = "\n".join(lines if len(lines) < _LOG_LINES else ["… what is older is in CloudWatch", *lines])
     headers = UNSTORED | {"Content-Security-Policy": TEXT_POLICY}
     return PlainTextResponse(visible(text) + "\n", headers=headers)
 

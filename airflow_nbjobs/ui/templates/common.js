@@ -31,6 +31,10 @@ function showTimes(root) {
     }
   }
 }
+// Of several frames that come one after another the last one stays, whichever of the others has not come.
+function removeFramesBefore(frame) {
+  while (frame.previousElementSibling instanceof HTMLIFrameElement) frame.previousElementSibling.remove();
+}
 // Airflow frames this page without allowing it to open windows; the outer document may.
 function openApart(address) {
   const place = (outer || window).document;

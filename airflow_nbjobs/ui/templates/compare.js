@@ -39,7 +39,7 @@ document.addEventListener("DOMContentLoaded", () => {
     stage.append(coming);
     if (old) coming.classList.add("coming");
     coming.addEventListener("load", () => {
-      if (old) old.remove();
+      removeFramesBefore(coming);
       // For link.html, which a link leads to and which has one script, ours: see tab.js.
       coming.setAttribute("sandbox", "allow-scripts");
       coming.classList.remove("coming");

@@ -54,7 +54,7 @@ document.addEventListener("DOMContentLoaded", () => {
     // The old one stays in view until the new one is there: a notebook that fills in does not flash.
     if (old) coming.classList.add("coming");
     coming.addEventListener("load", () => {
-      if (old) old.remove();
+      removeFramesBefore(coming);
       // For the page that a link of the notebook leads to (link.html), which has one script, ours. The notebook itself has none: this counts from the
       // next page on, and its answer's own policy says the same whenever it comes back.
       coming.setAttribute("sandbox", "allow-scripts");

@@ -8,9 +8,13 @@ document.addEventListener("DOMContentLoaded", () => {
   async function read() {
     const { tag } = shown.notebook;
     if (texts && of === tag) return true;
-    if (!reading) reading = fetch(tabAddress("texts.json", { v: tag }), { credentials: "same-origin" }).then((response) => response.json());
-    let answer;
-    try { answer = await reading; } catch { said.textContent = "Airflow's API server does not answer."; return false; } finally { reading = null; }
+    if (!reading || reading.tag !== tag) reading = { tag, answer: fetch(tabAddress("texts.json", { v: tag }), { credentials: "same-origin" }).then((response) => response.json()) };
+    const own = reading;
+    let answer = null;
+    try { answer = await own.answer; } catch { /* said below */ }
+    if (reading === own) reading = null;
+    if (tag !== shown.notebook.tag) return false;  // it has filled in meanwhile, and is searched anew
+    if (!answer) { said.textContent = "Airflow's API server does not answer."; return false; }
     if (answer.status !== "ok") { said.textContent = `${answer.title}. ${answer.text}`; return false; }
     texts = answer;
     of = tag;
@@ -49,7 +53,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const whole = texts && !texts.is_whole ? " (not all of this large notebook is searched)" : "";
     const total = `${count} ${count === 1 ? "match" : "matches"}`;
     const places = `${cells.length} ${cells.length === 1 ? "cell" : "cells"}`;
-    const cut = hits.length > MOST_HITS_SHOWN ? `; the first ${MOST_HITS_SHOWN} are listed` : "";
+    const cut = hits.length > MOST_HITS_SHOWN ? `; the first ${MOST_HITS_SHOWN} places are listed` : "";
     said.textContent = input.value.trim() ? (count ? (at < 0 ? `${total} in ${places}` : `${total}, cell ${at + 1} of ${cells.length}`) + cut : "nothing found") + whole : "";
     previous.disabled = next.disabled = cells.length === 0;
   }

@@ -71,9 +71,11 @@ def test_a_file_with_holes_is_not_offered_whatever_size_it_claims():
 
 def test_the_first_of_two_files_of_one_name_counts():
     body = archive([("x", b"first"), ("x", b"the second")])
-    note = "1 entries of output.tar.gz have the name of one before them; that one is offered"
+    note = "1 entry of output.tar.gz has the name of one before it, which is offered"
     assert listed(body) == ({"x": 5}, (note,))
     assert b"".join(open_member(io.BytesIO(body), "x")[1]) == b"first"
+    (note,) = listed(archive([("x", b"")] * 3))[1]
+    assert note == "2 entries of output.tar.gz have names of others before them, which are offered"
 
 
 def test_names_are_marked_and_found_by_their_marks():
@@ -90,6 +92,9 @@ def test_more_files_than_are_listed_are_said(monkeypatch):
     found, notes = listed(archive({f"f{number}": b"" for number in range(5)}))
     assert list(found) == ["f0", "f1", "f2"]
     assert notes == ("output.tar.gz holds more than 3 files; the archive has them all",)
+    found, notes = listed(archive([*((name, b"") for name in "abc"), ("a", b"once more")]))
+    assert (len(found), len(notes)) == (3, 1)
+    assert "more than 3" not in notes[0]
 
 
 @pytest.mark.parametrize(

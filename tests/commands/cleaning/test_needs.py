@@ -9,7 +9,7 @@ from ui_account import ROOT
 
 from airflow_nbjobs.commands.cleaning import report
 from airflow_nbjobs.commands.cleaning.deletion import NO_DELETION
-from airflow_nbjobs.commands.cleaning.remains import Fate
+from airflow_nbjobs.commands.cleaning.remains import Fate, some
 from airflow_nbjobs.commands.records.port import CUT, FORGOTTEN, AirflowError, Said
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
@@ -161,3 +161,7 @@ def test_what_of_a_kept_run_cannot_be_read_is_said(airflow):
     assert any(FORGOTTEN in note and "'r2' of 'e', 'r3' of 'e', 'r4' of 'e' and 2 more" in note for note in found.notes)
     assert deleted.notes == [], "once"
     assert report.document(found, deleted, [])["notes"] == found.notes
+
+
+def test_of_many_names_the_first_are_told_and_how_many_there_are_besides():
+    assert [some("abcd"[:count], 3) for count in (1, 3, 4)] == ["a", "a, b, c", "a, b, c and 1 more"]

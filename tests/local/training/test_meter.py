@@ -236,11 +236,11 @@ def test_files_are_counted_up_to_a_number(tmp_path, monkeypatch):
     assert disk_bytes([tmp_path]) is None
 
 
-def test_no_period_is_not_a_minute():
-    with (
-        pytest.raises(EmbeddedSageMakerError, match=r"--metrics-period is 0.1 to 3600 seconds, not 0"),
-        EmbeddedSageMaker(metrics_period=0),
-    ):
+@pytest.mark.parametrize(
+    ("argument", "text"), [("metrics_period", "is 0.1 to 3600 seconds, not 0"), ("jobs", "is 1 or more, not 0")]
+)
+def test_zero_is_not_the_default(argument, text):
+    with pytest.raises(EmbeddedSageMakerError, match=text), EmbeddedSageMaker(**{argument: 0}):
         pass
 
 

@@ -106,6 +106,9 @@ def test_a_picture_that_is_attached_to_a_text_counts():
     assert kinds(found) == {"changed": 1}
     assert body(found).count("<img") == 2
     assert kinds(compared(texts, texts)) == {"same": 2}
+    both = {"a.png": {"image/png": PNG}, "b.png": {"image/png": OTHER_PNG}}
+    orders = [[markdown("x") | {"attachments": dict(each)}] for each in (both.items(), reversed(both.items()))]
+    assert kinds(compared(*orders)) == {"same": 1}
 
 
 def test_nothing_is_said_where_nothing_was_left_out():

@@ -8,7 +8,7 @@ import pytest
 from rendered import code, data, document, markdown, stream
 
 from airflow_nbjobs.core.notebook.document import parse_notebook
-from airflow_nbjobs.ui.rendering import search_texts
+from airflow_nbjobs.ui.rendering import budget, outputs, search_texts
 from airflow_nbjobs.ui.rendering.document import build_document
 from airflow_nbjobs.ui.rendering.shrink import CUT_MARK
 from airflow_nbjobs.ui.rendering.worker import _render
@@ -196,7 +196,7 @@ CUT = f"{CUT_MARK}9000000\nhead\n…\ntail"
         [code("x", data(text_html=f"<p>{'<i></i>' * 30_000}needle</p>"))],
         [code("x", data(text_html="<p>a</p>", text_plain="\x1b[31m" * 50_000))],
         [code("x", data(text_html=CUT))],
-        [code("x", stream(CUT))],
+        [code("x", stream(CUT), stream("short", "stderr")), code("y", stream("short"))],
         [code(CUT)],
         [code(f"x{number}") for number in range(2_001)],
     ],
@@ -215,6 +215,28 @@ def test_what_is_in_both_pages_is_counted_once():
     assert [text for text in made.notices if "large" in text] == [
         "1 large output(s) are shown in part or not at all; the .ipynb has them."
     ]
+
+
+def test_what_is_in_both_pages_is_rendered_once(monkeypatch):
+    """A second time it would take what other outputs may need of the page, and fail a second time."""
+    monkeypatch.setattr(budget, "_ALL_HTML_CHARACTERS", 6_000)
+    first = code("1", data(text_html=f"<p>{'a' * 4_000}</p>"), stream("hidden", "stderr"), tags=["remove-stderr"])
+    made = document(first, code("2", data(text_html="<p>the second</p>" + "<!-- -->" * 200)))
+    assert made.notices == ()
+    assert made.html.count("<p>the second</p>") == made.report.count("<p>the second</p>") == 1
+    assert made.report.count("a" * 4_000) == 1
+
+    def fail(*_):
+        raise ValueError("of a library")
+
+    monkeypatch.setattr(outputs, "_data_html", fail)
+    assert document(first).notices == ("1 piece(s) could not be rendered; each says why, in its place.",)
+
+
+def test_a_text_that_hidden_outputs_interrupt_is_one_text_in_the_report():
+    made = document(code("1", stream("one "), stream("hidden", "stderr"), stream("line"), tags=["remove-stderr"]))
+    assert "one line" in made.report
+    assert "one line" not in made.html
 
 
 @pytest.mark.parametrize(
