@@ -182,6 +182,33 @@ def test_a_denial_names_the_permission(price_list, prices):
     assert "Traceback" not in said.err
 
 
+def test_ctrl_c_says_that_nothing_was_written(price_list, prices, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(update, "parse_price_list", stop)
+    add(price_list, [row()])
+    said = prices(code=130)
+    assert (said.out, "stopped; nothing was written" in said.err) == ("", True)
+
+
+def test_without_a_region_nothing_is_asked(price_list, prices, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "aws"}))
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    assert "no AWS region is known; give --region" in prices(code=2).err
+    assert price_list.asked == []
+
+
+def test_a_file_that_cannot_be_written_is_a_line(price_list, prices, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(update, "whole_file", full)
+    add(price_list, [row()])
+    said = prices("--to", str(tmp_path / "prices.json"), code=2)
+    assert said.err.endswith("prices.json: No space left on device\n")
+
+
 def test_a_list_without_training_jobs_is_an_error_and_writes_nothing(price_list, prices, tmp_path):
     add(price_list, [row(platoinstancetype="Hosting", usagetype="x")])
     file = tmp_path / "prices.json"

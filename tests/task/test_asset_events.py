@@ -184,6 +184,13 @@ def test_an_alias_whose_output_holds_no_uri_fails_the_task_with_its_outputs_push
     assert events(context, AssetAlias("accuracy")) == []
 
 
+def test_a_uri_that_airflow_does_not_take_fails_the_task_as_well(task):
+    operator, context = task(outputs=["accuracy"], outlets=[AssetAlias("accuracy")]), context_with_events()
+    with pytest.raises(NotebookOutputError, match="output 'accuracy' holds what Airflow takes for no asset's URI"):
+        ended(task, operator, context=context, accuracy=f"s3://acme/{'x' * 1500}")
+    assert events(context, AssetAlias("accuracy")) == []
+
+
 def test_a_completed_job_without_an_asset_for_its_alias_is_delivered_and_its_end_says_why(task, clients):
     """A retry would run the notebook anew where it were not; and the page says what the task failed with."""
     operator, context = task(outputs=["accuracy"], outlets=[AssetAlias("accuracy")], retries=1), context_with_events()

@@ -3,7 +3,7 @@
 import pytest
 
 from airflow_nbjobs.core.job.prices import Prices
-from airflow_nbjobs.core.values.received import value_rows
+from airflow_nbjobs.core.values.received import VALUE_CHARACTERS, value_rows
 from airflow_nbjobs.ui.compared_values import (
     compared_rows,
     cost_difference,
@@ -54,6 +54,51 @@ def test_values_of_any_kind_are_compared():
     assert all(row["differs"] for row in changed)
 
 
+def one(name, text, kind="int"):
+    return {"name": name, "type": kind, "text": text}
+
+
+def test_a_row_has_both_sides_and_says_what_differs():
+    left = [one("a", "1"), one("b", "1"), one("c", "x", "str"), one("d", "2")]
+    right = [one("d", "2"), one("b", "3"), one("c", "y", "str"), one("e", "1")]
+    rows = compared_rows(left, right)
+    assert [(row["name"], row["differs"], row["difference"]) for row in rows] == [
+        ("a", True, "only on the left"),
+        ("b", True, "+2 (+200 %)"),
+        ("c", True, ""),
+        ("d", False, ""),
+        ("e", True, "only on the right"),
+    ]
+    assert (rows[0]["left"], rows[0]["right"]) == ({"type": "int", "text": "1"}, None)
+    assert (rows[4]["left"], rows[4]["right"]) == (None, {"type": "int", "text": "1"})
+
+
+def test_numbers_written_as_texts_are_not_subtracted():
+    (row,) = compared_rows([one("a", "1", "str")], [one("a", "2", "str")])
+    assert (row["differs"], row["difference"]) == (True, "")
+    (row,) = compared_rows([one("a", "1", "int")], [one("a", "2.5", "float")])
+    assert row["difference"] == "+1.5 (+150 %)"
+
+
+@pytest.mark.parametrize(("more", "said"), [(0, ""), (1, "the same as far as they are kept here")])
+def test_values_that_may_go_on_differently_are_not_said_to_be_the_same(more, said):
+    rows = [one("a", "x" * (VALUE_CHARACTERS + more), "str")]
+    assert compared_rows(rows, list(rows)) == [
+        {
+            "name": "a",
+            "left": {"type": "str", "text": rows[0]["text"]},
+            "right": {"type": "str", "text": rows[0]["text"]},
+            "differs": False,
+            "difference": said,
+        }
+    ]
+
+
+@pytest.mark.parametrize(("left", "right"), [(None, []), ([], None), (None, None)])
+def test_where_one_sides_values_are_not_known_there_are_no_rows(left, right):
+    assert compared_rows(left, right) == []
+
+
 def test_names_that_are_there_twice_are_all_compared():
     rows = [{"name": "", "type": "wrong", "text": text} for text in ("one", "two")]
     assert [row["differs"] for row in compared_rows(rows, rows[:1])] == [False, True]
@@ -74,6 +119,10 @@ def test_times_and_costs_with_their_difference():
     assert duration_difference(0, 30) == "+30 s"
     assert duration_difference(60.1, 59.9) == ""
     assert duration_difference(None, 5) == ""
+    assert duration_difference(5, None) == ""
+    assert duration_difference(1, 1e11) == "", "no job takes so long: AWS or an XCom says nonsense"
+    assert duration_difference(1, 1000) == "+16 min 39 s (+99900 %)"
+    assert duration_difference(1, 1001) == "+16 min 40 s"
     prices = Prices({})
     assert cost_difference(0.5, 0.25, prices) == "\u2212$0.2500"
     assert cost_difference(0.5, 0.50001, prices) == ""

@@ -62,7 +62,7 @@ def airflow_access(ti: NotebookTaskInstance) -> Access:
         root = s3_root_uri(configured) if configured else None
     except ValueError as error:
         raise NotebookJobConfigError(f"s3_root_uri: {error}") from error
-    studio = ti.argument("studio_domain_arn") or settings.job_defaults.get("studio_domain_arn")
+    studio = ti.argument("studio_domain_arn")
     return Access(
         clients=hook.clients,
         deployment=settings.deployment,

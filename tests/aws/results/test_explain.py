@@ -6,6 +6,7 @@ import json
 import pytest
 from fakes import FakeClients, archive, code, executed, failed_at, job_request, notebook
 
+from airflow_nbjobs.aws.results import output
 from airflow_nbjobs.aws.results.read import Expectation, read_result
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -18,6 +19,7 @@ from airflow_nbjobs.core.errors import (
     NotebookSkippedError,
 )
 from airflow_nbjobs.core.job.naming import JobLocation
+from airflow_nbjobs.core.job.variables import LIVE_VARIABLE
 from airflow_nbjobs.core.values.outputs import declare_outputs
 from airflow_nbjobs.task.retryable import airflow_error
 
@@ -33,11 +35,13 @@ NO_PDF = ["Execution complete", "Converting output notebook to pdf", *TRACEBACK,
 def read():
     """Read a failed job that left this executed notebook and this log."""
 
-    def run(raw, *, log=(), reason=SM_111, status="Failed", secondary=None, outputs=("x",), environment=()):
+    def run(raw, *, log=(), reason=SM_111, status="Failed", secondary=None, outputs=("x",), environment=(), live=None):
         clients = FakeClients()
         clients.jobs.create(job_request(JOB, PLACE.root, environment))
         clients.jobs.set_status(JOB, status, secondary, reason)
         clients.logs.lines[JOB] = list(log)
+        if live is not None:
+            clients.objects.put(PLACE.live_notebook_uri, live, kms_key=None)
         if raw is not None:
             clients.objects.put(PLACE.output_archive_uri, archive({f"{JOB}.ipynb": raw}), kms_key=None)
         expected = Expectation(label="d.t", input_notebook="nb.ipynb", declared=declare_outputs(outputs, None))
@@ -100,6 +104,39 @@ def test_a_kernel_that_ended_after_the_last_cell_hands_the_outputs_over_and_name
     assert result.error.headline.endswith("the notebook has run to its end, then its kernel died")
     assert "sys.exit(0)" in result.error.details["next"]
     assert result.outputs == {"x": 1}
+
+
+def test_a_live_copy_that_is_larger_than_is_read_is_said_and_not_shown(read, monkeypatch):
+    """The archive of a job that was killed may have no notebook, and the copy may be of any size."""
+    monkeypatch.setattr(output, "_NOTEBOOK_LIMIT_BYTES", len(RAN) - 1)
+    result = read(None, environment={LIVE_VARIABLE: "1"}, live=RAN)
+    assert result.executed_notebook is None
+    assert any(f"it has more than {len(RAN) - 1} bytes" in warning for warning in result.warnings)
+    monkeypatch.setattr(output, "_NOTEBOOK_LIMIT_BYTES", len(RAN))
+    assert not any(
+        "it has more than" in warning for warning in read(None, environment={LIVE_VARIABLE: "1"}, live=RAN).warnings
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "headline", "advice"),
+    [
+        ("OSError: [Errno 28] No space left on device", "outside its cells: the job's disk is full", "volume_size"),
+        (
+            "RuntimeError: Kernel didn't respond in 60 seconds",
+            "its kernel did not start",
+            "the kernel starts in the image",
+        ),
+        ("Kernel died before replying to kernel_info", "its kernel did not start", "the kernel starts in the image"),
+        ("Error with running init script", "before its first cell", "the initialization_script failed"),
+        ("boom", "outside its cells", "kernel, init script or image"),
+    ],
+)
+def test_a_log_that_says_why_the_job_failed_outside_its_cells_is_understood(read, line, headline, advice):
+    error = read(None, log=[line]).error
+    assert error.headline.endswith(headline)
+    assert advice in error.details["next"]
+    assert line in error.details["log"]
 
 
 @pytest.mark.parametrize(

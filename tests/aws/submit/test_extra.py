@@ -4,7 +4,7 @@ import botocore
 import pytest
 from fakes import request_shape
 
-from airflow_nbjobs.aws.submit.extra import fitted
+from airflow_nbjobs.aws.submit.extra import CHANNEL, extra_problems, fitted
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,36 @@ def test_a_text_that_says_no_such_value_is_a_problem_with_its_path(extra, proble
 def test_what_is_of_another_type_is_left_to_the_models_own_check(extra):
     values, problems = fitted(extra, request_shape())
     assert (values, problems) == (extra, [])
+
+
+@pytest.mark.parametrize(
+    ("extra", "problem"),
+    [
+        ({"TrainingJobName": "x"}, "TrainingJobName is derived from the run"),
+        ({"OutputDataConfig": {"S3OutputPath": "s3://b/x"}}, "S3OutputPath follows from s3_root_uri"),
+        ({"OutputDataConfig": {"CompressionType": "NONE"}}, "CompressionType must stay GZIP"),
+        ({"InputDataConfig": {"ChannelName": "c"}}, "InputDataConfig must be a list of channels"),
+        ({"InputDataConfig": [{"ChannelName": "c"}, {"ChannelName": CHANNEL}]}, "holds the staged notebook"),
+    ],
+    ids=str,
+)
+def test_what_a_job_is_found_and_read_by_may_not_be_set(extra, problem):
+    (found,) = extra_problems(extra)
+    assert found.startswith("extra_request: ")
+    assert problem in found
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"OutputDataConfig": {"CompressionType": "GZIP", "KmsKeyId": "k"}},
+        {"OutputDataConfig": {}},
+        {"InputDataConfig": ["c", {"ChannelName": "c"}]},
+    ],
+    ids=str,
+)
+def test_the_rest_may_be_set(extra):
+    assert extra_problems(extra) == []
 
 
 def test_the_callers_mapping_is_not_changed():

@@ -24,12 +24,14 @@ from airflow_nbjobs.commands.cleaning.remains import (
     named_digests,
     parse_age,
     part_of,
+    some,
 )
 from airflow_nbjobs.commands.parser import CommandParser
 from airflow_nbjobs.commands.records import choice
-from airflow_nbjobs.commands.records.port import Said
+from airflow_nbjobs.commands.records.port import AirflowError, Said
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import parse_owner
+from airflow_nbjobs.core.job.status import LONGEST_RUN
 from airflow_nbjobs.ui.data.task_instance import TaskArguments
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
@@ -94,6 +96,7 @@ def test_a_job_that_runs_by_now_is_left(airflow):
     description = airflow.account.clients.jobs.descriptions[name]
     _, deleted = clean(airflow, meanwhile=lambda: description.update(TrainingJobStatus="InProgress"))
     assert (deleted.jobs, len(left_keys(airflow))) == (0, 3)
+    assert deleted.notes[0].startswith(f"{ROOT}/{name} is left: its job has not ended")
 
 
 def test_what_a_kept_run_names_is_kept(airflow):
@@ -184,7 +187,7 @@ def test_what_was_staged_for_a_job_that_never_was_is_deleted_once_no_region_can_
     airflow.forget_job(name)
     airflow.account.clients.storage.modified = NOW - timedelta(days=3)
     assert "may still run in another region" in why(survey(airflow), name)
-    airflow.account.clients.storage.modified = NOW - timedelta(days=30)
+    airflow.account.clients.storage.modified = NOW - LONGEST_RUN
     found, _ = clean(airflow)
     assert fates(found) == {name: Fate.REMOVE}
     assert left_keys(airflow) == set()
@@ -207,6 +210,7 @@ def test_a_record_whose_files_are_gone_is_deleted(airflow):
 
 def test_a_boto3_that_deletes_no_records_deletes_the_files_and_says_so(airflow, monkeypatch):
     """That of Airflow 3.0.6's constraints."""
+    airflow.add(2)
     name = airflow.add(1)
     monkeypatch.setattr(airflow.account.clients.jobs, "can_delete", False)
     _, deleted = clean(airflow)
@@ -309,6 +313,44 @@ def test_the_table_counts_what_would_go_by_dag_and_age(airflow):
     assert lines[-1].startswith("nothing was deleted")
 
 
+def test_the_tables_columns_stand_below_each_other_and_know_the_oldest(airflow):
+    airflow.add(1)
+    airflow.add(2, days_old=100)
+    lines = report.text_lines(survey(airflow), None, now=NOW)
+    assert lines[0].startswith("DAG  age           runs  jobs  inputs  outputs")
+    assert lines[1].startswith("d    under 1 day      1     1       1        1")
+    assert lines[2].startswith("d    over 90 days     1     1       1        1")
+
+
+def test_a_job_whose_run_is_not_known_or_has_no_end_is_listed_without(airflow):
+    airflow.put("unknown-0123456789ab/input/x")
+    running, ended = airflow.add(1, state="running"), airflow.add(2)
+    airflow.all_runs["d", "r1"] = replace(airflow.all_runs["d", "r1"], ended=None)
+    jobs = {job["job_name"]: job for job in report.document(survey(airflow), None, [])["jobs"]}
+    unknown = jobs["unknown-0123456789ab"]
+    assert (unknown["dag_id"], unknown["run_id"], unknown["run_ended_at"]) == (None, None, None)
+    assert "SageMaker knows no such job" in unknown["why"]
+    assert (jobs[running]["run_id"], jobs[running]["run_ended_at"]) == ("r1", None)
+    assert jobs[ended]["run_ended_at"] == (NOW - timedelta(minutes=2)).isoformat()
+    assert jobs[ended]["why"] is None
+
+
+@pytest.mark.parametrize(("number", "fate"), [(0, Fate.REMOVE), (-1, Fate.KEEP)])
+def test_a_run_is_old_from_its_hour_on(airflow, number, fate):
+    name = airflow.add(number, days_old=1)
+    assert fates(survey(airflow, hours=24)) == {name: fate}
+
+
+def test_what_only_lies_where_a_jobs_folder_could_be_is_no_job(airflow):
+    airflow.add(1)
+    airflow.put("data/input/x", b"123")
+    airflow.put("n-0123456789ab", b"1")
+    airflow.put("other-0123456789ab/notes.txt", b"12")
+    found = survey(airflow)
+    assert len(found.findings) == 1
+    assert found.elsewhere == Amount(3, 6)
+
+
 def test_a_job_is_listed_for_programs_with_its_parts(airflow):
     name = airflow.add(1)
     (job,) = report.document(survey(airflow), deletion.Deleted(), [])["jobs"]
@@ -368,6 +410,132 @@ def test_ctrl_c_says_how_far_it_came(airflow, monkeypatch, capsys):
     )
 
 
+def test_a_program_gets_the_report_as_json_alone(airflow, monkeypatch, capsys):
+    airflow.add(1)
+    assert run_clean(monkeypatch, airflow, "-o", "json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["version"], said["deleted"], said["notes"], said["problems"]) == (1, None, [], [])
+    airflow.cleared_since.add(("d", "r1"))
+    assert run_clean(monkeypatch, airflow, "-o", "json", "--keep-last", "0", "--yes") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["deleted"] == {"jobs": 0, "objects": 0, "bytes": 0, "records": 0}
+    assert said["notes"] == ["run 'r1' of DAG 'd' is left: it is under way again, or gone"]
+
+
+def test_notes_and_problems_are_said_to_a_reader_and_a_problem_is_the_exit_code(airflow, monkeypatch, capsys):
+    airflow.add(1)
+    airflow.unknown = {"d": 3}
+    assert run_clean(monkeypatch, airflow, "--dag", "d") == 0
+    said = capsys.readouterr()
+    assert said.out.endswith("nothing was deleted; --yes deletes what the table lists\n")
+    assert "version of the DAG Airflow has no more (3)" in said.err
+    monkeypatch.setattr(airflow.account.clients.jobs, "delete", lambda _: "ValidationException: no")
+    airflow.cleared_since.add(("d", "r2"))
+    airflow.add(2)
+    assert run_clean(monkeypatch, airflow, "--keep-last", "0", "--yes") == 1
+    said = capsys.readouterr().err
+    assert "run 'r2' of DAG 'd' is left: it is under way again, or gone" in said
+    assert "SageMaker keeps its record of" in said
+
+
+def test_ctrl_c_before_the_deletion_says_that_nothing_was_deleted(airflow, monkeypatch, capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    airflow.runs = stop
+    assert run_clean(monkeypatch, airflow, "--keep-last", "0", "--yes") == 130
+    assert "stopped; nothing was deleted" in capsys.readouterr().err
+
+
+def test_a_record_that_sagemaker_keeps_is_a_problem_and_its_job_no_deleted_one(airflow, monkeypatch):
+    name = airflow.add(1)
+    monkeypatch.setattr(airflow.account.clients.jobs, "delete", lambda _: "ValidationException: no")
+    _, deleted = clean(airflow)
+    assert deleted.problems == [f"SageMaker keeps its record of '{name}': ValidationException: no"]
+    assert (deleted.jobs, deleted.records, deleted.amount) == (0, 0, Amount(3, 18))
+
+
+@pytest.mark.parametrize("asks", ["is_under_way", "runs"])
+def test_without_airflows_answer_right_before_the_deletion_nothing_is_deleted(airflow, monkeypatch, asks):
+    airflow.add(1)
+
+    def refuse(*_):
+        raise AirflowError("Airflow is away")
+
+    _, deleted = clean(airflow, meanwhile=lambda: monkeypatch.setattr(airflow, asks, refuse))
+    assert "Airflow is away" in deleted.problems[0]
+    assert (deleted.jobs, len(left_keys(airflow))) == (0, 3)
+
+
+def test_a_deletion_says_how_far_it_has_come_and_goes_from_the_oldest_run_to_the_newest(airflow, monkeypatch, capsys):
+    """Broken off, it has taken what is needed least."""
+    for number in (1, 3, 2):
+        airflow.add(number)
+    assert run_clean(monkeypatch, airflow, "--keep-last", "0", "--yes") == 0
+    assert [
+        line for line in capsys.readouterr().err.splitlines() if "looking" not in line and "SageMaker" not in line
+    ] == [
+        "asking Airflow once more what its runs need",
+        *(f"deleting what 'r{number}' of DAG 'd' left" for number in (3, 2, 1)),
+    ]
+
+
+def test_with_nothing_to_delete_airflow_is_not_asked_again(airflow, monkeypatch, capsys):
+    airflow.add(1, state="running")
+    assert run_clean(monkeypatch, airflow, "--keep-last", "0", "--yes") == 0
+    said = capsys.readouterr()
+    assert "once more" not in said.err
+    assert "deleted: 0 jobs, 0 objects, 0 bytes, 0 records" in said.out
+
+
+def test_a_job_that_cannot_be_deleted_is_a_problem_of_its_own(airflow, monkeypatch):
+    first, second = airflow.add(2), airflow.add(1)
+    describe = airflow.account.clients.jobs.describe
+    refused = NotebookJobServiceError("ThrottlingException", code="Throttling")
+
+    def fails_for_the_first(name):
+        if name == first:
+            raise refused
+        return describe(name)
+
+    _, deleted = clean(
+        airflow, meanwhile=lambda: monkeypatch.setattr(airflow.account.clients.jobs, "describe", fails_for_the_first)
+    )
+    assert deleted.problems == [f"{ROOT}/{first}: {refused.headline}"]
+    assert {key.split("/")[0] for key in left_keys(airflow)} == {first}
+    assert second not in airflow.account.clients.jobs.descriptions
+
+
+@pytest.mark.parametrize(("count", "end"), [(5, "AccessDenied: Access Denied"), (7, "; and 2 more")])
+def test_of_many_keys_that_s3_does_not_delete_five_are_shown_and_none_counts_as_deleted(airflow, count, end):
+    name = airflow.add(1, delivered=False)
+    for number in range(count):
+        airflow.put(f"{name}/input/{number}")
+    airflow.account.clients.storage.refused = {f"nbjobs/{name}/input/{number}" for number in range(count)}
+    _, deleted = clean(airflow)
+    (problem,) = deleted.problems
+    assert problem.count("AccessDenied") == 5
+    assert problem.endswith(end)
+    assert deleted.amount == Amount(1, 5)
+
+
+def test_what_is_kept_and_left_is_summed_up_by_its_reason(airflow):
+    for number in (1, 2):
+        airflow.add(number, state="running")
+    airflow.add(3, status="InProgress")
+    airflow.put("unknown-0123456789ab/input/x", b"12")
+    airflow.put("data/train.csv", b"1234567")
+    airflow.put("unknown-0123456789ab/extra.txt", b"123")
+    lines = report.text_lines(survey(airflow), None, now=NOW)
+    assert lines[0] == "there is nothing to delete"
+    assert [line.split(": ")[:2] for line in lines[1:]] == [
+        ["kept", "2 jobs, 36 bytes"],
+        ["kept", "1 job, 18 bytes"],
+        ["left", "1 job, 2 bytes"],
+        ["left", "2 objects, 10 bytes"],
+    ]
+
+
 def test_a_misspelt_dag_is_said(airflow, monkeypatch, capsys):
     airflow.add(1, dag_id="nightly")
     assert run_clean(monkeypatch, airflow, "--dag", "nigthly") == 2
@@ -425,3 +593,15 @@ def test_an_owner_reads_back_to_its_attempt():
 def test_a_skipped_task_has_nothing_to_clean(airflow):
     airflow.instances.append(task_instance(state="skipped", try_number=0, arguments=TaskArguments({})))
     assert survey(airflow).findings == []
+
+
+def test_of_many_names_some_are_said():
+    assert (some(["a", "b"], 2), some(["a", "b", "c"], 2)) == ("a, b", "a, b and 1 more")
+
+
+def test_a_skipped_task_that_had_a_job_before_has_it_cleaned(airflow):
+    """Cleared, and then skipped: the job of its first try is its own all the same."""
+    name = airflow.add(1)
+    airflow.forget_job(name)
+    airflow.instances[0] = replace(airflow.instances[0], state="skipped", try_number=1)
+    assert fates(survey(airflow)) == {name: Fate.REMOVE}

@@ -82,6 +82,21 @@ def test_an_ended_run_of_whose_jobs_not_all_is_known_keeps_what_it_was_given(air
     assert any(key.startswith(old) for key in left_keys(airflow))
 
 
+def test_airflow_is_asked_what_runs_name_only_if_anything_would_go_and_told_which_still_run(airflow, monkeypatch):
+    asked = []
+    read = airflow.texts
+    monkeypatch.setattr(airflow, "texts", lambda runs, *, in_use: asked.append(in_use) or read(runs, in_use=in_use))
+    running = airflow.add(1, state="running")
+    survey(airflow)
+    assert asked == []
+    airflow.add(2)
+    airflow.add(3)
+    give(airflow, running, "r1")
+    found = survey(airflow, keep_last=1)
+    assert asked == [{("d", "r1")}]
+    assert why(found, running) == "its run is running", "and not that it names itself"
+
+
 def test_a_run_that_began_since_and_was_given_the_model_keeps_it(airflow):
     old, other = airflow.add(2), airflow.add(3)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
-from cleaned_airflow import CleanedAirflow, arguments, clean, fates, left_keys, survey, why
+from cleaned_airflow import NOW, CleanedAirflow, arguments, clean, fates, left_keys, needs_of, survey, why
+from msgspec.structs import replace
 from ui_account import ROOT, task_instance
 
 from airflow_nbjobs.aws.ports import MOST_DELETED
 from airflow_nbjobs.commands.cleaning import report
 from airflow_nbjobs.commands.cleaning.remains import Amount, Fate
+from airflow_nbjobs.commands.cleaning.survey import Surveyor
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 
 THROTTLED = NotebookJobServiceError("ThrottlingException", code="Throttling")
@@ -51,6 +55,7 @@ def test_a_job_of_a_task_without_access_is_left_though_another_task_writes_to_th
     found, _ = clean(airflow)
     assert fates(found) == {good: Fate.REMOVE, bad: Fate.LEAVE}
     assert "no way to AWS" in why(found, bad)
+    assert found.problems == ["d.u: no connection 'gone'; nothing of it is deleted"]
     assert {key.split("/")[0] for key in left_keys(airflow)} == {bad}
     assert set(airflow.account.clients.jobs.descriptions) == {bad}
 
@@ -65,6 +70,31 @@ def test_jobs_of_two_roots_are_listed_once_and_each_at_its_own(airflow):
     }
     assert len(found.findings) == 2
     assert airflow.account.clients.jobs.count("list") == 1
+
+
+def test_a_survey_asks_for_no_more_than_it_needs_and_says_where_it_is(airflow, monkeypatch):
+    for number in (1, 2):
+        airflow.add(number)
+    airflow.add(3, dag_id="e")
+    wanted, said = [], []
+    read = airflow.all_task_instances
+    monkeypatch.setattr(
+        airflow, "all_task_instances", lambda dags, *, unknown: wanted.append(dags) or read(dags, unknown=unknown)
+    )
+    Surveyor(airflow, needs_of(airflow, dags=["d"]), now=NOW, say=said.append).survey()
+    assert wanted == [{"d"}]
+    assert airflow.account.asked == 1, "two tasks of one connection"
+    assert said == [
+        f"looking through {ROOT}/",
+        f"{ROOT}/: 3 jobs; asking SageMaker for those that no kept run has",
+    ]
+
+
+def test_jobs_are_listed_by_root_and_name(airflow):
+    there = airflow.add(1, root=OTHER_ROOT)
+    here = sorted(airflow.add(number) for number in (2, 3))
+    found = [(each.folder.root, each.folder.name) for each in survey(airflow).findings]
+    assert found == sorted(found) == [(ROOT, here[0]), (ROOT, here[1]), (OTHER_ROOT, there)]
 
 
 def test_a_record_without_files_is_found_at_its_own_root(airflow):
@@ -85,6 +115,50 @@ def test_records_without_files_are_looked_for_back_to_the_oldest_run(airflow):
     for uri in [uri for uri in airflow.account.clients.objects.bodies if name in uri]:
         del airflow.account.clients.objects.bodies[uri]
     assert fates(survey(airflow))[name] is Fate.REMOVE
+
+
+def without_files(airflow, *names):
+    for uri in [uri for uri in airflow.account.clients.objects.bodies if any(name in uri for name in names)]:
+        del airflow.account.clients.objects.bodies[uri]
+
+
+def test_records_without_files_are_listed_to_the_last_page(airflow, monkeypatch):
+    names = [airflow.add(number) for number in range(3)]
+    without_files(airflow, *names)
+    jobs = airflow.account.clients.jobs
+    read = jobs.list_page
+
+    def one_by_one(call):
+        found = read(replace(call, next_token=None)).summaries
+        place = int(call.next_token or 0)
+        more = str(place + 1) if place + 1 < len(found) else None
+        return SimpleNamespace(summaries=found[place : place + 1], next_token=more)
+
+    monkeypatch.setattr(jobs, "list_page", one_by_one)
+    assert fates(survey(airflow)) == dict.fromkeys(names, Fate.REMOVE)
+
+
+@pytest.mark.parametrize(
+    ("error", "place", "words"),
+    [
+        (
+            NotebookJobServiceError("AccessDenied on sagemaker:ListTrainingJobs", code="AccessDenied"),
+            "notes",
+            "records of jobs whose files are gone are not found: AccessDenied",
+        ),
+        (THROTTLED, "problems", "records of jobs whose files are gone: ThrottlingException; none of them is deleted"),
+    ],
+)
+def test_where_records_cannot_be_listed_that_is_said_and_files_are_cleaned_all_the_same(airflow, error, place, words):
+    """Who may not list jobs has chosen so; what passes is worth another call."""
+    name = airflow.add(1)
+    without_files(airflow, airflow.add(2))
+    airflow.account.clients.jobs.errors["list"] = [error]
+    found = survey(airflow)
+    assert fates(found) == {name: Fate.REMOVE}
+    said = {"notes": found.notes, "problems": found.problems}
+    assert words in said.pop(place)[0]
+    assert said.popitem()[1] == []
 
 
 def test_a_record_without_files_is_found_once_where_two_connections_lead_to_one_account(airflow):

@@ -93,6 +93,38 @@ def test_each_fault_is_named_with_what_to_do(check, answers, mark, text, fix):
     assert "long story" not in found[0].text
 
 
+@pytest.mark.parametrize(
+    ("check", "answers", "text"),
+    [
+        ("configuration", {"options": {"role", "image_uri"}}, "[nbjobs] sets image_uri, role"),
+        ("configuration", {"options": set()}, "[nbjobs] sets nothing"),
+        (
+            "triggerer",
+            {"triggerers": [Triggerer("a", None, is_alive=False), Triggerer("b", None, is_alive=False)]},
+            "no triggerer has told of itself lately: deferred tasks wait for ever",
+        ),
+        (
+            "triggerer",
+            {"triggerers": [Triggerer("a", None, is_alive=False), DEAD]},
+            "no triggerer has told of itself lately, the last at 2026-01-02 03:04:05 UTC: deferred tasks wait for ever",
+        ),
+        (
+            "tab",
+            {"health": OSError("timed out")},
+            "whether the API server has the tab is not known; this environment has the extra 'ui'",
+        ),
+    ],
+)
+def test_what_is_found_is_said_whole(check, answers, text):
+    (found,) = look(check, **answers)
+    assert (found.text, found.fix if check == "tab" else "") == (text, "")
+
+
+def test_a_misspelt_option_is_all_that_is_said_of_the_configuration():
+    (found,) = look("configuration", options={"rolle", "role"})
+    assert found.mark is Mark.WRONG
+
+
 def test_an_airflow_without_tabs_is_not_said_to_show_one(monkeypatch):
     """The API server serves the page's address there too."""
     monkeypatch.setattr(airflow_checks, "has_tabs", lambda: False)
@@ -105,10 +137,17 @@ def test_an_airflow_without_tabs_is_not_said_to_show_one(monkeypatch):
     ("name", "text"), [("polling_interval", "polling_interval is 'soon'"), ("machine_metrics", "machine_metrics: ")]
 )
 def test_a_setting_that_cannot_be_read_is_told(monkeypatch, name, text):
+    """And it is all that is said of the configuration."""
     monkeypatch.setenv(f"AIRFLOW__NBJOBS__{name.upper()}", "soon")
     (found,) = look("configuration")
     assert found.mark is Mark.WRONG
     assert text in found.text
+
+
+def test_each_setting_that_cannot_be_read_is_told(monkeypatch):
+    for name in ("polling_interval", "machine_metrics"):
+        monkeypatch.setenv(f"AIRFLOW__NBJOBS__{name.upper()}", "soon")
+    assert [finding.mark for finding in look("configuration")] == [Mark.WRONG, Mark.WRONG]
 
 
 # -- the order of checks ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -74,8 +75,25 @@ def test_what_is_no_api_server_is_told(answer):
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "ftp://127.0.0.1", "nonsense"])
 def test_an_address_at_which_nothing_answers(address):
-    with pytest.raises(OSError, match=r"refused|no address of HTTP"):
+    with pytest.raises(OSError, match=r"refused|no address of HTTP") as caught:
         AirflowSide().health(address)
+    assert "urlopen" not in str(caught.value), "a reader is told the reason, not whose error it is"
+
+
+def test_an_answer_that_is_no_http_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(OSError, match="no HTTP: BadStatusLine"):
+            AirflowSide().health(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join()
 
 
 def test_our_own_page_tells_that_the_api_server_has_the_tab():

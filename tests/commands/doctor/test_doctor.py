@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from airflow_nbjobs import cli
-from airflow_nbjobs.commands.doctor import airflow_checks, report
+from airflow_nbjobs.commands.doctor import account_checks, airflow_checks, report, trial
 from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
-from airflow_nbjobs.commands.doctor.examination import Mark, Outcome, right, unknown, wrong
+from airflow_nbjobs.commands.doctor.examination import Check, Mark, Outcome, right, unknown, wrong
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 ROOT = "s3://sagemaker-eu-west-1-123456789012/nbjobs"
@@ -64,6 +66,64 @@ def test_json_is_all_that_is_printed_and_has_a_version(account, capsys):
         assert {finding["mark"] for finding in check["findings"]} <= {"right", "unknown"}
     assert "run" not in names
     assert dict(os.environ) == before
+
+
+@pytest.fixture
+def checks(monkeypatch):
+    """The checks that are made, in the place of all, by name."""
+
+    def use(**findings):
+        def chatty(name):
+            def examined(_patient):
+                sys.stdout.write("from a library\n")
+                logging.getLogger("nbjobs").info("the job of %s goes on", name)
+                assert logging.getLogger("airflow").level == logging.ERROR, "it says much while it is asked"
+                warnings.warn("of a library", stacklevel=1)
+                yield from findings[name]
+
+            return examined
+
+        made = [Check(name, chatty(name)) for name in findings if name != "run"]
+        monkeypatch.setattr(airflow_checks, "CHECKS", made[:1])
+        monkeypatch.setattr(account_checks, "CHECKS", made[1:])
+        monkeypatch.setattr(trial, "CHECK", Check("run", chatty("run")))
+
+    return use
+
+
+def test_the_report_is_all_that_is_printed_and_anything_wrong_is_the_exit_code(checks, monkeypatch, capsys):
+    checks(first=[right("a")], second=[unknown("b")], run=[wrong("c", "mend it")])
+    loggers = [logging.getLogger(name) for name in ("nbjobs", "airflow")]
+    for each in loggers:
+        monkeypatch.setattr(each, "level", logging.WARNING)
+    before = [(each.level, each.propagate, list(each.handlers)) for each in loggers]
+    assert cli.main(["doctor"]) == 0
+    said = capsys.readouterr()
+    assert [line.split()[1:] for line in said.out.splitlines()] == [
+        ["first", "a"],
+        ["second", "b"],
+        [],
+        ["wrong,", "1", "not", "known,", "1", "right"],
+    ]
+    assert said.err.splitlines() == [
+        "from a library",
+        "the job of first goes on",
+        "from a library",
+        "the job of second goes on",
+    ]
+    assert cli.main(["doctor", "--run", "-o", "json"]) == 1
+    assert [each["check"] for each in json.loads(capsys.readouterr().out)["checks"]] == ["first", "second", "run"]
+    assert [(each.level, each.propagate, list(each.handlers)) for each in loggers] == before
+
+
+def test_without_airflow_there_is_a_line_and_no_report(checks, monkeypatch, capsys):
+    checks(first=[right("a")], run=[])
+    monkeypatch.setitem(sys.modules, "airflow.settings", None)
+    assert cli.main(["doctor"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Airflow cannot be started here: ModuleNotFoundError: ")
+    assert said.err.endswith("; mend its configuration or installation first\n")
 
 
 @pytest.mark.parametrize("arguments", [("--image",), ("-o", "yaml"), ("--role", "a", "--role", "b"), ("bucket",)])

@@ -65,6 +65,40 @@ def test_without_keys_there_is_nothing_to_say():
     assert look(Keys()) == ([], ())
 
 
+@pytest.mark.parametrize(
+    ("files", "of_bucket", "text"),
+    [
+        (KEY, OTHER, f"files are encrypted with s3_kms_key, {KEY}"),
+        (None, "", "files are encrypted by S3 itself; s3_kms_key is not set"),
+        (
+            None,
+            KEY,
+            f"files are encrypted with the bucket's own key, {KEY}: both identities need it, as 'nbjobs iam-policy … --kms {KEY}' prints",
+        ),
+        (None, "alias/x", "files are encrypted with the bucket's own key, alias/x: both identities need it"),
+    ],
+)
+def test_it_is_said_what_files_are_encrypted_with(files, of_bucket, text):
+    spec = SimpleNamespace(s3_kms_key=files, volume_kms_key=None, s3_root_uri="s3://acme/x")
+    (finding,) = encryption(patient(session=session(Keys(of_bucket=of_bucket)), spec=spec))
+    assert (finding.mark, finding.text) == (Mark.RIGHT, text)
+
+
+def test_only_an_alias_is_said_not_to_be_in_the_policies():
+    (found, _) = look(Keys(), files=KEY)
+    assert [each.mark for each in found] == [Mark.UNKNOWN]
+
+
+def test_where_the_buckets_encryption_may_not_be_asked_for_that_is_said_alone():
+    class Closed(Keys):
+        def encryption(self, bucket):
+            raise NotebookJobServiceError("AccessDenied on s3:GetEncryptionConfiguration", code="AccessDenied")
+
+    spec = SimpleNamespace(s3_kms_key=None, volume_kms_key=None, s3_root_uri="s3://acme/x")
+    (finding,) = encryption(patient(session=session(Closed()), spec=spec))
+    assert (finding.mark, "s3:GetEncryptionConfiguration" in finding.text) == (Mark.UNKNOWN, True)
+
+
 def test_the_key_of_an_alias_is_the_one_that_policies_name():
     assert look(Keys({"alias/mine": Key(KEY, "Enabled")}), files="alias/mine")[1] == (KEY,)
     both = {"alias/mine": Key(KEY, "Enabled"), OTHER: Key(OTHER, "Enabled")}

@@ -12,10 +12,11 @@ from ui_account import RAN, ROOT, Account, hint, task_instance
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.results.output import LOG_NAME
+from airflow_nbjobs.commands.fetch import command as fetch_command
 from airflow_nbjobs.commands.fetch import save
 from airflow_nbjobs.commands.records import choice
 from airflow_nbjobs.commands.records.port import Run
-from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.variables import LIVE_VARIABLE
 
 
@@ -222,6 +223,98 @@ def test_an_object_that_cannot_be_read_leaves_out_no_other(airflow, fetch, tmp_p
     assert (tmp_path / "files" / "u" / "try-1" / "executed.ipynb").read_bytes() == RAN
 
 
+def test_ctrl_c_before_anything_is_fetched_says_so(airflow, fetch, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(airflow, "run", stopped, raising=False)
+    code, said = fetch()
+    assert (code, said.out, said.err) == (130, "", "stopped; nothing was fetched\n")
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_run_without_notebook_jobs_is_refused_with_what_such_tasks_are(airflow, fetch):
+    code, said = fetch()
+    assert code == 2
+    assert "has no task that is a notebook job" in said.err
+    assert "SageMakerNotebookJobSensor" in said.err
+
+
+def test_a_task_that_the_run_does_not_have_is_refused_with_those_that_it_has(airflow, fetch):
+    airflow.add()
+    airflow.add(task_id="mapped", map_index=0)
+    for task, words in (("mapped[1]", "did you mean"), ("zzz", "; it has mapped, t")):
+        code, said = fetch("--task", task)
+        assert (code, f"--task {task}: the run has no such notebook job" in said.err) == (2, True)
+        assert words in said.err
+    code, said = fetch("--task", "mapped[0]")
+    assert (code, said.out.startswith("mapped/0/try-1 ")) == (0, True)
+
+
+def test_a_task_without_a_way_to_aws_is_said_and_leaves_out_no_other(airflow, fetch, monkeypatch):
+    airflow.add()
+    airflow.add(task_id="u")
+    access = airflow.account.access
+
+    def refused(ti):
+        if ti.task_id == "t":
+            raise NotebookJobConfigError("there is no connection 'gone'")
+        return access(ti)
+
+    monkeypatch.setattr(airflow, "access", refused)
+    code, said = fetch("-o", "json")
+    document = json.loads(said.out)
+    assert code == 1
+    assert [each["task_id"] for each in document["jobs"]] == ["u"]
+    (missing,) = document["without_job"]
+    assert (missing["task_id"], "no connection 'gone'" in missing["reason"]) == ("t", True)
+    assert [missing["reason"] in problem for problem in document["problems"]] == [True]
+    code, said = fetch("--force")
+    assert "gone" not in said.out, "a problem is no result"
+    assert "no connection 'gone'" in said.err
+
+
+def test_a_program_is_told_which_files_were_there_and_the_renderer_ends(airflow, fetch, monkeypatch):
+    closed = []
+
+    def close(self):
+        closed.append(self)
+
+    monkeypatch.setattr(fetch_command.Renderer, "close", close)
+    airflow.add()
+    told = []
+    for _ in range(2):
+        (job,) = json.loads(fetch("-o", "json")[1].out)["jobs"]
+        told.append({file["name"]: file["was_there"] for file in job["files"]})
+    assert set(told[0].values()) == {False}
+    assert told[1]["executed.ipynb"] is True
+    assert len(closed) == 2
+
+
+def test_a_disk_that_just_suffices_is_enough(airflow, fetch, monkeypatch):
+    airflow.add()
+    monkeypatch.setattr(save.OutputFolder, "free_bytes", len(RAN))
+    assert fetch()[0] == 0
+
+
+def test_what_was_begun_is_kept_of_a_job_that_is_not_whole(airflow, fetch, tmp_path, monkeypatch):
+    name = airflow.add(archived={LOG_NAME: b"driver"})
+    original = airflow.account.clients.storage.open_from
+
+    def denied(uri, stored, *, start):
+        if uri.endswith("output.tar.gz"):
+            raise NotebookJobServiceError("AccessDenied on s3:GetObject", code="AccessDenied")
+        return original(uri, stored, start=start)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(airflow.account.clients.storage, "open_from", denied)
+        assert fetch()[0] == 1
+    assert list(tmp_path.rglob("*.part"))
+    assert fetch()[0] == 0
+    assert not list(tmp_path.rglob("*.part"))
+    assert name
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing_half(airflow, fetch, tmp_path, monkeypatch):
     airflow.add()
 
@@ -232,6 +325,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(airflow, fetch, tmp_pat
     code, said = fetch()
     assert code == 1
     assert "No space left on device" in said.err
+    assert "what is whole is there; the same command goes on from it" in said.err
     assert "Traceback" not in said.err
     assert not (tmp_path / "files" / "t" / "try-1" / "executed.ipynb").exists()
     monkeypatch.undo()

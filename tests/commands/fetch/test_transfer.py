@@ -15,6 +15,7 @@ from botocore.config import Config
 from fakes import FakeClients
 
 from airflow_nbjobs.aws.clients import Boto3Clients
+from airflow_nbjobs.aws.ports import ChangedObjectError
 from airflow_nbjobs.commands.fetch.transfer import Transfer, part_file
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
@@ -221,3 +222,37 @@ def test_a_part_is_named_after_the_object_and_its_version(tmp_path):
     clients.objects.bodies |= {URI: b"1", "s3://bkt/b": b"1", "s3://bkt/c": b"2"}
     names = {part_file(tmp_path / "a", uri, clients.objects.stat(uri)).name for uri in clients.objects.bodies}
     assert len(names) == 3
+
+
+def test_an_object_that_never_rests_is_given_up(s3, tmp_path):
+    class Restless:
+        """Each look finds another object than the one before."""
+
+        asked = 0
+
+        def open_from(self, *_, **__):
+            self.asked += 1
+            s3.objects.bodies[URI] = bytes([self.asked])
+            raise ChangedObjectError(URI)
+
+    storage = Restless()
+    clients = SimpleNamespace(objects=s3.objects, storage=storage)
+    with pytest.raises(NotebookJobServiceError, match="changes again and again") as caught:
+        Transfer(URI, s3.objects.stat(URI), clients).into(tmp_path / "a")
+    assert (caught.value.code, storage.asked) == ("PreconditionFailed", 3)
+
+
+def test_a_beginning_that_is_longer_than_the_object_is_nobodys(s3, tmp_path):
+    stored, path, counted = s3.objects.stat(URI), tmp_path / "a", []
+    part_file(path, URI, stored).write_bytes(b"x" * (len(BODY) + 1))
+    Transfer(URI, stored, s3, advance=counted.append).into(path)
+    assert path.read_bytes() == BODY
+    assert sum(counted) == len(BODY)
+
+
+def test_a_part_that_is_whole_is_only_renamed(s3, tmp_path):
+    stored, path = s3.objects.stat(URI), tmp_path / "a"
+    part_file(path, URI, stored).write_bytes(BODY)
+    whole = breaking(s3, times=0)
+    Transfer(URI, stored, whole).into(path)
+    assert (whole.storage.starts, path.read_bytes() == BODY) == ([], True)

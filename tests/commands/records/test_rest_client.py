@@ -126,6 +126,11 @@ def test_a_list_that_does_not_say_how_long_it_is_is_an_error():
         list(client(httpx.Response(200, json={"items": [{"id": 1}]})).pages("x", items="items"))
 
 
+def test_a_list_of_another_kind_is_an_error():
+    with pytest.raises(AirflowError, match="answers without 'items'"):
+        list(client(httpx.Response(200, json={"others": [], "total_entries": 0})).pages("x", items="items"))
+
+
 def test_one_item_a_page_is_refused_and_not_read_for_ever():
     def single(request):
         offset = int(request.url.params["offset"])

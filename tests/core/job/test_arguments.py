@@ -1,5 +1,6 @@
 """Parsers of single arguments: what they take, what they refuse, and in which words."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -125,8 +126,9 @@ def test_a_root_that_is_no_s3_uri_is_refused_with_the_form(uri):
     "uri", ["s3://My-Bucket/x", "s3://ab/x", "s3://under_score/x", "s3://a..b/x", "s3://" + "a" * 64]
 )
 def test_a_malformed_bucket_is_refused_with_the_rule(uri):
-    with pytest.raises(ValueError, match=r"is not a bucket name \(3-63 characters"):
+    with pytest.raises(ValueError, match=r"is not a bucket name \(3-63 characters") as caught:
         aws.s3_root_uri(uri)
+    assert str(caught.value).startswith(f"'{uri}': "), "a reader is told which argument"
 
 
 def test_a_root_that_leaves_no_room_is_refused():
@@ -151,9 +153,15 @@ def test_an_instance_type_of_next_year_is_taken(value):
     assert aws.instance_type(value) == value
 
 
-def test_a_malformed_kms_key_is_refused():
+@pytest.mark.parametrize("key", ["my key!", "arn:aws:s3:::x", "x:y", "arn:aws:kms:eu-west-1:12:key/x"])
+def test_a_malformed_kms_key_is_refused(key):
     with pytest.raises(ValueError, match="is not a KMS key"):
-        aws.kms_key("my key!")
+        aws.kms_key(key)
+
+
+@pytest.mark.parametrize("key", ["alias/mine", "1234abcd-12ab", "arn:aws:kms:eu-west-1:123456789012:key/1234abcd"])
+def test_a_kms_key_is_an_id_an_alias_or_an_arn(key):
+    assert aws.kms_key(key) == key
 
 
 NUMBERS = {"WHOLE": 5, "BROKEN": 1.5, "YES": True, "TEXT": "007", "EXACT": Decimal("1.10"), "EMPTY": ""}
@@ -482,3 +490,59 @@ def test_wrong_output_formats_are_refused(value, text):
 def test_a_domain_that_is_no_arn_is_refused_with_the_form():
     with pytest.raises(ValueError, match="arn:aws:sagemaker:eu-west-1:123456789012:domain/d-abc123"):
         aws.studio_domain_arn("d-abc")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("eu-west-1a", "is an availability zone; its region is 'eu-west-1'"),
+        ("EU_West1", "is no name of a region; did you mean 'eu-west-1'?"),
+        ("eu west 1", "did you mean 'eu-west-1'?"),
+        ("Ireland", "is no name of a region, such as 'eu-west-1'"),
+    ],
+)
+def test_what_is_no_region_is_refused_with_what_was_meant(name, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        aws.region(name)
+
+
+@pytest.mark.parametrize("name", ["eu-west-1", "us-gov-west-1", "cn-northwest-1", "us-iso-east-1"])
+def test_a_region_is_taken(name):
+    assert aws.region(name) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [([], "is empty"), ("ml.m5.large, ml.m5.large", "names 'ml.m5.large' twice"), (["x"], "such as")],
+)
+def test_a_list_of_instance_types_has_each_once(value, words):
+    with pytest.raises(ValueError, match=words):
+        aws.instance_types(value)
+
+
+ROLE = "arn:aws:iam::123456789012:role/"
+
+
+@pytest.mark.parametrize(
+    ("read", "longest"),
+    [
+        (aws.image_uri, "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + "x" * 210),
+        (aws.role, ROLE + "x" * (2048 - len(ROLE))),
+        (aws.role, "x" * 64),
+        (aws.s3_root_uri, "s3://bucket/" + "x" * 888),
+        (aws.output_formats, "a" * (512 - len("ipynb,"))),
+        (lambda text: aws.environment_variables({"A": text}), "x" * 512),
+        (lambda text: aws.tags({text: "v"}), "x" * 128),
+        (lambda text: aws.tags({"k": text}), "x" * 256),
+        (aws.studio_name, "x" * 63),
+    ],
+    ids=str,
+)
+def test_a_limit_is_what_may_just_be(read, longest):
+    read(longest)
+    with pytest.raises(ValueError, match=r"."):
+        read(f"{longest}x")
+
+
+def test_as_many_ids_as_a_job_may_have_are_taken():
+    assert len(aws.identifiers(most=5, prefix="sg-")([f"sg-{number}" for number in range(5)])) == 5

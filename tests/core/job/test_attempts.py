@@ -1,8 +1,10 @@
 """The adoption table: which job of an earlier try a task takes up again."""
 
 import pytest
+from msgspec.structs import replace
 
-from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, Step, decide
+from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, Step, decide, is_of_earlier_generation
+from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.core.job.status import parse_description
 
 
@@ -65,3 +67,45 @@ def test_a_job_that_carries_another_owner_or_none_is_never_adopted(status, owner
     decision = decide(job(status, owner=owner), owner="me", is_delivered=False)
     assert decision.step is Step.NEXT
     assert "not this task's" in decision.reason
+
+
+KEY = RunKey(
+    deployment="",
+    dag_id="d",
+    run_id="r",
+    run_started_microseconds=5,
+    task_id="t",
+    map_index=-1,
+    generation=2,
+    attempt=1,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_earlier"),
+    [
+        ({"generation": 1}, True),
+        ({"generation": 1, "attempt": 7}, True),
+        ({"generation": 0, "run_started_microseconds": 4}, True),
+        ({"run_started_microseconds": 4}, True),
+        ({}, False),
+        ({"attempt": 0}, False),
+        ({"generation": 3}, True),
+        ({"run_started_microseconds": 6}, False),
+        ({"run_started_microseconds": 6, "generation": 1}, False),
+        ({"generation": 1, "task_id": "u"}, False),
+        ({"generation": 1, "map_index": 0}, False),
+        ({"generation": 1, "run_id": "q"}, False),
+        ({"generation": 1, "region_id": "loop", "region_index": 1}, False),
+    ],
+    ids=str,
+)
+def test_a_job_of_before_a_clear_is_known_by_its_owner(changes, is_earlier):
+    """By when its run started; the generation is another, but need not have grown."""
+    assert is_of_earlier_generation(replace(KEY, **changes).identity(), own=KEY.identity()) is is_earlier
+
+
+@pytest.mark.parametrize("owner", ["", "x", "[", "5", "[]", "{}", "[1, 2, 3]", replace(KEY, run_id="r" * 600).owner()])
+def test_an_owner_that_tells_too_little_is_of_nobody(owner):
+    assert is_of_earlier_generation(owner, own=KEY.identity()) is False
+    assert is_of_earlier_generation(KEY.identity(), own=owner) is False

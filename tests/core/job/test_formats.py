@@ -3,7 +3,7 @@
 import pytest
 from fakes import code, notebook
 
-from airflow_nbjobs.core.job.formats import failed_format, format_warnings
+from airflow_nbjobs.core.job.formats import FailedFormat, failed_format, format_warnings, formats_variable
 from airflow_nbjobs.core.job.late_failures import late_failures
 from airflow_nbjobs.core.notebook.document import parse_notebook
 
@@ -77,6 +77,24 @@ def test_the_format_that_studio_needs_blames_none_that_was_asked_for():
     assert (found.name, found.untried) == ("ipynb", ("html",))
     assert "leave output_formats out" in found.advice
     assert failed_format(["boom"], ["ipynb", "html"]).name == "html"
+
+
+@pytest.mark.parametrize(
+    ("name", "cause", "words"),
+    [
+        ("pdf", "OSError: xelatex not found on PATH", "lacks TeX"),
+        ("html", "KeyError: 'state'", "leave the format out, or convert the executed notebook yourself"),
+        ("html", "", "leave the format out"),
+        ("ipynb", "OSError: xelatex not found on PATH", "leave output_formats out"),
+    ],
+)
+def test_the_advice_is_of_the_cause(name, cause, words):
+    assert words in FailedFormat(name, cause, ()).advice
+
+
+def test_the_variable_has_the_format_that_studio_needs_first_and_each_once():
+    assert formats_variable([]) is None
+    assert formats_variable(["html", "ipynb", "html"]) == "ipynb,html"
 
 
 @pytest.mark.parametrize("asked", [[], ["html", "pdf"], ["ipynb", "html", "pdf"]])

@@ -148,6 +148,24 @@ def test_a_folder_that_cannot_be_written_costs_the_copy_only(driver, trouble):
     assert process.returncode == 0, said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (("init.sh",), ['. "$SM_EXECUTION_INPUT_PATH"/init.sh']),
+        (
+            ("my init.sh", "a b"),
+            ["cd \"$SM_EXECUTION_INPUT_PATH\"/'a b'", ". \"$SM_EXECUTION_INPUT_PATH\"/'my init.sh'"],
+        ),
+        ((None, "a b"), []),
+    ],
+)
+def test_the_users_script_runs_beside_its_notebook(arguments, lines):
+    user_script, *subfolder = arguments
+    text = init_script(user_script, live=False, cell_output=True, **dict(zip(["subfolder"], subfolder, strict=False)))
+    place = '"$SM_EXECUTION_INPUT_PATH"/'
+    assert [line for line in text.splitlines() if line.startswith((f". {place}", f"cd {place}"))] == lines
+
+
 def test_without_live_nothing_is_copied():
     for text in (
         init_script(None, live=False, cell_output=True),

@@ -150,6 +150,28 @@ def test_fields_that_exclude_each_other_are_one_problem_that_says_what_to_do(req
         assert text in problem
 
 
+@pytest.mark.parametrize(("field", "key"), [("Tags", "Key"), ("InputDataConfig", "ChannelName")])
+def test_a_name_that_is_given_twice_is_a_problem(field, key):
+    given = [{key: "a"}, {key: "b"}]
+    assert instances.resource_problems(request_of() | {field: given}, ["ml.m5.large"]) == []
+    assert instances.resource_problems(request_of() | {field: [*given, {key: "a"}]}, ["ml.m5.large"]) == [
+        f"extra_request: {field} has 'a' 2 times; SageMaker takes each once"
+    ]
+
+
+def test_what_is_like_no_known_type_is_said_without_a_hint_and_may_be_new():
+    problems, (warning,) = instances.type_problems(["ml.zz9.large"], KNOWN)
+    assert problems == []
+    assert "has " not in warning
+    assert "did you mean" not in warning
+
+
+@pytest.mark.parametrize(("wait", "count"), [(3599, 1), (3600, 0)])
+def test_a_spot_job_waits_at_least_as_long_as_it_may_run(wait, count):
+    request = request_of(stopping={"MaxWaitTimeInSeconds": wait}) | {"EnableManagedSpotTraining": True}
+    assert len(instances.resource_problems(request, ["ml.m5.large"])) == count
+
+
 def test_a_default_key_is_no_problem_of_the_task():
     types = ["ml.m5.large", "ml.g5.xlarge"]
     assert instances.resource_problems(request_of(VolumeKmsKeyId="k"), types, is_volume_key_default=True) == []

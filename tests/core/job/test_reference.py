@@ -2,7 +2,15 @@
 
 import pytest
 
-from airflow_nbjobs.core.job.reference import JobReference, parse_job_reference
+from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.job import reference
+from airflow_nbjobs.core.job.reference import (
+    JobReference,
+    executed_notebook_name,
+    is_notebook_job,
+    may_spare_archive,
+    parse_job_reference,
+)
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:training-job/nightly-7f3a"
 
@@ -16,3 +24,36 @@ def test_an_empty_region_leaves_the_arns_own(region):
 def test_blanks_around_a_region_are_none_of_it():
     assert parse_job_reference(ARN, region_name=" eu-west-1\n").region == "eu-west-1"
     assert parse_job_reference("nightly-7f3a", region_name=" eu-west-1 ").region == "eu-west-1"
+
+
+@pytest.mark.parametrize("value", [{"job_arn": ARN, "job_name": "other"}, {"job_name": ARN}, f" {ARN}\n"])
+def test_what_a_notebook_task_returned_names_its_job(value):
+    assert parse_job_reference(value, region_name=None) == JobReference("nightly-7f3a", "eu-west-1", "123456789012")
+
+
+@pytest.mark.parametrize("value", [None, 5, "", "a b", {}, {"job_name": None}, ARN.replace("training", "transform")])
+def test_what_names_no_training_job_is_refused(value):
+    with pytest.raises(NotebookJobConfigError, match="names no training job"):
+        parse_job_reference(value, region_name=None)
+
+
+def test_two_regions_for_one_job_are_refused():
+    with pytest.raises(NotebookJobConfigError, match="lies in region 'eu-west-1', but region_name is 'eu-west-3'"):
+        parse_job_reference(ARN, region_name="eu-west-3")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("a.b:c.ipynb", "a-b-c.ipynb"), ("a-.ipynb", "a.ipynb"), ("a", "a"), ("", None), (None, None)]
+)
+def test_the_driver_changes_the_executed_notebooks_name(name, found):
+    environment = {} if name is None else {"SM_OUTPUT_NOTEBOOK_NAME": name}
+    assert executed_notebook_name(environment) == found
+    assert is_notebook_job(environment) is (found is not None)
+
+
+@pytest.mark.parametrize(
+    ("live", "extra", "may"), [("1", 1, True), ("1", 0, False), ("0", 1, False), (None, 1, False), ("true", 1, False)]
+)
+def test_a_large_archive_is_spared_where_there_is_a_live_copy(live, extra, may):
+    environment = {} if live is None else {"NBJOBS_LIVE_NOTEBOOK": live}
+    assert may_spare_archive(environment, reference._LARGE_ARCHIVE_BYTES + extra) is may

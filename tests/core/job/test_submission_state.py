@@ -129,5 +129,28 @@ def test_a_state_survives_the_database(state):
     assert SubmissionState.from_json(json.loads(json.dumps(state.to_json()))) == state
 
 
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ([], "no mapping"),
+        ({"since": "2026-11-22T03:00:00"}, "has no offset"),
+        ({"trouble_since": 5}, "5 is no text"),
+        ({"rounds": -1}, "-1 is no count"),
+        ({"attempt": True}, "True is no count"),
+        ({"staged_attempt": "1"}, "'1' is no count"),
+        ({"may_exist": 1}, "1 is neither true nor false"),
+        ({"staged_sha256": None}, "None is no text"),
+        ({"cause": "boredom"}, "boredom"),
+    ],
+)
+def test_a_stored_state_of_another_form_is_refused_before_anything_is_asked_by_it(stored, words):
+    with pytest.raises(ValueError, match=words):
+        SubmissionState.from_json(stored)
+
+
+def test_a_count_of_zero_is_one():
+    assert SubmissionState.from_json({"rounds": 0, "staged_attempt": 0, "since": None}).staged_attempt == 0
+
+
 def test_what_a_later_version_wrote_beside_it_is_left_out_and_what_it_left_out_has_its_default():
     assert SubmissionState.from_json({"attempt": 3, "new": 1}) == SubmissionState(attempt=3)

@@ -3,7 +3,7 @@
 import pytest
 
 from airflow_nbjobs.core.job.status import parse_description
-from airflow_nbjobs.core.job.wording import job_words, task_words
+from airflow_nbjobs.core.job.wording import FOR_AWS, FOR_CAPACITY, FOR_TURN, job_words, task_words
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,19 @@ def test_a_jobs_words(status, secondary, words):
 def test_a_tasks_words(state, words):
     assert task_words(state) == words
     assert task_words(state, {"waiting": "no object"}) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "waiting", "words"),
+    [
+        ("deferred", {"state": FOR_TURN}, FOR_TURN),
+        ("running", {"state": FOR_AWS}, FOR_AWS),
+        ("running", {"for": "AWS"}, FOR_AWS),
+        ("deferred", {"for": "capacity", "state": "of tomorrow"}, FOR_CAPACITY),
+        ("deferred", {}, FOR_CAPACITY),
+        ("success", {"state": FOR_TURN}, "success"),
+        ("deferred", None, "running"),
+    ],
+)
+def test_a_task_without_a_job_yet_says_what_it_waits_for(state, waiting, words):
+    assert task_words(state, {"waiting": waiting}) == words

@@ -81,6 +81,12 @@ def stopped(*sources, ran):
         ("ImportError", "libGL.so.1: cannot open shared object file: No such file", "system library libGL.so.1"),
         ("UsageError", "Line magic function `%foo` not found.", "%load_ext"),
         ("StdinNotImplementedError", "raw_input was called", "take the value from a parameter"),
+        ("MemoryError", "", "use a larger instance_type, or hold less of the data in memory"),
+        ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2 GiB", "more GPU memory, or smaller batches"),
+        ("OSError", "[Errno 28] No space left on device", "raise volume_size (GB): the job's disk is full"),
+        ("OSError", "[Errno 122] Disk quota exceeded: 'x'", "raise volume_size (GB)"),
+        ("ClientError", "An error occurred (AccessDenied) when calling PutObject", "allow it to the job's role"),
+        ("PermissionError", "Access Denied", "allow it to the job's role"),
     ],
 )
 def test_the_advice_fits_the_failure(ename, evalue, said):
@@ -100,6 +106,9 @@ def test_the_advice_fits_the_failure(ename, evalue, said):
         ("KeyError", "'No module named'"),
         ("ValueError", "No module named 'x'"),
         ("UsageError", "option -z"),
+        ("PermissionError", "[Errno 13] Permission denied: '/root/x'"),
+        ("OutOfMemoryError", "of a library's own"),
+        ("OSError", "[Errno 5] Input/output error"),
     ],
 )
 def test_the_authors_own_errors_get_no_advice_that_would_mislead(ename, evalue):

@@ -175,6 +175,9 @@ MALFORMED = [
     (at("cells", 1), "x = 1", "cell 2, which is no object"),
     (at("cells", 1, "source"), 5, "the 'source' of cell 2"),
     (at("metadata"), "x", "'metadata', which is no object"),
+    (at("cells", 0, "cell_type"), "x", "the 'cell_type' of cell 1"),
+    (at("cells", 3, "outputs"), {"a": 1}, "the 'outputs' of cell 4"),
+    (at("cells", 4, "outputs", 0, "evalue"), 5, "the 'evalue' of an output of cell 5"),
 ]
 
 

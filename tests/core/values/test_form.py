@@ -360,3 +360,9 @@ def test_no_cell_breaks_the_form(source):
     for found in form(source).fields.values():
         jsonschema.validate(found.value, found.schema)
         json.dumps([found.value, found.schema, found.description], allow_nan=False)
+
+
+def test_of_a_cell_without_parameters_it_is_said_that_there_are_none():
+    found = form("# none", only=["rows"])
+    assert found.warnings == ("only: 'rows' is not defined in the notebook's 'parameters' cell; it defines none",)
+    assert found.fields == {}

@@ -164,6 +164,23 @@ def test_a_missing_output_names_what_the_notebook_defines():
     )
 
 
+def test_a_notebook_that_defines_nothing_is_said_to():
+    nb = executed_with(recorded(x={"error": "missing"}))
+    nb.cells[0].source = "_hidden = 3"
+    assert read(nb, ["x"]).problems == ("output 'x' is not a variable of the notebook; it defines none",)
+
+
+@pytest.mark.parametrize(("counts", "where"), [((), "before any cell ran"), ((1,), "in cell 1")])
+def test_a_record_that_a_notebook_never_came_to_is_said_with_how_far_it_came(counts, where):
+    nb = executed_with(recorded(), "y = 1")
+    for cell in nb.cells:
+        cell.outputs = []
+    for cell, count in zip(nb.cells, counts, strict=False):
+        cell.execution_count = count
+    (problem,) = read(nb, ["x"]).problems
+    assert f"output 'x' not recorded: the notebook ended {where}, before its last cell" in problem
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

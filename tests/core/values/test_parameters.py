@@ -401,3 +401,20 @@ def test_a_parameters_cell_that_is_nested_too_deep_is_read_as_far_as_it_goes():
     assert found.values["a"] == 2
     (problem,) = found.problems
     assert "'c' is not defined" in problem
+
+
+def test_a_notebook_that_defines_no_parameter_is_said_to():
+    (problem,) = check({"rows": 1}, notebook_of("# none", "print(1)")).problems
+    assert problem == "parameter 'rows' is not defined in the notebook's 'parameters' cell; it defines none"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(5, "is of type int; give text"), ("x" * 2501, "has 2,501 characters; the limit is 2,500"), ("a\nb", "line end")],
+)
+def test_another_kernel_gets_texts_of_one_line(value, words):
+    nb = notebook_of("rows <- 1", kernel="ir")
+    (problem,) = check({"rows": value}, nb, kernel_name="ir").problems
+    assert problem.startswith("parameter 'rows' ")
+    assert words in problem
+    assert check({"rows": "x" * 2500}, nb, kernel_name="ir").problems == ()

@@ -1,0 +1,130 @@
+"""Names of files that no file system can hold, or that nobody may read: an error of ours or a guess, never one of the system's."""
+
+from __future__ import annotations
+
+import errno
+import os
+from types import SimpleNamespace
+
+import pytest
+from fakes import FakeClients, FakeObjects
+
+from airflow_nbjobs.aws.submit import path_guesses
+from airflow_nbjobs.aws.submit.earlier_jobs import has_left_files
+from airflow_nbjobs.aws.submit.path_guesses import near_folder, near_name, notebooks_in
+from airflow_nbjobs.aws.submit.prepare import _extra_request
+from airflow_nbjobs.aws.submit.sources import LocalFolder, find_local
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.job.naming import JobLocation
+
+PLACE = JobLocation("s3://bucket/nbjobs", "d-t-0123456789ab")
+
+
+def test_a_notebooks_text_in_place_of_its_path_is_told_to_be_no_path(tmp_path):
+    with pytest.raises(NotebookJobConfigError, match="input_notebook: there is no 'x") as caught:
+        find_local("input_notebook", "x" * 5000, [tmp_path])
+    assert len(str(caught.value)) < 2000
+
+
+def test_the_first_folder_that_has_it_counts(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "nb.ipynb").touch()
+    (tmp_path / "b" / "other").touch()
+    folders = [tmp_path / "a", tmp_path / "b"]
+    assert find_local("x", "nb.ipynb", folders) == tmp_path / "a" / "nb.ipynb"
+    assert find_local("x", "other", folders) == tmp_path / "b" / "other"
+    assert find_local("x", str(tmp_path / "b" / "nb.ipynb"), []) == tmp_path / "b" / "nb.ipynb"
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "none"])
+def test_a_name_that_cannot_be_is_no_file_beside_the_notebook(tmp_path, name):
+    folder = LocalFolder(tmp_path)
+    assert folder.exists(name) is False
+    assert folder.read(name) is None
+
+
+@pytest.mark.parametrize("path", ["", " ", "x" * 256, "a\0b", "/"])
+def test_for_what_can_be_no_name_nothing_is_guessed(tmp_path, path):
+    (tmp_path / "nb.ipynb").touch()
+    assert near_name(path, [tmp_path]) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "found"), [("NB", "nb.ipynb"), ("nb.ipnyb", None), ("nbs.ipynb", "nb.ipynb"), ("nb.ipynb ", "nb.ipynb"), ("sub\\x.py", "sub/x.py"), ("x.py", "sub/x.py")]
+)  # fmt: skip
+def test_a_file_near_by_is_guessed(tmp_path, path, found):
+    (tmp_path / "nb.ipynb").touch()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "x.py").touch()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "x.py").touch()
+    assert near_name(path, [tmp_path / "none", tmp_path]) == found
+
+
+def test_a_folder_that_may_not_be_listed_hides_no_other(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.ipynb").touch()
+    scan = os.scandir
+
+    def denied(path):
+        if str(path).endswith("/a"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(path_guesses.os, "scandir", denied)
+    assert notebooks_in(tmp_path) == f"; in it: '{tmp_path}/b/b.ipynb'"
+    assert near_folder(tmp_path / "a" / "x") == ""
+
+
+def test_notebooks_that_a_run_has_left_are_not_offered_and_of_many_ten_are(tmp_path):
+    for name in ("nb.executed.ipynb", "nb-checkpoint.ipynb", "x.py"):
+        (tmp_path / name).touch()
+    assert notebooks_in(tmp_path) == "; there is none in it"
+    for number in range(10):
+        (tmp_path / f"{number}.ipynb").touch()
+    assert " more" not in notebooks_in(tmp_path)
+    (tmp_path / "z.ipynb").touch()
+    assert notebooks_in(tmp_path).endswith(" and 1 more")
+
+
+def test_only_so_many_files_are_looked_through(tmp_path, monkeypatch):
+    for number in range(3):
+        (tmp_path / f"{number}.ipynb").touch()
+    monkeypatch.setattr(path_guesses, "_MOST_ENTRIES", 2)
+    assert notebooks_in(tmp_path) == f"; in it: '{tmp_path}/0.ipynb', '{tmp_path}/1.ipynb'"
+
+
+def test_a_folder_beside_is_guessed_with_its_place(tmp_path):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "report").touch()
+    assert near_folder(tmp_path / "reprots") == f"; did you mean '{tmp_path}/reports'?"
+    assert near_folder(tmp_path / "a\0b") == ""
+    assert near_folder(tmp_path / "none" / "x") == ""
+
+
+@pytest.mark.parametrize("uri", [PLACE.output_archive_uri, PLACE.executed_notebook_uri])
+def test_a_look_that_s3_denies_finds_nothing_and_one_that_it_allows_does(uri):
+    clients = FakeClients()
+    assert has_left_files(PLACE, clients) is False
+    clients.objects.bodies[uri] = b"x"
+    assert has_left_files(PLACE, clients) is True
+    clients.objects.denied.add(uri)
+    assert has_left_files(PLACE, clients) is False
+
+
+def test_where_s3_cannot_be_asked_a_name_is_not_taken(monkeypatch):
+    def busy(*_):
+        raise NotebookJobServiceError("SlowDown on s3:GetObject", code="SlowDown", is_retryable=True)
+
+    monkeypatch.setattr(FakeObjects, "exists", busy)
+    with pytest.raises(NotebookJobServiceError, match="SlowDown"):
+        has_left_files(PLACE, FakeClients())
+
+
+@pytest.mark.parametrize("given", ["no mapping", [1], 5])
+def test_an_extra_request_that_is_no_mapping_is_left_to_who_says_so(given):
+    problems = []
+    assert _extra_request(given, SimpleNamespace(region=None), problems) == given  # type: ignore[arg-type]
+    assert problems == []
