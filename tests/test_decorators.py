@@ -195,6 +195,10 @@ MISTAKES = {
         lambda: decorate(score).expand(instance_type=["ml.m5.large"]),
         "score.expand(instance_type=…): 'instance_type' is an argument of the notebook job and none of the function 'score'",
     ),
+    "an operator's argument mapped, of what takes all": (
+        lambda: decorate(keyword).expand(instance_type=["ml.m5.large"]),
+        "above def keyword(choice), then .expand over choice",
+    ),
     "an argument mapped that is no template": (
         lambda: decorate(score).expand(retries=[1]),
         "the same for all that is mapped: give it to the decorator, @task.sagemaker_notebook_job(retries=…)",

@@ -93,11 +93,18 @@ def test_what_s3_does_not_delete_is_told_by_key(stubbed):
     assert storage.delete("bkt", ["a", "b"]) == {"a": "AccessDenied: no"}
 
 
-def test_a_refused_call_is_an_error(stubbed):
+@pytest.mark.parametrize(
+    ("operation", "call", "permission"),
+    [
+        ("delete_objects", lambda storage: storage.delete("bkt", ["a"]), "s3:DeleteObject"),
+        ("get_bucket_versioning", lambda storage: storage.keeps_versions("bkt"), "s3:GetBucketVersioning"),
+    ],
+)
+def test_a_refused_call_is_an_error_that_names_the_permission(stubbed, operation, call, permission):
     storage, stub = stubbed
-    stub.add_client_error("delete_objects", "AccessDenied", "no", 403)
-    with pytest.raises(NotebookJobServiceError, match="s3:DeleteObject"):
-        storage.delete("bkt", ["a"])
+    stub.add_client_error(operation, "AccessDenied", "no", 403)
+    with pytest.raises(NotebookJobServiceError, match=rf"{permission}\b.*s3://bkt"):
+        call(storage)
 
 
 def test_a_bucket_says_whether_it_keeps_versions(clients):

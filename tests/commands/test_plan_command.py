@@ -19,6 +19,7 @@ from operator_tasks import Tasks
 from plans import CELL, DATED, WHOLE, in_dag, one, tasks_of
 
 from airflow_nbjobs import cli
+from airflow_nbjobs.commands.plan import tasks as tasks_
 from airflow_nbjobs.commands.plan.dags import local_bundles
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.task.prepare import prepare
@@ -423,6 +424,11 @@ def test_templates_are_rendered_for_the_run_that_is_given(options, day, run_id, 
     assert re.fullmatch(rf"'2026-02-04 {run_id}\+00:00'", given["name"])
     assert run["logical_date"] == "2026-02-03T00:00:00+00:00"
     assert run["data_interval_end"] == "2026-02-04T00:00:00+00:00"
+
+
+def test_what_is_called_like_the_stand_in_of_a_run_is_shown_where_the_run_is_known(plan):
+    document, _, _ = plan(DATED.replace("{{ ds }}", tasks_._RUN_ID), "--date", "2026-02-03", "--show", "request")
+    assert one(document)["request"]["HyperParameters"]["day"] == tasks_._RUN_ID
 
 
 def test_a_template_that_needs_a_run_stays_as_it_is_without_one(plan):

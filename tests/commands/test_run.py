@@ -22,8 +22,9 @@ from fakes import code, notebook
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.results.read import JobResult
 from airflow_nbjobs.commands.run import _report
-from airflow_nbjobs.commands.target import own_account
+from airflow_nbjobs.commands.target import embedded, own_account
 from airflow_nbjobs.commands.wording import in_flags
+from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 from airflow_nbjobs.testing import Faults
 
@@ -236,6 +237,16 @@ def test_what_is_in_its_s3_is_looked_for_there(capsys, starts):
     assert cli.main(["run", "s3://nowhere/report.ipynb", "--local"]) == 2
     assert "there is no object 's3://nowhere/report.ipynb'" in capsys.readouterr().err
     assert len(starts) == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [(EmbeddedSageMakerError("no port"), NotebookJobConfigError), (ZeroDivisionError("no port"), ZeroDivisionError)],
+)
+def test_what_breaks_in_the_server_is_not_called_a_mistake_of_the_user(monkeypatch, raised, expected):
+    monkeypatch.setattr(EmbeddedSageMaker, "start", lambda _: (_ for _ in ()).throw(raised))
+    with contextlib.ExitStack() as stack, pytest.raises(expected, match=r"^no port$"):
+        embedded(stack, None).start()
 
 
 # -- the AWS CLI in a notebook -------------------------------------------------------------------------------------------

@@ -112,3 +112,40 @@ def test_a_doctored_record_is_cut_and_its_wrong_parts_are_left_out():
     assert len(found.problems) <= 21
     assert (found.advice, found.cell, len(found.text)) == ("", None, 8000)
     assert parse_error_record({"version": 1, "try_number": 1, "headline": "x", "problems": "no list"}).problems == ()
+
+
+@pytest.mark.parametrize(("count", "shown"), [(20, 20), (21, 21), (22, 21)])
+def test_twenty_problems_are_shown_and_how_many_more_there_are(count, shown):
+    made = recorded(NotebookJobConfigError("x", problems=[f"p{number}" for number in range(count)]))
+    found = parse_error_record(made)
+    assert found.problems[:20] == tuple(f"p{number}" for number in range(20))
+    assert found.problems[20:] == ((f"… and {count - 20} more",) if count > 20 else ())
+    assert len(parse_error_record(made | {"problems": ["q"] * count}).problems) == shown
+    assert short_record(made)["problems"] == ["p0", "p1", "p2"]
+
+
+@pytest.mark.parametrize("most", [1000, 8000])
+def test_a_text_is_cut_in_its_middle_where_it_is_longer_than_there_is_room_for(most):
+    def read(text):
+        found = parse_error_record({"version": 1, "try_number": 0, "headline": "x", "text": text, "next": text})
+        return found.text if most == 8000 else found.advice
+
+    assert read("a" * most) == "a" * most
+    cut = read("a" * most + "b")
+    assert (len(cut), cut[most // 2 - 1 : most // 2 + 4], cut[-1]) == (most, "a … a", "b")
+
+
+@pytest.mark.parametrize(("number", "is_one"), [(-1, False), (0, True), (10**9 - 1, True), (10**9, False)])
+def test_numbers_are_those_that_a_database_holds(number, is_one):
+    whole = {"version": 1, "try_number": 1, "headline": "x"}
+    assert (parse_error_record(whole | {"try_number": number}) is not None) is is_one
+    assert parse_error_record(whole | {"cell": number}).cell == (number if is_one else None)
+
+
+def test_names_are_cut_to_what_they_may_be():
+    found = parse_error_record(
+        {"version": 1, "try_number": 1, "headline": "x", "type": "T" * 101, "job_name": "j" * 64}
+    )
+    assert (found.kind, found.job_name) == ("T" * 100, "j" * 63)
+    assert parse_error_record({"version": 1, "headline": "x"}) is None
+    assert parse_error_record({"version": 1, "try_number": 1, "headline": "x"}).cell is None

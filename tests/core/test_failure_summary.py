@@ -167,3 +167,27 @@ def test_code_that_looks_like_a_detail_is_code(source):
     assert (
         found["source"].strip() == "\n".join(line for line in source.split("\n")).strip() or "b: 1" in found["source"]
     )
+
+
+def test_code_stands_between_more_marks_than_it_has_itself():
+    code, text = "a = '````'", "`x` and ``"
+    error = NotebookCellError("e", cell=1, ename="E", evalue="e", details={"source": f"\n    {code}"})
+    shown = told(record=recorded(error), notebook=text).markdown
+    assert f"**Source**\n`````\n{code}\n`````" in shown
+    assert f"**Notebook**: ``` {text} ```\n" in shown
+    assert "**Run**: `manual__1, try 2 of 3`\n" in shown
+    assert told(notebook="`x").markdown.count("**Notebook**: `` `x ``") == 1
+
+
+@pytest.mark.parametrize(("length", "is_shown"), [(700, True), (701, False)])
+def test_an_address_that_takes_too_much_room_is_left_out(length, is_shown):
+    url = URL + "x" * (length - len(URL))
+    summary = told(url=url)
+    assert (url in summary.text, url in summary.markdown, summary.url) == (is_shown, is_shown, url)
+
+
+def test_a_message_of_just_as_many_characters_as_it_may_have_is_whole():
+    room = MOST_CHARACTERS - len(told(reason="").text) - len("Error: \n")
+    assert told(reason="e" * room).text.count("e" * room) == 1
+    cut = told(reason="e" * (room + 1)).text
+    assert (len(cut), " … " in cut) == (MOST_CHARACTERS, True)

@@ -58,6 +58,16 @@ def test_the_hook_says_what_masks(monkeypatch):
     assert masking.masked("a correct horse") == "a ***"
 
 
+def test_no_more_is_masked_than_may_be_shown_and_a_secret_behind_it(monkeypatch):
+    """Masking takes a second for a million characters."""
+    given = []
+    monkeypatch.setattr(masking._process, "mask", lambda text: given.append(text) or text)
+    monkeypatch.setattr(masking, "_LONGEST_SECRET", 5)
+    assert masking.masked_start("0123456789", 3) == "012"
+    assert masking.masked_ends("0123456789abcdef", 2, 3) == ("01", "def")
+    assert given == ["01234567", "0123456", "89abcdef"]
+
+
 def failed_install():
     """Return what pip has said in the cell before the one that failed."""
     content = json.loads(failed_at(notebook("%pip install x", "import x"), 2, "ModuleNotFoundError", "x"))

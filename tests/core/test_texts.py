@@ -7,7 +7,7 @@ from airflow.sdk import Asset
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.pool_members import Member, member_problems
-from airflow_nbjobs.core.texts import is_template
+from airflow_nbjobs.core.texts import is_template, lines, number, seconds, shortened, structure, words
 from airflow_nbjobs.params import notebook_params
 from airflow_nbjobs.task.asset_events import outlet_problems
 from airflow_nbjobs.ui.data.task_instance import _is_plain
@@ -29,3 +29,82 @@ def test_everybody_takes_the_same_texts_for_templates(text):
     assert not _is_plain(text)
     known = {"instance_type": ["ml.m5.large"]}
     assert member_problems("g", [Member("'a'", known), Member("'b'", {"instance_type": [text]})]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (' {"a": 1} ', {"a": 1}),
+        ("{'a': (1, None)}", {"a": (1, None)}),
+        ('"{\\"a\\": 1}"', {"a": 1}),
+        (r'"\"[1]\""', [1]),
+        (r'"\"\\\"[1]\\\"\""', "[1]"),
+        ("a", None),
+        ("[" * 9999, None),
+    ],
+)
+def test_what_a_text_says_is_read_up_to_a_text_in_a_text_in_a_text(text, value):
+    assert structure(text) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "entries"),
+    [
+        ("a, b\nc", ("a", "b", "c")),
+        ("[a, b]", ("a", "b")),
+        ("('a', \"b\")", ("a", "b")),
+        ("'a', \"b\", 'c\"", ("a", "b", "'c\"")),
+        ("', x", ("'", "x")),
+        ("'' , x", ("x",)),
+        ("aba", ("aba",)),
+        (["a,b", "['c', 'd']", "[e]"], ("a", "b", "c", "d", "e")),
+        (("a",), ("a",)),
+        ("", ()),
+    ],
+)
+def test_names_are_read_from_a_list_or_its_text(value, entries):
+    assert words(value) == entries
+
+
+@pytest.mark.parametrize(
+    ("value", "entries"),
+    [
+        ("a, b\nc", ("a", "b", "c")),
+        (["a, b", " c "], ("a, b", "c")),
+        (["['a, b', 'c']", '("d",)', "[e, f]", "'g'"], ("a, b", "c", "d", "[e, f]", "'g'")),
+    ],
+)
+def test_a_comma_in_an_entry_of_a_list_of_texts_is_its_own(value, entries):
+    assert lines(value) == entries
+
+
+@pytest.mark.parametrize("value", [7, None, b"a", [1], ["a", ""], ["a", " "], "LazyXComSequence([1 item])"])
+def test_what_is_no_list_of_texts_is_refused(value):
+    for read in (words, lines):
+        with pytest.raises(ValueError, match=r"must be a list of texts|has an empty entry|end the template in"):
+            read(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        *((5, 5), ("5", 5), (" 5 ", 5), ("0x5", None), (5.5, 5.5), ("5.5", 5.5), (10**400, 10**400)),
+        *((float("inf"), None), ("inf", None), (float("nan"), None), (True, None), ([], None), (-1e308, -1e308)),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_number_is_finite_and_no_boolean(value, found):
+    assert number(value) == found
+    assert type(number(value)) is type(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [("PT2H30M", 9000), ("P1W2DT1S", 9 * 86_400 + 1), ("0:01:05", 65), ("P", None), ("PT", None), ("soon", None)],
+)
+def test_a_duration_is_in_seconds(value, found):
+    assert seconds(value) == found
+
+
+def test_a_text_that_is_short_enough_stays_whole():
+    assert (shortened("a" * 80), shortened("a" * 81)) == ("a" * 80, "a" * 80 + "…")

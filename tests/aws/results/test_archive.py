@@ -5,6 +5,7 @@ import io
 import random
 import tarfile
 import tracemalloc
+from itertools import count
 
 import pytest
 from fakes import archive
@@ -156,6 +157,15 @@ def test_a_bomb_is_not_unpacked(monkeypatch):
     content = read(archive({"zeros": bytes(10_000_000), "job.ipynb": b"{}"}))
     assert content.members == {}
     assert "unpacks to more than 500 times its size" in content.problems[0]
+
+
+def test_the_time_that_a_reader_has_counts_within_a_member_as_well(monkeypatch):
+    clock = count()
+    monkeypatch.setattr(archive_.time, "thread_time", lambda: float(next(clock)))
+    stream = Counting(archive({"large": random.Random(1).randbytes(2_000_000)}))
+    with pytest.raises(archive_.ArchiveError, match="takes more than 5 s to be looked through; the rest was not read"):
+        list(archive_.ArchiveReader(stream, seconds=5))
+    assert stream.count < 1_500_000
 
 
 def test_a_bomb_is_stopped_long_before_its_end(monkeypatch):

@@ -14,6 +14,7 @@ from airflow_nbjobs import cli
 from airflow_nbjobs.aws.results.output import LOG_NAME
 from airflow_nbjobs.commands.fetch import command as fetch_command
 from airflow_nbjobs.commands.fetch import save
+from airflow_nbjobs.commands.fetch.transfer import part_file
 from airflow_nbjobs.commands.records import choice
 from airflow_nbjobs.commands.records.port import Run
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
@@ -337,6 +338,29 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(airflow, fe
     code, said = fetch()
     assert (code, "nothing was fetched" in said.err) == (2, True)
     assert not (tmp_path / "files").exists()
+
+
+def test_the_disk_needs_room_for_what_is_not_there_yet(airflow, fetch, tmp_path, monkeypatch):
+    name = airflow.add()
+    objects = airflow.account.clients.objects
+    (uri,) = [uri for uri, body in objects.bodies.items() if body == RAN and name in uri]
+    path = tmp_path / "files" / "t" / "try-1" / "executed.ipynb"
+
+    def codes():
+        """Fetch while the disk has so much room; return the exit codes."""
+        for free in (0, len(RAN) - 1, len(RAN)):
+            monkeypatch.setattr(save.OutputFolder, "free_bytes", free)
+            code = fetch()[0]
+            yield code
+            if code == 0:
+                return
+
+    assert list(codes()) == [2, 2, 0]
+    path.unlink()
+    part_file(path, uri, objects.stat(uri)).write_bytes(RAN[:1])
+    assert list(codes()) == [2, 0]
+    assert path.read_bytes() == RAN
+    assert list(codes()) == [0]
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(airflow, fetch, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time import xcom
 from airflow.serialization import serialized_objects
 from airflow_api import AirflowApi
-from job_rows import StoredXCom, add_jobs, job, open_database
+from job_rows import StoredXCom, add_jobs, add_xcoms, job, open_database
 from sqlalchemy import delete, insert, select, update
 
 from airflow_nbjobs.commands.records.database import DatabaseRecords
@@ -151,6 +151,25 @@ def test_notebook_tasks_are_the_same(records):
     ]
     assert not unknown
     assert [ti.task_id for ti in records.task_instances(records.run("d", "r2"))] == ["train"]
+
+
+def test_a_plain_task_whose_name_a_notebook_has_by_now_is_none(session):
+    """What Airflow has rendered tells what ran, not what the DAG has today."""
+    train, plain = TASKS["d"]
+    records = RestRecords(AirflowApi(session, {"d": [train, train | {"task_id": plain["task_id"]}]}).client())
+    assert [ti.task_id for ti in records.task_instances(records.run("d", "r2"))] == ["train"]
+
+
+def test_outputs_are_those_of_the_task_instance(records, session):
+    run = session.scalar(select(DagRun).where(DagRun.run_id == "r1"))
+    of_run = {"dag_id": "d", "run_id": "r1", "map_index": -1, "dag_run_id": run.id}
+    pushed = {("train", "accuracy"): 0.5, ("train", "rows"): [1, 2], ("plain", "loss"): 2, ("train", "a b"): None}
+    add_xcoms(session, [of_run | {"task_id": task, "key": key, "value": it} for (task, key), it in pushed.items()])
+    session.expire_all()
+    (ti,) = records.task_instances(records.run("d", "r1"))
+    assert records.outputs(ti) == {"accuracy": 0.5, "rows": [1, 2], "a b": None}
+    (other,) = records.task_instances(records.run("d", "r2"))
+    assert records.outputs(other) == {}
 
 
 @pytest.mark.parametrize("state", ["running", "deferred", "up_for_retry", "queued", "scheduled", "restarting", "newer"])

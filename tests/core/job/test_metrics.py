@@ -174,3 +174,63 @@ def test_a_record_is_whole_whose_last_point_reaches_the_jobs_end(late, whole):
 )
 def test_a_job_that_was_killed_says_so_in_its_failure(reason, killed):
     assert was_killed(reason) is killed
+
+
+@pytest.mark.parametrize(("value", "is_one"), [(0, True), (0.0, True), (99.9, True), (100, True), (-0.01, False)])
+def test_nothing_is_a_percentage_as_well(value, is_one):
+    assert as_shares({"memory": [(1.0, value)]}, LARGE) == ({"memory": ((1.0, value),)} if is_one else {})
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_one"),
+    [
+        ("exit code: 137", True),
+        ("AlgorithmError: , exit code: 137, out of memory", True),
+        ("exit code: 1370", False),
+        ("exit code: 137 0", True),
+        ("2 exit code: 137", True),
+        ("xexit code: 137", False),
+        ("7exit code: 137", False),
+        ("exit code: 13", False),
+        (None, False),
+        (137, False),
+    ],
+)
+def test_a_container_that_was_killed_is_known_by_its_exit_code_alone(failure, is_one):
+    assert was_killed(failure) is is_one
+
+
+@pytest.mark.parametrize(("seconds", "is_all"), [(0, True), (120, True), (121, False)])
+def test_points_reach_the_end_where_the_last_is_two_periods_old(seconds, is_all):
+    last = datetime.fromtimestamp(T0 + 60, UTC)
+    assert is_whole(record(), last + timedelta(seconds=seconds)) is is_all
+    assert is_whole(record(points={}), datetime.fromtimestamp(121, UTC)) is False
+    assert is_whole(record(points={"cpu": ()}), datetime.fromtimestamp(120, UTC)) is True
+
+
+def test_of_each_stretch_the_highest_point_is_kept_and_the_last():
+    points = tuple((float(place), float(value)) for place, value in enumerate([5, 1, 9, 2, 3, 8, 4, 7, 1, 0]))
+    assert [value for _, value in thinned(points, 4)] == [9, 8, 7, 0]
+    assert [value for _, value in thinned(points, 10)] == [value for _, value in points]
+    assert len(thinned(points, 9)) == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "is_read"),
+    [
+        ({"period_seconds": 1}, True),
+        ({"period_seconds": 86_400}, True),
+        ({"period_seconds": 86_401}, False),
+        ({"points": {"cpu": [[0, 1]]}}, True),
+        ({"points": {"cpu": [[1e11 - 1, 1]]}}, True),
+        ({"points": {"cpu": [[1e11, 1]]}}, False),
+    ],
+    ids=str,
+)
+def test_what_a_record_may_say_is_bounded(change, is_read):
+    assert (parse_kept(read_record(MACHINE_KEY, kept(record()) | change)) is not None) is is_read
+
+
+def test_of_a_curve_that_somebody_has_made_longer_the_first_points_count():
+    longer = kept(record()) | {"points": {"cpu": [[place, 1] for place in range(121)]}}
+    assert len(parse_kept(read_record(MACHINE_KEY, longer)).points["cpu"]) == 120

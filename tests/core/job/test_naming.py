@@ -1,6 +1,7 @@
 """Names: the only memory of what was submitted, so equal must mean equal, and different different."""
 
 import re
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,15 @@ from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
 from airflow_nbjobs.core.errors import NotebookJobConfigError
-from airflow_nbjobs.core.job.naming import NAME_LIMIT, JobLocation, RunKey, parse_owner, parse_s3_uri, training_job_name
+from airflow_nbjobs.core.job.naming import (
+    NAME_LIMIT,
+    JobLocation,
+    RunKey,
+    microseconds,
+    parse_owner,
+    parse_s3_uri,
+    training_job_name,
+)
 
 KEY = RunKey(
     deployment="",
@@ -188,3 +197,17 @@ def test_an_owner_of_just_the_length_that_a_variable_may_have_is_not_cut():
     cut = replace(KEY, run_id="r" * (room + 1)).owner()
     assert len(cut) == 512
     assert parse_owner(cut) is None
+
+
+def test_a_displayed_name_has_the_indexes_that_there_are_and_loses_the_end_of_its_longest_part():
+    assert replace(KEY, run_id="r").displayed_name() == "nightly/train/r"
+    assert replace(KEY, run_id="r", map_index=0).displayed_name() == "nightly/train/r/0"
+    assert replace(LOOPED, run_id="r", map_index=7).displayed_name() == "nightly/train/r/2/7"
+    cut = replace(KEY, run_id="r" * 300).displayed_name()
+    assert cut == f"nightly/train/{'r' * (256 - len('nightly/train/'))}"
+
+
+def test_an_instant_is_in_microseconds():
+    assert microseconds(datetime(1970, 1, 2, 0, 0, 1, 5, tzinfo=UTC)) == 86_401_000_005
+    east = timezone(timedelta(hours=2))
+    assert microseconds(datetime(1970, 1, 1, 2, tzinfo=east)) == 0

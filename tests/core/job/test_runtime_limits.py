@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.doubts import Doubts
 from airflow_nbjobs.core.job.runtime_limits import lowered_limits
@@ -37,9 +38,13 @@ def test_an_extra_requests_own_limits_are_lowered_too_and_the_rest_of_it_stays(a
 
 
 @pytest.mark.parametrize(
-    "extra", [None, {}, {"StoppingCondition": "x"}, {"StoppingCondition": {"MaxRuntimeInSeconds": "x"}}, "x"]
+    "extra",
+    [
+        *(None, {}, "x", {"StoppingCondition": "x"}),
+        *({"StoppingCondition": {"MaxRuntimeInSeconds": seconds}} for seconds in ("x", 99, 100, "100")),
+    ],
 )
-def test_an_extra_request_without_limits_stays_as_it_is(extra):
+def test_an_extra_request_that_asks_for_no_more_stays_as_it_is(extra):
     assert lowered_limits(JobArguments(max_runtime_in_seconds=60, extra_request=extra), 100.0) == {}
 
 
@@ -50,6 +55,10 @@ def test_what_asks_for_just_what_is_left_stays():
 
 def test_a_job_has_a_second_at_least():
     assert lowered_limits(JobArguments(), -5.0) == {"max_runtime_in_seconds": 1}
+
+
+def test_a_default_that_fits_is_kept():
+    assert lowered_limits(JobArguments(), defaults.MAX_RUNTIME_IN_SECONDS) == {}
 
 
 def test_an_answer_is_believed_once_it_has_been_the_same_for_so_long():

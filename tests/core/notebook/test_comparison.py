@@ -42,6 +42,7 @@ def test_blocks_are_the_whole_of_both_sides_in_turn():
         assert [place for block in found for place in block.right] == list(range(len(right)))
         assert all(one.kind != other.kind for one, other in pairwise(found))
         for block in found:
+            assert block.left or block.right
             is_equal = [left[place] for place in block.left] == [right[place] for place in block.right]
             assert is_equal is (block.kind == "equal")
 
@@ -189,3 +190,10 @@ def test_looking_at_the_words_of_cells_is_within_the_effort(monkeypatch, count):
     assert sum(looked_at) <= ALL_STEPS
     assert effort.is_spent is (count == 440)
     assert len(looked_at) == (0 if effort.is_spent else count**2)
+
+
+def test_only_the_beginning_of_a_long_cell_tells_what_it_is_alike(monkeypatch):
+    one, other = [code("a b 1")], [code("a c 2")]
+    assert pairs_of(one, other) == [(0, None), (None, 0)]
+    monkeypatch.setattr(comparison, "_WORDS_CHARACTERS", 4)
+    assert pairs_of(one, other) == [(0, 0)]

@@ -71,6 +71,13 @@ def test_text_counts_with_the_code_before_it_and_not_before_the_code_has_run():
     )  # the text after a failed cell is not reached
 
 
+def test_code_that_papermill_has_not_come_to_has_not_run_and_text_that_it_has_passed_has():
+    ran_code, ran_text = (
+        make("1", metadata={"papermill": {"status": "completed"}}) for make in (new_code_cell, new_markdown_cell)
+    )
+    assert progress_of(new_notebook(cells=[ran_code, ran_text, new_code_cell("2")])).done == 2
+
+
 # -- what papermill's bar says ---------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode
 
+from airflow_nbjobs.core.notebook import tracebacks
 from airflow_nbjobs.core.notebook.failing_cell import failed_cell, find_failing_cell, strip_ansi
 from airflow_nbjobs.core.notebook.tracebacks import excerpt, parts_of, short
 
@@ -156,6 +157,13 @@ def test_it_is_known_whose_frame_it_is(header, kind):
 def test_other_kernels_tracebacks_keep_their_last_lines():
     text = "\n".join(["Error in f(): no", "Traceback:", *(f"{n}. g()" for n in range(30))])
     assert excerpt(text, ename="ERROR").split("\n") == [f"{n}. g()" for n in range(20, 30)]
+
+
+def test_what_is_just_short_enough_is_read_whole(monkeypatch):
+    monkeypatch.setattr(tracebacks, "_READ_CHARACTERS", 20)
+    lines = ["a" * 9, "b" * 9, "c" * 10]
+    assert excerpt("\n".join(lines)) == "\n".join(lines)
+    assert "…" in excerpt("\n".join([*lines[:2], "c" * 11])).split("\n")
 
 
 def test_a_group_of_exceptions_that_is_only_printed_is_named():

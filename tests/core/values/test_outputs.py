@@ -360,6 +360,13 @@ def test_glued_values_are_read_with_scrapbooks_encoders():
     assert read_scraps(nb) == {"a": 2, "text": "5", "json_text": [1], "word": "x y", "old": 7}
 
 
+def test_a_glued_text_that_is_nested_too_deep_to_be_read_is_a_problem_of_that_output():
+    nb = executed_with(recorded(), scraps=[scrap("deep", "[" * 200_000), scrap("good", "[1]")])
+    record = read(nb, {"deep": list, "good": list})
+    assert record.values == {"good": [1]}
+    assert record.problems == ("output 'deep' is nested too deep; output a part of it",)
+
+
 def test_a_glued_value_counts_where_no_variable_does():
     nb = executed_with(recorded(a={"error": "missing"}, b=entry(1.5)), scraps=[scrap("a", 3), scrap("b", 9)])
     assert read(nb, {"a": int, "b": float}).values == {"a": 3, "b": 1.5}

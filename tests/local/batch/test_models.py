@@ -53,6 +53,20 @@ def test_a_model_has_tags(batch: BatchJobs) -> None:
 
 
 @pytest.mark.local
+@pytest.mark.parametrize("what", ["model", "transform_job", "processing_job"])
+@pytest.mark.parametrize(
+    ("keys", "words"), [(("a", "a"), "Duplicate tag key"), (("AWS:team",), "must not start with the reserved prefix")]
+)
+def test_a_tag_that_aws_does_not_take_is_refused_with_all_that_has_tags(
+    batch: BatchJobs, what: str, keys: tuple[str, ...], words: str
+) -> None:
+    request = getattr(batch, f"{what.removesuffix('_job')}_request")()
+    tags = [{"Key": key, "Value": str(number)} for number, key in enumerate(keys)]
+    code, message = refusal(getattr(batch.sagemaker, f"create_{what}"), **request, Tags=tags)
+    assert (code, words in message) == ("ValidationException", True)
+
+
+@pytest.mark.local
 def test_an_image_that_is_not_supported_is_refused_with_those_that_are(batch: BatchJobs) -> None:
     request = batch.model_request(repository="tensorflow-inference:2.16-cpu")
     code, message = refusal(batch.sagemaker.create_model, **request)

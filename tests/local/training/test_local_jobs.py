@@ -58,6 +58,31 @@ def test_what_has_not_happened_is_absent() -> None:
     assert document["ModelArtifacts"] == {"S3ModelArtifacts": "s3://b/o/j/output/model.tar.gz"}
 
 
+def test_what_a_request_leaves_out_is_what_aws_takes_then() -> None:
+    job = started()
+    document = job.describe()
+    assert document["AlgorithmSpecification"] == {
+        "TrainingImage": "i",
+        "TrainingInputMode": "File",
+        "EnableSageMakerMetricsTimeSeries": False,
+    }
+    assert document["OutputDataConfig"] == {
+        "S3OutputPath": "s3://b/o/",
+        "KmsKeyId": "",
+        "CompressionType": "GZIP",
+    }
+    given = {
+        "AlgorithmSpecification": {
+            "TrainingImage": "i",
+            "TrainingInputMode": "File",
+            "EnableSageMakerMetricsTimeSeries": True,
+        },
+        "OutputDataConfig": {"S3OutputPath": "s3://b/o/", "KmsKeyId": "k", "CompressionType": "NONE"},
+    }
+    said = new_job(job.request | given, arn="arn", now=100.0).describe()
+    assert {name: said[name] for name in given} == given
+
+
 def test_each_transition_ends_where_the_next_begins() -> None:
     job = started().moved("Downloading", now=101.0).running(now=102.5).moved("Uploading", now=110.0)
     document = job.concluded(Outcome(), now=111.0).describe()

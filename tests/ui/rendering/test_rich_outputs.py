@@ -522,6 +522,8 @@ def test_colours_given_as_numbers_can_be_read_in_both_themes():
         ("48;2;9;9;9", 'style="color: rgb(128,128,128); background-color: rgb(9,9,9)"'),
         ("38;2;255;255;255;48;2;9;9;9", 'style="color: rgb(255,255,255); background-color: rgb(9,9,9)"'),
         ("38;2;255;255;0;41", 'class="ansi-red-bg" style="color: rgb('),
+        ("38;2;255;255;0", 'class="ansi-rgb-fg" style="--light: rgb('),
+        ("1;38;2;255;255;0", 'class="ansi-rgb-fg ansi-bold" style="--light: rgb('),
     ],
 )
 def test_backgrounds_and_inverse_are_shown(codes, expected):
