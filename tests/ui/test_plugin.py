@@ -27,7 +27,8 @@ def test_loading_the_plugin_loads_nothing_else(tmp_path):
     assert code == 0, said
     loaded = set(json.loads(said.splitlines()[-1]))
     rooms = {"airflow_nbjobs", "airflow_nbjobs.core", "airflow_nbjobs.core.job", "airflow_nbjobs.ui"}
-    ours = rooms | {"airflow_nbjobs.core.job.xcoms", "airflow_nbjobs.links", "airflow_nbjobs.ui.plugin"}
+    xcoms = {"airflow_nbjobs.core.job.xcoms", "airflow_nbjobs.core.numbers"}
+    ours = rooms | xcoms | {"airflow_nbjobs.links", "airflow_nbjobs.ui.plugin"}
     assert "airflow_nbjobs.ui.plugin" in loaded
     assert loaded <= ours
 
