@@ -1,15 +1,15 @@
 """Who may import whom (README, Design), and what parsing a DAG file loads."""
 
 import ast
+import functools
 import importlib
 import importlib.util
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forked_programs import AIRFLOW, run_forked
 
 import airflow_nbjobs
 
@@ -28,6 +28,12 @@ def module_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def statements_in(node):
+    """The statements directly below it; expressions, the most of a tree, hold no import."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        yield from getattr(node, field, ())
+
+
 class Imports(ast.NodeVisitor):
     """Every import of a module: (imported module, line, whether it happens when the module itself is imported)."""
 
@@ -36,6 +42,10 @@ class Imports(ast.NodeVisitor):
         self._package = module if is_package else module.rpartition(".")[0]
         self._depth = 0
         self._typing = 0
+
+    def generic_visit(self, node):
+        for child in statements_in(node):
+            self.visit(child)
 
     def visit_FunctionDef(self, node):
         self._depth += 1
@@ -71,18 +81,17 @@ class Imports(ast.NodeVisitor):
             self._add(f"{base}.{alias.name}" if base == NAME or base.startswith(f"{NAME}.") else base, node)
 
 
-def imports_of_package():
+@functools.cache  # not when tests are collected: each worker of pytest-xdist would
+def walked():
     """module → its imports, for every module of the package."""
-    walked = {}
+    found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         module = module_of(path)
         visitor = Imports(module, is_package=path.name == "__init__.py")
         visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
-        walked[module] = visitor.found
-    return walked
+        found[module] = visitor.found
+    return found
 
-
-WALKED = imports_of_package()
 
 # What each room may import of the package; every other room is the Airflow surface, listed below.
 ROOMS = {
@@ -122,16 +131,16 @@ TABLE = (
 
 
 def ours(module):
-    return [(name, line, at_import) for name, line, at_import in WALKED[module] if name.split(".")[0] == NAME]
+    return [(name, line, at_import) for name, line, at_import in walked()[module] if name.split(".")[0] == NAME]
 
 
 def test_the_walk_found_the_package():
     """An empty walk would let every other test of this file pass."""
-    assert len(WALKED) > 40
-    assert {"core", "aws", "local", "operators", "hooks", "triggers"} <= {room_of(module) for module in WALKED}
-    assert sum(len(ours(module)) for module in WALKED) > 150
+    assert len(walked()) > 40
+    assert {"core", "aws", "local", "operators", "hooks", "triggers"} <= {room_of(module) for module in walked()}
+    assert sum(len(ours(module)) for module in walked()) > 150
     assert ("airflow_nbjobs.core.job.naming.parse_s3_uri") in [
-        name for name, _, _ in WALKED["airflow_nbjobs.aws.clients"]
+        name for name, _, _ in walked()["airflow_nbjobs.aws.clients"]
     ]
 
 
@@ -156,14 +165,14 @@ def test_the_walk_sees_every_form_of_import_and_when_it_happens():
 
 
 def test_every_room_is_in_the_table():
-    rooms = {room_of(module) for module in WALKED}
+    rooms = {room_of(module) for module in walked()}
     assert rooms <= set(ROOMS) | FREE | SURFACE | {"ui"}
 
 
 def test_core_aws_and_local_import_only_what_stands_left_of_them():
     wrong = [
         f"{module}:{line} imports {name}"
-        for module in WALKED
+        for module in walked()
         if room_of(module) in ROOMS
         for name, line, _ in ours(module)
         if name != f"{NAME}.__version__" and room_of(name) not in ROOMS[room_of(module)]
@@ -174,7 +183,7 @@ def test_core_aws_and_local_import_only_what_stands_left_of_them():
 def test_nothing_but_cli_commands_and_testing_imports_local_or_ui():
     wrong = [
         f"{module}:{line} imports {name}"
-        for module in WALKED
+        for module in walked()
         for name, line, _ in ours(module)
         if room_of(name) in ("local", "ui") and room_of(module) not in {room_of(name), *FREE}
     ]
@@ -186,7 +195,7 @@ def test_no_arrow_of_the_table_runs_back():
     places = {room: place for place, rooms in enumerate(TABLE) for room in rooms}
     wrong = [
         f"{module}:{line} imports {name}"
-        for module in WALKED
+        for module in walked()
         for name, line, _ in ours(module)
         if {room_of(module), room_of(name)} <= set(places)
         and room_of(name) != room_of(module)
@@ -199,9 +208,9 @@ def test_core_is_the_standard_library_nbformat_and_msgspec():
     allowed = sys.stdlib_module_names | {"nbformat", "msgspec", NAME}
     wrong = [
         f"{module}:{line} imports {name}"
-        for module in WALKED
+        for module in walked()
         if room_of(module) == "core"
-        for name, line, _ in WALKED[module]
+        for name, line, _ in walked()[module]
         if name.split(".")[0] not in allowed
     ]
     assert wrong == []
@@ -213,9 +222,9 @@ def test_core_is_the_standard_library_nbformat_and_msgspec():
 def test_core_touches_no_disk_clock_or_network(impure):
     wrong = [
         f"{module}:{line}"
-        for module in WALKED
+        for module in walked()
         if room_of(module) == "core"
-        for name, line, _ in WALKED[module]
+        for name, line, _ in walked()[module]
         if name.split(".")[0] == impure
     ]
     assert wrong == []
@@ -225,12 +234,12 @@ def test_airflow_is_imported_by_the_surface_only():
     may = SURFACE | {"_compat", "commands", "testing", "ui"}
     wrong = [
         f"{module}:{line} imports {name}"
-        for module in WALKED
-        for name, line, at_import in WALKED[module]
+        for module in walked()
+        for name, line, at_import in walked()[module]
         if name.split(".")[0] == "airflow" and room_of(module) not in may and at_import
     ]
     assert wrong == []
-    assert any(name.startswith("airflow.sdk") for name, _, _ in WALKED["airflow_nbjobs.operators"])
+    assert any(name.startswith("airflow.sdk") for name, _, _ in walked()["airflow_nbjobs.operators"])
 
 
 HEAVY = ("boto3", "botocore", "nbformat", "airflow.providers.amazon", "sagemaker", "moto", "papermill")
@@ -238,10 +247,10 @@ HEAVY = ("boto3", "botocore", "nbformat", "airflow.providers.amazon", "sagemaker
 
 def loaded_at_import(module, seen):
     """Every module that importing this one imports, as far as the package goes."""
-    if module in seen or module not in WALKED:
+    if module in seen or module not in walked():
         return seen
     seen.add(module)
-    for name, _, at_import in WALKED[module]:
+    for name, _, at_import in walked()[module]:
         if at_import:
             for candidate in (name, name.rpartition(".")[0]):
                 loaded_at_import(candidate, seen)
@@ -266,7 +275,7 @@ def test_what_dag_parsing_imports_imports_nothing_heavy(entrance):
     wrong = [
         f"{module}:{line} imports {name}"
         for module in sorted(reached)
-        for name, line, at_import in WALKED[module]
+        for name, line, at_import in walked()[module]
         if at_import and name.startswith(HEAVY)
     ]
     assert wrong == []
@@ -285,12 +294,12 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def test_importing_the_operator_loads_the_package_and_little_else():
+def test_importing_the_operator_loads_the_package_and_little_else(tmp_path):
     """Every DAG-processing process pays for it, every time a file is parsed."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE], env=os.environ.copy(), capture_output=True, text=True, check=True
-    )
-    loaded = json.loads(done.stdout.splitlines()[-1])
+    (tmp_path / "probe.py").write_text(PROBE)
+    code, said = run_forked(tmp_path / "probe.py", modules=AIRFLOW)
+    assert code == 0, said
+    loaded = json.loads(said.splitlines()[-1])
     assert "airflow_nbjobs.operators" in loaded
     assert [name for name in loaded if name.startswith(HEAVY)] == []
     assert len([name for name in loaded if not name.startswith(NAME)]) <= 5, loaded
@@ -312,7 +321,10 @@ TESTS = Path(__file__).parent
 
 def names_taken(path):
     """What a file takes from the package, by module: also what it takes for its annotations, and in functions."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    waiting = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        waiting += statements_in(node)
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == NAME:
             yield from ((node.module, alias.name) for alias in node.names)
 

@@ -102,6 +102,7 @@ def test_a_job_of_studio_gives_its_result_though_its_notebook_has_another_name(s
     assert "studio/studio-job/studio-job.ipynb" not in keys
 
 
+@pytest.mark.slow  # a kernel; that a failed job names its cell is shown in test_sensor, and by a kernel in test_real_job
 def test_a_failed_job_of_studio_names_its_cell(sagemaker, wait):
     start(sagemaker, "studio-fails", raw=notebook("x = 1", "x / 0"))
     with pytest.raises(NotebookCellError, match="failed in cell 2: ZeroDivisionError") as caught:

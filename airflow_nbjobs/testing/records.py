@@ -1,15 +1,16 @@
 """
-What a DAG's newest run has left in Airflow's database, as JSON in a file: ``python -m airflow_nbjobs.testing.records DAG_ID SINCE FILE``.
+A command of Airflow, and then what it has left of a DAG's run, as JSON in a file: ``python -m airflow_nbjobs.testing.records FILE DAG_ID COMMAND …``.
 
-A process of its own, in the ``AIRFLOW_HOME`` of the run: a test's own process may hold another Airflow. Airflow's models, not its tables: these are
-others in Airflow 3.4.
+A process of its own, in the ``AIRFLOW_HOME`` of the run: a test's own process may hold another Airflow. One for both: to import Airflow takes seconds.
+Airflow's models, not its tables: these are others in Airflow 3.4.
 """
 
 from __future__ import annotations
 
 import json
+import runpy
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def _text(state: Any) -> str | None:
     return None if state is None else str(getattr(state, "value", state))
 
 
+def _main(file: str, dag_id: str, *command: str) -> None:
+    began = datetime.now(tz=UTC)
+    sys.argv = ["airflow", *command]
+    try:
+        runpy.run_module("airflow", run_name="__main__")
+    finally:  # a command that fails, or exits, may have made a run
+        Path(file).write_text(json.dumps(newest_run(dag_id, began)))
+
+
 if __name__ == "__main__":
-    name, moment, file = sys.argv[1:]
-    Path(file).write_text(json.dumps(newest_run(name, datetime.fromisoformat(moment))))
+    _main(*sys.argv[1:])

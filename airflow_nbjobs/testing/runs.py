@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +70,7 @@ class RunDag(msgspec.Struct, frozen=True):
             arguments += ["--conf", json.dumps(conf)]
         folder = str(Path(dag_file).absolute().parent)
         environment = {**self.environment, "AIRFLOW__CORE__DAGS_FOLDER": folder, **(env or {})}
-        began = datetime.now(tz=UTC)
-        done = airflow(arguments, home=self.home, env=environment)
-        made = _read_newest_run(self.home, dag_id, since=began, env=environment, log=done.stdout)
+        done, made = _run_and_read(dag_id, arguments, home=self.home, env=environment)
         if made is None:
             raise FaultError(f"'{dag_id}' of {dag_file} was not run:\n{done.stdout[-5000:]}")
         return made
@@ -102,22 +99,19 @@ def _python(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> 
     )
 
 
-def _read_newest_run(home: Path, dag_id: str, *, since: datetime, env: Mapping[str, str], log: str) -> DagRun | None:
-    """
-    Return the DAG's run that was changed last; None if none has been since then.
-
-    :raises RuntimeError: Airflow's database cannot be read.
-    """
+def _run_and_read(
+    dag_id: str, command: Sequence[str], *, home: Path, env: Mapping[str, str]
+) -> tuple[subprocess.CompletedProcess[str], DagRun | None]:
+    """Run a command of Airflow; return its process, and the DAG's run that it has made or changed last, None if there is none."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
-        done = _python(
-            ["-m", "airflow_nbjobs.testing.records", dag_id, since.isoformat(), str(file)], home=home, env=env
-        )
-        if done.returncode:
-            raise RuntimeError(f"what the run of '{dag_id}' has left cannot be read:\n{done.stdout[-5000:]}")
-        found = json.loads(file.read_text())
-    if found is None:
-        return None
+        done = _python(["-m", "airflow_nbjobs.testing.records", str(file), dag_id, *command], home=home, env=env)
+        found = json.loads(file.read_text()) if file.exists() else None
+    return done, None if found is None else as_dag_run(found, log=done.stdout)
+
+
+def as_dag_run(found: Mapping[str, Any], *, log: str) -> DagRun:
+    """Return a run as ``records.newest_run`` has read it."""
     return DagRun(
         state=found["state"],
         tasks={_label(task_id, index): state for task_id, index, state in found["tasks"]},

@@ -26,6 +26,7 @@ from airflow_nbjobs.commands.target import embedded, own_account
 from airflow_nbjobs.commands.wording import in_flags
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
+from airflow_nbjobs.testing import Faults
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -113,16 +114,40 @@ def test_studio_classics_kernel_runs(ran):
     assert "kernel 'python3'" in ran[0].stderr
 
 
+@pytest.fixture
+def starts(embedded_sagemaker, monkeypatch):
+    """The command in this process, on the tests' own server: to start another takes seconds, and is shown above. Returns a list, one entry a start."""
+    made = []
+
+    def start(server):
+        server._facts = embedded_sagemaker.facts
+        made.append(server)
+
+    monkeypatch.setattr(EmbeddedSageMaker, "start", start)
+    return made
+
+
 @pytest.mark.local
-def test_a_failed_cell_ends_it_with_1_its_error_and_the_notebook_so_far(tmp_path):
-    (tmp_path / "report.ipynb").write_bytes(notebook(code("print('first')"), code("1 / 0")))
-    done = run_command("report.ipynb", "--local", folder=tmp_path)
-    assert done.returncode == 1
-    assert "failed in cell 2: ZeroDivisionError: division by zero" in done.stderr
-    assert "airflow_nbjobs/" not in done.stderr, "a traceback of ours"
+def test_a_failed_cell_ends_it_with_1_its_error_and_the_notebook_so_far(
+    tmp_path, monkeypatch, capsys, starts, embedded_sagemaker
+):
+    (tmp_path / "report.ipynb").write_bytes(notebook(code("print('first')"), code("1 / 0"), code("never")))
+    monkeypatch.chdir(tmp_path)
+    script = Faults(embedded_sagemaker.facts).script_jobs(
+        "report-*", cell=2, error=("ZeroDivisionError", "division by zero")
+    )
+    assert cli.main(["run", "report.ipynb", "--local"]) == 1
+    script.remove()
+    said = capsys.readouterr().err
+    assert len(starts) == 1
+    assert "failed in cell 2: ZeroDivisionError: division by zero" in said
+    assert "airflow_nbjobs/" not in said, "a traceback of ours"
     cells = nbformat.read(tmp_path / "report.executed.ipynb", as_version=4).cells
-    outputs = [output for cell in cells for output in cell.get("outputs", ())]
-    assert [output.get("text") or output.get("ename") for output in outputs] == ["first\n", "ZeroDivisionError"]
+    assert [[output.get("ename") for output in cell.get("outputs", ())] for cell in cells] == [
+        [],
+        ["ZeroDivisionError"],
+        [],
+    ]
 
 
 @pytest.fixture
@@ -207,11 +232,11 @@ def test_a_region_that_it_does_not_play_is_refused(refused):
 
 @pytest.mark.local
 @pytest.mark.usefixtures("no_account")
-def test_what_is_in_its_s3_is_looked_for_there(tmp_path):
+def test_what_is_in_its_s3_is_looked_for_there(capsys, starts):
     """Preparing the job asks the server, which is started for it."""
-    done = run_command("s3://nowhere/report.ipynb", "--local", folder=tmp_path)
-    assert done.returncode == 2
-    assert "there is no object 's3://nowhere/report.ipynb'" in done.stderr
+    assert cli.main(["run", "s3://nowhere/report.ipynb", "--local"]) == 2
+    assert "there is no object 's3://nowhere/report.ipynb'" in capsys.readouterr().err
+    assert len(starts) == 1
 
 
 @pytest.mark.parametrize(

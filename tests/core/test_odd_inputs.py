@@ -126,6 +126,28 @@ def test_a_record_of_a_machine_that_somebody_has_edited_is_none(changes):
     assert metrics.parse_kept(KEPT | changes) is None
 
 
+KEY = next(iter(metrics._KEYS))
+
+
+def test_the_limits_of_a_machines_record_are_read():
+    kept = metrics.parse_kept(
+        KEPT | {"period_seconds": 86_400, "until": "2026-01-02T03:04:05", "points": {KEY: [[5, 0], [0, 1.5]]}}
+    )
+    assert kept.period_seconds == 86_400
+    assert kept.until.isoformat() == "2026-01-02T03:04:05+00:00"
+    assert kept.points == {KEY: ((0.0, 1.5), (5.0, 0.0))}
+    for moment in (1e11, -1):
+        assert metrics.parse_kept(KEPT | {"points": {KEY: [[moment, 1]]}}) is None
+    for period in (0, 86_401):
+        assert metrics.parse_kept(KEPT | {"period_seconds": period}) is None
+
+
+def test_as_many_points_as_are_kept_stay_as_they_are():
+    points = tuple((float(number), 1.0) for number in range(5))
+    assert metrics.thinned(points, 5) == points
+    assert len(metrics.thinned(points, 4)) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "file"),
     [

@@ -105,8 +105,9 @@ def client(jobs: Jobs, tmp_path: Path) -> ForeignClient:
     return ForeignClient(jobs, tmp_path)
 
 
-def training_config(jobs: Jobs) -> dict[str, Any]:
-    request = jobs.request()
+def training_config(jobs: Jobs, *command: str) -> dict[str, Any]:
+    """:param command: run in place of the driver."""
+    request = jobs.request(**({"AlgorithmSpecification": jobs.algorithm(*command)} if command else {}))
     jobs.stage(request["TrainingJobName"], {"report.ipynb": notebook("print('by a foreign client')")})
     return request
 
@@ -124,7 +125,15 @@ def processing_config(batch: BatchJobs) -> dict[str, Any]:
     return batch.processing_request()
 
 
-@connections(BY_CONNECTION, BY_VARIABLES)
+def test_the_training_operator_runs_a_job(jobs: Jobs, client: ForeignClient) -> None:
+    config = training_config(jobs, "/bin/sh", "-c", "echo by a foreign client")
+    result = client.run("SageMakerTrainingOperator", config=config, check_interval=1, print_log=False)
+    assert result["Training"]["TrainingJobStatus"] == "Completed"
+    assert "by a foreign client" in jobs.log(config["TrainingJobName"])
+
+
+@pytest.mark.slow  # a kernel
+@pytest.mark.parametrize("connection", [BY_CONNECTION, BY_VARIABLES])
 def test_the_training_operator_runs_a_notebook(jobs: Jobs, client: ForeignClient, connection: str | None) -> None:
     config = training_config(jobs)
     result = client.run(

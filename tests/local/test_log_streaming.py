@@ -60,7 +60,7 @@ def test_each_line_is_written_once_by_the_trigger_or_by_the_worker_after_it(jobs
     logger, lines = said
     # Lines of its last moment, which the trigger does not wait for.
     name = jobs.submit_script(
-        "echo '+ SM_EXECUTION_INPUT_PATH=/opt/ml'; for n in 1 2 3; do echo $n; sleep 1; done; echo 4; echo 5"
+        "echo '+ SM_EXECUTION_INPUT_PATH=/opt/ml'; for n in 1 2 3; do echo $n; sleep 0.6; done; echo 4; echo 5"
     )
 
     async def run():

@@ -133,7 +133,7 @@ def assert_all_recorded(run):
     assert [output.output_type for output in recording.outputs] == ["display_data"]
 
 
-@pytest.mark.local
+@pytest.mark.slow  # the same values, and more against them, in the next one
 def test_hostile_values_are_recorded_as_what_they_are(run_by_driver):
     assert_all_recorded(run_by_driver(notebook_of(VALUES), outputs=NAMES))
 

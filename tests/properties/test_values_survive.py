@@ -121,21 +121,39 @@ print("\\n".join(exact(globals()[name]) for name in NAMES))
 AWKWARD_NAMES = ["float", "json", "str", "list", "dict_", "print_", "match", "type", "é"]
 
 
-def check_arrival(run_by_driver, values):
+def check(run_by_driver, given, made):
+    """
+    Run one kernel for both ways: its start takes seconds.
+
+    :param given: values of parameters.
+    :param made: values that a cell makes, for outputs.
+    """
+    nb, parameters = arrival(given, source_that_makes(made))
+    outputs = [f"o{n}" for n in range(len(made))]
+    run = run_by_driver(nb, parameters=parameters, outputs=outputs)
+    assert run.exit_code == 0, run.log[-3000:]
+    (printed,) = [each.text for cell in run.executed.cells for each in cell.get("outputs", ()) if "text" in each]
+    assert printed.splitlines() == [exact(value) for value in given]
+    record = read_outputs(run.executed, declare_outputs(outputs, None))
+    expected = {name: for_xcom(value) for name, value in zip(outputs, made, strict=True) if can_be_stored(value)}
+    assert exact(record.values) == exact(expected)
+    assert len(record.problems) == len(made) - len(expected)
+
+
+def arrival(values, *sources):
+    """Return a notebook that prints what has arrived and goes on with these cells, and the parameters that it is given."""
     names = AWKWARD_NAMES + [f"p{n}" for n in range(99)]
+    assert len(values) <= len(names)
     parameters = dict(zip(names, values, strict=False))
     used = [name for name in parameters if name in {"str", "list", "type"}]
     defaults = "\n".join(f"{name} = None" for name in parameters)
     restore = "\n".join(f"arrived_{name} = {name}\ndel {name}" for name in used)
     seen = [f"arrived_{name}" if name in used else name for name in parameters]
-    nb = notebook_of(defaults, restore, f"NAMES = {seen!r}\n{EXACT_CELL}", tags=["parameters"])
+    nb = notebook_of(defaults, restore, f"NAMES = {seen!r}\n{EXACT_CELL}", *sources, tags=["parameters"])
     assert is_python(nb, "python3")
     checked = check_parameters(nb, parameters, kernel_name="python3", unknown="error")
     assert checked.problems == ()
-    run = run_by_driver(nb, parameters=checked.values)
-    assert run.exit_code == 0, run.log[-3000:]
-    [output] = run.executed.cells[-1].outputs
-    assert output.text.splitlines() == [exact(value) for value in parameters.values()]
+    return nb, checked.values
 
 
 def for_xcom(value):
@@ -171,54 +189,32 @@ def is_storable(part):
     return not isinstance(part, int) or -(2**63) <= part < 2**64
 
 
-def check_return(run_by_driver, values):
-    names = [f"o{n}" for n in range(len(values))]
+def source_that_makes(values):
     packed = base64.b64encode(pickle.dumps(values)).decode()
-    cell = f"import base64, pickle\nfor _n, _v in enumerate(pickle.loads(base64.b64decode({packed!r}))):\n    globals()[f'o{{_n}}'] = _v"
-    run = run_by_driver(notebook_of(cell), outputs=names)
-    assert run.exit_code == 0, run.log[-3000:]
-    record = read_outputs(run.executed, declare_outputs(names, None))
-    expected = {name: for_xcom(value) for name, value in zip(names, values, strict=True) if can_be_stored(value)}
-    assert exact(record.values) == exact(expected)
-    assert len(record.problems) == len(values) - len(expected)
+    return f"import base64, pickle\nfor _n, _v in enumerate(pickle.loads(base64.b64decode({packed!r}))):\n    globals()[f'o{{_n}}'] = _v"
 
 
-@pytest.mark.local
-@seed(20261123)
-@QUICK
-@given(values=MANY)
-def test_parameters_arrive_with_equal_value_and_type(run_by_driver, values):
-    check_arrival(run_by_driver, values)
-
-
-@pytest.mark.local
-@seed(20261123)
-@QUICK
-@given(values=MANY)
-def test_outputs_come_back_equal(run_by_driver, values):
-    check_return(run_by_driver, values)
-
-
-@pytest.mark.slow
-@THOROUGH
-@given(values=MANY)
-def test_many_parameters_arrive_with_equal_value_and_type(run_by_driver, values):
-    check_arrival(run_by_driver, values)
-
-
-@pytest.mark.slow
-@THOROUGH
-@given(values=MANY)
-def test_many_outputs_come_back_equal(run_by_driver, values):
-    check_return(run_by_driver, values)
-
-
-@pytest.mark.local
-def test_the_deepest_value_that_is_accepted_arrives(run_by_driver):
+def deepest():
+    """Return the deepest value that is accepted."""
     deep = "x"
     for level in range(50):
         deep = [deep] if level % 2 else {"k": deep}
-    check_arrival(run_by_driver, [deep])
+    return deep
+
+
+@pytest.mark.local
+@seed(20261123)
+@QUICK
+@given(values=MANY)
+def test_parameters_arrive_and_outputs_come_back_with_equal_value_and_type(run_by_driver, values):
+    check(run_by_driver, [*values, deepest()], values)
+
+
+@pytest.mark.slow
+@THOROUGH
+@given(given=MANY, made=MANY)
+def test_many_parameters_arrive_and_outputs_come_back_with_equal_value_and_type(run_by_driver, given, made):
+    check(run_by_driver, given, made)
 
 
 @given(value=JSON_LIKE)

@@ -9,9 +9,10 @@ import pytest
 from airflow_nbjobs.core.job.naming import parse_s3_uri
 
 if TYPE_CHECKING:
-    from dag_runs import DagRun, DagRuns
+    from dag_runs import DagRuns
 
     from airflow_nbjobs.local.embedded import EmbeddedSageMaker
+    from airflow_nbjobs.testing import DagRun
 
 pytestmark = [pytest.mark.local, pytest.mark.slow]
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from forked_programs import AIRFLOW, run_forked
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -37,10 +35,14 @@ runs = {
     "manual": SimpleNamespace(data_interval_start=None, run_after=after),
 }
 
-def render(run):
-    values = {**sentiment_pipeline.preprocess.parameters}
-    context = {"dag_run": run, "params": dag.params.dump()}
-    return sentiment_pipeline.preprocess.render_template(values, context, dag.get_template_env())
+dags, leave = [], airflow.sdk.DAG.__exit__
+airflow.sdk.DAG.__exit__ = lambda dag, *error: dags.append(dag) or leave(dag, *error)
+import nightly_report
+(nightly,) = dags[0].tasks
+
+def render(task, run):
+    context = {"dag_run": run, "params": task.dag.params.dump()}
+    return task.render_template({**task.parameters}, context, task.dag.get_template_env())
 
 print(json.dumps({
     "warnings": [str(each.message) for each in caught],
@@ -55,7 +57,8 @@ print(json.dumps({
     "notebooks": {task.task_id: task.input_notebook for task in dag.tasks},
     "parameters": {task.task_id: sorted(task.parameters) for task in dag.tasks},
     "outputs": {task.task_id: {name: kind.__name__ for name, kind in task.outputs.items()} for task in dag.tasks},
-    "rendered": {name: render(run) for name, run in runs.items()},
+    "rendered": {name: render(sentiment_pipeline.preprocess, run) for name, run in runs.items()},
+    "nightly": {name: render(nightly, run) for name, run in runs.items()},
     "shared": sentiment_pipeline.NOTEBOOK_JOBS,
     "taken": {task.task_id: {name: getattr(task, name) for name in sentiment_pipeline.NOTEBOOK_JOBS} for task in dag.tasks},
 }))
@@ -66,18 +69,10 @@ print(json.dumps({
 def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("dags")
     shutil.copytree(DAGS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))}
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE],
-        cwd=folder,
-        env=environment | {"AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    (folder / "probe.py").write_text(PROBE)
+    code, said = run_forked(folder / "probe.py", modules=AIRFLOW)
+    assert code == 0, said
+    return json.loads(said.splitlines()[-1])
 
 
 def test_parsing_warns_of_nothing_and_loads_no_aws_library(dag):
@@ -139,6 +134,7 @@ def test_a_run_reads_the_day_of_its_data_interval_and_a_manual_one_that_of_its_t
         "scheduled": {"default_s3_bucket": "", "day": "2026-01-05", "rows": "500"},
         "manual": {"default_s3_bucket": "", "day": "2026-01-07", "rows": "500"},
     }
+    assert dag["nightly"] == {"scheduled": {"day": "2026-01-05"}, "manual": {"day": "2026-01-07"}}
 
 
 @pytest.mark.parametrize("task_id", ["preprocess", "training", "transform-monitor"])

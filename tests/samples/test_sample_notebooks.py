@@ -1,4 +1,8 @@
-"""The sample's notebooks, run by papermill in a real kernel against an S3 that holds what the embedded SageMaker's holds."""
+"""
+The sample's notebooks against an S3 that holds what the embedded SageMaker's holds: one by papermill in a real kernel, what only computes as a program.
+
+That ``preprocess.ipynb`` runs in a kernel as well is shown by README's example of ``nbjobs run``.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from sample_runs import (
     PREPARED,
     TRAINED,
     Aws,
+    Program,
     Run,
     execute,
     execute_as_program,
@@ -87,14 +92,14 @@ def aws() -> Iterator[Aws]:
 
 
 @pytest.fixture(scope="module")
-def prepared(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def prepared(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Program:
     folder = tmp_path_factory.mktemp("prepared")
     parameters = {"default_s3_bucket": "s3://acme/pipeline/", "day": "2026-01-05"}
-    return execute("preprocess.ipynb", parameters, PREPARED, aws=aws, folder=folder)
+    return execute_as_program("preprocess.ipynb", parameters, PREPARED, aws=aws, folder=folder)
 
 
 @pytest.fixture(scope="module")
-def trained(aws: Aws, prepared: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def trained(aws: Aws, prepared: Program, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("trained")
     parameters = {"train_s3_uri": prepared.variables["train_s3_uri"], "model_name": "baseline"}
     return execute("training.ipynb", parameters, TRAINED, aws=aws, folder=folder)
@@ -102,7 +107,7 @@ def trained(aws: Aws, prepared: Run, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.local
 def test_preprocess_stores_the_days_slice_and_leaves_its_facts(aws, prepared):
-    assert prepared.exit_code == 0, prepared.log
+    assert prepared.exit_code == 0, prepared.said
     assert prepared.variables["train_rows"] == 500
     assert prepared.variables["train_s3_uri"] == "s3://acme/pipeline/2026-01-05/rows-500/train.csv"
     assert sum(prepared.variables["label_counts"].values()) == 500
@@ -217,6 +222,24 @@ def _served(archive_body: bytes, folder: Path) -> Any:
         return module.output_fn(module.predict_fn(module.input_fn(body, content_type), model), accept)
 
     return serve
+
+
+@pytest.mark.local
+def test_a_nightly_report_is_that_of_its_day_whatever_the_order(aws, tmp_path):
+    """What its DAG gives it, and the HTML beside it, are shown in ``test_samples_run``, in the full tier."""
+    variables = ("day", "order_count", "revenue", "revenue_by_country")
+    days = ("2026-01-03", "2026-01-02", "2026-01-03")
+    runs = [
+        execute_as_program("nightly-report.ipynb", {"day": day}, variables, aws=aws, folder=tmp_path) for day in days
+    ]
+    assert [run.exit_code for run in runs] == [0, 0, 0], runs[0].said
+    later, earlier, again = (run.variables for run in runs)
+    assert later == again != earlier
+    assert [each["day"] for each in (later, earlier)] == ["2026-01-03", "2026-01-02"]
+    assert later["revenue"] != earlier["revenue"]
+    for each in (later, earlier):
+        assert set(each["revenue_by_country"]) == {"DE", "FR", "US"}
+        assert sum(each["revenue_by_country"].values()) == pytest.approx(each["revenue"], abs=0.02)
 
 
 @pytest.mark.local

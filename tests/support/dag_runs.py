@@ -12,23 +12,27 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+
+from airflow_nbjobs.testing.runs import as_dag_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# One command of Airflow a line, [file of its output, argument, …]; its exit code is the answer.
+    from airflow_nbjobs.testing.runs import DagRun
+
+# One command of Airflow a line, [file of its output, DAG whose newest run is read, argument, …]; the answer is its exit code and that run.
 COMMANDS = """
 import json, os, sys, traceback
+from datetime import UTC, datetime
 from airflow.cli.cli_parser import get_parser
 answers = os.fdopen(os.dup(1), "w", buffering=1)
 for line in sys.stdin:
-    path, *arguments = json.loads(line)
+    path, dag_id, *arguments = json.loads(line)
     file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(file, 1), os.dup2(file, 2), os.close(file)
-    code = 0
+    code, run, began = 0, None, datetime.now(tz=UTC)
     try:
         parsed = get_parser().parse_args(arguments)
         parsed.func(parsed)
@@ -38,19 +42,12 @@ for line in sys.stdin:
     except Exception:
         code = 1
         traceback.print_exc()
+    if dag_id:
+        from airflow_nbjobs.testing.records import newest_run
+        run = newest_run(dag_id, began)
     sys.stdout.flush(), sys.stderr.flush()
-    print(json.dumps(code), file=answers)
+    print(json.dumps([code, run]), file=answers)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class DagRun:
-    """What a run left in Airflow's database; mapped tasks are ``task[0]``."""
-
-    state: str
-    tasks: dict[str, str]
-    xcoms: dict[tuple[str, str], Any]
-    log: str
 
 
 class DagRuns:
@@ -91,44 +88,28 @@ class DagRuns:
 
     def run(self, dag_id: str, *arguments: str, **conf: Any) -> DagRun:
         """Run a DAG once and return what became of it; a run that fails is returned, not raised."""
-        before = {run_id for run_id, _ in self.query("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id)}
-        _, log = self.command("dags", "test", dag_id, *arguments, *(["--conf", json.dumps(conf)] if conf else []))
-        runs = dict(self.query("SELECT run_id, state FROM dag_run WHERE dag_id = ?", dag_id))
-        assert runs.keys() - before, log[-5000:]
-        (run_id,) = runs.keys() - before
-        instances = self.query(
-            "SELECT task_id, map_index, state FROM task_instance WHERE dag_id = ? AND run_id = ?", dag_id, run_id
-        )
-        values = self.query(
-            "SELECT task_id, map_index, key, value FROM xcom WHERE dag_id = ? AND run_id = ?", dag_id, run_id
-        )
-        return DagRun(
-            state=runs[run_id],
-            tasks={_label(task_id, index): state for task_id, index, state in instances},
-            xcoms={(_label(task_id, index), key): _from_json(value) for task_id, index, key, value in values},
-            log=log,
-        )
+        conf_arguments = ["--conf", json.dumps(conf)] if conf else []
+        _, made, log = self._command(dag_id, "dags", "test", dag_id, *arguments, *conf_arguments)
+        assert made is not None, log[-5000:]
+        return as_dag_run(made, log=log)
 
     def command(self, *arguments: str) -> tuple[Any, str]:
         """Run a command of Airflow; return its exit code and what it has written."""
-        log = self._home / "command.log"
+        code, _, log = self._command("", *arguments)
+        return code, log
+
+    def _command(self, dag_id: str, *arguments: str) -> tuple[Any, Any, str]:
+        file = self._home / "command.log"
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps([str(log), *arguments]), file=self._process.stdin, flush=True)
+        print(json.dumps([str(file), dag_id, *arguments]), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
-        assert answer, f"Airflow's process has ended: {log.read_text(errors='replace')[-5000:] if log.exists() else ''}"
-        return json.loads(answer), log.read_text(errors="replace")
+        log = file.read_text(errors="replace") if file.exists() else ""
+        assert answer, f"Airflow's process has ended: {log[-5000:]}"
+        code, made = json.loads(answer)
+        return code, made, log
 
     def query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
         """Return rows of Airflow's database."""
         with closing(sqlite3.connect(self._home / "airflow.db", timeout=60)) as connection:
             return connection.execute(sql, values).fetchall()
-
-
-def _from_json(value: str | float) -> Any:
-    # SQLite keeps the text of a bare number as a number.
-    return json.loads(value) if isinstance(value, str) else value
-
-
-def _label(task_id: str, map_index: int) -> str:
-    return task_id if map_index < 0 else f"{task_id}[{map_index}]"

@@ -504,10 +504,10 @@ def failed_at(raw: bytes, position: int, ename: str, evalue: str, traceback: tup
     return json.dumps(content).encode()
 
 
-def archive(members: Mapping[str, bytes | tarfile.TarInfo] | list[tuple[str, bytes]]) -> bytes:
+def archive(members: Mapping[str, bytes | tarfile.TarInfo] | list[tuple[str, bytes]], *, level: int = 9) -> bytes:
     """Return an ``output.tar.gz``; a TarInfo goes in as it is, without content. A list may have one name twice."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=level) as tar:
         for name, member in members if isinstance(members, list) else members.items():
             if isinstance(member, tarfile.TarInfo):
                 # Not addfile: from Python 3.13 on it refuses a size without content.

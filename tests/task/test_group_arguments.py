@@ -49,6 +49,13 @@ def test_groups_in_groups_are_merged_by_name_and_the_nearer_wins():
     assert shared_arguments(inner) == {"tags": {"a": "2", "b": ""}, "role": "inner", "parameters": {"x": 1}}
 
 
+@pytest.mark.parametrize(("outer", "inner"), [(None, {"x": 1}), ({"x": 1}, None), ({"x": 2}, {"x": 1})])
+def test_a_group_that_says_nothing_hides_nothing(outer, inner):
+    assert shared_arguments(group("inner", group("outer", None, parameters=outer), parameters=inner)) == {
+        "parameters": {"x": 1}
+    }
+
+
 def test_groups_that_only_the_run_knows_are_not_merged_in_silence():
     outer = group("outer", None, parameters={"x": 1})
     with pytest.raises(NotebookJobConfigError, match=r"parameters of NotebookTaskGroup 'inner' .* '\{\{ x \}\}'"):

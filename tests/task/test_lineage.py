@@ -2,13 +2,13 @@
 
 import importlib.util
 import json
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Asset
 from fakes import code, executed, failed_at, notebook, task_context
+from forked_programs import AIRFLOW, run_forked
 from operator_tasks import Tasks, defer, end, event_of
 
 from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobConfigError
@@ -87,9 +87,11 @@ print([name for name in sys.modules if name.startswith("airflow.providers.openli
 """
 
 
-def test_a_task_loads_nothing_of_it_until_it_is_asked():
-    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-2:] == ["['airflow_nbjobs.task.lineage_methods']", "[]"]
+def test_a_task_loads_nothing_of_it_until_it_is_asked(tmp_path):
+    (tmp_path / "probe.py").write_text(PROBE)
+    code, said = run_forked(tmp_path / "probe.py", modules=AIRFLOW)
+    assert code == 0, said
+    assert said.splitlines()[-2:] == ["['airflow_nbjobs.task.lineage_methods']", "[]"]
 
 
 @pytest.mark.parametrize("kind", [SageMakerNotebookJobOperator, SageMakerNotebookJobSensor])

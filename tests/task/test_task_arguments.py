@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import TaskGroup
@@ -11,7 +12,10 @@ from operator_tasks import defer
 
 from airflow_nbjobs.core import defaults
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
+from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.operators import SageMakerNotebookJobOperator
+from airflow_nbjobs.settings import Settings
+from airflow_nbjobs.task.arguments import add_sources
 from airflow_nbjobs.task_groups import NotebookTaskGroup
 
 
@@ -199,6 +203,29 @@ def test_a_role_that_aws_does_not_know_is_told_from_where_it_comes(task):
     with pytest.raises(NotebookJobServiceError) as caught:
         operator.execute(task_context())
     assert caught.value.details["given"] == "role comes from default_args of DAG 'd'"
+
+
+@pytest.mark.parametrize(
+    ("problems", "said", "details"),
+    [
+        (["role: 'x' is none"], ("role (from [nbjobs] role): 'x' is none",), {}),
+        (["5 is odd"], ("5 is odd",), {}),
+        ([], (), {"given": "role comes from [nbjobs] role"}),
+    ],
+)
+def test_an_error_is_told_once_where_its_values_come_from(problems, said, details):
+    error = NotebookJobConfigError("role 'x' does not exist", problems=problems)
+    settings = Settings(job_defaults={"role": "x"}, deployment="", places={"role": "[nbjobs] role"})
+    outer = SimpleNamespace(dag=SimpleNamespace(task_dict={}, default_args={}), task_id="t")
+    add_sources(error, outer, settings, JobArguments())
+    assert (tuple(error.problems), error.details) == (said, details)
+
+
+def test_an_error_that_names_no_value_is_told_nothing_of_any():
+    error = NotebookJobConfigError("the bucket does not exist")
+    settings = Settings(job_defaults={"role": "x-role"}, deployment="", places={"role": "[nbjobs] role"})
+    add_sources(error, SimpleNamespace(dag=None, task_id="t"), settings, JobArguments())
+    assert "given" not in error.details
 
 
 @pytest.mark.parametrize("argument", ["retry_policies", "depends_on"])

@@ -1,5 +1,6 @@
 """Python's own ``dag.test()`` on a DAG with a decorated notebook, a group with a warm pool and an asset: real jobs on the embedded SageMaker."""
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -43,6 +44,13 @@ if __name__ == "__main__":
     print("ended as", run.state)
 """
 
+READ = """
+import json, sys
+from datetime import datetime
+from airflow_nbjobs.testing.records import newest_run
+print(json.dumps(newest_run("tested", datetime.fromisoformat(sys.argv[1]))))
+"""
+
 
 @pytest.fixture
 def dag_file(tmp_path):
@@ -63,7 +71,8 @@ def test_pythons_own_test_of_a_dag_runs_decorator_group_and_asset(nbjobs_sagemak
     env = {**nbjobs_sagemaker.environment, "AIRFLOW__CORE__DAGS_FOLDER": str(dag_file.parent)}
     done = runs._python([str(dag_file)], home=home, env=env)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["ended as success"]), done.stdout[-8000:]
-    run = runs._read_newest_run(home, "tested", since=began, env=env, log=done.stdout)
+    read = runs._python(["-c", READ, began.isoformat()], home=home, env=env)
+    run = runs.as_dag_run(json.loads(read.stdout.splitlines()[-1]), log=done.stdout)
     assert set(run.tasks.values()) == {"success"}
     assert {task: run.xcoms[task, "total"] for task, key in run.xcoms if key == "total"} == {
         "decorated": 3.5,

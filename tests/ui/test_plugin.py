@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+from forked_programs import AIRFLOW, run_forked
 
 from airflow_nbjobs.ui import plugin
 
@@ -19,12 +20,15 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def test_loading_the_plugin_loads_nothing_else():
+def test_loading_the_plugin_loads_nothing_else(tmp_path):
     """Schedulers, workers and DAG processors load it too, and never show a page."""
-    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    (tmp_path / "probe.py").write_text(PROBE)
+    code, said = run_forked(tmp_path / "probe.py", modules=AIRFLOW)
+    assert code == 0, said
+    loaded = set(json.loads(said.splitlines()[-1]))
     rooms = {"airflow_nbjobs", "airflow_nbjobs.core", "airflow_nbjobs.core.job", "airflow_nbjobs.ui"}
-    ours = rooms | {"airflow_nbjobs.core.job.xcoms", "airflow_nbjobs.links", "airflow_nbjobs.ui.plugin"}
+    xcoms = {"airflow_nbjobs.core.job.xcoms", "airflow_nbjobs.core.numbers"}
+    ours = rooms | xcoms | {"airflow_nbjobs.links", "airflow_nbjobs.ui.plugin"}
     assert "airflow_nbjobs.ui.plugin" in loaded
     assert loaded <= ours
 

@@ -108,7 +108,7 @@ def test_of_a_live_job_with_a_large_archive_only_the_copy_is_read(read, clients,
     clients.jobs.descriptions[JOB]["Environment"]["NBJOBS_LIVE_NOTEBOOK"] = "1"
     ran = as_run(executed(RAW, {"accuracy": 0.9}))
     clients.objects.bodies[PLACE.live_notebook_uri] = ran
-    result = read("Completed", members=LARGE | notebook_member(ran), outputs=["accuracy"])
+    result = read("Completed", members=archive(LARGE | notebook_member(ran), level=0), outputs=["accuracy"])
     assert (result.error, result.outputs, result.executed_notebook) == (None, {"accuracy": 0.9}, ran)
     assert opened == {PLACE.live_notebook_uri: len(ran)}
 
@@ -131,7 +131,7 @@ def test_a_live_copy_that_is_not_the_whole_is_not_the_executed_notebook(read, cl
     if is_denied:
         clients.objects.denied.add(PLACE.live_notebook_uri)
     ran = as_run(executed(RAW, {"accuracy": 0.9}))
-    result = read("Completed", members=LARGE | notebook_member(ran), outputs=["accuracy"])
+    result = read("Completed", members=archive(LARGE | notebook_member(ran), level=0), outputs=["accuracy"])
     assert (result.outputs, result.executed_notebook, result.warnings) == ({"accuracy": 0.9}, ran, ())
 
 

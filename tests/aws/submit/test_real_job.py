@@ -77,42 +77,26 @@ def test_typed_parameters_go_in_and_typed_outputs_come_back_for_one_call_to_sage
             code("epochs = 1\nnames = []", "parameters"),
             "%run helper.ipynb",
             "total = double(epochs)\nkinds = [type(epochs).__name__, type(names).__name__]",
+            "%%writefile prep.py\nanswer = 42",
+            "%run prep.py",  # what its own cell has written
         )
     )
     (tmp_path / "helper.ipynb").write_bytes(notebook("def double(x):\n    return 2 * x"))
-    job = prepare("typed", parameters={"epochs": 3, "names": ["a"]}, outputs={"total": int, "kinds": list})
+    job = prepare(
+        "typed", parameters={"epochs": 3, "names": ["a"]}, outputs={"total": int, "kinds": list, "answer": int}
+    )
     assert calls == {}
     submission = submit(job, clients, SubmissionState(may_exist=False), log=LogLines())
     assert calls == {"s3.PutObject": 2, "sagemaker.CreateTrainingJob": 1}
 
     result = result_of(job, clients, submission)
     assert result.error is None, result.error
-    assert result.outputs == {"total": 6, "kinds": ["int", "list"]}
+    assert result.outputs == {"total": 6, "kinds": ["int", "list"], "answer": 42}
     assert result.facts["duration_seconds"] > 0
     assert any("Executing" in line for line in result.log_tail)
 
     retried = submit(job, clients, SubmissionState(), log=LogLines())
     assert retried.adopted is not None, "completed, and nobody has handed its results over"
-
-
-def test_a_failed_cell_is_found_in_the_authors_own_count(prepare, clients, tmp_path):
-    (tmp_path / "nb.ipynb").write_bytes(
-        notebook(code("day = 0", "parameters"), {"cell_type": "markdown", "source": "text", "metadata": {}}, "1 / day")
-    )
-    job = prepare("fails", parameters={"day": 0}, outputs=["day"])
-    result = result_of(job, clients, submit(job, clients, SubmissionState(may_exist=False), log=LogLines()))
-    assert type(result.error) is NotebookCellError
-    assert (result.error.cell, result.error.ename) == (3, "ZeroDivisionError")
-    assert "1 / day" in str(result.error)
-    assert result.executed_notebook is not None
-
-
-def test_a_notebook_runs_what_its_own_cell_has_written(prepare, clients, tmp_path):
-    (tmp_path / "nb.ipynb").write_bytes(notebook("%%writefile prep.py\nanswer = 42", "%run prep.py", "print(answer)"))
-    job = prepare("writes", outputs=["answer"])
-    result = result_of(job, clients, submit(job, clients, SubmissionState(may_exist=False), log=LogLines()))
-    assert result.error is None, result.error
-    assert result.outputs == {"answer": 42}
 
 
 def test_a_notebook_runs_and_reads_what_lies_above_its_folder(prepare, clients, tmp_path):
@@ -122,10 +106,9 @@ def test_a_notebook_runs_and_reads_what_lies_above_its_folder(prepare, clients, 
             "%run ../common/setup.ipynb\nprint(shared)",
             "text = open('../common/table.csv').read()",
             "import beside\nhere = open('beside.txt').read()",
-            "1 / divisor",
         ),
         "notebooks/beside.py": b"",
-        "common/setup.ipynb": notebook("%run ../common/more.py", "shared = more + 1\ndivisor = 1"),
+        "common/setup.ipynb": notebook("%run ../common/more.py", "shared = more + 1"),
         "common/more.py": b"more = 1",
         "common/table.csv": b"a,b",
         "init.sh": b"cp beside.txt.in beside.txt",
@@ -145,9 +128,19 @@ def test_a_notebook_runs_and_reads_what_lies_above_its_folder(prepare, clients, 
     assert result.error is None, result.error
     assert result.outputs == {"shared": 2, "text": "a,b", "here": "made"}
 
-    (tmp_path / "common" / "setup.ipynb").write_bytes(notebook("divisor = 0"))
-    job = prepare("above_fails", **arguments | {"outputs": []})
+
+def test_a_failed_cell_is_found_in_the_authors_own_count(prepare, clients, tmp_path):
+    for folder in ("notebooks", "common"):
+        (tmp_path / folder).mkdir()
+    text = {"cell_type": "markdown", "source": "text", "metadata": {}}
+    (tmp_path / "notebooks" / "main.ipynb").write_bytes(
+        notebook(code("day = 0", "parameters"), text, "%run ../common/setup.ipynb\n1 / divisor")
+    )
+    (tmp_path / "common" / "setup.ipynb").write_bytes(notebook("divisor = day"))
+    job = prepare("above_fails", input_notebook="notebooks/main.ipynb", parameters={"day": 0}, outputs=["day"])
     result = result_of(job, clients, submit(job, clients, SubmissionState(may_exist=False), log=LogLines()))
     assert type(result.error) is NotebookCellError
-    assert (result.error.cell, result.error.ename) == (1, "NameError")
+    assert (result.error.cell, result.error.ename) == (3, "ZeroDivisionError")
     assert "notebooks/main.ipynb" in str(result.error)
+    assert "1 / divisor" in str(result.error)
+    assert result.executed_notebook is not None

@@ -4,12 +4,11 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 import uuid
 
 import pytest
+from forked_programs import AIRFLOW, run_forked
 
 from airflow_nbjobs.aws.watch import poller, reopening
 from airflow_nbjobs.testing import local_sagemaker
@@ -35,8 +34,9 @@ def sagemaker(embedded_sagemaker, monkeypatch):
 def names(sagemaker):
     """Jobs that run until they are told to end."""
     names = [f"wait-{uuid.uuid4().hex[:12]}" for _ in range(COUNT)]
+    client = sagemaker.client("sagemaker")  # dear to make
     for name in names:
-        sagemaker.client("sagemaker").create_training_job(
+        client.create_training_job(
             TrainingJobName=name,
             RoleArn=sagemaker.role,
             AlgorithmSpecification={
@@ -202,6 +202,7 @@ def test_an_endpoint_that_is_away_is_waited_for(sagemaker, names, monkeypatch, c
 BLOCKED = """
 import asyncio, json, sys, time
 import airflow.triggers.base, airflow_nbjobs.triggers
+assert "boto3" not in sys.modules
 
 async def main():
     longest = 0.0
@@ -222,13 +223,12 @@ asyncio.run(main())
 """
 
 
-def test_the_first_trigger_of_a_process_does_not_block_its_loop(sagemaker, names):
+def test_the_first_trigger_of_a_process_does_not_block_its_loop(sagemaker, names, tmp_path):
     """It imports amazon's hook and boto3 and parses SageMaker's model, in threads; by CPU time of the loop's thread, which no other process disturbs."""
     end(sagemaker, names[0])
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, names[0]], capture_output=True, text=True, check=False, env=dict(os.environ)
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    (tmp_path / "blocked.py").write_text(BLOCKED)
+    code, said = run_forked(tmp_path / "blocked.py", names[0], modules=AIRFLOW)
+    assert code == 0, said
+    found = json.loads(said.splitlines()[-1])
     assert found["has_boto"]
     assert found["longest"] < 0.2

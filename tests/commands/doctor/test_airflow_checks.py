@@ -144,6 +144,12 @@ def test_a_setting_that_cannot_be_read_is_told(monkeypatch, name, text):
     assert text in found.text
 
 
+def test_each_setting_that_cannot_be_read_is_told(monkeypatch):
+    for name in ("polling_interval", "machine_metrics"):
+        monkeypatch.setenv(f"AIRFLOW__NBJOBS__{name.upper()}", "soon")
+    assert [finding.mark for finding in look("configuration")] == [Mark.WRONG, Mark.WRONG]
+
+
 # -- the order of checks ------------------------------------------------------------------------------------------------
 
 

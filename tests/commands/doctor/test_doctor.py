@@ -77,7 +77,7 @@ def checks(monkeypatch):
             def examined(_patient):
                 sys.stdout.write("from a library\n")
                 logging.getLogger("nbjobs").info("the job of %s goes on", name)
-                logging.getLogger("airflow").warning("of Airflow")
+                assert logging.getLogger("airflow").level == logging.ERROR, "it says much while it is asked"
                 warnings.warn("of a library", stacklevel=1)
                 yield from findings[name]
 
@@ -91,9 +91,11 @@ def checks(monkeypatch):
     return use
 
 
-def test_the_report_is_all_that_is_printed_and_anything_wrong_is_the_exit_code(checks, capsys):
+def test_the_report_is_all_that_is_printed_and_anything_wrong_is_the_exit_code(checks, monkeypatch, capsys):
     checks(first=[right("a")], second=[unknown("b")], run=[wrong("c", "mend it")])
     loggers = [logging.getLogger(name) for name in ("nbjobs", "airflow")]
+    for each in loggers:
+        monkeypatch.setattr(each, "level", logging.WARNING)
     before = [(each.level, each.propagate, list(each.handlers)) for each in loggers]
     assert cli.main(["doctor"]) == 0
     said = capsys.readouterr()

@@ -24,9 +24,9 @@ def service_error(code, **facts):
 @pytest.mark.parametrize(
     ("action", "is_needed", "facts", "mark", "fix", "has_statement"),
     [
-        ("s3:PutObject", True, {"scope": SCOPE, "identity": Identity(ARN, ACCOUNT)}, Mark.WRONG, f"allow '{ARN}' this (tasks need it)", True),
+        ("sagemaker:CreateTrainingJob", True, {"scope": SCOPE, "identity": Identity(ARN, ACCOUNT)}, Mark.WRONG, f"allow '{ARN}' this (tasks need it)", True),
         ("s3:PutObject", True, {"scope": SCOPE}, Mark.WRONG, "allow the identity of the connection this (tasks need it)", True),
-        ("iam:GetRole", True, {"scope": SCOPE}, Mark.WRONG, "allow the identity of the connection this (tasks need it)", True),
+        ("s3:GetEncryptionConfiguration", True, {"scope": SCOPE}, Mark.WRONG, "allow the identity of the connection this (tasks need it)", True),
         ("iam:GetRole", False, {"scope": SCOPE}, Mark.UNKNOWN, "allow the identity of the connection this (only the doctor asks for it)", True),
         ("sagemaker:CreateTrainingJob", False, {"scope": SCOPE}, Mark.UNKNOWN, "ask somebody", False),
         ("s3:PutObject", True, {}, Mark.WRONG, "ask somebody", False),

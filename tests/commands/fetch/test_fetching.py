@@ -12,11 +12,12 @@ from ui_account import RAN, ROOT, Account, hint, task_instance
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.results.output import LOG_NAME
+from airflow_nbjobs.commands.fetch import command as fetch_command
 from airflow_nbjobs.commands.fetch import save
 from airflow_nbjobs.commands.fetch.transfer import part_file
 from airflow_nbjobs.commands.records import choice
 from airflow_nbjobs.commands.records.port import Run
-from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.variables import LIVE_VARIABLE
 
 
@@ -249,6 +250,46 @@ def test_a_task_that_the_run_does_not_have_is_refused_with_those_that_it_has(air
         assert words in said.err
     code, said = fetch("--task", "mapped[0]")
     assert (code, said.out.startswith("mapped/0/try-1 ")) == (0, True)
+
+
+def test_a_task_without_a_way_to_aws_is_said_and_leaves_out_no_other(airflow, fetch, monkeypatch):
+    airflow.add()
+    airflow.add(task_id="u")
+    access = airflow.account.access
+
+    def refused(ti):
+        if ti.task_id == "t":
+            raise NotebookJobConfigError("there is no connection 'gone'")
+        return access(ti)
+
+    monkeypatch.setattr(airflow, "access", refused)
+    code, said = fetch("-o", "json")
+    document = json.loads(said.out)
+    assert code == 1
+    assert [each["task_id"] for each in document["jobs"]] == ["u"]
+    (missing,) = document["without_job"]
+    assert (missing["task_id"], "no connection 'gone'" in missing["reason"]) == ("t", True)
+    assert [missing["reason"] in problem for problem in document["problems"]] == [True]
+    code, said = fetch("--force")
+    assert "gone" not in said.out, "a problem is no result"
+    assert "no connection 'gone'" in said.err
+
+
+def test_a_program_is_told_which_files_were_there_and_the_renderer_ends(airflow, fetch, monkeypatch):
+    closed = []
+
+    def close(self):
+        closed.append(self)
+
+    monkeypatch.setattr(fetch_command.Renderer, "close", close)
+    airflow.add()
+    told = []
+    for _ in range(2):
+        (job,) = json.loads(fetch("-o", "json")[1].out)["jobs"]
+        told.append({file["name"]: file["was_there"] for file in job["files"]})
+    assert set(told[0].values()) == {False}
+    assert told[1]["executed.ipynb"] is True
+    assert len(closed) == 2
 
 
 def test_a_disk_that_just_suffices_is_enough(airflow, fetch, monkeypatch):

@@ -168,13 +168,35 @@ def test_studio_shows_dag_task_and_run_and_where_a_mapped_task_stands():
     assert len(replace(key, dag_id="d" * 250, run_id="r" * 250, task_id="t" * 250).displayed_name()) == 256
 
 
-@pytest.mark.parametrize("key", [KEY, LOOPED, replace(KEY, dag_id="dää", map_index=7, attempt=2)])
-def test_an_owner_is_read_back_if_it_is_written_as_it_would_be(key):
+@pytest.mark.parametrize("key", [KEY, LOOPED, replace(KEY, attempt=7, deployment="é")])
+def test_an_owner_names_its_attempt(key):
     assert parse_owner(key.owner()) == key
-    assert parse_owner(key.owner().replace(",", ", ")) is None
-    assert parse_owner(key.owner()[:-1]) is None
-    assert parse_owner(replace(key, dag_id="d" * 600).owner()) is None
-    assert parse_owner("{}") is None
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        *("", "x", "5", "{}", "[]", '["", 1]', "[" * 512),
+        f" {KEY.owner()}",
+        KEY.owner().replace("-1", "-1.0"),
+        KEY.owner().replace('"train"', "null"),
+        KEY.owner().replace(",", ", "),
+        replace(KEY, run_id="r" * 600).owner(),
+    ],
+    ids=lambda owner: owner[:20],
+)
+def test_what_is_no_owner_names_nothing(owner):
+    assert parse_owner(owner) is None
+
+
+def test_an_owner_of_just_the_length_that_a_variable_may_have_is_not_cut():
+    room = 512 - len(replace(KEY, run_id="").identity())
+    longest = replace(KEY, run_id="r" * room)
+    assert len(longest.owner()) == 512
+    assert parse_owner(longest.owner()) == longest
+    cut = replace(KEY, run_id="r" * (room + 1)).owner()
+    assert len(cut) == 512
+    assert parse_owner(cut) is None
 
 
 def test_a_displayed_name_has_the_indexes_that_there_are_and_loses_the_end_of_its_longest_part():

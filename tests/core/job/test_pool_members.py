@@ -20,7 +20,11 @@ def test_tasks_of_one_machine_have_no_problem():
     [
         (
             [member(instance_type="ml.m5.large"), member("'b'", instance_type="ml.m5.xlarge")],
-            ["task 'b' could not", "its instance_type is", "that of task 'a' is", "give both one value"],
+            [
+                "task 'b' could not",
+                "its instance_type is 'ml.m5.xlarge', that of task 'a' is 'ml.m5.large'",
+                "give both one value",
+            ],
         ),
         (
             [member(instance_type=["ml.m5.large", "ml.m5.xlarge"])],
@@ -29,6 +33,18 @@ def test_tasks_of_one_machine_have_no_problem():
         (
             [member(region_name="eu-west-1"), member("'b'", region_name="eu-west-3")],
             ["its region_name is", "that of task 'a' is"],
+        ),
+        (
+            [member(subnets=[["subnet-2", "subnet-1"]]), member("'b'", subnets=[["subnet-3"]])],
+            ["its subnets is ['subnet-3'], that of task 'a' is ['subnet-1', 'subnet-2']"],
+        ),
+        (
+            [member(), member("'b'", extra_request={"ResourceConfig": {"InstanceCount": 2}})],
+            ["its ResourceConfig.InstanceCount of extra_request is 2, that of task 'a' is 1"],
+        ),
+        (
+            [member(instance_type=[["ml.m5.large", "ml.m5.xlarge"]]), member("'b'", instance_type="ml.m5.large")],
+            ["that of task 'a' is ('ml.m5.large', 'ml.m5.xlarge')"],
         ),
         ([member(enable_managed_spot_training=True)], ["task 'a' asks for spot capacity", "=None"]),
         ([member(wait_for_completion=False)], ["task 'a' does not wait for its job", "=None"]),
@@ -51,7 +67,9 @@ def test_of_one_argument_each_task_has_one_problem():
         ({"extra_request": {"ResourceConfig": {"InstanceCount": "1"}}}, {}, 0),
         ({"extra_request": {"ResourceConfig": "x"}}, {}, 0),
         ({"extra_request": {"ResourceConfig": {"InstanceCount": 1}}, "volume_size": 30}, {"volume_size": 31}, 1),
-        ({"extra_request": "{{ x }}"}, {"instance_type": "ml.m5.large"}, 0),
+        ({"extra_request": "{{ x }}", "instance_type": "ml.m5.large"}, {"instance_type": "ml.m5.xlarge"}, 0),
+        ({"role": "{{ x }}"}, {"role": "a"}, 0),
+        ({"role": "b"}, {"role": "a"}, 1),
         ({"extra_request": "None"}, {"volume_size": "30"}, 0),
         ({"volume_size": 30}, {"volume_size": "30"}, 0),
         ({"volume_size": 30}, {"volume_size": 31}, 1),

@@ -48,6 +48,11 @@ def test_an_extra_request_that_asks_for_no_more_stays_as_it_is(extra):
     assert lowered_limits(JobArguments(max_runtime_in_seconds=60, extra_request=extra), 100.0) == {}
 
 
+def test_what_asks_for_just_what_is_left_stays():
+    extra = {"StoppingCondition": {"MaxRuntimeInSeconds": 100}}
+    assert lowered_limits(JobArguments(max_runtime_in_seconds=100, extra_request=extra), 100.0) == {}
+
+
 def test_a_job_has_a_second_at_least():
     assert lowered_limits(JobArguments(), -5.0) == {"max_runtime_in_seconds": 1}
 

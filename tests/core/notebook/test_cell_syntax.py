@@ -339,9 +339,16 @@ CELLS_OF_LINES = st.lists(
 ).map(lambda lines: "\n".join(indentation + line for indentation, line in lines))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(CELLS_OF_LINES)
 def test_generated_cells_are_read_as_ipython_reads_them(source):
+    hold_against_ipython(source)
+
+
+@pytest.mark.slow
+@settings(max_examples=3_000, deadline=None)
+@given(CELLS_OF_LINES)
+def test_many_generated_cells_are_read_as_ipython_reads_them(source):
     hold_against_ipython(source)
 
 

@@ -70,17 +70,34 @@ def test_processes_are_known_by_ps_where_there_is_no_proc(monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_each_way_runs_a_notebook_and_no_process_outlives_its_job_or_the_servers_end(way: str) -> None:
+def test_each_way_runs_jobs_and_no_process_outlives_a_killed_server(way: str) -> None:
+    """SIGKILL gives nobody the time to tidy up."""
     with EmbeddedSageMaker(isolation=way) as server:
         jobs = Jobs(server)
         assert jobs.facts.isolation == way
+        good = jobs.submit_script("true")
+        missing = jobs.submit(AlgorithmSpecification=jobs.algorithm("no-such-driver"))
+        marker = start_sleeper(jobs)
+        assert jobs.wait(good)["TrainingJobStatus"] == "Completed"
+        assert "executable file not found in $PATH" in jobs.wait(missing)["FailureReason"]
+        os.kill(jobs.facts.pid, signal.SIGKILL)
+        wait_until(lambda: not processes_holding(marker), seconds=10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    "way",
+    # Every other test runs in one of the others: root's, or that of an ordinary user.
+    [each if each == "none" else pytest.param(each, marks=pytest.mark.slow) for each in WAYS],
+    indirect=True,
+)
+def test_each_way_runs_a_notebook_and_no_process_outlives_its_job_or_the_servers_end(way: str) -> None:
+    with EmbeddedSageMaker(isolation=way) as server:
+        jobs = Jobs(server)
         detached = "import subprocess\nsubprocess.Popen(['sleep', '987654'], start_new_session=True)"
         cells = notebook("print(int(n) * 6)", detached, "undefined", parameters="n = 1")
-        name = jobs.submit({"report.ipynb": cells}, HyperParameters={"n": "7"})
-        assert jobs.wait(jobs.submit_script("true"))["TrainingJobStatus"] == "Completed"
-        missing = jobs.run(AlgorithmSpecification=jobs.algorithm("no-such-driver"))
-        assert "executable file not found in $PATH" in missing["FailureReason"]
-        failed = jobs.wait(name)
+        failed = jobs.run({"report.ipynb": cells}, HyperParameters={"n": "7"})
+        name = failed["TrainingJobName"]
         assert processes_holding(f"TRAINING_JOB_NAME={name}") == []
         assert failed["FailureReason"].startswith("AlgorithmError: [SM-111] Error with executing notebook\n")
         assert "+ export" not in failed["FailureReason"]
@@ -96,16 +113,6 @@ def test_each_way_runs_a_notebook_that_succeeds(way: str) -> None:
         good = jobs.run({"report.ipynb": notebook("print(int(n) * 6)", parameters="n = 1")}, HyperParameters={"n": "7"})
         assert good["TrainingJobStatus"] == "Completed", good.get("FailureReason")
         assert "42" in stream_text(jobs.executed(good["TrainingJobName"]))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_no_process_of_a_job_outlives_a_killed_server(way: str) -> None:
-    """SIGKILL gives nobody the time to tidy up."""
-    with EmbeddedSageMaker(isolation=way) as server:
-        jobs = Jobs(server)
-        marker = start_sleeper(jobs)
-        os.kill(jobs.facts.pid, signal.SIGKILL)
-        wait_until(lambda: not processes_holding(marker), seconds=10)
 
 
 def start_sleeper(jobs: Jobs) -> str:

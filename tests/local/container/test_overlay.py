@@ -76,7 +76,7 @@ INSTALLS = {
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize(
     "ways",
-    [["magic", "shell", "user"], pytest.param(list(INSTALLS), marks=pytest.mark.slow)],
+    [["magic", "user"], pytest.param(list(INSTALLS), marks=pytest.mark.slow)],
     ids=["common", "all"],
 )
 def test_a_package_that_a_cell_installs_is_the_jobs_own(jobs: Jobs, ways: list[str]) -> None:

@@ -81,9 +81,11 @@ def test_a_fault_can_end_by_the_clock_and_by_hand(faults, once):
 
 
 def test_a_random_fault_is_the_same_for_the_same_seed(faults, once):
+    client = once("sagemaker")
+
     def pattern(seed):
         with faults.throttle("DescribeTrainingJob", probability=0.5, seed=seed):
-            return [code_of(describe(once("sagemaker")))[0] for _ in range(12)]
+            return [code_of(describe(client))[0] for _ in range(12)]
 
     assert pattern(1) == pattern(1)
     assert len(set(pattern(1))) == 2

@@ -75,6 +75,17 @@ def test_the_configuration_files_are_those_of_the_platform(jobs: Jobs) -> None:
     assert files["inputdataconfig.json"][CHANNEL]["TrainingInputMode"] == "File"
 
 
+def test_network_isolation_leaves_a_job_the_loopback_and_nothing_else(jobs: Jobs) -> None:
+    """A kernel talks over it, as the next test shows."""
+    if jobs.facts.isolation == "none":
+        pytest.skip("needs namespaces")
+    code = "import socket as s; l = s.create_server(('127.0.0.1', 0)); s.create_connection(l.getsockname()); print(s.if_nameindex())"
+    name = jobs.submit_script(f'python3 -c "{code}" > /opt/ml/output/data/found', EnableNetworkIsolation=True)
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.log(name)
+    assert jobs.archive(name)["found"] == b"[(1, 'lo')]\n"
+
+
+@pytest.mark.slow  # a kernel; that one fails the job, and what it leaves, is shown in test_local_isolation and test_real_job
 def test_a_failing_cell_fails_the_job_and_still_leaves_the_executed_notebook(jobs: Jobs) -> None:
     """Under network isolation, which must leave the loopback that a kernel talks over."""
     is_isolated = jobs.facts.isolation != "none"

@@ -45,8 +45,8 @@ def points(server, *names, period=1):
 def test_what_a_job_uses_is_what_cloudwatch_has_of_it(metered):
     """300 MiB are held and one core is busy; another job beside it does nothing."""
     jobs = Jobs(metered)
-    work = "import time; held = bytearray(b'x' * 300 * 2**20); end = time.time() + 4; [0 for _ in iter(lambda: time.time() < end, False)]"
-    idle = jobs.submit_script("head -c 60000000 /dev/zero > /opt/ml/model/weights; sleep 3")
+    work = "import time; held = bytearray(b'x' * 300 * 2**20); end = time.time() + 2; [0 for _ in iter(lambda: time.time() < end, False)]"
+    idle = jobs.submit_script("head -c 60000000 /dev/zero > /opt/ml/model/weights; sleep 1.5")
     busy = jobs.submit_script(f'{sys.executable} -c "{work}"')
     assert jobs.wait(busy)["TrainingJobStatus"] == "Completed"
     assert jobs.wait(idle)["TrainingJobStatus"] == "Completed"
@@ -198,12 +198,14 @@ def test_who_stands_in_line_for_a_core_needs_it():
 
 @linux
 def test_a_busy_process_on_a_busy_machine_is_seen_as_busy():
-    """Twice as many loops as cores: each gets half of one, and needs one."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    """Two loops on one core: each gets half of it, and needs one."""
+    loops = [subprocess.Popen([sys.executable, "-I", "-S", "-c", "while True: pass"]) for _ in range(2)]
     try:
-        time.sleep(0.5)  # until the interpreters are up
+        for loop in loops:
+            os.sched_setaffinity(loop.pid, {min(os.sched_getaffinity(0))})
+        time.sleep(0.3)  # until the interpreters are up
         before, begun = usage_of(loops[0].pid), time.monotonic()
-        time.sleep(1)
+        time.sleep(0.7)
         share = demand_seconds(before, usage_of(loops[0].pid)) / (time.monotonic() - begun)
     finally:
         for loop in loops:

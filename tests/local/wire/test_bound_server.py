@@ -197,14 +197,17 @@ def test_it_answers_under_the_allowed_name_with_the_files_key_and_prints_no_key(
 
 @pytest.mark.local
 def test_a_job_has_opt_ml_itself_and_leaves_nothing_there(direct: tuple[Machine, ServerFacts], jobs: Jobs) -> None:
-    cell = (
-        "import os\nprint(sorted(os.listdir('/opt/ml')), open('/opt/ml/input/config/resourceconfig.json').read()[:1])"
+    code = (
+        "import os; print(sorted(os.listdir('/opt/ml')), open('/opt/ml/input/config/resourceconfig.json').read()[:1])"
     )
     work = direct[0].work
-    for _ in range(2):  # a second job finds what the first found
-        done = jobs.run({"report.ipynb": notebook(cell)})
-        assert done["TrainingJobStatus"] == "Completed", done.get("FailureReason")
-        printed = stream_text(jobs.executed(done["TrainingJobName"]))
+    first = jobs.run({"report.ipynb": notebook(code)})
+    # A second job finds what the first found.
+    second = jobs.wait(jobs.submit_script(f'python3 -c "{code}" > /opt/ml/output/data/found'))
+    assert [done["TrainingJobStatus"] for done in (first, second)] == ["Completed"] * 2, (first, second)
+    by_kernel = stream_text(jobs.executed(first["TrainingJobName"]))
+    by_script = jobs.archive(second["TrainingJobName"])["found"].decode()
+    for printed in (by_kernel, by_script):
         assert "['.nbjobs-local', 'code', 'input', 'model', 'output'] {" in printed
         for folder in (work.opt_ml, work.home):
             wait_until(lambda folder=folder: [path.name for path in folder.iterdir()] == [".nbjobs-local"], seconds=5)
