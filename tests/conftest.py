@@ -60,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files whose tests run jobs, the longest, and end with those that fill the gaps at the end."""
+    if passing := [item.nodeid[:200] for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"two processes would not call these tests the same, give them ids: {passing}")
     jobs = Counter(item.path for item in items if item.get_closest_marker("local"))
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (-jobs[item.path] / tests[item.path], -tests[item.path]))
