@@ -7,6 +7,7 @@ Called by ``task/submit.py`` and by ``nbjobs run``; every AWS call goes through 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 _MOST_ATTEMPTS = 1000
+_MOST_SKEW = timedelta(minutes=15)  # of this machine's clock and of SageMaker's
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,26 +90,36 @@ def submit(
     for _ in range(_MOST_ATTEMPTS):
         decision = Decision(Step.CREATE)
         snapshot: JobSnapshot | None = None
-        now = replace(state, attempt=attempt, may_exist=state.may_exist or attempt != state.attempt)
+        is_same = attempt == state.attempt
+        now = replace(
+            state, attempt=attempt, may_exist=state.may_exist or not is_same, was_asked=state.was_asked and is_same
+        )
         try:
             if now.may_exist:
                 with _undecided(job.location(attempt).job_name):
                     snapshot = clients.jobs.describe(job.location(attempt).job_name)
+                    is_own = now.was_asked and snapshot is not None
                     if snapshot is None:
                         attempt, snapshot = later.newest_from(attempt)
-                    decision = _decide(snapshot, job, attempt, clients)
-            now, location = replace(now, attempt=attempt), job.location(attempt)
+                    decision = _decide(snapshot, job, attempt, clients, is_of_this_try=is_own)
+            now, location = replace(now, attempt=attempt, was_asked=False), job.location(attempt)
             if decision.step is Step.CREATE:
                 now = _stage(job, now, clients, log)
+                asked = datetime.now(UTC)
+                now = replace(now, was_asked=True)
                 try:
                     choice, arn = _create(job, now, clients=clients, log=log, expect=expect)
-                    return Submission(location=location, arn=arn, state=replace(now, choice=choice, may_exist=True))
+                    return Submission(
+                        location=location, arn=arn, state=replace(now, choice=choice, may_exist=True, was_asked=False)
+                    )
                 except (NameTakenError, NotebookJobServiceError) as error:
                     snapshot = _after_refusal(error, location.job_name, clients)
                     with _undecided(location.job_name):
-                        decision = _decide(snapshot, job, attempt, clients)
+                        # One that was there before: Airflow's database may be that of an earlier day.
+                        is_new = snapshot.created is None or snapshot.created > asked - _MOST_SKEW
+                        decision = _decide(snapshot, job, attempt, clients, is_of_this_try=is_new)
         except NotebookJobCapacityError as error:
-            return Refused(error=error, state=replace(now, choice=0, may_exist=False))
+            return Refused(error=error, state=replace(now, choice=0, may_exist=False, was_asked=False))
         except NotebookJobServiceError as error:
             if not error.is_retryable:
                 raise
@@ -118,7 +130,7 @@ def submit(
             return Submission(
                 location=_location_of(snapshot, location),
                 arn=snapshot.arn,
-                state=replace(now, choice=0, may_exist=True),
+                state=replace(now, choice=0, may_exist=True, was_asked=False),
                 adopted=snapshot,
             )
         log.info(
@@ -212,7 +224,9 @@ def _undecided(job_name: str) -> Iterator[None]:
         raise of_possible_job(error, job_name) from error
 
 
-def _decide(snapshot: JobSnapshot | None, job: PreparedJob, attempt: int, clients: AwsClients) -> Decision:
+def _decide(
+    snapshot: JobSnapshot | None, job: PreparedJob, attempt: int, clients: AwsClients, *, is_of_this_try: bool = False
+) -> Decision:
     location = job.location(attempt)
     if snapshot is None and earlier_jobs.has_left_files(location, clients):
         return Decision(Step.NEXT, f"training job '{location.job_name}' was deleted, its files lie in S3 still")
@@ -221,7 +235,7 @@ def _decide(snapshot: JobSnapshot | None, job: PreparedJob, attempt: int, client
         and snapshot.state.is_terminal
         and clients.objects.exists(_location_of(snapshot, location).executed_notebook_uri)
     )
-    return decide(snapshot, owner=job.owner(attempt), is_delivered=is_delivered)
+    return decide(snapshot, owner=job.owner(attempt), is_delivered=is_delivered, is_of_this_try=is_of_this_try)
 
 
 def _location_of(snapshot: JobSnapshot, planned: JobLocation) -> JobLocation:

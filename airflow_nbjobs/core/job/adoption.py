@@ -37,22 +37,26 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def decide(snapshot: JobSnapshot | None, *, owner: str, is_delivered: bool) -> Decision:
+def decide(snapshot: JobSnapshot | None, *, owner: str, is_delivered: bool, is_of_this_try: bool = False) -> Decision:
     """
     Decide what one attempt's name means for this try.
 
     Only a job of ours that still runs, or that completed but whose results no try has pushed, is taken up again: it has been paid for.
-    A failed or stopped job is never adopted, since a retry is asked to try again. Of a job that is being deleted the results are left, in S3; its name
-    is not waited for.
+    A failed or stopped job of an earlier try is never adopted, since a retry is asked to try again; one of this try is, since another job would be a
+    retry that nobody has asked for. Of a job that is being deleted the results are left, in S3; its name is not waited for.
 
     :param snapshot: the job of that name; None when the name is free.
     :param owner: ``RunKey.owner()`` of this attempt; a job that carries another is not ours, whatever its name.
     :param is_delivered: whether the executed notebook's own copy exists, which is written after all XComs.
+    :param is_of_this_try: the job was not there before this try asked for it: its request was carried out, and the answer was lost.
     """
     if snapshot is None:
         return Decision(Step.CREATE)
     if snapshot.environment.get(OWNER_VARIABLE) != owner:
         return Decision(Step.NEXT, f"training job '{snapshot.job_name}' exists but is not this task's")
+    if is_of_this_try and not snapshot.is_being_deleted:
+        reason = f"training job '{snapshot.job_name}' is what this try has asked for, and is {snapshot.status}"
+        return Decision(Step.ADOPT, reason)
     if snapshot.state is JobState.RUNNING:
         return Decision(Step.ADOPT, f"training job '{snapshot.job_name}' of an earlier try is still running")
     if snapshot.state is JobState.SUCCEEDED and not is_delivered:

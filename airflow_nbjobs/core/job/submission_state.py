@@ -54,6 +54,7 @@ class SubmissionState(msgspec.Struct, frozen=True, kw_only=True):
     :param attempt: the k-th job of the generation is the first whose name may be free.
     :param choice: position in the list of instance types (or lists of them) that are asked for in turn.
     :param may_exist: whether a job of that name may exist already: it is asked for before the next request.
+    :param was_asked: this try has asked for a job of that name, which was free, and does not know what became of it: one that exists is the try's own.
     :param staged_attempt: the attempt under whose name the input lies in S3; None where nothing was staged yet.
     :param staged_sha256: digest of that input: a notebook edited meanwhile is staged anew.
     """
@@ -67,6 +68,7 @@ class SubmissionState(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     choice: int = 0
     may_exist: bool = True
+    was_asked: bool = False
     staged_attempt: int | None = None
     staged_sha256: str = ""
 
@@ -183,6 +185,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "attempt": _count,
     "choice": _count,
     "may_exist": _flag,
+    "was_asked": _flag,
     "staged_attempt": lambda value: None if value is None else _count(value),
     "staged_sha256": _text,
 }

@@ -1,5 +1,7 @@
 """Submitting exactly once: one call on a first try, the adoption table on later ones."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from fakes import ACCOUNT_ID, REGION, FakeClients, LogLines, needs_preferences, notebook
 
@@ -340,6 +342,58 @@ def test_a_job_whose_creation_was_not_answered_is_found_at_once(job, clients, lo
     submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert submission.adopted is not None
     assert submission.job_name == name
+
+
+def losing(clients, monkeypatch, *, status="Failed", created=None):
+    """Let each job be created and end at once, and the answer be lost."""
+    create = clients.jobs.create
+
+    def create_and_lose(request):
+        create(request)
+        name = request["TrainingJobName"]
+        clients.jobs.set_status(name, status)
+        clients.jobs.descriptions[name]["CreationTime"] = created or datetime.now(UTC)
+        raise NotebookJobServiceError("no answer", code="ReadTimeoutError", is_retryable=True, job_name=name)
+
+    monkeypatch.setattr(clients.jobs, "create", create_and_lose)
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped"])
+def test_a_job_that_has_ended_before_its_creation_was_known_is_this_trys_and_no_second_is_made(
+    job, clients, log, monkeypatch, status
+):
+    losing(clients, monkeypatch, status=status)
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert submission.adopted.status == status
+    assert (submission.state.attempt, submission.state.was_asked) == (0, False)
+    assert clients.jobs.count("create") == 1
+    monkeypatch.undo()
+    assert retry(job, clients, log).state.attempt == 1
+
+
+def test_it_is_this_trys_also_where_nobody_could_say_at_first_whether_it_was_made(job, clients, log, monkeypatch):
+    losing(clients, monkeypatch)
+    away = NotebookJobServiceError("away", code="InternalFailure", is_retryable=True, job_name=job.location(0).job_name)
+    clients.jobs.errors["describe"] = [away]
+    refused = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert isinstance(refused, Refused)
+    clients.jobs.errors["describe"] = [away]
+    refused = submit(job, clients, SubmissionState.from_json(refused.state.to_json()), log=log)
+    assert isinstance(refused, Refused)
+    submission = submit(job, clients, SubmissionState.from_json(refused.state.to_json()), log=log)
+    assert (submission.adopted.status, submission.state.attempt) == ("Failed", 0)
+    assert clients.jobs.count("create") == 1
+
+
+def test_a_failed_job_of_days_ago_whose_name_is_asked_for_again_is_not_this_trys(job, clients, log, monkeypatch):
+    """Airflow's database was restored: the try is the first there, and not the first in SageMaker."""
+    create = clients.jobs.create
+    losing(clients, monkeypatch, created=datetime.now(UTC) - timedelta(days=3))
+    with pytest.raises(NotebookJobServiceError):
+        clients.jobs.create(job.request(0, instance_types=("ml.m5.large",)))
+    monkeypatch.setattr(clients.jobs, "create", create)
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert (submission.state.attempt, submission.adopted) == (1, None)
 
 
 def test_a_creation_that_was_not_answered_and_made_no_job_yet_is_told_as_such(job, clients, log):

@@ -56,6 +56,16 @@ def test_a_job_that_is_being_deleted_has_its_results_left_at_most(secondary, is_
     assert reason in decision.reason
 
 
+@pytest.mark.parametrize("status", ["InProgress", "Failed", "Stopping", "Stopped", "Completed"])
+def test_a_job_of_this_very_try_is_the_one_that_it_has_asked_for_however_it_ended(status):
+    """Another one would be a retry that nobody has asked for, and a second bill."""
+    decision = decide(job(status), owner="me", is_delivered=True, is_of_this_try=True)
+    assert decision.step is Step.ADOPT
+    assert decision.reason == f"training job 'nightly-7f3a' is what this try has asked for, and is {status}"
+    assert decide(job(status), owner="other", is_delivered=True, is_of_this_try=True).step is Step.NEXT
+    assert decide(job("Deleting"), owner="me", is_delivered=True, is_of_this_try=True).step is Step.NEXT
+
+
 def test_a_free_name_is_created():
     assert decide(None, owner="me", is_delivered=False).step is Step.CREATE
 
