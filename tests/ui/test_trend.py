@@ -344,6 +344,24 @@ def test_values_in_an_xcom_backend_of_its_own_are_read_through_it_up_to_a_limit(
     assert found.unread == 6
 
 
+def test_a_value_too_long_to_be_an_address_is_not_read_through_the_backend(database, monkeypatch):
+    asked = []
+
+    class Elsewhere(BaseXCom):
+        @staticmethod
+        def deserialize_value(result):
+            asked.append(result.value)
+            return result.value
+
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Elsewhere)
+    just, longer = "a" * 1998, "b" * 1999  # two more with the quotes of JSON
+    found = read(database([run(0, outputs={"just": just, "longer": longer})]))
+    assert just in asked
+    assert not [each for each in asked if str(each).startswith("b")]
+    assert found.instances[0].values["longer"] is LONG
+    assert found.instances[0].billed is not None
+
+
 def test_the_table_is_a_file_too_and_its_columns_have_names_of_their_own(database):
     found = read(database([run(0, outputs={"state": 1, "x": "=1+1", "y": -2})]))
     heads = table_heads(found, PRICES)

@@ -155,18 +155,24 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
         return Trend(instances=[], outputs=[])
     within = (XComModel.dag_id == dag_id, XComModel.task_id == task_id, _is_of_runs({run for run, _ in instances}))
     stored = _chunks(session, _values(session, within, filters.output))
-    own = (
-        ((run, map_index), instance, key, text)
-        for run, map_index, key, text in stored
-        # Of another state they are what an earlier try has left.
-        if (instance := instances.get((run, map_index))) is not None and instance.state in ENDED
-    )
+    # In another state they are what an earlier try has left.
+    ended = {which: each for which, each in instances.items() if each.state in ENDED}
     unread = 0
     if has_backend():
+        most = _most_characters()
+        own = (
+            ((run, map_index), ended[run, map_index], key, text if key == END_KEY or len(text or "") <= most else None)
+            for run, map_index, key, text in stored
+            if (run, map_index) in ended
+        )
         read, unread = _read_from_backend(task_id, own)
         _fill(read)
     else:
-        _fill((instance, key, _fact(key, text)) for _, instance, key, text in own)
+        _fill(
+            (instance, key, read_end(text) if key == END_KEY else stored_value(text))
+            for run, map_index, key, text in stored
+            if (instance := ended.get((run, map_index))) is not None
+        )
     unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
     if prices.per_hour and unpriced and not has_backend():  # of an earlier version, whose ends do not say the machine
         for run, map_index, text in session.execute(_machines(session, within)):
@@ -240,18 +246,20 @@ def _values(session: Session, within: Sequence[Any], names: Sequence[str]) -> An
         )
         is_output = XComModel.key.in_(select(first.c.key))
     text = cast(XComModel.value, String)
-    most = _ADDRESS_CHARACTERS if has_backend() else VALUE_CHARACTERS
-    is_short: ColumnElement[bool] = func.length(text) <= most
+    # With one character more than may be read, so that what is cut is known to be.
+    short: Any = func.substr(text, 1, _most_characters() + 1)
     if session.get_bind().dialect.name == "postgresql":
-        # In this order: a value of megabytes is not read to be measured, since PostgreSQL tells how many bytes one takes.
-        is_small = func.pg_column_size(XComModel.value) <= 3 * most + 8
-        short = case((is_small, case((is_short, text), else_=None)), else_=None)
-    else:
-        short = case((is_short, text), else_=None)
+        # A value of megabytes is not even made a text: PostgreSQL tells how many bytes one takes.
+        is_small = func.pg_column_size(XComModel.value) <= 3 * _most_characters() + 8
+        short = case((is_small, short), else_=None)
     value = case((XComModel.key == END_KEY, text), else_=short)
     return select(XComModel.dag_run_id, XComModel.map_index, XComModel.key, value).where(
         *within, or_(XComModel.key == END_KEY, is_output)
     )
+
+
+def _most_characters() -> int:
+    return _ADDRESS_CHARACTERS if has_backend() else VALUE_CHARACTERS
 
 
 def _machines(session: Session, within: Sequence[Any]) -> Any:
@@ -275,12 +283,6 @@ def _fill(found: Iterable[tuple[Instance, str, Any]]) -> None:
             instance.values[key] = fact
     for instance in of_earlier_tries:
         instance.values.clear()
-
-
-def _fact(key: str, text: str | None) -> Any:
-    if key == END_KEY:
-        return read_end(text)
-    return LONG if text is None else stored_value(text)
 
 
 def _read_from_backend(
@@ -317,8 +319,10 @@ def _add_end(instance: Instance, end: EndFacts) -> bool:
     return True
 
 
-def stored_value(text: str) -> Any:
-    """Return a short stored value: a number, a text, True, False or None; what holds others is ``LONG``."""
+def stored_value(text: str | None) -> Any:
+    """Return a short stored value: a number, a text, True, False or None; what is longer, or holds others, is ``LONG``."""
+    if text is None or len(text) > VALUE_CHARACTERS:
+        return LONG
     try:
         # Several times as fast as `plain`; what only that one reads, as NaN, comes to it.
         value = _json.decode(text)
