@@ -7,7 +7,7 @@ Called by ``task/submit.py`` and by ``nbjobs run``; every AWS call goes through 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +17,7 @@ from airflow_nbjobs.aws.errors import ZeroQuotaError, is_denied, is_throttled
 from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.submit import earlier_jobs, staging
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.job.adoption import Decision, Step, decide
+from airflow_nbjobs.core.job.adoption import Decision, Step, decide, may_be_of_request
 from airflow_nbjobs.core.job.naming import JobLocation
 from airflow_nbjobs.core.job.trouble import of_possible_job
 from airflow_nbjobs.core.job.variables import INPUT_DIGEST_VARIABLE
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.job.submission_state import SubmissionState
 
 _MOST_ATTEMPTS = 1000
-_MOST_SKEW = timedelta(minutes=15)  # of this machine's clock and of SageMaker's
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,9 +114,8 @@ def submit(
                 except (NameTakenError, NotebookJobServiceError) as error:
                     snapshot = _after_refusal(error, location.job_name, clients)
                     with _undecided(location.job_name):
-                        # One that was there before: Airflow's database may be that of an earlier day.
-                        is_new = snapshot.created is None or snapshot.created > asked - _MOST_SKEW
-                        decision = _decide(snapshot, job, attempt, clients, is_of_this_try=is_new)
+                        is_own = may_be_of_request(snapshot, asked=asked)
+                        decision = _decide(snapshot, job, attempt, clients, is_of_this_try=is_own)
         except NotebookJobCapacityError as error:
             return Refused(error=error, state=replace(now, choice=0, may_exist=False, was_asked=False))
         except NotebookJobServiceError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_nbjobs.core.job.status import JobSnapshot
 
 OWNER_VARIABLE = "NBJOBS_OWNER"
+_MOST_SKEW = timedelta(minutes=15)  # of a worker's clock and of SageMaker's
 # Of an owner's fields: the run's start, the generation, the attempt (``RunKey.identity``). A clear changes the first two.
 _OF_A_GENERATION = frozenset({3, 6, 7})
 
@@ -69,6 +71,11 @@ def decide(snapshot: JobSnapshot | None, *, owner: str, is_delivered: bool, is_o
     if snapshot.state is JobState.SUCCEEDED:
         found = f"already delivered its results{' and is being deleted' * snapshot.is_being_deleted}"
     return Decision(Step.NEXT, f"training job '{snapshot.job_name}' of an earlier try {found}")
+
+
+def may_be_of_request(snapshot: JobSnapshot, *, asked: datetime) -> bool:
+    """Say whether a job is new enough to be what was asked for at that moment: of a restored database, a first try's name may be that of a job of days ago."""
+    return snapshot.created is None or snapshot.created > asked - _MOST_SKEW
 
 
 def is_of_earlier_generation(owner: str, *, own: str) -> bool:

@@ -1,9 +1,11 @@
 """The adoption table: which job of an earlier try a task takes up again."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from msgspec.structs import replace
 
-from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, Step, decide, is_of_earlier_generation
+from airflow_nbjobs.core.job.adoption import OWNER_VARIABLE, Step, decide, is_of_earlier_generation, may_be_of_request
 from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.core.job.status import parse_description
 
@@ -64,6 +66,14 @@ def test_a_job_of_this_very_try_is_the_one_that_it_has_asked_for_however_it_ende
     assert decision.reason == f"training job 'nightly-7f3a' is what this try has asked for, and is {status}"
     assert decide(job(status), owner="other", is_delivered=True, is_of_this_try=True).step is Step.NEXT
     assert decide(job("Deleting"), owner="me", is_delivered=True, is_of_this_try=True).step is Step.NEXT
+
+
+def test_a_job_is_of_a_request_unless_it_is_older_than_clocks_may_differ():
+    asked = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    ages = {None: True, timedelta(0): True, timedelta(minutes=14): True, timedelta(minutes=15): False}
+    for age, expected in ages.items():
+        made = replace(job("Failed"), created=None if age is None else asked - age)
+        assert may_be_of_request(made, asked=asked) is expected
 
 
 def test_a_free_name_is_created():

@@ -106,7 +106,7 @@ def test_the_advice_fits_the_failure(ename, evalue, said):
         ("KeyError", "'No module named'"),
         ("ValueError", "No module named 'x'"),
         ("UsageError", "option -z"),
-        ("PermissionError", "[Errno 13] Permission denied: '/root/x'"),
+        ("PermissionError", "[Errno 13] Permission denied: '/srv/x'"),
         ("OutOfMemoryError", "of a library's own"),
         ("OSError", "[Errno 5] Input/output error"),
     ],
