@@ -308,6 +308,22 @@ def test_a_task_with_many_outputs_shows_the_first_sixty(database):
     assert read(database([run(0, outputs={"x": 1, "y": 2})]), output=["y"]).outputs == ["y"]
 
 
+@pytest.mark.parametrize("others", [8, 100], ids=["few values", "many values"])
+def test_a_task_whose_runs_name_their_outputs_anew_shows_the_first_sixty(database, others):
+    """As a notebook does that puts out a figure under each day's date."""
+    runs = [
+        run(day, outputs={"rows": day} | {f"of {day:02d} {number:03d}": number for number in range(others)})
+        for day in range(20)
+    ]
+    found = read(database(runs))
+    assert (len(found.outputs), found.outputs[0], found.more_outputs) == (60, "of 00 000", True)
+    assert [each.billed for each in found.instances] == [3600] * 20
+    assert {name for each in found.instances for name in as_json(each)["outputs"]} == set(found.outputs)
+    assert sum(len(each.values) for each in found.instances) == 60
+    named = read(database(runs), output=["rows"])
+    assert [each.values for each in named.instances] == [{"rows": day} for day in range(20)]
+
+
 def test_an_end_of_an_earlier_version_is_priced_by_what_its_job_said(database):
     session = database([run(0)])
     assert read(session).instances[0].cost == pytest.approx(0.138)

@@ -15,7 +15,7 @@ import msgspec
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import String, and_, case, cast, func, or_, select
+from sqlalchemy import TIMESTAMP, String, and_, case, cast, func, or_, select, type_coerce
 
 from airflow_nbjobs.core.job.xcoms import AIRFLOWS_KEYS, END_KEY, JOB_KEY, OWN_PREFIXES
 from airflow_nbjobs.core.numbers import is_number
@@ -36,7 +36,7 @@ from airflow_nbjobs.ui.data.task_instance import FINISHED
 from airflow_nbjobs.ui.data.xcom_values import Remembered, has_backend, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 MOST_INSTANCES = 20_000
 MOST_OUTPUTS = 60
+MOST_FEW = 16  # values of an instance that are read without asking for their names first
 MOST_ELSEWHERE = 1_000  # values that a backend of XComs keeps elsewhere
 VALUE_CHARACTERS = 64  # of a stored value: no number is longer
 _ADDRESS_CHARACTERS = 2_000  # of what a backend of XComs stores in a value's place: a key of S3 has 1,024
@@ -129,7 +130,8 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
     statement = (
         select(
             *(runs.c.id, TaskInstance.run_id, TaskInstance.map_index, TaskInstance.state),
-            *(runs.c.logical_date, runs.c.run_after, TaskInstance._rendered_map_index),  # noqa: SLF001 - the column itself; the property needs the operator
+            *(_as_driver_gives(runs.c.logical_date), _as_driver_gives(runs.c.run_after)),
+            TaskInstance._rendered_map_index,  # noqa: SLF001 - the column itself; the property needs the operator
             *(TaskInstance.try_number, TaskInstance.duration),
         )
         .join(runs, runs.c.run_id == TaskInstance.run_id)
@@ -154,10 +156,35 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
     if not instances:
         return Trend(instances=[], outputs=[])
     within = (XComModel.dag_id == dag_id, XComModel.task_id == task_id, _is_of_runs({run for run, _ in instances}))
-    stored = _chunks(session, _values(session, within, filters.output))
+    try:
+        unread = _add_stored(task_id, instances, _few_values(session, within, filters.output, len(instances)))
+    except _ManyValuesError:
+        unread = _add_stored(task_id, instances, _chunks(session, _values(session, within, _has_first_name(within))))
+    unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
+    if prices.per_hour and unpriced and not has_backend():  # of an earlier version, whose ends do not say the machine
+        for run, map_index, text in session.execute(_machines(session, within)):
+            if (run, map_index) in instances:
+                instances[run, map_index].machine = machine_of(text)
+    for each in instances.values():
+        each.cost = prices.amount(each.machine, each.billed)
+    outputs = sorted({name for each in instances.values() for name in each.values})
+    if len(outputs) > MOST_OUTPUTS:
+        shown = frozenset(outputs[:MOST_OUTPUTS])
+        for each in instances.values():
+            each.values = {name: value for name, value in each.values.items() if name in shown}
+    return Trend(
+        instances=_in_order(instances.values()),
+        outputs=outputs[:MOST_OUTPUTS],
+        more_outputs=len(outputs) > MOST_OUTPUTS,
+        left_out=left_out,
+        unread=unread,
+    )
+
+
+def _add_stored(task_id: str, instances: Mapping[tuple[int, int], Instance], stored: Iterable[Any]) -> int:
+    """Give the instances what is stored of them, and return how many values lie in an XCom backend and were not read."""
     # In another state they are what an earlier try has left.
     ended = {which: each for which, each in instances.items() if each.state in ENDED}
-    unread = 0
     if has_backend():
         most = _most_characters()
         own = (
@@ -167,27 +194,13 @@ def read_trend(session: Session, dag_id: str, task_id: str, filters: TrendFilter
         )
         read, unread = _read_from_backend(task_id, own)
         _fill(read)
-    else:
-        _fill(
-            (instance, key, read_end(text) if key == END_KEY else stored_value(text))
-            for run, map_index, key, text in stored
-            if (instance := ended.get((run, map_index))) is not None
-        )
-    unpriced = [key for key, each in instances.items() if each.billed is not None and each.machine is None]
-    if prices.per_hour and unpriced and not has_backend():  # of an earlier version, whose ends do not say the machine
-        for run, map_index, text in session.execute(_machines(session, within)):
-            if (run, map_index) in instances:
-                instances[run, map_index].machine = machine_of(text)
-    for each in instances.values():
-        each.cost = prices.amount(each.machine, each.billed)
-    outputs = sorted({name for each in instances.values() for name in each.values})
-    return Trend(
-        instances=_in_order(instances.values()),
-        outputs=outputs[:MOST_OUTPUTS],
-        more_outputs=len(outputs) > MOST_OUTPUTS,
-        left_out=left_out,
-        unread=unread,
+        return unread
+    _fill(
+        (instance, key, read_end(text) if key == END_KEY else stored_value(text))
+        for run, map_index, key, text in stored
+        if (instance := ended.get((run, map_index))) is not None
     )
+    return 0
 
 
 def _is_of_runs(ids: Collection[int]) -> ColumnElement[bool]:
@@ -203,6 +216,11 @@ def _in_order(instances: Iterable[Instance]) -> list[Instance]:
 
 def _moment(filters: TrendFilters) -> Any:
     return DagRun.run_after if filters.by == "run_after" else func.coalesce(DagRun.logical_date, DagRun.run_after)
+
+
+def _as_driver_gives(moment: Any) -> Any:
+    """Return a column of times without Airflow's conversion to UTC, a tenth of the page's time; ``time_text`` does it for those that are shown."""
+    return type_coerce(moment, TIMESTAMP(timezone=True))
 
 
 def _runs(dag_id: str, task_id: str, filters: TrendFilters, moment: Any) -> Any:
@@ -221,30 +239,30 @@ def _runs(dag_id: str, task_id: str, filters: TrendFilters, moment: Any) -> Any:
     return wanted.order_by(moment.desc(), DagRun.id.desc()).limit(filters.runs).subquery("runs")
 
 
-def _values(session: Session, within: Sequence[Any], names: Sequence[str]) -> Any:
+class _ManyValuesError(Exception):
+    """There are so many values that only those of the first names are to be read."""
+
+
+def _few_values(session: Session, within: Sequence[Any], names: Sequence[str], instances: int) -> Iterator[Any]:
     """
-    Return the statement that reads how each job ended, and its outputs as far as they may be numbers.
+    Return how each job ended, and its outputs as far as they may be numbers.
 
     :param within: which XComs those of the shown runs are; others of the task may be among them.
+    :raises _ManyValuesError: of no names, midway: to ask first for the names takes as long as to read a few values.
     """
-    is_output = and_(
-        XComModel.key.not_in(AIRFLOWS_KEYS),
-        # No LIKE: to SQLite an output `Nbjobs_rows` would be one of ours.
-        *(func.substr(XComModel.key, 1, len(prefix)) != prefix for prefix in OWN_PREFIXES),
-    )
     if names:
-        is_output = and_(is_output, XComModel.key.in_(names))
-    else:
-        # One more than are shown, to tell that there are more. As a table of its own: MySQL has no limit within IN.
-        first = (
-            select(XComModel.key)
-            .where(*within, is_output)
-            .distinct()
-            .order_by(XComModel.key)
-            .limit(MOST_OUTPUTS + 1)
-            .subquery("names")
-        )
-        is_output = XComModel.key.in_(select(first.c.key))
+        yield from _chunks(session, _values(session, within, XComModel.key.in_(names)))
+        return
+    most = MOST_FEW * instances
+    rows = 0
+    for chunk in session.connection().execute(_values(session, within).limit(most + 1)).partitions(_CHUNK):
+        rows += len(chunk)
+        if rows > most:
+            raise _ManyValuesError
+        yield from chunk
+
+
+def _values(session: Session, within: Sequence[Any], *further: ColumnElement[bool]) -> Any:
     text = cast(XComModel.value, String)
     # With one character more than may be read, so that what is cut is known to be.
     short: Any = func.substr(text, 1, _most_characters() + 1)
@@ -254,8 +272,21 @@ def _values(session: Session, within: Sequence[Any], names: Sequence[str]) -> An
         short = case((is_small, short), else_=None)
     value = case((XComModel.key == END_KEY, text), else_=short)
     return select(XComModel.dag_run_id, XComModel.map_index, XComModel.key, value).where(
-        *within, or_(XComModel.key == END_KEY, is_output)
+        *within, or_(XComModel.key == END_KEY, and_(_is_output(), *further))
     )
+
+
+def _is_output() -> ColumnElement[bool]:
+    # No LIKE: to SQLite an output `Nbjobs_rows` would be one of ours.
+    own = (func.substr(XComModel.key, 1, len(prefix)) != prefix for prefix in OWN_PREFIXES)
+    return and_(XComModel.key.not_in(AIRFLOWS_KEYS), *own)
+
+
+def _has_first_name(within: Sequence[Any]) -> ColumnElement[bool]:
+    """Return what selects the outputs of the names that are shown, and of one more, to tell that there are more."""
+    first = select(XComModel.key).where(*within, _is_output()).distinct().order_by(XComModel.key)
+    # As a table of its own: MySQL has no limit within IN.
+    return XComModel.key.in_(select(first.limit(MOST_OUTPUTS + 1).subquery("names").c.key))
 
 
 def _most_characters() -> int:
