@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
 from airflow_nbjobs._compat import masked_text
-from airflow_nbjobs.aws.client_models import only_operations
+from airflow_nbjobs.aws.client_models import only_operations, quick_models
 from airflow_nbjobs.aws.clients import Boto3Clients, Boto3TrainingJobs
 from airflow_nbjobs.aws.errors import translated
 from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.core import defaults
+from airflow_nbjobs.core.collector import paused_collector
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job import parsers as parse
 from airflow_nbjobs.core.masking import mask_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from airflow_nbjobs.aws.ports import AwsClients, ContainerLogs, TrainingJobs
 
@@ -177,7 +176,12 @@ class SageMakerNotebookJobHook(AwsBaseHook):  # type: ignore[misc]  # amazon's p
         :param region_name: in place of the connection's, of a service that is not in every region.
         """
         # boto3 sessions are not thread-safe while a client is made.
-        with _client_lock, _without_collector(), translated(service_name, on=f"connection {self.aws_conn_id}"):
+        with (
+            _client_lock,
+            paused_collector(),
+            translated(service_name, on=f"connection {self.aws_conn_id}"),
+            quick_models(self.session),
+        ):
             return self.session.client(
                 service_name,
                 region_name=region_name,
@@ -202,20 +206,3 @@ def _certificates(given: object) -> bool | str | None:
             f"verify is {verify!r}, which is neither True nor False nor a file or folder of CA certificates on this machine"
         )
     return verify
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """
-    Pause Python's cyclic collector.
-
-    A service's model is some 100,000 objects, none of them garbage; their number starts collections, each of which looks at all that Airflow has loaded:
-    more than the reading itself, and half of a submission's CPU time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

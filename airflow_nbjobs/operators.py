@@ -360,20 +360,23 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
 
     @contextmanager
     def _run_in(self, context: Context) -> Iterator[TaskRun]:
+        from airflow_nbjobs.core.collector import paused_collector
         from airflow_nbjobs.task.arguments import parse_arguments
         from airflow_nbjobs.task.error_recording import recorded_error
         from airflow_nbjobs.task.index_names import keep_index_name
         from airflow_nbjobs.task.run import TaskRun
 
-        with recorded_error(self, context):
-            if hasattr(self, "_assets_aside"):
-                from airflow_nbjobs.task.inactive_assets import take_back
+        # A task that defers is a short process: it ends before a collection would have found anything.
+        with paused_collector() if self.deferrable else nullcontext():
+            with recorded_error(self, context):
+                if hasattr(self, "_assets_aside"):
+                    from airflow_nbjobs.task.inactive_assets import take_back
 
-                take_back(self)
-            parse_arguments(self)  # what is wrong is reported with everything else, before the job is submitted
-            self._task_run = TaskRun(self, context)  # for on_kill, which gets no arguments
-            yield self._task_run
-        keep_index_name(self, context)
+                    take_back(self)
+                parse_arguments(self)  # what is wrong is reported with everything else, before the job is submitted
+                self._task_run = TaskRun(self, context)  # for on_kill, which gets no arguments
+                yield self._task_run
+            keep_index_name(self, context)
 
     def on_kill(self) -> None:
         """Stop the job if a user took the running task away from it; an eviction or a lost API server leaves it alone."""

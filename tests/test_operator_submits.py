@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import gc
 from datetime import timedelta
 
 import pytest
@@ -39,6 +40,24 @@ def test_it_submits_pushes_what_links_need_and_then_defers(task, clients, monkey
     assert (job["job_name"], job["attempt"], job["was_adopted"], job["region"]) == (job_name, 0, False, REGION)
     assert job["console_url"].endswith(f"#/jobs/{job_name}")
     assert job["executed_notebook_uri"] == f"s3://bucket/nbjobs/{job_name}/{job_name}.ipynb"
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_no_collection_runs_in_a_process_that_defers(task, clients, deferrable):
+    """One that waits lives for hours; the other ends before a collection, which looks at all that Airflow has loaded, has found anything."""
+    may_run, create = [], clients.jobs.create
+
+    def creating(request):
+        may_run.append(gc.isenabled())
+        arn = create(request)
+        end(clients, ran=executed(RAW))
+        return arn
+
+    clients.jobs.create = creating
+    with contextlib.suppress(TaskDeferred):
+        task(deferrable=deferrable).execute(task_context())
+    assert may_run == [not deferrable]
+    assert gc.isenabled()
 
 
 class FakeStateStore:

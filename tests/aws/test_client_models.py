@@ -1,0 +1,105 @@
+"""How a client's description of its service is read: as botocore reads it, only sooner."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import boto3
+import botocore.loaders
+import pytest
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import Loader
+
+from airflow_nbjobs.aws.client_models import QuickFiles, QuickLoader, only_operations, quick_models
+
+
+@pytest.fixture
+def session():
+    return boto3.session.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="eu-west-1")
+
+
+def client_of(session, service):
+    with quick_models(session):
+        return session.client(service)
+
+
+@pytest.mark.parametrize(
+    ("service", "kind"),
+    [("s3", "service-2"), ("s3", "paginators-1"), ("s3", "waiters-2"), ("logs", "service-2"), ("ssm", "service-2")],
+)
+def test_a_service_is_read_as_botocore_reads_it(service, kind):
+    """Also what it adds to a model from files of its own."""
+    assert QuickLoader(file_loader=QuickFiles()).load_service_model(service, kind) == Loader().load_service_model(
+        service, kind
+    )
+
+
+@pytest.mark.parametrize("name", ["partitions", "sdk-default-configuration", "_retry"])
+def test_what_all_services_share_is_read_as_botocore_reads_it(name):
+    assert QuickLoader(file_loader=QuickFiles()).load_data(name) == Loader().load_data(name)
+
+
+def test_no_folder_of_another_service_is_looked_into(session, monkeypatch):
+    """Botocore looks into each of some 400, to name them all in an error that does not come."""
+    looked_into, listdir = [], os.listdir
+    monkeypatch.setattr(botocore.loaders.os, "listdir", lambda path: looked_into.append(path) or listdir(path))
+    client_of(session, "s3")
+    assert {Path(path).name for path in looked_into} == {"s3"}
+
+
+def test_clients_of_a_session_share_what_was_read(session):
+    assert client_of(session, "s3")._loader is client_of(session, "logs")._loader
+
+
+def test_an_unknown_service_is_the_error_that_botocore_gives(session):
+    errors = []
+    for quickly in (True, False):
+        with pytest.raises(UnknownServiceError) as caught:
+            client_of(session, "sagemakr") if quickly else session.client("sagemakr")
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+
+
+def test_the_sessions_own_loader_is_in_use_again_afterwards(session):
+    own = session._session.get_component("data_loader")
+    client_of(session, "s3")
+    assert session._session.get_component("data_loader") is own
+    assert "sagemaker" in session.get_available_services()
+
+
+def test_a_loader_of_somebody_else_stays_in_use(session):
+    class Theirs(Loader):
+        pass
+
+    theirs = Theirs()
+    session._session.register_component("data_loader", theirs)
+    assert client_of(session, "s3")._loader is theirs
+    with only_operations(session, "logs", ("FilterLogEvents",)):
+        assert not hasattr(client_of(session, "logs"), "create_log_group")
+
+
+def test_a_users_own_model_is_found_and_may_hold_what_json_does_not_know(session, tmp_path):
+    """In a folder of AWS_DATA_PATH; Python's reader takes NaN."""
+    folder = tmp_path / "mine" / "2026-01-01"
+    folder.mkdir(parents=True)
+    metadata = {"apiVersion": "2026-01-01", "endpointPrefix": "mine", "protocol": "json", "serviceFullName": "Mine"}
+    model = {"metadata": metadata | {"serviceId": "mine"}, "operations": {}, "shapes": {}, "x": float("nan")}
+    (folder / "service-2.json").write_text(json.dumps(model))
+    session._session.get_component("data_loader").search_paths.append(str(tmp_path))
+    with quick_models(session):
+        loader = session._session.get_component("data_loader")
+        found = loader.load_service_model("mine", "service-2")
+    assert found["metadata"]["serviceFullName"] == "Mine"
+    assert list(found) == list(model)
+
+
+def test_a_file_is_read_whether_it_is_compressed_or_not(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": "ü"}', encoding="utf-8")
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(b'{"b": [1]}'))
+    read = QuickFiles().load_file
+    assert (read(str(tmp_path / "a")), read(str(tmp_path / "b")), read(str(tmp_path / "c"))) == (
+        {"a": "ü"},
+        {"b": [1]},
+        None,
+    )
