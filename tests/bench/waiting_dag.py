@@ -1,10 +1,11 @@
 """
 A DAG of mapped notebook jobs in a real Airflow: is any lost, are the worker slots free meanwhile, how long does it take.
 
-Usage: python tests/bench/waiting_dag.py [--tasks 300] [--seconds 20] [--amazon] [--airflow PYTHON] — LocalExecutor, one triggerer, the embedded SageMaker with jobs that run
-nothing and end after ``--seconds``. PostgreSQL where it is installed and each contender's environment has its drivers, else SQLite. The report has the CPU seconds of each
-component, workers with all that they have started. ``--amazon`` runs the same DAG with amazon's deferrable operator as well, in the environment
-of ``waiting.py``; ``--airflow`` names the interpreter of another Airflow (3.0.6 on). Exits with 1 if a task did not succeed or a job was created twice.
+Usage: python tests/bench/waiting_dag.py [--tasks 300] [--seconds 20] [--amazon | --amazon-first] [--airflow PYTHON] — LocalExecutor, one triggerer, the
+embedded SageMaker with jobs that run nothing and end after ``--seconds``. PostgreSQL where it is installed and each contender's environment has its drivers,
+else SQLite. The report has the CPU seconds of each component, workers with all that they have started. ``--amazon`` runs the same DAG with amazon's deferrable
+operator as well, both in the environment of ``waiting.py``: what is installed beside Airflow costs each of its processes. ``--airflow`` names the interpreter of
+another Airflow for ours (3.0.6 on). Exits with 1 if a task did not succeed or a job was created twice.
 """
 
 # ruff: noqa: T201, E402 - a report on standard output; tests/ is no package
@@ -239,7 +240,8 @@ def follow(contender: str, api: Api, faults: Faults, asked: argparse.Namespace) 
         "created": calls.count("CreateTrainingJob"),
         "described": calls.count("DescribeTrainingJob"),
         "listed": calls.count("ListTrainingJobs"),
-        "cpu_seconds": cpu_seconds(),
+        "cpu_seconds": (spent := cpu_seconds()),
+        "cpu_seconds_in_all": round(sum(spent.values()), 1),
     }
 
 
@@ -252,14 +254,18 @@ def main() -> int:
     parser.add_argument(
         "--print-log", action="store_true", help="leave amazon's default, which sleeps 30 s in the worker"
     )
-    parser.add_argument("--airflow", type=Path, default=Path(sys.executable))
+    parser.add_argument("--amazon-first", action="store_true", help="as --amazon, in the other order")
+    parser.add_argument("--airflow", type=Path)
     asked = parser.parse_args()
-    contenders = {"ours": asked.airflow} | ({"amazon": Path(bench_python())} if asked.amazon else {})
+    is_alone = not (asked.amazon or asked.amazon_first)
+    python = Path(sys.executable if is_alone else bench_python())
+    names = ["ours"] if is_alone else ["amazon", "ours"] if asked.amazon_first else ["ours", "amazon"]
+    contenders = dict.fromkeys(names, python) | {"ours": asked.airflow or python}
     is_postgres = all(map(has_drivers, contenders.values()))
     results = [run(name, python, asked, is_postgres=is_postgres) for name, python in contenders.items()]
     for result in results:
         print(json.dumps(result))
-    ours = results[0]
+    ours = results[names.index("ours")]
     return int(ours["state"] != "success" or not ours["succeeded"] == ours["created"] == asked.tasks)
 
 
