@@ -7,7 +7,7 @@ import pytest
 
 from airflow_nbjobs.core.notebook.document import MARK, code_cell, dumps, mark_of, parse_notebook
 from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, prepare_parameters
-from airflow_nbjobs.core.values.parameters import check_parameters
+from airflow_nbjobs.core.values.parameters import CheckedParameters, check_parameters
 
 DEFAULTS = "day = '2026-01-01'\nrows = 100\nlr = 0.1\nshuffle = False\nlimit = None\nspan: float = 1\nn: 'int | None' = None\nneg = -1"
 
@@ -92,6 +92,8 @@ def test_of_an_annotation_that_is_not_known_the_default_tells(annotation):
     (problem,) = check({"rows": "five"}, nb).problems
     assert "'rows'" in problem
     assert check({"other": "5"}, nb).values == {"other": "5"}
+    assert check({"other": "5"}, nb).problems == ()  # its annotation alone names it
+    assert check({"other": 5}, nb) == CheckedParameters({"other": 5}, (), (), ())
 
 
 def test_strings_for_strings_and_for_unknown_types_stay_strings():
