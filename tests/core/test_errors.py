@@ -175,3 +175,10 @@ def test_every_field_that_is_given_is_the_errors():
         assert error.headline == "It failed"
         compared += given
     assert set(compared) == set(FIELDS)
+
+
+@pytest.mark.parametrize("most", range(400, 404))
+def test_a_text_is_cut_between_words(most):
+    head, _, tail = bounded("abc " * 500, most).split(" … ")
+    assert set(head.split()) == set(tail.split()) == {"abc"}
+    assert len(head) + len(tail) > most - 10

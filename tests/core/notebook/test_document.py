@@ -118,7 +118,7 @@ def test_what_is_no_notebook_says_what_it_is(text, said):
     ],
 )
 def test_plain_cells_are_refused_only_where_they_cannot_be_asked(nb, said):
-    with pytest.raises(NotebookJobConfigError, match="x.ipynb") as caught:
+    with pytest.raises(NotebookJobConfigError, match="is not a valid notebook") as caught:
         read_cells(json.dumps(nb), "x.ipynb")
     assert said in str(caught.value)
     odd = raw(cell(source=5, outputs=7))

@@ -67,7 +67,7 @@ def test_what_is_no_parameter_has_no_literal(value):
 def test_a_written_value_is_read_where_it_has_a_json_form(text, value):
     node = ast.parse(text, mode="eval").body
     if value is ValueError:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             value_of(node)
     else:
         assert value_of(node) == value

@@ -149,3 +149,9 @@ def test_a_value_that_json_does_not_write_is_named(value, text):
     assert value_rows({"a": value})[0]["text"] == text
     assert value_rows({"a": (1,)}, is_python=True)[0]["text"] == "(1,)"
     assert value_rows({"a": 10**5000})[0]["text"] == hex(10**5000)
+
+
+def test_of_two_cells_that_papermill_injected_the_last_one_tells():
+    cells = [code(f'x = "{value}"', "injected-parameters") for value in (5, 6)]
+    raw = notebook(code("x = 1", "parameters"), *cells, "y = 2")
+    assert read_parameters(parse_executed(executed(raw), source="nb")[0]) == {"x": "6"}
