@@ -149,6 +149,7 @@ STOPWATCHES += [
     "print(max(datetime.now(), datetime.now()).date())",
     "now = datetime.now()\nlater = now + timedelta(seconds=5)\nprint(later - now)",
     "time.sleep(60 - time.time() % 60)",
+    "start = 5\ndef took(start):\n    return time.time() - start\nsave(took(x))",
 ]
 READS = [
     "def day():\n    return date.today()",
@@ -181,6 +182,8 @@ READS = [
     "load(a, *[date.today()])",
     "yield_day = [date.today() for x in y]\nload(yield_day)",
     "assert date.today()",
+    "start = datetime(2020, 1, 1)\nload(datetime.now() - start)",
+    "start = 5\nload(time.time() - start)",
     "def f(birth):\n    return datetime.now() - birth\nload(f(x))",
     "day = date.today()\nrows = load(day)",
     "day = datetime.now().strftime('%Y-%m-%d')\npath = f's3://lake/{day}/rows.parquet'\nread(path)",

@@ -270,6 +270,10 @@ def test_a_long_sum_is_read_in_no_time(monkeypatch):
         ("read(f'data/raw/{x}')", {"data/raw"}, set()),
         ("read(f'{x}/a.txt')", set(), set()),
         ("read('data' / x)", set(), set()),
+        ("read(Path('data', x))", set(), set()),
+        ("read(os.path.join('a', x, 'b.csv'))", {"b.csv"}, set()),
+        ("read('a' + x + 'b.csv')", {"b.csv"}, set()),
+        ("read('a.csv' * 2)", {"a.csv"}, set()),
         ("read(Path('data') / x / 'a.txt')", {"data", "a.txt"}, set()),
     ],
 )
