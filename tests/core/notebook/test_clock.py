@@ -149,6 +149,12 @@ STOPWATCHES += [
     "print(max(datetime.now(), datetime.now()).date())",
     "now = datetime.now()\nlater = now + timedelta(seconds=5)\nprint(later - now)",
     "time.sleep(60 - time.time() % 60)",
+    "facts = {'at': datetime.now()}\nsave(datetime.now() - facts['at'])",
+    "times = [datetime.now()]\nsave(datetime.now() - times[0])",
+    "times = (datetime.now(), 5)\nsave(datetime.now() - times[0])",
+    "first = datetime.now()\nsecond = first\nsave(datetime.now() - second)",
+    "first = str(datetime.now())\nsave(datetime.now() - first)",
+    "first = datetime.now().timestamp()\nsave(datetime.now() - first)",
     "start = 5\ndef took(start):\n    return time.time() - start\nsave(took(x))",
 ]
 READS = [
