@@ -249,3 +249,11 @@ def test_the_tagged_cell_alone_tells_nothing_of_the_other_cells():
     assert (alone.objects, alone.further) == ({}, {})
     assert read_declaration(nb).objects == {"x": "datetime.date(2026, 1, 1)"}
     assert read_declaration(nb).further == {"y": 2}
+
+
+def test_a_cell_that_is_nested_too_deep_names_what_it_binds_and_no_types():
+    branches = "".join(f"elif a == {n}:\n    b = {n}\n" for n in range(1500))
+    declaration = read_tagged_cell(notebook(f"a = 1\nif a == 0:\n    b = 0\n{branches}"))
+    assert {name: kind.is_known for name, kind in declaration.kinds.items()} == {"a": False, "b": False}
+    assert declaration.has_cell
+    assert (declaration.annotated, declaration.values) == (frozenset(), {})
