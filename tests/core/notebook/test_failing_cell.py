@@ -184,3 +184,30 @@ def test_escapes_of_a_terminal_are_left_out(text, plain):
 
 def test_what_no_log_holds_is_replaced():
     assert plain_text("a\0b\ud800é") == "a�b?é"
+
+
+def test_a_printed_error_keeps_the_lines_of_its_text():
+    text = "Traceback (most recent call last):\n  File x\nValueError: rows\n  of day 5\n"
+    found = find_failing_cell(nb(cell(stream(text), **FAILED)))
+    assert (found.ename, found.evalue) == ("ValueError", "rows")
+    assert found.traceback.split("\n")[-2:] == ["ValueError: rows", "  of day 5"]
+    twice = find_failing_cell(nb(cell(stream("KeyError: 'a'\nagain\nKeyError: 'a'\n"), **FAILED)))
+    assert twice.traceback == "KeyError: 'a'\nagain\nKeyError: 'a'"
+
+
+GROUP = "  + Exception Group Traceback (most recent call last):"
+
+
+@pytest.mark.parametrize(
+    ("lines", "ename", "evalue"),
+    [
+        ([GROUP, "  |   File x", "  | a.Group: many", "  +-+--- 1 ---", "    | ValueError: x"], "Group", "many"),
+        ([GROUP, "Warning: y", "  | Group: many", "    | ValueError: x"], "Group", "many"),
+        ([GROUP, "  |   File x", "KeyError: 'a'"], "KeyError", "'a'"),
+        (["Traceback (most recent call last):", "First: one", "", GROUP, "  | Group"], "Group", ""),
+    ],
+)
+def test_a_printed_group_is_named_by_its_own_exception(lines, ename, evalue):
+    found = find_failing_cell(nb(cell(stream("\n".join(lines) + "\n"), **FAILED)))
+    assert (found.ename, found.evalue) == (ename, evalue)
+    assert found.traceback
