@@ -368,3 +368,57 @@ def test_what_is_still_long_loses_its_middle():
     assert len(shown) == 81
     assert shown[30] == f"… {203 - 80} more lines"
     assert shown[-1] == "E: x"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Cell In[1], line 1",
+        "File <string>:1, in f()",
+        "File a/b.pyx:1, in f()",
+        "File /x/site-packages/a/b.py:1, in f()",
+    ],
+)
+def test_a_frame_without_a_line_is_a_part_of_its_own(header):
+    spans = [(part.kind == "message", part.start, part.end) for part in parts_of([header, header, "E: x", "y"])]
+    assert spans == [(False, 0, 1), (False, 1, 2), (True, 2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_body"),
+    [
+        ("", True),
+        ("  x", True),
+        ("\tx", True),
+        ("5 x", True),
+        ("--> 5 x", True),
+        ("> 12345 x", True),
+        ("E: x", False),
+        ("5x", False),
+    ],
+)
+def test_what_follows_a_frame_is_its_code_or_something_else(line, is_body):
+    assert len(parts_of(["Cell In[1], line 1", line])) == (1 if is_body else 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "During handling of the above exception, another exception occurred:",
+        "The above exception was the direct cause of the following exception:",
+        "  [Previous line repeated 975 more times]",
+        "[... skipping similar frames: f at line 1 (975 times)]",
+        "  +---------------- 1 ----------------",
+        "ValueError    Traceback (most recent call last)",
+    ],
+)
+def test_what_links_frames_is_no_exceptions_text(line):
+    parts = parts_of(["Cell In[1], line 1", line, "Cell In[2], line 1", "E: x"])
+    assert [part.kind for part in parts] == ["author", "link", "author", "message"]
+
+
+def test_a_rule_is_a_link_where_a_traceback_begins_below_it():
+    lines = ["-" * 75, "E     Traceback (most recent call last)", "Cell In[1], line 1", "E: x"]
+    assert [(part.kind, part.end) for part in parts_of(lines)] == [("link", 2), ("author", 3), ("message", 4)]
+    assert [part.kind for part in parts_of(["-" * 75, "text"])] == ["message"]
+    assert excerpt("\n".join(lines)).split("\n")[0].startswith("E   ")

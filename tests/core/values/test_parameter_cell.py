@@ -7,7 +7,7 @@ from airflow_nbjobs.core.notebook.document import MARK, mark_of
 from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, is_plain, prepare_parameters
 
 
-@pytest.mark.parametrize("character", ["\n", "\r", "\x85", "\u2028", "\u2029", "\ud800", "\udfff"], ids=ascii)
+@pytest.mark.parametrize("character", ["\n", "\r", "\x85", "\u2028", "\u2029", "\ud800"], ids=ascii)
 def test_a_string_of_the_request_is_one_line_without_half_characters(character):
     assert not is_plain(f"a{character}b")
     text = hyperparameter_strings({"x": f"é{character}"})["x"]
