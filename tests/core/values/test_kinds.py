@@ -46,8 +46,30 @@ def test_the_type_is_pythons(text):
     "text",
     ["f()", "x", "np.int64(5)", "a < b", "a + 1", "x.y", "lambda: 1", "x[0]", "1 @ 2", "'a' + 1"]
     + ["1j // 2", "2.5 << 1", "'a' * 2.5", "[1] + (2,)", "[1] - [2]", "{1} + {2}", "{'a': 1} & {'a': 1}", "-x", "-'a'"]
-    + ["1 < x", "x < 1 < 2", "abs()", "abs('a')", "abs(1, 2)", "round()", "round(x)", "round('a', 1)", "min()", "min(x)", "max(1, x)"]
-    + ["sum({'a': 1})", "min(x for x in y)", "pow(2)", "pow(2, 3, 5)", "x.upper()", "x.split(',')", "[1].index(1)", "x or 1", "1 and x"]
+    + [
+        "1 < x",
+        "x < 1 < 2",
+        "abs()",
+        "abs('a')",
+        "abs(1, 2)",
+        "round()",
+        "round(x)",
+        "round('a', 1)",
+        "min()",
+        "min(x)",
+        "max(1, x)",
+    ]
+    + [
+        "sum({'a': 1})",
+        "min(x for x in y)",
+        "pow(2)",
+        "pow(2, 3, 5)",
+        "x.upper()",
+        "x.split(',')",
+        "[1].index(1)",
+        "x or 1",
+        "1 and x",
+    ]
     + ["1 if x else y", "np.array", "x.environ", "(1).real", "f()()", "foo.join(a, b)", "1 + x", "x * 2", "await_(x)"],
 )
 def test_what_cannot_be_known_is_not_guessed(text):
@@ -120,6 +142,9 @@ def test_the_names_of_the_cell_count(text, names, types):
         ("(1, 'a')", {int, str}),
         ("{1.5}", {float}),
         ("[1] + [2]", {int}),
+        ("[1] if x else 'a'", {int}),
+        ("'a' if x else [1]", {int}),
+        ("[1] if x else [2.5]", {int, float}),
         ("[]", None),
     ],
 )
@@ -237,6 +262,9 @@ def test_a_literal_names_the_choices(text, choices):
         ("tuple[int, ...]", {int}),
         ("tuple[int, str]", {int, str}),
         ("set[str]", {str}),
+        ("list[int] | None", {int}),
+        ("None | list[int]", {int}),
+        ("list[int] | list[str]", {int, str}),
         ("list[Path]", None),
         ("dict[str, Path]", None),
         ("list", None),
