@@ -222,8 +222,16 @@ def test_what_the_job_lacked_is_told_with_the_argument_that_gives_it(ename, eval
 @pytest.mark.parametrize(
     ("ename", "evalue", "said"),
     [
-        ("ImportError", "No module named prep.clean", "install what gives 'prep' in the image, with initialization_script"),
-        ("ImportError", "libxgboost.so: cannot open shared object file", "the image lacks the system library libxgboost.so"),
+        (
+            "ImportError",
+            "No module named prep.clean",
+            "install what gives 'prep' in the image, with initialization_script",
+        ),
+        (
+            "ImportError",
+            "libxgboost.so: cannot open shared object file",
+            "the image lacks the system library libxgboost.so",
+        ),
         ("ImportError", "missing optional dependency 'x'", "install what the message names in the image"),
         ("ImportError", "sacremoses was not found in your environment", "install what the message names"),
         ("ImportError", "use pip or conda to install x", "install what the message names"),
@@ -285,7 +293,11 @@ def test_a_line_of_an_install_is_cut(length, is_whole):
     ("sources", "ename", "evalue"),
     [
         ([QUIET, "if x:\n    raise StopExecution('a')\nraise StopExecution('b')"], "StopExecution", ""),
-        ([QUIET, "try:\n    pass\nexcept E:\n    raise ValueError('a')\nraise StopExecution('b')"], "StopExecution", "b"),
+        (
+            [QUIET, "try:\n    pass\nexcept E:\n    raise ValueError('a')\nraise StopExecution('b')"],
+            "StopExecution",
+            "b",
+        ),
         (["1", "if x:\n    raise A('a')\nraise B('b')"], "an exception without a traceback", ""),
         (["1", "if x:\n    raise A('a')\nraise A('b')"], "A", ""),
         (["1", "raise A('a', 'b')"], "A", ""),

@@ -42,36 +42,16 @@ def test_the_type_is_pythons(text):
     assert len(kind.types) == 1
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["f()", "x", "np.int64(5)", "a < b", "a + 1", "x.y", "lambda: 1", "x[0]", "1 @ 2", "'a' + 1"]
-    + ["1j // 2", "2.5 << 1", "'a' * 2.5", "[1] + (2,)", "[1] - [2]", "{1} + {2}", "{'a': 1} & {'a': 1}", "-x", "-'a'"]
-    + [
-        "1 < x",
-        "x < 1 < 2",
-        "abs()",
-        "abs('a')",
-        "abs(1, 2)",
-        "round()",
-        "round(x)",
-        "round('a', 1)",
-        "min()",
-        "min(x)",
-        "max(1, x)",
-    ]
-    + [
-        "sum({'a': 1})",
-        "min(x for x in y)",
-        "pow(2)",
-        "pow(2, 3, 5)",
-        "x.upper()",
-        "x.split(',')",
-        "[1].index(1)",
-        "x or 1",
-        "1 and x",
-    ]
-    + ["1 if x else y", "np.array", "x.environ", "(1).real", "f()()", "foo.join(a, b)", "1 + x", "x * 2", "await_(x)"],
-)
+NOT_KNOWN = """
+f() | x | np.int64(5) | a < b | a + 1 | x.y | lambda: 1 | x[0] | 1 @ 2 | 'a' + 1 | 1j // 2 | 2.5 << 1 | 'a' * 2.5
+[1] + (2,) | [1] - [2] | {1} + {2} | {'a': 1} & {'a': 1} | -x | -'a' | 1 < x | x < 1 < 2 | abs() | abs('a') | abs(1, 2)
+round() | round(x) | round('a', 1) | min() | min(x) | max(1, x) | sum({'a': 1}) | min(x for x in y) | pow(2)
+pow(2, 3, 5) | x.upper() | x.split(',') | [1].index(1) | x or 1 | 1 and x | 1 if x else y | np.array | x.environ
+(1).real | f()() | foo.join(a, b) | 1 + x | x * 2 | await_(x)
+"""
+
+
+@pytest.mark.parametrize("text", [one.strip() for line in NOT_KNOWN.strip().splitlines() for one in line.split(" | ")])
 def test_what_cannot_be_known_is_not_guessed(text):
     assert not kind_of(ast.parse(text, mode="eval").body, {}).is_known
 
@@ -216,8 +196,19 @@ def test_an_annotation_that_admits_anything_says_so(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["Path", "pd.DataFrame", "Path | None", "Literal[Color.RED]", "Literal[1.5j]", "Literal[-x]", "'not python'"]
-    + ["'a = 1'", "'int; str'", "''", "Path[int]", "Annotated[Path, 1]", "f()", "5", "Annotated[()]", "int & str"],
+    [
+        *(
+            "Path",
+            "pd.DataFrame",
+            "Path | None",
+            "Literal[Color.RED]",
+            "Literal[1.5j]",
+            "Literal[-x]",
+            "'not python'",
+            "'a = 1'",
+        ),
+        *("'int; str'", "''", "Path[int]", "Annotated[Path, 1]", "f()", "5", "Annotated[()]", "int & str"),
+    ],
 )
 def test_an_annotation_that_tells_no_type_leaves_it_to_the_default(text):
     assert annotated(text) is None
