@@ -374,3 +374,11 @@ def test_attachments_are_mended_too():
     cell, said = executed_cell(attachments={"a.png": 5, "b.png": {"image/png": "x"}})
     assert cell.attachments == {"a.png": {}, "b.png": {"image/png": "x"}}
     assert "an attachment of cell 1, which is no object" in said[0]
+
+
+@pytest.mark.parametrize(("levels", "kept"), [(148, 148), (149, 148), (400, 148)])
+def test_what_is_left_is_as_deep_as_it_may_be(levels, kept):
+    lists = json.loads("[" * levels + "]" * levels)
+    nb, _ = parse_executed(json.dumps({"nbformat": 4, "metadata": {"a": lists}, "cells": []}), source="x")
+    inner = '"…"' if levels > kept else ""
+    assert json.dumps(nb.metadata["a"], ensure_ascii=False) == "[" * kept + inner + "]" * kept
