@@ -80,7 +80,7 @@ class _Part(msgspec.Struct, frozen=True):
         if self.is_block:
             indented = "\n".join(f"  {line}" for line in self.value.split("\n"))
             return f"{self.label}:\n{indented}"
-        return f"{self.label}: {self.value}" if self.label else self.value
+        return f"{self.label}: {self.value}"
 
     def as_markdown(self) -> str:
         longest = max((len(found) for found in re.findall("`+", self.value)), default=0)

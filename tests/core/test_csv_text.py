@@ -74,3 +74,33 @@ def test_the_file_is_read_back_as_it_was_whatever_the_texts_hold():
 def test_what_is_unseen_is_seen():
     assert csv_field("\u202e=1+1") == "⟦U+202E⟧=1+1"
     assert csv_field("a\0b") == "a␀b"
+
+
+@pytest.mark.parametrize(
+    "text", ["\N{FULLWIDTH PLUS SIGN}1", "\N{FULLWIDTH HYPHEN-MINUS}1", "\N{FULLWIDTH COMMERCIAL AT}A"]
+)
+def test_the_wide_forms_of_east_asia_begin_a_formula_too(text):
+    assert csv_field(text) == f"'{text}"
+    assert csv_field(f"a;{text}") == f"a;'{text}"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(False, "false"), (0, "0"), (float("nan"), "nan"), (float("inf"), "inf"), ([1], "[1]")]
+)
+def test_what_is_no_finite_number_is_a_text(value, said):
+    assert csv_field(value) == said
+
+
+def test_an_empty_table_is_its_heads_and_every_row_comes_once():
+    assert "".join(csv_chunks(["a", None], [])) == "a,\r\n"
+    for count in (199, 200, 201, 400):
+        text = "".join(csv_chunks(["n"], ([number] for number in range(count))))
+        assert text.split("\r\n") == ["n", *map(str, range(count)), ""]
+
+
+def test_rows_are_handed_on_before_the_last_one_is_read():
+    """A table of a million rows never lies in memory whole."""
+    read = []
+    chunks = csv_chunks(["n"], ([read.append(number)] for number in range(10_000)))
+    next(chunks)
+    assert 0 < len(read) < 1000

@@ -4,9 +4,21 @@ import json
 import time
 
 import pytest
+from airflow_names import AirflowSkipException
 
-from airflow_nbjobs.core.error_record import ErrorRecord, error_record, parse_error_record, short_record
-from airflow_nbjobs.core.errors import NotebookCellError, NotebookJobConfigError, NotebookJobTimeoutError
+from airflow_nbjobs.core.error_record import (
+    ErrorRecord,
+    details_of,
+    error_record,
+    parse_error_record,
+    short_record,
+)
+from airflow_nbjobs.core.errors import (
+    NotebookCellError,
+    NotebookJobConfigError,
+    NotebookJobTimeoutError,
+    NotebookSkippedError,
+)
 from airflow_nbjobs.task.retryable import FatalNotebookJobConfigError
 
 
@@ -149,3 +161,68 @@ def test_names_are_cut_to_what_they_may_be():
     assert (found.kind, found.job_name) == ("T" * 100, "j" * 63)
     assert parse_error_record({"version": 1, "headline": "x"}) is None
     assert parse_error_record({"version": 1, "try_number": 1, "headline": "x"}).cell is None
+
+
+def test_a_records_fields_are_those_of_its_error():
+    error = NotebookCellError(
+        "cell 3 failed", cell=3, evalue="no", details={"next": "open it", "notebook": "a.ipynb"}, job_name="j-1"
+    )
+    assert recorded(error) == {
+        "version": 1,
+        "try_number": 2,
+        "type": "NotebookCellError",
+        "headline": "cell 3 failed",
+        "problems": [],
+        "next": "open it",
+        "text": "cell 3 failed\n  next:     open it\n  notebook: a.ipynb",
+        "cell": 3,
+        "job_name": "j-1",
+    }
+    assert recorded(NotebookJobConfigError("no role"))["text"] == ""  # the headline says it all
+
+
+def test_a_skip_that_stands_for_a_failure_has_its_facts():
+    skip = AirflowSkipException("skipped: no rows\nmore")
+    skip.__cause__ = NotebookSkippedError("no rows", cell=4, details={"next": "wait"}, job_name="j-1")
+    made = recorded(skip)
+    assert (made["type"], made["headline"]) == ("AirflowSkipException", "skipped: no rows")
+    assert (made["cell"], made["next"], made["job_name"]) == (4, "wait", "j-1")
+    skip.__cause__ = KeyError("x")
+    made = recorded(skip)
+    assert (made["cell"], made["next"], made["job_name"], made["problems"]) == (None, "", None, [])
+
+
+def test_another_exception_is_its_class_and_its_first_line():
+    error = ValueError("\n  bad day  \nof many")
+    made = recorded(error)
+    assert (made["type"], made["headline"]) == ("ValueError", "ValueError: bad day  ")
+    assert made["text"] == "\n  bad day  \nof many"
+    assert recorded(AssertionError(" \n"))["headline"] == "AssertionError"
+
+
+def test_every_text_of_a_record_is_masked():
+    error = NotebookJobConfigError("h pw", problems=["p pw"], details={"next": "n pw", "a": "d pw"})
+    made = recorded(error, lambda text: text.replace("pw", "***"))
+    assert (made["headline"], made["problems"], made["next"]) == ("h ***", ["p ***"], "n ***")
+    assert "pw" not in json.dumps(made)
+
+
+def test_a_short_record_keeps_all_but_the_text():
+    made = recorded(NotebookJobConfigError("h", problems=["a"], details={"next": "n"}, job_name="j"))
+    assert short_record(made) == made | {"text": ""}
+
+
+def record_of(text):
+    return ErrorRecord(try_number=1, kind="E", headline="h", text=text)
+
+
+def test_details_are_read_by_their_labels():
+    text = "h\n  - a problem\n  notebook:  a.ipynb\n  job name:  j\n  source:\n    a = 1\n\n      b = 2\n  next:      look\ntail\n    x"
+    assert details_of(record_of(text)) == {
+        "notebook": "a.ipynb",
+        "job name": "j",
+        "source": "a = 1\n\n  b = 2",
+        "next": "look",
+    }
+    assert details_of(record_of("h\n    next: x\n  Next: y\n next: z")) == {}
+    assert details_of(record_of("")) == {}

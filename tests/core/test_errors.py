@@ -111,3 +111,74 @@ def test_no_word_is_cut_in_two_so_that_what_masks_secrets_finds_them_whole(place
     for text in (head, tail):
         assert "pass" not in text.replace(secret, "***")
         assert "base" not in text.replace(secret, "***")
+
+
+@pytest.mark.parametrize(
+    ("made", "most"),
+    [
+        (lambda text: NotebookJobError(text).headline, 4_000),
+        (lambda text: NotebookJobError("h", problems=[text]).problems[0], 4_000),
+        (lambda text: NotebookJobError("h", details={"a": text}).details["a"], 20_000),
+        (lambda text: NotebookCellError("h", evalue=text).evalue, 10_000),
+        (lambda text: NotebookSkippedError("h", reason=text).reason, 10_000),
+    ],
+)
+def test_a_text_is_whole_up_to_its_limit_and_loses_its_middle_beyond(made, most):
+    words = "a " * (most // 2)
+    assert made(words) == words
+    assert " … " in made(words + "b")
+    assert len(made(words + "b")) < most + 100
+
+
+def test_a_text_that_is_cut_says_how_much_is_left_out():
+    cut = bounded("a " * 500 + "b " * 500, 400)
+    head, middle, tail = cut.split(" … ")
+    assert set(head.split()) == {"a"}
+    assert set(tail.split()) == {"b"}
+    assert len(head) > len(tail)  # what happened says more than how it ended
+    assert middle == f"{2000 - len(head) - len(tail)} more characters"
+
+
+def test_a_text_is_masked_before_it_is_cut_as_it_is_asked_to_be():
+    cut = bounded("pw " * 500, 100, lambda text: text.replace("pw", "*"))
+    assert "pw" not in cut
+    assert cut.startswith("* *")
+
+
+def test_a_word_that_is_longer_than_any_secret_is_cut_all_the_same():
+    cut = bounded("x" * 10_000)
+    assert cut.startswith("x" * 2000)
+    assert cut.endswith("x" * 400)
+
+
+def test_details_are_texts_and_a_text_on_lines_of_its_own_leaves_no_blanks():
+    error = NotebookJobError("h", details={"cell": 5, "traceback": "\n    line"})
+    assert error.details == {"cell": "5", "traceback": "\n    line"}
+    assert str(error) == "h\n  cell:      5\n  traceback:\n    line"
+
+
+def test_a_field_that_is_not_given_says_nothing():
+    cell = NotebookCellError("h")
+    assert (cell.cell, cell.ename, cell.evalue, cell.is_retryable, cell.job_name) == (None, "", "", True, None)
+    skipped = NotebookSkippedError("h")
+    assert (skipped.cell, skipped.reason, skipped.job_name) == (None, "", None)
+    service = NotebookJobServiceError("h")
+    assert (service.code, service.is_retryable, service.problems) == ("", False, ())
+
+
+def test_every_field_that_is_given_is_the_errors():
+    compared = []
+    for error_type in every_error():
+        error = made(error_type)
+        given = {name: value for name, value in FIELDS.items() if name in inspect.signature(error_type).parameters}
+        assert {name: getattr(error, name) for name in given} == given
+        assert error.headline == "It failed"
+        compared += given
+    assert set(compared) == set(FIELDS)
+
+
+@pytest.mark.parametrize("most", range(400, 404))
+def test_a_text_is_cut_between_words(most):
+    head, _, tail = bounded("abc " * 500, most).split(" … ")
+    assert set(head.split()) == set(tail.split()) == {"abc"}
+    assert len(head) + len(tail) > most - 10

@@ -191,3 +191,79 @@ def test_a_message_of_just_as_many_characters_as_it_may_have_is_whole():
     assert told(reason="e" * room).text.count("e" * room) == 1
     cut = told(reason="e" * (room + 1)).text
     assert (len(cut), " … " in cut) == (MOST_CHARACTERS, True)
+
+
+def test_every_fact_has_its_line_in_their_order():
+    facts = {"reason": "why", "notebook": "nb.ipynb", "parameters": "{'a': 1}", "job": "j", "tasks": ["u: no"]}
+    assert told(**facts).text.split("\n") == [
+        "Airflow: task 't' of DAG 'd' failed",
+        "Run: manual__1, try 2 of 3",
+        "Error: why",
+        "Failed tasks:",
+        "  u: no",
+        "Notebook: nb.ipynb",
+        "Parameters: {'a': 1}",
+        "Job: j",
+        URL,
+    ]
+    assert told(**facts).markdown.split("\n") == [
+        "`Airflow: task 't' of DAG 'd' failed`",
+        "**Run**: `manual__1, try 2 of 3`",
+        "**Error**: `why`",
+        "**Failed tasks**",
+        "```",
+        "u: no",
+        "```",
+        "**Notebook**: `nb.ipynb`",
+        "**Parameters**: `{'a': 1}`",
+        "**Job**: `j`",
+        f"[Open in Airflow]({URL})",
+    ]
+
+
+def test_what_the_error_says_counts_before_what_airflow_says():
+    record = recorded(CELL_ERROR)
+    text = told(record=record, reason="why", notebook="other.ipynb", parameters="{'b': 2}").text
+    assert "why" not in text
+    assert "other.ipynb" not in text
+    assert "{'b': 2}" not in text
+    plain = told(record=recorded(NotebookCellError("h")), notebook="other.ipynb", parameters="{'b': 2}").text
+    assert "Notebook: other.ipynb\nParameters: {'b': 2}\n" in plain
+    assert "Cell" not in plain
+    assert "Next" not in plain
+
+
+@pytest.mark.parametrize(("count", "last"), [(5, "  t4"), (6, "  … and 1 more")])
+def test_five_failed_tasks_are_named(count, last):
+    text = summarize(FailureFacts(dag_id="d", run_id="r", tasks=[f"t{n}" for n in range(count)]), str).text
+    assert text.endswith(last)
+    assert "  t4" in text
+
+
+def test_a_line_is_one_line_and_a_block_keeps_its_lines():
+    text = told(reason="  a\n\tb  ", tasks=["u: x\ny"]).text
+    assert "\nError: a b\n" in text
+    assert "Failed tasks:\n  u: x\n  y\n" in text
+    assert told(reason="a\u202eb").text.count("⟦U+202E⟧") == 1
+
+
+def test_a_long_name_is_cut_in_the_title_and_not_in_the_heading():
+    summary = told(task_id="t" * 150)
+    assert len(summary.title) == TITLE_CHARACTERS
+    assert summary.title.startswith("Airflow: task 'ttt")
+    assert summary.title.endswith("ttt' of DAG 'd' failed")
+    assert summary.text.startswith(f"Airflow: task '{'t' * 150}' of DAG 'd' failed\n")
+    heading = told(task_id="t" * 400).text.split("\n")[0]
+    assert len(heading) == 300
+    assert " … " in heading
+
+
+def test_where_many_parts_are_long_the_last_ones_go_and_the_heading_stays():
+    error = NotebookJobConfigError("h" * 900, problems=["p" * 900] * 20, details={"next": "n" * 900})
+    summary = told(record=recorded(error), run_id="r" * 900, notebook="b" * 900, job="j" * 900, parameters="a" * 900)
+    for text in (summary.text, summary.markdown):
+        assert len(text) <= MOST_CHARACTERS
+        assert "Airflow: task 't' of DAG 'd' failed" in text.split("\n")[0]
+        assert URL in text
+        for label in ("Run", "Error", "Problems", "Notebook", "Next"):
+            assert label in text

@@ -38,3 +38,25 @@ def test_an_error_and_a_log_show_them():
     error = NotebookJobConfigError("a\u202eb", problems=["c\u2066d"], details={"next": "e\u200bf"})
     assert str(error).split("\n") == ["a⟦U+202E⟧b", "  - c⟦U+2066⟧d", "  next: e⟦U+200B⟧f"]
     assert readable_tail(["\x1b[31mred\x1b[0m\u202e"], limit=1) == ["red⟦U+202E⟧"]
+
+
+@pytest.mark.parametrize("code", [0x034F, 0x115F, 0x180E, 0x206F, 0xFFA0, 0xFFF9, 0x1D173, 0xE007F, 0x9F, 0x2029, 0x85])
+def test_what_has_no_shape_is_shown_by_its_number(code):
+    assert visible(f"é{chr(code)}b") == f"é⟦U+{code:04X}⟧b"
+
+
+@pytest.mark.parametrize("text", ["plain", "a\tb\r\nc", "é\tb\r\nc\n", "日本\n", "", "\n\t\r", "\xa0"])
+def test_what_is_seen_stays(text):
+    assert visible(text) == text
+
+
+def test_characters_that_are_named_stay():
+    assert visible("a\x1b[0m\x08", but="\x1b") == "a\x1b[0m␈"
+    assert visible("a\u200bb\u202e", but="\u202e") == "a⟦U+200B⟧b\u202e"
+    assert visible("\ud800a\udfff\n") == "�a�\n"
+
+
+def test_a_joiner_is_shown_where_a_letter_of_ours_stands_on_one_side():
+    assert visible("n\u200cن") == "n⟦U+200C⟧ن"
+    assert visible("ن\u200cn") == "ن⟦U+200C⟧n"
+    assert visible("ن\u200cن") == "ن\u200cن"

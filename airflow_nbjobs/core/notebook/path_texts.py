@@ -87,7 +87,9 @@ def _add_fetched(files: CommandFiles, command: str) -> None:
         elif target.endswith("/") or target.rpartition("/")[2] in {".", ".."}:
             files.written.append(posixpath.join(target, posixpath.basename(source)))
     for match in re.finditer(
-        r"\bgit\s+clone\s+(?:-\S+\s+(?:\d+\s+)?)*\S*?([^/\s]+?)(?:\.git)?/?(?:\s+([\w./-]+))?\s*(?=$|[;|&])", command
+        r"\bgit\s+clone\s+(?:(?:-[bocj]|--(?:branch|origin|config|jobs|depth|filter|reference))\s+\S+\s+|-\S+\s+)*"
+        r"\S*?([^/\s]+?)(?:\.git)?/?(?:\s+([\w./-]+))?\s*(?=$|[;|&])",
+        command,
     ):
         files.filled.add(posixpath.normpath(match[2] or match[1]))
     for match in re.finditer(r"\b(?:unzip\b[^;|&]*\s-d|tar\b[^;|&]*\s-C)\s*([\w./-]+)", command):

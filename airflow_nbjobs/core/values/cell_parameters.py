@@ -39,7 +39,7 @@ _FOR_TOOLS = re.compile(
     r"(?:^|\s*#\s*)(?:noqa|nosec|type:\s*ignore|(?:pragma|pylint|mypy|pyright|ruff|isort|fmt|flake8)\s*:).*",
     re.IGNORECASE,
 )
-_TYPE_COMMENT = re.compile(r"type:\s*[\w.\"']+(?:\[[^#]*\])?(?:\s*\|\s*[\w.]+(?:\[[^#]*\])?)*\s*#?\s*")
+_TYPE_COMMENT = re.compile(r"^type:\s*[\w.\"']+(?:\[[^#]*\])?(?:\s*\|\s*[\w.]+(?:\[[^#]*\])?)*\s*#?\s*")
 _OPERATORS: Mapping[type[ast.operator], Any] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -279,8 +279,7 @@ def _comment(statement: ast.stmt, lines: list[str]) -> str:
         text = _first_comment(lines[statement.lineno - 1 : last])
     if not text:
         return ""
-    text = _TYPE_COMMENT.sub("", text.lstrip("#: ").strip(), count=1) if "type:" in text else text.lstrip("#: ")
-    text = _FOR_TOOLS.sub("", text).strip()
+    text = _TYPE_COMMENT.sub("", _FOR_TOOLS.sub("", text.lstrip("#: "))).strip()
     return text if len(text) <= _COMMENT_CHARACTERS else f"{text[: _COMMENT_CHARACTERS - 1]}…"
 
 

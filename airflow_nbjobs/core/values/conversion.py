@@ -161,7 +161,7 @@ class _Fitting:
         return Fitted(text, (problem,))
 
     def _converted(self, text: str, value: object, to: type, kind: Kind, path: str) -> Fitted:
-        inner = self.fit(value, kind, path, _LEVELS) if isinstance(value, list | dict) else Fitted(value)
+        inner = self.fit(value, kind, path, _LEVELS)
         note = f"{_at(path)}the text {short(text)} is passed as {_NAMES[to]}, as its {self._said_by} says"
         if to in {tuple, set}:
             note = f"{_at(path)}the text {short(text)} is passed as a list; its {self._said_by} is {_NAMES[to]}, which no parameter can be"

@@ -161,6 +161,7 @@ def _derived(cells: list[_Cell], later: list[_Cell], given: Collection[str]) -> 
     steps = Steps()
     made_of = {name: frozenset({name}) for name in given}
     places: dict[str, Place] = {}
+    parts: dict[str, list[str]] = {}  # what of a name has a place: of c, ``c`` and ``c['a']``
     for cell in cells:
         for step in steps.of(cell.tree.body):
             roots = frozenset().union(*(made_of.get(name, frozenset()) for name in step.reads))
@@ -170,12 +171,14 @@ def _derived(cells: list[_Cell], later: list[_Cell], given: Collection[str]) -> 
                     continue  # the value given takes the place of whatever this is
                 if is_new:
                     made_of[name] = frozenset()
-                    places.pop(name, None)
+                    for part in parts.pop(name, ()):
+                        places.pop(part, None)
                 if roots:
                     made_of[name] = made_of.get(name, frozenset()) | roots
                     if not (step.is_passing and name == shown):
                         of = tuple(name for name in given if name in roots)
                         places.setdefault(shown, cell.place(shown, step.line, of))
+                        parts.setdefault(name, []).append(shown)
     made_anew = {
         name
         for cell in later

@@ -306,6 +306,8 @@ class _Bindings:
         if said is None:
             if value is not None:
                 self._set(name, default, is_certain=is_certain)
+            else:  # "day: date" names a parameter that has no default
+                self.kinds.setdefault(name, UNKNOWN)
             return
         if default.only(NoneType):  # "limit: int = None" means Optional[int]
             said |= of(NoneType)

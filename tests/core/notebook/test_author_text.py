@@ -36,3 +36,24 @@ def test_long_code_is_cut_and_says_so():
     found = code_of(parsed(notebook("a = 1\n" * CODE_LIMIT)))
     assert len(found) < CODE_LIMIT + 50
     assert found.endswith("more characters")
+
+
+def test_what_is_just_short_enough_is_whole():
+    for extra in (0, 1):
+        source = "a" * (100_000 + extra)
+        found = code_of(parsed(notebook(source)))
+        assert found == (source if not extra else source[:-1] + "\n… 1 more characters")
+        words = "a" * (10_000 + extra)
+        shown = first_text(parsed(notebook(text(words), "a = 1")))
+        assert shown == (words if not extra else words[:-1] + "\n… 1 more characters")
+
+
+def test_the_first_text_that_says_something_is_taken():
+    assert first_text(parsed(notebook("a = 1", text(" \n"), text("  # Title\n"), text("other")))) == "# Title"
+    assert first_text(nbformat.NotebookNode(cells=[5, {"cell_type": "markdown", "source": ["a", "b"]}])) == "ab"
+    assert first_text(nbformat.NotebookNode()) is None
+
+
+def test_code_is_that_of_code_cells_in_their_order():
+    raw = notebook(text("a = 0"), "b = 1", " \n ", "c = 2\n")
+    assert code_of(parsed(raw)) == "b = 1\n\nc = 2\n"

@@ -7,7 +7,7 @@ from fakes import code, executed, failed_at, notebook
 
 from airflow_nbjobs.core.notebook.causes import advice_on, failed_installs, unrendered_failure
 from airflow_nbjobs.core.notebook.executed import parse_executed
-from airflow_nbjobs.core.notebook.failing_cell import clean_exit, find_failing_cell
+from airflow_nbjobs.core.notebook.failing_cell import FailedCell, clean_exit, find_failing_cell
 
 # As nbformat words it, in the driver's log.
 UNRENDERED = """\
@@ -217,3 +217,112 @@ def test_what_the_job_lacked_is_told_with_the_argument_that_gives_it(ename, eval
     _, cell = failing(ename, evalue)
     found = advice_on(cell)
     assert (found is None) if advice is None else advice in found
+
+
+@pytest.mark.parametrize(
+    ("ename", "evalue", "said"),
+    [
+        (
+            "ImportError",
+            "No module named prep.clean",
+            "install what gives 'prep' in the image, with initialization_script",
+        ),
+        (
+            "ImportError",
+            "libxgboost.so: cannot open shared object file",
+            "the image lacks the system library libxgboost.so",
+        ),
+        ("ImportError", "missing optional dependency 'x'", "install what the message names in the image"),
+        ("ImportError", "sacremoses was not found in your environment", "install what the message names"),
+        ("ImportError", "use pip or conda to install x", "install what the message names"),
+        ("ImportError", "cannot import name 'a' from 'b'", "pin it in the image"),
+        ("FileNotFoundError", "No such file or directory: 'a b.csv'", "if 'a b.csv' lies beside the notebook"),
+        ("UsageError", "Cell magic `%%x` not found.", "in a cell before cell 1: %load_ext …"),
+        ("ClientError", "User: x is not authorized to perform: s3:GetObject", "allow it to the job's role"),
+        ("ValueError", "No space left on device", "raise volume_size (GB): the job's disk is full"),
+    ],
+)
+def test_each_cause_has_its_advice(ename, evalue, said):
+    nb, cell = failing(ename, evalue)
+    assert said in advice_on(cell)
+    assert failed_installs(nb, cell) is None
+
+
+@pytest.mark.parametrize(
+    ("ename", "evalue"),
+    [
+        ("FileNotFoundError", "No such file or directory: '\\\\srv\\a'"),
+        ("FileNotFoundError", "gone"),
+        ("ImportError", "cannot import name 'a' from 'b' (circular import)"),
+        ("UsageError", "%load_ext x"),
+        ("ValueError", "User is not authorized to perform: x"),
+        ("PermissionError", "Access Denied to all"),
+        ("RuntimeError", "cannot open shared object file"),
+    ],
+)
+def test_what_only_resembles_a_cause_has_none(ename, evalue):
+    _, cell = failing(ename, evalue)
+    assert advice_on(cell) is None
+
+
+def test_a_cell_that_is_none_of_the_authors_is_named_by_what_it_needs():
+    cell = FailedCell(index=None, tags=(), source="", ename="ImportError", evalue="No module named 'x'", traceback="")
+    assert "with %pip install in a cell before the one that needs it" in advice_on(cell)
+
+
+def test_of_installs_that_failed_the_last_two_lines_of_each_cell_are_quoted():
+    said = "ERROR: one\nERROR: two\nok\nerror: three\nERROR: pip's dependency resolver does not care"
+    before = (
+        printing("%pip install a", said),
+        printing("# pip", "fine"),
+        printing("!mamba install b", "ResolvePackageNotFound: \n - " + "b" * 400, stream="stderr"),
+        printing("print(1)", "ERROR: other"),
+    )
+    nb, cell = failing("ModuleNotFoundError", "x", before=before)
+    assert failed_installs(nb, cell) == "cell 1: ERROR: two / error: three; cell 3: ResolvePackageNotFound:"
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(300, True), (301, False)])
+def test_a_line_of_an_install_is_cut(length, is_whole):
+    line = "ERROR: " + "x" * (length - 7)
+    nb, cell = failing("ModuleNotFoundError", "x", before=(printing("%pip install a", f"  {line}  \n"),))
+    assert failed_installs(nb, cell) == f"cell 1: {line if is_whole else line[:300] + '…'}"
+
+
+@pytest.mark.parametrize(
+    ("sources", "ename", "evalue"),
+    [
+        ([QUIET, "if x:\n    raise StopExecution('a')\nraise StopExecution('b')"], "StopExecution", ""),
+        (
+            [QUIET, "try:\n    pass\nexcept E:\n    raise ValueError('a')\nraise StopExecution('b')"],
+            "StopExecution",
+            "b",
+        ),
+        (["1", "if x:\n    raise A('a')\nraise B('b')"], "an exception without a traceback", ""),
+        (["1", "if x:\n    raise A('a')\nraise A('b')"], "A", ""),
+        (["1", "raise A('a', 'b')"], "A", ""),
+        (["1", "raise A('a', b)"], "A", ""),
+        (["1", "raise A(5)"], "A", "5"),
+        (["1", "try:\n    f()\nexcept E:\n    raise"], "an exception without a traceback", ""),
+        ([QUIET + "\n" + QUIET.replace("Stop", "End"), "stop()"], "an exception without a traceback", ""),
+        ([QUIET.replace("_render_traceback_", "other"), "stop()"], "an exception without a traceback", ""),
+        ([QUIET, "stop()"], "StopExecution", ""),
+    ],
+)
+def test_what_a_cell_raises_is_read_where_there_is_no_doubt(sources, ename, evalue):
+    cell = unrendered_failure(stopped(*sources, "y", ran=2), UNRENDERED)
+    assert (cell.index, cell.ename, cell.evalue) == (2, ename, evalue)
+
+
+@pytest.mark.parametrize(
+    ("log", "is_one"),
+    [
+        ("None is not of type 'array'\nOn instance['traceback']:", True),
+        ("NotebookValidationError: x\ninstance['traceback']", True),
+        ("None is not of type 'array'\nOn instance['outputs']:", False),
+        ("On instance['traceback']:", False),
+    ],
+)
+def test_the_log_tells_an_exception_without_a_traceback(log, is_one):
+    assert (unrendered_failure(stopped("x", "y", ran=1), log) is not None) is is_one
+    assert unrendered_failure(stopped("x", "y", ran=0), log) is None

@@ -214,6 +214,69 @@ def test_python_is_no_magic_without_its_sign(source):
     assert split_cell(source).magics == ()
 
 
+@pytest.mark.parametrize(
+    ("source", "python", "magics"),
+    [
+        ("a = 1\n!ls \\\n  -l\nb", "a = 1\npass\n\nb\n", [(2, "!ls    -l")]),
+        ("if a:\n    %pwd", "if a:\n    pass\n", [(2, "%pwd")]),
+        ("a = !ls", "a = None\n", [(1, "!ls")]),
+        ("a = \\\n  !ls", "a = \\\n  None\n", [(2, "!ls")]),
+        ("a = !ls \\\n -l\nb = 1", "a = None\n\nb = 1\n", [(1, "!ls   -l")]),
+        ("a?", "pass\n", [(1, "?a")]),
+        ("  a.b??\n  c", "pass\nc\n", [(1, "?a.b")]),
+        ("b = a?", "pass\n", [(1, "?a")]),
+        ("?a", "pass\n", [(1, "?a")]),
+        ("%time?", "pass\n", [(1, "?%time")]),
+        (",f a b", 'f("a", "b")\n', []),
+        (";f a b", 'f("a b")\n', []),
+        ("/f a b", "f(a, b)\n", []),
+        ("/ a", "/ a\n", []),
+        ("%time a = 1", "a = 1\n", [(1, "%time a = 1")]),
+        ("%time -x a = 1", "pass\n", [(1, "%time -x a = 1")]),
+        ("%prun -l 5 -s 'x y' -q a = 1", "a = 1\n", [(1, "%prun -l 5 -s 'x y' -q a = 1")]),
+        ("%time %run x", "pass\n", [(1, "%time %run x"), (1, "%run x")]),
+        ("a = %time f(b)", "a = None\n", [(1, "%time f(b)")]),
+        ("\n\nls x\n", "\n\npass\n\n", [(3, "%ls x")]),
+        ("lsx y", "lsx y\n", []),
+        ("ls", "ls\n", []),
+        ("\\\n!ls", "\\\npass\n", [(2, "!ls")]),
+        ("a\r\n!ls\rb", "a\npass\nb\n", [(2, "!ls")]),
+        ("%=", "%=\n", []),
+        ("", "\n", []),
+    ],
+)
+def test_a_cell_is_taken_apart_line_by_line(source, python, magics):
+    cell = split_cell(source)
+    assert cell.python == python
+    assert list(zip(cell.lines, cell.magics, strict=True)) == magics
+    assert (cell.cell_magics, cell.body) == ((), "")
+
+
+@pytest.mark.parametrize(
+    ("source", "python", "cell_magics", "timed", "body"),
+    [
+        ("%%bash -e\nls\npwd", "\n\n\n", ("bash -e",), "", "ls\npwd"),
+        ("\n%%html\n<b>", "\n\n\n", ("html",), "", "<b>"),
+        ("%%time\na = 1", "\na = 1\n", ("time",), "", ""),
+        ("%%time a = 1\nb = 2", "a = 1\nb = 2\n", ("time a = 1",), "", ""),
+        ("%%capture out\na = 1", "\na = 1\n", ("capture out",), "", ""),
+        ("%%prun -q\na = 1", "\na = 1\n", ("prun -q",), "", ""),
+        ("%%timeit -n 1 a = 1\nb = 2", "\n\n", ("timeit -n 1 a = 1",), "a = 1\nb = 2\n", ""),
+        ("%%timeit\n%time a = 1", "\n\n", ("timeit",), "\na = 1\n", ""),
+        ("%%time\n%%bash\nls", "\n\n\n", ("time", "bash"), "", "ls"),
+        ("%%timeit\n%%bash\nls", "\n\n\n", ("timeit", "bash"), "", "ls"),
+        ("%timeit a = 1\nb = 2", "pass\nb = 2\n", (), "a = 1\n\n", ""),
+        ("c = %timeit -o a = 1", "c = None\n", (), "a = 1\n", ""),
+        ("%%\nx", "\n\n", ("",), "", "x"),
+    ],
+)
+def test_the_body_of_a_magic_is_read_as_what_runs_it_does(source, python, cell_magics, timed, body):
+    cell = split_cell(source)
+    assert (cell.python, cell.cell_magics, cell.timed, cell.body) == (python, cell_magics, timed, body)
+    assert cell.cell_magic == (cell_magics[0] if cell_magics else None)
+    assert any(tree.body for tree in cell.trees[1:]) is bool(timed)
+
+
 @pytest.fixture(scope="module")
 def shell():
     return InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))

@@ -197,3 +197,84 @@ def test_only_the_beginning_of_a_long_cell_tells_what_it_is_alike(monkeypatch):
     assert pairs_of(one, other) == [(0, None), (None, 0)]
     monkeypatch.setattr(comparison, "_WORDS_CHARACTERS", 4)
     assert pairs_of(one, other) == [(0, 0)]
+
+
+def test_two_cells_correspond_where_two_fifths_of_their_words_are_the_same():
+    assert pairs_of([code("a b c d e")], [code("a b x y z")]) == [(0, 0)]
+    assert pairs_of([code("a b c d e f")], [code("a b u v w x")]) == [(0, None), (None, 0)]
+    assert pairs_of([code("")], [code("  ")]) == [(0, 0)]  # two without a word
+
+
+def test_of_cells_that_are_as_much_alike_each_has_its_own():
+    before = [code("a b c 1"), code("a b c 2")]
+    after = [code("a b c 3"), code("a b c 4")]
+    assert pairs_of(before, after) == [(0, 0), (1, 1)]
+    assert pairs_of(before, [code("x"), *after, code("y")]) == [(None, 0), (0, 1), (1, 2), (None, 3)]
+
+
+def test_cells_correspond_to_cells_of_their_kind_only():
+    text = CellText(kind="markdown", source="a b c 1")
+    assert pairs_of([code("a b c 1")], [text]) == [(0, None), (None, 0)]
+    assert pairs_of([code("a b c 1")], [CellText(kind="markdown", source="a b c 2"), code("a b c 3")]) == [
+        (None, 0),
+        (0, 1),
+    ]
+
+
+def test_between_cells_of_the_same_id_the_others_are_looked_at():
+    before = [code("one(two)", "a"), code("x", "b"), code("three(four)", "c")]
+    after = [code("one(2)", "d"), code("entirely(other)", "b"), code("three(4)", "e")]
+    assert pairs_of(before, after) == [(0, 0), (1, 1), (2, 2)]
+    crossed = [code("entirely(one)", "a"), code("quite(two)", "b")]
+    other = [code("p", "b"), code("q", "a")]
+    moved = [pair for pair in aligned_cells(crossed, other, Effort()) if pair.is_moved]
+    assert len(moved) == 1  # one stays, the other has moved
+
+
+def test_a_cell_that_moved_and_changed_is_known_by_its_id():
+    before = [code("alpha(1)", "a"), code("keep = 1"), code("also = 2")]
+    after = [code("keep = 1"), code("also = 2"), code("wholly(different)", "a")]
+    assert aligned_cells(before, after, Effort())[-1] == CellPair(0, 2, is_moved=True)
+    gone = [code("keep = 1"), code("also = 2"), code("wholly(different)", "z")]
+    assert not any(pair.is_moved for pair in aligned_cells(before, gone, Effort()))
+
+
+def test_of_cells_with_the_same_source_each_moves_once():
+    before = [code("same"), code("same"), code("stay = 1"), code("more = 2"), code("last = 3")]
+    after = [code("stay = 1"), code("more = 2"), code("last = 3"), code("same"), code("same"), code("same")]
+    found = aligned_cells(before, after, Effort())
+    assert [(pair.left, pair.right) for pair in found if pair.is_moved] == [(0, 3), (1, 4)]
+    assert CellPair(None, 5) in found
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "kinds"),
+    [
+        ("", "", []),
+        ("a", "", [("different", 1, 0)]),
+        ("", "ab", [("different", 0, 2)]),
+        ("ab", "ab", [("equal", 2, 2)]),
+        ("abc", "axc", [("equal", 1, 1), ("different", 1, 1), ("equal", 1, 1)]),
+        ("xab", "aby", [("different", 1, 0), ("equal", 2, 2), ("different", 0, 1)]),
+        ("abcd", "abXcd", [("equal", 2, 2), ("different", 0, 1), ("equal", 2, 2)]),
+        ("abXcd", "abcd", [("equal", 2, 2), ("different", 1, 0), ("equal", 2, 2)]),
+    ],
+)
+def test_blocks_say_what_is_equal_and_what_stands_in_place_of_what(left, right, kinds):
+    assert [(block.kind, len(block.left), len(block.right)) for block in blocks(left, right, Effort())] == kinds
+
+
+def test_long_sequences_are_held_together_by_what_is_alone_of_its_kind():
+    left = [f"line {number}" for number in range(1000)]
+    right = [f"other {number}" if number % 10 == 5 else line for number, line in enumerate(left)]
+    effort = Effort(steps=20_000)
+    assert matching(left, right, effort) == [(n, n) for n in range(1000) if n % 10 != 5]
+    assert not effort.is_spent
+
+
+def test_a_step_is_spent_only_where_there_is_enough():
+    effort = Effort(steps=5)
+    assert effort.take(5)
+    assert (effort.steps, effort.is_spent) == (0, False)
+    assert not effort.take(1)
+    assert (effort.steps, effort.is_spent) == (0, True)

@@ -255,3 +255,130 @@ def test_what_widgets_of_an_earlier_run_saved_goes_and_else_the_notebook_is_itse
     nb.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"abc": {}}}
     assert "widgets" not in without_saved_widgets(nb).metadata
     assert "widgets" in nb.metadata
+
+
+def executed_cell(**changes):
+    made = {"cell_type": "code", "metadata": {}, "source": "x", "outputs": [], "execution_count": 1} | changes
+    nb, said = parse_executed(
+        json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [made]}), source="x"
+    )
+    return nb.cells[0], said
+
+
+@pytest.mark.parametrize(
+    ("changes", "part", "value", "note"),
+    [
+        ({"source": ["a\n", "b"]}, "source", "a\nb", None),
+        ({"source": ["a", 5, None]}, "source", "a5null", "the 'source' of cell 1"),
+        ({"source": None}, "source", "", "the 'source' of cell 1"),
+        ({"source": {"a": 1}}, "source", '{"a": 1}', "the 'source' of cell 1"),
+        ({"execution_count": True}, "execution_count", None, None),
+        ({"execution_count": "3"}, "execution_count", None, None),
+        ({"execution_count": 3}, "execution_count", 3, None),
+        ({"metadata": 5}, "metadata", {}, "the 'metadata' of cell 1, which is no object"),
+        ({"metadata": {"tags": ["a", 5]}}, "metadata", {"tags": ["a"]}, "tags of cell 1"),
+        ({"metadata": {"tags": "a"}}, "metadata", {"tags": []}, "tags of cell 1"),
+        ({"outputs": 5}, "outputs", [], "the 'outputs' of cell 1"),
+        ({"cell_type": "new", "outputs": []}, "cell_type", "code", "the 'cell_type' of cell 1"),
+        ({"cell_type": "new", "outputs": None}, "cell_type", "raw", "the 'cell_type' of cell 1"),
+    ],
+)
+def test_each_part_of_a_cell_is_mended(changes, part, value, note):
+    cell, said = executed_cell(**changes)
+    assert cell[part] == value
+    assert said == (() if note is None else (f"the executed notebook is malformed, read without: {note}",))
+
+
+@pytest.mark.parametrize(
+    ("output", "mended", "note"),
+    [
+        ({"output_type": "stream", "text": ["a", "b"]}, {"name": "stdout", "text": "ab"}, None),
+        ({"output_type": "stream", "name": "stderr"}, {"name": "stderr", "text": ""}, None),
+        ({"output_type": "stream", "name": 5, "text": 7}, {"name": "stdout", "text": "7"}, "the text of an output"),
+        ({"output_type": "error"}, {"ename": "", "evalue": "", "traceback": []}, None),
+        (
+            {"output_type": "error", "ename": "E", "evalue": 5, "traceback": ["a", 1, "b"]},
+            {"ename": "E", "evalue": "5", "traceback": ["a", "b"]},
+            "the 'evalue' of an output",
+        ),
+        ({"output_type": "error", "ename": None}, {"ename": "", "traceback": []}, "the 'ename' of an output"),
+        ({"output_type": "error", "text": 5}, {"text": "5"}, "the text of an output"),
+        ({"output_type": "display_data"}, {"metadata": {}, "data": {}}, None),
+        (
+            {
+                "output_type": "execute_result",
+                "data": {"text/plain": ["a", "b"], "application/json": [1], "a/b+json": 5},
+            },
+            {"data": {"text/plain": "ab", "application/json": [1], "a/b+json": 5}},
+            None,
+        ),
+        ({"output_type": "display_data", "data": {"a/json": 5}}, {"data": {"a/json": "5"}}, "the a/json of an output"),
+        (
+            {"output_type": "new", "a": "é"},
+            {
+                "output_type": "display_data",
+                "data": {"text/plain": '(an output of no known type) {"output_type": "new", "a": "é"}'},
+            },
+            "an output",
+        ),
+        (5, {"output_type": "display_data", "data": {"text/plain": "(an output of no known type) 5"}}, "an output"),
+    ],
+)
+def test_each_part_of_an_output_is_mended(output, mended, note):
+    cell, said = executed_cell(outputs=[output])
+    (found,) = cell.outputs
+    assert {name: found[name] for name in mended} == mended
+    assert [text.partition("read without: ")[2] for text in said] == ([f"{note} of cell 1"] if note else [])
+
+
+def test_an_output_of_no_known_type_is_shown_in_part():
+    cell, _ = executed_cell(outputs=[{"a": "x" * 5000}])
+    assert len(cell.outputs[0]["data"]["text/plain"]) == len("(an output of no known type) ") + 2000
+
+
+@pytest.mark.parametrize(("count", "more"), [(5, ""), (6, " and 1 more"), (9, " and 4 more")])
+def test_five_malformed_parts_are_named(count, more):
+    text = json.dumps({"nbformat": 4, "metadata": {}, "cells": [5] * count})
+    nb, (said,) = parse_executed(text, source="x")
+    assert said.count(", which is no object") == 5
+    assert said.endswith(f"cell 5, which is no object{more}")
+    assert [cell.cell_type for cell in nb.cells] == ["raw"] * count
+
+
+@pytest.mark.parametrize(("minor", "read"), [(5, 5), ("5", 0), (True, 0), (None, 0)])
+def test_a_minor_version_that_is_no_number_is_none(minor, read):
+    text = json.dumps({"nbformat": 4, "nbformat_minor": minor, "metadata": {}, "cells": []})
+    assert parse_executed(text, source="x")[0].nbformat_minor == read
+
+
+@pytest.mark.parametrize(("cells", "what"), [(None, "missing"), ({}, "not a list"), ("x", "not a list")])
+def test_without_cells_it_is_none(cells, what):
+    with pytest.raises(NotebookJobConfigError, match=f"'x' is not a valid notebook: 'cells' is {what}"):
+        parse_executed(json.dumps({"nbformat": 4, "cells": cells}), source="x")
+
+
+@pytest.mark.parametrize(("levels", "is_whole"), [(140, True), (150, False)])
+def test_what_lies_too_deep_is_cut_off(levels, is_whole):
+    deep = "[" * levels + "]" * levels
+    text = '{"nbformat": 4, "metadata": {"a": %s}, "cells": []}' % deep  # noqa: UP031 braces
+    nb, said = parse_executed(text, source="x")
+    assert (json.dumps(nb.metadata["a"]) == deep) is is_whole
+    assert said == (
+        ()
+        if is_whole
+        else ("the executed notebook is malformed, read without: it is nested more than 150 levels deep",)
+    )
+
+
+def test_attachments_are_mended_too():
+    cell, said = executed_cell(attachments={"a.png": 5, "b.png": {"image/png": "x"}})
+    assert cell.attachments == {"a.png": {}, "b.png": {"image/png": "x"}}
+    assert "an attachment of cell 1, which is no object" in said[0]
+
+
+@pytest.mark.parametrize(("levels", "kept"), [(148, 148), (149, 148), (400, 148)])
+def test_what_is_left_is_as_deep_as_it_may_be(levels, kept):
+    lists = json.loads("[" * levels + "]" * levels)
+    nb, _ = parse_executed(json.dumps({"nbformat": 4, "metadata": {"a": lists}, "cells": []}), source="x")
+    inner = '"…"' if levels > kept else ""
+    assert json.dumps(nb.metadata["a"], ensure_ascii=False) == "[" * kept + inner + "]" * kept

@@ -156,3 +156,70 @@ def test_what_is_no_text_is_left_to_the_arguments_own_check(value):
 def test_no_name_anywhere_is_none():
     assert choice(None).name is None
     assert choose_kernel("conda_python3", None).name == "conda_python3"
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "said"),
+    [
+        ("Python 3 (ipykernel)", CUSTOM, "that is what Jupyter shows for a kernel, not the kernel's name"),
+        ("my\tkernel", CUSTOM, "that is what Jupyter shows for a kernel"),
+        ("Python 3", DISTRIBUTION, "SageMaker Distribution images have python3, glue_pyspark"),
+        ("mine", CUSTOM, "a job can use the kernels of its image only"),
+        ("mine", None, "a job can use the kernels of its image only"),
+        ("mine", "team/sagemaker-distribution-of-ours:1", "a job can use the kernels of its image only"),
+    ],
+)
+def test_a_doubt_says_why(name, image, said):
+    (warning,) = choice(name, image=image).warnings
+    assert f"kernel '{name}' (from the notebook's metadata): " in warning
+    assert said in warning
+    assert "No such kernel" in warning
+    assert warning.endswith("; set kernel_name='python3', which images for Python notebooks have")
+
+
+@pytest.mark.parametrize("name", ["IR", "Python3", "Glue_PySpark"])
+def test_jupyter_looks_for_kernels_without_regard_to_case(name):
+    assert choice(name, image=CUSTOM).warnings == ()
+    assert (choice(name).warnings == ()) is (name != "IR")
+
+
+def test_where_a_name_comes_from_is_said():
+    assert "(from kernel_name)" in choice(None, kernel_name="conda_x", image=CUSTOM).warnings[0]
+    assert "(from kernel_name)" in choice("a", kernel_name="b", available=["c"]).problems[0]
+    assert (
+        f"kernel 'ir': kernel_name names it as Studio Classic does, together with the image '{CLASSIC[22:]}'"
+        in (choice(None, kernel_name=f"ir{CLASSIC}", image=CUSTOM).notes[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "advice"),
+    [
+        ("conda-env-sm_glue_is-glue_spark", "scala", "set kernel_name='glue_spark'"),
+        ("Conda-env-sm_sparkmagic-pysparkkernel", "python", "set kernel_name='pysparkkernel'"),
+        ("mine", "ipython", "set kernel_name='python3', which images for Python notebooks have"),
+        ("mine", "julia", "take an image that has it, and name it in kernel_name"),
+    ],
+)
+def test_the_advice_fits_the_notebooks_language(name, language, advice):
+    assert choice(name, language=language).warnings[0].endswith(f"; {advice}")
+
+
+def test_an_initialization_script_makes_no_doubt_of_a_kernel_that_is_given_for_any_image():
+    for image in (DISTRIBUTION, CUSTOM):
+        assert choice(None, kernel_name="conda_x", image=image, initialization_script="x").warnings == ()
+        assert choice(None, kernel_name="conda_x", image=image).warnings
+
+
+def test_what_is_missing_is_a_problem_or_with_a_script_a_warning():
+    assert choice("mine", available=["python3"]).warnings == ()
+    with_script = choice("mine", available=["python3"], initialization_script="x")
+    assert (with_script.problems, len(with_script.warnings)) == ((), 1)
+    (problem,) = choice("mine", language="r", available=["b", "a"]).problems
+    assert problem.endswith("which has 'a', 'b'; install it there, or set kernel_name to one of them")
+    noted = choice(f"python3{CLASSIC}", available=["python3"])
+    assert (noted.name, len(noted.notes), noted.problems) == ("python3", 1, ())
+
+
+def test_blanks_around_a_plain_name_stay():
+    assert choice(" python3", image=CUSTOM).name == " python3"

@@ -9,9 +9,12 @@ from airflow_nbjobs.core.notebook.progress import (
     Progress,
     added_cells,
     author_cells,
+    cell_text,
     done_share,
     newest_cells,
+    papermill_bars,
     progress_of,
+    without_bars,
 )
 from airflow_nbjobs.core.values.parameter_cell import prepare_parameters
 from airflow_nbjobs.core.values.recording import OUTPUTS
@@ -125,3 +128,64 @@ def test_every_position_of_papermills_is_one_of_the_authors():
 )
 def test_progress_is_the_newest_of_papermills_lines(log, expected):
     assert newest_cells(log, ()) == expected
+
+
+def pieces(*kinds, statuses):
+    """Cells of code (c) and text (t), with what papermill says of each."""
+    made = [
+        (new_code_cell if kind == "c" else new_markdown_cell)(
+            "1", metadata={"papermill": {"status": status}} if status else {}
+        )
+        for kind, status in zip(kinds, statuses, strict=True)
+    ]
+    return new_notebook(cells=made)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "statuses", "progress"),
+    [
+        ("ccc", ("completed", "failed", "pending"), Progress(2, 3, 2, is_complete=False)),
+        ("ccc", ("failed", "completed", "running"), Progress(2, 3, 3, is_complete=False)),
+        ("ctc", ("failed", None, None), Progress(1, 3, 1, is_complete=False)),
+        ("ctt", ("completed", None, None), Progress(3, 3, 1, is_complete=True)),
+        ("tct", (None, "running", None), Progress(0, 3, 2, is_complete=False)),
+        ("ctct", ("completed", None, "failed", None), Progress(3, 4, 3, is_complete=False)),
+        ("cc", ("failed", "completed"), Progress(2, 2, 2, is_complete=False)),
+        ("t", (None,), Progress(0, 1, None, is_complete=False)),
+    ],
+)
+def test_how_far_a_notebook_of_code_and_text_has_run(kinds, statuses, progress):
+    assert progress_of(pieces(*kinds, statuses=statuses)) == progress
+
+
+@pytest.mark.parametrize(
+    ("text", "bars"),
+    [
+        ("Executing:   5%|▌ | 1/20 [00:01<00:19,  1.0cell/s]", [(1, 20)]),
+        ("Executing:   5%|▌ | 1/20 [00:01", [(1, 20)]),
+        ("Executing: 0%|a|b| 1/20 [", []),
+        ("Executing: 10%| | 2/20 [x]printed\nExecuting: 15%| | 3/20 [y]", [(2, 20), (3, 20)]),
+        ("executing: 10%| | 2/20 [x]", []),
+    ],
+)
+def test_each_bar_is_read_and_what_stands_beside_it_stays(text, bars):
+    assert list(papermill_bars(text)) == bars
+    assert "Executing" not in without_bars(text) or not bars
+
+
+def test_what_a_cell_prints_behind_the_bar_stays():
+    assert without_bars("Executing:  50%|█ | 1/2 [00:01<00:01]loss 0.5\nok") == "loss 0.5\nok"
+
+
+def test_the_newest_bar_is_counted_as_the_author_counts():
+    log = "Executing: 20%| | 1/5 [a]\rExecuting: 60%| | 3/5 [b]"
+    assert newest_cells(log, (1, 5)) == (2, 3)
+    assert newest_cells("", (1,)) is None
+    assert cell_text(2, 3) == "cell 2 of 3 has ended"
+
+
+@pytest.mark.parametrize(
+    "facts", [{"done": 1.0, "total": 2}, {"done": 1, "total": 2.0}, {"done": 2, "total": 1}, {"total": 5}]
+)
+def test_numbers_that_cannot_be_have_no_share(facts):
+    assert done_share(facts) is None

@@ -209,3 +209,106 @@ def test_a_long_sum_is_read_in_no_time(monkeypatch):
     monkeypatch.setattr(_Found, "_constant", counting)
     code_references(notebook_of("total = " + " + ".join(f"a{n}" for n in range(300))))
     assert 0 < looks["all"] < 3000
+
+
+@pytest.mark.parametrize(
+    ("source", "read", "written"),
+    [
+        ("%%file out.py\nx = 1", set(), {"out.py"}),
+        ("%%writefile 'out.py'\nx = 1", set(), {"out.py"}),
+        ("%%bash\ncat a.txt \\\n  b.txt\ntouch c.txt", {"a.txt", "b.txt"}, {"c.txt"}),
+        ("!!cat a.txt", {"a.txt"}, set()),
+        ("%reload_ext my_ext", set(), set()),
+        ("%cd 'my folder'", {"my folder"}, set()),
+        ("%pushd -q sub", set() | {"sub"}, set()),
+        ("%timeit open('a.txt')", {"a.txt"}, set()),
+        ("%load a.py", {"a.py"}, set()),
+        ("'''\na.txt\n'''\n'b/c.txt'", set(), set()),
+        ("x = 'a.txt'\nx = 'b.txt'", {"b.txt"}, set()),
+        ("x = 'a.txt'\nfor x in y:\n    pass\nread(x)", {"a.txt"}, set()),
+        ("x = 'a'\nread(x + '.txt')", {"a.txt"}, set()),
+        ("x = 'data'\nread(x)", set(), set()),
+        ("data_dirs = 'data'", {"data"}, set()),
+        ("ROOT = 'data'\nto_csv(ROOT + '/a.csv')", set(), {"data/a.csv"}),
+        ("P = Path('data')\nP = 'x'\nread(P)", set(), set()),
+        ("P = Path('data')\nP.mkdir()", set(), {"data"}),
+        ("P = Path('data')\nP.exists()", set(), set()),
+        ("Path('data').mkdir()", set(), {"data"}),
+        ("Path('a.txt').open()", {"a.txt"}, set()),
+        ("Path('a.txt').open('a')", set(), {"a.txt"}),
+        ("Path('a.txt').open(mode='x')", set(), {"a.txt"}),
+        ("Path('a.txt').unlink()", set(), set()),
+        ("Path('a.txt').read_text()", {"a.txt"}, set()),
+        ("Path('a', 'b.txt').touch()", set(), {"a/b.txt"}),
+        ("','.join(['a', 'b.csv'])", {"b.csv"}, set()),
+        ("open('a.txt', mode)", {"a.txt"}, set()),
+        ("open('a.txt', 'rb+')", {"a.txt"}, set()),
+        ("open('a.txt', 'ab')", set(), {"a.txt"}),
+        ("shutil.copytree('src', 'out/x')", {"src", "out/x"}, set()),
+        ("shutil.move('a.txt', 'b.txt')", {"a.txt"}, {"b.txt"}),
+        ("os.rename('a.txt', 'b.txt')", {"a.txt"}, {"b.txt"}),
+        ("download('a.txt')", {"a.txt"}, set()),
+        ("urlretrieve('u/x', 'a.txt')", {"u/x"}, {"a.txt"}),
+        ("fs.download('bucket/a.txt', 'a.txt')", set(), {"a.txt"}),
+        ("text.replace('a.txt', 'b.txt')", {"a.txt"}, {"b.txt"}),
+        ("Markdown('a.txt')", set(), set()),
+        ("os.path.isfile('a.txt')", set(), set()),
+        ("df.to_parquet(path='a.parquet')", set(), {"a.parquet"}),
+        ("plt.imsave('a.png', x)", set(), {"a.png"}),
+        ("pd.ExcelWriter('a.xlsx')", set(), {"a.xlsx"}),
+        ("load(image_dir='img', text='img2')", {"img"}, set()),
+        ("load(file='a.txt')", {"a.txt"}, set()),
+        ("save(a, file='a.txt')", set(), {"a.txt"}),
+        ("print(file='a.txt')", set(), set()),
+        ("os.chdir('sub')", {"sub"}, set()),
+        ("datasets.ImageFolder('img')", {"img"}, set()),
+        ("site.addsitedir('lib')", {"lib"}, set()),
+        ("x = [read('a.txt') for y in z]", {"a.txt"}, set()),
+        ("read(f'a.txt')", {"a.txt"}, set()),
+        ("N = 'a'\nread(f'{N}.txt')", {"a.txt"}, set()),
+        ("N = 'a'\nread(f'{N:>5}/x')", set(), set()),
+        ("read(f'data/raw/{x}')", {"data/raw"}, set()),
+        ("read(f'{x}/a.txt')", set(), set()),
+        ("read('data' / x)", set(), set()),
+        ("read(Path('data', x))", set(), set()),
+        ("read(os.path.join('a', x, 'b.csv'))", {"b.csv"}, set()),
+        ("read('a' + x + 'b.csv')", {"b.csv"}, set()),
+        ("read('a.csv' * 2)", {"a.csv"}, set()),
+        ("read(Path('data') / x / 'a.txt')", {"data", "a.txt"}, set()),
+    ],
+)
+def test_how_a_file_is_used_decides_whether_it_is_needed(source, read, written):
+    found = code_references(notebook_of(source))
+    assert (found.file_names, found.written) == (read, written)
+
+
+@pytest.mark.parametrize(
+    ("source", "imports", "folders"),
+    [
+        ("%reload_ext my.ext", {"my.ext"}, ()),
+        ("%run -t -m tool.main", {"tool.main"}, ()),
+        ("runpy.run_module('tool')", {"tool"}, ()),
+        ("import_module('.x', 'y')", set(), ()),
+        ("importlib.import_module(name)", set(), ()),
+        ("from a import *", {"a"}, ()),
+        ("from . import a", set(), ()),
+        ("sys.path.extend(['lib', './src/'])", set(), ("lib", "src")),
+        ("sys.path.append(str(Path('lib', 'x')))", set(), ("lib/x",)),
+        ("sys.path.append('/opt/lib')", set(), ()),
+        ("sys.path.append('~/lib')", set(), ()),
+        ("names.append('lib')", set(), ()),
+        ("LIB = 'lib'\nsys.path.insert(0, LIB)", set(), ("lib",)),
+    ],
+)
+def test_modules_and_the_folders_that_are_searched_for_them(source, imports, folders):
+    found = code_references(notebook_of(source))
+    assert (found.imports, found.search_folders) == (imports, folders)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "is_needed"),
+    [(".", "a.csv", False), ("data", "data/a.csv", False), ("data", "data", False), ("data", "database/a.csv", True)],
+)
+def test_what_lies_in_a_folder_that_a_command_has_filled_is_not_needed(folder, name, is_needed):
+    found = code_references(notebook_of(f"!aws s3 sync s3://b/x {folder}", f"open('{name}'); os.listdir('{name}')"))
+    assert (name in found.file_names) is is_needed

@@ -299,3 +299,151 @@ def test_whatever_is_given_the_name_of_the_target_may_make_it():
     assert found.problems == ()
     assert "may make it (fs.get('s3://bucket/code/prep.py', 'prep.py'))" in found.warnings[0]
     assert missing("print('next is', 'prep.py')", "%run prep.py").problems != ()
+
+
+def collected(source, *there, notebooks=(), **arguments):
+    files = dict.fromkeys(notebooks, notebook_of("1"))
+    return collect_run_targets("nb.ipynb", notebook_of(source), files.get, set(there).__contains__, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("line", "there", "files"),
+    [
+        ("%run a", {"a.py"}, ("a.py",)),
+        ("%run a", {"a"}, ("a",)),
+        ("%run a.py", {"a.py"}, ("a.py",)),
+        ("%run lib/../a.py", {"a.py"}, ("a.py",)),
+        ("%cd lib\n%run a.py", {"a.py", "lib/a.py"}, ("lib/a.py",)),  # the folder that it has entered comes first
+        ("%cd lib\n%run a.py", {"a.py"}, ("a.py",)),
+        ("%cd lib\n%cd x\n%run a.py", {"lib/x/a.py"}, ("lib/x/a.py",)),
+        ("%cd lib\n%run ../a.py", {"a.py"}, ("a.py",)),
+        ("%run a.py\n%run ./a.py", {"a.py"}, ("a.py",)),
+        ("%run -t -N 3 -i a.py x y", {"a.py"}, ("a.py",)),
+        ("%run -p -s cumulative -l 5 a.py", {"a.py"}, ("a.py",)),
+        ("%run -d -b 3 a.py", {"a.py"}, ("a.py",)),
+        ("%run a.py 2", {"a.py"}, ("a.py",)),
+    ],
+)
+def test_a_script_is_found_where_ipython_looks_for_it(line, there, files):
+    found = collected(line, *there)
+    assert (found.files, found.problems, found.warnings) == (files, (), ())
+
+
+@pytest.mark.parametrize(
+    "line", ["%run -m a", "%run -m", "%run # a.py", "%run -i", "%run C:/a.py", "%run ?", "%run a*.py", "%run ~me/a.py"]
+)
+def test_what_names_no_file_beside_the_notebook_is_left_to_the_kernel(line):
+    found = collected(line)
+    assert (found.files, found.problems, found.warnings) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "%run a",
+            "'a.py' is missing: cell 1 of 'nb.ipynb' runs it with %run; put it beside the notebook or list it in",
+        ),
+        ("%run a.b", "'a.b' is missing: cell 1"),
+        ("%run ./lib/a.py", "'lib/a.py' is missing: cell 1"),
+        (
+            "%run ../a.py",
+            "'../a.py' is missing: cell 1 of 'nb.ipynb' runs it with %run; above the notebook's folder, a job has",
+        ),
+    ],
+)
+def test_a_file_that_is_missing_is_named_with_what_to_do(line, said):
+    (problem,) = collected(line).problems
+    assert problem.startswith(said)
+
+
+def test_a_file_that_is_missing_is_said_once_a_cell():
+    nb = notebook_of("%run a.py\n%run a.py", "%run a.py")
+    found = collect_run_targets("nb.ipynb", nb, lambda _: None, lambda _: False)
+    assert [problem.split(" runs")[0] for problem in found.problems] == [
+        "'a.py' is missing: cell 1 of 'nb.ipynb'",
+        "'a.py' is missing: cell 2 of 'nb.ipynb'",
+    ]
+
+
+def test_a_notebook_meant_is_named_beside_what_may_make_the_script():
+    (warning,) = collected("!make\n%run setup", "setup.ipynb").warnings
+    assert warning.endswith("(!make), else the notebook fails there; 'setup.ipynb' is there: write %run setup.ipynb")
+    (warning,) = collected("!make\n%run setup").warnings
+    assert warning.endswith("(!make), else the notebook fails there")
+    (problem,) = collected("%run setup.ipynb", "setup.ipynb.ipynb").problems
+    assert "write %run" not in problem
+
+
+def test_a_circle_is_no_problem_where_the_line_may_not_run():
+    for source, count in (("%run nb.ipynb", 1), ("if x:\n    %run nb.ipynb", 0), ("%run ../x/nb.ipynb", 1)):
+        found = collect_run_targets("./nb.ipynb", notebook_of(source), lambda _: None, lambda _: False)
+        assert len(found.problems) == count
+        assert found.notebooks == {}
+
+
+def test_a_notebook_that_cannot_be_read_is_a_problem_of_the_cell_that_runs_it():
+    def load(name):
+        raise NotebookJobConfigError(f"'{name}' is empty")
+
+    found = collect_run_targets("nb.ipynb", notebook_of("1", "%run a.ipynb\n%run a.ipynb"), load, lambda _: False)
+    assert found.problems == ("'a.ipynb' is empty (cell 2 of 'nb.ipynb' runs it)",)
+
+
+def test_what_is_run_more_than_once_is_loaded_once():
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return notebook_of("%run b.ipynb") if name != "b.ipynb" else notebook_of("1")
+
+    nb = notebook_of("%run a.ipynb\n%run a.ipynb\n%run b.ipynb")
+    assert list(collect_run_targets("nb.ipynb", nb, load, lambda _: False).notebooks) == ["a.ipynb", "b.ipynb"]
+    assert loaded == ["a.ipynb", "b.ipynb"]
+
+
+def test_what_a_script_makes_counts_for_the_files_after_it():
+    scripts = {"c.py": "open('prep.py', 'w')"}
+    nb = notebook_of("%run prep.py\n%run c.py")
+    before = collect_run_targets("nb.ipynb", nb, lambda _: None, scripts.__contains__, read_text=scripts.get)
+    assert (len(before.problems), before.warnings) == (1, ())
+    unread = collect_run_targets(
+        "nb.ipynb", notebook_of("%run c.py\n%run prep.py"), lambda _: None, scripts.__contains__
+    )
+    assert len(unread.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "may_fail"),
+    [
+        ("async for x in y:\n    %run a.py", True),
+        ("try:\n    pass\nexcept* E:\n    %run a.py", True),
+        ("match x:\n    case 1:\n        %run a.py", True),
+        ("async def f():\n    %run a.py", True),
+        ("class A:\n    %run a.py", False),
+        ("if x:\n    pass\n%run a.py\nif y:\n    pass", False),
+        ("for x in y: pass\n%run a.py", False),
+    ],
+)
+def test_a_line_within_a_block_may_not_be_run(source, may_fail):
+    found = collected(source)
+    assert (len(found.problems), len(found.warnings)) == ((0, 1) if may_fail else (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("line", "is_machines"),
+    [
+        ("%run /home/me/x.py", True),
+        ("%run C:/me/x.py", True),
+        ("%run ~/x.py", True),
+        ("%run /tmp/x.py", False),
+        ("%run /usr/x.py", False),
+        ("%run /home/sagemaker-user/x.py", False),
+        ("%run {home}/x.py", False),
+        ("%run x.py", False),
+        ("%run -m /x", False),
+        ("%timeit %run /home/me/x.py", True),
+    ],
+)
+def test_an_absolute_path_is_a_machines_where_no_job_has_it(line, is_machines):
+    assert bool(list(machine_paths(notebook_of(line)))) is is_machines

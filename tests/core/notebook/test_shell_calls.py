@@ -52,3 +52,39 @@ def test_a_cell_that_calls_it_is_found(cell):
 )
 def test_another_is_not(cell):
     assert cells_calling(new_notebook(cells=[new_code_cell(cell)]), "aws") == ()
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_found"),
+    [
+        ("subprocess.call(['aws'])", True),
+        ("subprocess.check_output('ls; aws s3 ls', shell=True)", True),
+        ("Popen(['aws', x])", True),
+        ("os.popen('sudo aws s3 ls')", True),
+        ("subprocess.getoutput('time A=b aws s3 ls')", True),
+        ("subprocess.run(['ls', 'aws'])", False),
+        ("subprocess.run(('aws', 's3'))", False),
+        ("subprocess.run(args=['aws'])", False),
+        ("subprocess.run(command)", False),
+        ("subprocess.other(['aws'])", False),
+        ("get_ipython().system('aws s3 ls')", True),
+        ("!ls | aws", True),
+        ("!(aws s3 ls)", True),
+        ("!`aws s3 ls`", True),
+        ("!aws-vault x", False),
+        ("!exec aws s3 ls", True),
+        ("%%bash\n  aws s3 ls", True),
+        ("%%script bash\naws s3 ls", True),
+        ("%%python\naws", False),
+        ("%time !aws s3 ls", True),
+        ("%timeit aws", False),
+    ],
+)
+def test_it_is_found_where_a_command_begins(cell, is_found):
+    nb = new_notebook(cells=[new_code_cell("!aws"), new_code_cell(cell)])
+    assert cells_calling(nb, "aws") == ((1, 2) if is_found else (1,))
+
+
+def test_the_name_is_taken_to_the_letter():
+    assert cells_calling(new_notebook(cells=[new_code_cell("!aXs ls")]), "a.s") == ()
+    assert cells_calling(new_notebook(cells=[new_code_cell("!a.s ls")]), "a.s") == (1,)

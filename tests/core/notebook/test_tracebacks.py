@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from airflow_nbjobs.core.notebook import tracebacks
 from airflow_nbjobs.core.notebook.failing_cell import failed_cell, find_failing_cell, strip_ansi
-from airflow_nbjobs.core.notebook.tracebacks import excerpt, parts_of, short
+from airflow_nbjobs.core.notebook.tracebacks import Part, excerpt, parts_of, short, whose
 
 SENT = json.loads(Path(__file__).with_name("tracebacks.json").read_text(encoding="utf-8"))
 MODES = ("Context", "Plain", "Verbose")
@@ -245,3 +245,180 @@ def test_a_frame_is_one_whatever_its_line(number):
         "----> 1 df.merge(other)",
         "  … 1 frame of pandas",
     ]
+
+
+@pytest.mark.parametrize(
+    ("header", "library"),
+    [
+        ("/opt/conda/lib/python3.7/site-packages/pandas/core/frame.py in f(self)", "pandas"),
+        ("File /opt/conda/lib/python3.11/asyncio/runners.py:190, in run(main)", "asyncio"),
+        ("File /usr/lib/python3/dist-packages/six.py:1, in f()", "six"),
+        ("File pandas/_libs/index.pyx:153, in f()", "pandas"),
+        ("File <frozen importlib._bootstrap>:241, in f()", "importlib"),
+        ("File <string>:1, in f()", ""),
+        ("File <__array_function__ internals>:1, in f()", ""),
+    ],
+)
+def test_it_is_known_which_library_a_frame_is_of(header, library):
+    (part,) = parts_of([header, "      1 x"])
+    assert (part.kind, part.library, part.start, part.end) == ("library", library, 0, 2)
+
+
+def test_the_parts_are_all_lines_in_their_order():
+    for error in SENT.values():
+        lines = strip_ansi("\n".join(error["traceback"])).split("\n")
+        parts = parts_of(lines)
+        assert [number for part in parts for number in range(part.start, part.end)] == list(range(len(lines)))
+
+
+@pytest.mark.parametrize(
+    ("libraries", "said"),
+    [
+        ([""], "1 frame"),
+        (["", ""], "2 frames"),
+        (["a", "a"], "2 frames of a"),
+        (["a", "", "b"], "3 frames of a, b"),
+        (list("abcd"), "4 frames of a, b, c, d"),
+        (list("abcde"), "5 frames of a, b, c, d …"),
+        (["a"] * 1234, "1,234 frames of a"),
+    ],
+)
+def test_frames_are_counted_with_their_libraries(libraries, said):
+    assert whose([Part("library", 0, 1, library) for library in libraries]) == said
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(1000, True), (1001, False)])
+def test_a_text_of_one_line_is_cut_in_its_middle_beyond_a_thousand_characters(length, is_whole):
+    text = "a" * 600 + "b" * (length - 600)
+    assert (short(text) == text) is is_whole
+    assert short(text).startswith("a" * 500)
+    assert short(text).endswith("b" * 400)
+    assert (" … " in short(text)) is not is_whole
+
+
+def test_blank_lines_around_a_text_do_not_count():
+    assert short("\n\na\nb\nc\n\n") == "a\nb\nc"
+    assert short("a\nb\nc\nd\ne") == "a\nb\nc\n… 2 more lines"
+    assert short("\n".join(["a"] * 1500)) == "a\na\na\n… 1,497 more lines"
+
+
+def chain(count):
+    links = "\nDuring handling of the above exception, another exception occurred:\n\n"
+    return links.join(
+        "\n".join(
+            [f"E{n}      Traceback (most recent call last)", f"Cell In[{n}], line 1", f"----> 1 f{n}()", "", f"E{n}: x"]
+        )
+        for n in range(count)
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "left_out"),
+    [(6, None), (7, "… 1 more exception of the chain"), (9, "… 3 more exceptions of the chain")],
+)
+def test_of_a_long_chain_the_first_exception_and_the_last_ones_are_shown(count, left_out):
+    shown = excerpt(chain(count)).split("\n")
+    texts = [line for line in shown if re.fullmatch(r"E\d: x", line)]
+    assert texts == [f"E{n}: x" for n in (0, *range(count - 5, count))]
+    assert [line for line in shown if "of the chain" in line] == ([left_out] if left_out else [])
+
+
+def own_frames(count):
+    frames = [context_frame(f"File ~/project/helpers.py:{n}, in f{n}()", f"----> {n} g{n}()") for n in range(count)]
+    return "\n".join(["KeyError      Traceback (most recent call last)", *frames, "KeyError: 'x'"])
+
+
+@pytest.mark.parametrize(("count", "folded"), [(12, []), (13, ["  … 1 frame"]), (20, ["  … 8 frames"])])
+def test_of_very_many_frames_of_the_authors_the_first_four_and_the_last_eight_are_shown(count, folded):
+    shown = excerpt(own_frames(count)).split("\n")
+    assert [line for line in shown if line.startswith("  … ")] == folded
+    numbers = [int(line.split(" in f")[1].split("(")[0]) for line in shown if line.startswith("File")]
+    assert numbers == [*range(4), *range(count - 8, count)]
+
+
+def test_a_frame_keeps_its_current_line_or_else_the_lines_that_it_has():
+    def frame(*lines):
+        return excerpt("\n".join(["Cell In[1], line 2", *lines, "", "KeyError: 'x'"])).split("\n")[1:-1]
+
+    assert frame("      1 a", "----> 2 b", "      3 c") == ["----> 2 b"]
+    assert frame("    x = = 1", "        ^") == ["    x = = 1", "        ^"]
+    assert frame("    a", "    b") == ["    a"]
+    assert frame() == []
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(300, True), (301, False)])
+def test_a_line_is_cut_beyond_three_hundred_characters(length, is_whole):
+    line = "----> 1 " + "x" * (length - 8)
+    shown = excerpt(f"Cell In[1], line 1\n{line}  \n\nKeyError: 'x'").split("\n")[1]
+    assert shown == (line if is_whole else line[:300] + "…")
+    assert excerpt(f"Error\n{line}").split("\n")[1] == (line if is_whole else line[:300] + "…")
+
+
+def test_a_text_that_is_the_exceptions_own_is_shown_in_three_lines():
+    text = "\n".join(["MyError: no", *(f"line {n}" for n in range(20))])
+    assert excerpt(text, ename="MyError").split("\n") == ["MyError: no", "line 0", "line 1", "… 18 more lines"]
+    assert excerpt(text).split("\n") == [f"line {n}" for n in range(10, 20)]
+    assert excerpt(text, ename="Other").split("\n") == [f"line {n}" for n in range(10, 20)]
+
+
+def test_what_is_still_long_loses_its_middle():
+    groups = "\n".join(f"  +---------------- {n} ----------------" for n in range(200))
+    text = f"Cell In[1], line 1\n----> 1 f()\n\n{groups}\nE: x"
+    shown = excerpt(text).split("\n")
+    assert len(shown) == 81
+    assert shown[30] == f"… {203 - 80} more lines"
+    assert shown[-1] == "E: x"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Cell In[1], line 1",
+        "File <string>:1, in f()",
+        "File a/b.pyx:1, in f()",
+        "File /x/site-packages/a/b.py:1, in f()",
+    ],
+)
+def test_a_frame_without_a_line_is_a_part_of_its_own(header):
+    spans = [(part.kind == "message", part.start, part.end) for part in parts_of([header, header, "E: x", "y"])]
+    assert spans == [(False, 0, 1), (False, 1, 2), (True, 2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_body"),
+    [
+        ("", True),
+        ("  x", True),
+        ("\tx", True),
+        ("5 x", True),
+        ("--> 5 x", True),
+        ("> 12345 x", True),
+        ("E: x", False),
+        ("5x", False),
+    ],
+)
+def test_what_follows_a_frame_is_its_code_or_something_else(line, is_body):
+    assert len(parts_of(["Cell In[1], line 1", line])) == (1 if is_body else 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "During handling of the above exception, another exception occurred:",
+        "The above exception was the direct cause of the following exception:",
+        "  [Previous line repeated 975 more times]",
+        "[... skipping similar frames: f at line 1 (975 times)]",
+        "  +---------------- 1 ----------------",
+        "ValueError    Traceback (most recent call last)",
+    ],
+)
+def test_what_links_frames_is_no_exceptions_text(line):
+    parts = parts_of(["Cell In[1], line 1", line, "Cell In[2], line 1", "E: x"])
+    assert [part.kind for part in parts] == ["author", "link", "author", "message"]
+
+
+def test_a_rule_is_a_link_where_a_traceback_begins_below_it():
+    lines = ["-" * 75, "E     Traceback (most recent call last)", "Cell In[1], line 1", "E: x"]
+    assert [(part.kind, part.end) for part in parts_of(lines)] == [("link", 2), ("author", 3), ("message", 4)]
+    assert [part.kind for part in parts_of(["-" * 75, "text"])] == ["message"]
+    assert excerpt("\n".join(lines)).split("\n")[0].startswith("E   ")

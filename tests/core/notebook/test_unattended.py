@@ -61,6 +61,24 @@ CERTAIN = [
     "layer.input = 3\nx = input()",
     "import sys, io\nsys.stdin = io.StringIO('a')\nx = input()",
     "help()",
+    "x = [input(), 1]",
+    "print(*[input()], end='')",
+    "assert input()",
+    "x = input() < 3 < y",
+    "x = 1 < input()",
+    "@f(input())\ndef g():\n    pass",
+    "def f(*, a=input()):\n    pass",
+    "class A(input()):\n    pass",
+    "for i in xs:\n    pass\ninput()",
+    "match input():\n    case 1:\n        pass",
+    "while input():\n    pass",
+    "while False:\n    pass\nelse:\n    input()",
+    "if x:\n    raise ValueError\ninput()",
+    "with open(input()) as f:\n    pass",
+    "try:\n    pass\nexcept Exception:\n    pass\ninput()",
+    "def f():\n    return 1\ninput()",
+    "x = {'a': input()}",
+    "def a():\n    return b()\ndef b():\n    return c()\ndef c():\n    return d()\ndef d():\n    return e()\ndef e():\n    return input()\na()",
 ]
 PERHAPS = [
     "if x:\n    input()",
@@ -86,6 +104,23 @@ PERHAPS = [
     "def stop():\n    raise SystemExit(0)\nif x:\n    stop()\ninput()",
     "import os\nclass A:\n    def stop(self):\n        os._exit(0)\nA().stop()\ninput()",
     "if x:\n    quit()\ninput()",
+    "import os\nif x:\n    os.kill(1, 2)\ninput()",
+    "x = 1 < 2 < input()",
+    "x = y and input()",
+    "x = y if z else input()",
+    "xs = [1 for x in y if input()]",
+    "xs = {x: input() for x in y}",
+    "xs = list(input() for x in y)",
+    "async for x in y:\n    input()",
+    "for i in xs:\n    pass\nelse:\n    input()",
+    "def f():\n    return input()\ng = f",
+    "def f():\n    return input()\nx.y(f)",
+    "def a():\n    return b()\ndef b():\n    return c()\ndef c():\n    return d()\ndef d():\n    return e()\ndef e():\n    return f()\ndef f():\n    return input()\na()",
+    "if x:\n    raise SystemExit\ninput()",
+    "def f():\n    for x in y:\n        if x:\n            return 1\n    return input()\nf()",
+    "for x in y:\n    if x:\n        continue\n    input()",
+    "try:\n    f()\nexcept ValueError:\n    input()",
+    "with open('f') as f, lock:\n    input()",
 ]
 NOTHING = [
     "print(1)",
@@ -135,6 +170,30 @@ NOTHING = [
     "%conda install lightgbm",
     "!pip install torch",
     "%%bash\npip uninstall torch",
+    "def f():\n    yield input()\nf()",
+    "@cached\ndef f():\n    return input()\nf()",
+    "import os\nos.abort()\ninput()",
+    "raise ValueError\ninput()",
+    "try:\n    input()\nexcept errors.NoInput:\n    pass",
+    "try:\n    input()\nexcept (ValueError, Exception):\n    pass",
+    "f(input)",
+    "import sys\nx = sys.exit() == input()",
+    "import sys\nx = [sys.exit(), input()]",
+    "import sys\nx = f(sys.exit()) or input()",
+    "import sys\nfor x in sys.exit():\n    input()",
+    "class A:\n    def f(self):\n        input()",
+    "while True:\n    break\n    input()",
+    "if True:\n    pass\nelse:\n    input()",
+    "!pip uninstall -qy torch",
+    "!pip uninstall torch --help",
+    "!pip uninstall torch < yes.txt",
+    "!apt-get install -qq graphviz",
+    "!apt-get install --assume-yes graphviz",
+    "!conda install --dry-run x",
+    "!ls pip uninstall torch",
+    "!pip uninstalled",
+    "%pdb 0",
+    "%debugger",
 ]
 
 
@@ -142,7 +201,7 @@ NOTHING = [
 def test_what_a_job_is_certain_to_come_to_is_an_error_that_names_cell_and_line(cell):
     found = look("print('first')", cell)
     (problem,) = found.problems
-    assert re.match(r"cell 2 line \d of 'nb.ipynb' waits for an answer", problem), problem
+    assert re.match(r"cell 2 line \d+ of 'nb.ipynb' waits for an answer", problem), problem
     assert "nobody can answer in a job" in problem
     assert found.warnings == ()
 
@@ -228,6 +287,17 @@ def test_a_breakpoint_is_warned_of():
         "!apt-get install graphviz",
         "!sudo apt install graphviz",
         "x = !pip uninstall torch",
+        "!apt-get upgrade",
+        "!apt purge x",
+        "!apt autoremove",
+        "!conda create -n x",
+        "!mamba update --all",
+        "!sudo -E apt-get -q install y",
+        "!ls; apt-get remove x",
+        "!ls || pip uninstall torch",
+        "!pip uninstall my-package",
+        "!pip uninstall -r requirements.txt",
+        "!/opt/conda/bin/python3.11 -m pip uninstall torch",
     ],
 )
 def test_a_command_that_asks_before_it_acts_is_warned_of(line):

@@ -289,3 +289,217 @@ def test_kernels_other_than_python_get_the_text():
 def test_json_that_is_not_exact_is_no_json(text):
     with pytest.raises(ValueError, match=r"."):
         read_json(text)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text", "value", "note"),
+    [
+        ("x = None  # type: int | None", "null", None, "None, as its annotation says"),
+        ("x = True", "False", False, "a bool, as its default says"),
+        ("x = True", "false", False, "a bool, as its default says"),
+        ("x = False", "True", True, "a bool, as its default says"),
+        ("x = 5", "+8", 8, "an int, as its default says"),
+        ("x = 5", "-8", -8, "an int, as its default says"),
+        ("x = 5", "0" * 4299 + "8", 8, "an int, as its default says"),
+        ("x = 0.5", "1.", 1.0, "a float, as its default says"),
+        ("x = 0.5", "-.5", -0.5, "a float, as its default says"),
+        ("x = 0.5", "2E+3", 2000.0, "a float, as its default says"),
+        ("x = 0.5", "0e5", 0.0, "a float, as its default says"),
+        ("x = 0.5", "0.0", 0.0, "a float, as its default says"),
+        ("x: int | float = 5", "8", 8, "an int, as its annotation says"),
+        ("x: int | float = 5", "8.0", 8.0, "a float, as its annotation says"),
+        ("x: dict | list = f()", "[1]", [1], "a list, as its annotation says"),
+        ("x = {}", " {'a': '\\d'} ", {"a": "\\d"}, "a dict, as its default says"),
+        ("x = (1,)", "(8, 9)", [8, 9], "a list; its default is a tuple, which no parameter can be"),
+        ("x = {1}", "{8, 9}", [8, 9], "a list; its default is a set, which no parameter can be"),
+        ("x = {1}", "[8]", [8], "a list; its default is a set, which no parameter can be"),
+        ("x = {1}", "set()", [], "a list; its default is a set, which no parameter can be"),
+    ],
+)
+def test_a_text_is_passed_as_the_type_that_is_said_and_the_log_tells_so(cell, text, value, note):
+    checked = check(cell, text)
+    assert exact(checked.values["x"]) == exact(value)
+    assert (checked.problems, checked.warnings) == ((), ())
+    assert [one.partition(" is passed as ")[2] for one in checked.notes] == [note]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text", "names"),
+    [
+        ("x: int | float = 5", "a", "an int or a float, as its annotation"),
+        ("x: float | int = 5", "a", "an int or a float, as its annotation"),
+        ("x: None | bool = True", "a", "a bool or None, as its annotation"),
+        ("x: Optional[int] = 5", "5.0", "an int or None, as its annotation"),
+        ("x: dict | list = f()", "a", "a dict or a list, as its annotation"),
+        ("x = (1,)", "a", "a tuple, as its default"),
+        ("x = {1}", "1, 2", "a set, as its default"),
+        ("x = {1}", "{'a': 1}", "a set, as its default"),
+        ("x = []", "(1", "a list, as its default"),
+        ("x = True", "yes", "a bool, as its default"),
+        ("x = 0.5", "1.5.0", "a float, as its default"),
+        ("x = 0.5", "0x10", "a float, as its default"),
+        ("x = 5", "9" * 4301, "an int, as its default"),
+        ("x = 5", Spelled("seven", "'seven'", NATIVE), "an int, as its default"),
+        ("x = []", "[nan, 1e999]", "a list, as its default"),
+        ("x = []", "[1, -1e999, 'a']", "a list, as its default"),
+    ],
+)
+def test_a_problem_names_the_types_that_a_text_may_have(cell, text, names):
+    [problem] = check(cell, text).problems
+    assert f" is not exactly {names} says" in problem
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e999", "1e-400", "-0.1e-999"])
+def test_a_number_beyond_a_float_says_what_would_arrive(text):
+    [problem] = check("x: float | None = None", text).problems
+    assert f"the text '{text}' is beyond what a float holds: it would arrive as {float(text)}" in problem
+
+
+def test_a_literal_names_the_values_that_are_right():
+    for value in ("a", "7"):
+        checked = check("x: Literal['a', '7', 7] = 'a'", value)
+        assert (checked.values, checked.problems, checked.warnings, checked.notes) == ({"x": value}, (), (), ())
+    checked = check("x: Literal[1, 2] = 1", "3")
+    assert checked.values == {"x": 3}
+    assert checked.warnings == ("parameter 'x': 3 is none of what its annotation names: 1, 2",)
+    assert len(checked.notes) == 1
+    checked = check("x: Literal[1, 2] = 1", "2")
+    assert (checked.values, checked.warnings) == ({"x": 2}, ())
+    checked = check("x: list[Literal[1, 2]] = f()", "['1', '3']")
+    assert checked.values == {"x": [1, 3]}
+    assert checked.warnings == ("parameter 'x': at [1], 3 is none of what its annotation names: 1, 2",)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text", "name"),
+    [
+        ("x: str | int = ''", "7", "an int"),
+        ("x: str | float = ''", "7.5", "a float"),
+        ("x: str | bool = ''", "true", "a bool"),
+        ("x: str | list = ''", "[1]", "a list"),
+        ("x: str | None = None", "null", "None"),
+        ("x = 5 if y else 'a'", "7", "an int"),
+    ],
+)
+def test_a_text_that_may_be_meant_as_another_type_is_a_warning(cell, text, name):
+    checked = check(cell, text)
+    assert checked.values == {"x": text}
+    [warning] = checked.warnings
+    assert f"the text '{text}' is passed as a text, though its " in warning
+    assert warning.endswith(f" admits {name} as well")
+    assert check(cell, "abc").warnings == ()
+
+
+def test_what_a_default_holds_is_an_example_of_what_may_come():
+    checked = check("x = {'lr': 0.1}", {"lr": "fast"})
+    assert checked.values == {"x": {"lr": "fast"}}
+    assert checked.problems == ()
+    [warning] = checked.warnings
+    assert "at ['lr'], the text 'fast' is not exactly a float, as its default says; it is passed as a text" in warning
+    assert check("x = {'lr': 5 if y else 'a'}", {"lr": "7"}).warnings == ()
+    assert check("x = [5, 'a']", ["7"]).values == {"x": ["7"]}
+    assert check("x = ['a']", ["7"]).warnings == ()
+
+
+def test_texts_deep_within_a_value_are_named_by_their_path():
+    [problem] = check("x: dict[str, list[int]] = f()", {"a": ["1", "b"]}).problems
+    assert "at ['a'][1], the text 'b' is not exactly an int, as its annotation says" in problem
+    [problem] = check("x: dict[str, list[int]] = f()", "{'a': ['b']}").problems
+    assert "at ['a'][0], the text 'b' is not exactly an int" in problem
+    assert check("x: dict[str, list[int]] = f()", {"a": ["1", 2, None]}).values == {"x": {"a": [1, 2, None]}}
+    assert check("x = None", ["7", {"a": "true"}]).warnings == ()  # somebody has written it as it is
+
+
+@pytest.mark.parametrize(
+    ("default", "name"), [("b'a'", "bytes"), ("1j", "a complex number"), ("b'a' if y else 1j", " or ")]
+)
+def test_a_default_of_a_type_that_no_parameter_has_is_named(default, name):
+    checked = check(f"x = {default}", "7")
+    assert checked.values == {"x": "7"}
+    [warning] = checked.warnings
+    assert name in warning
+    assert "the text '7' is passed as a text" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("true", "a bool"),
+        ("False", "a bool"),
+        ("None", "None"),
+        ("null", "None"),
+        ("-5", "an int"),
+        ("0", "an int"),
+        ("10", "an int"),
+        ("1.0", "a float"),
+        ("1e5", "a float"),
+        ("-inf", "a float"),
+        (" [1]", "a list"),
+        ("{'a': 1}", "a dict"),
+    ],
+)
+def test_the_type_that_a_text_reads_as_is_named(text, name):
+    warning = check("x = f()", text).warnings[0]
+    assert f"which reads as {name}, is passed as a text" in warning
+
+
+@pytest.mark.parametrize("text", ["+5", "00", "1.", ".5", "[1", "(1, 2)", "{1, 2}", "TRUE", "5 ", "-"])
+def test_a_text_without_the_look_of_another_type_is_none(text):
+    assert all("which reads as" not in warning for warning in check("x = f()", text).warnings)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "kind"),
+    [
+        ("x = 'a'", 5, "an int"),
+        ("x = 'a'", 0.5, "a float"),
+        ("x = 'a'", True, "a bool"),
+        ("x: str = f()", [1], "a list"),
+        ("x = 'a'", {"a": 1}, "a dict"),
+    ],
+)
+def test_a_value_that_is_given_for_a_text_is_passed_as_it_is_with_a_warning(cell, value, kind):
+    checked = check(cell, Spelled(value, None, NATIVE))
+    assert exact(checked.values["x"]) == exact(value)
+    [warning] = checked.warnings
+    assert f"{NATIVE} gives {kind}, {value}, where the " in warning
+    assert warning.endswith(f" is a text; it is passed as {kind}")
+    within = check("x: list[str] = f()", [Spelled(value, None, NATIVE)])
+    assert f"at [0], {NATIVE} gives {kind}" in within.warnings[0]
+
+
+@pytest.mark.parametrize("cell", ["x: str | int = 'a'", "x = f()", "x = 5"])
+def test_a_value_that_never_was_a_text_is_none_to_doubt_elsewhere(cell):
+    checked = check(cell, Spelled(5, None, NATIVE))
+    assert (checked.values, checked.warnings, checked.notes) == ({"x": 5}, (), ())
+
+
+def test_texts_in_a_value_that_never_was_a_text_are_converted():
+    assert check("x: list[int] = f()", Spelled(["5"], None, NATIVE)).values == {"x": [5]}
+
+
+def test_a_value_that_was_made_as_its_type_says_is_no_news():
+    assert check("x = 5", Spelled(7, "7", NATIVE)).notes == ()
+    [note] = check("x = 0.5", Spelled(7, "7", NATIVE)).notes
+    assert "the text '7' is passed as a float" in note
+    [note] = check("x = ['00']", [Spelled(12, "12", NATIVE)]).notes
+    assert note == (
+        f"parameter 'x': at [0], the text '12' is passed as a text, as its default says; {NATIVE} has made an int of it"
+    )
+    assert check("x: bool | int = f()", Spelled(1, "1", NATIVE)).values == {"x": 1}
+    assert exact(check("x = True", Spelled(True, "True", NATIVE)).values["x"]) == "bool True"
+
+
+@pytest.mark.parametrize("text", ["inf", " -Infinity\n"])
+def test_an_infinity_that_was_meant_is_one(text):
+    checked = check("x = f()", Spelled(float(text), text, NATIVE))
+    assert (checked.values, checked.problems) == ({"x": float(text)}, ())
+    [problem] = check("x = f()", [Spelled(math.inf, "1e400", NATIVE)]).problems
+    assert f"at [0], the text '1e400' is beyond what a float holds, so {NATIVE} has made inf of it" in problem
+
+
+@pytest.mark.parametrize("value", ["a", 5, 0.5, True, None, [1], {"a": 1}])
+def test_what_a_parameter_can_be_is_passed_where_nothing_says_its_type(value):
+    checked = check("x = f()", Spelled(value, repr(value), NATIVE))
+    assert exact(checked.values["x"]) == exact(value)
+    assert (checked.problems, checked.warnings, checked.notes) == ((), (), ())

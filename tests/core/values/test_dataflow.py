@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_nbjobs.core.notebook.document import code_cell, parse_notebook
+from airflow_nbjobs.core.values.dataflow import follow
 from airflow_nbjobs.core.values.declaration import read_declaration
 from airflow_nbjobs.core.values.parameters import check_parameters
 
@@ -247,3 +248,120 @@ def test_the_sample_notebooks_are_without_a_warning():
         values = read_declaration(nb).kinds
         checked = check_parameters(nb, dict.fromkeys(values, 1), kernel_name="python3", unknown="error")
         assert (checked.problems, checked.warnings) == ((), ()), path.name
+
+
+def flow(*cells, given=("x",), runs=None):
+    found = follow(notebook_of(*cells), list(given), runs)
+    return {
+        kind: {name: (place.cell, place.line) for name, place in getattr(found, kind).items()}
+        for kind in ("overwritten", "reassigned", "conditional")
+        if getattr(found, kind)
+    }
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["x = 1"], {"overwritten": {"x": (1, 1)}}),
+        (["print(x)\nx = 1"], {"reassigned": {"x": (1, 2)}}),
+        (["y = x", "x = 1"], {"reassigned": {"x": (2, 1)}}),
+        (["x = x + 1\nx = 2"], {"reassigned": {"x": (1, 2)}}),
+        (["y = x\nx = y"], {}),
+        (["y = x\nz = y\nx = f(z)"], {}),
+        (["y = x\ny = 1\nx = y"], {"reassigned": {"x": (1, 3)}}),
+        (["y = x\nif z:\n    y = 1\nx = y"], {}),
+        (["x = 1\nx = 2"], {"overwritten": {"x": (1, 1)}}),
+        (["if z:\n    x = 1"], {"conditional": {"x": (1, 2)}}),
+        (["if x:\n    x = 1"], {}),
+        (["print(x)\nif z:\n    x = 1"], {}),
+        (["if z:\n    x = 1\nx = 2"], {"overwritten": {"x": (1, 3)}, "conditional": {"x": (1, 2)}}),
+        (["for x in z:\n    pass"], {"reassigned": {"x": (1, 1)}}),
+        (["with open(z) as x:\n    pass"], {"overwritten": {"x": (1, 1)}}),
+        (["try:\n    x = 1\nfinally:\n    pass"], {"conditional": {"x": (1, 2)}}),
+        (["y = (", "x = 1"], {"overwritten": {"x": (2, 1)}}),
+        (["y = x (", "x = 1"], {"reassigned": {"x": (2, 1)}}),  # it may be read there
+        (["%magic x", "x = 1"], {"reassigned": {"x": (2, 1)}}),
+        (["!echo {x}\nx = 1"], {"reassigned": {"x": (1, 2)}}),
+        (["!echo {xx}\nx = 1"], {"overwritten": {"x": (1, 2)}}),
+        (["%%bash\necho $x", "x = 1"], {"reassigned": {"x": (2, 1)}}),
+        (["%%capture\nx = 1"], {"overwritten": {"x": (1, 2)}}),
+        (["x = globals()['x']"], {}),
+        (["x, y = 1, 2"], {"overwritten": {"x": (1, 1)}}),
+        (["del x"], {}),
+        ([("x = 0", *TAGGED), "x = 1"], {"overwritten": {"x": (2, 1)}}),
+        ([("x = 0", *TAGGED), ("x = 1", "injected-parameters")], {}),
+        (["y = 1"], {}),
+    ],
+)
+def test_what_becomes_of_a_value_given(cells, expected):
+    assert flow(*cells) == expected
+
+
+def test_each_name_that_is_given_is_followed_by_itself():
+    assert flow("x = y\ny = 1", given=("x", "y")) == {"overwritten": {"x": (1, 1)}, "reassigned": {"y": (1, 2)}}
+    assert flow("x = 1", given=()) == {}
+
+
+@pytest.mark.parametrize(
+    ("magic", "is_followed"),
+    [
+        ("%run a.ipynb", True),
+        ("%run ./a.ipynb", True),
+        ("%run -i a.ipynb", True),
+        ("%run 'a.ipynb'", True),
+        ("%run a.ipynb arg", False),
+        ("%run b.ipynb", False),
+        ("%run a.py", False),
+    ],
+)
+def test_a_notebook_that_is_run_is_followed_too(magic, is_followed):
+    runs = {"a.ipynb": notebook_of("print(1)\nx = 1")}
+    expected = {"reassigned": {"x": (2, 1)}} if is_followed else {}
+    assert flow("1", magic, runs=runs) == expected
+    found = follow(notebook_of("1", magic), ["x"], runs)
+    assert [str(place) for place in found.reassigned.values()] == (
+        [f"cell 2, line 1: {magic}, whose cell 1 says x = 1"] if is_followed else []
+    )
+
+
+def test_notebooks_that_run_each_other_end():
+    runs = {"a.ipynb": notebook_of("%run b.ipynb"), "b.ipynb": notebook_of("%run a.ipynb\nx = 1")}
+    assert flow("%run a.ipynb", runs=runs) == {"reassigned": {"x": (1, 1)}}
+
+
+def test_a_long_line_is_cut_where_it_is_shown():
+    place = follow(notebook_of("x = '" + "a" * 100 + "'"), ["x"]).overwritten["x"]
+    assert str(place) == "cell 1, line 1: x = '" + "a" * 75 + "…"
+
+
+def derived(cell, *later, given=("x",)):
+    found = follow(notebook_of((cell, *TAGGED), *later), list(given)).derived
+    return [(place.shown, place.line, place.of) for place in found]
+
+
+@pytest.mark.parametrize(
+    ("cell", "later", "expected"),
+    [
+        ("x = 1\np = x", [], [("p", 2, ("x",))]),
+        ("x = 1\ny = 2\np = x + y", [], [("p", 3, ("x",))]),
+        ("x = 1\np = x\np = 2", [], []),
+        ("x = 1\np = x\nif z:\n    p = 2", [], [("p", 2, ("x",))]),
+        ("x = 1\np = x\np += 1", [], [("p", 3, ("x",))]),
+        ("x = 1\nc = {}\nc['a'] = x\nc = {}", [], []),
+        ("x = 1\nc = {}\nc['a'] = x\nif z:\n    c = {}", [], [("c['a']", 3, ("x",))]),
+        ("x = 1\nc = {}\nc['a'] = x\nd = {}", [], [("c['a']", 3, ("x",))]),
+        ("x = 1\nfor i in x:\n    p = 1", [], [("p", 3, ("x",))]),
+        ("x = 1\nfor i in x:\n    p = i", [], [("p", 3, ("x",))]),
+        ("x = 1\np = x", ["p = 2"], []),
+        ("x = 1\np = x", ["p = p + 2"], [("p", 2, ("x",))]),
+        ("x = 1\np = x", ["if z:\n    p = 2"], [("p", 2, ("x",))]),
+        ("x = 1\nc.a = x", ["c.a = 2"], []),
+    ],
+)
+def test_what_is_made_of_a_default_is_told_unless_it_is_made_anew(cell, later, expected):
+    assert derived(cell, *later) == expected
+
+
+def test_what_is_made_of_several_names_that_are_given_names_them_in_their_order():
+    assert derived("x = 1\ny = 2\np = y + x", given=("x", "y")) == [("p", 3, ("x", "y"))]
+    assert derived("x = 1\np = x\nq = p", given=("x", "p")) == [("q", 3, ("p",))]

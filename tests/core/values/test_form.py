@@ -366,3 +366,88 @@ def test_of_a_cell_without_parameters_it_is_said_that_there_are_none():
     found = form("# none", only=["rows"])
     assert found.warnings == ("only: 'rows' is not defined in the notebook's 'parameters' cell; it defines none",)
     assert found.fields == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "schema"),
+    [
+        ("x: int = 5", {"type": "integer"}),
+        ("x: float = 5.5", {"type": "number"}),
+        ("x: int | float = 5", {"type": "number"}),
+        ("x: int | str = 5", {"type": ["integer", "string"]}),
+        ("x: float | str = 5", {"type": ["number", "string"]}),
+        ("x: bool = 'a'", {"type": ["string", "boolean"]}),
+        ("x: tuple[int, ...] = f()", {"type": ["array", "null"], "items": {"type": "number"}}),
+        ("x: set[str] = f()", {"type": ["array", "null"], "items": {"type": "string"}}),
+        ("x: list = [1]", {"type": "array", "items": {"type": "number"}}),
+        ("x: list[int] = ['a']", {"type": "array", "items": {"type": ["number", "string"]}}),
+        ("x: list[int | None] = [1]", {"type": "array", "items": {"type": ["number", "null"]}}),
+        ("x = [None, True, {}]", {"type": "array", "items": {"type": ["boolean", "object", "null"]}}),
+        ("x = ''", {"type": ["string", "null"]}),
+        ("x = {}", {"type": "object"}),
+        ("x = 0", {"type": "integer"}),
+        ("x = False", {"type": "boolean"}),
+        ("x: str | None = 'a'", {"type": ["string", "null"]}),
+        ("x: None = None", {"type": ANYTHING}),
+        ("x = 'a\\nb'", {"type": "string", "format": "multiline"}),
+        ("x: Literal['a\\nb'] = 'a\\nb'", {"type": "string", "enum": ["a\nb"]}),
+        ("x: Literal[True] = True", {"type": "boolean"}),
+        ("x: Literal['a', 1] = 1", {"type": ["integer", "string"], "enum": ["a", 1]}),
+        ("x: Literal[1, True] = 1", {"type": ["integer", "boolean"], "enum": [1, True]}),
+        ("x: Literal[1] = True", {"type": ["boolean", "integer"], "enum": [1, True]}),
+        (
+            "x: Literal['a', 'b'] = f()",
+            {"type": ["string", "null"], "examples": ["a", "b"], "anyOf": [{"enum": ["a", "b"]}, {"type": "null"}]},
+        ),
+        (
+            "x: Literal[1, 2] | None = 1",
+            {"type": ["integer", "null"], "examples": ["1", "2"], "anyOf": [{"enum": [1, 2]}, {"type": "null"}]},
+        ),
+    ],
+)
+def test_each_field_has_the_schema_that_airflow_draws(source, schema):
+    found = form(source).fields["x"].schema
+    assert {name: value for name, value in found.items() if name != "items" or name in schema} == schema
+
+
+@pytest.mark.parametrize(
+    ("source", "description"),
+    [
+        ("x = 5", None),
+        ("x = 5  # rows", "rows"),
+        ("x = (1,)  # rows", "rows. Left as it is: the notebook's own (1,)."),
+        ("x = (1,)  # rows.", "rows. Left as it is: the notebook's own (1,)."),
+        ("x = (1,)  # rows?", "rows? Left as it is: the notebook's own (1,)."),
+        ("x = f()", "Left empty: the notebook's own f()."),
+        ("x = f()  # rows", "rows. Left empty: the notebook's own f()."),
+        ("x = None  # rows", "rows"),
+        ("if y:\n    x = 1", "Left empty: what the notebook makes of it."),
+        ("x: int", "Needed: the notebook has no default for it."),
+        ("x: int  # rows!", "rows! Needed: the notebook has no default for it."),
+    ],
+)
+def test_a_field_is_described_by_its_comment_and_by_what_leaving_it_means(source, description):
+    assert form(source).fields["x"].description == description
+
+
+@pytest.mark.parametrize(
+    ("only", "titles", "fields", "warnings"),
+    [
+        (None, {}, ["a", "b"], 0),
+        (["b"], {}, ["b"], 0),
+        ([], {}, [], 0),
+        (["b", "_c"], {"_c": "C"}, ["b", "_c"], 0),
+        (None, {"a": "A"}, ["a", "b"], 0),
+        (None, {"_c": "C"}, ["a", "b"], 1),
+        (None, {"d": "D"}, ["a", "b"], 1),
+        (["d"], {"d": "D"}, [], 1),
+        (["a"], {"b": "B", "e": "E"}, ["a"], 2),
+    ],
+)
+def test_fields_are_those_asked_for_and_each_other_name_is_said_once(only, titles, fields, warnings):
+    found = form("a = 1\nb = 2\n_c = 3", only=only, titles=titles)
+    assert list(found.fields) == fields
+    assert len(found.warnings) == warnings
+    assert {name: field.schema["title"] for name, field in found.fields.items() if "title" in field.schema} == {
+        name: title for name, title in titles.items() if name in fields
+    }

@@ -4,6 +4,7 @@ import pytest
 from fakes import code, notebook
 
 from airflow_nbjobs.core.notebook.document import parse_notebook
+from airflow_nbjobs.core.values.from_params import unused_conf
 from airflow_nbjobs.core.values.parameters import check_parameters
 
 CELL = """
@@ -125,3 +126,54 @@ def test_another_language_is_told_to_name_its_parameters():
 
 def test_without_params_nothing_is_different():
     assert checked(None, {"epochs": 1}).values == {"epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "arrives"),
+    [
+        ("x: float = 0.5", 2**53, float(2**53)),
+        ("x: float = 0.5", 2**53 + 1, 2**53 + 1),  # a float does not hold it
+        ("x: float = 0.5", -(2**53), -float(2**53)),
+        ("x: int | float = 1", 5, 5),
+        ("x: int | float = 1", 5.0, 5.0),
+        ("x = 1", 5.5, 5.5),
+        ("x = 1", float("inf"), float("inf")),
+        ("x = 'a'", 5.0, 5.0),
+        ("x = 'a'", 5, 5),
+        ("x = True", 1, 1),
+        ("x: dict[str, float] = {}", {"a": 1, "b": 2.5}, {"a": 1.0, "b": 2.5}),
+        ("x = {'lr': 0.1, 'n': 5}", {"lr": 1, "n": 5.0, "other": 1}, {"lr": 1.0, "n": 5, "other": 1}),
+        ("x: list[list[float]] = []", [[1], []], [[1.0], []]),
+        ("x = []", [1, 2.0], [1, 2.0]),
+    ],
+)
+def test_a_number_is_of_the_type_that_the_notebook_has_where_that_is_exact(source, value, arrives):
+    found = checked({"x": value}, source=source).values["x"]
+    assert repr(found) == repr(arrives)
+
+
+@pytest.mark.parametrize(("name", "value"), [("sizes", [1, 3]), ("mode", "b"), ("day", "2026-01-01"), ("limit", None)])
+def test_a_value_that_is_not_the_default_arrives(name, value):
+    assert got(name, value) == value
+    assert checked({name: value}).notes == ()
+
+
+def test_params_beside_the_notebooks_are_named_together_and_none_that_the_task_gives():
+    found = checked({"one": 1, "two": 2, "epochs": 3, "given": 4, "a-b": 5}, {"given": 6})
+    assert found.notes == (
+        "params of the run that the notebook's 'parameters' cell does not have, and does not get: one, two",
+    )
+
+
+def test_defaults_that_count_are_named_with_what_they_are():
+    (note,) = checked({"sizes": None, "mode": "a", "epochs": 5}).notes
+    assert note == "the notebook's own default counts for 'sizes' ((1, 2)), 'mode' (Mode.A)"
+
+
+def test_what_a_runs_conf_has_and_its_params_have_not_is_named():
+    assert unused_conf(None, {"a": 1}) == ""
+    assert unused_conf({"a": 1}, {"a": 1, "b": 2}) == ""
+    said = unused_conf({"a": 2, "b": "x", "c": 1}, {"a": 1, "c": 1})
+    assert said == (
+        "[core] dag_run_conf_overrides_params is False, so what the run was started with is not used: a=2, b='x'"
+    )

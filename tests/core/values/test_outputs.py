@@ -1,14 +1,24 @@
 import ast
+import datetime as dt
+import decimal
 import json
 import math
+import pathlib
 import sys
+import uuid
 from types import SimpleNamespace
 
 import pytest
 from nbformat import NotebookNode
 
 from airflow_nbjobs.core.notebook.document import code_cell, dumps, mark_of, parse_notebook
-from airflow_nbjobs.core.values.outputs import declare_outputs, prepare_outputs, read_outputs
+from airflow_nbjobs.core.values.outputs import (
+    declare_outputs,
+    has_record,
+    prepare_outputs,
+    read_outputs,
+    recorded_names,
+)
 from airflow_nbjobs.core.values.recorded import read_scraps
 from airflow_nbjobs.core.values.recording import OUTPUT_LIMIT_BYTES, RECORD_MIME_TYPE
 
@@ -380,3 +390,179 @@ def test_a_glued_value_is_bound_by_the_same_limits():
     assert record.values == {}
     assert "larger than 48 KiB" in record.problems[0]
     assert "declared as dict" in record.problems[1]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        (b"a", "outputs is b'a'; give a list of names, or names to types"),
+        ({"a", "b"}, "give a list of names, or names to types"),
+        (["__id__"], "output '__id__' has a name that is reserved ("),
+        (["a b"], "output 'a b' is not a variable's name"),
+        ([None], "output None is not a variable's name"),
+        ({"a": bytes}, "output 'a' has the type bytes; give one of"),
+        ({"a": 5}, "output 'a' has the type 5; give one of"),
+        (
+            [SimpleNamespace(uri="s3://b/model")],
+            "outputs names variables of the notebook, and 's3://b/model' is an asset; write outlets=[Asset('s3://b/model')]",
+        ),
+        (["__type", "__var"], "outputs '__type' and '__var' cannot be stored together"),
+    ],
+    ids=lambda value: repr(value)[:40] if not isinstance(value, set) else "a set",
+)
+def test_a_wrong_declaration_says_what_to_write(outputs, said):
+    [problem] = declare_outputs(outputs, None).problems
+    assert said in problem
+
+
+def test_wrong_declarations_come_all_at_once_and_the_right_ones_stay():
+    declared = declare_outputs({"a": int, "b": set, "c d": None, "e": "str"}, "e")
+    assert declared.types == {"a": int, "e": str}
+    assert len(declared.problems) == 2
+    assert declare_outputs(["__type"], None).problems == ()
+    assert declare_outputs(["a b"], "a b").problems == ("output 'a b' is not a variable's name",)
+
+
+def test_preparing_again_replaces_the_cell_or_takes_it_away():
+    prepared = prepare_outputs(notebook_of("a = 1", "b = 2"), ["a"])
+    again = prepare_outputs(prepared, ["b"])
+    assert [mark_of(cell) for cell in again.cells] == [None, None, "outputs"]
+    assert "'b'" in again.cells[-1].source
+    assert [mark_of(cell) for cell in prepare_outputs(prepared, []).cells] == [None, None]
+    assert len(prepared.cells) == 3
+
+
+def test_what_another_task_declares_is_named_where_an_output_was_not_recorded():
+    record = read(executed_with(recorded(a=entry(1.0), b=entry(2.0))), ["z"])
+    assert record.problems == (
+        "output 'z' was not recorded: the task that started the job declares a, b; declare it there as well",
+    )
+    many = read(executed_with(recorded(**{f"n{number}": entry(1.0) for number in range(20)})), ["z"])
+    assert "declares n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11; declare" in many.problems[0]
+    assert "declares none;" in read(executed_with(recorded()), ["z"]).problems[0]
+
+
+def test_the_nearest_names_come_first_and_no_more_than_twelve():
+    nb = executed_with(recorded(modell={"error": "missing"}))
+    nb.cells[0].source = "\n".join(f"name{number} = 1" for number in range(20)) + "\nmodel = 2\nmodels = 3"
+    [problem] = read(nb, ["modell"]).problems
+    defines = problem.partition("it defines: ")[2]
+    assert "did you mean 'model'?" in problem
+    assert defines.split(", ")[:2] == ["model", "models"]
+    assert defines.endswith(", name9, …")
+    assert len(defines.split(", ")) == 13
+
+
+def test_outputs_that_were_recorded_tell_their_problems_apart_from_those_that_are_unknown():
+    nb = prepare_outputs(notebook_of("a = 1", "b = 1"), ["a", "b"])
+    nb.cells[0].outputs = [NotebookNode(output_type="display_data", metadata={}, data=scrap("a", "x"))]
+    record = read(nb, {"a": int, "b": int, "c": int})
+    assert record.unknown == ("b", "c")
+    assert len(record.problems) == 2
+    assert [text.partition(" (")[0] for text in record.known_problems] == ["output 'a' is a str"]
+    assert "outputs 'b', 'c' not recorded" in record.problems[-1]
+    whole = read(executed_with(recorded(x={"error": "missing"})), ["x"])
+    assert (whole.unknown, whole.known_problems) == ((), whole.problems)
+
+
+def test_whether_and_what_a_notebook_has_recorded_is_told():
+    nb = executed_with(recorded(b=entry(1), a={"error": "missing"}), scraps=[scrap("glued", 1)])
+    assert has_record(nb)
+    assert recorded_names(nb) == ["b", "a"]
+    bare = executed_with("", scraps=[scrap("glued", 1), scrap("more", 2)])
+    assert not has_record(bare)
+    assert recorded_names(bare) == ["glued", "more"]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "said"),
+    [
+        ([1], "builtins.list", "output 'x' is a list ([1]), declared as float; convert it in the notebook"),
+        (1.5, "", "output 'x' is a str"),
+        ("nan?", "decimal.Decimal", "output 'x' is too large for a float"),
+        ("1.5", "builtins.str", "output 'x' is a str"),
+        (True, "", "output 'x' is a bool (true), declared as float"),
+    ],
+)
+def test_a_float_comes_from_a_number_or_a_decimal_alone(value, kind, said):
+    found = {"json": json.dumps(value)} | ({"type": kind} if kind else {})
+    record = read(executed_with(recorded(x=found)), {"x": float})
+    if value == 1.5:
+        assert (record.values, record.problems) == ({"x": 1.5}, ())
+    else:
+        assert record.problems[0].startswith(said)
+
+
+def test_a_long_value_of_the_wrong_type_is_cut_in_its_problem():
+    [problem] = read(executed_with(recorded(x=entry("y" * 5000, "builtins.str"))), {"x": int}).problems
+    assert "yyyy…), declared as int" in problem
+    assert len(problem) < 200
+
+
+def test_infinities_and_nan_are_told_apart():
+    record = read(executed_with(recorded(x=entry([math.inf, -math.inf, math.nan, 0.5]))), ["x"])
+    assert record.values == {"x": ["Infinity", "-Infinity", "NaN", 0.5]}
+    assert record.warnings[0] == "output x[0] is Infinity, which XCom cannot hold; it is pushed as the text 'Infinity'"
+    assert len(record.warnings) == 3
+
+
+@pytest.mark.parametrize(("levels", "is_right"), [(97, True), (98, False)])
+def test_an_output_is_as_deep_as_airflow_stores_it(levels, is_right):
+    record = read(executed_with(recorded(x={"type": "builtins.list", "json": "[" * levels + "]" * levels})), ["x"])
+    assert ("x" in record.values) is is_right
+    assert [("nested too deep" in problem) for problem in record.problems] == ([] if is_right else [True])
+
+
+@pytest.mark.parametrize(("size", "is_right"), [(OUTPUT_LIMIT_BYTES - 2, True), (OUTPUT_LIMIT_BYTES - 1, False)])
+def test_an_output_is_as_large_as_its_limit_and_no_larger(size, is_right, recorded_by_cell):
+    text = "x" * size
+    for record in (
+        read(executed_with(recorded(x=entry(text, "builtins.str"))), ["x"]),
+        read(executed_with(recorded(x={"error": "missing"}), scraps=[scrap("x", text, "text")]), ["x"]),
+        recorded_by_cell(x=text),
+        recorded_by_cell(x=["", "x" * (size - 5)]),
+    ):
+        assert bool(record.values) is is_right
+        assert [("larger than 48 KiB" in problem) for problem in record.problems] == ([] if is_right else [True])
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1, {"a b": {1}}], 'holds a set at x[1]["a b"], which has no JSON form; output sorted(…)'),
+        ({1: 2}, "has a key of type int in x; keys must be str"),
+        ([{None: 2}], "has a key of type NoneType in x[0]; keys must be str"),
+        (b"a", "is a bytes, which has no JSON form; output text, or write it to S3"),
+        (range(3), "is a range, which has no JSON form; output list(…)"),
+        (1j, "is a complex, which has no JSON form; output its parts"),
+        (object(), "is an object, which has no JSON form; output a str, int, float, bool, None, list or dict"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value[:20],
+)
+def test_what_has_no_json_form_is_named_with_the_place_where_it_lies(value, said, recorded_by_cell):
+    [problem] = recorded_by_cell(x=value).problems
+    assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), "2026-01-02T03:04:05+00:00"),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (dt.time(3, 4), "03:04:00"),
+        (dt.timedelta(minutes=1, milliseconds=500), 60.5),
+        (decimal.Decimal("1.10"), "1.10"),
+        (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+        (pathlib.PurePosixPath("a/b"), "a/b"),
+        ((1, (2.5, None)), [1, [2.5, None]]),
+        ({'é\n"\\': "😀\u2028\x7f"}, {'é\n"\\': "😀\u2028\x7f"}),
+        ([True, False, None, -7, 10**15, 1e300], [True, False, None, -7, 10**15, 1e300]),
+        (type("Text", (str,), {"__str__": lambda self: "no"})("yes"), "yes"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_values_are_recorded_as_json_has_them(value, stored, recorded_by_cell):
+    record = recorded_by_cell(x=value, nested={"a": [value]})
+    assert (record.problems, record.warnings) == ((), ())
+    assert record.values == {"x": stored, "nested": {"a": [stored]}}
+    assert type(record.values["x"]) is type(stored)

@@ -6,8 +6,9 @@ import math
 import pytest
 
 from airflow_nbjobs.core.notebook.document import MARK, code_cell, dumps, mark_of, parse_notebook
+from airflow_nbjobs.core.values.not_known import NotKnown
 from airflow_nbjobs.core.values.parameter_cell import hyperparameter_strings, prepare_parameters
-from airflow_nbjobs.core.values.parameters import check_parameters
+from airflow_nbjobs.core.values.parameters import CheckedParameters, check_parameters
 
 DEFAULTS = "day = '2026-01-01'\nrows = 100\nlr = 0.1\nshuffle = False\nlimit = None\nspan: float = 1\nn: 'int | None' = None\nneg = -1"
 
@@ -92,6 +93,8 @@ def test_of_an_annotation_that_is_not_known_the_default_tells(annotation):
     (problem,) = check({"rows": "five"}, nb).problems
     assert "'rows'" in problem
     assert check({"other": "5"}, nb).values == {"other": "5"}
+    assert check({"other": "5"}, nb).problems == ()  # its annotation alone names it
+    assert check({"other": 5}, nb) == CheckedParameters({"other": 5}, (), (), ())
 
 
 def test_strings_for_strings_and_for_unknown_types_stay_strings():
@@ -418,3 +421,147 @@ def test_another_kernel_gets_texts_of_one_line(value, words):
     assert problem.startswith("parameter 'rows' ")
     assert words in problem
     assert check({"rows": "x" * 2500}, nb, kernel_name="ir").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("nb", "given", "said"),
+    [
+        (
+            notebook_of("a = 1"),
+            {"a": 1, "b": 2, "c": 3},
+            ["parameter 'b' is not defined", "parameter 'c' is not defined"],
+        ),
+        (notebook_of("a = 1"), {"a": (1,), "a b": 1}, ["parameters['a'] is of type tuple", "parameter name 'a b'"]),
+        (
+            notebook_of("a = 1"),
+            {"a b": "x", "c": NotKnown("{{ x }}")},
+            ["parameter name 'a b'", "parameter 'c' is not"],
+        ),
+        (notebook_of("a = 1"), {"a": NotKnown("{{ x }}"), "1": NotKnown("{{ y }}")}, ["parameter name '1' is not a"]),
+    ],
+    ids=range(4),
+)
+def test_every_problem_has_its_line_in_the_order_given(nb, given, said):
+    problems = check(given, nb).problems
+    assert len(problems) == len(said)
+    assert all(problem.startswith(start) for problem, start in zip(problems, said, strict=True))
+
+
+def test_a_value_that_is_not_known_yet_is_not_among_the_values():
+    checked = check({"day": NotKnown("{{ ds }}"), "rows": 5})
+    assert checked == CheckedParameters({"rows": 5}, (), (), ())
+
+
+def test_a_text_none_is_said_to_come_from_a_template():
+    (problem,) = check({"rows": "None"}).problems
+    assert problem.endswith("; a template writes 'None' for a value that is not there")
+    (warning,) = check({"day": "None"}).warnings
+    assert warning == "parameter 'day' is 'None', as a template writes it for a value that is not there"
+    assert check({"n": "None"}).warnings == ()  # which is None there
+    assert len(check({"limit": "None"}).warnings) == 1  # it is said once
+    nb = notebook_of("rows <- 1", kernel="ir")
+    assert check({"rows": "None"}, nb, kernel_name="ir").warnings == ()
+
+
+@pytest.mark.parametrize(("text", "is_said"), [(" a", True), ("a\n", True), ("a b", False), ("", False)])
+def test_blanks_at_either_end_are_said(text, is_said):
+    warnings = check({"day": text}).warnings
+    assert bool(warnings) is is_said
+    assert check({"day": text}).values == {"day": text}
+
+
+def test_two_spellings_of_one_name_are_named():
+    assert check({"ﬁt": 1, "fit": 2}, notebook_of("fit = 0")).problems[-1] == (
+        "parameters 'ﬁt' and 'fit' are one and the same name to Python"
+    )
+
+
+@pytest.mark.parametrize("count", [9, 10, 11, 20, 21])
+def test_ten_warnings_of_what_is_made_of_a_default_are_told_and_ten_more_named(count):
+    cell = "a = 1\n" + "\n".join(f"b{n} = a + {n}" for n in range(count))
+    warnings = check({"a": 2}, notebook_of(cell)).warnings
+    told = [warning for warning in warnings if warning.startswith("parameter 'a': b")]
+    assert len(told) == min(count, 10)
+    assert told[0].endswith(", or give 'b0' as well")
+    rest = warnings[len(told) :]
+    if count <= 10:
+        assert rest == ()
+    else:
+        shown = ", ".join(f"b{n}" for n in range(10, min(count, 20)))
+        assert rest[0].endswith(
+            f"{count - 10} more are made of defaults that way, and do not follow the values given: {shown}"
+            + (", …" if count > 20 else "")
+        )
+
+
+def test_what_is_no_name_cannot_be_given_as_well():
+    (warning,) = check({"a": 2}, notebook_of("a = 1\nc = {}\nc['x'] = a")).warnings
+    assert "so c['x'] does not follow it: move that line into a later cell" in warning
+    assert "as well" not in warning
+
+
+def test_one_name_or_several_that_would_be_lost():
+    (one,) = check({"a": 1}, notebook_of("a = 2", tags=())).problems
+    assert one == (
+        "parameter 'a' would not reach the notebook, which assigns over what is given: 'a' in cell 1, line 1: a = 2. "
+        "The notebook has no cell tagged 'parameters'; tag cell 1 with 'parameters': in JupyterLab the property inspector, 'Cell Tags'"
+    )
+    (two,) = check({"a": 1, "b": 2}, notebook_of("a = 2\nb = 3", tags=())).problems
+    assert two.startswith("parameters 'a', 'b' would not reach the notebook")
+    assert "move the other assignments" not in two  # they are in the same cell
+    (spread,) = check({"a": 1, "b": 2}, notebook_of("a = 2", "b = 3", tags=())).problems
+    assert "tag cell 1 with 'parameters', and move the other assignments into it" in spread
+
+
+def test_an_assignment_that_may_win_names_the_place_and_the_missing_tag():
+    warnings = check({"a": 1}, notebook_of("if x:\n    a = 2", tags=())).warnings
+    assert (
+        "parameter 'a' may be assigned over in cell 1, line 2: a = 2; the notebook has no cell tagged 'parameters'"
+        in warnings
+    )
+
+
+def test_values_of_an_earlier_run_are_named_where_nothing_replaces_them():
+    nb = notebook_of("a = 1\nb = 2\na = 3", tags=["injected-parameters"])
+    assert check({}, nb).warnings == (
+        "the notebook has an 'injected-parameters' cell of an earlier run, whose values win over the 'parameters' cell: a, b",
+    )
+    assert not any("earlier run" in warning for warning in check({"b": 2}, nb).warnings)
+    assert check({}, notebook_of("# nothing", tags=["injected-parameters"])).warnings == ()
+    assert check({}, notebook_of("a = (", tags=["injected-parameters"])).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (
+            5,
+            "parameter 'a' is of type int; give text and convert it in the notebook (kernel 'ir' gets hyperparameters: strings",
+        ),
+        (None, "parameter 'a' is of type NoneType; give text"),
+        (["x"], "parameter 'a' is of type list; give text"),
+        ("x" * 2501, "parameter 'a' has 2,501 characters; the limit is 2,500 (kernel 'ir'"),
+        ("a\nb", "parameter 'a' has a line end or a lone surrogate in it (kernel 'ir'"),
+        ("\ud800", "parameter 'a' has a line end or a lone surrogate in it"),
+    ],
+    ids=range(6),
+)
+def test_what_another_kernel_cannot_get_is_said(value, problem):
+    checked = check({"a": value}, notebook_of("a <- 1", kernel="ir"), kernel_name="ir")
+    assert len(checked.problems) == 1
+    assert checked.problems[0].startswith(problem)
+
+
+def test_an_objects_warning_is_not_given_where_nothing_is_given_or_more_is_wrong():
+    nb = notebook_of("x = date(2024, 1, 1)", "from datetime import date", "print(x.year)")
+    assert check({"x": None}, nb).warnings == ()
+    assert "an object that no parameter can be; 5 arrives as an int" in check({"x": 5}, nb).warnings[0]
+
+
+@pytest.mark.parametrize(("levels", "is_right"), [(50, True), (51, False)])
+def test_a_value_given_or_read_from_a_text_is_fifty_levels_deep_at_most(levels, is_right):
+    text = "[" * levels + "]" * levels
+    for value in (json.loads(text), text):
+        checked = check({"x": value}, notebook_of("x = []"))
+        assert (checked.problems == ()) is is_right
+        assert is_right or "nested more than 50 levels deep" in checked.problems[0]

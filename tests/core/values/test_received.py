@@ -88,3 +88,70 @@ def test_rows_are_bounded():
 
 def test_what_no_json_holds_is_replaced():
     assert value_rows({"a": "\ud800"})[0]["text"] == '"?"'
+
+
+def test_the_last_cell_with_types_tells():
+    staged = prepare_parameters(parse_notebook(RAW, source="nb"), {"x": 5})
+    content = json.loads(json.dumps(staged))
+    again = json.loads(json.dumps(prepare_parameters(parse_notebook(RAW, source="nb"), {"x": 6})))
+    content["cells"].insert(2, again["cells"][1])
+    assert read_parameters(parse_executed(executed(json.dumps(content).encode()), source="nb")[0]) == {"x": 6}
+
+
+@pytest.mark.parametrize("source", ["x = f()", "x += 1", "x.y = 1", "x = y = 1", "print(1)", "x ="])
+def test_a_cell_that_assigns_no_values_tells_nothing(source):
+    raw = notebook(code("x = 1", "parameters"), code(source, "injected-parameters"), "y = 2")
+    assert read_parameters(parse_executed(executed(raw), source="nb")[0]) is None
+
+
+def test_a_cell_with_types_that_cannot_be_read_leaves_papermills_own():
+    staged = json.loads(json.dumps(prepare_parameters(parse_notebook(RAW, source="nb"), {"x": 5})))
+    staged["cells"][1]["source"] = "x = f()"
+    staged["cells"].insert(1, code('x = "5"', "injected-parameters"))
+    assert read_parameters(parse_executed(executed(json.dumps(staged).encode()), source="nb")[0]) == {"x": "5"}
+
+
+def test_an_author_s_own_injected_cell_is_none_of_the_jobs():
+    raw = notebook(code('x = "5"', "injected-parameters"), "y = 2")
+    staged = prepare_parameters(parse_notebook(raw, source="nb"), {})
+    assert read_parameters(parse_executed(executed(json.dumps(staged).encode()), source="nb")[0]) is None
+
+
+@pytest.mark.parametrize(("size", "is_whole"), [(100_000, True), (100_001, False)])
+def test_a_value_of_a_row_is_whole_up_to_its_limit(size, is_whole):
+    [row] = value_rows({"a": "x" * (size - 2)})
+    assert row["text"] == (
+        '"' + "x" * (size - 2) + '"' if is_whole else '"' + "x" * 99_999 + f"… ({size:,} characters)"
+    )
+    rows = value_rows({f"n{number}": "x" * 99_998 for number in range(11)})
+    assert [len(row["text"]) for row in rows[:10]] == [100_000] * 10
+    assert rows[10]["text"] == "… (100,000 characters)"
+
+
+@pytest.mark.parametrize(("count", "more"), [(999, []), (1000, []), (1001, ["1 more"])])
+def test_a_thousand_rows_are_shown(count, more):
+    rows = value_rows({f"n{number}": number for number in range(count)})
+    assert [row["text"] for row in rows] == [*map(str, range(min(count, 1000))), *more]
+    assert [row["name"] for row in rows[1000:]] == ["…"] * len(more)
+
+
+def test_names_are_texts_and_bounded():
+    rows = value_rows({5: 1, "n" * 201: 2})
+    assert [row["name"] for row in rows] == ["5", "n" * 200]
+    assert [row["type"] for row in rows] == ["int", "int"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [({1}, "a set that cannot be shown"), ("é\n", '"é\\n"'), ((1,), "[1]"), (True, "true"), (None, "null")],
+)
+def test_a_value_that_json_does_not_write_is_named(value, text):
+    assert value_rows({"a": value})[0]["text"] == text
+    assert value_rows({"a": (1,)}, is_python=True)[0]["text"] == "(1,)"
+    assert value_rows({"a": 10**5000})[0]["text"] == hex(10**5000)
+
+
+def test_of_two_cells_that_papermill_injected_the_last_one_tells():
+    cells = [code(f'x = "{value}"', "injected-parameters") for value in (5, 6)]
+    raw = notebook(code("x = 1", "parameters"), *cells, "y = 2")
+    assert read_parameters(parse_executed(executed(raw), source="nb")[0]) == {"x": "6"}
