@@ -16,7 +16,7 @@ from airflow_names import HAS_ON_KILL, deserialize, serialize
 from fakes import FakeClients
 from moto import mock_aws
 
-from airflow_nbjobs import _compat
+from airflow_nbjobs import _compat, triggers
 from airflow_nbjobs.aws.watch import poller, shared_log_reader, waiters
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.watch.log_place import LogPlace
@@ -669,3 +669,73 @@ def test_a_moment_that_has_passed_is_not_slept_for(seconds):
         return asyncio.get_running_loop().time() - began, event.payload["job_name"]
 
     assert loops.run(main()) == (0.0, "")
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_a_sleeper_whose_task_is_taken_away_stops_its_job_only_if_it_may(clients, airflow_says, is_stopped):
+    airflow_says("failed")
+    trigger = sleeper(60, job_name="job-1", stop_on_kill=is_stopped)
+    trigger._open_stopping_jobs = functools.partial(answering, clients.jobs)
+    killed(trigger)
+    assert clients.jobs.count("stop") == is_stopped
+
+
+def test_before_airflow_3_3_a_sleeper_that_is_cancelled_without_a_word_asks_why(clients, airflow_says, monkeypatch):
+    monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
+    airflow_says("failed")
+
+    async def cancelled(*word):
+        trigger = sleeper(60, job_name="job-1")
+        trigger.task_instance = TASK
+        trigger._open_stopping_jobs = functools.partial(answering, clients.jobs)
+        waiting = asyncio.ensure_future(anext(trigger.run()))
+        await asyncio.sleep(0)
+        waiting.cancel(*word)
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled()
+        return clients.jobs.count("stop")
+
+    assert asyncio.run(cancelled("EOF - shutting down")) == 0
+    assert asyncio.run(cancelled()) == 1
+
+
+def test_a_long_sleep_is_taken_in_slices_that_a_changed_clock_cannot_stretch(monkeypatch):
+    """The machine may sleep itself: each minute the time is looked at again."""
+    slept, moment = [], datetime(2026, 11, 22, 3, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return moment + timedelta(seconds=sum(slept))
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(triggers, "datetime", Clock)
+    monkeypatch.setattr(triggers, "asyncio", SimpleNamespace(sleep=sleep, CancelledError=asyncio.CancelledError))
+    trigger = NotebookJobTurnTrigger(until=(moment + timedelta(seconds=150)).isoformat())
+    (_,) = events_of(trigger)
+    assert slept == [60, 60, 30]
+
+
+@pytest.mark.parametrize(
+    ("age", "slept"), [(0, [10.0]), (4, [6.0]), (10, [0.0]), (3600, [0.0]), (-3600, [10.0])], ids=str
+)
+def test_an_event_waits_until_its_deferral_is_ten_seconds_old(monkeypatch, clients, age, slept):
+    pauses, moment = [], datetime(2026, 11, 22, 3, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return moment
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    monkeypatch.setattr(triggers, "datetime", Clock)
+    monkeypatch.setattr(triggers, "asyncio", SimpleNamespace(sleep=sleep, CancelledError=asyncio.CancelledError))
+    clients.jobs.set_status("job-1", "Completed")
+    trigger = on_fakes(clients, deferred_at=(moment - timedelta(seconds=age)).isoformat())
+    trigger.task_instance = TASK
+    (_,) = events_of(trigger)
+    assert pauses == slept
