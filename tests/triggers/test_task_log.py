@@ -9,6 +9,7 @@ import itertools
 import loops
 import pytest
 
+from airflow_nbjobs.aws.watch.log_search import FollowedLog
 from airflow_nbjobs.aws.watch.shared_log_reader import SharedLogReader
 from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage, LogPlace
 from airflow_nbjobs.triggers import task_log as module
@@ -127,3 +128,87 @@ def test_a_report_that_is_refused_is_said_once_and_the_log_goes_on():
 
 def test_nobody_need_want_to_know():
     assert follow(["a"], three_cells, report=None)[1] == [f"cell {n} of 9 has ended" for n in (1, 2, 3)]
+
+
+class Follower:
+    """The reader of all logs, which gives one job lines when a test says so."""
+
+    def __init__(self):
+        self.report_lock = asyncio.Lock()
+        self.followed = self.left = None
+
+    def follow(self, job_name, place, *, age_seconds=0.0):
+        self.asked = (job_name, place, age_seconds)
+        self.followed = FollowedLog(job_name, place, since=0.0)
+        return self.followed
+
+    def leave(self, followed):
+        self.left = followed
+
+    def write(self, *lines):
+        self.followed._lines.put_nowait(list(lines))
+
+
+def test_what_has_been_read_is_written_before_the_task_goes_on():
+    """The poller may have the job's end in the moment in which the log's last lines come."""
+    lines, follower = Lines(), Follower()
+
+    async def main():
+        async with write_log(follower, "a", LogPlace(), lines, None) as followed:
+            assert followed is follower.followed
+            follower.write("one", "100 % of two")
+        assert follower.left is followed
+        await asyncio.sleep(0)
+        follower.write("after the end")
+        await asyncio.sleep(1)
+
+    loops.run(main())
+    assert lines.said == ["one", "100 % of two"]
+
+
+def test_a_job_that_fails_to_be_watched_leaves_its_log_as_well():
+    lines, follower = Lines(), Follower()
+
+    async def main():
+        async with write_log(follower, "a", LogPlace(), lines, None):
+            follower.write("one")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        loops.run(main())
+    assert (lines.said, follower.left) == (["one"], follower.followed)
+
+
+def test_the_reader_is_told_the_place_and_how_long_the_job_has_been_waited_for():
+    follower, place = Follower(), LogPlace(cell=3)
+
+    async def main():
+        async with write_log(follower, "a", place, Lines(), None, age_seconds=60.0):
+            pass
+
+    loops.run(main())
+    assert follower.asked == ("a", place, 60.0)
+
+
+def test_reports_follow_lines_and_end_with_the_block():
+    follower, reported = Follower(), []
+
+    async def record(place):
+        reported.append((asyncio.get_running_loop().time(), place))
+
+    async def main():
+        async with write_log(follower, "a", LogPlace(), Lines(), record) as followed:
+            await asyncio.sleep(10)
+            assert reported == [], "nothing was written yet"
+            for _ in range(3):
+                follower.write("line")
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(10)
+            assert [place for _, place in reported] == [followed.place] * 2, "what came meanwhile is one report"
+            assert not follower.report_lock.locked()
+        follower.write("line")
+        await asyncio.sleep(10)
+
+    loops.run(main())
+    assert len(reported) == 2
+    assert reported[1][0] - reported[0][0] == pytest.approx(module._SECONDS_BETWEEN_REPORTS)

@@ -16,7 +16,7 @@ from airflow_names import HAS_ON_KILL, deserialize, serialize
 from fakes import FakeClients
 from moto import mock_aws
 
-from airflow_nbjobs import _compat
+from airflow_nbjobs import _compat, triggers
 from airflow_nbjobs.aws.watch import poller, shared_log_reader, waiters
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.watch.log_place import LogPlace
@@ -560,3 +560,182 @@ async def answering(value):
 def test_a_sleeper_without_a_job_has_nothing_to_stop(airflow_says):
     airflow_says(AssertionError("was asked"))
     killed(sleeper(60))
+
+
+# -- what the event and the port are made of ---------------------------------------------------------------------------
+
+
+def test_an_event_of_a_job_that_cannot_be_watched_has_the_services_code(clients, monkeypatch):
+    monkeypatch.setattr(poller, "DENIED_SECONDS", 0.0)
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("denied", code="AccessDenied")]
+    (event,) = events_of(on_fakes(clients))
+    assert event.payload["error_code"] == "AccessDenied"
+    assert event.payload["secondary_status"] is None
+    (event,) = events_of(NotebookJobTrigger(job_name="job-1", aws_conn_id="nowhere", region_name="eu-west-1"))
+    assert event.payload["error_code"] is None, "no service has said anything"
+
+
+def test_what_a_trigger_was_given_comes_back_though_the_job_cannot_be_watched(clients):
+    clients.jobs.errors["describe"] = [ZeroDivisionError("a bug")]
+    arguments = {"attempt": 2, "was_adopted": True, "turn": {"step": "finish"}, "log_place": {"floor": 5}}
+    (event,) = events_of(on_fakes(clients, **arguments, try_number=3))
+    assert {name: event.payload[name] for name in (*arguments, "try_number", "job_name", "version")} == {
+        **arguments,
+        "try_number": 3,
+        "job_name": "job-1",
+        "version": 1,
+    }
+
+
+def test_of_a_long_error_the_event_has_a_part(clients):
+    """It lies in Airflow's database."""
+    clients.jobs.errors["describe"] = [ValueError("x" * 1_000_000)]
+    (event,) = events_of(on_fakes(clients))
+    assert event.payload["error"].startswith("the triggerer's poller has crashed: ValueError: xxx")
+    assert len(event.payload["error"]) < 100_000
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"aws_conn_id": "aws_other"},
+        {"region_name": "eu-west-3"},
+        {"verify": False},
+        {"verify": "False"},
+        {"botocore_config": {"retries": {"max_attempts": 2}}},
+    ],
+    ids=str,
+)
+def test_triggers_of_other_connections_do_not_share_a_client(clients, other):
+    clients.jobs.set_status("job-1", "Completed")
+
+    async def main():
+        both = [on_fakes(clients), on_fakes(clients, **other)]
+        await asyncio.gather(*(anext(trigger.run()) for trigger in both))
+        return [trigger.opened for trigger in both]
+
+    assert asyncio.run(main()) == [1, 1]
+
+
+def test_the_order_of_a_configuration_makes_no_other_client(clients):
+    clients.jobs.set_status("job-1", "Completed")
+    configurations = ({"a": 1, "b": 2}, {"b": 2, "a": 1})
+
+    async def main():
+        both = [on_fakes(clients, botocore_config=each) for each in configurations]
+        await asyncio.gather(*(anext(trigger.run()) for trigger in both))
+        return sum(trigger.opened for trigger in both)
+
+    assert asyncio.run(main()) == 1
+
+
+def test_defaults_wait_for_the_job_stop_it_on_kill_and_write_no_log():
+    trigger = NotebookJobTrigger(job_name="job-1")
+    assert trigger.serialize()[1] == {
+        "job_name": "job-1",
+        "attempt": 0,
+        "was_adopted": False,
+        "aws_conn_id": "aws_default",
+        "region_name": None,
+        "verify": None,
+        "botocore_config": None,
+        "waiter_delay": 30,
+        "stop_on_kill": True,
+        "turn": None,
+        "stream_logs": False,
+        "log_place": None,
+        "deferred_at": None,
+        "try_number": None,
+    }
+
+
+def test_a_sensors_arguments_are_rendered_without_empty_texts_for_undefined_names():
+    """Airflow's own environment of triggers would make another job's name of them."""
+    from jinja2 import UndefinedError
+
+    from airflow_nbjobs.triggers import NotebookJobSensorTrigger
+
+    environment = NotebookJobSensorTrigger(job_name="{{ x }}").get_template_env()
+    assert environment.from_string("job-{{ x }}").render(x=1) == "job-1"
+    with pytest.raises(UndefinedError):
+        environment.from_string("job-{{ y }}").render(x=1)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -3600.0])
+def test_a_moment_that_has_passed_is_not_slept_for(seconds):
+    async def main():
+        began = asyncio.get_running_loop().time()
+        (event,) = [event async for event in sleeper(seconds).run()]
+        return asyncio.get_running_loop().time() - began, event.payload["job_name"]
+
+    assert loops.run(main()) == (0.0, "")
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_a_sleeper_whose_task_is_taken_away_stops_its_job_only_if_it_may(clients, airflow_says, is_stopped):
+    airflow_says("failed")
+    trigger = sleeper(60, job_name="job-1", stop_on_kill=is_stopped)
+    trigger._open_stopping_jobs = functools.partial(answering, clients.jobs)
+    killed(trigger)
+    assert clients.jobs.count("stop") == is_stopped
+
+
+def test_before_airflow_3_3_a_sleeper_that_is_cancelled_without_a_word_asks_why(clients, airflow_says, monkeypatch):
+    monkeypatch.delattr(BaseTrigger, "on_kill", raising=False)
+    airflow_says("failed")
+
+    async def cancelled(*word):
+        trigger = sleeper(60, job_name="job-1")
+        trigger.task_instance = TASK
+        trigger._open_stopping_jobs = functools.partial(answering, clients.jobs)
+        waiting = asyncio.ensure_future(anext(trigger.run()))
+        await asyncio.sleep(0)
+        waiting.cancel(*word)
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled()
+        return clients.jobs.count("stop")
+
+    assert asyncio.run(cancelled("EOF - shutting down")) == 0
+    assert asyncio.run(cancelled()) == 1
+
+
+def test_a_long_sleep_is_taken_in_slices_that_a_changed_clock_cannot_stretch(monkeypatch):
+    """The machine may sleep itself: each minute the time is looked at again."""
+    slept, moment = [], datetime(2026, 11, 22, 3, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return moment + timedelta(seconds=sum(slept))
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(triggers, "datetime", Clock)
+    monkeypatch.setattr(triggers, "asyncio", SimpleNamespace(sleep=sleep, CancelledError=asyncio.CancelledError))
+    trigger = NotebookJobTurnTrigger(until=(moment + timedelta(seconds=150)).isoformat())
+    (_,) = events_of(trigger)
+    assert slept == [60, 60, 30]
+
+
+@pytest.mark.parametrize(
+    ("age", "slept"), [(0, [10.0]), (4, [6.0]), (10, [0.0]), (3600, [0.0]), (-3600, [10.0])], ids=str
+)
+def test_an_event_waits_until_its_deferral_is_ten_seconds_old(monkeypatch, clients, age, slept):
+    pauses, moment = [], datetime(2026, 11, 22, 3, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return moment
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    monkeypatch.setattr(triggers, "datetime", Clock)
+    monkeypatch.setattr(triggers, "asyncio", SimpleNamespace(sleep=sleep, CancelledError=asyncio.CancelledError))
+    clients.jobs.set_status("job-1", "Completed")
+    trigger = on_fakes(clients, deferred_at=(moment - timedelta(seconds=age)).isoformat())
+    trigger.task_instance = TASK
+    (_,) = events_of(trigger)
+    assert pauses == slept

@@ -88,7 +88,7 @@ def is_role_arn(role_text: str) -> bool:
 
 def role(value: object) -> str:
     found = text(value)
-    if not (is_role_arn(found) and 20 <= len(found) <= 2048) and not _ROLE_NAME.fullmatch(found):
+    if not (is_role_arn(found) and len(found) <= 2048) and not _ROLE_NAME.fullmatch(found):
         raise ValueError(
             f"{found!r} is neither a role ARN ('arn:aws:iam::123456789012:role/name') nor the name of a role"
         )

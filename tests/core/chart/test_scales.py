@@ -129,3 +129,133 @@ def test_runs_side_by_side_are_equally_far_apart():
     assert order_scale(moments[:1]).share(0) == 0.5
     assert order_scale([]).ticks == ()
     assert len(order_scale([0.0] * 10_000).ticks) <= 7
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0, 3], "0 1 2 3"),
+        ([0, 5], "0 1 2 3 4 5"),
+        ([0, 11], "0 5 10 15"),
+        ([-3, 12], "-5 0 5 10 15"),
+        ([-0.5, 0.5], "-0.6 -0.4 -0.2 0 0.2 0.4 0.6"),
+        ([], "0 0.2 0.4 0.6 0.8 1.0"),
+        ([0.0], "-1.0 -0.5 0 0.5 1.0"),
+        ([7, 7, 7], "6.0 6.5 7.0 7.5 8.0"),
+        ([-5], "-5.6 -5.4 -5.2 -5.0 -4.8 -4.6 -4.4"),
+        ([1234.5, 1236.0], "1,234.5 1,235.0 1,235.5 1,236.0"),
+        # The greatest numbers that are written out, and the smallest; beyond them powers of ten.
+        ([0, 1_000_000], "0 200,000 400,000 600,000 800,000 1,000,000"),
+        ([0, 9_999_999], "0 2e6 4e6 6e6 8e6 1e7"),
+        ([0.0001, 0.0002], "0.00010 0.00012 0.00014 0.00016 0.00018 0.00020"),
+        ([0.00001, 0.00002], "1e-5 1.2e-5 1.4e-5 1.6e-5 1.8e-5 2e-5"),
+        ([1, 1 + 1e-8], "1.000000000 1.000000002 1.000000004 1.000000006 1.000000008 1.000000010"),
+        ([1.5e8, 1.6e8], "1.5e8 1.52e8 1.54e8 1.56e8 1.58e8 1.6e8"),
+        ([-2e9, 1e9], "-2e9 -1e9 0 1e9"),
+        ([5e-324, 1e-323], "4e-324 5e-324 6e-324 7e-324 8e-324 9e-324 1e-323"),
+    ],
+)
+def test_numbers_are_written_as_a_person_would(values, said):
+    assert labels(number_scale(values)) == said.split()
+
+
+@pytest.mark.parametrize(
+    ("most", "said"), [(3, "0 50 100"), (6, "0 20 40 60 80 100"), (11, "0 10 20 30 40 50 60 70 80 90 100")]
+)
+def test_a_number_scale_has_about_as_many_ticks_as_asked_for(most, said):
+    assert labels(number_scale([0, 100], most=most)) == said.split()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"), [([3, 17], "0 5 10 15 20"), ([-17, -3], "-20 -15 -10 -5 0"), ([-4, 6], "-4 -2 0 2 4 6")]
+)
+def test_a_quantity_of_either_sign_reaches_to_zero(values, said):
+    assert labels(number_scale(values, from_zero=True)) == said.split()
+
+
+@pytest.mark.parametrize("values", [[0, 100], [-3, 12], [1e300, -1e-300], [-1.7e308, 1.7e308], [5e-324, 1e-322]])
+def test_a_value_that_is_a_tick_lies_on_it(values):
+    scale = number_scale(values)
+    for tick in scale.ticks:
+        value = float(tick.label.replace(",", ""))
+        if abs(value) <= 1.7e308:
+            assert scale.share(value) == pytest.approx(tick.share, abs=0.06 if abs(value) < 1e-320 else 1e-9)
+
+
+def days(*parts):
+    """Returns the labels from 1 March 2026 on to another moment."""
+    return ", ".join(labels(time_scale([seconds(2026, 3, 1), seconds(*parts)])))
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ((2026, 3, 1, 0, 0, 30), "1 Mar 00:00:00, 00:00:05, 00:00:10, 00:00:15, 00:00:20, 00:00:25, 00:00:30"),
+        ((2026, 3, 1, 0, 1, 30), "1 Mar 00:00:00, 00:00:15, 00:00:30, 00:00:45, 00:01:00, 00:01:15, 00:01:30"),
+        ((2026, 3, 1, 0, 3), "1 Mar 00:00:00, 00:00:30, 00:01:00, 00:01:30, 00:02:00, 00:02:30, 00:03:00"),
+        ((2026, 3, 1, 0, 6), "1 Mar 00:00, 00:01, 00:02, 00:03, 00:04, 00:05, 00:06"),
+        ((2026, 3, 1, 0, 30), "1 Mar 00:00, 00:05, 00:10, 00:15, 00:20, 00:25, 00:30"),
+        ((2026, 3, 1, 1, 30), "1 Mar 00:00, 00:15, 00:30, 00:45, 01:00, 01:15, 01:30"),
+        ((2026, 3, 1, 6), "1 Mar 00:00, 01:00, 02:00, 03:00, 04:00, 05:00, 06:00"),
+        ((2026, 3, 1, 18), "1 Mar 00:00, 03:00, 06:00, 09:00, 12:00, 15:00, 18:00"),
+        ((2026, 3, 2, 12), "1 Mar 00:00, 06:00, 12:00, 18:00, 2 Mar 00:00, 06:00, 12:00"),
+        ((2026, 3, 4), "1 Mar 00:00, 12:00, 2 Mar 00:00, 12:00, 3 Mar 00:00, 12:00, 4 Mar 00:00"),
+        ((2026, 3, 13), "2 Mar 2026, 4 Mar, 6 Mar, 8 Mar, 10 Mar, 12 Mar"),
+        ((2026, 5, 24), "2 Mar 2026, 16 Mar, 30 Mar, 13 Apr, 27 Apr, 11 May"),
+        ((2026, 6, 1), "Mar 2026, Apr, May, Jun"),
+        ((2027, 3, 1), "Mar 2026, May, Jul, Sep, Nov, Jan 2027, Mar"),
+        ((2027, 6, 1), "Apr 2026, Jul, Oct, Jan 2027, Apr"),
+        ((2028, 3, 1), "Jul 2026, Jan 2027, Jul, Jan 2028"),
+        ((2029, 3, 1), "2027, 2028, 2029"),
+        ((2032, 3, 1), "2028, 2030, 2032"),
+        ((2050, 1, 1), "2030, 2035, 2040, 2045, 2050"),
+        ((2086, 1, 1), "2030, 2040, 2050, 2060, 2070, 2080"),
+        ((2326, 1, 1), "2050, 2100, 2150, 2200, 2250, 2300"),
+        ((8026, 1, 1), "3000, 4000, 5000, 6000, 7000, 8000"),
+    ],
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_a_longer_time_has_wider_steps(last, said):
+    """Of weeks, each tick is a Monday."""
+    assert days(*last) == said
+
+
+def test_a_tick_of_time_lies_at_its_time():
+    scale = time_scale([seconds(2026, 3, 1), seconds(2026, 3, 7)])
+    assert [tick.share for tick in scale.ticks] == pytest.approx([place / 6 for place in range(7)])
+    assert scale.share(seconds(2026, 3, 4)) == 0.5
+
+
+def test_time_has_about_as_many_ticks_as_asked_for():
+    assert labels(time_scale([0.0, 6 * 86_400.0], most=3)) == ["5 Jan 1970"]
+    assert labels(time_scale([0.0, 6 * 86_400.0], most=4)) == ["1 Jan 1970", "3 Jan", "5 Jan", "7 Jan"]
+
+
+def test_one_moment_lies_in_the_middle_of_a_day_and_none_give_a_day():
+    noon = seconds(2026, 3, 1, 12)
+    scale = time_scale([noon, noon + 0.9])
+    assert (scale.low, scale.high) == (seconds(2026, 3, 1), pytest.approx(seconds(2026, 3, 2), abs=1))
+    assert labels(time_scale([])) == ["1 Jan 00:00", "06:00", "12:00", "18:00", "2 Jan 00:00"]
+    assert time_scale([noon, noon + 1]).high == noon + 1
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, [1]),
+        (2, [1, 2]),
+        (7, [1, 2, 3, 4, 5, 6, 7]),
+        (8, [1, 3, 5, 7]),
+        (14, [1, 3, 5, 7, 9, 11, 13]),
+        (15, [1, 4, 7, 10, 13]),
+    ],
+)
+def test_of_many_runs_side_by_side_every_nth_is_dated(count, said):
+    scale = order_scale([seconds(2026, 1, day) for day in range(1, count + 1)])
+    assert [label.removesuffix(" 2026") for label in labels(scale)] == [f"{day} Jan" for day in said]
+    assert [tick.share for tick in scale.ticks] == [scale.share(day - 1) for day in said]
+
+
+def test_a_run_side_by_side_whose_time_no_calendar_has_is_not_dated():
+    assert labels(order_scale([1e15, seconds(2026, 1, 2)])) == ["2 Jan 2026"]
+    assert labels(order_scale([seconds(2025, 12, 31), seconds(2026, 1, 1)])) == ["31 Dec 2025", "1 Jan 2026"]

@@ -149,3 +149,48 @@ def test_what_is_of_one_run_alone_is_found_in_a_uri(uri, part):
 def test_a_name_that_somebody_has_chosen_may_be_that_of_a_folder(text, is_of_one_run):
     """A run triggered as ``prod`` has completed, and its model lies where each run writes it."""
     assert run_part(f"s3://acme/{text}/model", [text], []) == (text if is_of_one_run else None)
+
+
+def test_a_value_that_just_fits_is_kept_and_one_more_byte_is_not():
+    """Room for the names of what is left out is kept free."""
+    fits = 1
+    for step in (16_384, 8_192, 4_096, 2_048, 1_024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1):
+        if "left_out" not in extra({"x": "y" * (fits + step)}):
+            fits += step
+    assert EXTRA_LIMIT_BYTES - 1200 < size(extra({"x": "y" * fits})) <= EXTRA_LIMIT_BYTES
+    assert extra({"x": "y" * (fits + 1)})["left_out"] == ["outputs.x"]
+
+
+def test_the_largest_values_are_left_out_first():
+    third = EXTRA_LIMIT_BYTES // 3
+    found = extra({"large": "x" * (third + 2000), "small": 1, "middle": "x" * third, "largest": "x" * (third + 4000)})
+    assert list(found["outputs"]) == ["large", "small", "middle"]
+    assert found["left_out"] == ["outputs.largest"]
+
+
+def test_a_long_name_of_what_is_left_out_is_cut():
+    found = extra({"n" * 500: "x" * 40_000})
+    assert found["left_out"] == [("outputs." + "n" * 500)[:120]]
+
+
+def test_what_is_not_ascii_is_counted_as_json_writes_it():
+    found = extra({"a": "ä" * 5_000, "b": "ä" * 5_000})
+    assert size(found) <= EXTRA_LIMIT_BYTES
+    assert found["outputs"] == {"a": "ä" * 5_000}
+
+
+def test_a_fact_is_cut_only_if_it_is_a_long_text():
+    found = extra(facts=FACTS | {"job_arn": "x" * 1025, "status": "x" * 1024, "billable_seconds": 10**1100})
+    assert (len(found["job_arn"]), len(found["status"])) == (1024, 1024)
+    assert found["billable_seconds"] == 10**1100
+
+
+def test_a_text_in_place_of_a_value_is_cut():
+    found = extra(parameters={"given": {"x" * 5_000}})
+    assert len(found["parameters"]["given"]) == 1024
+
+
+def test_a_value_that_refers_to_itself_is_its_text():
+    knot = []
+    knot.append(knot)
+    assert extra(parameters={"knot": knot})["parameters"] == {"knot": "[[...]]"}

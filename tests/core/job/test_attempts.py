@@ -129,3 +129,36 @@ def test_a_job_of_before_a_clear_is_known_by_its_owner(changes, is_earlier):
 def test_an_owner_that_tells_too_little_is_of_nobody(owner):
     assert is_of_earlier_generation(owner, own=KEY.identity()) is False
     assert is_of_earlier_generation(KEY.identity(), own=owner) is False
+
+
+@pytest.mark.parametrize("is_delivered", [False, True])
+def test_a_job_of_this_try_that_is_being_deleted_is_looked_at_as_one_of_an_earlier(is_delivered):
+    found = job("Deleting", secondary="Completed")
+    asked, earlier = (
+        decide(found, owner="me", is_delivered=is_delivered, is_of_this_try=of_this_try)
+        for of_this_try in (True, False)
+    )
+    assert asked == earlier
+    assert asked.step is (Step.NEXT if is_delivered else Step.ADOPT)
+
+
+def test_reasons_are_whole_sentences_for_the_task_log():
+    begins = "training job 'nightly-7f3a'"
+    assert decide(None, owner="me", is_delivered=False).reason == ""
+    assert (
+        decide(job("Failed", owner="x"), owner="me", is_delivered=False).reason
+        == f"{begins} exists but is not this task's"
+    )
+    assert (
+        decide(job("InProgress"), owner="me", is_delivered=False).reason
+        == f"{begins} of an earlier try is still running"
+    )
+    assert decide(job("Completed"), owner="me", is_delivered=False).reason == (
+        f"{begins} of an earlier try has completed, its results were not handed over"
+    )
+    assert decide(job("Completed"), owner="me", is_delivered=True).reason == (
+        f"{begins} of an earlier try already delivered its results"
+    )
+    assert decide(job("Deleting", secondary="Failed"), owner="me", is_delivered=False).reason == (
+        f"{begins} of an earlier try is being deleted"
+    )

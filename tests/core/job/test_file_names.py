@@ -37,3 +37,16 @@ def test_a_name_is_shown_with_what_is_unseen_in_it(name, shown):
 )
 def test_a_name_that_leads_elsewhere_is_none(name):
     assert shown_name(name) is None
+
+
+def test_the_longest_name_is_of_a_kilobyte_as_s3_counts_it():
+    assert LONGEST_NAME == 1024
+    for longest in ("x" * 1024, "ä" * 512):
+        assert shown_name(longest) == longest
+        assert shown_name(f"./{longest}") == longest
+        assert shown_name(f"{longest}x") is None
+
+
+@pytest.mark.parametrize("name", ["x", "x:", "ab:c", "a/b:c"])
+def test_only_one_letter_before_a_colon_is_a_drive(name):
+    assert (shown_name(name) is None) is (name == "x:")

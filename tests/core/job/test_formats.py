@@ -125,3 +125,77 @@ def test_cells_whose_exception_the_driver_does_not_let_pass_are_warned_of_by_the
     assert warned("x = 1", "1 / 0") == ()
     assert warned("x = 1", tagged)[0].startswith("cell 2 is tagged 'raises-exception'")
     assert warned(tagged, "x = 1", tagged)[0].startswith("cells 1, 3 are tagged 'raises-exception'")
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        *(
+            (f"OSError: {tool} not found", "the image lacks TeX")
+            for tool in ("xelatex", "LuaLaTeX", "pdflatex", "bibtex")
+        ),
+        ("PandocMissing: Pandoc wasn't found", "the image lacks pandoc"),
+        ("ModuleNotFoundError: No module named 'playwright'", "the image lacks a browser"),
+        ("RuntimeError: no suitable Chromium executable", "the image lacks a browser"),
+        ("RuntimeError: PyQtWebEngine is not installed", "the image lacks Qt"),
+        ('ExporterNameError: Unknown exporter "foo"', "leave out the format, which the image's nbconvert lacks"),
+    ],
+)
+def test_what_the_image_lacks_is_said_with_a_way_out(cause, words):
+    assert words in FailedFormat("pdf", cause, ()).advice
+
+
+def test_of_several_conversions_the_one_that_was_begun_last_has_failed():
+    lines = log(
+        *("Converting output notebook to html", TRACEBACK, "KeyError: 'state'"),
+        *("Converting output notebook to pdf", "Killed"),
+    )
+    found = failed_format(lines, ["html", "pdf", "rst", "latex"])
+    assert (found.name, found.cause, found.untried) == ("pdf", "", ("rst", "latex"))
+
+
+def test_a_format_that_nobody_asked_for_leaves_none_untried():
+    assert failed_format(["Converting output notebook to foo"], ["html", "pdf"]).untried == ()
+
+
+def test_only_the_line_after_a_traceback_is_its_cause():
+    lines = log(
+        "Converting output notebook to html", "ValueError: of the notebook", TRACEBACK, "KeyError: 1", "Done: x"
+    )
+    assert failed_format(lines, ["html"]).cause == "KeyError: 1"
+
+
+def test_where_the_log_begins_late_the_exporters_own_word_names_the_format():
+    known = failed_format(
+        ["Converting output notebook to foo", 'Unknown exporter "bar", did you mean'], ["html", "foo"]
+    )
+    assert (known.name, known.cause) == ("foo", 'Unknown exporter "bar", did you mean')
+
+
+def test_a_long_cause_is_cut():
+    lines = log("Converting output notebook to html", TRACEBACK, f"KeyError: {'x' * 5000}")
+    assert 300 < len(failed_format(lines, ["html"]).cause) < 600
+
+
+@pytest.mark.parametrize("name", ["pdf", "WebPDF", "qtpdf", "qtpng"])
+def test_a_format_that_needs_more_than_nbconvert_is_warned_of(name):
+    (warning,) = format_warnings([name])
+    assert warning.startswith(f"output_formats: '{name}' needs ")
+    assert warning.endswith("which most Jupyter images lack; without it, the job fails after its notebook has run")
+
+
+@pytest.mark.parametrize("name", ["asciidoc", "latex", "rst", "notebook", "custom", "ipynb"])
+def test_the_other_formats_of_nbconvert_are_not(name):
+    assert format_warnings([name]) == ()
+
+
+def test_an_unknown_format_is_told_which_there_are():
+    (warning,) = format_warnings(["docx"])
+    assert "nbconvert's own formats (asciidoc, html, ipynb, latex, markdown, notebook, pdf, python" in warning
+    assert "custom" not in warning
+
+
+def test_warnings_of_formats_come_with_those_of_cells():
+    document = parse_notebook(notebook(code("1 / 0", "raises-exception")), source="nb")
+    assert len(late_failures(document, ["pdf", "docx", "html"])) == 3
+    assert late_failures(parse_notebook(notebook("x = 1"), source="nb"), ["pdf"]) == format_warnings(["pdf"])

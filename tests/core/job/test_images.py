@@ -49,3 +49,42 @@ def test_another_registry_is_none_of_ecr(uri):
 )
 def test_which_images_have_the_driver(name, has_driver):
     assert distribution_driver(parse_ecr_image(f"{REGISTRY}/{name}")) is has_driver
+
+
+@pytest.mark.parametrize(
+    ("name", "has_driver"),
+    [
+        ("sagemaker-distribution-prod:0.9.0-gpu", True),
+        ("sagemaker-distribution-prod:0.0-cpu", False),
+        ("sagemaker-distribution-prod:1.0-cpu", True),
+        ("sagemaker-distribution-prod:1.8.9-cpu", True),
+        ("sagemaker-distribution-prod:10.1-cpu", True),
+        ("sagemaker-distribution-prod:0-gpu", True),
+        ("sagemaker-distribution-prod:0.8-tpu", None),
+        ("sagemaker-distribution-prod:4", None),
+        ("sagemaker-distribution-prod", None),
+        ("team/sagemaker-distribution-prod:4-cpu", None),
+    ],
+)
+def test_the_driver_came_with_version_0_9(name, has_driver):
+    assert distribution_driver(parse_ecr_image(f"{REGISTRY}/{name}")) is has_driver
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"{REGISTRY}/",
+        f"{REGISTRY}/Mine",
+        f"x{REGISTRY}/mine",
+        f"{REGISTRY[1:]}/mine",
+        f"{REGISTRY}/mine:",
+        f"{REGISTRY}/mine@sha256:0a",
+    ],
+)
+def test_what_is_no_whole_name_of_an_image_lies_nowhere(uri):
+    assert parse_ecr_image(uri) is None
+
+
+def test_an_image_has_its_parts():
+    image = parse_ecr_image(f"{REGISTRY}/a/b_c.d-e:1.2@{DIGEST}")
+    assert tuple(image) == ("885854791233", "a/b_c.d-e", "1.2", DIGEST)

@@ -190,3 +190,43 @@ def test_cells_may_print_to_the_log_and_the_images_own_configuration_is_kept(dri
     assert "get_config().IPKernelApp.matplotlib = 'agg'\n" in said
     assert "get_config().IPKernelApp.quiet = False\n" in said
     assert "quiet" not in (profile / "ipython_kernel_config.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("user_script", "options"),
+    [
+        (None, {"live": False, "cell_output": False}),
+        ("user.sh", {"live": False, "cell_output": False}),
+        (None, {"live": False, "cell_output": False, "subfolder": "reports"}),
+    ],
+    ids=str,
+)
+def test_where_nothing_is_to_be_added_there_is_no_script_of_ours(user_script, options):
+    assert init_script(user_script, **options) is None
+
+
+@pytest.mark.parametrize(
+    ("user_script", "options", "parts"),
+    [
+        (None, {"live": True, "cell_output": False}, "L"),
+        (None, {"live": False, "cell_output": True}, "C"),
+        (None, {"live": True, "cell_output": True}, "LC"),
+        ("user.sh", {"live": True, "cell_output": True}, "LCU"),
+        ("user.sh", {"live": False, "cell_output": False, "subfolder": "reports"}, "FU"),
+        ("user.sh", {"live": True, "cell_output": True, "subfolder": "reports"}, "LCFU"),
+        (None, {"live": True, "cell_output": True, "subfolder": "reports"}, "LC"),
+    ],
+    ids=str,
+)
+def test_each_part_of_the_script_is_there_where_it_is_asked_for_the_users_own_last(user_script, options, parts):
+    text = init_script(user_script, **options)
+    marks = {
+        "L": "while kill -0 $$",
+        "C": "IPKernelApp.quiet = False",
+        "F": 'cd "$SM_EXECUTION_INPUT_PATH"/reports\n',
+        "U": '. "$SM_EXECUTION_INPUT_PATH"/user.sh\n',
+    }
+    found = sorted((text.index(mark), part) for part, mark in marks.items() if mark in text)
+    assert "".join(part for _, part in found) == parts
+    assert text.endswith("\n")
+    assert text.startswith("# Written by airflow-nbjobs.\n")

@@ -189,3 +189,70 @@ def test_a_chosen_size_of_a_volume_that_is_none_is_said():
     ]
     assert instances.resource_warnings(["ml.g5.xlarge"], volume_size=30, usual_size=30) == []
     assert instances.resource_warnings(["ml.m5.large"], volume_size=100, usual_size=30) == []
+
+
+def test_what_is_asked_of_a_network_of_instances_says_nothing_else():
+    (problem,) = instances.resource_problems(
+        request_of(InstanceGroups=[], InstanceCount=2, VolumeKmsKeyId="k"), ["ml.g5.xlarge"]
+    )
+    assert "InstanceGroups" in problem
+
+
+def test_all_that_is_wrong_with_a_request_is_said():
+    request = request_of(
+        InstanceCount=2,
+        VolumeKmsKeyId="k",
+        KeepAlivePeriodInSeconds=60,
+        stopping={"MaxPendingTimeInSeconds": 7200, "MaxWaitTimeInSeconds": 5},
+    ) | {"EnableManagedSpotTraining": True, "Tags": [{"Key": "a"}] * 3}
+    problems = instances.resource_problems(request, ["ml.m5d.large"])
+    assert len(problems) == 6
+    assert problems[-1] == "extra_request: Tags has 'a' 3 times; SageMaker takes each once"
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "is_accelerated"),
+    [
+        *(
+            (name, True)
+            for name in ("ml.p3.2xlarge", "ml.g5.xlarge", "ml.gr6.4xlarge", "ml.trn1.2xlarge", "ml.dl1.24xlarge")
+        ),
+        *((name, False) for name in ("ml.m5.large", "ml.c5.large", "ml.inf2.xlarge", "ml.r5.large", "ml.t3.medium")),
+    ],
+)
+def test_only_an_accelerated_instance_may_be_waited_for(instance_type, is_accelerated):
+    request = request_of(stopping={"MaxPendingTimeInSeconds": 7200})
+    assert bool(instances.resource_problems(request, [instance_type])) is not is_accelerated
+
+
+def test_a_request_without_a_count_is_said_to_have_none():
+    request = request_of()
+    del request["ResourceConfig"]["InstanceCount"]
+    (problem,) = instances.resource_problems(request, ["ml.m5.large"])
+    assert "InstanceCount is None" in problem
+
+
+def test_a_spot_job_of_an_extra_request_may_run_as_long_as_it_waits_without_a_limit():
+    request = {"ResourceConfig": {"InstanceCount": 1}, "StoppingCondition": {"MaxWaitTimeInSeconds": 0}}
+    assert instances.resource_problems(request | {"EnableManagedSpotTraining": True}, ["ml.m5.large"]) == []
+    assert len(instances.resource_problems(request, ["ml.m5.large"])) == 1
+
+
+def test_known_types_need_no_word_and_each_other_has_one():
+    assert instances.type_problems(["ml.m5.large", "ml.g5.xlarge"], KNOWN) == ([], [])
+    problems, warnings = instances.type_problems(
+        ["ml.m5.8xlarge", "ml.m5.large", "ml.q9.large", "ml.m5.9xlarge"], KNOWN
+    )
+    assert (len(problems), len(warnings)) == (2, 1)
+
+
+@pytest.mark.parametrize(("sizes", "is_settled"), [(3, False), (4, True)])
+def test_a_family_of_four_sizes_has_all_of_them(sizes, is_settled):
+    known = [f"ml.z9.{size}" for size in ("large", "xlarge", "2xlarge", "4xlarge")[:sizes]]
+    problems, warnings = instances.type_problems(["ml.z9.96xlarge"], known)
+    assert (len(problems), len(warnings)) == ((1, 0) if is_settled else (0, 1))
+
+
+def test_a_volume_of_another_size_is_warned_of_for_each_type_with_its_own_disk():
+    (warning,) = instances.resource_warnings(["ml.g5.xlarge", "ml.m5d.large"], volume_size=29, usual_size=30)
+    assert "ml.g5.xlarge, ml.m5d.large" in warning

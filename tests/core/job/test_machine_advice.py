@@ -161,3 +161,70 @@ def test_runs_without_figures_do_not_count():
 def test_only_the_newest_twenty_count():
     assert kinds([*of(MOST_RUNS), run(memory=90.0)])[0] == ("smaller", "ml.m5.large")
     assert kinds([*of(MOST_RUNS - 1), run(memory=90.0)])[0][0] == "fits"
+
+
+def test_a_cost_is_that_of_the_median_job():
+    runs = [run(billed_seconds=seconds) for seconds in (60.0, 7200.0, 60.0, 3600.0, 86_400.0)]
+    (only,) = advised(runs)
+    assert "A job of 3600 s billed, their median, would cost $0.1500 in place of $0.3000" in only.text
+    (some,) = advised([*runs[:2], *[run(billed_seconds=None)] * 3])
+    assert "A job of 3630 s billed" in some.text
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_run_counts_from_its_second_point_of_both(count):
+    figures = {key: Figures(count=count, maximum=9.0, p95=9.0) for key in ("cpu", "memory")}
+    assert kinds([Run(figures=figures)] * 5)[0][0] == "smaller"
+    once = figures | {"cpu": Figures(count=1, maximum=9.0, p95=9.0)}
+    assert kinds([*of(4), Run(figures=once)])[0][0] == "too-few"
+
+
+def test_a_larger_machine_is_named_with_what_it_has_and_why():
+    (only,) = advised(of(5, memory=99.0))
+    assert only.text == (
+        "Take ml.m5.2xlarge (8 vCPUs, 32 GiB of memory, no GPU): of the newest 5 jobs 5 filled more than 95 % of the memory."
+    )
+    assert only.runs == 5
+
+
+def test_older_runs_that_were_short_are_against_a_smaller_machine_but_ask_for_no_larger_one():
+    (only,) = advised([*of(7), run(memory=96.0)])
+    assert (only.kind, only.runs) == ("mixed", 8)
+    assert only.text == (
+        "No advice: of 8 jobs on ml.m5.xlarge 1 filled more than 95 % of the memory; "
+        "more memory is advised where that is so of each of the newest 5."
+    )
+
+
+def test_an_unused_gpu_is_said_with_its_most():
+    (only, *_) = advised([*of(4, gpu=1.0, memory=50.0), run(gpu=3.6, memory=50.0)], "ml.g5.xlarge")
+    assert only.text == (
+        "The GPU was never used: ml.g5.xlarge has 1, and none of 5 jobs used more than 4 % of it. A type without GPU may do."
+    )
+    assert (only.runs, only.instance_type) == (5, None)
+
+
+@pytest.mark.parametrize(("cpu", "kind"), [(26.6, "smaller"), (26.7, "fits")])
+def test_a_smaller_machine_has_to_do_what_was_done(cpu, kind):
+    assert kinds(of(5, cpu=cpu), "ml.m5.12xlarge")[0][0] == kind
+
+
+def test_what_was_used_of_a_machine_that_fits_is_said():
+    (only,) = advised([run(memory=60.0, cpu=70.0), *of(4)])
+    assert only.text == (
+        "ml.m5.xlarge fits: none of 5 jobs used more than 60 % of the memory, or more than 70 % of the CPU for 95 % of its time."
+    )
+    assert only.runs == 5
+
+
+def test_a_killed_run_counts_without_figures_and_with_others():
+    killed = [run(was_killed=True, has_completed=False, memory=None)] * 2
+    assert kinds([*of(3), *killed])[0][0] == "mixed"
+    (only,) = advised([*killed, *of(3, memory=97.0)])
+    assert only.kind == "larger"
+    assert "3 filled more than 95 % of the memory and 2 were killed" in only.text
+
+
+def test_a_failed_run_that_was_full_counts_from_above_95_percent():
+    assert kinds([*of(4), run(has_completed=False, memory=95.0)])[0][0] == "too-few"
+    assert kinds([*of(4), run(has_completed=False, memory=95.1)])[0][0] == "mixed"

@@ -81,3 +81,40 @@ def test_a_machine_says_what_it_has():
     assert str(machine_of("ml.c4.xlarge")) == "4 vCPUs, 7.5 GiB of memory, no GPU"
     assert str(machine_of("ml.g4dn.12xlarge")) == "48 vCPUs, 192 GiB of memory, 4 GPUs"
     assert str(machine_of("ml.g5.xlarge")).endswith(", 1 GPU")
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "family"),
+    [("ml.m5.large", "ml.m5"), ("ml.m7i-flex.large", "ml.m7i-flex"), ("ml.p6-b200.48xlarge", "ml.p6-b200")],
+)
+def test_a_family_is_all_but_the_size(instance_type, family):
+    assert machine_of(instance_type).family == family
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "said"),
+    [
+        ("ml.m5.large", "2 vCPUs, 8 GiB of memory, no GPU"),
+        ("ml.g5.xlarge", "4 vCPUs, 16 GiB of memory, 1 GPU"),
+        ("ml.g7.12xlarge", "48 vCPUs, 192 GiB of memory, 2 GPUs"),
+    ],
+)
+def test_a_machine_is_said_with_all_that_it_has(instance_type, said):
+    assert str(machine_of(instance_type)) == said
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "smaller", "larger"),
+    [
+        ("ml.p3.8xlarge", "ml.p3.2xlarge", "ml.p3.16xlarge"),
+        ("ml.p2.xlarge", None, "ml.p2.8xlarge"),
+        ("ml.g6.16xlarge", "ml.g6.8xlarge", "ml.g6.24xlarge"),
+        ("ml.g6.48xlarge", "ml.g6.24xlarge", None),
+        ("ml.c4.8xlarge", "ml.c4.4xlarge", None),
+        ("ml.t3.medium", None, "ml.t3.large"),
+    ],
+)
+def test_the_next_size_where_gpus_or_memory_do_not_grow_evenly(instance_type, smaller, larger):
+    machine = machine_of(instance_type)
+    assert getattr(smaller_than(machine), "instance_type", None) == smaller
+    assert getattr(with_more_memory(machine), "instance_type", None) == larger

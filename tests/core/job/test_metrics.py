@@ -10,10 +10,12 @@ import pytest
 
 from airflow_nbjobs.core.job.machines import machine_of
 from airflow_nbjobs.core.job.metrics import (
+    METRICS,
     Figures,
     MachineRecord,
     as_shares,
     figures_of,
+    host_of,
     is_whole,
     kept,
     parse_kept,
@@ -219,3 +221,78 @@ def test_what_a_record_may_say_is_bounded(change, is_read):
 def test_of_a_curve_that_somebody_has_made_longer_the_first_points_count():
     longer = kept(record()) | {"points": {"cpu": [[place, 1] for place in range(121)]}}
     assert len(parse_kept(read_record(MACHINE_KEY, longer)).points["cpu"]) == 120
+
+
+def test_a_record_is_kept_with_all_that_is_read_again():
+    stored = kept(record(was_killed=True))
+    assert {
+        name: stored[name] for name in ("version", "job_name", "instance_type", "period_seconds", "was_killed")
+    } == {
+        "version": 1,
+        "job_name": "job-1",
+        "instance_type": "ml.m5.large",
+        "period_seconds": 60,
+        "was_killed": True,
+    }
+    assert stored["until"] == "2026-11-30T12:02:00+00:00"
+    assert stored["figures"]["cpu"] == {"count": 2, "maximum": 20.0, "p95": 20.0}
+    assert stored["points"] == {"cpu": [[T0, 10.0], [T0 + 60, 20.0]], "memory": [[T0, 30.0]]}
+
+
+def test_percentages_are_kept_to_a_hundredth_and_times_to_a_second():
+    points = {"cpu": ((T0 + 0.4, 10.126), (T0 + 60.6, 20.004))}
+    stored = kept(record(points=points, figures={"cpu": Figures(count=2, maximum=20.004, p95=10.126)}))
+    assert stored["points"]["cpu"] == [[T0, 10.13], [T0 + 61, 20.0]]
+    assert stored["figures"]["cpu"] == {"count": 2, "maximum": 20.0, "p95": 10.13}
+
+
+def test_a_metric_without_points_is_not_kept():
+    assert "disk" not in kept(record(points={"disk": ()}))["points"]
+
+
+def test_the_time_of_a_record_without_an_offset_is_that_of_utc():
+    read = parse_kept(read_record(MACHINE_KEY, kept(record()) | {"until": "2026-11-30T12:02:00"}))
+    assert read.until == NOW + timedelta(minutes=2)
+
+
+def test_points_that_somebody_has_put_in_disorder_are_read_in_order():
+    stored = kept(record()) | {"points": {"cpu": [[9, 1], [5, 2]]}}
+    assert parse_kept(read_record(MACHINE_KEY, stored)).points == {"cpu": ((5.0, 2.0), (9.0, 1.0))}
+
+
+@pytest.mark.parametrize("name", ["job_name", "instance_type", "period_seconds", "until"])
+def test_a_record_without_one_of_its_facts_is_none(name):
+    stored = kept(record())
+    del stored[name]
+    assert parse_kept(read_record(MACHINE_KEY, stored)) is None
+
+
+def test_a_record_without_curves_or_figures_is_one():
+    stored = kept(record()) | {"points": None, "figures": None, "was_killed": None}
+    read = parse_kept(read_record(MACHINE_KEY, stored))
+    assert (read.points, read.figures, read.was_killed, read.is_final) == ({}, {}, False, False)
+
+
+def test_cloudwatch_is_asked_for_the_one_instance_of_a_job():
+    assert host_of("job-1") == "job-1/algo-1"
+
+
+def test_a_peak_counts_of_all_metrics_but_of_processors_the_average():
+    assert {metric.key: (metric.name, metric.statistic) for metric in METRICS} == {
+        "cpu": ("CPUUtilization", "Average"),
+        "memory": ("MemoryUtilization", "Maximum"),
+        "gpu": ("GPUUtilization", "Maximum"),
+        "gpu_memory": ("GPUMemoryUtilization", "Maximum"),
+        "disk": ("DiskUtilization", "Maximum"),
+    }
+
+
+@pytest.mark.parametrize(("value", "is_one"), [(999_999.0, True), (1e6, False)])
+def test_a_percentage_may_be_large_and_has_an_end(value, is_one):
+    assert bool(as_shares({"memory": [(1.0, value)]}, LARGE)) is is_one
+
+
+def test_the_metric_that_reaches_furthest_tells_whether_a_record_is_whole():
+    late = {"cpu": ((T0, 1.0),), "memory": ((T0 + 600, 1.0),)}
+    assert is_whole(record(points=late), datetime.fromtimestamp(T0 + 720, UTC))
+    assert not is_whole(record(points=late), datetime.fromtimestamp(T0 + 721, UTC))

@@ -14,6 +14,8 @@ from airflow_nbjobs.core.job.naming import (
     JobLocation,
     RunKey,
     microseconds,
+    name_digest,
+    name_prefix,
     parse_owner,
     parse_s3_uri,
     training_job_name,
@@ -211,3 +213,42 @@ def test_an_instant_is_in_microseconds():
     assert microseconds(datetime(1970, 1, 2, 0, 0, 1, 5, tzinfo=UTC)) == 86_401_000_005
     east = timezone(timedelta(hours=2))
     assert microseconds(datetime(1970, 1, 1, 2, tzinfo=east)) == 0
+
+
+def test_the_copy_of_a_running_notebook_lies_beside_the_jobs_other_parts():
+    place = JobLocation("s3://bucket/nbjobs", "job-1")
+    assert place.live_prefix_uri == "s3://bucket/nbjobs/job-1/live"
+    assert place.live_notebook_uri == "s3://bucket/nbjobs/job-1/live/job-1.ipynb"
+
+
+def test_a_name_ends_in_what_tells_the_attempt_whatever_it_begins_with():
+    assert training_job_name("nightly", KEY) == f"{name_prefix('nightly')}-{name_digest(KEY)}"
+    assert re.fullmatch("[0-9a-f]{12}", name_digest(KEY))
+    assert name_prefix("日本") == ""
+    assert name_prefix("a" * 300) == "a" * 50
+    assert len(training_job_name("a" * 300, KEY)) == NAME_LIMIT == 63
+
+
+def test_a_later_attempt_differs_in_nothing_else():
+    assert KEY.with_attempt(3) == replace(KEY, attempt=3)
+    assert KEY.with_attempt(3).with_attempt(0) == KEY
+
+
+def test_a_displayed_name_of_just_256_characters_is_whole():
+    room = 256 - len("nightly/train/")
+    assert replace(KEY, run_id="r" * room).displayed_name() == f"nightly/train/{'r' * room}"
+    assert replace(KEY, run_id="r" * (room + 1)).displayed_name() == f"nightly/train/{'r' * room}"
+    twins = replace(KEY, dag_id="d" * 200, task_id="t" * 200, run_id="r").displayed_name()
+    assert sorted(map(len, twins.split("/"))) == [1, 126, 127]
+
+
+def test_a_cut_owner_keeps_its_beginning_and_ends_in_a_hash_of_all_of_it():
+    long = replace(KEY, run_id="r" * 600)
+    begin, mark, digest = long.owner().rpartition("#")
+    assert mark
+    assert long.identity().startswith(begin)
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+
+
+def test_letters_of_any_language_stay_readable_in_an_owner():
+    assert '"é日"' in replace(KEY, deployment="é日").owner()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from price_rows import REGION, row
 
-from airflow_nbjobs.core.job.price_list import filters, parse_price_list
+from airflow_nbjobs.core.job.price_list import PriceList, filters, parse_price_list
 from airflow_nbjobs.core.job.prices import Prices, parse_prices, written
 
 
@@ -154,3 +156,83 @@ def test_the_configuration_wins_type_by_type():
 def test_what_is_no_price_is_none(text):
     assert parse_prices(text, "") == Prices({})
     assert parse_prices("", "", text) == Prices({})
+
+
+def test_a_price_has_four_digits_and_its_currency():
+    prices = Prices({"a": 3.6}, "€")
+    assert prices.cost("a", 3600) == "€3.6000"
+    assert prices.cost("a", 1) == "€0.0010"
+    assert prices.cost("a", 3_600_000) == "€3,600.0000"
+    assert prices.cost("a", 0) == "€0.0000"
+    assert prices.amount("a", 1800.0) == 1.8
+    assert prices.text(1234.5) == "€1,234.5000"
+    assert Prices({}).currency == "$"
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "seconds"),
+    [("b", 60), (None, 60), (["a"], 60), ("a", None), ("a", "60"), ("a", True), ("a", 1e15)],
+)
+def test_without_a_price_or_a_time_there_is_no_cost(instance_type, seconds):
+    assert Prices({"a": 1.0}).amount(instance_type, seconds) is None
+    assert Prices({"a": 1.0}).cost(instance_type, seconds) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 0}', {"a": 0.0}),
+        ('{"a": 999999999}', {"a": 999_999_999.0}),
+        ('{"a": 1e9}', {}),
+        ('{"a": 1, "b": null}', {"a": 1.0}),
+    ],
+)
+def test_prices_are_numbers_from_nothing_to_a_billion(text, found):
+    assert parse_prices(text, "").per_hour == found
+
+
+def test_a_currency_is_short_and_a_text():
+    assert parse_prices('{"a": 1, "currency": "a long currency"}', "").currency == "a long c"
+    assert parse_prices('{"a": 1, "currency": 5}', "").currency == "$"
+
+
+def test_what_is_written_says_where_and_when_it_is_from():
+    assert json.loads(written({"b": 2.0, "a": 1.0}, currency="€", region="eu-west-1", date="2026-11-30")) == {
+        "currency": "€",
+        "region": "eu-west-1",
+        "date": "2026-11-30",
+        "a": 1.0,
+        "b": 2.0,
+    }
+    assert written({"b": 2.0, "a": 1.0}, currency="€", region="r", date="d").index('"a"') < written(
+        {"b": 2.0, "a": 1.0}, currency="€", region="r", date="d"
+    ).index('"b"')
+
+
+def test_types_are_in_order_and_those_with_several_prices_too():
+    rows = [row(name, price) for name in ("ml.m5.large", "ml.c5.xlarge") for price in ("0.1", "0.2")]
+    found = parse_price_list([row("ml.r5.large", "0.3"), row("ml.g5.xlarge", "0.4"), *rows], REGION)
+    assert list(found.per_hour.items()) == [("ml.g5.xlarge", 0.4), ("ml.r5.large", 0.3)]
+    assert found.unclear == ("ml.c5.xlarge", "ml.m5.large")
+
+
+def test_without_a_price_the_currency_is_dollars_and_of_several_the_most_frequent():
+    assert parse_price_list([], REGION).currency == "USD"
+    rows = [row("ml.m5.large", currency="CNY"), row("ml.c5.large", currency="CNY"), row("ml.r5.large")]
+    assert parse_price_list(rows, REGION).currency == "CNY"
+
+
+def test_a_price_in_dollars_is_taken_where_there_are_several():
+    entry = row(as_text=False)
+    dimension = entry["terms"]["OnDemand"]["x.y"]["priceDimensions"]["x.y.z"]
+    dimension["pricePerUnit"] = {"CNY": "7", "USD": "1"}
+    assert parse_price_list([entry], REGION) == PriceList(per_hour={"ml.m5.large": 1.0}, currency="USD")
+
+
+@pytest.mark.parametrize(("price", "is_one"), [("999999", True), ("1000000", False), ("0.0000000001", True)])
+def test_a_price_is_one_that_an_hour_may_have(price, is_one):
+    assert bool(prices(row(price=price))) is is_one
+
+
+def test_a_filter_without_a_type_asks_for_all():
+    assert {each["Field"] for each in filters(REGION)} == {"regionCode", "productFamily"}

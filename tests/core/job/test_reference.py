@@ -57,3 +57,64 @@ def test_the_driver_changes_the_executed_notebooks_name(name, found):
 def test_a_large_archive_is_spared_where_there_is_a_live_copy(live, extra, may):
     environment = {} if live is None else {"NBJOBS_LIVE_NOTEBOOK": live}
     assert may_spare_archive(environment, reference._LARGE_ARCHIVE_BYTES + extra) is may
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("a", True),
+        ("a" * 63, True),
+        ("a" * 64, False),
+        ("a--b", True),
+        ("-a", False),
+        ("a-", False),
+        ("a_b", False),
+        ("a.b", False),
+    ],
+)
+def test_a_name_is_one_that_sagemaker_takes(name, is_one):
+    for value in (name, f"arn:aws-cn:sagemaker:cn-north-1:123456789012:training-job/{name}"):
+        if is_one:
+            assert parse_job_reference(value, region_name=None).job_name == name
+        else:
+            with pytest.raises(NotebookJobConfigError, match="names no training job"):
+                parse_job_reference(value, region_name=None)
+
+
+@pytest.mark.parametrize(
+    "arn", [ARN.replace("123456789012", "12"), ARN.replace("aws:", "gcp:", 1), f"x{ARN}", f"{ARN}/x", ARN.upper()]
+)
+def test_what_is_like_an_arn_and_none_is_refused(arn):
+    with pytest.raises(NotebookJobConfigError, match="names no training job"):
+        parse_job_reference(arn, region_name=None)
+
+
+def test_a_region_that_agrees_is_no_second_one():
+    assert parse_job_reference(ARN, region_name="eu-west-1") == JobReference(
+        "nightly-7f3a", "eu-west-1", "123456789012"
+    )
+
+
+def test_the_arn_of_what_a_task_returned_counts_and_without_one_its_name():
+    returned = {"job_arn": None, "job_name": "nightly-7f3a"}
+    assert parse_job_reference(returned, region_name="eu-west-3") == JobReference("nightly-7f3a", "eu-west-3")
+
+
+@pytest.mark.parametrize(("value", "live"), [("1", True), ("0", False), ("", False), ("true", False)])
+def test_a_job_is_live_if_its_variable_says_so(value, live):
+    assert reference.is_live({"NBJOBS_LIVE_NOTEBOOK": value}) is live
+    assert reference.is_live({}) is False
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("a---.ipynb", "a.ipynb"),
+        ("a.b.ipynb", "a-b.ipynb"),
+        ("a-b.ipynb", "a-b.ipynb"),
+        ("ipynb", ".ipynb"),
+        ("a.ipynb.txt", "a-ipynb-txt"),
+    ],
+)
+def test_only_the_ending_gets_its_dot_back(name, found):
+    assert executed_notebook_name({"SM_OUTPUT_NOTEBOOK_NAME": name}) == found

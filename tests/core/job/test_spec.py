@@ -221,3 +221,164 @@ def test_the_signatures_defaults_pass_their_own_validation():
     }
     assert len(given) == 5
     assert parse_spec(RIGHT | given).spec == parse_spec(RIGHT).spec
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "limits"),
+    [
+        ({}, "volume_size", (1, 16_384)),
+        ({}, "max_retry_attempts", (0, 30)),
+        ({}, "max_runtime_in_seconds", (1, 28 * 86_400)),
+        ({}, "keep_alive_period_in_seconds", (0, 3_600)),
+        (
+            {"enable_managed_spot_training": True, "max_runtime_in_seconds": 1},
+            "max_wait_time_in_seconds",
+            (1, 28 * 86_400),
+        ),
+    ],
+)
+def test_a_number_may_be_either_of_its_limits_and_no_more(arguments, name, limits):
+    for value in limits:
+        assert getattr(parse_spec(RIGHT | arguments | {name: value}).spec, name) == value
+    for value in (limits[0] - 1, limits[1] + 1):
+        problems = parse_spec(RIGHT | arguments | {name: value}).problems
+        assert [
+            problem for problem in problems if problem.startswith(f"{name}: must be from {limits[0]} to {limits[1]}")
+        ]
+
+
+@pytest.mark.parametrize(("name", "prefix", "most"), [("security_group_ids", "sg-", 5), ("subnets", "subnet-", 16)])
+def test_a_network_has_so_many_parts_at_most(name, prefix, most):
+    given = RIGHT | {"security_group_ids": ["sg-1"], "subnets": ["subnet-1"]}
+    ids = [f"{prefix}{number}" for number in range(most + 1)]
+    assert getattr(parse_spec(given | {name: ids[:most]}).spec, name) == tuple(ids[:most])
+    assert parse_spec(given | {name: ids}).problems == (f"{name}: has {most + 1} entries; at most {most} are allowed",)
+
+
+def test_what_is_not_asked_for_is_off():
+    spec = parse_spec(RIGHT).spec
+    switches = ("enable_managed_spot_training", "enable_network_isolation", "install_driver", "live_notebook")
+    assert [getattr(spec, name) for name in (*switches, "cell_output_in_logs")] == [False] * 5
+    nothing = ("s3_kms_key", "volume_kms_key", "keep_alive_period_in_seconds", "max_wait_time_in_seconds")
+    assert [getattr(spec, name) for name in (*nothing, "studio_domain_arn", "studio_space")] == [None] * 6
+    assert (spec.environment_variables, spec.tags, spec.extra_request) == ({}, {}, {})
+    assert (spec.subnets, spec.security_group_ids, spec.output_formats) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("types", "more", "may"),
+    [
+        (1, {}, False),
+        (2, {}, True),
+        (5, {}, True),
+        (6, {}, False),
+        (2, {"enable_managed_spot_training": True, "max_wait_time_in_seconds": 172_800}, False),
+        (2, {"keep_alive_period_in_seconds": 60}, False),
+        (2, {"keep_alive_period_in_seconds": 0}, True),
+        (2, {"extra_request": {"ResourceConfig": {"InstanceType": "ml.m5.large"}}}, False),
+        (2, {"extra_request": {"ResourceConfig": {"InstanceGroups": []}}}, False),
+        (2, {"extra_request": {"ResourceConfig": {"VolumeSizeInGB": 5}}}, True),
+        (2, {"extra_request": {"ResourceConfig": "x"}}, True),
+    ],
+    ids=str,
+)
+def test_sagemaker_itself_chooses_among_two_to_five_types_where_nothing_speaks_against_it(types, more, may):
+    given = [f"ml.m5.{size}" for size in ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")]
+    assert parse_spec(RIGHT | {"instance_type": given[:types]} | more).spec.may_state_preferences is may
+
+
+def test_an_extra_requests_resources_are_read_if_they_are_some():
+    resources = {"InstanceCount": 1}
+    assert parse_spec(RIGHT | {"extra_request": {"ResourceConfig": resources}}).spec.extra_resources == resources
+    assert parse_spec(RIGHT | {"extra_request": {"ResourceConfig": [1]}}).spec.extra_resources == {}
+    assert parse_spec(RIGHT).spec.extra_resources == {}
+
+
+DOMAIN = "arn:aws:sagemaker:{}:123456789012:domain/d-abc"
+
+
+@pytest.mark.parametrize(
+    "fitting",
+    [
+        {"install_driver": True},
+        {"enable_network_isolation": True},
+        {"live_notebook": True, "extra_request": {"Environment": {}}},
+        {"extra_request": {"CheckpointConfig": {}}},
+        {"s3_kms_key": "1234abcd", "volume_kms_key": "arn:aws:kms:eu-west-1:123456789012:key/1234abcd"},
+        {"security_group_ids": ["sg-1"], "subnets": ["subnet-1"]},
+        {"studio_domain_arn": DOMAIN.format("eu-west-1"), "studio_user_profile": "me"},
+        {"studio_domain_arn": DOMAIN.format("eu-west-1"), "studio_space": "ours"},
+        {"studio_domain_arn": DOMAIN.format("eu-west-1")},
+        {"unified_studio_domain_id": "dzd_3is8", "unified_studio_project_id": "6jw4"},
+        {"keep_alive_period_in_seconds": 60},
+        {"image_uri": "sagemaker-distribution:4-cpu"},
+    ],
+    ids=str,
+)
+def test_arguments_that_go_together_are_no_problem(fitting):
+    parsed = parse_spec(RIGHT | fitting)
+    assert parsed.problems == parsed.warnings == ()
+    assert parsed.spec is not None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "begins", "remedy"),
+    [
+        (
+            {"live_notebook": True, "extra_request": {"CheckpointConfig": {}}},
+            "live_notebook takes the job's one checkpoint folder",
+            "leave out one of the two",
+        ),
+        (
+            {"volume_kms_key": "arn:aws:kms:eu-west-3:123456789012:key/1234abcd"},
+            "volume_kms_key: 'arn:aws:kms:eu-west-3:123456789012:key/1234abcd' lies in region 'eu-west-3'",
+            "give a key of 'eu-west-1'",
+        ),
+        (
+            {"s3_kms_key": "arn:aws:kms:eu-west-3:123456789012:key/1234abcd"},
+            "s3_kms_key: ",
+            "the job runs in 'eu-west-1'",
+        ),
+        ({"studio_space": "ours"}, "studio_domain_arn is missing", "domain named in its tags"),
+    ],
+    ids=["live", "volume key", "file key", "space"],
+)
+def test_arguments_that_exclude_each_other_are_one_problem(wrong, begins, remedy):
+    (problem,) = parse_spec(RIGHT | wrong).problems
+    assert problem.startswith(begins)
+    assert remedy in problem
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "said"),
+    [
+        (
+            {"studio_domain_arn": DOMAIN.format("eu-west-3")},
+            "the domain lies in region 'eu-west-3' and the job in 'eu-west-1'",
+        ),
+        (
+            {"environment_variables": {"A": "None", "B": "x"}},
+            "environment_variables: 'A' is 'None', as a template writes it",
+        ),
+        ({"tags": {"team": "None"}}, "tags: 'team' is 'None', as a template writes it"),
+        *(({"s3_root_uri": f"s3://bucket/x{letter}"}, "ends in one of the letters of '/input'") for letter in "input"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else str(value),
+)
+def test_what_is_probably_not_meant_is_a_warning_and_no_problem(doubtful, said):
+    parsed = parse_spec(RIGHT | doubtful)
+    (warning,) = parsed.warnings
+    assert said in warning
+    assert parsed.spec is not None
+
+
+def test_a_spot_job_may_wait_just_as_long_as_it_may_run():
+    spot = RIGHT | {"enable_managed_spot_training": True, "max_runtime_in_seconds": 60}
+    assert parse_spec(spot | {"max_wait_time_in_seconds": 60}).problems == ()
+    assert len(parse_spec(spot | {"max_wait_time_in_seconds": 59}).problems) == 1
+    assert parse_spec(spot | {"max_wait_time_in_seconds": 60, "keep_alive_period_in_seconds": 0}).problems == ()
+
+
+def test_a_problem_with_the_region_is_one_of_region_name():
+    (problem,) = parse_spec(RIGHT | {"region": "eu-west1", "image_uri": "sagemaker-distribution:4-cpu"}).problems
+    assert problem.startswith("region_name: 'eu-west1' is no name of a region")

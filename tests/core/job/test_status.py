@@ -164,3 +164,72 @@ def test_what_a_spot_job_saved_can_be_told():
 def test_the_instance_type_that_sagemaker_selected_counts():
     chosen = {"InstanceType": "ml.m5.large", "SelectedInstanceType": "ml.m5.xlarge"}
     assert described(ResourceConfig=chosen).instance_type == "ml.m5.xlarge"
+
+
+@pytest.mark.parametrize(
+    ("secondary", "doing"),
+    [
+        ("Pending", "waiting for capacity"),
+        *((name, "starting") for name in ("Starting", "LaunchingMLInstances", "PreparingTrainingStack")),
+        *((name, "starting") for name in ("PreparingTraining", "Downloading", "DownloadingTrainingImage")),
+        ("Restarting", "starting again"),
+        ("Interrupted", "waiting for a spot instance"),
+        ("Uploading", "finishing"),
+        ("Stopping", "stopping"),
+        ("Training", "running"),
+        ("", "running"),
+    ],
+)
+def test_what_a_job_does_is_said_in_a_users_words(secondary, doing):
+    assert described(SecondaryStatus=secondary).doing == doing
+    assert described(TrainingJobStatus="Stopping", SecondaryStatus=secondary).doing == "stopping"
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_all_states_but_two_are_the_end(state):
+    assert state.is_terminal is (state not in (JobState.RUNNING, JobState.STOPPING))
+
+
+def test_what_a_request_asked_for_is_read_back():
+    snapshot = described(
+        StoppingCondition={"MaxRuntimeInSeconds": 3600},
+        AlgorithmSpecification={"TrainingImage": "image"},
+        HyperParameters={"h": "1"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 2, "KeepAlivePeriodInSeconds": 600},
+        WarmPoolStatus={"Status": "Reused", "ResourceRetainedBillableTimeInSeconds": 34, "ReusedByJob": "next"},
+        RoleArn="role",
+    )
+    assert (snapshot.max_runtime_seconds, snapshot.image_uri, snapshot.hyperparameters) == (3600, "image", {"h": "1"})
+    assert (snapshot.keep_alive_seconds, snapshot.instance_count) == (600, 2)
+    assert (snapshot.machine["role"], snapshot.machine["instance_count"]) == ("role", 2)
+    pool = snapshot.warm_pool
+    assert (pool.status, pool.retained_seconds, pool.reused_by) == ("Reused", 34, "next")
+    bare = described()
+    assert (bare.max_runtime_seconds, bare.image_uri, bare.hyperparameters) == (None, None, {})
+    assert (bare.keep_alive_seconds, bare.instance_count, bare.warm_pool) == (None, 1, None)
+
+
+def test_a_listing_says_when_a_job_was_made_and_changed():
+    made, changed = datetime(2026, 11, 22, 3, tzinfo=UTC), datetime(2026, 11, 22, 4, tzinfo=UTC)
+    entry = MINIMAL | {"CreationTime": made, "LastModifiedTime": changed, "SecondaryStatus": "Training"}
+    found = parse_summary(entry)
+    assert (found.job_name, found.status, found.secondary_status) == ("j", "InProgress", "Training")
+    assert (found.created, found.modified) == (made, changed)
+    assert parse_summary(MINIMAL | {"CreationTime": "yesterday"}).created is None
+
+
+def test_a_description_makes_the_summary_of_a_listing_but_for_when_it_was_changed():
+    """A poller's cursor follows listings alone."""
+    made = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    entry = MINIMAL | {"CreationTime": made, "TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxRuntimeExceeded"}
+    summary = parse_description(entry | {"LastModifiedTime": made}).summary
+    assert summary == parse_summary(entry)
+    assert type(summary) is type(parse_summary(entry))
+    assert summary.modified is None
+    assert not summary.is_being_deleted
+    assert summary.ended_as == "Stopped"
+
+
+def test_the_prefix_of_a_reason_may_have_blanks_around_it():
+    for reason in ("CapacityError : none", " CapacityError: none: none"):
+        assert described(TrainingJobStatus="Failed", FailureReason=reason).failure_kind is FailureKind.CAPACITY

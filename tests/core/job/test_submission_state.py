@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_nbjobs.core.job import submission_state
 from airflow_nbjobs.core.job.submission_state import TROUBLE_SECONDS, Cause, Step, SubmissionState, next_sleep
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
@@ -154,3 +155,70 @@ def test_a_count_of_zero_is_one():
 
 def test_what_a_later_version_wrote_beside_it_is_left_out_and_what_it_left_out_has_its_default():
     assert SubmissionState.from_json({"attempt": 3, "new": 1}) == SubmissionState(attempt=3)
+
+
+def jitterless(monkeypatch):
+    monkeypatch.setattr(submission_state, "_fraction", lambda _: 0.0)
+
+
+def test_delays_double_up_to_five_minutes_and_through_trouble_up_to_one(monkeypatch):
+    jitterless(monkeypatch)
+    assert walk()[:7] == [30, 60, 120, 240, 300, 300, 300]
+    assert walk(Cause.TROUBLE)[:7] == [5, 10, 20, 40, 60, 60, 60]
+    assert walk(Cause.TROUBLE, first=2)[:3] == [2, 4, 8]
+    assert walk(first=0.2)[:3] == [1, 2, 4]
+    assert walk(first=400)[:2] == [400, 400]
+
+
+def test_jitter_takes_away_a_half_at_most(monkeypatch):
+    monkeypatch.setattr(submission_state, "_fraction", lambda _: 1.0)
+    assert walk()[:3] == [15, 30, 60]
+
+
+def test_the_next_wait_remembers_why_since_when_and_how_often():
+    state = SubmissionState(attempt=2, choice=1, staged_attempt=2, staged_sha256="ab", may_exist=False)
+    first = asked(state).state
+    assert (first.cause, first.since, first.trouble_since) == (Cause.CAPACITY, NOW, None)
+    assert (first.rounds, first.trouble_rounds, first.waits) == (1, 0, 1)
+    assert (first.attempt, first.choice, first.staged_attempt, first.staged_sha256) == (2, 1, 2, "ab")
+    assert first.may_exist is False
+    second = asked(first, NOW + timedelta(minutes=1), Cause.TROUBLE).state
+    assert (second.cause, second.since, second.trouble_since) == (Cause.TROUBLE, NOW, NOW + timedelta(minutes=1))
+    assert (second.rounds, second.trouble_rounds, second.waits) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("cause", "limit"), [(Cause.CAPACITY, 3600.0), (Cause.TROUBLE, TROUBLE_SECONDS)])
+def test_it_is_given_up_when_the_time_has_passed_and_not_before(cause, limit):
+    state = SubmissionState(since=NOW, trouble_since=NOW, cause=cause)
+    assert asked(state, NOW + timedelta(seconds=limit), cause, timeout=3600.0) is None
+    last = asked(state, NOW + timedelta(seconds=limit - 1), cause, timeout=3600.0)
+    assert last.until == NOW + timedelta(seconds=limit)
+
+
+def test_the_shortest_delay_is_a_second_unless_it_is_said_otherwise():
+    state = SubmissionState(since=NOW)
+    at = NOW + timedelta(seconds=3599.9)
+    assert asked(state, at, timeout=3600.0).until == at + timedelta(seconds=1)
+
+
+def test_a_task_that_has_asked_for_nothing_yet_submits_its_first_job():
+    state = SubmissionState.from_json({})
+    assert (state.step, state.cause, state.since, state.trouble_since) == (Step.SUBMIT, Cause.CAPACITY, None, None)
+    assert (state.rounds, state.trouble_rounds, state.attempt, state.choice, state.waits) == (0, 0, 0, 0, 0)
+    assert (state.may_exist, state.was_asked, state.staged_attempt, state.staged_sha256) == (True, False, None, "")
+
+
+@pytest.mark.parametrize("name", ["rounds", "trouble_rounds", "attempt", "choice", "staged_attempt"])
+def test_each_count_is_stored_and_checked(name):
+    assert getattr(SubmissionState.from_json({name: 7}), name) == 7
+    for wrong in (-1, 1.0, True, "1"):
+        with pytest.raises(ValueError, match="is no count"):
+            SubmissionState.from_json({name: wrong})
+
+
+@pytest.mark.parametrize("name", ["may_exist", "was_asked"])
+def test_each_flag_is_stored_and_checked(name):
+    for value in (True, False):
+        assert getattr(SubmissionState.from_json({name: value}), name) is value
+    with pytest.raises(ValueError, match="is neither true nor false"):
+        SubmissionState.from_json({name: None})

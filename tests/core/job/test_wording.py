@@ -67,3 +67,38 @@ def test_a_tasks_words(state, words):
 )
 def test_a_task_without_a_job_yet_says_what_it_waits_for(state, waiting, words):
     assert task_words(state, {"waiting": waiting}) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("scheduled", "waiting for a slot"),
+        ("restarting", "stopping"),
+        ("up_for_reschedule", "waiting"),
+        ("running", "running"),
+        ("failed", "failed"),
+        ("a_state_of_tomorrow", "a state of tomorrow"),
+    ],
+)
+def test_the_other_states_of_a_task(state, words):
+    assert (
+        task_words(state)
+        == task_words(state, {})
+        == task_words(state, {"waiting": {}} if state == "failed" else None)
+        == words
+    )
+
+
+@pytest.mark.parametrize("state", ["scheduled", "queued", "failed", "up_for_retry", None])
+def test_only_a_task_under_way_waits_for_its_turn(state):
+    assert task_words(state, {"waiting": {"state": FOR_TURN}}) == task_words(state)
+
+
+def test_the_words_of_what_is_waited_for_are_those_that_are_known():
+    assert [task_words("deferred", {"waiting": {"state": said}}) for said in (FOR_TURN, FOR_CAPACITY, FOR_AWS)] == [
+        "waiting for its turn",
+        "waiting for capacity",
+        "waiting for AWS",
+    ]
+    assert task_words("deferred", {"waiting": {"state": "of tomorrow", "for": "AWS"}}) == "waiting for AWS"
+    assert task_words("deferred", {"waiting": {"state": "of tomorrow", "for": "aws"}}) == "waiting for capacity"

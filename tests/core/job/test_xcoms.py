@@ -9,8 +9,12 @@ from airflow_nbjobs.core.job.xcoms import (
     ERROR_KEY,
     JOB_KEY,
     MACHINE_KEY,
+    PARAMETERS_KEY,
     PROGRESS_KEY,
+    billed_seconds,
+    instances_of,
     is_output,
+    progress_record,
     read_attempts,
     read_event,
     read_record,
@@ -106,3 +110,127 @@ def test_a_state_of_an_earlier_version_is_read():
 )
 def test_which_xcoms_are_outputs(key, expected):
     assert is_output(key) is expected
+
+
+@pytest.mark.parametrize(
+    ("end", "instances", "seconds"),
+    [
+        ({}, 1, None),
+        ({"billable_seconds": 60}, 1, 60),
+        ({"billable_seconds": 60, "instance_count": 2}, 2, 120),
+        ({"billable_seconds": 0.5, "instance_count": 99_999}, 99_999, 49_999.5),
+        ({"billable_seconds": 0, "instance_count": 1}, 1, 0),
+        ({"billable_seconds": 60, "instance_count": 100_000}, 1, 60),
+        ({"billable_seconds": 60, "instance_count": 0}, 1, 60),
+        ({"billable_seconds": 60, "instance_count": True}, 1, 60),
+        ({"billable_seconds": 60, "instance_count": 2.0}, 1, 60),
+        ({"billable_seconds": -1}, 1, None),
+        ({"billable_seconds": 1e10}, 1, None),
+        ({"billable_seconds": "60"}, 1, None),
+        ({"billable_seconds": True}, 1, None),
+    ],
+    ids=str,
+)
+def test_what_is_billed_is_billed_for_each_instance(end, instances, seconds):
+    assert instances_of(end) == instances
+    assert billed_seconds(end) == seconds
+
+
+def test_a_running_jobs_progress_is_read_as_it_was_recorded():
+    assert progress_record("j", 2, 5) == {"job_name": "j", "done": 2, "total": 5}
+    assert read_record(PROGRESS_KEY, progress_record("j", 2, 5)) == progress_record("j", 2, 5)
+
+
+@pytest.mark.parametrize(
+    ("key", "fields"),
+    [
+        (
+            JOB_KEY,
+            {
+                "job_name": "j",
+                "generation": 1,
+                "run_started_microseconds": 5,
+                "attempt": 0,
+                "version": 1,
+                "try_number": 2,
+                "console_url": "c",
+                "logs_url": "l",
+                "executed_notebook_url": "e",
+                "studio_url": "s",
+                "job_arn": "a",
+                "region": "r",
+                "instance_type": "i",
+                "input_notebook": "n",
+                "notebook_sha256": "h",
+                "executed_notebook_uri": "u",
+                "was_adopted": True,
+                "added_cells": [1],
+                "waiting": {"for": "AWS"},
+                "turn": {"step": "submit"},
+            },
+        ),
+        (
+            END_KEY,
+            {
+                "job_name": "j",
+                "status": "Completed",
+                "started_at": "s",
+                "ended_at": "e",
+                "instance_type": "i",
+                "instance_count": 2,
+                "try_number": 1,
+                "is_spot": False,
+                "duration_seconds": 1.5,
+                "billable_seconds": 2,
+                "training_seconds": 3,
+                "retained_seconds": 4.0,
+                "outputs": ["a"],
+                "progress": {"done": 1},
+                "error": {"type": "x"},
+            },
+        ),
+        (
+            ERROR_KEY,
+            {
+                "version": 1,
+                "try_number": 1,
+                "cell": 3,
+                "type": "t",
+                "headline": "h",
+                "next": "n",
+                "text": "t",
+                "job_name": "j",
+                "problems": ["p"],
+            },
+        ),
+        (PROGRESS_KEY, {"job_name": "j", "done": 1, "total": 2, "log_place": {"floor": 1}}),
+        (ATTEMPTS_KEY, {"job_name": "j", "generation": 1, "run_started_microseconds": 5, "attempt": 0, "error": {}}),
+        (
+            MACHINE_KEY,
+            {
+                "version": 1,
+                "period_seconds": 60,
+                "job_name": "j",
+                "instance_type": "i",
+                "until": "u",
+                "was_killed": False,
+                "figures": {},
+                "points": {},
+            },
+        ),
+        (PARAMETERS_KEY, {"version": 1, "try_number": 1, "parameters": "{}", "index_name": "i"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_field_of_a_record_is_read_if_it_is_of_its_type(key, fields):
+    assert read_record(key, fields | {"of_tomorrow": 1}) == fields
+    for name in set(fields) - {"version"}:
+        assert name not in read_record(key, fields | {name: (1, 2)})
+
+
+def test_an_event_says_more_than_the_tasks_record():
+    event = {"job_name": "j", "attempt": 1, "status": "Failed", "error": "e", "error_code": "c", "log_place": {}}
+    assert read_event(event | {"status_of_tomorrow": 1}) == event
+    assert read_event(event | {"status": None, "error": None}) == {
+        name: value for name, value in event.items() if name not in ("status", "error")
+    }

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from airflow_nbjobs.core.watch.log_place import LogEvent, LogPlace
+from airflow_nbjobs.core.watch import log_place
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPlace, readable_log
 
 # As the driver, papermill and a kernel wrote it (sagemaker-headless-execution-driver 0.0.13, papermill 2.7).
 REAL = [
@@ -106,3 +107,85 @@ def test_a_place_stays_small_and_loses_nothing_that_is_newer():
 )
 def test_what_is_no_place_is_the_beginning(value):
     assert LogPlace.from_json(value) == LogPlace()
+
+
+def test_what_lies_at_the_floor_is_new_and_what_is_older_is_not():
+    place = LogPlace(floor=5)
+    assert place.take(events("old", "new", first=4)) == ["new"]
+    assert place.seen == {"job/algo-1-15": 5}
+
+
+def test_streams_are_those_that_have_had_something_new():
+    place = LogPlace(floor=5)
+    place.take(events("old", first=4, stream="gone"))
+    place.take([*events("a", first=6, stream="b"), *events("c", first=6, stream="a")])
+    assert place.streams == {"a", "b"}
+    assert place.to_json()["streams"] == ["a", "b"]
+
+
+def test_of_many_streams_the_last_ten_travel():
+    place = LogPlace(streams={f"s{number:02}" for number in range(15)})
+    assert place.to_json()["streams"] == [f"s{number:02}" for number in range(5, 15)]
+    assert len(place.streams) == 15
+
+
+def test_what_is_sent_leaves_the_place_itself_as_it_is():
+    place = LogPlace()
+    place.take(events(*map(str, range(10))))
+    sent = place.to_json(most_seen=3)
+    assert (sent["floor"], sorted(sent["seen"].values())) == (8, [8, 9, 10])
+    assert (place.floor, len(place.seen)) == (0, 10)
+
+
+@pytest.mark.parametrize(
+    ("times", "most", "kept", "floor"),
+    [
+        ([1, 2, 3], 3, [1, 2, 3], 0),
+        ([1, 2, 3], 2, [2, 3], 2),
+        ([1, 2, 2, 3], 2, [3], 3),  # of one millisecond some would be new twice
+        ([1, 2, 2, 3], 3, [2, 2, 3], 2),
+        ([2, 2, 2], 2, [], 3),
+    ],
+)
+def test_events_of_one_millisecond_stay_or_go_together(times, most, kept, floor):
+    place = LogPlace()
+    place.take([LogEvent(id=str(number), stream="s", at=at, message="x") for number, at in enumerate(times)])
+    place.keep_newest(most)
+    assert sorted(place.seen.values()) == kept
+    assert place.floor == floor
+
+
+def test_a_burst_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(log_place, "_MOST_HELD", 3)
+    place = LogPlace()
+    assert len(place.take(events("a", "b", "c", "d"))) == 4
+    assert len(place.seen) == 3
+
+
+def test_a_bar_that_goes_back_ends_no_cell_again():
+    place = LogPlace()
+    bar = "Executing:  33%|###   | {}/3 [00:00<00:01,  1.79cell/s]"
+    assert place.readable([bar.format(2), bar.format(1), bar.format(2), bar.format(3)]) == [
+        "cell 2 of 3 has ended",
+        "cell 3 of 3 has ended",
+    ]
+    assert (place.cell, place.cells) == (3, 3)
+
+
+def test_a_whole_log_is_read_as_line_by_line():
+    assert readable_log(REAL, added=(2, 3)) == LogPlace(added=(2, 3)).readable(REAL)
+    assert readable_log(REAL) == LogPlace().take(events(*REAL))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"floor": "5", "cell": 2.0, "cells": None}, LogPlace(floor=5, cell=2)),
+        ({"seen": {"a": "7"}, "streams": ["s"], "added": ["3"]}, LogPlace(seen={"a": 7}, streams={"s"}, added=(3,))),
+        ({"seen": None, "streams": None, "added": None, "more": 1}, LogPlace()),
+        ({"added": ["x"], "floor": 5}, LogPlace()),
+    ],
+    ids=str,
+)
+def test_a_place_is_read_from_what_a_database_makes_of_it(value, expected):
+    assert LogPlace.from_json(value) == expected

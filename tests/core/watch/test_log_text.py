@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from airflow_nbjobs.core.watch.log_text import readable_tail
+from airflow_nbjobs.core.watch.log_text import append_line, readable_lines, readable_tail
 
 
 def test_shell_traces_and_blank_lines_are_left_out():
@@ -52,3 +52,43 @@ def test_lines_that_are_nearly_bars_take_no_longer_than_others(unit):
     begun = time.process_time()
     readable_tail([(unit * 500)[:500]] * 10_000, limit=5)
     assert time.process_time() - begun < 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "lines"),
+    [
+        ("a\nb", [("a", False), ("b", False)]),
+        ("a\rb", [("a", False), ("b", True)]),
+        ("a\r\nb", [("a", False), ("b", False)]),
+        ("a  \n\n  b", [("a", False), ("  b", False)]),
+        ("+ set\n++ set\nx + y\n+x", [("x + y", False), ("+x", False)]),
+        ("0.00s - Debugger warning", []),
+        ("1.00s - mine", [("1.00s - mine", False)]),
+        ("\x1b[1mbold\x1b[0m\x07", [("bold␇", False)]),
+    ],
+)
+def test_the_lines_of_one_event(raw, lines):
+    assert list(readable_lines(raw)) == lines
+
+
+@pytest.mark.parametrize(
+    ("before", "line", "is_over", "kept"),
+    [
+        ("epoch 1: loss 0.5", "epoch 2: loss 0.4", True, ["epoch 2: loss 0.4"]),
+        ("epoch 1: loss 0.5", "epoch 2: loss 0.4", False, ["epoch 1: loss 0.5", "epoch 2: loss 0.4"]),
+        ("epoch 1", "done", True, ["epoch 1", "done"]),
+        ("a:  5%|#  | 1/9 [00:01<", "b: 50%|## | 4/8 [00:01<", False, ["b: 50%|## | 4/8 [00:01<"]),
+        ("5%| of it", "6%| of it", False, ["5%| of it", "6%| of it"]),
+        ("| 1/9 [x", "5%|#  | 1/9 [00:01<", False, ["| 1/9 [x", "5%|#  | 1/9 [00:01<"]),
+    ],
+)
+def test_states_of_one_display_replace_each_other(before, line, is_over, kept):
+    lines = [before]
+    append_line(lines, line, is_over=is_over)
+    assert lines == kept
+
+
+@pytest.mark.parametrize(("length", "is_cut"), [(500, False), (501, True)])
+def test_a_line_of_500_characters_is_whole(length, is_cut):
+    (line,) = readable_tail(["x" * length], limit=1)
+    assert line == ("x" * 500 + "…" if is_cut else "x" * length)

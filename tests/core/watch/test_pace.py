@@ -88,3 +88,36 @@ def test_exclusive_bounds_in_whole_seconds_leave_no_job_out(created):
     assert before < created < after
     assert before.microsecond == after.microsecond == 0
     assert after - before <= timedelta(seconds=2)
+
+
+def test_a_budget_is_won_back_by_a_twentieth_of_itself_each_time():
+    pace = Pace(list_calls_per_second=1.0)
+    assert faster(2.0, pace) == pytest.approx(1 / 0.55)
+    assert faster(1.0, pace) == 1.0
+    assert faster(0.5, pace) == 1.0
+
+
+def test_the_pace_never_falls_below_a_64th_of_the_budget():
+    assert slower(20.0, Pace()) == 40.0
+    assert slower(40.0, Pace()) == 64.0
+    assert slower(400.0, Pace(list_calls_per_second=0.1)) == 640.0
+
+
+def test_a_budget_that_nobody_has_set_is_one_list_a_second_and_a_poll_every_five():
+    assert (Pace().list_calls_per_second, Pace().polling_interval_seconds) == (1.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("created", "before", "after"),
+    [
+        (NOON, NOON - timedelta(seconds=1), NOON + timedelta(seconds=1)),
+        (NOON + timedelta(microseconds=1), NOON, NOON + timedelta(seconds=1)),
+        (NOON + timedelta(seconds=0.999), NOON, NOON + timedelta(seconds=1)),
+    ],
+)
+def test_bounds_are_the_nearest_whole_seconds(created, before, after):
+    assert (just_before(created), just_after(created)) == (before, after)
+
+
+def test_the_cursor_is_a_whole_second():
+    assert next_cursor(NOON + timedelta(seconds=5.7), NOON + timedelta(seconds=9)) == NOON - timedelta(seconds=55)

@@ -2,11 +2,13 @@
 
 import math
 
+import msgspec
 import pytest
 from accounts import ScriptedAccount, ScriptedJob
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_nbjobs.core.job.status import parse_summary
 from airflow_nbjobs.core.watch import plan as looks
 from airflow_nbjobs.core.watch.pace import next_cursor
 from airflow_nbjobs.core.watch.plan import Coverage, DescribeJob, ListJobs, LostPlaceError, Page
@@ -236,3 +238,150 @@ def test_tokens_that_lead_on_for_ever_are_given_up():
 
     with pytest.raises(LostPlaceError):
         follow()
+
+
+# -- call by call ------------------------------------------------------------------------------------------------------
+
+
+def times(*names, first=0.0, every=1000.0):
+    account = account_with([])
+    return {name: account.time(first + number * every) for number, name in enumerate(names)}
+
+
+def kinds(calls):
+    return "".join("L" if isinstance(call, ListJobs) else "D" for call in calls)
+
+
+def test_pages_that_find_nobody_are_tried_ever_less_often():
+    """Each job of its own time, among many others."""
+    jobs = [ScriptedJob(f"job-{number:02}", number * 10_000.0) for number in range(10)]
+    others = [job for number in range(10) for job in burst(200, at=number * 10_000.0 + 1, name=f"other-{number}")]
+    _, made, _ = perform(looks.find(job.name for job in jobs), account_with([*jobs, *others]))
+    assert kinds(made) == "LDLDDLDDDDLDDD"
+
+
+def test_a_page_that_finds_somebody_makes_the_next_one_worth_it_again():
+    pairs = [burst(2, at=number * 10_000.0, name=f"job-{number}") for number in range(5)]
+    others = [job for number in range(5) for job in burst(200, at=number * 10_000.0 + 1, name=f"other-{number}")]
+    account = account_with([*(job for pair in pairs for job in pair), *others])
+    _, made, shown = perform(looks.find(job.name for pair in pairs for job in pair), account)
+    assert kinds(made) == "LDLLDLLDLLDLLDD", "a page that has shown one is followed by the next"
+    assert len({name for name in shown if name.startswith("job")}) == 10
+
+
+def test_of_two_unknown_jobs_each_is_described_and_of_three_a_page_is_read():
+    jobs = burst(3, at=NOW - 100)
+    account = account_with(jobs)
+    for count, expected in ((1, "D"), (2, "DD"), (3, "L")):
+        _, made, _ = perform(looks.find([job.name for job in jobs[:count]]), account)
+        assert kinds(made) == expected
+    assert made == [ListJobs(is_newest_first=True)]
+
+
+def test_a_job_of_unknown_creation_leads_to_no_page():
+    look = looks.find(["a", "b", "c", "d"])
+    assert look.send(None) == ListJobs(is_newest_first=True)
+    assert look.send(Page()) == DescribeJob("a")
+    bare = parse_summary({"TrainingJobName": "a", "TrainingJobStatus": "InProgress"})
+    assert look.send(bare) == DescribeJob("b")
+    assert look.send(None) == DescribeJob("c")
+    known = parse_summary({"TrainingJobName": "c", "TrainingJobStatus": "InProgress", "CreationTime": times("c")["c"]})
+    assert look.send(known) == DescribeJob("d"), "one job alone is described"
+
+
+def test_changes_are_asked_for_in_the_window_of_the_jobs_that_still_wait():
+    created_at = times("a", "b", "c", "gone")
+    coverage = Coverage(groups=(looks.Group(frozenset(created_at), 2),))
+    waiting = {name: at for name, at in created_at.items() if name != "gone"}
+    cursor = created_at["gone"]
+    look = looks.changes(waiting, coverage, cursor)
+    call = look.send(None)
+    assert call == ListJobs(
+        created_after=looks.just_before(created_at["a"]),
+        created_before=looks.just_after(created_at["c"]),
+        modified_after=cursor,
+    )
+    following = look.send(Page(next_token="t"))
+    assert following == msgspec.structs.replace(call, next_token="t")
+    with pytest.raises(StopIteration):
+        look.send(Page())
+
+
+@pytest.mark.parametrize(("pages", "expected"), [(2, "L"), (3, "DDD"), (4, "DDD")])
+def test_a_group_of_no_more_jobs_than_pages_is_described(pages, expected):
+    created_at = times("c", "a", "b")
+    coverage = Coverage(groups=(looks.Group(frozenset(created_at), pages),))
+    calls, answer, look = [], None, looks.changes(created_at, coverage, created_at["a"])
+    while True:
+        try:
+            calls.append(look.send(answer))
+        except StopIteration:
+            break
+        answer = Page() if isinstance(calls[-1], ListJobs) else None
+    assert kinds(calls) == expected
+    assert [call.job_name for call in calls if isinstance(call, DescribeJob)] == (
+        list("abc") if expected != "L" else []
+    )
+
+
+def test_each_job_is_asked_for_in_one_group_and_what_no_group_has_is_described():
+    created_at = times("a", "b", "c", "d", "alone")
+    groups = (looks.Group(frozenset("ab"), 1), looks.Group(frozenset("abcd"), 1))
+    look = looks.changes(created_at, Coverage(groups=groups, described=frozenset({"alone"})), created_at["a"])
+    first = look.send(None)
+    assert (first.created_after, first.created_before) == (
+        looks.just_before(created_at["a"]),
+        looks.just_after(created_at["b"]),
+    )
+    second = look.send(Page())
+    assert (second.created_after, second.created_before) == (
+        looks.just_before(created_at["c"]),
+        looks.just_after(created_at["d"]),
+    )
+    assert look.send(Page()) == DescribeJob("alone")
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_window_may_have_four_times_its_pages(pages):
+    created_at = times("a", "b", "c", "d")
+    coverage = Coverage(groups=(looks.Group(frozenset(created_at), pages),))
+    look = looks.changes(created_at, coverage, created_at["a"])
+    look.send(None)
+    for number in range(4 * pages):
+        look.send(Page(next_token=str(number)))
+    with pytest.raises(LostPlaceError):
+        look.send(Page(next_token="once more"))
+
+
+def test_a_coverage_covers_what_was_described_or_seen_on_a_page():
+    coverage = Coverage(groups=(looks.Group(frozenset("ab"), 1),), described=frozenset("c"))
+    assert coverage.covers("abc")
+    assert coverage.covers([])
+    assert not coverage.covers("abcd")
+
+
+def test_one_job_is_described_and_no_page_read():
+    created_at = times("a")
+    coverage, made, _ = perform(looks.sweep(created_at, Coverage()), account_with([ScriptedJob("a", 0.0)]))
+    assert made == [DescribeJob("a")]
+    assert coverage == Coverage(described=frozenset("a"))
+
+
+def test_what_a_sweep_learned_of_jobs_that_no_longer_wait_is_forgotten():
+    at = times("a", "gone")
+    coverage, _, _ = perform(looks.sweep({"a": at["a"]}, Coverage(reaches=at)), account_with([ScriptedJob("a", 0.0)]))
+    assert coverage.reaches == {"a": at["a"]}
+
+
+def test_a_sweep_reads_on_from_each_job_that_no_page_has_shown():
+    """Three runs of jobs with a thousand foreign ones between each."""
+    runs = [burst(30, at=number * 10_000.0, name=f"run-{number}") for number in range(3)]
+    others = [job for number in range(3) for job in burst(1000, at=number * 10_000.0 + 100, name=f"other-{number}")]
+    jobs = [job for run in runs for job in run]
+    account = account_with([*jobs, *others])
+    coverage, made, _ = perform(looks.sweep(created(account, jobs), Coverage()), account)
+    assert [call.created_after for call in made] == [
+        looks.just_before(account.time(number * 10_000.0)) for number in range(3)
+    ]
+    assert [(len(group.job_names), group.pages) for group in coverage.groups] == [(30, 1)] * 3
+    assert set(coverage.reaches) == {run[0].name for run in runs[:2]} | {runs[2][0].name}
