@@ -87,6 +87,39 @@ def test_of_a_long_log_the_end_is_kept():
     assert content.members == {"job.log": b"6789ABCDEF"}
 
 
+def test_a_member_of_just_its_limit_is_whole():
+    body = archive({"job.ipynb": b"x" * 1000, "job.log": b"0123456789"})
+    content = read(body, NB, LOG)
+    assert content.members == {"job.ipynb": b"x" * 1000, "job.log": b"0123456789"}
+    assert content.problems == ()
+
+
+@pytest.mark.parametrize("kept", [1, 1024**2 - 1, 1024**2, 1024**2 + 1, 1_500_000, 2 * 1024**2, 3_000_000, 4_000_000])
+def test_of_a_log_of_megabytes_just_the_end_is_kept(kept):
+    """It is read in pieces of a megabyte, of which the kept end may be more than one and less than two."""
+    log = random.Random(2).randbytes(3_000_000)
+    content = read(archive({"job.log": log}, level=1), Wanted("job.log", kept, keeps_end=True))
+    assert content.members == {"job.log": log[-kept:]}
+
+
+def test_a_log_without_end_takes_no_more_memory_than_is_kept_of_it():
+    body = archive({"job.log": bytes(64 * 1024**2)}, level=1)
+    tracemalloc.start()
+    try:
+        assert len(read(body, LOG).members["job.log"]) == 10
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 1024**2
+
+
+def test_a_member_that_is_refused_leaves_the_others_and_a_later_one_of_its_name():
+    body = archive([("job.ipynb", b"x" * 1001), ("job.ipynb", b"{}"), ("job.log", b"log")])
+    content = read(body, NB, LOG)
+    assert content.members == {"job.ipynb": b"{}", "job.log": b"log"}
+    assert len(content.problems) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"no archive", gzip.compress(b"no tar" * 200, mtime=0), b"\x1f\x8b" + b"\xff" * 50],
@@ -142,6 +175,20 @@ def test_more_members_than_the_limit_are_not_read(monkeypatch):
     content = read(archive({f"f{n}": b"" for n in range(11)} | {"job.ipynb": b"{}"}))
     assert content.members == {}
     assert "holds more than 10 members" in content.problems[0]
+
+
+def test_as_many_members_as_the_limit_are_read(monkeypatch):
+    monkeypatch.setattr(archive_, "MOST_MEMBERS", 11)
+    content = read(archive({f"f{n}": b"" for n in range(10)} | {"job.ipynb": b"{}"}))
+    assert (content.members, content.problems) == ({"job.ipynb": b"{}"}, ())
+
+
+@pytest.mark.parametrize(("limit", "is_read"), [(1536, True), (1535, False)])
+def test_an_archive_is_read_to_just_its_limit(monkeypatch, limit, is_read):
+    """A header of 512 bytes and 1,000 bytes in two blocks."""
+    monkeypatch.setattr(archive_, "MOST_UNPACKED_BYTES", limit)
+    content = read(archive({"job.ipynb": b"x" * 1000}))
+    assert (bool(content.members), bool(content.problems)) == (is_read, not is_read)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_not_read(monkeypatch):
@@ -429,6 +476,20 @@ def test_an_archive_that_is_damaged_behind_its_first_member_is_said_to_be(unpack
 )
 def test_what_is_around_an_archive_does_not_matter(body):
     assert read_archive(io.BytesIO(body), NOTEBOOK).members == {"n.ipynb": b"{}"}
+
+
+def test_of_one_place_of_damage_there_is_one_problem_and_none_of_what_was_found_before():
+    damaged = gzip.compress(TAR[:2048] + b"\x07" * 512 + TAR[2560:])
+    content = read_archive(io.BytesIO(damaged), (*NOTEBOOK, Wanted("job.log", 1000)))
+    assert (content.members, len(content.problems)) == ({"n.ipynb": b"{}"}, 1)
+    content = read_archive(io.BytesIO(damaged), NOTEBOOK)
+    assert (content.members, content.problems) == ({"n.ipynb": b"{}"}, ())
+
+
+def test_what_lies_before_a_file_that_nobody_wants_can_be_read_member_by_member():
+    reader = archive_.ArchiveReader(io.BytesIO(archive({"a": b"1" * 2_500_000, "dir": special("dir", tarfile.DIRTYPE)})))
+    read_sizes = {member.name: [len(chunk) for chunk in reader.read(member)] for member in reader}
+    assert read_sizes == {"a": [1024**2, 1024**2, 2_500_000 - 2 * 1024**2], "dir": []}
 
 
 def test_an_archive_without_the_notebook_is_not_damaged():

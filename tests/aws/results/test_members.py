@@ -112,6 +112,26 @@ def test_an_archive_is_read_only_so_far(monkeypatch, name, value, said):
         open_member(io.BytesIO(body), "c")
 
 
+@pytest.mark.parametrize(("name", "value"), [("_MOST_LOOKED_AT", 3), ("_MOST_UNPACKED_BYTES", 3072), ("MOST_LISTED", 3)])
+def test_an_archive_of_just_the_limit_is_listed_without_a_note(monkeypatch, name, value):
+    monkeypatch.setattr(members_, name, value)
+    assert listed(archive({"a": b"x", "b": b"y", "c": b"z" * 100})) == ({"a": 1, "b": 1, "c": 100}, ())
+
+
+@pytest.mark.parametrize(("limit", "is_offered"), [(1, True), (0, False)])
+def test_a_file_is_offered_up_to_the_size_that_is_read_of_an_archive(limit, is_offered):
+    one = tarfile.TarInfo("a")
+    one.size = members_._MOST_UNPACKED_BYTES + 1 - limit
+    assert (members_._name_of(one) == "a") is is_offered
+
+
+def test_what_kept_the_rest_from_being_listed_is_told_beside_what_is_not_offered():
+    body = archive([("a", b"x"), ("a", b"y"), ("../b", b""), ("c", bytes(range(256)) * 4000)])
+    found, notes = listed(body[: len(body) // 2])
+    assert found["a"] == 1
+    assert [note.split(" of ")[0].split(" is ")[0] for note in notes] == ["output.tar.gz", "1 entry", "1 entry"]
+
+
 def test_an_archive_that_is_cut_off_lists_what_there_is():
     body = archive({"a": b"x", "b": bytes(range(256)) * 4000})
     found, (note,) = listed(body[: len(body) // 2])
