@@ -124,7 +124,7 @@ def test_an_answer_without_a_word_on_its_status_says_nothing_of_the_try(airflow_
 
 
 def test_a_secret_is_masked_in_each_form_in_which_an_error_quotes_it():
-    secret = "gr\u00fcn-\"compat\"\nzwei"
+    secret = 'gr\u00fcn-"compat"\nzwei'
     _compat.add_secret(secret)
     for text in (secret, repr(secret), json.dumps(secret), f"{[secret]}"):
         said = _compat.masked_text(f"told: {text}")

@@ -487,7 +487,9 @@ def test_of_one_place_of_damage_there_is_one_problem_and_none_of_what_was_found_
 
 
 def test_what_lies_before_a_file_that_nobody_wants_can_be_read_member_by_member():
-    reader = archive_.ArchiveReader(io.BytesIO(archive({"a": b"1" * 2_500_000, "dir": special("dir", tarfile.DIRTYPE)})))
+    reader = archive_.ArchiveReader(
+        io.BytesIO(archive({"a": b"1" * 2_500_000, "dir": special("dir", tarfile.DIRTYPE)}))
+    )
     read_sizes = {member.name: [len(chunk) for chunk in reader.read(member)] for member in reader}
     assert read_sizes == {"a": [1024**2, 1024**2, 2_500_000 - 2 * 1024**2], "dir": []}
 

@@ -112,7 +112,9 @@ def test_an_archive_is_read_only_so_far(monkeypatch, name, value, said):
         open_member(io.BytesIO(body), "c")
 
 
-@pytest.mark.parametrize(("name", "value"), [("_MOST_LOOKED_AT", 3), ("_MOST_UNPACKED_BYTES", 3072), ("MOST_LISTED", 3)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("_MOST_LOOKED_AT", 3), ("_MOST_UNPACKED_BYTES", 3072), ("MOST_LISTED", 3)]
+)
 def test_an_archive_of_just_the_limit_is_listed_without_a_note(monkeypatch, name, value):
     monkeypatch.setattr(members_, name, value)
     assert listed(archive({"a": b"x", "b": b"y", "c": b"z" * 100})) == ({"a": 1, "b": 1, "c": 100}, ())
