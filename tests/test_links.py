@@ -189,7 +189,11 @@ def test_without_a_notebook_or_an_address_there_is_no_link_to_one(monkeypatch):
 
     key = TaskInstanceKey("d", "t", "r", 1, -1)
     monkeypatch.setattr("airflow_nbjobs._compat.ui_address", lambda: "https://airflow.example")
-    for job, is_there in (({}, False), ({"executed_notebook_uri": "s3://b/k"}, True), ({"executed_notebook_url": "u"}, True)):
+    for job, is_there in (
+        ({}, False),
+        ({"executed_notebook_uri": "s3://b/k"}, True),
+        ({"executed_notebook_url": "u"}, True),
+    ):
         monkeypatch.setattr(XCom, "get_value", lambda job=job, **_: job)
         assert bool(ExecutedNotebookLink().get_link(None, ti_key=key)) is is_there
 

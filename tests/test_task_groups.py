@@ -549,7 +549,12 @@ def test_the_release_is_a_teardown_that_nobody_waits_for(dag: DAG) -> None:
 
 def test_the_release_asks_aws_as_the_notebooks_do(dag: DAG) -> None:
     """With another connection it would look for the machine in another account, and find none to give back."""
-    aws = {"aws_conn_id": "aws_acme", "region_name": "eu-west-1", "verify": False, "botocore_config": {"read_timeout": 7}}
+    aws = {
+        "aws_conn_id": "aws_acme",
+        "region_name": "eu-west-1",
+        "verify": False,
+        "botocore_config": {"read_timeout": 7},
+    }
     with pool(**aws):
         notebook("first")
     release = dag.task_dict["g.release_warm_pool"]
@@ -598,9 +603,9 @@ def test_machines_that_only_the_run_knows_are_left_to_it(dag: DAG, how: str, ove
 
 def test_one_of_several_dictionaries_takes_what_the_task_says(dag: DAG) -> None:
     with pytest.raises(NotebookJobConfigError, match=r"instance_type is 'ml\.g5\.xlarge'"), pool():
-        SageMakerNotebookJobOperator.partial(task_id="m", input_notebook="m.ipynb", instance_type="ml.g5.xlarge").expand_kwargs(
-            [{"instance_type": "ml.m5.large"}, {"parameters": {"a": 1}}]
-        )
+        SageMakerNotebookJobOperator.partial(
+            task_id="m", input_notebook="m.ipynb", instance_type="ml.g5.xlarge"
+        ).expand_kwargs([{"instance_type": "ml.m5.large"}, {"parameters": {"a": 1}}])
 
 
 @pytest.mark.parametrize("period", [None, 0, "0", timedelta(0)], ids=str)

@@ -238,9 +238,7 @@ def test_a_folder_has_python_if_a_module_lies_directly_in_it(tmp_path):
 def test_a_uri_of_another_kind_says_what_to_give(tmp_path, path, instead):
     with pytest.raises(NotebookJobConfigError) as caught:
         find_local("input_notebook", path, [tmp_path])
-    assert str(caught.value) == (
-        f"input_notebook: '{path}' is no path; of URIs, 's3://bucket/key' is taken: {instead}"
-    )
+    assert str(caught.value) == (f"input_notebook: '{path}' is no path; of URIs, 's3://bucket/key' is taken: {instead}")
 
 
 def test_a_path_of_the_users_home_is_found(tmp_path, monkeypatch):

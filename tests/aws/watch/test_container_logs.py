@@ -106,7 +106,10 @@ EVENT = {"eventId": "e", "logStreamName": "job/a", "timestamp": 7, "message": "m
         ({"since": 0}, {}),
         ({"since": 5, "prefix": "job/"}, {"startTime": 5, "logStreamNamePrefix": "job/"}),
         ({"since": 5, "streams": ("a", "b")}, {"startTime": 5, "logStreamNames": ["a", "b"]}),
-        ({"since": 5, "phrase": "SM_X", "next_token": "t"}, {"startTime": 5, "filterPattern": '"SM_X"', "nextToken": "t"}),
+        (
+            {"since": 5, "phrase": "SM_X", "next_token": "t"},
+            {"startTime": 5, "filterPattern": '"SM_X"', "nextToken": "t"},
+        ),
     ],
     ids=["all", "prefix", "streams", "phrase"],
 )

@@ -28,7 +28,10 @@ async def test_lines_come_as_they_are_read_and_the_rest_at_the_end():
     assert one.rest() == []
 
 
-@pytest.mark.parametrize(("count", "more"), [(199, None), (200, None), (201, "… 1 more lines are in CloudWatch"), (450, "… 250 more lines are in CloudWatch")])
+@pytest.mark.parametrize(
+    ("count", "more"),
+    [(199, None), (200, None), (201, "… 1 more lines are in CloudWatch"), (450, "… 250 more lines are in CloudWatch")],
+)
 async def test_of_one_job_two_hundred_lines_a_cycle_are_shown_and_the_rest_counted(count, more):
     one = followed()
     for start in range(0, count, 90):

@@ -54,7 +54,9 @@ async def test_what_may_pass_is_tried_again_after_the_pause_that_is_due(error):
 
 
 @pytest.mark.parametrize(
-    "error", [NotebookJobConfigError("no such connection"), NotebookJobServiceError("denied", code="AccessDenied")], ids=str
+    "error",
+    [NotebookJobConfigError("no such connection"), NotebookJobServiceError("denied", code="AccessDenied")],
+    ids=str,
 )
 async def test_what_will_not_pass_is_told_at_once(error):
     connection = Connection(error)
