@@ -572,19 +572,20 @@ def test_a_release_takes_the_operators_default_connection_where_nobody_names_one
     assert (release.aws_conn_id, release.region_name) == ("aws_default", None)
 
 
-def test_a_mapped_task_takes_its_machine_from_default_args(dag: DAG) -> None:
-    with (
-        pytest.raises(NotebookJobConfigError, match=r"instance_type is 'ml\.g5\.xlarge'"),
-        pool(instance_type=None, default_args={"volume_size": 31}),
-    ):
-        notebook("first", instance_type="ml.m5.large")
-        SageMakerNotebookJobOperator.partial(
-            task_id="m", input_notebook="m.ipynb", instance_type="ml.g5.xlarge"
-        ).expand(parameters=[{}])
-    shared: Any = {"keep_alive_period_in_seconds": 60, "default_args": {"volume_size": 31}}
-    with pytest.raises(NotebookJobConfigError, match="volume_size is 31"), NotebookTaskGroup("h", **shared):
-        notebook("second", volume_size=30)
-        SageMakerNotebookJobOperator.partial(task_id="n", input_notebook="m.ipynb").expand(parameters=[{}])
+def mapped_beside(first: dict[str, Any], mapped: dict[str, Any], **group: Any) -> None:
+    with pool(**group):
+        notebook("first", **first)
+        SageMakerNotebookJobOperator.partial(task_id="m", input_notebook="m.ipynb", **mapped).expand(parameters=[{}])
+
+
+def test_a_mapped_task_has_the_machine_that_it_names(dag: DAG) -> None:
+    with pytest.raises(NotebookJobConfigError, match=r"instance_type is 'ml\.g5\.xlarge'"):
+        mapped_beside({"instance_type": "ml.m5.large"}, {"instance_type": "ml.g5.xlarge"})
+
+
+def test_a_mapped_task_without_a_word_on_its_machine_has_that_of_default_args(dag: DAG) -> None:
+    with pytest.raises(NotebookJobConfigError, match="volume_size is 31"):
+        mapped_beside({"volume_size": 30}, {}, default_args={"volume_size": 31})
 
 
 @pytest.mark.parametrize("over", [[], "output"], ids=["nothing", "an output"])

@@ -733,7 +733,7 @@ def test_an_archive_without_the_notebook_that_is_there_is_not_awaited(read):
     ("wrong", "said"), [(["a"], "an output is wrong"), (["a", "b"], "2 outputs are wrong")], ids=["one", "two"]
 )
 def test_wrong_outputs_are_counted_and_say_that_a_retry_changes_nothing(read, wrong, said):
-    record = dict.fromkeys(wrong, {"type": "None", "error": "missing"}) | {"good": 1}
+    record = {name: {"type": "None", "error": "missing"} for name in wrong} | {"good": 1}
     error = read("Completed", members=notebook_member(executed(RAW, record)), outputs=[*wrong, "good"]).error
     assert error.headline == f"Notebook job '{JOB}' completed, but {said}"
     assert error.details["next"].startswith("mend the notebook or outputs=, then clear the task")

@@ -238,6 +238,10 @@ def test_a_kernel_that_the_image_hardly_has_is_warned_of_and_asked_for_all_the_s
     (warning,) = job.warnings
     assert "set kernel_name='python3'" in warning
     assert prepare(image_uri="sagemaker-distribution:4-cpu", kernel_name="python3").warnings == ()
+    (tmp_path / "setup.sh").write_text("true")
+    given = {"image_uri": "sagemaker-distribution:4-cpu", "kernel_name": "conda_python3"}
+    assert len(prepare(**given).warnings) == 1
+    assert prepare(**given, initialization_script="setup.sh").warnings == (), "the script may install it"
 
 
 # -- what is asked of AWS, and what the job is told --------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_only_for_a_notebook_the_notebooks_of_a_folder_are_named(tmp_path):
     (tmp_path / "nb.ipynb").touch()
     with pytest.raises(NotebookJobConfigError, match=r"is a folder, a file is needed; in it: '.*nb\.ipynb'"):
         locate("input_notebook", str(tmp_path), [], no_s3)
-    with pytest.raises(NotebookJobConfigError, match="is a folder, a file is needed$"):
+    with pytest.raises(NotebookJobConfigError, match=r"is a folder, a file is needed$"):
         locate("initialization_script", str(tmp_path), [], no_s3)
 
 
@@ -248,7 +248,7 @@ def test_a_path_of_the_users_home_is_found(tmp_path, monkeypatch):
 
 
 def test_where_nothing_was_searched_that_is_said_and_a_long_path_is_cut():
-    with pytest.raises(NotebookJobConfigError, match="there is no 'nb.ipynb'; searched no folder$"):
+    with pytest.raises(NotebookJobConfigError, match=r"there is no 'nb\.ipynb'; searched no folder$"):
         find_local("input_notebook", "nb.ipynb", [])
     with pytest.raises(NotebookJobConfigError) as caught:
         find_local("input_notebook", "x" * 301, [])

@@ -82,7 +82,7 @@ async def test_credentials_that_cannot_be_had_are_waited_for_as_long_as_it_takes
 
 
 async def test_a_refused_connection_is_read_again_at_once_and_then_with_pauses():
-    jobs, connection = await opened()
+    jobs, _ = await opened()
     began = now()
     await jobs.reopen(REFUSED)
     assert (jobs.port, now() - began) == ("port 2", 0.0)
