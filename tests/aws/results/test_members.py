@@ -120,13 +120,6 @@ def test_an_archive_of_just_the_limit_is_listed_without_a_note(monkeypatch, name
     assert listed(archive({"a": b"x", "b": b"y", "c": b"z" * 100})) == ({"a": 1, "b": 1, "c": 100}, ())
 
 
-@pytest.mark.parametrize(("limit", "is_offered"), [(1, True), (0, False)])
-def test_a_file_is_offered_up_to_the_size_that_is_read_of_an_archive(limit, is_offered):
-    one = tarfile.TarInfo("a")
-    one.size = members_._MOST_UNPACKED_BYTES + 1 - limit
-    assert (members_._name_of(one) == "a") is is_offered
-
-
 def test_what_kept_the_rest_from_being_listed_is_told_beside_what_is_not_offered():
     body = archive([("a", b"x"), ("a", b"y"), ("../b", b""), ("c", bytes(range(256)) * 4000)])
     found, notes = listed(body[: len(body) // 2])
