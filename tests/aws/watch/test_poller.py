@@ -9,6 +9,7 @@ import random
 import threading
 import time
 import weakref
+from datetime import UTC, datetime
 
 import loops
 import pytest
@@ -20,7 +21,7 @@ from airflow_nbjobs.aws.watch.call_budget import CallBudget
 from airflow_nbjobs.aws.watch.poller import JobPoller
 from airflow_nbjobs.aws.watch.shared import PollerKey, shared_poller
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.job.status import JobSnapshot
+from airflow_nbjobs.core.job.status import JobSnapshot, JobState, JobSummary
 from airflow_nbjobs.core.watch import pace as polling
 from airflow_nbjobs.core.watch.pace import Pace
 from airflow_nbjobs.core.watch.plan import DescribeJob, ListJobs
@@ -967,3 +968,69 @@ async def test_the_pace_is_read_when_a_poller_is_made(jobs):
     (_, at) = await asyncio.gather(*waits), now()
     assert len(read) == 1
     assert at == pytest.approx(120, abs=1)
+
+
+# -- what is known already -----------------------------------------------------------------------------------------------
+
+
+def ended(name, state=JobState.SUCCEEDED, status="Completed"):
+    return JobSummary(job_name=name, state=state, status=status, created=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def test_a_job_whose_end_was_just_listed_costs_no_call(jobs):
+    idle = []
+    poller = JobPoller(jobs.open, on_idle=lambda: idle.append(1))
+    poller.take([ended("a")])
+    assert await poller.wait("a", waiter_delay_seconds=30) == ended("a")
+    assert (jobs.opened, jobs.account.calls, idle, poller.is_idle) == (0, [], [1], True)
+
+
+async def test_a_job_that_was_just_listed_as_running_is_waited_for(jobs):
+    jobs.add("a", ends=12)
+    poller = JobPoller(jobs.open)
+    poller.take([ended("a", JobState.RUNNING, "InProgress")])
+    assert (await poller.wait("a", waiter_delay_seconds=30)).status == "Completed"
+
+
+async def test_an_end_that_is_told_while_others_wait_makes_no_poller_idle(jobs):
+    idle = []
+    poller = JobPoller(jobs.open, on_idle=lambda: idle.append(1))
+    waiting = asyncio.create_task(poller.wait("b", waiter_delay_seconds=30))
+    jobs.add("b")
+    await asyncio.sleep(5)
+    poller.take([ended("a")])
+    await poller.wait("a", waiter_delay_seconds=30)
+    assert (idle, poller.is_idle) == ([], False)
+    waiting.cancel()
+    await asyncio.sleep(1)
+    assert (idle, poller.is_idle) == ([1], True)
+
+
+def test_once_all_are_placed_only_changes_are_listed_and_all_every_five_minutes(jobs):
+    names = jobs.add_burst("job", 250)
+    for_seconds(jobs, 1000, names, pace=SLOW)
+    lists = [(at, call) for at, call in jobs.account.calls if isinstance(call, ListJobs)]
+    changes = [at for at, call in lists if call.modified_after is not None]
+    sweeps = [at for at, call in lists if call.modified_after is None and call.next_token is None]
+    assert len(changes) > 20
+    late = [at for at in sweeps if at > 100]
+    assert len(late) == 3
+    assert all(300 <= later - earlier <= 340 for earlier, later in itertools.pairwise(late))
+
+
+def test_a_page_is_taken_up_whoever_asked_for_it(jobs):
+    """What comes with a poll of others is remembered for the trigger that starts a moment later."""
+    jobs.add_burst("job", 20)
+    jobs.add("later", created=-30.0, ends=-1.0)
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        others = [asyncio.create_task(poller.wait(f"job-{n:05}", waiter_delay_seconds=30)) for n in range(20)]
+        await asyncio.sleep(2)
+        asked = len(jobs.account.calls)
+        summary = await poller.wait("later", waiter_delay_seconds=30)
+        for other in others:
+            other.cancel()
+        return summary.status, len(jobs.account.calls) - asked
+
+    assert loops.run(main()) == ("Completed", 0)
