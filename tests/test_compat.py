@@ -175,6 +175,34 @@ def test_whether_triggers_have_on_kill_is_what_the_class_of_airflow_says():
     assert _compat.has_on_kill() is HAS_ON_KILL
 
 
+@pytest.mark.parametrize(
+    ("version", "item"),
+    [
+        ("3.1.8", None),
+        ("3.2.0", "triggerWithConfig"),
+        ("3.3.2", "triggerWithConfig"),
+        ("3.4.0rc1", "editConfigAndTrigger"),
+        ("3.5.0", None),
+        ("4.2.0", None),
+    ],
+)
+def test_the_form_is_opened_by_the_entry_of_releases_that_are_known_alone(monkeypatch, version, item):
+    """Of a newer one, an entry of the same name could trigger a run at once."""
+    monkeypatch.setattr(airflow, "__version__", version)
+    assert _compat.trigger_form_item() == item
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_airflow_has_tabs_where_its_plugins_may_have_views(monkeypatch, has_it):
+    from airflow.plugins_manager import AirflowPlugin
+
+    if has_it:
+        monkeypatch.setattr(AirflowPlugin, "external_views", [], raising=False)
+    else:
+        monkeypatch.delattr(AirflowPlugin, "external_views", raising=False)
+    assert _compat.has_tabs() is has_it
+
+
 @pytest.mark.parametrize("found", [None, object()], ids=["before 3.3", "3.3"])
 def test_airflow_keeps_task_state_where_it_has_the_module_for_it(monkeypatch, found):
     asked = []
