@@ -2,7 +2,9 @@
 
 import enum
 import json
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import airflow
@@ -264,7 +266,19 @@ with DAG("of_a_file", schedule=None):
 
 
 @pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # of Airflow's own use of pathspec
-def test_dag_files_are_those_that_airflow_itself_would_read(tmp_path):
+@pytest.mark.parametrize("is_moved", [False, True], ids=["as it is", "as of 3.4"])
+def test_dag_files_are_those_that_airflow_itself_would_read(tmp_path, monkeypatch, is_moved):
+    monkeypatch.setenv("AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE", "False")  # commands read other people's folders
+    asked = []
+
+    def might_contain_dag(path, safe_mode, *, conf):
+        asked.append((safe_mode, conf is not None))
+        return "DAG" in Path(path).read_text()
+
+    if is_moved:
+        monkeypatch.delattr("airflow.utils.file.list_py_file_paths", raising=False)
+        moved = SimpleNamespace(might_contain_dag=might_contain_dag)
+        monkeypatch.setitem(sys.modules, "airflow._shared.module_loading.dag_file", moved)
     for name in ("a.py", "sub/b.py", "ignored/c.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(DAG_FILE)
@@ -273,6 +287,7 @@ def test_dag_files_are_those_that_airflow_itself_would_read(tmp_path):
     (tmp_path / ".airflowignore").write_text("ignored/\n")
     found = sorted(path.removeprefix(f"{tmp_path}/") for path in map(str, _compat.dag_file_paths(str(tmp_path))))
     assert found == ["a.py", "sub/b.py"]
+    assert set(asked) == ({(True, True)} if is_moved else set())
 
 
 def test_a_dag_bag_has_the_dags_of_the_files_that_it_is_told_of(tmp_path):

@@ -298,7 +298,7 @@ def test_titles_that_are_none_are_refused(dags, titles):
 
 
 def test_a_field_that_says_what_is_wrong_may_stay_empty_and_is_long(dags):
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="The form has no fields"):
         ((name, param),) = notebook_params(dags / "none.ipynb").items()
     assert name == f"Parameters of {dags / 'none.ipynb'}"
     assert param.schema == {"type": ["string", "null"], "format": "multiline"}
@@ -308,6 +308,6 @@ def test_a_field_that_says_what_is_wrong_may_stay_empty_and_is_long(dags):
 def test_only_without_the_tag_of_a_cell_it_is_told_how_to_tag_one(dags):
     for body, is_told in ((notebook("x = 1"), True), (notebook(code("x = (", "parameters")), False)):
         (dags / "notebooks" / "nb.ipynb").write_bytes(body)
-        with pytest.warns(UserWarning) as caught:
+        with pytest.warns(UserWarning, match="The form has no fields") as caught:
             notebook_params(dags / "notebooks" / "nb.ipynb")
         assert ("property inspector" in str(caught[0].message)) is is_told
