@@ -268,7 +268,7 @@ with DAG("of_a_file", schedule=None):
 @pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # of Airflow's own use of pathspec
 @pytest.mark.parametrize("is_moved", [False, True], ids=["as it is", "as of 3.4"])
 def test_dag_files_are_those_that_airflow_itself_would_read(tmp_path, monkeypatch, is_moved):
-    monkeypatch.setenv("AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE", "False")  # commands read other people's folders
+    monkeypatch.setenv("AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE", "False")  # which is not asked here
     asked = []
 
     def might_contain_dag(path, safe_mode, *, conf):

@@ -479,6 +479,22 @@ def test_a_code_of_next_year_is_judged_by_its_status(status, is_retryable):
     assert translation(client_error("Odd", status=status)).is_retryable is is_retryable
 
 
+@pytest.mark.parametrize(
+    ("code", "kinds"),
+    [
+        ("ThrottlingException", {is_throttled}),
+        ("AccessDenied", {is_denied}),
+        ("ExpiredToken", {has_refused_credentials, needs_reopening}),
+        ("CredentialRetrievalError", {needs_reopening}),
+        ("InternalFailure", set()),
+    ],
+)
+def test_each_error_is_of_its_own_kind_alone(code, kinds):
+    asked = (is_throttled, is_denied, has_refused_credentials, needs_reopening)
+    assert {each for each in asked if each(NotebookJobServiceError("x", code=code))} == kinds
+    assert not any(each(NotebookJobConfigError("x")) for each in asked)
+
+
 def test_an_answer_without_a_code_or_a_message_is_shown_as_botocore_shows_it():
     bare = ClientError({}, "CreateTrainingJob")
     error = translation(bare)

@@ -842,3 +842,74 @@ def test_a_training_job_of_another_kind_has_no_notebook_and_no_archive_of_one(cl
     assert result.error.headline == f"Training job '{JOB}' completed, but it is no notebook job and has no outputs"
     assert result.error.problems == tuple(f"output '{name}' is declared; leave outputs out" for name in outputs)
     assert "notebook" not in result.error.details
+
+
+# -- which of the two copies is read -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large_archive(clients):
+    """Lets the job leave an archive that is spared if the copy beside it is whole, with another notebook in it."""
+    clients.jobs.descriptions[JOB]["Environment"]["NBJOBS_LIVE_NOTEBOOK"] = "1"
+    ran = as_run(executed(RAW, {"accuracy": 0.9}))
+    clients.objects.bodies[PLACE.output_archive_uri] = archive(LARGE | notebook_member(ran), level=0)
+    return ran
+
+
+COPY = as_run(executed(RAW, {"accuracy": 0.1}))
+
+
+@pytest.mark.usefixtures("large_archive")
+@pytest.mark.parametrize(("room", "outputs"), [(0, {"accuracy": 0.1}), (-1, {})])
+def test_a_copy_is_taken_up_to_the_size_that_is_read_of_a_notebook(read, clients, monkeypatch, room, outputs):
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    monkeypatch.setattr("airflow_nbjobs.aws.results.output._NOTEBOOK_LIMIT_BYTES", len(COPY) + room)
+    assert read("Completed", outputs=["accuracy"]).outputs == outputs
+
+
+def test_a_copy_that_is_malformed_is_not_taken_where_there_is_an_archive(read, clients, large_archive):
+    content = json.loads(COPY)
+    content["cells"][0]["attachments"] = []
+    clients.objects.bodies[PLACE.live_notebook_uri] = json.dumps(content).encode()
+    result = read("Completed", outputs=["accuracy"])
+    assert (result.outputs, result.executed_notebook) == ({"accuracy": 0.9}, large_archive)
+
+
+def test_a_copy_is_not_taken_where_the_archives_log_is_needed(read, clients, large_archive):
+    """CloudWatch has none: the driver's own log lies at the archive's end."""
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    clients.logs.lines.clear()
+    assert read("Completed", outputs=["accuracy"]).outputs == {"accuracy": 0.9}
+
+
+def test_a_copy_beside_no_archive_is_read_once_the_archive_is_known_to_be_missing(read, clients, large_archive):
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    del clients.objects.bodies[PLACE.output_archive_uri]
+    result = read("Completed", outputs=["accuracy"])
+    assert result.outputs == {"accuracy": 0.1}
+    said = [warning for warning in result.warnings if "there is no" in warning or "the notebook shown is" in warning]
+    assert len(said) == 2
+
+
+def test_a_copy_that_passing_trouble_keeps_from_being_read_leaves_the_archive(
+    read, clients, large_archive, monkeypatch
+):
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    opened = clients.objects.open
+
+    def slow(uri):
+        if uri == PLACE.live_notebook_uri:
+            raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+        return opened(uri)
+
+    monkeypatch.setattr(clients.objects, "open", slow)
+    assert read("Completed", outputs=["accuracy"]).outputs == {"accuracy": 0.9}
+
+
+def test_of_a_training_job_of_another_kind_no_copy_is_looked_for(clients):
+    clients.jobs.descriptions[JOB]["Environment"]["NBJOBS_LIVE_NOTEBOOK"] = "1"
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    clients.jobs.set_status(JOB, "Failed", None, "AlgorithmError: x")
+    expected = Expectation(label="d.t", input_notebook="", declared=declare_outputs(None, None), is_notebook_job=False)
+    result = read_result(clients.jobs.describe(JOB), PLACE, expected, clients)
+    assert (result.executed_notebook, result.progress) == (None, None)
