@@ -514,3 +514,81 @@ def test_a_notebook_that_is_run_twice_is_staged_once(prepare, write):
     )
     assert names(prepare()) == ["a.ipynb", "b.ipynb", "nb.ipynb"]
     assert names(prepare(additional_dependencies=["a.ipynb"])) == ["a.ipynb", "b.ipynb", "nb.ipynb"]
+
+
+# -- the words of warnings -----------------------------------------------------------------------------------------------
+
+
+def test_each_path_of_a_machine_is_named_once_with_its_cell(prepare, write):
+    write({"nb.ipynb": notebook("%run /home/me/a.py\n%run /home/me/a.py", "x = 1", "%run /home/me/b.py")})
+    (warning,) = prepare().warnings
+    assert warning == (
+        "'nb.ipynb' runs '/home/me/a.py' (cell 1), '/home/me/b.py' (cell 3): a job has no such path, unless its image has; "
+        "put the file beside the notebook and run it by its name"
+    )
+
+
+def test_a_file_that_two_notebooks_read_is_named_once(prepare, write):
+    write(
+        {
+            "nb.ipynb": notebook("%run a.ipynb", "open('data.csv')"),
+            "a.ipynb": notebook("open('data.csv')", "open('more.csv')"),
+            "data.csv": "",
+            "more.csv": "",
+        }
+    )
+    first, second = prepare().warnings
+    assert first.startswith("'nb.ipynb' mentions what lies beside the notebook but is not shipped: 'data.csv';")
+    assert second.startswith("'a.ipynb' mentions what lies beside the notebook but is not shipped: 'more.csv';")
+
+
+def test_of_a_folder_and_a_file_in_it_the_folder_is_named(prepare, write):
+    write({"nb.ipynb": notebook("open('data/a.csv')", "list(Path('data').glob('*'))"), "data/a.csv": ""})
+    (warning,) = prepare().warnings
+    assert "not shipped: 'data'; list 'data' in" in warning
+
+
+def test_what_lies_outside_of_the_dags_folder_is_listed_by_its_whole_path(prepare, dags):
+    (dags.parent / "elsewhere").mkdir()
+    (dags.parent / "elsewhere" / "nb.ipynb").write_bytes(notebook("open('data.csv')"))
+    (dags.parent / "elsewhere" / "data.csv").write_text("1")
+    path = dags.parent / "elsewhere"
+    (warning,) = prepare(input_notebook=str(path / "nb.ipynb")).warnings
+    assert advised(warning) == [str(path / "data.csv")]
+    assert prepare(input_notebook=str(path / "nb.ipynb"), additional_dependencies=advised(warning)).warnings == ()
+
+
+@pytest.mark.parametrize("source", ["exec('x = 1')", "from helpers import *", "%%capture x\n1"])
+def test_an_output_that_may_be_assigned_unseen_is_not_warned_of(prepare, write, source):
+    write({"nb.ipynb": notebook(source)})
+    assert not any("is assigned by no cell" in warning for warning in prepare(outputs=["x"]).warnings)
+
+
+def test_each_output_that_no_cell_assigns_is_named(prepare, write):
+    write({"nb.ipynb": notebook("accuracy = 1")})
+    first, second = prepare(outputs=["accuracy", "acuracy", "zzz"]).warnings
+    assert first.startswith("output 'acuracy' is assigned by no cell")
+    assert first.endswith("; did you mean 'accuracy'?")
+    assert second.startswith("output 'zzz' is assigned by no cell")
+
+
+def test_a_package_is_named_by_its_folder_and_a_module_of_the_standard_library_never(prepare, write):
+    write(
+        {
+            "nb.ipynb": notebook("import pkg, space.part, json, other"),
+            **dict.fromkeys(("pkg/__init__.py", "space/part.py", "json/__init__.py", "other/data.csv"), ""),
+        }
+    )
+    (warning,) = prepare().warnings
+    assert "not shipped: 'json', 'pkg', 'space';" in warning
+
+
+def test_what_a_listed_script_imports_is_looked_for_in_its_own_folder_too(prepare, write):
+    write({"nb.ipynb": notebook("1"), "lib/a.py": "import b", "lib/b.py": "", "b.py": ""})
+    assert prepare(additional_dependencies=["lib"]).warnings == ()
+
+
+def test_scripts_from_s3_are_not_read_for_their_imports(prepare, write, clients):
+    write({"nb.ipynb": notebook("1"), "helpers.py": ""})
+    clients.objects.bodies["s3://code/prep.py"] = b"import helpers"
+    assert prepare(additional_dependencies=["s3://code/prep.py"]).warnings == ()

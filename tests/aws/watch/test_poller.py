@@ -1034,3 +1034,17 @@ def test_a_page_is_taken_up_whoever_asked_for_it(jobs):
         return summary.status, len(jobs.account.calls) - asked
 
     assert loops.run(main()) == ("Completed", 0)
+
+
+async def test_pollers_of_two_connections_keep_the_budget_of_the_process_together(jobs):
+    other = Port()
+    waiting = [
+        asyncio.create_task(shared_poller(key, port.open).wait(name, waiter_delay_seconds=1))
+        for key, port in ((KEY, jobs), (KEY._replace(aws_conn_id="other"), other))
+        for name in port.add_burst("job", 300)
+    ]
+    await asyncio.sleep(300)
+    assert not any(task.done() for task in waiting)
+    counts = [port.account.count(since=100) for port in (jobs, other)]
+    assert sum(counts) <= 202
+    assert min(counts) > 50
