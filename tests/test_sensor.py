@@ -1082,3 +1082,59 @@ def test_a_job_that_failed_updates_no_asset(clients):
     with pytest.raises(NotebookCellError):
         sensor(outlets=[model], deferrable=False).execute(context)
     assert len(context["outlet_events"]) == 0
+
+
+@pytest.mark.parametrize("argument", ["outlets", "inlets"])
+def test_an_asset_that_is_none_is_refused_while_the_file_is_parsed(argument):
+    with pytest.raises(NotebookJobConfigError, match="task 't' has wrong outlets or inlets"):
+        sensor(**{argument: ["s3://acme/model"]})
+
+
+def test_outputs_are_pushed_for_a_job_that_was_poked_as_for_one_that_was_deferred(clients):
+    start(clients)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5, "splits": [1]}))
+    for deferrable in (True, False):
+        context = task_context()
+        task = sensor(outputs=["accuracy", "splits"], return_output="splits", deferrable=deferrable)
+        assert task.execute(context) == [1]
+        assert (context["ti"].xcoms["accuracy"], context["ti"].xcoms["splits"]) == (0.5, [1])
+
+
+def test_the_error_of_a_wrong_deferrable_names_the_sensor():
+    with pytest.raises(NotebookJobConfigError) as caught:
+        sensor(deferrable="perhaps").execute(task_context())
+    assert caught.value.headline == "sensor 'd.t' cannot wait as asked"
+
+
+def test_poking_is_as_seldom_as_asked_but_never_without_a_pause():
+    def interval(seconds):
+        return sensor(poke_interval=seconds, deferrable=False)._get_next_poke_interval(0.0, lambda: 0.0, 1)
+
+    assert [interval(seconds) for seconds in (0, 0.5, 1, 1.5, 60)] == [1, 1, 1, 1.5, 60]
+
+
+@pytest.mark.parametrize("payload", [{}, {"error": None}, {"error": None, "status": "Completed"}], ids=str)
+def test_an_event_that_says_nothing_of_trouble_asks_the_service(clients, payload):
+    start(clients)
+    event = {"job_name": "job"} | payload
+    with pytest.raises(TaskDeferred):
+        sensor().execute_complete(task_context(), event)
+    with pytest.raises(TaskDeferred):
+        sensor().execute_complete(task_context(), event, more="of a newer Airflow")
+
+
+def test_an_event_of_trouble_does_not_hide_a_job_that_has_ended(clients):
+    start(clients)
+    end(clients, ran=executed(RAW))
+    event = {"job_name": "job", "error": "no connection"}
+    assert sensor().execute_complete(task_context(), event)["status"] == "Completed"
+
+
+def test_trouble_in_the_triggerer_says_that_the_job_goes_on(clients):
+    start(clients)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        sensor().execute_complete(task_context(), {"job_name": "job", "error": "no connection"})
+    assert (caught.value.code, caught.value.details["next"]) == (
+        "WatchFailed",
+        "the job goes on; a retry of this task waits for it again",
+    )
