@@ -3,8 +3,10 @@
 import gzip
 import io
 import random
+import struct
 import tarfile
 import tracemalloc
+import zlib
 from itertools import count
 
 import pytest
@@ -497,3 +499,68 @@ def test_what_lies_before_a_file_that_nobody_wants_can_be_read_member_by_member(
 def test_an_archive_without_the_notebook_is_not_damaged():
     content = read_archive(io.BytesIO(gzip.compress(packed(("model.bin", b"1")))), NOTEBOOK)
     assert (content.members, content.problems) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tarfile.HeaderError("x"),
+        gzip.BadGzipFile("x"),
+        zlib.error("x"),
+        EOFError("x"),
+        OSError("x"),
+        ValueError("x"),
+        struct.error("x"),
+        OverflowError("x"),
+        IndexError("x"),
+        AttributeError("x"),
+        TypeError("x"),
+        RecursionError("x"),
+    ],
+    ids=lambda error: f"{type(error).__module__}.{type(error).__name__}",
+)
+def test_whatever_tarfile_raises_for_odd_headers_is_damage(error):
+    class Odd(io.BytesIO):
+        def read(self, size=-1):
+            raise error
+
+    (problem,) = read_archive(Odd(), (NB,)).problems
+    assert problem.startswith("output.tar.gz is damaged or cut off after 0 bytes (")
+    assert problem.endswith(": x)")
+
+
+@pytest.mark.parametrize(("seconds", "is_enough"), [(5, True), (4.9, False)])
+def test_a_reader_has_just_the_time_that_it_was_given(monkeypatch, seconds, is_enough):
+    clock = [0.0]
+    monkeypatch.setattr(archive_.time, "thread_time", lambda: clock[0])
+    reader = archive_.ArchiveReader(io.BytesIO(archive({"a": b"1"})), seconds=seconds)
+    clock[0] = 5.0
+    if is_enough:
+        assert [member.name for member in reader] == ["a"]
+        return
+    with pytest.raises(archive_.ArchiveError, match=r"takes more than 4\.9 s to be looked through"):
+        list(reader)
+
+
+def test_a_reader_without_a_time_takes_as_long_as_it_takes(monkeypatch):
+    clock = count(step=1_000_000)
+    monkeypatch.setattr(archive_.time, "thread_time", lambda: float(next(clock)))
+    assert [member.name for member in archive_.ArchiveReader(io.BytesIO(archive({"a": b"1"})))] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"),
+    [({"most_members": 2}, ["a", "b"]), ({"most_members": 0}, []), ({"most_bytes": 2048}, ["a", "b"])],
+    ids=str,
+)
+def test_what_was_given_to_a_reader_counts_before_the_usual_limits(limit, names):
+    reader = iter(archive_.ArchiveReader(io.BytesIO(archive({"a": b"1", "b": b"2", "c": bytes(3000)})), **limit))
+    assert [next(reader).name for _ in names] == names
+    with pytest.raises(archive_.ArchiveError, match="the rest was not read"):
+        next(reader)
+
+
+def test_a_ratio_is_bounded_only_from_some_gigabytes_on():
+    """Zeros may be an honest model that was never trained."""
+    content = read(archive({"zeros": bytes(50_000_000), "job.ipynb": b"{}"}))
+    assert (content.members, content.problems) == ({"job.ipynb": b"{}"}, ())
