@@ -1048,3 +1048,74 @@ async def test_pollers_of_two_connections_keep_the_budget_of_the_process_togethe
     counts = [port.account.count(since=100) for port in (jobs, other)]
     assert sum(counts) <= 202
     assert min(counts) > 50
+
+
+# -- single answers ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_job_whose_trigger_has_left_is_not_described(jobs):
+    jobs.add("a").add("b", created=-9000.0).add("c", created=-90_000.0)
+    poller = JobPoller(jobs.open, pace=Pace(list_calls_per_second=0.01))
+    waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in "abc"]
+    await asyncio.sleep(1)
+    waiting.pop().cancel()
+    await asyncio.sleep(500)
+    assert jobs.looks_at("c") == []
+    assert jobs.looks_at("a") != []
+
+
+def test_a_refusal_that_will_not_pass_of_a_list_reaches_every_waiter(jobs):
+    names = jobs.add_burst("job", 150)
+    refusal = NotebookJobServiceError("odd", code="Odd")
+    jobs.every["list"] = refusal
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waits = (poller.wait(name, waiter_delay_seconds=30) for name in names)
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    assert loops.run(main()) == [refusal] * 150
+
+
+def test_a_malformed_request_without_a_token_is_no_lost_place(jobs):
+    """Beginning anew would ask the same for ever."""
+    names = jobs.add_burst("job", 150)
+    error = NotebookJobConfigError("SageMaker refused the request")
+    jobs.every["list"] = error
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waits = (poller.wait(name, waiter_delay_seconds=30) for name in names)
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    assert set(map(str, loops.run(main()))) == {str(error)}
+
+
+async def test_an_hour_after_a_denied_list_it_is_asked_for_again(jobs, caplog):
+    names = jobs.add_burst("job", 5)
+    jobs.errors["list"] = [DENIED]
+    poller = JobPoller(jobs.open)
+    waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+    await asyncio.sleep(3590)
+    assert jobs.account.count(ListJobs) == 0
+    assert len(jobs.refused) == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    await asyncio.sleep(60)
+    assert jobs.account.count(ListJobs) > 0
+    assert not any(task.done() for task in waiting)
+
+
+def test_a_crash_is_logged_and_an_error_of_ours_is_not(caplog):
+    for error, is_logged in ((ValueError("a bug"), True), (NotebookJobConfigError("no connection"), False)):
+        caplog.clear()
+        jobs = Port().add("a")
+        jobs.every["describe"] = error
+        if not is_logged:
+            jobs.open_errors = [error]
+
+        async def main(jobs=jobs):
+            await JobPoller(jobs.open).wait("a", waiter_delay_seconds=30)
+
+        with pytest.raises(type(error)):
+            loops.run(main())
+        assert ("The poller of notebook jobs has crashed" in caplog.text) is is_logged
