@@ -102,6 +102,7 @@ def test_an_absolute_path_is_guessed_in_its_own_folder_alone(tmp_path):
     touched(tmp_path, "a/Report.ipynb", "b/other.ipynb")
     assert near_name(str(tmp_path / "a" / "report.ipynb"), [tmp_path / "b"]) == str(tmp_path / "a" / "Report.ipynb")
     assert near_name(str(tmp_path / "a" / "other.ipynb"), [tmp_path / "b"]) is None
+    assert near_name(str(tmp_path / "a" / "Reprot.ipynb"), []) == str(tmp_path / "a" / "Report.ipynb")
 
 
 def test_a_path_as_long_as_a_name_may_be_is_looked_for(tmp_path):
