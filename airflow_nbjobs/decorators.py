@@ -151,6 +151,7 @@ class _NotebookJobTask(_TaskDecorator[Any, Any, Any]):
 
     def override(self, **arguments: Any) -> _NotebookJobTask:
         _refuse_unknown(self.function, arguments)
+        arguments.pop("multiple_outputs", None)  # False, as it is
         overridden: Any = super().override(**arguments)
         return overridden  # type: ignore[no-any-return]
 
@@ -169,7 +170,7 @@ def _decorated(function: Any, arguments: dict[str, Any]) -> _NotebookJobTask:
         # A function that is annotated `-> dict` returns the notebook's parameters: they are no results to be pushed one by one.
         multiple_outputs=False,
         operator_class=_DecoratedNotebookJobOperator,
-        kwargs=arguments,
+        kwargs={name: value for name, value in arguments.items() if name != "multiple_outputs"},
         decorator_name=_NAME.removeprefix("@"),
     )
 

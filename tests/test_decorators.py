@@ -154,6 +154,83 @@ def test_a_function_without_arguments_adds_no_template_field(dag):
     assert not {"op_args", "op_kwargs"} & set(fields)
 
 
+def test_the_notebook_may_come_from_the_decorators_own_default_args_or_a_group(dag):
+    from airflow.sdk import TaskGroup
+
+    from airflow_nbjobs import NotebookTaskGroup
+
+    made = sagemaker_notebook_job(default_args={"input_notebook": "n.ipynb"})(score).expand(region=["eu"])
+    assert made.operator.is_mapped
+    with TaskGroup("plain", default_args={"input_notebook": "n.ipynb"}), TaskGroup("inner"):
+        assert sagemaker_notebook_job()(score).expand(region=["eu"]).operator.is_mapped
+    with NotebookTaskGroup("shared", input_notebook="n.ipynb"), TaskGroup("inner"):
+        assert sagemaker_notebook_job()(score).expand(region=["eu"]).operator.is_mapped
+    with NotebookTaskGroup("other", role="r"), pytest.raises(TypeError, match="has no notebook"):
+        sagemaker_notebook_job()(score).expand(region=["eu"])
+
+
+def test_a_function_that_takes_everything_gets_what_no_notebook_job_takes(dag):
+    assert decorate(keyword)(epochs=3).operator.op_kwargs == {"epochs": 3}
+    assert decorate(keyword).partial(epochs=3).expand(lr=[0.1]).operator.is_mapped
+
+
+def test_an_argument_of_the_function_may_have_the_name_of_one_of_the_operators(dag):
+    def named(role, tags=None):
+        return {"role": role}
+
+    assert decorate(named)(role="r").operator.op_kwargs == {"role": "r"}
+    assert decorate(named).expand(role=["r"]).operator.is_mapped
+    assert decorate(named).expand_kwargs([{"role": "r"}]).operator.is_mapped
+
+
+def test_what_is_mapped_over_may_be_another_tasks_output_or_a_tuple(dag):
+    @task
+    def choices(): ...
+
+    assert decorate(score).expand_kwargs(choices()).operator.is_mapped
+    with pytest.raises(TypeError, match=r"score\.expand_kwargs\(role=…\)"):
+        decorate(score).expand_kwargs(({"role": "r"},))
+
+
+def test_only_what_the_call_gives_is_a_template_field(dag):
+    by_place, by_name = decorate(score)("eu").operator, decorate(score)(region="eu").operator
+    assert [field for field in by_place.template_fields if field.startswith("op_")] == ["op_args"]
+    assert [field for field in by_name.template_fields if field.startswith("op_")] == ["op_kwargs"]
+    of_class = type(by_place).template_fields
+    assert tuple(of_class)[:2] == ("op_args", "op_kwargs")
+    assert "input_notebook" in of_class
+
+
+def test_a_type_error_of_somebody_else_is_left_as_it_is(dag):
+    with pytest.raises(TypeError) as caught:
+        decorate(score).override(retries=object())("eu")
+    assert "takes (region, depth)" not in str(caught.value)
+    assert "'score'" not in str(caught.value)
+
+
+def test_all_that_is_wrong_at_the_decorator_is_told_at_once(dag):
+    with pytest.raises(TypeError) as caught:
+        sagemaker_notebook_job(input_notebook="a", region="eu", zzzz=1)(score)
+    assert "'region' is an argument of the function" in str(caught.value)
+    assert "; there is no argument 'zzzz'" in str(caught.value)
+
+
+@pytest.mark.parametrize("said", [False, None])
+def test_multiple_outputs_may_be_said_to_be_off(dag, said):
+    """As at every decorator of Airflow's; it came to a TypeError of Airflow's that named a class of ours."""
+    assert sagemaker_notebook_job(input_notebook="a", multiple_outputs=said)(score)("eu").operator.task_id == "score"
+    made = decorate(score).override(multiple_outputs=said, task_id="x")
+    assert made("eu").operator.multiple_outputs is False
+    assert made.expand(region=["eu"]).operator.multiple_outputs is False
+
+
+def test_an_argument_misspelt_in_the_call_names_what_the_function_takes(dag):
+    with pytest.raises(TypeError) as caught:
+        decorate(score)("eu", dept=3)
+    assert str(caught.value).startswith("score(dept=…): the function 'score' (")
+    assert str(caught.value).endswith("takes (region, depth) and no 'dept'; did you mean 'depth'?")
+
+
 # -- the first mistakes --------------------------------------------------------------------------------------------------
 
 

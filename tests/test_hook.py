@@ -197,6 +197,75 @@ def described(shape, depth=0):
     return shape.name, shape.type_name, getattr(shape, "required_members", []), inner
 
 
+def test_a_follower_of_logs_knows_its_one_operation_and_is_as_impatient(connection):
+    hook = connection(login="key", password="secret", extra={"region_name": "eu-west-1"})
+    client = hook.polled_logs._client
+    assert set(client.meta.service_model.operation_names) == {"FilterLogEvents"}
+    config = client.meta.config
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (10, 30, 1)
+    assert config.retries["mode"] == "standard"
+
+
+def test_a_client_may_be_of_another_region_or_have_a_configuration_of_its_own(connection):
+    """Prices are in one region for all."""
+    from botocore.config import Config
+
+    hook = connection(login="key", password="secret", extra={"region_name": "eu-west-1"})
+    assert hook.client("pricing", region_name="us-east-1").meta.region_name == "us-east-1"
+    assert hook.client("s3").meta.region_name == "eu-west-1"
+    config = hook.client("s3", Config(max_pool_connections=2)).meta.config
+    assert config.max_pool_connections == 2
+    assert hook.client("cloudwatch", Config(read_timeout=77)).meta.config.read_timeout == 77
+
+
+def test_a_connection_that_is_read_again_keeps_what_the_task_said(connection, certificates):
+    connection(login="old", password="s", extra={"region_name": "eu-west-1"})
+    hook = SageMakerNotebookJobHook(
+        aws_conn_id="aws_test", region_name="us-east-1", verify=certificates, config={"connect_timeout": 7}
+    )
+    assert hook.client("s3")
+    connection(login="new", password="s", extra={"region_name": "eu-west-1", "config_kwargs": {"read_timeout": 9}})
+    hook.reopen()
+    client = hook.client("s3")
+    assert (client.meta.region_name, client.meta.config.connect_timeout) == ("us-east-1", 7)
+    assert client._request_signer._credentials.access_key == "new"
+    assert verified_by(hook) == certificates
+
+
+def test_clients_of_one_connection_share_its_session(connection):
+    hook = connection(login="key", password="secret", extra={"region_name": "eu-west-1"})
+    assert hook.session is hook.session
+    assert hook.clients is hook.clients
+    assert hook.client_config is hook.client_config
+
+
+def test_credentials_are_asked_for_three_times_with_growing_pauses(monkeypatch):
+    hook = SageMakerNotebookJobHook(aws_conn_id=None)
+    slept, looks = [], []
+    monkeypatch.setattr(hooks.time, "sleep", slept.append)
+    monkeypatch.setattr(hook.session, "get_credentials", lambda: looks.append(1))
+    assert hook.has_credentials is False
+    assert len(looks) == 3
+    assert slept == [0.5, 1.0]
+
+
+def test_a_session_that_is_refused_for_another_reason_has_no_region(connection, monkeypatch):
+    hook = connection(extra={"role_arn": "arn:aws:iam::123456789012:role/x"})
+
+    def refuse(**_):
+        raise CredentialRetrievalError(provider="custom-process", error_msg="timed out")
+
+    monkeypatch.setattr(hook, "get_session", refuse)
+    with pytest.raises(NotebookJobServiceError, match="sts:AssumeRole on 'connection aws_test'"):
+        _ = hook.region
+
+
+def test_a_verify_that_says_nothing_sensible_names_the_argument(connection):
+    connection(extra={"region_name": "eu-west-1"})
+    with pytest.raises(NotebookJobConfigError, match="verify"):
+        SageMakerNotebookJobHook(aws_conn_id="aws_test", verify=3.5).client("sagemaker")
+
+
 @pytest.mark.parametrize("asked", ["region", "has_credentials", "session"])
 def test_a_profile_that_is_not_there_is_said_in_our_words(connection, asked):
     hook = connection(extra={"profile_name": "nobody"})

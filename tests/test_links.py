@@ -148,6 +148,73 @@ def test_a_try_without_a_job_does_not_show_what_another_has_pushed(monkeypatch, 
     assert SageMakerConsoleLink().get_link(None, ti_key=SimpleNamespace(**vars(first) | other)) == ""
 
 
+class Runbook(BaseOperatorLink):
+    """A link of somebody else's."""
+
+    name = "Runbook"
+
+    def get_link(self, operator, *, ti_key):
+        return ""
+
+
+def test_links_without_an_address_are_not_stored_and_others_always_are(monkeypatch):
+    """A link that is not stored is no button, as an empty one is."""
+    key = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1)
+    monkeypatch.setattr("airflow_nbjobs._compat.ui_address", lambda: None)
+    monkeypatch.setattr(links, "_pushed", {})
+    links.note_pushed_job(key, JOB | {"logs_url": "", "studio_url": None})
+    runbook = Runbook()
+    stored = links.links_with_address((*SageMakerNotebookJobOperator.operator_extra_links, runbook), None, key)
+    assert [link.name for link in stored] == ["SageMaker console", "Executed notebook", "Runbook"]
+
+
+@pytest.mark.parametrize(("map_index", "mapped"), [(None, ""), (-1, ""), (0, "/mapped/0"), (12, "/mapped/12")])
+def test_addresses_in_airflows_ui_escape_what_names_may_hold(map_index, mapped):
+    run = "/dags/a%2Fb/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00"
+    run_id = "manual__2026-01-01T00:00:00+00:00"
+    assert links.run_path("a/b", run_id) == run
+    assert links.task_path("a/b", run_id, "g.t/1", map_index) == f"{run}/tasks/g.t%2F1{mapped}"
+    assert links.tab_path("a/b", run_id, "t", map_index) == f"{run}/tasks/t{mapped}/plugin/nbjobs_notebook"
+
+
+def test_an_account_is_looked_for_as_a_whole():
+    """An account's number may begin or end as that of AWS's examples does."""
+    assert links.has_console("arn:aws:sagemaker:eu-west-1:0123456789012:training-job/000000000000")
+    assert links.has_console("")
+    assert not links.has_console("arn:aws:sagemaker:eu-west-1:000000000000:training-job/j")
+
+
+def test_without_a_notebook_or_an_address_there_is_no_link_to_one(monkeypatch):
+    from airflow.sdk.execution_time.xcom import XCom
+
+    key = TaskInstanceKey("d", "t", "r", 1, -1)
+    monkeypatch.setattr("airflow_nbjobs._compat.ui_address", lambda: "https://airflow.example")
+    for job, is_there in (
+        ({}, False),
+        ({"executed_notebook_uri": "s3://b/k"}, True),
+        ({"executed_notebook_url": "u"}, True),
+    ):
+        monkeypatch.setattr(XCom, "get_value", lambda job=job, **_: job)
+        assert bool(ExecutedNotebookLink().get_link(None, ti_key=key)) is is_there
+
+
+def test_only_the_last_push_of_a_process_is_kept(monkeypatch):
+    monkeypatch.setattr(links, "_pushed", {})
+    for index in range(3):
+        links.note_pushed_job(TaskInstanceKey("d", "t", "r", 1, index), JOB)
+    assert len(links._pushed) == 1
+
+
+def test_a_domain_is_named_by_the_end_of_its_arn():
+    url = studio_url("eu-west-1", "job", "arn:aws:sagemaker:eu-west-1:1:domain/x/d-1")
+    assert url == "https://studio-d-1.studio.eu-west-1.sagemaker.aws/jobs/train/job"
+    assert studio_url("eu-west-1", "job", "") == ""
+
+
+def test_an_object_at_a_buckets_root_has_its_whole_key():
+    assert s3_object_url("eu-west-1", "s3://bucket/k").endswith("/s3/object/bucket?region=eu-west-1&prefix=k")
+
+
 def test_a_task_that_goes_on_stores_others_links_only():
     class Runbook(BaseOperatorLink):
         name = "Runbook"

@@ -171,3 +171,94 @@ def test_a_template_of_a_date_that_the_run_does_not_have_says_what_to_write_inst
         task().render_template("{{ ds }}", context, task.dag.get_template_env())
     assert isinstance(caught.value, AirflowFailException)
     assert "dag_run.run_after" in str(caught.value)
+
+
+def test_every_argument_is_kept_under_its_own_name(dag):
+    """Pages, groups and subclasses read them; two that are exchanged would run another job than was asked for."""
+    parameters = inspect.signature(SageMakerNotebookJobOperator.__init__).parameters
+    elsewhere = {"self", "kwargs", "display_name", "description", "retry_policies", "depends_on"}
+    given = {name: f"value of {name}" for name in parameters if name not in elsewhere}
+    operator = SageMakerNotebookJobOperator(task_id="t", dag=dag, **given)
+    assert {name: getattr(operator, name) for name in given} == given
+
+
+def test_what_is_not_given_is_the_documented_default(dag):
+    operator = SageMakerNotebookJobOperator(task_id="t", dag=dag, input_notebook="nb.ipynb")
+    on = ("stop_on_kill", "retry_on_cell_error", "wait_for_completion", "deferrable")
+    off = ("enable_managed_spot_training", "enable_network_isolation", "install_driver", "lineage_parent")
+    assert [getattr(operator, name) for name in (*on, *off)] == [True] * len(on) + [False] * len(off)
+    assert (operator.instance_type, operator.volume_size, operator.aws_conn_id) == ("ml.m5.large", 30, "aws_default")
+    assert (operator.unknown_parameters, operator.missing_dependencies) == ("error", "error")
+    empty = (
+        "parameters",
+        "outputs",
+        "live_notebook",
+        "stream_logs",
+        "cell_output_in_logs",
+        "keep_alive_period_in_seconds",
+    )
+    assert [getattr(operator, name) for name in empty] == [None] * len(empty)
+
+
+def test_the_connection_is_opened_as_asked_and_once(dag):
+    operator = SageMakerNotebookJobOperator(
+        task_id="t",
+        dag=dag,
+        input_notebook="nb.ipynb",
+        aws_conn_id="aws_acme",
+        region_name="eu-west-1",
+        verify=False,
+        botocore_config={"read_timeout": 7},
+    )
+    hook = operator.hook
+    assert (hook.aws_conn_id, hook._region_name, hook._verify, hook._config.read_timeout) == (
+        *("aws_acme", "eu-west-1", False),
+        7,
+    )
+    assert operator.hook is hook
+
+
+def test_airflows_own_names_win_over_the_steps(dag):
+    operator = SageMakerNotebookJobOperator(
+        task_id="t",
+        dag=dag,
+        input_notebook="nb.ipynb",
+        display_name="Step",
+        task_display_name="Airflow",
+        description="step",
+        doc="airflow",
+    )
+    assert (operator.task_display_name, operator.doc) == ("Airflow", "airflow")
+    plain = SageMakerNotebookJobOperator(task_id="plain", dag=dag, input_notebook="nb.ipynb")
+    assert (plain.task_display_name, plain.doc) == ("plain", None)
+
+
+@pytest.mark.parametrize("argument", ["retry_policies", "depends_on"])
+def test_what_only_pipelines_have_is_found_in_default_args_and_said_to_be_there(argument):
+    with pytest.raises(TypeError, match=rf"{argument} \(from default_args\) is an argument of SageMaker Pipelines"):
+        SageMakerNotebookJobOperator(task_id="t", input_notebook="nb.ipynb", default_args={argument: []})
+    with pytest.raises(TypeError, match=rf"^{argument} is an argument of SageMaker Pipelines"):
+        SageMakerNotebookJobOperator(task_id="t", input_notebook="nb.ipynb", **{argument: []})
+
+
+def test_a_task_that_has_not_begun_has_nothing_to_stop(dag):
+    SageMakerNotebookJobOperator(task_id="t", dag=dag, input_notebook="nb.ipynb").on_kill()
+
+
+def test_the_jobs_arguments_are_the_tasks_own(dag):
+    operator = SageMakerNotebookJobOperator(
+        task_id="t",
+        dag=dag,
+        input_notebook="nb.ipynb",
+        outputs={"accuracy": float},
+        return_output="accuracy",
+        parameters={"a": 1},
+        volume_size=31,
+    )
+    arguments = operator.job_arguments()
+    assert (arguments.outputs, arguments.return_output, arguments.parameters) == (
+        {"accuracy": float},
+        "accuracy",
+        {"a": 1},
+    )
+    assert (arguments.input_notebook, arguments.volume_size, arguments.role) == ("nb.ipynb", 31, None)

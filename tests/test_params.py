@@ -245,3 +245,69 @@ def test_what_only_the_dag_files_author_can_have_got_wrong_is_an_import_error_at
 def test_refusals_are_our_own_errors():
     with pytest.raises(NotebookJobConfigError):
         notebook_params("s3://bucket/nb.ipynb")
+
+
+# -- where a path is looked up, and what may be asked for ----------------------------------------------------------------
+
+
+def fields_of(code_text, folder, **more):
+    """Run a program of that text, which has no file of its own unless it is given one; return what it calls ``params``."""
+    namespace = {"__name__": "program", "notebook_params": notebook_params, "folder": folder} | more
+    exec(compile(code_text, "program", "exec"), namespace)  # noqa: S102 - ours
+    return namespace["params"]
+
+
+def test_in_an_interactive_session_a_path_is_of_the_folder_that_it_runs_in(tmp_path, monkeypatch):
+    (tmp_path / "nb.ipynb").write_bytes(notebook(code(CELL, "parameters")))
+    monkeypatch.chdir(tmp_path)
+    assert list(fields_of("params = notebook_params('nb.ipynb')", tmp_path)) == ["epochs", "lr", "model"]
+
+
+def test_only_folders_above_the_file_from_which_python_imports_are_looked_in(tmp_path, monkeypatch):
+    (tmp_path / "nb.ipynb").write_bytes(notebook(code(CELL, "parameters")))
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    text, file = "params = notebook_params('nb.ipynb')", str(tmp_path / "a" / "b" / "program.py")
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="The form has no fields"):
+        assert list(fields_of(text, tmp_path, __file__=file)) == ["Parameters of nb.ipynb"]
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert "epochs" in fields_of(text, tmp_path, __file__=file)
+    (tmp_path / "a" / "b" / "nb.ipynb").write_bytes(notebook(code("near = 1", "parameters")))
+    assert list(fields_of(text, tmp_path, __file__=file)) == ["near"], "what lies beside the file comes first"
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        (None, ["epochs", "lr", "model"]),
+        ("lr", ["lr"]),
+        (("model", "epochs"), ["model", "epochs"]),
+        ((name for name in ["model"]), ["model"]),
+        ([], []),
+    ],
+    ids=["all", "one", "tuple", "generator", "none"],
+)
+def test_names_may_be_asked_for_in_any_collection_and_the_notebook_by_a_path(dags, only, names):
+    assert list(notebook_params(dags / "notebooks" / "nb.ipynb", only=only)) == names
+
+
+@pytest.mark.parametrize("titles", [{5: "a"}, [("lr", "x")], "lr"], ids=str)
+def test_titles_that_are_none_are_refused(dags, titles):
+    with pytest.raises(TypeError, match="titles must be texts by the parameters' names"):
+        notebook_params(dags / "notebooks" / "nb.ipynb", titles=titles)
+
+
+def test_a_field_that_says_what_is_wrong_may_stay_empty_and_is_long(dags):
+    with pytest.warns(UserWarning, match="The form has no fields"):
+        ((name, param),) = notebook_params(dags / "none.ipynb").items()
+    assert name == f"Parameters of {dags / 'none.ipynb'}"
+    assert param.schema == {"type": ["string", "null"], "format": "multiline"}
+    assert param.value.startswith("The form has no fields for the notebook's parameters: notebook_params: there is no")
+
+
+def test_only_without_the_tag_of_a_cell_it_is_told_how_to_tag_one(dags):
+    for body, is_told in ((notebook("x = 1"), True), (notebook(code("x = (", "parameters")), False)):
+        (dags / "notebooks" / "nb.ipynb").write_bytes(body)
+        with pytest.warns(UserWarning, match="The form has no fields") as caught:
+            notebook_params(dags / "notebooks" / "nb.ipynb")
+        assert ("property inspector" in str(caught[0].message)) is is_told

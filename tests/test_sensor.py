@@ -344,7 +344,94 @@ def test_a_deferred_timeout_is_skipped_if_asked(clients, arguments):
         after(sensor(timeout=10, **arguments), 11)
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({"timeout": 100}, 100),
+        ({"timeout": 100, "execution_timeout": timedelta(seconds=40)}, 40),
+        ({"timeout": 40, "execution_timeout": timedelta(seconds=100)}, 40),
+    ],
+    ids=["timeout", "execution-timeout", "shorter-timeout"],
+)
+def test_a_deferred_wait_ends_with_the_shorter_of_the_two_timeouts(clients, given, seconds):
+    """Airflow 3 does not enforce ``execution_timeout`` on a deferred task."""
+    start(clients)
+    deferred = defer(sensor(**given), task_context())
+    assert timedelta(seconds=seconds - 5) < deferred.timeout <= timedelta(seconds=seconds)
+
+
+def test_a_try_of_unknown_start_waits_for_the_whole_timeout(clients):
+    start(clients)
+    context = task_context()
+    context["ti"].start_date = None
+    assert defer(sensor(timeout=100), context).timeout == timedelta(seconds=100)
+
+
+def test_a_wait_whose_time_is_up_is_deferred_for_a_second_and_not_for_less_than_none(clients):
+    start(clients)
+    assert defer(sensor(timeout=10), begun(3600)).timeout == timedelta(seconds=1)
+
+
+def test_of_the_two_timeouts_the_one_that_has_passed_is_named(clients):
+    start(clients)
+    with pytest.raises(AirflowSensorTimeout, match=r"timeout \(10 s\) has passed: .* after 11 s; it goes on"):
+        after(sensor(timeout=10, execution_timeout=timedelta(seconds=100)), 11)
+    with pytest.raises(AirflowSensorTimeout):
+        after(sensor(timeout=10, execution_timeout=timedelta(seconds=10)), 11)
+
+
+def test_a_crashed_triggers_traceback_is_logged_and_the_wait_goes_on_though_its_time_is_up(clients, capsys):
+    start(clients)
+    failure = {"error": "Trigger failure", "traceback": ["Traceback", "KeyError: 'x'"]}
+    with pytest.raises(TaskDeferred):
+        sensor(timeout=10).resume_execution("__fail__", failure, begun(11))
+    assert "The trigger failed:\nTraceback\nKeyError: 'x'" in capsys.readouterr().out.replace("\\n", "\n")
+
+
+@pytest.mark.parametrize("failure", [None, {}, {"error": "Trigger failure", "traceback": None}], ids=str)
+def test_a_trigger_that_failed_without_a_word_is_replaced_without_one(clients, capsys, failure):
+    start(clients)
+    with pytest.raises(TaskDeferred):
+        sensor().resume_execution("__fail__", failure, task_context())
+    assert "The trigger failed" not in capsys.readouterr().out
+
+
+def test_airflow_resumes_it_by_the_method_that_it_deferred_to(clients):
+    start(clients)
+    end(clients, ran=executed(RAW))
+    event = {"event": {"job_name": "job", "error": None}}
+    assert sensor().resume_execution("execute_complete", event, task_context())["status"] == "Completed"
+
+
+def test_resumed_without_an_event_the_service_says_how_the_job_is(clients):
+    start(clients)
+    with pytest.raises(TaskDeferred):
+        sensor().execute_complete(task_context(), None)
+    end(clients, ran=executed(RAW))
+    assert sensor().execute_complete(task_context(), None)["status"] == "Completed"
+
+
 # -- which job ---------------------------------------------------------------------------------------------------------
+
+
+CONNECTION = {"aws_conn_id": "aws_acme", "region_name": REGION, "verify": False, "botocore_config": {"retries": 3}}
+
+
+def test_worker_and_triggerer_open_the_connection_that_was_asked_for(clients, hook):
+    start(clients)
+    deferred = defer(sensor(**CONNECTION), task_context())
+    config = CONNECTION["botocore_config"]
+    expected = {"aws_conn_id": "aws_acme", "region_name": REGION, "verify": False}
+    assert hook.arguments == expected | {"config": config}
+    arguments = deferred.trigger.serialize()[1]
+    assert {name: arguments[name] for name in (*expected, "botocore_config")} == expected | {"botocore_config": config}
+
+
+@pytest.mark.skipif(not HAS_ON_KILL, reason="Airflow < 3.3")
+def test_a_sensor_that_begins_in_the_triggerer_watches_as_asked():
+    arguments = sensor(poke_interval=7, timeout=60, **CONNECTION).start_trigger_args
+    assert arguments.trigger_kwargs == {"job_name": "job", "waiter_delay": 7, **CONNECTION}
+    assert arguments.next_kwargs is None
 
 
 def test_an_arn_brings_its_region(clients, hook):
@@ -719,6 +806,33 @@ def test_soft_fail_leaves_alone_what_a_retry_can_help(clients):
         sensor(never_fail=True).execute_complete(task_context(), event)
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("arguments", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
+def test_a_notebook_that_asks_to_be_skipped_skips_the_sensor_in_the_notebooks_words(clients, arguments, deferrable):
+    start(clients)
+    ran = failed_at(RAW, 1, "AirflowSkipException", "no new rows")
+    end(clients, status="Failed", reason="AlgorithmError: 1", ran=ran)
+    with pytest.raises(AirflowSkipException, match="asks in cell 1 to be skipped: no new rows") as caught:
+        sensor(deferrable=deferrable, **arguments).execute(task_context())
+    assert "instead of failed" not in str(caught.value)
+
+
+def test_soft_fail_is_said_once_of_a_job_that_is_not_there(hook):
+    with pytest.raises(AirflowSkipException) as caught:
+        sensor(soft_fail=True).execute(begun(61))
+    assert str(caught.value).count("skipped instead of failed") == 1
+
+
+def test_without_soft_fail_a_service_error_of_another_kind_is_no_skip(clients):
+    """What a poke could not do is Airflow's to judge, unless the job is not there."""
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDenied")]
+    with pytest.raises(NotebookJobServiceError):
+        sensor(deferrable=False).poke(task_context())
+    clients.jobs.errors["describe"] = [NotebookJobServiceError("AccessDenied", code="AccessDenied")]
+    with pytest.raises(NotebookJobServiceError):
+        sensor(deferrable=False, soft_fail=True).poke(task_context())
+
+
 # -- in a DAG ----------------------------------------------------------------------------------------------------------
 
 
@@ -772,7 +886,14 @@ def test_it_starts_on_a_worker_where_the_triggerer_could_not_render_the_job_name
     assert not sensor(job_name).start_from_trigger
 
 
-@pytest.mark.parametrize("arguments", [{"deferrable": False}, {"region_name": "{{ var.value.region }}"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"deferrable": False},
+        *({name: "{{ var.value.x }}"} for name in ("region_name", "aws_conn_id", "verify")),
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
 def test_it_starts_on_a_worker_as_asked(dag, arguments):
     assert not sensor("job", **arguments).start_from_trigger
 
@@ -961,3 +1082,59 @@ def test_a_job_that_failed_updates_no_asset(clients):
     with pytest.raises(NotebookCellError):
         sensor(outlets=[model], deferrable=False).execute(context)
     assert len(context["outlet_events"]) == 0
+
+
+@pytest.mark.parametrize("argument", ["outlets", "inlets"])
+def test_an_asset_that_is_none_is_refused_while_the_file_is_parsed(argument):
+    with pytest.raises(NotebookJobConfigError, match="task 't' has wrong outlets or inlets"):
+        sensor(**{argument: ["s3://acme/model"]})
+
+
+def test_outputs_are_pushed_for_a_job_that_was_poked_as_for_one_that_was_deferred(clients):
+    start(clients)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5, "splits": [1]}))
+    for deferrable in (True, False):
+        context = task_context()
+        task = sensor(outputs=["accuracy", "splits"], return_output="splits", deferrable=deferrable)
+        assert task.execute(context) == [1]
+        assert (context["ti"].xcoms["accuracy"], context["ti"].xcoms["splits"]) == (0.5, [1])
+
+
+def test_the_error_of_a_wrong_deferrable_names_the_sensor():
+    with pytest.raises(NotebookJobConfigError) as caught:
+        sensor(deferrable="perhaps").execute(task_context())
+    assert caught.value.headline == "sensor 'd.t' cannot wait as asked"
+
+
+def test_poking_is_as_seldom_as_asked_but_never_without_a_pause():
+    def interval(seconds):
+        return sensor(poke_interval=seconds, deferrable=False)._get_next_poke_interval(0.0, lambda: 0.0, 1)
+
+    assert [interval(seconds) for seconds in (0, 0.5, 1, 1.5, 60)] == [1, 1, 1, 1.5, 60]
+
+
+@pytest.mark.parametrize("payload", [{}, {"error": None}, {"error": None, "status": "Completed"}], ids=str)
+def test_an_event_that_says_nothing_of_trouble_asks_the_service(clients, payload):
+    start(clients)
+    event = {"job_name": "job"} | payload
+    with pytest.raises(TaskDeferred):
+        sensor().execute_complete(task_context(), event)
+    with pytest.raises(TaskDeferred):
+        sensor().execute_complete(task_context(), event, more="of a newer Airflow")
+
+
+def test_an_event_of_trouble_does_not_hide_a_job_that_has_ended(clients):
+    start(clients)
+    end(clients, ran=executed(RAW))
+    event = {"job_name": "job", "error": "no connection"}
+    assert sensor().execute_complete(task_context(), event)["status"] == "Completed"
+
+
+def test_trouble_in_the_triggerer_says_that_the_job_goes_on(clients):
+    start(clients)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        sensor().execute_complete(task_context(), {"job_name": "job", "error": "no connection"})
+    assert (caught.value.code, caught.value.details["next"]) == (
+        "WatchFailed",
+        "the job goes on; a retry of this task waits for it again",
+    )

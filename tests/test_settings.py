@@ -9,7 +9,15 @@ from airflow.models.connection import Connection
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.watch.pace import Pace
-from airflow_nbjobs.settings import JOB_DEFAULTS, Settings, read_pace, read_settings, wants_log_stream
+from airflow_nbjobs.settings import (
+    JOB_DEFAULTS,
+    Settings,
+    keeps_machine_metrics,
+    read_pace,
+    read_prices,
+    read_settings,
+    wants_log_stream,
+)
 
 
 @pytest.fixture
@@ -117,6 +125,57 @@ def test_what_is_no_empty_value_hides_what_is_beneath_it(configured):
 def test_the_log_streams_as_the_defaults_say_where_the_argument_is_empty(argument, expected):
     settings = read_settings({"nbjobs": {"stream_logs": "off"}})
     assert wants_log_stream(argument, settings) is expected
+
+
+def test_where_nobody_says_anything_logs_stream_and_no_metrics_are_kept():
+    """One costs nothing that a task does not ask for anyway, the other a permission and a call a job."""
+    settings = read_settings({})
+    assert wants_log_stream(None, settings) is True
+    assert wants_log_stream("no", settings) is False
+    assert keeps_machine_metrics(settings) is False
+
+
+@pytest.mark.parametrize(("said", "is_kept"), [("true", True), (True, True), ("off", False)])
+def test_metrics_are_kept_as_the_defaults_say(configured, said, is_kept):
+    assert keeps_machine_metrics(read_settings({"nbjobs": {"machine_metrics": said}})) is is_kept
+    configured(machine_metrics=str(said))
+    assert keeps_machine_metrics(read_settings({})) is is_kept
+
+
+def test_what_says_neither_yes_nor_no_is_an_error_that_names_the_option():
+    with pytest.raises(NotebookJobConfigError, match="stream_logs: must be True or False, not 'perhaps'"):
+        wants_log_stream("perhaps", read_settings({}))
+    settings = read_settings({"nbjobs": {"machine_metrics": "perhaps", "stream_logs": "maybe"}})
+    with pytest.raises(NotebookJobConfigError, match="machine_metrics: must be True or False, not 'perhaps'"):
+        keeps_machine_metrics(settings)
+    with pytest.raises(NotebookJobConfigError, match="stream_logs: must be True or False, not 'maybe'"):
+        wants_log_stream(None, settings)
+
+
+def test_prices_are_the_configurations_before_those_of_the_variable(configured):
+    stored = json.dumps({"ml.m5.large": 1.0, "ml.m5.xlarge": 2.0})
+    assert read_prices(stored).per_hour == {"ml.m5.large": 1.0, "ml.m5.xlarge": 2.0}
+    configured(instance_prices='{"ml.m5.large": 0.5}', currency="CHF")
+    prices = read_prices(stored)
+    assert (prices.per_hour["ml.m5.large"], prices.currency) == (0.5, "CHF")
+
+
+def test_an_argument_that_a_task_does_not_have_takes_no_default():
+    """``stream_logs`` is read where the task waits, and is none of the job's own arguments."""
+    arguments = JobArguments(role="r")
+    assert read_settings({"nbjobs": {"machine_metrics": True}}).completed(arguments) == arguments
+
+
+def test_the_place_of_tags_is_told_where_they_are_a_defaults(configured):
+    configured(tags='{"team": "a"}')
+    settings = read_settings({})
+    assert settings.place("tags", JobArguments()) == "[nbjobs] tags"
+    assert settings.place("tags", JobArguments(tags={"a": "b"})) is None
+
+
+def test_several_misspelt_keys_are_named_in_order():
+    with pytest.raises(NotebookJobConfigError, match="under 'nbjobs': a, b, z; known are"):
+        read_settings({"nbjobs": {"z": 1, "a": 1, "role": "r", "b": 1}})
 
 
 def test_a_misspelt_key_of_the_connection_is_an_error_that_names_the_known_ones():

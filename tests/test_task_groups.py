@@ -405,6 +405,16 @@ def test_an_argument_that_no_group_has(dag: DAG, arguments: dict[str, Any], text
     assert text in str(caught.value)
 
 
+def test_all_arguments_that_no_group_has_are_told_at_once_and_those_of_airflows_group_are_taken(dag: DAG) -> None:
+    with pytest.raises(TypeError) as caught:
+        NotebookTaskGroup("g", retries=3, zzz=1)  # type: ignore[call-arg]
+    told = "'retries' is every task's: default_args={'retries': …} gives it to all tasks of the group"
+    assert str(caught.value) == f"NotebookTaskGroup('g', …): {told}; there is no argument 'zzz'"
+    with NotebookTaskGroup("g", tooltip="of the day", ui_color="#fff", role="r") as group:
+        pass
+    assert (group.tooltip, group.ui_color, group.notebook_arguments) == ("of the day", "#fff", {"role": "r"})
+
+
 def second(makes: str) -> None:
     if makes == "plain":
         notebook("a", input_notebook="other/a.ipynb")
@@ -535,6 +545,68 @@ def test_the_release_is_a_teardown_that_nobody_waits_for(dag: DAG) -> None:
     assert (release.aws_conn_id, release.region_name) == ("other", "eu-west-1")
     assert after.upstream_task_ids == {"g.second"}
     assert not is_last_of_pool(first)
+
+
+def test_the_release_asks_aws_as_the_notebooks_do(dag: DAG) -> None:
+    """With another connection it would look for the machine in another account, and find none to give back."""
+    aws = {
+        "aws_conn_id": "aws_acme",
+        "region_name": "eu-west-1",
+        "verify": False,
+        "botocore_config": {"read_timeout": 7},
+    }
+    with pool(**aws):
+        notebook("first")
+    release = dag.task_dict["g.release_warm_pool"]
+    assert {name: getattr(release, name) for name in aws} == aws
+    assert release.depends_on_past is False
+    hook = release.hook
+    assert (hook.aws_conn_id, hook._region_name, hook._verify) == ("aws_acme", "eu-west-1", False)
+    assert hook._config.read_timeout == 7
+
+
+def test_a_release_takes_the_operators_default_connection_where_nobody_names_one(dag: DAG) -> None:
+    with pool():
+        SageMakerNotebookJobOperator.partial(task_id="m", input_notebook="m.ipynb").expand(parameters=[{}])
+    release = dag.task_dict["g.release_warm_pool"]
+    assert (release.aws_conn_id, release.region_name) == ("aws_default", None)
+
+
+def mapped_beside(first: dict[str, Any], mapped: dict[str, Any], **group: Any) -> None:
+    with pool(**group):
+        notebook("first", **first)
+        SageMakerNotebookJobOperator.partial(task_id="m", input_notebook="m.ipynb", **mapped).expand(parameters=[{}])
+
+
+def test_a_mapped_task_has_the_machine_that_it_names(dag: DAG) -> None:
+    with pytest.raises(NotebookJobConfigError, match=r"instance_type is 'ml\.g5\.xlarge'"):
+        mapped_beside({"instance_type": "ml.m5.large"}, {"instance_type": "ml.g5.xlarge"})
+
+
+def test_a_mapped_task_without_a_word_on_its_machine_has_that_of_default_args(dag: DAG) -> None:
+    with pytest.raises(NotebookJobConfigError, match="volume_size is 31"):
+        mapped_beside({"volume_size": 30}, {}, default_args={"volume_size": 31})
+
+
+@pytest.mark.parametrize("over", [[], "output"], ids=["nothing", "an output"])
+@pytest.mark.parametrize("how", ["expand", "expand_kwargs"])
+def test_machines_that_only_the_run_knows_are_left_to_it(dag: DAG, how: str, over: Any) -> None:
+    values = Sql(task_id="source").output if over == "output" else over
+    with pool(instance_type="ml.m5.large"):
+        notebook("first")
+        mapped = SageMakerNotebookJobOperator.partial(task_id="m", input_notebook="m.ipynb")
+        if how == "expand":
+            mapped.expand(instance_type=values)
+        else:
+            mapped.expand_kwargs(values)
+    assert "g.release_warm_pool" in dag.task_dict
+
+
+def test_one_of_several_dictionaries_takes_what_the_task_says(dag: DAG) -> None:
+    with pytest.raises(NotebookJobConfigError, match=r"instance_type is 'ml\.g5\.xlarge'"), pool():
+        SageMakerNotebookJobOperator.partial(
+            task_id="m", input_notebook="m.ipynb", instance_type="ml.g5.xlarge"
+        ).expand_kwargs([{"instance_type": "ml.m5.large"}, {"parameters": {"a": 1}}])
 
 
 @pytest.mark.parametrize("period", [None, 0, "0", timedelta(0)], ids=str)

@@ -7,6 +7,7 @@ SageMaker's own part runs against the embedded server, which is another process:
 import io
 import re
 import time
+from datetime import UTC, datetime
 
 import boto3
 import pytest
@@ -19,6 +20,7 @@ from moto import mock_aws
 
 from airflow_nbjobs.aws import clients as clients_
 from airflow_nbjobs.aws.clients import Boto3Clients
+from airflow_nbjobs.aws.ports import NameTakenError
 from airflow_nbjobs.aws.results.archive import Wanted, read_archive
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.naming import LOG_GROUP
@@ -48,6 +50,228 @@ def objects(request):
     session = request.getfixturevalue("session")
     session.client("s3").create_bucket(Bucket="bkt", CreateBucketConfiguration={"LocationConstraint": REGION})
     yield Boto3Clients(session.client).objects
+
+
+# -- training jobs: what is asked, and what each answer means ------------------------------------------------------------
+
+
+class Scripted:
+    """A client that gives one answer to everything, or raises it, and keeps what it was asked."""
+
+    meta = type("Meta", (), {"endpoint_url": "https://api.sagemaker.eu-west-1.amazonaws.com", "region_name": REGION})
+
+    def __init__(self, answer):
+        self.asked = []
+        self._answer = answer
+
+    def __getattr__(self, operation):
+        def call(**request):
+            self.asked.append((operation, request))
+            if isinstance(self._answer, Exception):
+                raise self._answer
+            return self._answer
+
+        return call
+
+
+def refusal(code, message="no", status=400):
+    return ClientError(
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Call"
+    )
+
+
+def jobs_that_say(answer):
+    client = Scripted(answer)
+    return Boto3Clients(lambda _: client).jobs, client
+
+
+UNKNOWN = refusal("ValidationException", "Requested resource not found.")
+GONE = refusal("ResourceNotFound", "there is none")
+NOT_STOPPABLE = refusal(
+    "ValidationException", "The request was rejected because the training job is in status Completed."
+)
+OTHER = refusal("ValidationException", "1 validation error detected")
+DENIAL = refusal("AccessDeniedException", "not authorized")
+
+
+def test_a_job_is_created_as_requested_and_its_arn_returned():
+    jobs, client = jobs_that_say({"TrainingJobArn": "arn:of:job"})
+    assert jobs.create({"TrainingJobName": "job"} | REQUIRED) == "arn:of:job"
+    assert client.asked == [("create_training_job", {"TrainingJobName": "job"} | REQUIRED)]
+
+
+def test_a_name_that_is_taken_is_told_apart_from_every_other_refusal():
+    jobs, _ = jobs_that_say(refusal("ResourceInUse", "Training job names must be unique"))
+    with pytest.raises(NameTakenError, match="names must be unique"):
+        jobs.create({"TrainingJobName": "job"})
+    jobs, _ = jobs_that_say(OTHER)
+    with pytest.raises(NotebookJobConfigError, match="refused the request for 'job'") as caught:
+        jobs.create({"TrainingJobName": "job"})
+    assert caught.value.job_name == "job"
+
+
+@pytest.mark.parametrize("answer", [UNKNOWN, GONE], ids=["as it says", "as it is modelled"])
+def test_a_job_that_sagemaker_does_not_know_is_none(answer):
+    jobs, client = jobs_that_say(answer)
+    assert jobs.describe("job") is None
+    assert client.asked == [("describe_training_job", {"TrainingJobName": "job"})]
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(OTHER, NotebookJobConfigError), (DENIAL, NotebookJobServiceError)])
+def test_a_describe_that_is_refused_is_no_unknown_job(answer, kind):
+    jobs, _ = jobs_that_say(answer)
+    with pytest.raises(kind) as caught:
+        jobs.describe("job")
+    assert caught.value.job_name == "job"
+
+
+def test_a_description_is_read():
+    jobs, _ = jobs_that_say(
+        {"TrainingJobName": "job", "TrainingJobArn": "arn", "TrainingJobStatus": "Completed", "Environment": {"A": "1"}}
+    )
+    found = jobs.describe("job")
+    assert (found.job_name, found.arn, found.status, found.environment) == ("job", "arn", "Completed", {"A": "1"})
+
+
+def test_a_list_asks_for_what_the_call_says_and_leaves_out_what_it_does_not():
+    jobs, client = jobs_that_say({"TrainingJobSummaries": []})
+    jobs.list_page(ListJobs())
+    at = [datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2, 3)]
+    jobs.list_page(
+        ListJobs(
+            created_after=at[0],
+            created_before=at[1],
+            modified_after=at[2],
+            is_newest_first=True,
+            next_token="t",
+            name_contains="nightly",
+            warm_pool_status="Available",
+        )
+    )
+    assert [request for _, request in client.asked] == [
+        {"MaxResults": 100, "SortBy": "CreationTime", "SortOrder": "Ascending"},
+        {
+            "MaxResults": 100,
+            "SortBy": "CreationTime",
+            "SortOrder": "Descending",
+            "CreationTimeAfter": at[0],
+            "CreationTimeBefore": at[1],
+            "LastModifiedTimeAfter": at[2],
+            "NameContains": "nightly",
+            "WarmPoolStatusEquals": "Available",
+            "NextToken": "t",
+        },
+    ]
+
+
+SUMMARY = {"TrainingJobName": "a", "TrainingJobStatus": "InProgress", "CreationTime": datetime(2026, 1, 1, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize(
+    ("more", "token", "server_time"),
+    [
+        (
+            {"NextToken": "t", "ResponseMetadata": {"HTTPHeaders": {"date": "Sun, 22 Nov 2026 03:00:00 GMT"}}},
+            "t",
+            datetime(2026, 11, 22, 3, tzinfo=UTC),
+        ),
+        ({"NextToken": "", "ResponseMetadata": {"HTTPHeaders": {"date": "yesterday"}}}, None, None),
+        ({"ResponseMetadata": {"HTTPHeaders": {}}}, None, None),
+        ({"ResponseMetadata": None}, None, None),
+        ({}, None, None),
+    ],
+    ids=["all", "no date", "no header", "no metadata", "nothing"],
+)
+def test_a_page_has_its_jobs_the_next_token_and_the_time_of_the_service(more, token, server_time):
+    """The time is the poller's cursor: this machine's clock may be wrong."""
+    jobs, _ = jobs_that_say({"TrainingJobSummaries": [SUMMARY, SUMMARY | {"TrainingJobName": "b"}]} | more)
+    page = jobs.list_page(ListJobs())
+    assert [summary.job_name for summary in page.summaries] == ["a", "b"]
+    assert (page.next_token, page.server_time) == (token, server_time)
+
+
+@pytest.mark.parametrize("answer", [{}, NOT_STOPPABLE, UNKNOWN], ids=["stopped", "has ended", "is gone"])
+def test_a_job_that_cannot_be_stopped_any_more_is_stopped(answer):
+    jobs, client = jobs_that_say(answer)
+    jobs.stop("job")
+    assert client.asked == [("stop_training_job", {"TrainingJobName": "job"})]
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(OTHER, NotebookJobConfigError), (DENIAL, NotebookJobServiceError)])
+def test_a_stop_that_is_refused_is_an_error_since_the_job_goes_on(answer, kind):
+    jobs, _ = jobs_that_say(answer)
+    with pytest.raises(kind):
+        jobs.stop("job")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({}, ""),
+        (UNKNOWN, ""),
+        (GONE, ""),
+        (refusal("ValidationException", "is in status InProgress"), "is in status InProgress"),
+        (refusal("ResourceInUse", "keeps its machine"), "keeps its machine"),
+    ],
+    ids=["deleted", "unknown", "gone", "runs", "in use"],
+)
+def test_a_job_that_is_kept_by_sagemaker_says_why(answer, said):
+    jobs, client = jobs_that_say(answer)
+    assert jobs.delete("job") == said
+    assert client.asked == [("delete_training_job", {"TrainingJobName": "job"})]
+    assert jobs.can_delete
+
+
+def test_a_deletion_that_is_denied_is_an_error():
+    with pytest.raises(NotebookJobServiceError, match="AccessDenied"):
+        jobs_that_say(DENIAL)[0].delete("job")
+
+
+def test_an_old_botocore_cannot_delete_jobs():
+    assert not Boto3Clients(lambda _: object()).jobs.can_delete
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [({}, ""), (refusal("ValidationException", "has no warm pool"), "has no warm pool"), (GONE, "there is none")],
+    ids=["released", "none", "gone"],
+)
+def test_a_machine_that_is_not_released_says_why(answer, said):
+    jobs, client = jobs_that_say(answer)
+    assert jobs.release_machine("job") == said
+    request = {"TrainingJobName": "job", "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
+    assert client.asked == [("update_training_job", request)]
+
+
+def test_a_release_that_is_denied_is_an_error():
+    """A machine would be paid for without anybody's knowing."""
+    with pytest.raises(NotebookJobServiceError, match="AccessDenied"):
+        jobs_that_say(DENIAL)[0].release_machine("job")
+
+
+def test_a_port_says_where_it_asks_and_what_botocore_knows_of_a_request():
+    jobs, _ = jobs_that_say({})
+    assert (jobs.endpoint_url, jobs.region) == ("https://api.sagemaker.eu-west-1.amazonaws.com", REGION)
+    real = Boto3Clients(boto3.Session("key", "secret", region_name=REGION).client).jobs
+    assert {"TrainingJobName", "RoleArn", "ResourceConfig"} <= set(real.request_shape.members)
+
+
+@pytest.mark.parametrize("name", ["jobs", "objects", "logs", "metrics", "storage"])
+def test_each_port_asks_its_own_service(name):
+    services = {"jobs": "sagemaker", "objects": "s3", "logs": "logs", "metrics": "cloudwatch", "storage": "s3"}
+    made, reopened = [], []
+
+    def make(service):
+        made.append(service)
+        return Scripted(refusal("ExpiredToken"))
+
+    port = getattr(Boto3Clients(make, lambda: reopened.append(1)), name)
+    with pytest.raises(NotebookJobServiceError):
+        port.ask("x:Y", lambda client: client.call(), on="z")
+    assert (made, reopened) == ([services[name]] * 2, [1])
+    with pytest.raises(NotebookJobServiceError):
+        getattr(Boto3Clients(make), name).ask("x:Y", lambda client: client.call(), on="z")
+    assert made == [services[name]] * 3, "without a way to read the connection again there is one client"
 
 
 # -- Objects -----------------------------------------------------------------------------------------------------------
@@ -106,6 +330,44 @@ def test_more_names_than_one_page_are_all_returned(session, monkeypatch):
 def test_a_missing_bucket_is_a_configuration_error(session):
     with pytest.raises(NotebookJobConfigError, match="the bucket of 's3://none/a' does not exist"):
         Boto3Clients(session.client).objects.put("s3://none/a", b"", kms_key=None)
+
+
+def test_names_of_a_whole_bucket_are_its_keys(objects):
+    for key in ("a", "p/b"):
+        objects.put(f"s3://bkt/{key}", b"", kms_key=None)
+    assert objects.names_below("s3://bkt") == ["a", "p/b"]
+    assert objects.names_below("s3://bkt/p/") == ["b"]
+
+
+def test_an_object_has_its_size_and_a_mark_of_its_content(objects):
+    objects.put("s3://bkt/a", b"12345", kms_key=None)
+    first = objects.stat("s3://bkt/a")
+    assert first.size_bytes == 5
+    objects.put("s3://bkt/a", b"54321", kms_key=None)
+    assert objects.stat("s3://bkt/a").etag != first.etag
+    assert objects.stat("s3://bkt/none") is None
+
+
+@pytest.mark.parametrize(("kms_key", "encryption"), [(None, None), ("", None), ("alias/k", "aws:kms")])
+@pytest.mark.parametrize("size", [0, 8 * 1024**2 - 1, 8 * 1024**2])
+def test_a_file_is_encrypted_as_asked_whatever_its_size(s3, tmp_path, size, kms_key, encryption):
+    path = tmp_path / "f"
+    path.write_bytes(bytes(size))
+    Boto3Clients(lambda _: s3).objects.put("s3://bkt/f", path, kms_key=kms_key)
+    head = s3.head_object(Bucket="bkt", Key="f")
+    assert head["ContentLength"] == size
+    if encryption:
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == (encryption, kms_key)
+    else:
+        assert head.get("ServerSideEncryption") in (None, "AES256")
+    assert ("-" in head["ETag"]) is (size == 8 * 1024**2), "from 8 MiB on in parts"
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "404"])
+def test_an_object_that_is_not_there_opens_as_none_and_anything_else_is_an_error(code):
+    assert Boto3Clients(lambda _: Scripted(refusal(code, status=404))).objects.open("s3://bkt/a") is None
+    with pytest.raises(NotebookJobServiceError, match="AccessDenied on s3:GetObject"):
+        Boto3Clients(lambda _: Scripted(refusal("AccessDenied", status=403))).objects.open("s3://bkt/a")
 
 
 # -- a large file, HEAD ----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, CredentialRetrievalError
 
 from airflow_nbjobs.aws.clients import Boto3Clients
-from airflow_nbjobs.aws.connection import Port
+from airflow_nbjobs.aws.connection import Port, is_of_aws
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
 
@@ -136,3 +136,36 @@ def test_every_port_of_a_connection_is_renewed_and_the_account_too():
         use(Boto3Clients(make_client, lambda: reopened.append(1)))
         assert [generation for _, generation in opened] == [0, 1]
         assert len({name for name, _ in opened}) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://api.sagemaker.eu-west-1.amazonaws.com", True),
+        ("https://api.sagemaker.cn-north-1.amazonaws.com.cn", True),
+        ("https://s3.eu-west-1.api.aws/", True),
+        ("https://vpce-1.api.sagemaker.eu-west-1.vpce.amazonaws.com:443", True),
+        ("http://127.0.0.1:5000", False),
+        ("http://localstack:4566", False),
+        ("https://amazonaws.com.evil.example", False),
+        ("https://notamazonaws.com", False),
+        ("", False),
+    ],
+)
+def test_what_answers_at_an_endpoint_is_known_by_its_name(url, expected):
+    assert is_of_aws(url) is expected
+
+
+def test_without_a_way_to_read_the_connection_again_a_refusal_is_raised():
+    client = Client(refusal("ExpiredToken"))
+    with pytest.raises(NotebookJobServiceError, match="does not accept the credentials") as caught:
+        Port(client).ask("s3:PutObject", lambda each: each.call(), on="s3://b/k", job_name="job")
+    assert (client.calls, caught.value.job_name) == (1, "job")
+
+
+def test_the_second_refusal_says_whose_job_it_was_too(caplog):
+    port = Port(Client(refusal("ExpiredToken")), lambda: Client(refusal("AccessDenied")))
+    with pytest.raises(NotebookJobServiceError, match=r"AccessDenied on s3:PutObject for 's3://b/k'") as caught:
+        port.ask("s3:PutObject", lambda client: client.call(), on="s3://b/k", job_name="job")
+    assert caught.value.job_name == "job"
+    assert "reading the AWS connection again" in caplog.text

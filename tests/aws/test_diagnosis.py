@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import ANY
 from stubs import stubbed
 
-from airflow_nbjobs.aws.diagnosis import Account, Decision, Key
+from airflow_nbjobs.aws.diagnosis import Account, Decision, Encryption, Identity, Key, Role
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
 ROLE = "arn:aws:iam::123456789012:role/Airflow"
@@ -163,3 +163,135 @@ def test_an_image_that_ecr_fails_to_give_is_told_with_its_reason(scripted):
     asked = {"registryId": "123456789012", "repositoryName": "mine", "imageIds": [{"imageTag": "1"}]}
     stub.add_response("batch_get_image", {"images": [], "failures": [failure]}, asked)
     assert "KmsError" in account.image_problem("123456789012", "mine", {"imageTag": "1"})
+
+
+IMAGE = {"registryId": "123456789012", "repositoryName": "mine", "imageIds": [{"imageTag": "1"}]}
+
+
+def problem(account):
+    return account.image_problem("123456789012", "mine", {"imageTag": "1"})
+
+
+@pytest.mark.parametrize("code", ["ImageNotFound", "ImageTagDoesNotMatchDigest", None])
+def test_an_image_that_is_not_there_is_said_by_name(scripted, code):
+    account, stub = scripted("ecr")
+    failures = [{"failureCode": code, "imageId": {"imageTag": "1"}}] if code else []
+    stub.add_response("batch_get_image", {"images": [], "failures": failures}, IMAGE)
+    assert problem(account) == "repository 'mine' of registry 123456789012 has no image '1'"
+
+
+def test_an_image_that_ecr_gives_has_no_problem(scripted):
+    account, stub = scripted("ecr")
+    stub.add_response("batch_get_image", {"images": [{"registryId": "123456789012"}], "failures": []}, IMAGE)
+    assert problem(account) is None
+
+
+def test_a_repository_that_is_not_there_is_no_denial(scripted):
+    account, stub = scripted("ecr")
+    stub.add_client_error("batch_get_image", "RepositoryNotFoundException", "no")
+    assert problem(account) == "registry 123456789012 has no repository 'mine' in this region"
+    stub.add_client_error("batch_get_image", "AccessDeniedException", "no")
+    with pytest.raises(NotebookJobServiceError, match="ecr:BatchGetImage"):
+        problem(account)
+
+
+def test_who_calls_is_what_sts_says(scripted):
+    account, stub = scripted("sts")
+    stub.add_response("get_caller_identity", {"Arn": ROLE, "Account": "123456789012", "UserId": "A"}, {})
+    assert account.identity() == Identity(ROLE, "123456789012")
+
+
+@pytest.mark.parametrize(
+    ("answer", "region"),
+    [
+        ({"BucketRegion": "eu-west-1"}, "eu-west-1"),
+        ({"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "eu-west-2"}}}, "eu-west-2"),
+        ({"ResponseMetadata": {"HTTPHeaders": {}}}, None),
+    ],
+    ids=["field", "header", "neither"],
+)
+def test_where_a_bucket_lies_is_said_by_field_or_by_header(scripted, answer, region):
+    account, stub = scripted("s3")
+    stub.add_response("head_bucket", answer, {"Bucket": "bkt"})
+    assert account.bucket_region("bkt") == region
+
+
+KMS_RULE = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}}
+S3_RULE = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "encryption"),
+    [
+        ([S3_RULE], Encryption("AES256")),
+        ([{"BucketKeyEnabled": True}, KMS_RULE, S3_RULE], Encryption("aws:kms", KEY)),
+        ([{"BucketKeyEnabled": True}], None),
+    ],
+    ids=["S3", "KMS", "none"],
+)
+def test_how_a_bucket_encrypts_is_its_first_default(scripted, rules, encryption):
+    account, stub = scripted("s3")
+    stub.add_response(
+        "get_bucket_encryption", {"ServerSideEncryptionConfiguration": {"Rules": rules}}, {"Bucket": "bkt"}
+    )
+    assert account.encryption("bkt") == encryption
+
+
+def test_a_bucket_without_encryption_of_its_own_is_no_denial(scripted):
+    account, stub = scripted("s3")
+    stub.add_client_error("get_bucket_encryption", "ServerSideEncryptionConfigurationNotFoundError", "no")
+    assert account.encryption("bkt") is None
+    stub.add_client_error("get_bucket_encryption", "AccessDenied", "no")
+    with pytest.raises(NotebookJobServiceError, match="s3:GetEncryptionConfiguration"):
+        account.encryption("bkt")
+
+
+def test_a_role_has_its_trust_policy_and_one_that_is_not_there_is_none(scripted):
+    account, stub = scripted("iam")
+    role = {"Path": "/", "RoleName": "Airflow", "RoleId": "A" * 20, "Arn": ROLE, "CreateDate": 0}
+    policy = '{"Statement": []}'
+    stub.add_response("get_role", {"Role": role | {"AssumeRolePolicyDocument": policy}}, {"RoleName": "Airflow"})
+    assert account.role("Airflow") == Role(ROLE, {"Statement": []})
+    stub.add_response("get_role", {"Role": role}, {"RoleName": "Airflow"})
+    assert account.role("Airflow") == Role(ROLE, {})
+    for code in ("NoSuchEntity", "NoSuchEntityException"):
+        stub.add_client_error("get_role", code, "no")
+        assert account.role("Airflow") is None
+    stub.add_client_error("get_role", "AccessDenied", "no")
+    with pytest.raises(NotebookJobServiceError, match="iam:GetRole"):
+        account.role("Airflow")
+
+
+def test_quotas_are_read_no_further_than_the_last_one_that_is_asked_for(scripted):
+    account, stub = scripted("service-quotas")
+    page = {"Quotas": [{"QuotaName": "a", "Value": 1.0}, {"QuotaName": "b", "Value": 2.0}], "NextToken": "t"}
+    stub.add_response("list_service_quotas", page, {"ServiceCode": "sagemaker", "MaxResults": 100})
+    assert account.quotas({"a"}) == {"a": 1.0}
+
+
+def test_each_service_has_one_client():
+    made = []
+
+    class Any:
+        def __init__(self, service):
+            made.append(service)
+
+        def get_caller_identity(self):
+            return {"Arn": ROLE, "Account": "1"}
+
+        def describe_key(self, **_):
+            return {"KeyMetadata": {"Arn": KEY, "KeyState": "Enabled"}}
+
+    account = Account(Any)
+    for _ in range(2):
+        account.identity()
+        account.key("k")
+    assert made == ["sts", "kms"]
+
+
+def test_without_resources_and_context_a_simulation_asks_for_neither(scripted):
+    account, stub = scripted("iam")
+    stub.add_response(
+        "simulate_principal_policy", {"EvaluationResults": []}, {"PolicySourceArn": ROLE, "ActionNames": ["a:B"]}
+    )
+    assert account.simulated(ROLE, ["a:B"], resources=(), context={}) == {}

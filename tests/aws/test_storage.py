@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import boto3
 import pytest
 from botocore.stub import Stubber
@@ -9,8 +11,8 @@ from fakes import FakeClients
 from moto import mock_aws
 
 from airflow_nbjobs.aws.clients import Boto3Clients
-from airflow_nbjobs.aws.ports import MOST_DELETED, ChangedObjectError
-from airflow_nbjobs.aws.storage import Boto3Storage
+from airflow_nbjobs.aws.ports import MOST_DELETED, ChangedObjectError, StoredObject
+from airflow_nbjobs.aws.storage import Body, Boto3Storage
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
 
@@ -54,10 +56,6 @@ def test_an_object_that_is_another_by_now_is_not_gone_on_with(clients):
 
 def test_an_answer_without_the_range_is_none_of_the_rest(stubbed):
     """A proxy may leave out the Range header, and S3 then sends the whole object."""
-    from io import BytesIO
-
-    from airflow_nbjobs.aws.ports import StoredObject
-
     storage, stub = stubbed
     stub.add_response("get_object", {"Body": BytesIO(b"0123456789"), "ContentLength": 10, "ETag": '"e"'})
     with pytest.raises(ChangedObjectError):
@@ -116,3 +114,78 @@ def test_a_bucket_says_whether_it_keeps_versions(clients):
         else:
             client.put_bucket_versioning(Bucket="bkt", VersioningConfiguration={"Status": status})
         assert clients.storage.keeps_versions("bkt") is keeps
+
+
+def stored(etag='"e"', size=10):
+    return StoredObject(etag, size)
+
+
+@pytest.mark.parametrize(("start", "asked"), [(0, {}), (1, {"Range": "bytes=1-"})])
+def test_a_range_is_asked_for_only_where_there_is_something_before_it(stubbed, start, asked):
+    """A range of nothing is an error to S3."""
+    storage, stub = stubbed
+    answer = {"Body": BytesIO(b"x"), "ContentLength": 10 - start, "ETag": '"e"'}
+    stub.add_response("get_object", answer, {"Bucket": "bkt", "Key": "a", "IfMatch": '"e"'} | asked)
+    assert storage.open_from("s3://bkt/a", stored(), start=start).read() == b"x"
+
+
+def test_an_answer_that_ignores_the_condition_is_another_objects(stubbed):
+    storage, stub = stubbed
+    body = BytesIO(b"0123456789")
+    stub.add_response("get_object", {"Body": body, "ContentLength": 10, "ETag": '"other"'})
+    with pytest.raises(ChangedObjectError, match="s3://bkt/a"):
+        storage.open_from("s3://bkt/a", stored(), start=0)
+    assert body.closed, "its connection is free for others"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("PreconditionFailed", 412),
+        ("412", 412),
+        ("NoSuchKey", 404),
+        ("404", 404),
+        ("InvalidRange", 416),
+        ("416", 416),
+    ],
+)
+def test_each_word_for_another_object_is_known(stubbed, code, status):
+    storage, stub = stubbed
+    stub.add_client_error("get_object", code, "no", status)
+    with pytest.raises(ChangedObjectError):
+        storage.open_from("s3://bkt/a", stored(), start=4)
+
+
+def test_a_denied_body_is_no_changed_object(stubbed):
+    storage, stub = stubbed
+    stub.add_client_error("get_object", "AccessDenied", "no", 403)
+    with pytest.raises(NotebookJobServiceError, match="AccessDenied on s3:GetObject"):
+        storage.open_from("s3://bkt/a", stored(), start=4)
+
+
+@pytest.mark.parametrize(("uri", "prefix"), [("s3://bkt", ""), ("s3://bkt/a", "a/"), ("s3://bkt/a/", "a/")])
+def test_a_list_is_of_what_lies_below_and_of_no_name_that_only_begins_so(stubbed, uri, prefix):
+    storage, stub = stubbed
+    stub.add_response("list_objects_v2", {"IsTruncated": False}, {"Bucket": "bkt", "Prefix": prefix})
+    assert list(storage.list_below(uri)) == []
+
+
+def test_an_entry_of_a_list_has_its_size_and_time(clients):
+    clients.objects.put("s3://bkt/p/a", b"12345", kms_key=None)
+    (entry,) = clients.storage.list_below("s3://bkt/p")
+    assert (entry.key, entry.size_bytes) == ("p/a", 5)
+    assert entry.modified.tzinfo is not None
+
+
+def test_deleted_keys_are_asked_for_in_one_call_without_a_word_on_each(stubbed):
+    storage, stub = stubbed
+    wanted = {"Objects": [{"Key": "a"}, {"Key": "b"}], "Quiet": True}
+    stub.add_response("delete_objects", {}, {"Bucket": "bkt", "Delete": wanted})
+    assert storage.delete("bkt", ["a", "b"]) == {}
+
+
+def test_a_body_is_closed_with_its_block_and_read_whole_or_in_part():
+    body = BytesIO(b"0123456789")
+    with Body(body, "s3://bkt/a") as opened:
+        assert (opened.read(2), opened.read(0), opened.read()) == (b"01", b"", b"23456789")
+    assert body.closed

@@ -12,6 +12,7 @@ from botocore.retries import standard
 
 from airflow_nbjobs.aws.errors import (
     ZeroQuotaError,
+    error_message,
     got_no_answer,
     has_refused_credentials,
     is_denied,
@@ -432,6 +433,136 @@ def test_an_answer_that_botocore_cannot_parse_is_worth_a_retry():
     error = translation(ResponseParserError("Unable to parse response (mismatched tag: line 6, column 2)"))
     assert error.is_retryable
     assert "an answer that is not from AWS" in error.headline
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [NotebookJobConfigError("x"), NotebookJobServiceError("x", code="prepare"), NotebookJobServiceError("x", code="")],
+    ids=["no error of a service", "a name that is no class", "no code"],
+)
+def test_an_error_that_only_looks_like_a_lost_answer_is_none(raised):
+    assert got_no_answer(raised) is False
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (client_error("RequestExpired"), "RequestExpired"),
+        (client_error("SignatureDoesNotMatch", "Signature expired: 2026", 403), "RequestTimeTooSkewed"),
+        (
+            client_error("AccessDeniedException", "The security token included in the request has expired"),
+            "ExpiredToken",
+        ),
+        (
+            client_error("InvalidClientTokenId", "The security token included in the request is invalid"),
+            "InvalidClientTokenId",
+        ),
+        (client_error("KMS.ThrottlingException"), "ThrottlingException"),
+        (client_error("TooFast", status=429), "429"),
+        (client_error("Throttling", status=429), "Throttling"),
+        (client_error("KMS.AccessDeniedException"), "AccessDeniedException"),
+        (botocore.exceptions.NoCredentialsError(), "NoCredentialsError"),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url="https://x"), "ReadTimeoutError"),
+        (RuntimeError("the refreshed credentials are still expired"), "CredentialRetrievalError"),
+        (ResponseParserError("<html>"), "MalformedResponse"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_the_code_is_that_of_aws_where_it_says_what_is_wrong(raised, code):
+    """Callbacks and the pages read it."""
+    error = translation(raised)
+    assert (error.code, error.job_name) == (code, "job-1")
+
+
+@pytest.mark.parametrize(("status", "is_retryable"), [(408, True), (499, False), (500, True), (502, True), (599, True)])
+def test_a_code_of_next_year_is_judged_by_its_status(status, is_retryable):
+    assert translation(client_error("Odd", status=status)).is_retryable is is_retryable
+
+
+@pytest.mark.parametrize(
+    ("code", "kinds"),
+    [
+        ("ThrottlingException", {is_throttled}),
+        ("AccessDenied", {is_denied}),
+        ("ExpiredToken", {has_refused_credentials, needs_reopening}),
+        ("CredentialRetrievalError", {needs_reopening}),
+        ("InternalFailure", set()),
+    ],
+)
+def test_each_error_is_of_its_own_kind_alone(code, kinds):
+    asked = (is_throttled, is_denied, has_refused_credentials, needs_reopening)
+    assert {each for each in asked if each(NotebookJobServiceError("x", code=code))} == kinds
+    assert not any(each(NotebookJobConfigError("x")) for each in asked)
+
+
+def test_an_answer_without_a_code_or_a_message_is_shown_as_botocore_shows_it():
+    bare = ClientError({}, "CreateTrainingJob")
+    error = translation(bare)
+    assert (error.code, error.is_retryable) == ("", False)
+    assert str(bare) in str(error)
+    assert error_message(bare) == str(bare)
+    assert error_message(client_error("x", "said")) == "said"
+
+
+@pytest.mark.parametrize("code", ["NoSuchBucket", "404"])
+def test_a_bucket_is_missing_for_calls_to_s3_alone(code):
+    assert type(translation(client_error(code), "s3:ListBucket", "s3://b")) is NotebookJobConfigError
+    other = translation(client_error(code), "logs:GetLogEvents", "job")
+    assert (type(other), other.code) == (NotebookJobServiceError, code)
+
+
+def test_an_endpoint_that_is_no_url_is_a_configuration_error():
+    error = translation(ValueError("Invalid endpoint: sagemaker"))
+    assert type(error) is NotebookJobConfigError
+    assert (
+        error.headline
+        == "sagemaker:CreateTrainingJob on 'job-1': Invalid endpoint: sagemaker; an endpoint_url is a URL, as https://…"
+    )
+
+
+def test_each_refusal_of_a_request_says_whose_it_was():
+    """Several jobs may be asked for in one task."""
+    for raised in (
+        client_error("ValidationException"),
+        client_error("ResourceLimitExceeded", "You have reached the limit"),
+        client_error("ResourceLimitExceeded", QUOTA.format(0, 0, 1)),
+        client_error("Odd"),
+    ):
+        assert translation(raised).job_name == "job-1"
+
+
+@pytest.mark.parametrize(
+    ("message", "what"), [(QUOTA.format(1, 1, 1), "quota for this instance type"), ("limit", "quota")]
+)
+def test_a_quota_in_use_is_said_of_the_instance_type_only_where_it_is_its(message, what):
+    error = translation(client_error("ResourceLimitExceeded", message))
+    assert error.headline == f"the account's {what} is in use: {message}"
+    assert error.details["next"] == "retry when other jobs have ended, or raise the quota"
+
+
+def test_a_denied_write_or_a_named_permission_says_nothing_of_what_is_not_there():
+    message = "User: x is not authorized to perform: s3:GetObject"
+    assert (
+        "s3:ListBucket"
+        not in translation(client_error("AccessDenied", message), "s3:GetObject", "s3://b/k").details["next"]
+    )
+    assert "s3:ListBucket" not in translation(client_error("AccessDenied"), "s3:PutObject", "s3://b/k").details["next"]
+
+
+def test_what_is_said_of_a_call_is_said_with_its_name_and_what_it_was_about():
+    error = translation(client_error("Odd", "why"), "s3:PutObject", "s3://b/k")
+    assert error.headline == "s3:PutObject on 's3://b/k' failed: Odd: why"
+    assert "next" not in error.details
+    skewed = translation(client_error("RequestTimeTooSkewed", "why"))
+    assert (
+        skewed.headline
+        == "AWS takes the time of sagemaker:CreateTrainingJob on 'job-1' for wrong (RequestTimeTooSkewed): why"
+    )
+    refused = translation(client_error("ExpiredToken", "why"))
+    assert (
+        refused.headline
+        == "AWS does not accept the credentials (ExpiredToken) for sagemaker:CreateTrainingJob on 'job-1': why"
+    )
 
 
 def test_a_call_that_botocore_itself_held_back_is_worth_a_retry():

@@ -3,8 +3,10 @@
 import gzip
 import io
 import random
+import struct
 import tarfile
 import tracemalloc
+import zlib
 from itertools import count
 
 import pytest
@@ -87,6 +89,39 @@ def test_of_a_long_log_the_end_is_kept():
     assert content.members == {"job.log": b"6789ABCDEF"}
 
 
+def test_a_member_of_just_its_limit_is_whole():
+    body = archive({"job.ipynb": b"x" * 1000, "job.log": b"0123456789"})
+    content = read(body, NB, LOG)
+    assert content.members == {"job.ipynb": b"x" * 1000, "job.log": b"0123456789"}
+    assert content.problems == ()
+
+
+@pytest.mark.parametrize("kept", [1, 1024**2 - 1, 1024**2, 1024**2 + 1, 1_500_000, 2 * 1024**2, 3_000_000, 4_000_000])
+def test_of_a_log_of_megabytes_just_the_end_is_kept(kept):
+    """It is read in pieces of a megabyte, of which the kept end may be more than one and less than two."""
+    log = random.Random(2).randbytes(3_000_000)
+    content = read(archive({"job.log": log}, level=1), Wanted("job.log", kept, keeps_end=True))
+    assert content.members == {"job.log": log[-kept:]}
+
+
+def test_a_log_without_end_takes_no_more_memory_than_is_kept_of_it():
+    body = archive({"job.log": bytes(64 * 1024**2)}, level=1)
+    tracemalloc.start()
+    try:
+        assert len(read(body, LOG).members["job.log"]) == 10
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 1024**2
+
+
+def test_a_member_that_is_refused_leaves_the_others_and_a_later_one_of_its_name():
+    body = archive([("job.ipynb", b"x" * 1001), ("job.ipynb", b"{}"), ("job.log", b"log")])
+    content = read(body, NB, LOG)
+    assert content.members == {"job.ipynb": b"{}", "job.log": b"log"}
+    assert len(content.problems) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"no archive", gzip.compress(b"no tar" * 200, mtime=0), b"\x1f\x8b" + b"\xff" * 50],
@@ -142,6 +177,20 @@ def test_more_members_than_the_limit_are_not_read(monkeypatch):
     content = read(archive({f"f{n}": b"" for n in range(11)} | {"job.ipynb": b"{}"}))
     assert content.members == {}
     assert "holds more than 10 members" in content.problems[0]
+
+
+def test_as_many_members_as_the_limit_are_read(monkeypatch):
+    monkeypatch.setattr(archive_, "MOST_MEMBERS", 11)
+    content = read(archive({f"f{n}": b"" for n in range(10)} | {"job.ipynb": b"{}"}))
+    assert (content.members, content.problems) == ({"job.ipynb": b"{}"}, ())
+
+
+@pytest.mark.parametrize(("limit", "is_read"), [(1536, True), (1535, False)])
+def test_an_archive_is_read_to_just_its_limit(monkeypatch, limit, is_read):
+    """A header of 512 bytes and 1,000 bytes in two blocks."""
+    monkeypatch.setattr(archive_, "MOST_UNPACKED_BYTES", limit)
+    content = read(archive({"job.ipynb": b"x" * 1000}))
+    assert (bool(content.members), bool(content.problems)) == (is_read, not is_read)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_not_read(monkeypatch):
@@ -431,6 +480,87 @@ def test_what_is_around_an_archive_does_not_matter(body):
     assert read_archive(io.BytesIO(body), NOTEBOOK).members == {"n.ipynb": b"{}"}
 
 
+def test_of_one_place_of_damage_there_is_one_problem_and_none_of_what_was_found_before():
+    damaged = gzip.compress(TAR[:2048] + b"\x07" * 512 + TAR[2560:])
+    content = read_archive(io.BytesIO(damaged), (*NOTEBOOK, Wanted("job.log", 1000)))
+    assert (content.members, len(content.problems)) == ({"n.ipynb": b"{}"}, 1)
+    content = read_archive(io.BytesIO(damaged), NOTEBOOK)
+    assert (content.members, content.problems) == ({"n.ipynb": b"{}"}, ())
+
+
+def test_what_lies_before_a_file_that_nobody_wants_can_be_read_member_by_member():
+    reader = archive_.ArchiveReader(
+        io.BytesIO(archive({"a": b"1" * 2_500_000, "dir": special("dir", tarfile.DIRTYPE)}))
+    )
+    read_sizes = {member.name: [len(chunk) for chunk in reader.read(member)] for member in reader}
+    assert read_sizes == {"a": [1024**2, 1024**2, 2_500_000 - 2 * 1024**2], "dir": []}
+
+
 def test_an_archive_without_the_notebook_is_not_damaged():
     content = read_archive(io.BytesIO(gzip.compress(packed(("model.bin", b"1")))), NOTEBOOK)
     assert (content.members, content.problems) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tarfile.HeaderError("x"),
+        gzip.BadGzipFile("x"),
+        zlib.error("x"),
+        EOFError("x"),
+        OSError("x"),
+        ValueError("x"),
+        struct.error("x"),
+        OverflowError("x"),
+        IndexError("x"),
+        AttributeError("x"),
+        TypeError("x"),
+        RecursionError("x"),
+    ],
+    ids=lambda error: f"{type(error).__module__}.{type(error).__name__}",
+)
+def test_whatever_tarfile_raises_for_odd_headers_is_damage(error):
+    class Odd(io.BytesIO):
+        def read(self, size=-1):
+            raise error
+
+    (problem,) = read_archive(Odd(), (NB,)).problems
+    assert problem.startswith("output.tar.gz is damaged or cut off after 0 bytes (")
+    assert problem.endswith(": x)")
+
+
+@pytest.mark.parametrize(("seconds", "is_enough"), [(5, True), (4.9, False)])
+def test_a_reader_has_just_the_time_that_it_was_given(monkeypatch, seconds, is_enough):
+    clock = [0.0]
+    monkeypatch.setattr(archive_.time, "thread_time", lambda: clock[0])
+    reader = archive_.ArchiveReader(io.BytesIO(archive({"a": b"1"})), seconds=seconds)
+    clock[0] = 5.0
+    if is_enough:
+        assert [member.name for member in reader] == ["a"]
+        return
+    with pytest.raises(archive_.ArchiveError, match=r"takes more than 4\.9 s to be looked through"):
+        list(reader)
+
+
+def test_a_reader_without_a_time_takes_as_long_as_it_takes(monkeypatch):
+    clock = count(step=1_000_000)
+    monkeypatch.setattr(archive_.time, "thread_time", lambda: float(next(clock)))
+    assert [member.name for member in archive_.ArchiveReader(io.BytesIO(archive({"a": b"1"})))] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"),
+    [({"most_members": 2}, ["a", "b"]), ({"most_members": 0}, []), ({"most_bytes": 2048}, ["a", "b"])],
+    ids=str,
+)
+def test_what_was_given_to_a_reader_counts_before_the_usual_limits(limit, names):
+    reader = iter(archive_.ArchiveReader(io.BytesIO(archive({"a": b"1", "b": b"2", "c": bytes(3000)})), **limit))
+    assert [next(reader).name for _ in names] == names
+    with pytest.raises(archive_.ArchiveError, match="the rest was not read"):
+        next(reader)
+
+
+def test_a_ratio_is_bounded_only_from_some_gigabytes_on():
+    """Zeros may be an honest model that was never trained."""
+    content = read(archive({"zeros": bytes(50_000_000), "job.ipynb": b"{}"}))
+    assert (content.members, content.problems) == ({"job.ipynb": b"{}"}, ())

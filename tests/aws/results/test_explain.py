@@ -155,6 +155,138 @@ def test_however_a_job_ends_what_was_recorded_is_handed_over(read, status, secon
     assert "not known" not in str(result.error)
 
 
+@pytest.mark.parametrize(
+    ("status", "secondary", "reason"),
+    [
+        ("Stopped", "Stopped", ""),
+        ("Stopped", "MaxRuntimeExceeded", ""),
+        ("Failed", None, "CapacityError: none"),
+        ("Failed", None, "InternalServerError: sorry"),
+        ("Deleting", "Training", ""),
+    ],
+)
+@pytest.mark.parametrize("raw", [RAN, executed(notebook("x = 1")), None], ids=["to the end", "half", "nothing"])
+def test_it_is_said_if_the_notebook_had_run_when_the_service_ended_its_job(read, raw, status, secondary, reason):
+    if raw is not None and raw is not RAN:
+        content = json.loads(raw)
+        content["cells"][-1]["metadata"]["papermill"] = {"start_time": None, "exception": None}
+        raw = json.dumps(content).encode()
+    details = read(raw, status=status, secondary=secondary, reason=reason).error.details
+    said = "the notebook itself has run to its end" if raw is RAN else None
+    assert details.get("notebook ran") == said
+
+
+def test_a_job_that_is_being_deleted_says_what_a_retry_does(read):
+    error = read(None, status="Deleting", secondary="Training").error
+    assert (error.code, error.is_retryable) == ("Deleting", True)
+    assert error.details["next"] == "a retry of this task runs the notebook again; what the job left in S3 stays"
+    assert is_retried(error)
+
+
+def test_a_fault_of_the_platform_has_its_own_code_for_callbacks(read):
+    error = read(None, reason="InternalServerError: sorry").error
+    assert (error.code, error.is_retryable) == ("InternalServerError", True)
+    assert error.details["next"] == "retry; nothing in the notebook caused this"
+
+
+def test_a_timeout_shows_the_parameters_that_took_so_long(read):
+    error = read(None, status="Stopped", secondary="MaxRuntimeExceeded").error
+    assert "parameters" in error.details
+    assert "(MaxRuntimeExceeded)" in error.headline
+
+
+def test_a_failure_outside_the_cells_quotes_the_reason_and_the_end_of_the_log(read):
+    log = [f"line {number}" for number in range(60)]
+    error = read(None, reason="AlgorithmError: " + "why " * 400, log=log).error
+    assert error.details["reason"].startswith("AlgorithmError: why why")
+    assert len(error.details["reason"]) == 601, "of a long one the beginning, and an ellipsis"
+    lines = error.details["log"].split("\n    ")
+    assert lines[0] == ""
+    assert lines[1:] == log[-40:]
+    assert "last cell" not in error.details
+    assert "parameters" in error.details
+
+
+def test_a_failure_after_the_last_cell_that_ran_names_it(read):
+    error = read(executed(notebook("x = 1", "y = 2")), log=["boom"]).error
+    assert error.details["last cell"] == "cell 2 was the last that ran"
+
+
+@pytest.mark.parametrize(
+    ("log", "is_said"),
+    [(["DeadKernelError"], True), (["boom"], False), (["Kernel died before replying to kernel_info"], False)],
+)
+def test_that_the_job_was_killed_is_known_for_the_advice_on_machines(read, log, is_said):
+    assert read(None, log=log).was_killed is is_said
+
+
+def test_a_container_that_was_killed_after_the_last_cell_did_not_quit(read):
+    """137 is the kernel's word of a process that was killed; ``quit()`` would have ended with another."""
+    error = read(RAN, reason="AlgorithmError: , exit code: 137").error
+    assert error.headline.endswith("outside its cells: the notebook has run to its end")
+    assert "quit()" in error.details["next"]
+    assert "larger instance_type" in error.details["next"]
+
+
+def test_of_an_image_the_kernel_that_the_job_asked_for_is_named_and_not_what_the_driver_tried(read):
+    error = read(None, log=["No such kernel named x"], environment={"SM_KERNEL_NAME": "conda"}).error
+    assert error.headline.endswith("could not start: the image has no kernel 'conda'")
+    assert "set kernel_name" in error.details["next"]
+
+
+def test_a_kernel_without_a_translator_is_named_without_a_full_stop(read):
+    error = read(None, log=["No parameter translator functions specified for kernel 'a' or language 'b'."]).error
+    assert error.headline.endswith("papermill cannot pass parameters to kernel 'a' or language 'b'")
+    assert "leave parameters out" in error.details["next"]
+
+
+def test_a_format_whose_failure_the_log_does_not_explain_is_named_all_the_same(read):
+    error = read(RAN, log=["Converting output notebook to pdf"], environment={"SM_OUTPUT_FORMATS": "html,pdf"}).error
+    assert error.headline.endswith("format 'pdf' could not be written: the log does not say why")
+    assert "not tried" not in error.details
+
+
+@pytest.mark.parametrize(("lines", "shown"), [(12, 12), (13, 13)], ids=["whole", "by its ends"])
+def test_a_cell_of_twelve_lines_is_shown_whole_and_a_longer_one_by_its_ends(read, lines, shown):
+    source = "\n".join([*(f"x{number} = 1" for number in range(lines - 1)), "1 / 0"])
+    error = read(failed_at(notebook(source), 1, "ZeroDivisionError", "division by zero")).error
+    quoted = error.details["source"].split("\n    ")[1:]
+    assert len(quoted) == shown
+    assert (quoted[0], quoted[-1]) == ("x0 = 1", "1 / 0")
+    assert ("…" in quoted) is (lines > 12)
+    if lines > 12:
+        assert quoted.index("…") == 6
+
+
+def test_of_what_a_script_wrote_to_stderr_the_last_eight_lines_are_quoted(read):
+    content = json.loads(failed_at(notebook("%%bash"), 1, "CalledProcessError", "status 3"))
+    text = "".join(f"line {number}\n" for number in range(20))
+    content["cells"][1]["outputs"].insert(0, {"output_type": "stream", "name": "stderr", "text": text})
+    details = read(json.dumps(content).encode()).error.details
+    assert details["stderr"].split("\n    ")[1:] == [f"line {number}" for number in range(12, 20)]
+
+
+def test_stderr_of_a_cell_that_ran_no_script_is_not_quoted(read):
+    content = json.loads(failed_at(notebook("f()"), 1, "ValueError", "no"))
+    content["cells"][1]["outputs"].insert(0, {"output_type": "stream", "name": "stderr", "text": "a warning\n"})
+    assert "stderr" not in read(json.dumps(content).encode()).error.details
+
+
+@pytest.mark.parametrize(("evalue", "said"), [("no rows", "ValueError: no rows"), ("", "ValueError")])
+def test_an_exception_without_a_text_is_its_name(read, evalue, said):
+    error = read(failed_at(notebook(code("f()", "risky", "slow")), 1, "ValueError", evalue)).error
+    assert error.headline == f"Notebook job '{JOB}' failed in cell 1: {said}"
+    assert error.details["tags"] == "risky, slow"
+    assert error.details["next"] == "open the executed notebook at cell 1"
+    assert "not installed" not in error.details
+
+
+def test_a_skip_without_a_reason_says_none(read):
+    error = read(failed_at(notebook("f()"), 1, "AirflowSkipException", "")).error
+    assert error.headline == f"Notebook job '{JOB}' asks in cell 1 to be skipped"
+    assert error.details["executed"] == PLACE.executed_notebook_uri
+
+
 def shows_an_error(position, *cells, tagged):
     """Return a notebook that has run to its end though a cell shows an error."""
     content = json.loads(executed(notebook(*cells), {"x": 1}))
@@ -291,6 +423,17 @@ def test_a_skip_that_renders_no_traceback_is_a_skip_all_the_same(read):
     log = ["NotebookValidationError: None is not of type 'array'", "On instance['traceback']:", "None"]
     error = read(json.dumps(content).encode(), log=log).error
     assert (type(error), error.cell, error.reason) == (NotebookSkippedError, 2, "no new rows")
+    assert error.details.get("next") is None, "nothing is to be done about it"
+
+
+def test_an_exception_that_renders_no_traceback_says_how_to_end_a_notebook_instead(read):
+    quiet = "class Quiet(Exception):\n    def _render_traceback_(self):\n        return None"
+    content = json.loads(executed(notebook(quiet, "raise Quiet('no new rows')", "x = 2")))
+    content["cells"][2]["metadata"]["papermill"] = {"start_time": None, "exception": None, "status": "completed"}
+    log = ["NotebookValidationError: None is not of type 'array'", "On instance['traceback']:", "None"]
+    error = read(json.dumps(content).encode(), log=log).error
+    assert (type(error), error.cell, error.ename) == (NotebookCellError, 2, "Quiet")
+    assert "call sys.exit(0)" in error.details["next"]
 
 
 def test_a_notebook_that_ended_itself_as_a_success_is_said(read):

@@ -112,6 +112,21 @@ def test_an_archive_is_read_only_so_far(monkeypatch, name, value, said):
         open_member(io.BytesIO(body), "c")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("_MOST_LOOKED_AT", 3), ("_MOST_UNPACKED_BYTES", 3072), ("MOST_LISTED", 3)]
+)
+def test_an_archive_of_just_the_limit_is_listed_without_a_note(monkeypatch, name, value):
+    monkeypatch.setattr(members_, name, value)
+    assert listed(archive({"a": b"x", "b": b"y", "c": b"z" * 100})) == ({"a": 1, "b": 1, "c": 100}, ())
+
+
+def test_what_kept_the_rest_from_being_listed_is_told_beside_what_is_not_offered():
+    body = archive([("a", b"x"), ("a", b"y"), ("../b", b""), ("c", bytes(range(256)) * 4000)])
+    found, notes = listed(body[: len(body) // 2])
+    assert found["a"] == 1
+    assert [note.split(" of ")[0].split(" is ")[0] for note in notes] == ["output.tar.gz", "1 entry", "1 entry"]
+
+
 def test_an_archive_that_is_cut_off_lists_what_there_is():
     body = archive({"a": b"x", "b": bytes(range(256)) * 4000})
     found, (note,) = listed(body[: len(body) // 2])
@@ -201,3 +216,42 @@ def test_a_file_that_is_found_is_sent_whatever_time_that_takes(monkeypatch):
     _, chunks = open_member(io.BytesIO(archive({"large": bytes(3_000_000)})), "large")
     clock[0] = 1e6
     assert sum(map(len, chunks)) == 3_000_000
+
+
+# -- words, and what is read -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (["../a"], "1 entry of output.tar.gz is not offered: "),
+        (["../a", "/b"], "2 entries of output.tar.gz are not offered: "),
+    ],
+    ids=["one", "two"],
+)
+def test_what_is_not_offered_is_counted(refused, said):
+    found, (note,) = listed(archive({"fine": b"1"} | dict.fromkeys(refused, b"")))
+    assert found == {"fine": 1}
+    assert note.startswith(said)
+
+
+def test_folders_are_neither_offered_nor_counted():
+    assert listed(archive({"plots": special("plots", tarfile.DIRTYPE)})) == ({}, ())
+
+
+def test_what_tarfile_takes_for_the_end_is_told():
+    whole = packed(file("a"))
+    damaged = gzip.compress(gzip.decompress(whole)[:512] + b"\x07" * 512)
+    found, (note,) = listed(damaged)
+    assert list(found) == ["a"]
+    assert note.startswith("output.tar.gz is damaged or cut off after")
+
+
+def test_a_file_that_is_not_there_is_named():
+    with pytest.raises(MissingMemberError, match=r"^output\.tar\.gz holds no 'b'$"):
+        open_member(io.BytesIO(archive({"a": b"1"})), "b")
+
+
+def test_a_file_behind_others_of_the_same_content_is_the_one_that_is_sent():
+    member, chunks = open_member(io.BytesIO(archive({"a": b"1", "b": b"22", "c": b"333"})), "b")
+    assert (member.name, member.size_bytes, b"".join(chunks)) == ("b", 2, b"22")

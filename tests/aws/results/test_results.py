@@ -697,3 +697,219 @@ def test_a_cell_that_shows_an_error_is_told_where_the_notebook_ran_to_its_end(re
     )
     result = read("Failed", reason="AlgorithmError: x", members=notebook_member(ran))
     assert (result.error.cell, result.error.is_retryable) == (2, False)
+
+
+# -- limits, and words ---------------------------------------------------------------------------------------------------
+
+AT_END = datetime(2026, 11, 22, 3, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("seconds", "is_awaited"), [(0, True), (59, True), (60, False)])
+def test_an_archive_may_be_late_for_just_a_minute(read, seconds, is_awaited):
+    if not is_awaited:
+        assert type(read("Completed", now=AT_END + timedelta(seconds=seconds)).error) is NotebookOutputError
+        return
+    with pytest.raises(NotebookJobServiceError) as caught:
+        read("Completed", now=AT_END + timedelta(seconds=seconds))
+    assert (caught.value.code, caught.value.job_name) == ("NoSuchKey", JOB)
+    assert PLACE.output_archive_uri in str(caught.value)
+
+
+def test_whoever_names_no_time_waits_for_no_archive(read):
+    assert type(read("Completed").error) is NotebookOutputError
+
+
+def test_a_failed_jobs_archive_may_be_late_too_and_a_deleted_ones_is_not_awaited(read, clients):
+    with pytest.raises(NotebookJobServiceError, match="is not in S3 yet"):
+        read("Failed", reason="AlgorithmError: x", now=AT_END)
+    assert read("Deleting", secondary="Training", now=AT_END).error.code == "Deleting"
+
+
+def test_an_archive_without_the_notebook_that_is_there_is_not_awaited(read):
+    assert type(read("Completed", members={"other": b"x"}, now=AT_END).error) is NotebookOutputError
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(["a"], "an output is wrong"), (["a", "b"], "2 outputs are wrong")], ids=["one", "two"]
+)
+def test_wrong_outputs_are_counted_and_say_that_a_retry_changes_nothing(read, wrong, said):
+    record = {name: {"type": "None", "error": "missing"} for name in wrong} | {"good": 1}
+    error = read("Completed", members=notebook_member(executed(RAW, record)), outputs=[*wrong, "good"]).error
+    assert error.headline == f"Notebook job '{JOB}' completed, but {said}"
+    assert error.details["next"].startswith("mend the notebook or outputs=, then clear the task")
+    assert (len(error.problems), error.job_name) == (len(wrong), JOB)
+
+
+@pytest.mark.parametrize(("status", "lines"), [("Completed", 8), ("Failed", 40)])
+def test_of_a_success_eight_lines_are_shown_and_of_a_failure_forty(read, clients, status, lines):
+    clients.logs.lines[JOB] = [f"line {n}" for n in range(100)]
+    result = read(status, reason="AlgorithmError: x", members=notebook_member(executed(RAW)))
+    assert result.log_tail == tuple(f"line {n}" for n in range(100 - lines, 100))
+
+
+def test_a_log_that_cloudwatch_has_is_not_looked_for_in_the_archive(read):
+    members = notebook_member(executed(RAW)) | {"sagemaker_job_execution.log": b"from the archive\n"}
+    result = read("Completed", members=members)
+    assert result.log_tail == ("Traceback", "boom")
+    assert result.warnings == ()
+
+
+def test_without_any_log_there_is_none_and_nothing_is_said_of_it(read, clients):
+    clients.logs.lines.clear()
+    result = read("Completed", members=notebook_member(executed(RAW)))
+    assert (result.log_tail, result.warnings) == ((), ())
+
+
+def test_a_job_that_is_being_deleted_says_so_beside_its_results(read):
+    result = read("Deleting", secondary="Completed", members=notebook_member(executed(RAW)))
+    assert result.error is None
+    assert result.facts["status"] == "Completed"
+    assert result.warnings == (
+        f"training job '{JOB}' is being deleted: SageMaker will not know it, what it left in S3 stays",
+    )
+
+
+def test_a_job_that_never_started_has_neither_times_nor_a_notebook(read):
+    facts = read("Stopped", started=False).facts
+    assert (facts["started_at"], facts["duration_seconds"], facts["executed_notebook_uri"]) == (None, None, None)
+    assert facts["output_archive_uri"] == PLACE.output_archive_uri
+
+
+def test_an_error_says_where_to_look_as_far_as_there_is_something(read):
+    without = read("Stopped").error.details
+    assert (without["notebook"], without["logs"]) == ("nb.ipynb", f"/aws/sagemaker/TrainingJobs {JOB}/algo-1")
+    assert "executed" not in without
+    assert read("Stopped", members=notebook_member(RAW)).error.details["executed"] == PLACE.executed_notebook_uri
+
+
+def test_what_of_the_outputs_is_known_is_said_of_each_kind(read):
+    nothing = read("Stopped", outputs={"a": int, "b": int})
+    assert nothing.error.details["outputs"] == "a, b: not known, since variables are recorded after the last cell"
+    members = notebook_member(executed(RAW, {"a": 1, "b": "text"}))
+    result = read("Stopped", members=members, outputs={"a": int, "b": int})
+    said = result.error.details["outputs"].split("; ")
+    assert said[0] == "a: recorded after the last cell, pushed"
+    assert any("output 'b' is a str" in part for part in said)
+    assert not any("not known" in part for part in said)
+
+
+def test_no_part_of_a_live_copy_is_the_result_of_a_completed_job_that_has_its_own(read, clients, live):
+    """The archive counts, where it is small enough to be read."""
+    live(as_run(executed(RAW, {"accuracy": 0.1})))
+    ran = as_run(executed(RAW, {"accuracy": 0.9}))
+    result = read("Completed", members=notebook_member(ran), outputs=["accuracy"])
+    assert (result.outputs, result.executed_notebook) == ({"accuracy": 0.9}, ran)
+
+
+@pytest.mark.parametrize("status", ["completed", "running"])
+def test_of_a_completed_job_without_an_archive_a_copy_of_all_its_cells_will_do(read, live, status):
+    made = live(as_run(executed(RAW, {"accuracy": 0.9}), status=status))
+    result = read("Completed", outputs=["accuracy"])
+    assert result.executed_notebook == made
+    assert result.outputs == {"accuracy": 0.9}
+    assert (result.error is None) is (status == "completed")
+
+
+@pytest.mark.parametrize("executed_notebook_uri", [None, "s3://elsewhere/copy.ipynb", PLACE.output_archive_uri])
+def test_the_executed_notebook_is_said_to_be_where_its_reader_finds_it(clients, executed_notebook_uri):
+    clients.jobs.set_status(JOB, "Stopped", None, "")
+    clients.objects.put(PLACE.output_archive_uri, archive(notebook_member(RAW)), kms_key=None)
+    expected = Expectation(
+        label="d.t",
+        input_notebook="nb.ipynb",
+        declared=declare_outputs(None, None),
+        executed_notebook_uri=executed_notebook_uri,
+    )
+    result = read_result(clients.jobs.describe(JOB), PLACE, expected, clients)
+    uri = executed_notebook_uri or PLACE.executed_notebook_uri
+    assert result.facts["executed_notebook_uri"] == uri
+    inside = " (" if executed_notebook_uri == PLACE.output_archive_uri else ""
+    assert result.error.details["executed"].startswith(f"{uri}{inside}")
+    assert ("in it)" in result.error.details["executed"]) is bool(inside)
+
+
+@pytest.mark.parametrize("outputs", [None, ["a", "b"]])
+def test_a_training_job_of_another_kind_has_no_notebook_and_no_archive_of_one(clients, outputs):
+    clients.jobs.set_status(JOB, "Completed", None, "")
+    expected = Expectation(
+        label="d.t", input_notebook="", declared=declare_outputs(outputs, None), is_notebook_job=False
+    )
+    result = read_result(clients.jobs.describe(JOB), PLACE, expected, clients, now=AT_END)
+    assert (result.facts["executed_notebook_uri"], result.facts["output_archive_uri"]) == (None, None)
+    if outputs is None:
+        assert result.error is None
+        return
+    assert result.error.headline == f"Training job '{JOB}' completed, but it is no notebook job and has no outputs"
+    assert result.error.problems == tuple(f"output '{name}' is declared; leave outputs out" for name in outputs)
+    assert "notebook" not in result.error.details
+
+
+# -- which of the two copies is read -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large_archive(clients):
+    """Lets the job leave an archive that is spared if the copy beside it is whole, with another notebook in it."""
+    clients.jobs.descriptions[JOB]["Environment"]["NBJOBS_LIVE_NOTEBOOK"] = "1"
+    ran = as_run(executed(RAW, {"accuracy": 0.9}))
+    clients.objects.bodies[PLACE.output_archive_uri] = archive(LARGE | notebook_member(ran), level=0)
+    return ran
+
+
+COPY = as_run(executed(RAW, {"accuracy": 0.1}))
+
+
+@pytest.mark.usefixtures("large_archive")
+@pytest.mark.parametrize(("room", "outputs"), [(0, {"accuracy": 0.1}), (-1, {})])
+def test_a_copy_is_taken_up_to_the_size_that_is_read_of_a_notebook(read, clients, monkeypatch, room, outputs):
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    monkeypatch.setattr("airflow_nbjobs.aws.results.output._NOTEBOOK_LIMIT_BYTES", len(COPY) + room)
+    assert read("Completed", outputs=["accuracy"]).outputs == outputs
+
+
+def test_a_copy_that_is_malformed_is_not_taken_where_there_is_an_archive(read, clients, large_archive):
+    content = json.loads(COPY)
+    content["cells"][0]["attachments"] = []
+    clients.objects.bodies[PLACE.live_notebook_uri] = json.dumps(content).encode()
+    result = read("Completed", outputs=["accuracy"])
+    assert (result.outputs, result.executed_notebook) == ({"accuracy": 0.9}, large_archive)
+
+
+def test_a_copy_is_not_taken_where_the_archives_log_is_needed(read, clients, large_archive):
+    """CloudWatch has none: the driver's own log lies at the archive's end."""
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    clients.logs.lines.clear()
+    assert read("Completed", outputs=["accuracy"]).outputs == {"accuracy": 0.9}
+
+
+def test_a_copy_beside_no_archive_is_read_once_the_archive_is_known_to_be_missing(read, clients, large_archive):
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    del clients.objects.bodies[PLACE.output_archive_uri]
+    result = read("Completed", outputs=["accuracy"])
+    assert result.outputs == {"accuracy": 0.1}
+    said = [warning for warning in result.warnings if "there is no" in warning or "the notebook shown is" in warning]
+    assert len(said) == 2
+
+
+def test_a_copy_that_passing_trouble_keeps_from_being_read_leaves_the_archive(
+    read, clients, large_archive, monkeypatch
+):
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    opened = clients.objects.open
+
+    def slow(uri):
+        if uri == PLACE.live_notebook_uri:
+            raise NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+        return opened(uri)
+
+    monkeypatch.setattr(clients.objects, "open", slow)
+    assert read("Completed", outputs=["accuracy"]).outputs == {"accuracy": 0.9}
+
+
+def test_of_a_training_job_of_another_kind_no_copy_is_looked_for(clients):
+    clients.jobs.descriptions[JOB]["Environment"]["NBJOBS_LIVE_NOTEBOOK"] = "1"
+    clients.objects.bodies[PLACE.live_notebook_uri] = COPY
+    clients.jobs.set_status(JOB, "Failed", None, "AlgorithmError: x")
+    expected = Expectation(label="d.t", input_notebook="", declared=declare_outputs(None, None), is_notebook_job=False)
+    result = read_result(clients.jobs.describe(JOB), PLACE, expected, clients)
+    assert (result.executed_notebook, result.progress) == (None, None)

@@ -387,3 +387,208 @@ def test_the_authors_notebook_above_which_something_lies_is_not_changed(prepare,
     job = prepare(input_notebook="notebooks/nb.ipynb")
     assert (dags / "notebooks" / "nb.ipynb").read_bytes() == body
     assert [json.loads(file.body) for file in job.files if file.name.endswith(".ipynb")] == [json.loads(body)]
+
+
+# -- the notebook and the script themselves ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a{b.ipynb", "a}b.ipynb"])
+def test_a_brace_in_the_name_is_refused_since_papermill_formats_it(refused, write, name):
+    write({name: notebook("1")})
+    (problem,) = refused(input_notebook=name)
+    assert f"input_notebook: '{name}' has a brace in its name" in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "why"), [("", ""), (None, ""), ("None", ": it is 'None', as a template writes it"), (" ", ": it is ' '")]
+)
+def test_a_notebook_that_is_not_named_says_why_it_may_be(refused, given, why):
+    (problem,) = refused(input_notebook=given)
+    assert problem.startswith(f"input_notebook is not set{why}")
+    assert "give the path of a notebook" in problem
+
+
+def test_what_is_no_notebook_by_its_name_is_refused(refused, write):
+    write({"nb.py": "1"})
+    (problem,) = refused(input_notebook="nb.py")
+    assert problem == "input_notebook: 'nb.py' is no Jupyter notebook (.ipynb)"
+
+
+def test_the_text_of_a_script_in_place_of_its_path_is_told(refused, write):
+    write({"nb.ipynb": notebook("1")})
+    (problem,) = refused(initialization_script=f"pip install {'x' * 200}\necho done\n")
+    assert "must be the path of a script, not its text ('pip install xxx" in problem
+    assert len(problem) < 300
+
+
+def test_a_scripts_name_is_told_to_the_driver(prepare, write):
+    write({"nb.ipynb": notebook("1"), "sub/setup.sh": "true"})
+    job = prepare(initialization_script="sub/setup.sh")
+    assert job.request(0)["Environment"]["SM_INIT_SCRIPT"] == "setup.sh"
+    assert names(job) == ["nb.ipynb", "setup.sh"]
+
+
+def test_a_script_with_the_line_endings_of_windows_is_a_warning(prepare, write):
+    write({"nb.ipynb": notebook("1"), "dos.sh": "true\r\n", "unix.sh": "true\n"})
+    (warning,) = prepare(initialization_script="dos.sh").warnings
+    assert "dos.sh' has Windows line endings" in warning
+    assert prepare(initialization_script="unix.sh").warnings == ()
+
+
+def test_everything_that_cannot_be_found_is_told_at_once(refused):
+    problems = refused(additional_dependencies=["a.csv", "b.csv"], initialization_script="c.sh")
+    assert [re.search(r"there is no '([^']*)'", problem)[1] for problem in problems] == [
+        "nb.ipynb",
+        "a.csv",
+        "b.csv",
+        "c.sh",
+    ]
+
+
+def test_dependencies_that_are_no_paths_are_told(refused, write):
+    write({"nb.ipynb": notebook("1")})
+    (problem,) = refused(additional_dependencies=5)
+    assert problem.startswith("additional_dependencies: ")
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(1024**2, True), (1024**2 + 1, False)])
+def test_a_script_is_looked_through_up_to_a_mebibyte(prepare, write, size, is_read):
+    """A longer one was not written by hand."""
+    source = "import helpers\n"
+    write({"nb.ipynb": notebook("%run prep.py"), "prep.py": source + "#" * (size - len(source)), "helpers.py": ""})
+    assert bool(prepare().warnings) is is_read
+
+
+@pytest.mark.parametrize("word", ["sagemaker_headless_execution", "SM_EXECUTION_INPUT_PATH", "/home/sagemaker-user"])
+def test_a_notebook_that_names_a_place_of_jobs_finds_what_is_listed_beside_it(prepare, write, word):
+    write({"notebooks/main.ipynb": notebook(f"open('../data/a.csv' if here else '{word}')"), "data/a.csv": "1"})
+    job = prepare(input_notebook="notebooks/main.ipynb", additional_dependencies=["data/a.csv"])
+    assert names(job) == ["a.csv", "main.ipynb"]
+
+
+def test_of_a_listed_folder_only_what_the_notebook_names_is_put_above_it(prepare, write):
+    write(
+        {
+            "notebooks/main.ipynb": notebook("open('../data/a.csv')"),
+            "data/a.csv": "1",
+            "data/a.csv.bak": "2",
+            "data/b.csv": "3",
+        }
+    )
+    job = prepare(input_notebook="notebooks/main.ipynb", additional_dependencies=["data"])
+    assert names(job) == [
+        *("data/a.csv", "notebooks/data/a.csv", "notebooks/data/a.csv.bak", "notebooks/data/b.csv"),
+        "notebooks/main.ipynb",
+    ]
+
+
+def test_a_notebook_of_another_language_gets_no_cell_of_ours(prepare, write):
+    body = notebook("x <- 1", kernel="ir", language="R")
+    write({"nb.ipynb": body})
+    job = prepare()
+    assert [file.read() for file in job.files] == [body]
+    assert job.added_cells == ()
+
+
+def test_a_notebook_that_needs_no_cell_of_ours_is_staged_as_it_is(prepare, write):
+    body = notebook("x = 1")
+    write({"nb.ipynb": body})
+    assert [file.read() for file in prepare().files] == [body]
+    assert [file.read() == body for file in prepare(outputs=["x"]).files] == [False]
+
+
+def test_what_is_run_by_an_absolute_path_is_not_staged_though_it_exists(prepare, write, dags):
+    """A job has no such path, unless its image has."""
+    write({"nb.ipynb": notebook(f"%run {dags}/prep.ipynb"), "prep.ipynb": notebook("1")})
+    job = prepare()
+    assert names(job) == ["nb.ipynb"]
+
+
+def test_a_notebook_that_is_run_twice_is_staged_once(prepare, write):
+    write(
+        {
+            "nb.ipynb": notebook("%run a.ipynb\n%run a.ipynb", "%run b.ipynb"),
+            "a.ipynb": notebook("1"),
+            "b.ipynb": notebook("%run a.ipynb"),
+        }
+    )
+    assert names(prepare()) == ["a.ipynb", "b.ipynb", "nb.ipynb"]
+    assert names(prepare(additional_dependencies=["a.ipynb"])) == ["a.ipynb", "b.ipynb", "nb.ipynb"]
+
+
+# -- the words of warnings -----------------------------------------------------------------------------------------------
+
+
+def test_each_path_of_a_machine_is_named_once_with_its_cell(prepare, write):
+    write({"nb.ipynb": notebook("%run /home/me/a.py\n%run /home/me/a.py", "x = 1", "%run /home/me/b.py")})
+    (warning,) = prepare().warnings
+    assert warning == (
+        "'nb.ipynb' runs '/home/me/a.py' (cell 1), '/home/me/b.py' (cell 3): a job has no such path, unless its image has; "
+        "put the file beside the notebook and run it by its name"
+    )
+
+
+def test_a_file_that_two_notebooks_read_is_named_once(prepare, write):
+    write(
+        {
+            "nb.ipynb": notebook("%run a.ipynb", "open('data.csv')"),
+            "a.ipynb": notebook("open('data.csv')", "open('more.csv')"),
+            "data.csv": "",
+            "more.csv": "",
+        }
+    )
+    first, second = prepare().warnings
+    assert first.startswith("'nb.ipynb' mentions what lies beside the notebook but is not shipped: 'data.csv';")
+    assert second.startswith("'a.ipynb' mentions what lies beside the notebook but is not shipped: 'more.csv';")
+
+
+def test_of_a_folder_and_a_file_in_it_the_folder_is_named(prepare, write):
+    write({"nb.ipynb": notebook("open('data/a.csv')", "list(Path('data').glob('*'))"), "data/a.csv": ""})
+    (warning,) = prepare().warnings
+    assert "not shipped: 'data'; list 'data' in" in warning
+
+
+def test_what_lies_outside_of_the_dags_folder_is_listed_by_its_whole_path(prepare, dags):
+    (dags.parent / "elsewhere").mkdir()
+    (dags.parent / "elsewhere" / "nb.ipynb").write_bytes(notebook("open('data.csv')"))
+    (dags.parent / "elsewhere" / "data.csv").write_text("1")
+    path = dags.parent / "elsewhere"
+    (warning,) = prepare(input_notebook=str(path / "nb.ipynb")).warnings
+    assert advised(warning) == [str(path / "data.csv")]
+    assert prepare(input_notebook=str(path / "nb.ipynb"), additional_dependencies=advised(warning)).warnings == ()
+
+
+@pytest.mark.parametrize("source", ["exec('x = 1')", "from helpers import *", "%%capture x\n1"])
+def test_an_output_that_may_be_assigned_unseen_is_not_warned_of(prepare, write, source):
+    write({"nb.ipynb": notebook(source)})
+    assert not any("is assigned by no cell" in warning for warning in prepare(outputs=["x"]).warnings)
+
+
+def test_each_output_that_no_cell_assigns_is_named(prepare, write):
+    write({"nb.ipynb": notebook("accuracy = 1")})
+    first, second = prepare(outputs=["accuracy", "acuracy", "zzz"]).warnings
+    assert first.startswith("output 'acuracy' is assigned by no cell")
+    assert first.endswith("; did you mean 'accuracy'?")
+    assert second.startswith("output 'zzz' is assigned by no cell")
+
+
+def test_a_package_is_named_by_its_folder_and_a_module_of_the_standard_library_never(prepare, write):
+    write(
+        {
+            "nb.ipynb": notebook("import pkg, space.part, json, other"),
+            **dict.fromkeys(("pkg/__init__.py", "space/part.py", "json/__init__.py", "other/data.csv"), ""),
+        }
+    )
+    (warning,) = prepare().warnings
+    assert "not shipped: 'json', 'pkg', 'space';" in warning
+
+
+def test_what_a_listed_script_imports_is_looked_for_in_its_own_folder_too(prepare, write):
+    write({"nb.ipynb": notebook("1"), "lib/a.py": "import b", "lib/b.py": "", "b.py": ""})
+    assert prepare(additional_dependencies=["lib"]).warnings == ()
+
+
+def test_scripts_from_s3_are_not_read_for_their_imports(prepare, write, clients):
+    write({"nb.ipynb": notebook("1"), "helpers.py": ""})
+    clients.objects.bodies["s3://code/prep.py"] = b"import helpers"
+    assert prepare(additional_dependencies=["s3://code/prep.py"]).warnings == ()

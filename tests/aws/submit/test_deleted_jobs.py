@@ -8,6 +8,7 @@ import pytest
 from fakes import ACCOUNT_ID, REGION, STARTED, FakeClients, FakeTrainingJobs, LogLines, notebook
 from msgspec.structs import replace
 
+from airflow_nbjobs.aws.submit import earlier_jobs
 from airflow_nbjobs.aws.submit.earlier_jobs import LaterJobs, stop_abandoned
 from airflow_nbjobs.aws.submit.job import Refused, submit
 from airflow_nbjobs.aws.submit.prepare import Surroundings, examine_job
@@ -16,6 +17,7 @@ from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.arguments import JobArguments
 from airflow_nbjobs.core.job.naming import RunKey
 from airflow_nbjobs.core.job.submission_state import SubmissionState
+from airflow_nbjobs.core.watch.plan import Page
 
 KEY = RunKey(deployment="", dag_id="d", run_id="r", run_started_microseconds=1, task_id="t", map_index=-1, generation=0)
 LIVE = ("InProgress", "Completed")  # a retry must take up the one, and the other, whose results nobody has
@@ -181,6 +183,157 @@ def test_an_abandoned_job_behind_deleted_ones_is_stopped(task, gone):
     task.jobs.errors["list"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
     stop_abandoned(replace(KEY, generation=1), "d-t", task.clients, log=LogLines(), generations=[0])
     assert task.jobs.descriptions[names[2]]["TrainingJobStatus"] == "Stopping"
+
+
+# -- what a clear has left running --------------------------------------------------------------------------------------
+
+
+def stop(task, log=None, *, generations=(0,), generation=1, **arguments):
+    """Stop what earlier generations have left; return the names of the jobs that were stopped."""
+    log = LogLines() if log is None else log
+    stop_abandoned(
+        replace(KEY, generation=generation), "d-t", task.clients, log=log, generations=generations, **arguments
+    )
+    return [name for operation, name in task.jobs.calls if operation == "stop"]
+
+
+def test_the_job_of_an_earlier_generation_is_stopped_and_said_to_be(task):
+    name = task.again().job_name
+    log = LogLines()
+    assert stop(task, log) == [name]
+    assert log.infos == [f"Stopping training job '{name}': the task was cleared since"]
+
+
+@pytest.mark.parametrize("remembered", [False, True], ids=["looked for", "remembered"])
+@pytest.mark.parametrize("status", ["Stopping", "Completed", "Failed", "Deleting"])
+def test_a_job_that_does_not_run_is_not_stopped(task, status, remembered):
+    name = task.again().job_name
+    task.jobs.set_status(name, status)
+    assert stop(task, remembered=[name] if remembered else None) == []
+
+
+@pytest.mark.parametrize("remembered", [False, True], ids=["looked for", "remembered"])
+def test_this_generations_own_job_and_others_of_the_name_are_left_alone(task, remembered):
+    name = task.again().job_name
+    given = [name] if remembered else None
+    assert stop(task, generation=0, remembered=given) == []
+    task.jobs.descriptions[name]["Environment"] = {}
+    assert stop(task, remembered=given) == []
+
+
+def test_remembered_jobs_are_asked_for_by_name_newest_first_and_the_last_ten_alone(task):
+    names = [f"job-{number}" for number in range(12)]
+    assert stop(task, remembered=names) == []
+    assert task.jobs.calls == [("describe", name) for name in reversed(names[2:])]
+
+
+def test_where_airflow_remembers_none_they_are_looked_for(task):
+    name = task.again().job_name
+    task.jobs.calls.clear()
+    assert stop(task, remembered=[]) == [name]
+    assert task.jobs.calls == [("list", "*"), ("describe", name), ("stop", name)]
+
+
+def test_whoever_has_lost_the_task_stops_nothing(task):
+    """Right before each stop it is asked once more whose the task is."""
+    task.again()
+
+    def superseded():
+        raise KeyError("another try")
+
+    with pytest.raises(KeyError):
+        stop(task, before_stop=superseded)
+    assert task.jobs.count("stop") == 0
+
+
+def test_of_many_that_run_under_one_name_the_newest_hundred_are_looked_at(task, monkeypatch):
+    monkeypatch.setattr(earlier_jobs, "_MOST_DESCRIBED", 2)
+    names = failed_twice_then_running(task)
+    for name in names:
+        task.jobs.set_status(name, "InProgress")
+    log = LogLines()
+    assert stop(task, log) == [names[2], names[1]]
+    (warning,) = log.warnings
+    assert warning.startswith("3 training jobs run under the name 'd-t'; only the newest 2 were looked at")
+    monkeypatch.setattr(earlier_jobs, "_MOST_DESCRIBED", 3)
+    log = LogLines()
+    stop(task, log)
+    assert log.warnings == []
+
+
+def test_only_jobs_of_the_readable_name_since_the_earliest_that_may_run_are_listed(task, monkeypatch):
+    asked = []
+    listing = task.jobs.list_page
+    monkeypatch.setattr(task.jobs, "list_page", lambda call: asked.append(call) or listing(call))
+    run_started = STARTED
+    key = replace(KEY, run_started_microseconds=int(run_started.timestamp() * 1_000_000) + 999_999, generation=1)
+    stop_abandoned(key, "d-t", task.clients, log=LogLines(), generations=[0])
+    (call,) = asked
+    assert (call.name_contains, call.is_newest_first) == ("d-t-", True)
+    assert call.created_after == run_started - timedelta(days=29, minutes=10)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_list_that_has_no_end_is_looked_through_so_far_and_said_to_be(task, monkeypatch, is_named):
+    monkeypatch.setattr(earlier_jobs, "_MOST_PAGES", 2)
+    asked = []
+
+    def endless(call):
+        asked.append(call.next_token)
+        return Page((), f"t{len(asked)}", STARTED)
+
+    monkeypatch.setattr(task.jobs, "list_page", endless)
+    log = LogLines()
+    if is_named:
+        stop(task, log)
+    else:
+        LaterJobs(task.job, task.clients, log).newest_from(0)
+    assert asked == [None, "t1"]
+    (warning,) = log.warnings
+    assert warning.startswith("Only the newest pages (2) of the jobs")
+    assert ("with 'd-t-' in their names" in warning) is is_named
+    assert ("since the run began" in warning) is not is_named
+
+
+def test_a_list_of_just_so_many_pages_is_whole(task, monkeypatch):
+    monkeypatch.setattr(earlier_jobs, "_MOST_PAGES", 1)
+    log = LogLines()
+    stop(task, log)
+    assert log.warnings == []
+
+
+def test_where_jobs_may_not_be_listed_each_generation_is_looked_through_by_names(task):
+    task.jobs.errors["list"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
+    log = LogLines()
+    assert stop(task, log, generations=[0, 1], generation=2) == []
+    assert task.jobs.count("describe") == 6, "three free names in a row are the end of each"
+    assert log.infos == ["denied; only jobs of the same start of the run are found"]
+
+
+@pytest.mark.parametrize("what", ["list", "describe"])
+def test_trouble_is_told_where_jobs_are_looked_for(task, what):
+    task.again()
+    task.jobs.errors[what] = [NotebookJobServiceError("busy", code="503", is_retryable=True)]
+    with pytest.raises(NotebookJobServiceError, match="busy"):
+        stop(task)
+    task.jobs.errors[what] = [NotebookJobServiceError("busy", code="503", is_retryable=True)]
+    with pytest.raises(NotebookJobServiceError, match="busy"):
+        LaterJobs(task.job, task.clients, LogLines()).newest_from(0)
+
+
+def test_the_list_is_read_once_however_often_a_free_name_is_met(task):
+    later = LaterJobs(task.job, task.clients, LogLines())
+    assert later.newest_from(0) == (0, None)
+    assert later.newest_from(2) == (2, None)
+    assert task.jobs.count("list") == 1
+    assert task.jobs.count("describe") == 6
+
+
+def test_a_denied_list_is_said_and_names_are_described(task):
+    task.jobs.errors["list"] = [NotebookJobServiceError("denied", code="AccessDeniedException")]
+    log = LogLines()
+    assert LaterJobs(task.job, task.clients, log).newest_from(0) == (0, None)
+    assert log.infos == ["denied; a job that an earlier try has started under another notebook_job_name is not found"]
 
 
 class Fate:

@@ -1,10 +1,12 @@
 """What templates make of ``extra_request``, held against botocore's own model of CreateTrainingJob."""
 
+from types import SimpleNamespace
+
 import botocore
 import pytest
 from fakes import request_shape
 
-from airflow_nbjobs.aws.submit.extra import CHANNEL, extra_problems, fitted
+from airflow_nbjobs.aws.submit.extra import CHANNEL, extra_problems, fitted, merge_extra
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,84 @@ def test_what_a_job_is_found_and_read_by_may_not_be_set(extra, problem):
     (found,) = extra_problems(extra)
     assert found.startswith("extra_request: ")
     assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        (
+            {"NBJOBS_OWNER": "me", "NBJOBS_A": "1", "MINE": "1"},
+            "NBJOBS_A, NBJOBS_OWNER tell whose job it is; names beginning with NBJOBS_ are the operator's",
+        ),
+        (
+            {"SM_KERNEL_NAME": "x", "SM_INPUT_NOTEBOOK_NAME": "y", "MY_NBJOBS_": "1"},
+            "SM_INPUT_NOTEBOOK_NAME, SM_KERNEL_NAME are set by the operator for the driver",
+        ),
+    ],
+)
+def test_variables_that_are_the_operators_may_not_be_set(environment, problem):
+    assert extra_problems({"Environment": environment}) == [f"extra_request: Environment: {problem}"]
+    assert len(extra_problems({"Environment": {"NBJOBS_X": "1", "SM_KERNEL_NAME": "x"}})) == 2
+
+
+def test_tags_that_are_none_are_told():
+    (problem,) = extra_problems({"Tags": [{"Key": "a"}]})
+    assert problem.startswith("extra_request: Tags: ")
+    assert extra_problems({"Tags": [{"Key": "a", "Value": "b"}]}) == []
+
+
+def test_all_that_may_not_be_set_is_told_at_once():
+    extra = {
+        "TrainingJobName": "x",
+        "OutputDataConfig": {"S3OutputPath": "s3://b/x", "CompressionType": "NONE"},
+        "InputDataConfig": [{"ChannelName": CHANNEL}],
+        "Environment": {"NBJOBS_X": "1"},
+        "Tags": "x",
+    }
+    assert len(extra_problems(extra)) == 6
+
+
+@pytest.mark.parametrize(
+    ("present", "extra", "merged"),
+    [
+        ({"A": 1}, {"B": 2}, {"A": 1, "B": 2}),
+        ({"A": 1}, {"A": 2}, {"A": 2}),
+        ({"A": {"x": 1, "y": {"p": 1}}}, {"A": {"y": {"q": 2}}}, {"A": {"x": 1, "y": {"p": 1, "q": 2}}}),
+        ({"A": {"x": 1}}, {"A": [1]}, {"A": [1]}),
+        ({"A": [1]}, {"A": {"x": 1}}, {"A": {"x": 1}}),
+        ({"VpcConfig": {"Subnets": ["a"]}}, {"VpcConfig": {"Subnets": ["b"]}}, {"VpcConfig": {"Subnets": ["b"]}}),
+        (
+            {"InputDataConfig": [{"ChannelName": "ours"}]},
+            {"InputDataConfig": [{"ChannelName": "mine"}]},
+            {"InputDataConfig": [{"ChannelName": "ours"}, {"ChannelName": "mine"}]},
+        ),
+        (
+            {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}]},
+            {"Tags": [{"Key": "b", "Value": "2"}, {"Key": "c", "Value": "2"}]},
+            {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}, {"Key": "c", "Value": "2"}]},
+        ),
+        ({}, {"Tags": [{"Key": "a", "Value": "1"}]}, {"Tags": [{"Key": "a", "Value": "1"}]}),
+        ({"Tags": [{"Key": "a", "Value": "1"}]}, {"Tags": None}, {"Tags": None}),
+    ],
+    ids=["new", "replaced", "nested", "list for dict", "dict for list", "list", "channels", "tags", "first", "no list"],
+)
+def test_what_is_added_is_merged_key_by_key_and_channels_and_tags_are_added(present, extra, merged):
+    before = repr(present)
+    assert merge_extra(present, extra) == merged
+    assert repr(present) == before
+
+
+DOUBLE = SimpleNamespace(type_name="structure", members={"Share": SimpleNamespace(type_name="double")})
+
+
+@pytest.mark.parametrize(("given", "expected"), [("0.5", 0.5), (" 2 ", 2.0), (0.25, 0.25), (3, 3)])
+def test_a_broken_number_may_be_a_text(given, expected):
+    """CreateTrainingJob has none today; the model of the installed botocore counts."""
+    assert fitted({"Share": given}, DOUBLE) == ({"Share": expected}, [])
+
+
+def test_a_text_that_is_no_broken_number_is_a_problem():
+    assert fitted({"Share": "half"}, DOUBLE)[1] == ["extra_request: Share must be a number, not 'half'"]
 
 
 @pytest.mark.parametrize(

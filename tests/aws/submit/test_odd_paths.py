@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -60,6 +61,62 @@ def test_a_file_near_by_is_guessed(tmp_path, path, found):
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden" / "x.py").touch()
     assert near_name(path, [tmp_path / "none", tmp_path]) == found
+
+
+def touched(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "found"),
+    [
+        ("b/report", ["b/Report.ipynb", "report.ipynb"], "b/Report.ipynb"),
+        ("b/report.ipynb", ["deep/er/report.ipynb", "z/report.ipynb", "a/report.ipynb"], "a/report.ipynb"),
+        ("REPORT.ipynb", ["a/report.ipynb"], "a/report.ipynb"),
+        ("report", ["a/report.ipynb"], "a/report.ipynb"),
+        ("reprot.ipynb", ["report.ipynb", "report.py"], "report.ipynb"),
+        ("reprot.py", ["report.ipynb"], None),
+        ("x.ipynb", ["report.ipynb"], None),
+        ("report.ipynb", ["a/b/report.ipynb"], "a/b/report.ipynb"),
+        ("report.ipynb", ["a/b/c/report.ipynb"], None),
+        ("report.ipynb", ["__pycache__/report.ipynb", ".git/report.ipynb", ".report.ipynb"], None),
+        ("./nb/report.ipynb", ["nb/Report.ipynb"], "nb/Report.ipynb"),
+    ],
+    ids=str,
+)
+def test_what_is_most_like_the_path_is_guessed(tmp_path, path, names, found):
+    """As written but for its case or suffix, then in another folder, the nearest first, then misspelt; no deeper than two folders."""
+    touched(tmp_path, *names)
+    assert near_name(path, [tmp_path]) == found
+
+
+def test_of_several_folders_the_first_that_has_something_near_counts(tmp_path):
+    touched(tmp_path, "a/Report.ipynb", "b/report.ipynb")
+    assert near_name("report", [tmp_path / "a", tmp_path / "b"]) == "Report.ipynb"
+
+
+def test_an_absolute_path_is_guessed_in_its_own_folder_alone(tmp_path):
+    touched(tmp_path, "a/Report.ipynb", "b/other.ipynb")
+    assert near_name(str(tmp_path / "a" / "report.ipynb"), [tmp_path / "b"]) == str(tmp_path / "a" / "Report.ipynb")
+    assert near_name(str(tmp_path / "a" / "other.ipynb"), [tmp_path / "b"]) is None
+    assert near_name(str(tmp_path / "a" / "Reprot.ipynb"), []) == str(tmp_path / "a" / "Report.ipynb")
+
+
+def test_a_path_as_long_as_a_name_may_be_is_looked_for(tmp_path):
+    name = "x" * 249 + ".ipynb"
+    touched(tmp_path, name)
+    assert len(name) == 255
+    assert near_name(name.upper().replace("IPYNB", "ipynb"), [tmp_path]) == name
+
+
+def test_a_folder_beside_is_guessed_without_a_place_where_none_was_given(tmp_path, monkeypatch):
+    (tmp_path / "reports").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert near_folder(Path("reprots")) == "; did you mean 'reports'?"
+    assert near_folder(Path("zzz")) == ""
 
 
 def test_a_folder_that_may_not_be_listed_hides_no_other(tmp_path, monkeypatch):

@@ -238,6 +238,10 @@ def test_a_kernel_that_the_image_hardly_has_is_warned_of_and_asked_for_all_the_s
     (warning,) = job.warnings
     assert "set kernel_name='python3'" in warning
     assert prepare(image_uri="sagemaker-distribution:4-cpu", kernel_name="python3").warnings == ()
+    (tmp_path / "setup.sh").write_text("true")
+    given = {"image_uri": "sagemaker-distribution:4-cpu", "kernel_name": "conda_python3"}
+    assert len(prepare(**given).warnings) == 1
+    assert prepare(**given, initialization_script="setup.sh").warnings == (), "the script may install it"
 
 
 # -- what is asked of AWS, and what the job is told --------------------------------------------------------------------
@@ -490,6 +494,56 @@ def test_problems_of_every_kind_are_reported_together(refused, tmp_path):
 
 
 # -- warnings ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_number_of_problems_is_said_in_words(prepare):
+    for arguments, count in (({"role": None}, "1 problem "), ({"role": None, "volume_size": -1}, "2 problems ")):
+        with pytest.raises(NotebookJobConfigError) as caught:
+            prepare(**arguments)
+        assert caught.value.headline == (f"notebook job of 'd.t' cannot run: {count}(nothing was uploaded or billed)")
+
+
+@pytest.mark.parametrize(
+    ("region", "has_credentials", "said"),
+    [
+        (None, True, ["no AWS region is configured; set region_name on the task"]),
+        (REGION, False, ["no AWS credentials were found; give the AWS connection a key or a role"]),
+        (None, False, ["no AWS region is configured;", "no AWS credentials were found;"]),
+    ],
+)
+def test_what_the_surroundings_lack_is_told(refused, region, has_credentials, said):
+    problems = refused(region=region, has_credentials=has_credentials)
+    found = [problem for problem in problems if problem.startswith("no AWS")]
+    assert len(found) == len(said)
+    assert all(problem.startswith(text) for problem, text in zip(found, said, strict=True))
+
+
+def test_the_clock_is_warned_of_in_a_run_of_a_data_interval_alone(tmp_path, clients):
+    """A run that somebody triggers by hand is about no other day."""
+    (tmp_path / "nb.ipynb").write_bytes(notebook("import datetime\nday = datetime.date.today()"))
+    where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
+    for has_interval in (True, False):
+        run = replace(RUN, variables={"NBJOBS_DATA_INTERVAL_START": "2026-01-01"} if has_interval else {})
+        job = examine_job(JobArguments(**ARGUMENTS), run=run, where=where).required()
+        assert [("reads the clock (cell 1: " in warning) for warning in job.warnings] == [True] * has_interval
+
+
+def test_an_examined_job_with_problems_has_no_job_and_its_files_all_the_same(tmp_path, clients):
+    (tmp_path / "nb.ipynb").write_bytes(PARAMETERISED)
+    where = Surroundings(folders=[tmp_path], region=REGION, has_credentials=True, clients=clients)
+    arguments = JobArguments(**ARGUMENTS | {"role": None, "parameters": {"epochs": 3}})
+    found = examine_job(arguments, run=RUN, where=where, problems=["told before"])
+    assert (found.job, found.problems[0], len(found.problems)) == (None, "told before", 2)
+    assert (found.kernel_name, found.values, found.label) == ("python3", {"epochs": 3}, "d.t")
+    assert found.content.origin == str(tmp_path / "nb.ipynb")
+
+
+def test_without_a_notebook_its_parameters_are_checked_as_values(refused, tmp_path):
+    (tmp_path / "nb.ipynb").unlink()
+    problems = refused(parameters={"a": object()})
+    assert len(problems) == 2
+    assert any("there is no 'nb.ipynb'" in problem for problem in problems)
+    assert any("'a'" in problem for problem in problems)
 
 
 def test_an_output_that_no_cell_assigns_is_a_warning(prepare):

@@ -366,3 +366,170 @@ def test_what_no_boto3_sends_asks_for_no_newer_one():
 def test_an_enum_value_of_next_year_is_no_problem():
     spec = replace(spec_of(), instance_type=("ml.q9.large",))
     assert request_problems(build(spec), request_shape()) == []
+
+
+# -- what only some jobs have --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        ({"max_retry_attempts": 3}, "RetryStrategy", {"MaximumRetryAttempts": 3}),
+        ({"max_retry_attempts": 0}, "RetryStrategy", None),
+        (VPC, "VpcConfig", {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1", "sg-2"]}),
+        ({}, "VpcConfig", None),
+        ({"enable_network_isolation": True}, "EnableNetworkIsolation", True),
+        ({}, "EnableNetworkIsolation", None),
+        (
+            {"enable_managed_spot_training": True, "max_wait_time_in_seconds": 172_800},
+            "EnableManagedSpotTraining",
+            True,
+        ),
+        ({}, "EnableManagedSpotTraining", None),
+        ({}, "CheckpointConfig", None),
+        ({}, "HyperParameters", None),
+        ({"s3_kms_key": "alias/k"}, "OutputDataConfig", {"S3OutputPath": "s3://bucket/nbjobs", "KmsKeyId": "alias/k"}),
+        ({"encrypt_inter_container_traffic": False}, "EnableInterContainerTrafficEncryption", False),
+    ],
+    ids=str,
+)
+def test_each_part_is_there_where_it_was_asked_for_alone(arguments, field, value):
+    assert build(**arguments).get(field) == value
+
+
+def test_the_machine_is_as_asked():
+    resources = build(
+        instance_type="ml.m5.xlarge", volume_size=77, volume_kms_key="alias/v", keep_alive_period_in_seconds=60
+    )["ResourceConfig"]
+    assert resources == {
+        "InstanceType": "ml.m5.xlarge",
+        "InstanceCount": 1,
+        "VolumeSizeInGB": 77,
+        "VolumeKmsKeyId": "alias/v",
+        "KeepAlivePeriodInSeconds": 60,
+    }
+
+
+def test_a_live_job_copies_to_its_own_place():
+    request = build(live_notebook=True)
+    uri = request["CheckpointConfig"]["S3Uri"]
+    assert request["CheckpointConfig"] == {"S3Uri": uri, "LocalPath": "/opt/ml/checkpoints"}
+    assert uri.startswith(f"s3://bucket/nbjobs/{JOB}/")
+    assert request["Environment"]["NBJOBS_LIVE_NOTEBOOK"] == "1"
+    assert "NBJOBS_LIVE_NOTEBOOK" not in build()["Environment"]
+
+
+def prepared(*types, is_default=True, **arguments):
+    spec = spec_of(instance_type=list(types), **arguments)
+    return PreparedJob(
+        run=Run(label="d.t", readable="preprocess", key=KEY),
+        spec=spec,
+        files=(),
+        declared=declare_outputs(None, None),
+        notebook_origin="preprocess.ipynb",
+        notebook_sha256="",
+        input_sha256="",
+        staged_notebook="preprocess.ipynb",
+        is_volume_key_default=is_default,
+    )
+
+
+EBS, LOCAL_DISK = "ml.m5.large", "ml.g5.xlarge"
+
+
+@pytest.mark.parametrize(
+    ("types", "arguments", "may"),
+    [
+        ([EBS, "ml.m5.xlarge"], {"volume_kms_key": "alias/v"}, True),
+        ([LOCAL_DISK, "ml.g5.2xlarge"], {"volume_kms_key": "alias/v"}, True),
+        ([EBS, LOCAL_DISK], {"volume_kms_key": "alias/v"}, False),
+        ([EBS, LOCAL_DISK], {}, True),
+        ([EBS, LOCAL_DISK], {"volume_kms_key": "alias/v", "is_default": False}, True),
+    ],
+    ids=["all take it", "none takes it", "some take it", "no key", "the task's own key"],
+)
+def test_sagemaker_chooses_among_types_that_take_the_organisations_key_alike(types, arguments, may):
+    assert prepared(*types, **arguments).may_state_preferences is may
+
+
+def test_a_key_that_no_machine_takes_is_left_out_there_and_said_to_be():
+    job = prepared(EBS, LOCAL_DISK, volume_kms_key="alias/v")
+    with_key, without = (job.request(0, instance_types=[each])["ResourceConfig"] for each in (EBS, LOCAL_DISK))
+    assert (with_key.get("VolumeKmsKeyId"), without.get("VolumeKmsKeyId")) == ("alias/v", None)
+    (note,) = job.key_notes()
+    assert note.startswith(f"volume_kms_key, not the task's own, is left out on {LOCAL_DISK}: ")
+    assert prepared(EBS, volume_kms_key="alias/v").key_notes() == []
+    assert prepared(LOCAL_DISK, volume_kms_key="alias/v", is_default=False).key_notes() == []
+
+
+def test_each_type_is_asked_for_alone_or_all_in_the_order_that_was_given():
+    job = prepared("ml.m5.xlarge", EBS)
+    assert job.request(0)["ResourceConfig"]["InstanceType"] == "ml.m5.xlarge"
+    both = job.request(0, instance_types=["ml.m5.xlarge", EBS])["ResourceConfig"]
+    assert both["InstancePreferences"] == [{"InstanceType": "ml.m5.xlarge"}, {"InstanceType": EBS}]
+    assert "InstanceType" not in both
+
+
+def test_a_job_of_no_task_is_shown_by_its_notebook_and_one_of_a_task_by_that():
+    job = prepared(EBS)
+    of_command = replace(job, run=Run(label="report.ipynb", readable="report", key=replace(KEY, dag_id="", task_id="")))
+    assert job.displayed_name != "d.t"
+    assert of_command.displayed_name == "report.ipynb"
+    assert prepared(EBS, name="Mine").displayed_name == "Mine"
+
+
+# -- limits of the service ----------------------------------------------------------------------------------------------
+
+
+def limits(**changes):
+    return request_problems(build() | changes, request_shape())
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond", "said"),
+    [
+        (
+            {"RoleArn": f"{ROLE}{'x' * (2048 - len(ROLE))}"},
+            {"RoleArn": f"{ROLE}{'x' * (2049 - len(ROLE))}"},
+            "RoleArn has 2049 characters; at most 2048 are allowed",
+        ),
+        (
+            {"Tags": [{"Key": f"k{n}", "Value": ""} for n in range(50)]},
+            {"Tags": [{"Key": f"k{n}", "Value": ""} for n in range(51)]},
+            "Tags has 51 entries; at most 50 are allowed, the operator's own included",
+        ),
+        (
+            {"RetryStrategy": {"MaximumRetryAttempts": 30}},
+            {"RetryStrategy": {"MaximumRetryAttempts": 31}},
+            "RetryStrategy.MaximumRetryAttempts is 31; at most 30 is allowed",
+        ),
+        (
+            {"HyperParameters": {"k" * 256: "v"}},
+            {"HyperParameters": {"k" * 257: "v"}},
+            "has 257 characters; at most 256 are allowed",
+        ),
+        (
+            {"HyperParameters": {"k": "v" * 2500}},
+            {"HyperParameters": {"k": "v" * 2501}},
+            "HyperParameters['k'] has 2501 characters; at most 2500 are allowed",
+        ),
+    ],
+    ids=["text", "list", "number", "name", "value"],
+)
+def test_a_request_is_taken_up_to_each_limit_and_refused_beyond_it(within, beyond, said):
+    assert limits(**within) == []
+    (problem,) = limits(**beyond)
+    assert problem.startswith("CreateTrainingJob request: ")
+    assert said in problem
+    assert f"by the installed botocore {botocore.__version__}" in problem
+
+
+def test_a_value_of_another_form_is_told_with_the_form():
+    (problem,) = limits(TrainingJobName="no name")
+    assert "TrainingJobName: 'no name' does not match" in problem
+
+
+def test_tags_that_are_sent_as_they_should_be_are_not_told():
+    request = {"Tags": [{"Key": "a", "Value": "x"}, {"Key": "b", "Value": "y z"}]}
+    assert rewritten_tags(request, {"a": "x", "b": "y z"}) == ()
+    assert rewritten_tags(request, {"a": "of a user who wins"}) == ()

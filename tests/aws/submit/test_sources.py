@@ -3,7 +3,16 @@
 import pytest
 from fakes import FakeObjects
 
-from airflow_nbjobs.aws.submit.sources import LocalFolder, S3Folder, dependency_files, locate
+from airflow_nbjobs.aws.submit.local_files import find_local
+from airflow_nbjobs.aws.submit.sources import (
+    LocalFolder,
+    Located,
+    S3Folder,
+    StagedFile,
+    dependency_files,
+    locate,
+    plain_origin,
+)
 from airflow_nbjobs.core.errors import NotebookJobConfigError
 
 
@@ -133,3 +142,116 @@ def test_a_dependency_in_s3_is_an_object_or_a_prefix(objects):
 def test_a_missing_dependency_in_s3_is_said(objects, uri, text):
     with pytest.raises(NotebookJobConfigError, match=f"additional_dependencies: .*{text}"):
         list(dependency_files(uri, [], lambda: objects))
+
+
+def test_everything_below_a_bucket_lands_at_the_root(objects):
+    for name in ("a.py", "sub/b.py"):
+        objects.put(f"s3://code/{name}", b"x", kms_key=None)
+    assert names(dependency_files("s3://code/", [], lambda: objects)) == ["a.py", "sub/b.py"]
+
+
+def test_an_object_that_goes_while_its_prefix_is_read_is_left_out(objects, monkeypatch):
+    objects.put("s3://code/lib/a.py", b"x", kms_key=None)
+    monkeypatch.setattr(objects, "names_below", lambda _: ["a.py", "gone.py"])
+    (file,) = dependency_files("s3://code/lib/", [], lambda: objects)
+    assert (file.name, file.body, file.origin) == ("lib/a.py", b"x", "s3://code/lib/a.py")
+
+
+def test_a_staged_file_has_its_size_and_content_wherever_it_lies(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"12345")
+    for body in (b"12345", path):
+        file = StagedFile("f", body, "f")
+        assert (file.size_bytes, file.read()) == (5, b"12345")
+
+
+@pytest.mark.parametrize("path", [5, None, ["nb.ipynb"], b"nb.ipynb"])
+def test_what_is_no_path_is_said_with_the_arguments_name(path):
+    with pytest.raises(NotebookJobConfigError, match="initialization_script: must be a path or an s3:// URI, not"):
+        locate("initialization_script", path, [], no_s3)
+
+
+def test_only_for_a_notebook_the_notebooks_of_a_folder_are_named(tmp_path):
+    (tmp_path / "nb.ipynb").touch()
+    with pytest.raises(NotebookJobConfigError, match=r"is a folder, a file is needed; in it: '.*nb\.ipynb'"):
+        locate("input_notebook", str(tmp_path), [], no_s3)
+    with pytest.raises(NotebookJobConfigError, match=r"is a folder, a file is needed$"):
+        locate("initialization_script", str(tmp_path), [], no_s3)
+
+
+def test_a_file_that_goes_before_it_is_read_is_said_to_have_gone(tmp_path):
+    with pytest.raises(NotebookJobConfigError, match=r"input_notebook: '.*nb\.ipynb' has gone away while it was read"):
+        Located(LocalFolder(tmp_path), "nb.ipynb").read("input_notebook")
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "said"),
+    [
+        ("report.py", ["report.ipynb"], "; did you mean 'report.ipynb'?"),
+        ("report.py", ["report.py.ipynb"], "; did you mean 'report.py.ipynb'?"),
+        ("report", ["report.ipynb"], "; did you mean 'report.ipynb'?"),
+        ("Report.ipynb.txt", [], "; if it is one, rename it to 'Report.ipynb'"),
+        ("Report.IPYNB", [], "; if it is one, rename it to 'Report.ipynb'"),
+        ("report.py", ["other.ipynb"], ""),
+    ],
+)
+def test_for_what_is_no_notebook_by_its_name_the_one_beside_it_or_a_name_is_offered(tmp_path, name, beside, said):
+    for each in beside:
+        (tmp_path / each).touch()
+    assert Located(LocalFolder(tmp_path), name).notebook_instead() == said
+
+
+@pytest.mark.parametrize(
+    ("origin", "plain"),
+    [("s3://b/a/../c", "s3://b/c"), ("s3://b/a", "s3://b/a"), ("/a/b/../c", "/a/c"), ("/a/./b", "/a/b")],
+)
+def test_two_ways_to_one_file_are_one_place(origin, plain):
+    assert plain_origin(origin) == plain
+
+
+def test_a_relative_place_is_that_of_the_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert plain_origin("a/../b") == str(tmp_path / "b")
+
+
+def test_a_folder_has_python_if_a_module_lies_directly_in_it(tmp_path):
+    for name in ("pkg/a.py", "deep/sub/a.py", "data/a.csv"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    folder = LocalFolder(tmp_path)
+    assert [folder.has_python(name) for name in ("pkg", "deep", "data", "none")] == [True, False, False, False]
+    assert folder.exists("pkg")
+    assert folder.read("pkg") is None, "a folder has no content"
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("s3a://bucket/nb.ipynb", "give 's3://bucket/nb.ipynb'"),
+        ("S3://bucket/nb.ipynb", "give 's3://bucket/nb.ipynb'"),
+        ("s3n://bucket/nb.ipynb", "give 's3://bucket/nb.ipynb'"),
+        ("file:///dags/nb.ipynb", "give '/dags/nb.ipynb'"),
+        ("https://x.example/nb.ipynb", "put the file there"),
+        ("gs://bucket/nb.ipynb", "put the file there"),
+    ],
+)
+def test_a_uri_of_another_kind_says_what_to_give(tmp_path, path, instead):
+    with pytest.raises(NotebookJobConfigError) as caught:
+        find_local("input_notebook", path, [tmp_path])
+    assert str(caught.value) == (f"input_notebook: '{path}' is no path; of URIs, 's3://bucket/key' is taken: {instead}")
+
+
+def test_a_path_of_the_users_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "nb.ipynb").touch()
+    assert find_local("input_notebook", "~/nb.ipynb", []) == tmp_path / "nb.ipynb"
+
+
+def test_where_nothing_was_searched_that_is_said_and_a_long_path_is_cut():
+    with pytest.raises(NotebookJobConfigError, match=r"there is no 'nb\.ipynb'; searched no folder$"):
+        find_local("input_notebook", "nb.ipynb", [])
+    with pytest.raises(NotebookJobConfigError) as caught:
+        find_local("input_notebook", "x" * 301, [])
+    assert f"there is no '{'x' * 300}…'" in str(caught.value)
+    with pytest.raises(NotebookJobConfigError, match=f"there is no '{'x' * 300}'"):
+        find_local("input_notebook", "x" * 300, [])

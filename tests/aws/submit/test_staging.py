@@ -1,12 +1,14 @@
 """The input channel's files: no two under one name, the same digest for the same input, parallel uploads."""
 
+import hashlib
+import random
 import threading
 
 import pytest
 from fakes import FakeObjects
 
 from airflow_nbjobs.aws.submit.sources import StagedFile
-from airflow_nbjobs.aws.submit.staging import input_digest, key_problems, merge_files, upload
+from airflow_nbjobs.aws.submit.staging import file_digest, input_digest, key_problems, merge_files, upload
 from airflow_nbjobs.core.errors import NotebookJobServiceError
 
 
@@ -77,3 +79,47 @@ def test_a_name_that_makes_the_key_too_long_is_a_problem():
     longest = "ä" * 509 + "a"  # with "root/" exactly 1,024 bytes of UTF-8; the bucket does not count
     (problem,) = key_problems([file("a"), file(longest), file(longest + "a")], to_uri="s3://bucket/root")
     assert "more than 1024 bytes" in problem
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024**2, 1024**2 + 1, 3_000_000])
+def test_a_files_digest_is_that_of_its_content_wherever_it_lies(tmp_path, size):
+    content = random.Random(1).randbytes(size)
+    path = tmp_path / "f"
+    path.write_bytes(content)
+    expected = hashlib.sha256(content).hexdigest()
+    assert file_digest(file("f", content)) == file_digest(file("f", path)) == expected
+
+
+def test_no_file_may_lie_where_any_folder_above_another_is_needed():
+    _, problems = merge_files([file("a"), file("a/b/c"), file("a/b"), file("d/e"), file("de")])
+    assert [problem.split("'")[3] for problem in problems] == ["a", "a/b"]
+
+
+def test_each_further_file_of_a_name_is_a_problem_of_its_own():
+    files, problems = merge_files([file("u", origin="/a"), file("u", origin="/b"), file("u", origin="/c")])
+    assert [one.origin for one in files] == ["/a"]
+    assert [problem.split("'")[3] for problem in problems] == ["/b", "/c"]
+
+
+def test_no_more_than_sixteen_uploads_run_at_a_time():
+    running, most, lock = 0, 0, threading.Lock()
+    full = threading.Barrier(16, timeout=20)
+
+    class Counting(FakeObjects):
+        def put(self, uri, body, *, kms_key):
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            full.wait()
+            with lock:
+                running -= 1
+
+    upload([file(str(n)) for n in range(32)], to_uri="s3://b/k", objects=Counting(), kms_key=None)
+    assert most == 16
+
+
+def test_every_name_that_is_too_long_is_told_with_its_origin():
+    names = ["x" * 1019, "x" * 1020, "y" * 1030]
+    problems = key_problems([file(name) for name in names], to_uri="s3://bucket/root")
+    assert [problem.split("'")[1] for problem in problems] == [f"/dags/{name}" for name in names[1:]]

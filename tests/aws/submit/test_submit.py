@@ -439,6 +439,81 @@ def test_names_do_not_run_on_for_ever(job, clients, log, monkeypatch):
         submit(job, clients, SubmissionState(may_exist=False), log=log)
 
 
+def test_a_name_that_nobody_gets_says_so_by_its_code(job, clients, log, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.aws.submit.job._MOST_ATTEMPTS", 0)
+    with pytest.raises(NotebookJobServiceError) as caught:
+        submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert (caught.value.code, caught.value.is_retryable) == ("ResourceInUse", False)
+
+
+def test_a_job_that_was_made_is_asked_for_by_whoever_goes_on(job, clients, log):
+    """If it ends without an instance, the next request begins where this one was."""
+    staged = {"staged_attempt": 0, "staged_sha256": job.input_sha256}
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert submission.state == SubmissionState(attempt=0, choice=0, may_exist=True, was_asked=False, **staged)
+
+
+def test_an_adopted_job_leaves_nothing_of_the_request_before(job, clients, log, first):
+    adopted = submit(job, clients, SubmissionState(choice=1, was_asked=True), log=log)
+    assert adopted.state == SubmissionState(attempt=0, choice=0, may_exist=True, was_asked=False)
+    assert (adopted.arn, adopted.location) == (first.arn, first.location)
+
+
+def test_after_a_name_that_is_somebody_elses_the_next_is_asked_for_before_it_is_taken(job, clients, log):
+    """It may be this task's: the first try of a restored database is not the first in SageMaker."""
+    foreign = clients.jobs.create(job.request(0)).rpartition("/")[2]
+    clients.jobs.descriptions[foreign]["Environment"] = {}
+    clients.jobs.create(job.request(1))
+    submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert (submission.adopted.job_name, submission.state.attempt) == (job.location(1).job_name, 1)
+
+
+def test_what_was_asked_of_an_earlier_name_makes_no_other_job_this_trys(job, clients, log):
+    """A failed job of the next name is an earlier try's, and is not handed over as this one's."""
+    foreign = clients.jobs.create(job.request(0)).rpartition("/")[2]
+    clients.jobs.descriptions[foreign]["Environment"] = {}
+    failed = clients.jobs.create(job.request(1)).rpartition("/")[2]
+    clients.jobs.set_status(failed, "Failed")
+    submission = submit(job, clients, SubmissionState(was_asked=True), log=log)
+    assert (submission.adopted, submission.state.attempt) == (None, 2)
+
+
+def test_an_upload_that_fails_asks_for_no_job_and_is_done_again(job, clients, log, monkeypatch):
+    trouble = NotebookJobServiceError("SlowDown", code="SlowDown", is_retryable=True)
+
+    def slow(*_, **__):
+        raise trouble
+
+    monkeypatch.setattr(clients.objects, "put", slow)
+    refused = submit(job, clients, SubmissionState(was_asked=True, choice=1), log=log)
+    assert refused.error is trouble
+    assert refused.state == SubmissionState(attempt=0, choice=0, may_exist=True, was_asked=False)
+    assert clients.jobs.count("create") == 0
+
+
+@pytest.mark.parametrize("is_retryable", [True, False])
+def test_trouble_that_is_not_of_the_job_is_no_question_after_it(job, clients, log, is_retryable):
+    """Only what was said of this very request leaves open whether the job was made."""
+    clients.jobs.errors["create"] = [
+        NotebookJobServiceError("x", code="x", is_retryable=is_retryable, job_name="another" if is_retryable else None)
+    ]
+    try:
+        outcome = submit(job, clients, SubmissionState(may_exist=False), log=log)
+    except NotebookJobServiceError as error:
+        outcome = error
+    assert isinstance(outcome, Refused) is is_retryable
+    assert clients.jobs.count("describe") == 0
+
+
+def test_a_clear_refusal_of_the_job_itself_is_raised_without_a_question(job, clients, log):
+    refusal = NotebookJobServiceError("x", code="x", job_name=job.location(0).job_name)
+    clients.jobs.errors["create"] = [refusal]
+    with pytest.raises(NotebookJobServiceError) as caught:
+        submit(job, clients, SubmissionState(may_exist=False), log=log)
+    assert caught.value is refusal
+    assert clients.jobs.count("describe") == 0
+
+
 # -- capacity and quota ------------------------------------------------------------------------------------------------
 
 FULL = NotebookJobCapacityError("the account's quota for this instance type is in use")
@@ -549,6 +624,47 @@ def test_zero_for_every_type_is_a_user_error_that_names_them(of_two, clients, lo
         submit_first(of_two, clients, log)
     assert type(caught.value) is NotebookJobConfigError
     assert caught.value.problems == tuple(f"quota is zero: {each}" for each in TYPES)
+
+
+def test_zero_for_the_only_type_is_told_once(job, clients, log):
+    zero = ZeroQuotaError("quota is zero", details={"next": "use another instance_type"}, job_name="j")
+    clients.jobs.errors["create"] = [zero]
+    with pytest.raises(NotebookJobConfigError) as caught:
+        submit_first(job, clients, log)
+    error = caught.value
+    assert (error.headline, error.problems, error.job_name) == ("quota is zero", (), "j")
+    assert error.details["next"] == "use another instance_type"
+    assert log.warnings == []
+
+
+def test_zero_for_every_type_has_the_headline_of_the_last(of_two, clients, log):
+    clients.jobs.errors["create"] = [ZeroQuotaError(each, details={"next": each}, job_name=each) for each in TYPES]
+    with pytest.raises(NotebookJobConfigError) as caught:
+        submit_first(of_two, clients, log)
+    last = TYPES[1]
+    assert (caught.value.headline, caught.value.details["next"], caught.value.job_name) == (last, last, last)
+
+
+def test_of_several_refusals_the_last_is_told_and_the_next_round_begins_at_the_first_type(of_two, clients, log):
+    clients.jobs.errors["create"] = [NotebookJobCapacityError("first"), NotebookJobCapacityError("second")]
+    refused = submit_first(of_two, clients, log, choice=1)
+    assert refused.error.headline == "second"
+    assert (refused.state.choice, refused.state.was_asked, refused.state.may_exist) == (0, False, False)
+    assert log.infos[-2:] == ["first", "second"]
+
+
+def test_a_choice_beyond_the_list_begins_anew(of_two, clients, log):
+    """The list may have become shorter since."""
+    submission = submit_first(of_two, clients, log, choice=5)
+    assert (asked(clients), submission.state.choice) == ("ml.m5.large", 0)
+
+
+def test_a_throttled_creation_keeps_its_words_and_says_to_wait(job, clients, log):
+    clients.jobs.errors["create"] = [
+        NotebookJobServiceError("Rate exceeded", code="ThrottlingException", is_retryable=True, job_name="j")
+    ]
+    error = submit_first(job, clients, log).error
+    assert (error.headline, error.details["next"], error.job_name) == ("Rate exceeded", "retry later", "j")
 
 
 def test_zero_for_one_type_and_a_full_quota_of_the_other_is_a_queue(of_two, clients, log):

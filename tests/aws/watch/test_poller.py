@@ -9,6 +9,7 @@ import random
 import threading
 import time
 import weakref
+from datetime import UTC, datetime
 
 import loops
 import pytest
@@ -20,7 +21,7 @@ from airflow_nbjobs.aws.watch.call_budget import CallBudget
 from airflow_nbjobs.aws.watch.poller import JobPoller
 from airflow_nbjobs.aws.watch.shared import PollerKey, shared_poller
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
-from airflow_nbjobs.core.job.status import JobSnapshot
+from airflow_nbjobs.core.job.status import JobSnapshot, JobState, JobSummary
 from airflow_nbjobs.core.watch import pace as polling
 from airflow_nbjobs.core.watch.pace import Pace
 from airflow_nbjobs.core.watch.plan import DescribeJob, ListJobs
@@ -967,3 +968,158 @@ async def test_the_pace_is_read_when_a_poller_is_made(jobs):
     (_, at) = await asyncio.gather(*waits), now()
     assert len(read) == 1
     assert at == pytest.approx(120, abs=1)
+
+
+# -- what is known already -----------------------------------------------------------------------------------------------
+
+
+def ended(name, state=JobState.SUCCEEDED, status="Completed"):
+    return JobSummary(job_name=name, state=state, status=status, created=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def test_a_job_whose_end_was_just_listed_costs_no_call(jobs):
+    idle = []
+    poller = JobPoller(jobs.open, on_idle=lambda: idle.append(1))
+    poller.take([ended("a")])
+    assert await poller.wait("a", waiter_delay_seconds=30) == ended("a")
+    assert (jobs.opened, jobs.account.calls, idle, poller.is_idle) == (0, [], [1], True)
+
+
+async def test_a_job_that_was_just_listed_as_running_is_waited_for(jobs):
+    jobs.add("a", ends=12)
+    poller = JobPoller(jobs.open)
+    poller.take([ended("a", JobState.RUNNING, "InProgress")])
+    assert (await poller.wait("a", waiter_delay_seconds=30)).status == "Completed"
+
+
+async def test_an_end_that_is_told_while_others_wait_makes_no_poller_idle(jobs):
+    idle = []
+    poller = JobPoller(jobs.open, on_idle=lambda: idle.append(1))
+    waiting = asyncio.create_task(poller.wait("b", waiter_delay_seconds=30))
+    jobs.add("b")
+    await asyncio.sleep(5)
+    poller.take([ended("a")])
+    await poller.wait("a", waiter_delay_seconds=30)
+    assert (idle, poller.is_idle) == ([], False)
+    waiting.cancel()
+    await asyncio.sleep(1)
+    assert (idle, poller.is_idle) == ([1], True)
+
+
+def test_once_all_are_placed_only_changes_are_listed_and_all_every_five_minutes(jobs):
+    names = jobs.add_burst("job", 250)
+    for_seconds(jobs, 1000, names, pace=SLOW)
+    lists = [(at, call) for at, call in jobs.account.calls if isinstance(call, ListJobs)]
+    changes = [at for at, call in lists if call.modified_after is not None]
+    sweeps = [at for at, call in lists if call.modified_after is None and call.next_token is None]
+    assert len(changes) > 20
+    late = [at for at in sweeps if at > 100]
+    assert len(late) == 3
+    assert all(300 <= later - earlier <= 340 for earlier, later in itertools.pairwise(late))
+
+
+def test_a_page_is_taken_up_whoever_asked_for_it(jobs):
+    """What comes with a poll of others is remembered for the trigger that starts a moment later."""
+    jobs.add_burst("job", 20)
+    jobs.add("later", created=-30.0, ends=-1.0)
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        others = [asyncio.create_task(poller.wait(f"job-{n:05}", waiter_delay_seconds=30)) for n in range(20)]
+        await asyncio.sleep(2)
+        asked = len(jobs.account.calls)
+        summary = await poller.wait("later", waiter_delay_seconds=30)
+        for other in others:
+            other.cancel()
+        return summary.status, len(jobs.account.calls) - asked
+
+    assert loops.run(main()) == ("Completed", 0)
+
+
+async def test_pollers_of_two_connections_keep_the_budget_of_the_process_together(jobs):
+    other = Port()
+    waiting = [
+        asyncio.create_task(shared_poller(key, port.open).wait(name, waiter_delay_seconds=1))
+        for key, port in ((KEY, jobs), (KEY._replace(aws_conn_id="other"), other))
+        for name in port.add_burst("job", 300)
+    ]
+    await asyncio.sleep(300)
+    assert not any(task.done() for task in waiting)
+    counts = [port.account.count(since=100) for port in (jobs, other)]
+    assert sum(counts) <= 202
+    assert min(counts) > 50
+
+
+# -- single answers ------------------------------------------------------------------------------------------------------
+
+
+async def test_jobs_whose_triggers_have_left_are_not_described_but_for_the_one_whose_turn_it_was(jobs):
+    names = [f"job-{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        jobs.add(name, created=-9000.0 * (number + 1))
+    poller = JobPoller(jobs.open, pace=Pace(list_calls_per_second=0.01))
+    staying, *leaving = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+    await asyncio.sleep(1)
+    for waiter in leaving:
+        waiter.cancel()
+    await asyncio.sleep(500)
+    assert sum(len(jobs.looks_at(name)) for name in names[1:]) <= 2
+    assert jobs.looks_at(names[0]) != []
+    staying.cancel()
+
+
+def test_a_refusal_that_will_not_pass_of_a_list_reaches_every_waiter(jobs):
+    names = jobs.add_burst("job", 150)
+    refusal = NotebookJobServiceError("odd", code="Odd")
+    jobs.every["list"] = refusal
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waits = (poller.wait(name, waiter_delay_seconds=30) for name in names)
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    assert loops.run(main()) == [refusal] * 150
+
+
+def test_a_malformed_request_without_a_token_is_no_lost_place(jobs):
+    """Beginning anew would ask the same for ever."""
+    names = jobs.add_burst("job", 150)
+    error = NotebookJobConfigError("SageMaker refused the request")
+    jobs.every["list"] = error
+
+    async def main():
+        poller = JobPoller(jobs.open)
+        waits = (poller.wait(name, waiter_delay_seconds=30) for name in names)
+        return await asyncio.gather(*waits, return_exceptions=True)
+
+    assert set(map(str, loops.run(main()))) == {str(error)}
+
+
+async def test_an_hour_after_a_denied_list_it_is_asked_for_again(jobs, caplog):
+    names = jobs.add_burst("job", 5)
+    jobs.errors["list"] = [DENIED]
+    poller = JobPoller(jobs.open)
+    waiting = [asyncio.create_task(poller.wait(name, waiter_delay_seconds=30)) for name in names]
+    await asyncio.sleep(3590)
+    assert jobs.account.count(ListJobs) == 0
+    assert len(jobs.refused) == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    await asyncio.sleep(60)
+    assert jobs.account.count(ListJobs) > 0
+    assert not any(task.done() for task in waiting)
+
+
+def test_a_crash_is_logged_and_an_error_of_ours_is_not(caplog):
+    for error, is_logged in ((ValueError("a bug"), True), (NotebookJobConfigError("no connection"), False)):
+        caplog.clear()
+        jobs = Port().add("a")
+        jobs.every["describe"] = error
+        if not is_logged:
+            jobs.open_errors = [error]
+
+        async def main(jobs=jobs):
+            await JobPoller(jobs.open).wait("a", waiter_delay_seconds=30)
+
+        with pytest.raises(type(error)):
+            loops.run(main())
+        assert ("The poller of notebook jobs has crashed" in caplog.text) is is_logged

@@ -455,3 +455,119 @@ async def test_when_the_last_has_gone_nobody_asks_any_more(logs, readers):
     asked = len(logs.calls)
     await asyncio.sleep(300)
     assert (readers.idle, len(logs.calls) - asked) == (1, 0)
+
+
+# -- how often what is asked ---------------------------------------------------------------------------------------------
+
+
+def gaps(calls):
+    return [round((later["at"] - earlier["at"]) / 1000) for earlier, later in itertools.pairwise(calls)]
+
+
+TROUBLE = NotebookJobServiceError("503 Service Unavailable", code="503", is_retryable=True)
+
+
+async def test_an_endpoint_in_trouble_is_asked_ever_more_seldom_up_to_every_five_minutes(logs, readers):
+    logs.errors = [TROUBLE] * 20
+    readers.follow("a")
+    await asyncio.sleep(1600)
+    cycles = [{"at": at} for at in dict.fromkeys(call["at"] // 1000 * 1000 for call in logs.calls)]
+    assert gaps(cycles)[:6] == [20, 40, 80, 160, 300, 300]
+
+
+@pytest.mark.parametrize(("failures", "is_told"), [(4, False), (5, True)])
+async def test_trouble_is_told_once_it_has_lasted_for_two_minutes(logs, readers, failures, is_told):
+    logs.errors = [TROUBLE] * failures  # after 1, 21, 61 (two searches) and 141 seconds
+    readers.follow("a")
+    logs.write("a/algo-1-7", MARK, "begins")
+    await asyncio.sleep(900)
+    assert ("The container's log is not followed: 503 Service Unavailable" in readers.lines["a"]) is is_told
+    assert readers.lines["a"][-1] == "begins"
+
+
+async def test_two_short_spells_of_trouble_are_not_added_up(logs, readers):
+    readers.follow("a")
+    for _ in range(2):
+        logs.errors = [TROUBLE] * 2
+        await asyncio.sleep(110)
+    assert readers.lines["a"] == []
+
+
+async def test_a_search_for_first_words_goes_on_where_it_was_in_the_next_cycle():
+    """In a busy account they are pages away, and would never be reached by who begins anew each time."""
+    logs = Logs(page_size=1)
+    readers = Readers(logs)
+    for number in range(11):
+        logs.write(f"foreign-{number}/algo-1-7", MARK)
+    logs.write("mine/algo-1-7", MARK, "begins")
+    readers.follow("mine")
+    await asyncio.sleep(58)
+    assert readers.lines["mine"] == ["begins"]
+
+
+async def test_jobs_that_write_nothing_are_asked_for_by_name_two_in_a_cycle_and_seldom(logs, readers):
+    for number in range(5):
+        readers.follow(f"silent-{number}")
+    await asyncio.sleep(55)
+    assert [call for call in logs.calls if call["prefix"]] == []
+    await asyncio.sleep(200)
+    named = [call for call in logs.calls if call["prefix"]]
+    assert sorted(call["prefix"] for call in named) == [f"silent-{number}/" for number in range(5)]
+    by_cycle = [len(list(group)) for _, group in itertools.groupby(named, key=lambda call: call["at"] // 5000)]
+    assert max(by_cycle) == 2
+    await asyncio.sleep(300)
+    assert 5 < len([call for call in logs.calls if call["prefix"]]) <= 10
+
+
+async def test_a_job_that_has_been_waited_for_is_asked_for_by_name_at_once(logs, readers):
+    logs.write("old/algo-1-7", MARK, "begins", at=logs.now() - 3_000_000)
+    readers.follow("old", age_seconds=60.0)
+    readers.follow("new", age_seconds=59.0 - 2)
+    await asyncio.sleep(1.5)
+    assert [call["prefix"] for call in logs.calls if call["prefix"]] == ["old/"]
+    assert readers.lines["old"] == ["begins"]
+
+
+async def test_the_first_search_goes_back_for_as_long_as_the_oldest_job_was_waited_for(logs, readers):
+    logs.write("old/algo-1-7", MARK, "begins", at=logs.now() - 1_000_000)
+    readers.follow("new")
+    readers.follow("old", age_seconds=200.0)
+    logs.write("new/algo-1-7", MARK, "begins", at=logs.now() - 899_000)
+    await asyncio.sleep(5)
+    assert dict(readers.lines) == {"old": ["begins"], "new": ["begins"]}
+    assert [call["prefix"] for call in logs.calls if call["prefix"]] == [], "found by their first words"
+
+
+async def test_streams_that_are_handed_over_are_read_without_a_search_and_others_are_none_of_the_job(logs, readers):
+    logs.write("a/algo-1-7", "of a", at=logs.now() - 5_000_000)
+    logs.write("ab/algo-1-7", "of ab", at=logs.now() - 5_000_000)
+    followed = readers.follow("a", LogPlace(streams={"a/algo-1-7", "ab/algo-1-7"}), age_seconds=9000.0)
+    assert followed.place.streams == {"a/algo-1-7"}
+    await asyncio.sleep(5)
+    assert readers.lines["a"] == ["of a"]
+
+
+@pytest.mark.parametrize(("jobs", "searches"), [(100, [100]), (101, [1, 100]), (250, [50, 100, 100])])
+async def test_a_hundred_streams_are_read_with_one_call(logs, readers, jobs, searches):
+    for number in range(jobs):
+        readers.follow(f"j{number}", LogPlace(streams={f"j{number}/a"}))
+    await asyncio.sleep(5)
+    assert sorted(len(call["streams"]) for call in logs.calls if call["streams"]) == searches
+
+
+async def test_the_streams_of_one_job_are_read_together(logs, readers):
+    for number in range(60):
+        readers.follow(f"j{number}", LogPlace(streams={f"j{number}/a", f"j{number}/b", f"j{number}/c"}))
+    await asyncio.sleep(5)
+    calls = [set(call["streams"]) for call in logs.calls if call["streams"]]
+    assert [len(call) for call in calls] == [99, 81]
+    assert all({f"{stream[:-1]}{part}" for part in "abc"} <= call for call in calls for stream in call)
+
+
+async def test_a_reader_without_jobs_is_idle_and_tells_so_once(readers):
+    assert readers.follower.is_idle
+    first, second = readers.follow("a"), readers.follow("b")
+    readers.leave(first)
+    assert (readers.follower.is_idle, readers.idle) == (False, 0)
+    readers.leave(second)
+    assert (readers.follower.is_idle, readers.idle) == (True, 1)
