@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from fakes import archive
@@ -20,6 +21,7 @@ from airflow_nbjobs.commands.records.port import Run
 from airflow_nbjobs.commands.wording import size_text
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.variables import LIVE_VARIABLE
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage
 from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments
 
 
@@ -626,3 +628,97 @@ def test_a_sensors_job_has_its_archive_and_no_outputs_of_the_task(airflow, fetch
     names = {path.name for path in (tmp_path / "files" / "wait" / "try-7").iterdir()}
     assert {"output.tar.gz", "job.json", "log.txt"} <= names
     assert "outputs.json" not in names
+
+
+class Pages:
+    """A log in pages, each of some lines."""
+
+    def __init__(self, *pages):
+        self.pages = pages
+        self.asked = []
+
+    def events(self, *, since, prefix, next_token):
+        self.asked.append((since, prefix, next_token))
+        number = int(next_token or 0)
+        lines = self.pages[number]
+        events = tuple(LogEvent(id=str(n), stream="s", at=n, message=line) for n, line in enumerate(lines))
+        return LogPage(events, None if number + 1 == len(self.pages) else str(number + 1))
+
+
+def test_a_log_is_read_to_its_end_page_after_page(airflow, fetch, tmp_path, monkeypatch):
+    name = airflow.add()
+    logs = Pages(["a"], [], ["b\udcff", "c"])
+    monkeypatch.setattr(airflow.account.clients, "logs", logs)
+    assert fetch()[0] == 0
+    assert (tmp_path / "files" / "t" / "try-1" / "log.txt").read_bytes() == b"a\nb\\udcff\nc\n"
+    assert logs.asked == [(0, f"{name}/", token) for token in (None, "1", "2")]
+
+
+def test_a_log_that_is_too_long_says_where_the_rest_is(airflow, fetch, tmp_path, monkeypatch):
+    name = airflow.add()
+    monkeypatch.setattr(save, "_LOG_BYTES", 10)
+    monkeypatch.setattr(airflow.account.clients, "logs", Pages(["12345", "67890"], ["x"], ["never"]))
+    assert fetch()[0] == 0
+    assert (tmp_path / "files" / "t" / "try-1" / "log.txt").read_text().splitlines() == [
+        *("12345", "67890", "x"),
+        f"… more is in CloudWatch, /aws/sagemaker/TrainingJobs {name}/",
+    ]
+
+
+@pytest.fixture
+def renders(monkeypatch):
+    """Renders a page as the sandboxed process would, or not; returns what it was asked for."""
+    asked = []
+
+    def use(answer):
+        def render(_, request):
+            asked.append(request)
+            if isinstance(answer, Exception):
+                raise answer
+            if answer.status == "ok":
+                (request.folder / "document.html").write_bytes(b"<p>rendered</p>")
+            return answer
+
+        monkeypatch.setattr(save, "has_renderer", lambda: True)
+        monkeypatch.setattr(save.Renderer, "render", render)
+        return asked
+
+    return use
+
+
+def test_a_page_is_rendered_of_a_notebook_without_one(airflow, fetch, tmp_path, renders):
+    asked = renders(SimpleNamespace(status="ok", text=""))
+    names = [airflow.add(), airflow.add(task_id="u", status="Failed", state="failed")]
+    assert fetch()[0] == 0
+    for task, request, name, has_failed in zip("tu", asked, names, (False, True), strict=True):
+        folder = tmp_path / "files" / task / "try-1"
+        assert (folder / "executed.html").read_bytes() == b"<p>rendered</p>"
+        assert (request.source, request.title, request.has_failed) == (folder / "executed.ipynb", name, has_failed)
+    assert fetch()[0] == 0
+    assert len(asked) == 2, "it is there already"
+
+
+def test_a_page_of_the_jobs_own_is_not_rendered_again(airflow, fetch, tmp_path, renders):
+    asked = renders(SimpleNamespace(status="ok", text=""))
+    airflow.add(archived={"{name}.html": b"<p>page</p>"})
+    assert fetch()[0] == 0
+    assert (tmp_path / "files" / "t" / "try-1" / "executed.html").read_bytes() == b"<p>page</p>"
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (SimpleNamespace(status="failed", text="it broke"), "it broke"),
+        (SimpleNamespace(status="timeout", text=""), "timeout"),
+        (save.BusyError("x"), "busy"),
+    ],
+    ids=["failed", "timeout", "busy"],
+)
+def test_a_page_that_cannot_be_rendered_is_said_and_is_no_failure(airflow, fetch, tmp_path, renders, answer, why):
+    renders(answer)
+    airflow.add()
+    code, said = fetch()
+    assert code == 0
+    assert f"t/try-1: executed.html: the notebook could not be rendered ({why})" in said.err
+    assert not (tmp_path / "files" / "t" / "try-1" / "executed.html").exists()
