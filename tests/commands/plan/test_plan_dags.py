@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -184,3 +185,53 @@ def test_bundles_are_folders_that_are_there_and_each_once(tmp_path, monkeypatch)
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("airflow.dag_processing.bundles.manager.DagBundlesManager", Manager)
     assert dags.local_bundles() == [tmp_path / "a", tmp_path / "b"]
+
+
+def test_what_a_file_imports_is_there_for_as_long_as_it_is_asked_for(tmp_path, monkeypatch):
+    folder, elsewhere = tmp_path / "bundle", tmp_path / "elsewhere"
+    for place, name in (
+        *((folder, name) for name in ("of_bundle/__init__", "of_bundle/part", "was_known/__init__", "was_known/part")),
+        (elsewhere, "of_another"),
+        (folder / "venv", "installed_there"),
+    ):
+        write(place / f"{name}.py", "")
+    monkeypatch.syspath_prepend(elsewhere)
+    monkeypatch.syspath_prepend(folder / "venv")
+    names = ("of_bundle", "of_bundle.part", "was_known", "was_known.part", "of_another", "installed_there")
+
+    def there():
+        return [name for name in names if name in sys.modules]
+
+    imports = dags.Imports(folder)
+    before = list(sys.path)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(folder)
+        importlib.import_module("was_known")
+    try:
+        with imports:
+            assert sys.path[0] == str(folder)
+            for name in names:
+                importlib.import_module(name)
+            first = sys.modules["of_bundle"]
+            sys.path.append("/left behind")
+        assert there() == ["was_known", "was_known.part", "of_another", "installed_there"]
+        assert sys.path == before
+        with imports:
+            assert there() == list(names)
+            assert sys.modules["of_bundle"] is first, "what it has imported before is the same"
+        assert "of_bundle" not in sys.modules
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+def test_an_object_that_stands_for_a_module_ends_no_plan(tmp_path, monkeypatch):
+    class Odd:
+        @property
+        def __path__(self):
+            raise RuntimeError
+
+    with dags.Imports(tmp_path):
+        monkeypatch.setitem(sys.modules, "odd_one", Odd())
+        monkeypatch.setitem(sys.modules, "none_at_all", None)
+    assert {"odd_one", "none_at_all"} <= sys.modules.keys()
