@@ -103,7 +103,7 @@ def airflow():
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        do_POST = do_PATCH = do_GET
+        do_POST = do_PATCH = do_GET  # noqa: N815 - the server's own names
 
         def log_message(self, *arguments):
             """Tests print nothing."""
@@ -132,7 +132,8 @@ def test_the_token_is_asked_for_with_the_password_and_sent_from_then_on(airflow)
 
 
 def test_a_component_without_a_heartbeat_is_named(airflow):
-    health = dict.fromkeys(("metadatabase", "scheduler", "triggerer", "dag_processor"), {"status": "healthy"})
+    names = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+    health = {name: {"status": "healthy"} for name in names}
     airflow.answers["GET /api/v2/monitor/health"] = (200, health)
     assert airflow.unhealthy() == []
     airflow.answers["GET /api/v2/monitor/health"] = (
@@ -141,7 +142,7 @@ def test_a_component_without_a_heartbeat_is_named(airflow):
     )
     assert airflow.unhealthy() == ["scheduler", "triggerer"]
     airflow.answers["GET /api/v2/monitor/health"] = (200, {})
-    assert airflow.unhealthy() == ["metadatabase", "scheduler", "triggerer", "dag_processor"]
+    assert airflow.unhealthy() == list(names)
 
 
 def test_a_dag_is_there_or_not_and_a_refusal_is_neither(airflow):
@@ -149,7 +150,7 @@ def test_a_dag_is_there_or_not_and_a_refusal_is_neither(airflow):
     airflow.answers["GET /api/v2/dags/a%2Fb"] = (200, {})
     assert airflow.has_dag("a/b") is True
     airflow.answers["GET /api/v2/dags/a%2Fb"] = (403, {"detail": "no"})
-    with pytest.raises(ApiRefusedError, match="HTTP 403: .*no") as refused:
+    with pytest.raises(ApiRefusedError, match=r"HTTP 403: .*no") as refused:
         airflow.has_dag("a/b")
     assert refused.value.status == 403
 
@@ -197,7 +198,9 @@ def test_an_xcom_that_is_not_there_is_none_and_a_refusal_is_told(airflow):
         airflow.xcom(TASK, "key")
 
 
-@pytest.mark.parametrize(("status", "kind"), [(400, ApiRefusedError), (499, ApiRefusedError), (500, ApiUnavailableError)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, ApiRefusedError), (499, ApiRefusedError), (500, ApiUnavailableError)]
+)
 def test_a_busy_airflow_is_told_from_one_that_refuses(airflow, status, kind):
     airflow.answers[f"GET {PATH}"] = (status, {"detail": "x" * 1000})
     with pytest.raises(kind, match=f"HTTP {status}") as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 from airflow_nbjobs.commands.demo.view import (
     Display,
@@ -161,26 +162,24 @@ def test_the_whole_report_is_a_block_a_task():
         TaskResult(row(task="plain"), {}, {"no": "outputs"}, ()),
         TaskResult(row(task="odd"), {}, {"outputs": 5}, ()),
     ]
-    assert report(results, run_state="failed", seconds=65.04) == "\n".join(
-        [
-            "Run failed after 65.0 s",
-            "",
-            "train: failed, 1.0 s",
-            '  a = "\\u00e9"',
-            "  b = [1]",
-            "  executed notebook: s3://b/x.ipynb",
-            "  | one",
-            "  | two",
-            "",
-            "later: to be run, 0.0 s",
-            "",
-            "plain: running, 1.0 s",
-            '  return_value = {"no": "outputs"}',
-            "",
-            "odd: running, 1.0 s",
-            '  return_value = {"outputs": 5}',
-        ]
-    )
+    assert report(results, run_state="failed", seconds=65.04).split("\n") == [
+        "Run failed after 65.0 s",
+        "",
+        "train: failed, 1.0 s",
+        '  a = "\\u00e9"',
+        "  b = [1]",
+        "  executed notebook: s3://b/x.ipynb",
+        "  | one",
+        "  | two",
+        "",
+        "later: to be run, 0.0 s",
+        "",
+        "plain: running, 1.0 s",
+        '  return_value = {"no": "outputs"}',
+        "",
+        "odd: running, 1.0 s",
+        '  return_value = {"outputs": 5}',
+    ]
 
 
 def test_a_value_of_200_characters_is_shown_whole():
@@ -232,14 +231,20 @@ def test_of_notebooks_of_as_many_cells_the_longest_is_opened():
 
     assert worth_opening([of("a", (3, 9), 1.0), of("b", (1, 9), 2.0), of("c", (8, 8), 99.0)]).row.task == "b"
     assert worth_opening([of("a", None, None), of("b", None, 0.5)]).row.task == "b"
-    assert worth_opening([of("a", None, 9.0), of("b", None, 1.0, "failed"), of("c", None, 2.0, "failed")]).row.task == "b"
+    assert (
+        worth_opening([of("a", None, 9.0), of("b", None, 1.0, "failed"), of("c", None, 2.0, "failed")]).row.task == "b"
+    )
     assert worth_opening([]) is None
 
 
 def test_a_cell_is_shown_again_once_some_time_has_passed(capsys, monkeypatch):
-    now = 0.0
-    monkeypatch.setattr("airflow_nbjobs.commands.demo.view.time.monotonic", lambda: now)
+    times = iter([0.0, 10.0, 11.0, 12.0, 13.9, 14.0])
+    monkeypatch.setattr("airflow_nbjobs.commands.demo.view.time", SimpleNamespace(monotonic=lambda: next(times)))
     display = Display()
-    for now, cells in ((10.0, (1, 9)), (11.0, (2, 9)), (12.0, (3, 9)), (13.9, (4, 9)), (14.0, (5, 9))):
-        display.update([row(cells=cells)])
-    assert [line.partition("cell ")[2] for line in capsys.readouterr().out.splitlines()] == ["1 of 9", "3 of 9", "5 of 9"]
+    for done in range(1, 6):
+        display.update([row(cells=(done, 9))])
+    assert [line.partition("cell ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "1 of 9",
+        "3 of 9",
+        "5 of 9",
+    ]

@@ -499,7 +499,12 @@ def test_two_runs_of_a_notebook_are_two_jobs_with_a_name_that_sagemaker_takes():
     first, second = own_run("dags/report.ipynb"), own_run("dags/report.ipynb")
     assert (first.label, first.readable) == ("dags/report.ipynb", "report")
     assert first.key != second.key
-    assert (first.key.dag_id, first.key.task_id, first.key.map_index, first.key.deployment) == ("", "", -1, "nbjobs run")
+    assert (first.key.dag_id, first.key.task_id, first.key.map_index, first.key.deployment) == (
+        "",
+        "",
+        -1,
+        "nbjobs run",
+    )
     assert own_run("отчёт.ipynb").readable == "notebook"
     assert own_run("отчёт 7.ipynb").readable == "отчёт 7"
 
@@ -529,7 +534,10 @@ def test_the_embedded_sagemaker_gives_what_a_job_cannot_do_without():
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(OSError("no such interpreter"), "does not run: no such interpreter"), (subprocess.TimeoutExpired("aws", 1), "does not run: ")],
+    [
+        (OSError("no such interpreter"), "does not run: no such interpreter"),
+        (subprocess.TimeoutExpired("aws", 1), "does not run: "),
+    ],
     ids=["broken", "slow"],
 )
 def test_an_aws_cli_that_cannot_be_started_is_named(tmp_path, monkeypatch, path_without_aws, error, said):

@@ -130,7 +130,12 @@ def kept(*runs, older_than=None, keep_last=None, under_way=()):
 
 
 def test_a_run_that_goes_on_is_kept_whatever_the_rules():
-    runs = [run(1, hours=9, state="running"), run(2, hours=9, state="failed"), run(3, hours=9), run(4, hours=9, state="queued")]
+    runs = [
+        run(1, hours=9, state="running"),
+        run(2, hours=9, state="failed"),
+        run(3, hours=9),
+        run(4, hours=9, state="queued"),
+    ]
     assert kept(*runs, under_way=[("d", "r2")]) == {
         "r1": "its run is running",
         "r2": "a task of its run is under way",
@@ -146,7 +151,13 @@ def test_an_age_keeps_what_has_ended_since():
 
 
 def test_the_last_of_each_dag_are_kept_by_when_they_were_due():
-    runs = [run(1, hours=3), run(2, hours=1), run(3, hours=2), run(4, hours=9, dag_id="e"), run(5, hours=0, state="running")]
+    runs = [
+        run(1, hours=3),
+        run(2, hours=1),
+        run(3, hours=2),
+        run(4, hours=9, dag_id="e"),
+        run(5, hours=0, state="running"),
+    ]
     assert kept(*runs, keep_last=2) == {
         **dict.fromkeys(("r2", "r3", "r4"), "its run is one of the last 2"),
         "r5": "its run is running",
@@ -163,7 +174,9 @@ def test_of_two_rules_the_age_is_said():
     }
 
 
-@pytest.mark.parametrize(("rules", "says"), [((None, None), False), ((0, None), True), ((None, 0), True), ((1, 1), True)])
+@pytest.mark.parametrize(
+    ("rules", "says"), [((None, None), False), ((0, None), True), ((None, 0), True), ((1, 1), True)]
+)
 def test_rules_say_something_once_one_is_given(rules, says):
     assert Rules(older_than_hours=rules[0], keep_last=rules[1]).says_something is says
 

@@ -190,7 +190,12 @@ def test_a_database_answers_once_airflow_has_made_its_tables(database, monkeypat
 
 def test_triggerers_that_say_they_run_are_read_and_whether_they_do(database):
     now = datetime.now(tz=UTC)
-    rows = [("TriggererJob", "running", 0), ("TriggererJob", "running", 9), ("TriggererJob", "success", 0), ("SchedulerJob", "running", 0)]
+    rows = [
+        ("TriggererJob", "running", 0),
+        ("TriggererJob", "running", 9),
+        ("TriggererJob", "success", 0),
+        ("SchedulerJob", "running", 0),
+    ]
     for number, (kind, state, days) in enumerate(rows):
         job = Job()
         job.job_type, job.state, job.hostname = kind, state, f"host-{number}"
@@ -203,5 +208,5 @@ def test_triggerers_that_say_they_run_are_read_and_whether_they_do(database):
 
 
 def test_an_address_without_http_is_none():
-    with pytest.raises(OSError, match="'ftp://x/nbjobs/link.html' is no address of HTTP"):
+    with pytest.raises(OSError, match=r"'ftp://x/nbjobs/link\.html' is no address of HTTP"):
         AirflowSide().pages("ftp://x")

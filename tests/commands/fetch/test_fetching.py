@@ -623,7 +623,9 @@ def test_a_sensors_job_has_its_archive_and_no_outputs_of_the_task(airflow, fetch
     name = airflow.add(archived={LOG_NAME: b"driver"})
     airflow.instances.clear()
     arguments = TaskArguments({"job_name": name, "aws_conn_id": "aws_default"})
-    airflow.instances.append(task_instance(task_id="wait", kind=Kind.SENSOR, arguments=arguments, job=None, try_number=7))
+    airflow.instances.append(
+        task_instance(task_id="wait", kind=Kind.SENSOR, arguments=arguments, job=None, try_number=7)
+    )
     assert fetch()[0] == 0
     names = {path.name for path in (tmp_path / "files" / "wait" / "try-7").iterdir()}
     assert {"output.tar.gz", "job.json", "log.txt"} <= names
@@ -715,7 +717,7 @@ def test_a_page_of_the_jobs_own_is_not_rendered_again(airflow, fetch, tmp_path, 
     ],
     ids=["failed", "timeout", "busy"],
 )
-def test_a_page_that_cannot_be_rendered_is_said_and_is_no_failure(airflow, fetch, tmp_path, renders, answer, why):
+def test_a_page_that_cannot_be_rendered_is_said_and_is_no_failure(airflow, fetch, tmp_path, renders, answer, why):  # noqa: PLR0917 - fixtures and a table
     renders(answer)
     airflow.add()
     code, said = fetch()

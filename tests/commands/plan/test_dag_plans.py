@@ -60,7 +60,8 @@ def test_warnings_of_the_file_stand_before_those_of_the_backfill(plan):
 
 def test_a_conf_that_airflow_refuses_is_a_problem_of_each_task_of_its_kind(plan):
     body = in_dag(
-        JOB + "; SageMakerNotebookJobSensor(task_id='s', job_name='x')", "schedule=None, params={'n': Param(5, type='integer')}"
+        JOB + "; SageMakerNotebookJobSensor(task_id='s', job_name='x')",
+        "schedule=None, params={'n': Param(5, type='integer')}",
     )
     document, code_, _ = plan(body, "--conf", '{"n": "x"}')
     tasks = tasks_of(document)

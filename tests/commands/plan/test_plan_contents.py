@@ -29,7 +29,9 @@ def read(*cells):
 
 def rows(given=None, *, checked=None, kernel_name="python3", whole="", document=None):
     document = read(code(CELL, "parameters")) if document is None else document
-    found = describe_parameters(document or None, given or {}, checked=checked or {}, kernel_name=kernel_name, whole=whole)
+    found = describe_parameters(
+        document or None, given or {}, checked=checked or {}, kernel_name=kernel_name, whole=whole
+    )
     return {each.name: (each.type, each.default, each.given, each.is_known) for each in found}
 
 
@@ -38,7 +40,7 @@ def test_a_cells_parameters_come_first_with_their_types_and_defaults():
     assert list(found) == [*"abcdefg", "api_key", "other"]
     assert found["a"] == ("int", "1", None, True)
     assert found["b"] == ("str", None, None, True)
-    assert found["c"][1] in ("len(\"ab\")", "len('ab')")
+    assert found["c"][1] in ('len("ab")', "len('ab')")
     assert found["d"] == ("int | None", "None", None, True)
     assert found["e"] == ("list | tuple", "[]", None, True)
     assert found["f"][1] == "None"

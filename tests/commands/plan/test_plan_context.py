@@ -35,7 +35,13 @@ NAMES_OF_A_RUN = {
 @pytest.fixture
 def task():
     with DAG("d", schedule=None):
-        return Job(task_id="t", input_notebook="nb.ipynb", inlets=[Asset("in")], outlets=[Asset("out")], map_index_template="{{ n }}")
+        return Job(
+            task_id="t",
+            input_notebook="nb.ipynb",
+            inlets=[Asset("in")],
+            outlets=[Asset("out")],
+            map_index_template="{{ n }}",
+        )
 
 
 def context_of(task, run=RUN, **more):

@@ -107,7 +107,10 @@ def test_a_page_has_files_dags_notebooks_and_the_counts_in_this_order():
             {"dags": [dag(*(TaskPlan(task_id="a", map_index=n, problems=("x",), warnings=("y",)) for n in range(2)))]},
             "1 task, 2 problems, 2 warnings",
         ),
-        ({"dags": [dag(TaskPlan(task_id="a"), warnings=("x",)), dag(TaskPlan(task_id="a"))]}, "2 tasks, 0 problems, 1 warning"),
+        (
+            {"dags": [dag(TaskPlan(task_id="a"), warnings=("x",)), dag(TaskPlan(task_id="a"))]},
+            "2 tasks, 0 problems, 1 warning",
+        ),
     ],
     ids=["nothing", "notebook", "notebooks", "task", "indexes", "dags"],
 )

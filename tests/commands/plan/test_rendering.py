@@ -75,7 +75,10 @@ def test_what_only_a_run_gives_is_left_out_and_said(dag):
         "role": "XCom of 'upstream'",
         "additional_dependencies": "{{ ds }}.csv, XCom of 'upstream'",
     }
-    assert {name: each.text for name, each in found.parameters.items()} == {"day": "{{ ds }}", "more": "XCom of 'upstream'"}
+    assert {name: each.text for name, each in found.parameters.items()} == {
+        "day": "{{ ds }}",
+        "more": "XCom of 'upstream'",
+    }
     assert found.problems == []
 
 
@@ -131,7 +134,9 @@ def test_a_template_that_no_run_renders_is_a_problem_of_its_argument(dag, argume
 
 def test_one_wrong_template_hides_no_later_one(dag):
     """Nor does what one asks of a run count for the next."""
-    found = rendered(volume_size="{{ ds }}", instance_type="{{ 1 / 0 }}", role="{{ params.size }}", kernel_name="{{ nope }}")
+    found = rendered(
+        volume_size="{{ ds }}", instance_type="{{ 1 / 0 }}", role="{{ params.size }}", kernel_name="{{ nope }}"
+    )
     assert sorted(found.problems) == [
         "instance_type: '{{ 1 / 0 }}' cannot be rendered: division by zero",
         "kernel_name: '{{ nope }}' cannot be rendered: 'nope' is undefined",
@@ -163,7 +168,9 @@ def test_an_empty_param_of_the_dag_is_a_place_that_a_conf_fills(dag, argument, v
 
 
 def test_a_dags_param_is_the_runs(dag):
-    found = rendered(volume_size=dag.param("size"), role=dag.param("other", "x"), parameters={"rows": dag.param("size")})
+    found = rendered(
+        volume_size=dag.param("size"), role=dag.param("other", "x"), parameters={"rows": dag.param("size")}
+    )
     assert (found.task.volume_size, found.task.role, found.task.parameters) == (10, "x", {"rows": 10})
 
 

@@ -43,7 +43,9 @@ def test_what_airflow_decides_when_the_run_begins_is_shown_as_such():
 
 
 def test_stand_ins_are_replaced_wherever_they_are():
-    request = shown(SENT | {"Environment": {"image": "x image y"}}, texts={"image": "of AWS", "token-of-a-text": "{{ ds }}"})
+    request = shown(
+        SENT | {"Environment": {"image": "x image y"}}, texts={"image": "of AWS", "token-of-a-text": "{{ ds }}"}
+    )
     assert request["AlgorithmSpecification"]["TrainingImage"] == "<of AWS>"
     assert request["Tags"] == [{"Key": "k", "Value": "<{{ ds }}>"}]
     assert request["Environment"] == {"<of AWS>": "x <of AWS> y"}

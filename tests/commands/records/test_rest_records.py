@@ -203,7 +203,11 @@ def test_a_task_whose_fields_airflow_keeps_no_more_is_what_its_dag_says_and_is_a
     instances = [instance_document(task_id=task_id) for task_id in ("t", "u", "plain")]
     kind = {"template_fields": list(FIELDS), "operator_name": "SageMakerNotebookJobOperator"}
     tasks = [{"task_id": "t"} | kind, {"task_id": "u"} | kind, {"task_id": "plain", "operator_name": "BaseOperator"}]
-    api = Api({"d/dagRuns/r": run_document(), "d/tasks": {"tasks": tasks}}, task_instances=instances, dag_runs=[run_document()])
+    api = Api(
+        {"d/dagRuns/r": run_document(), "d/tasks": {"tasks": tasks}},
+        task_instances=instances,
+        dag_runs=[run_document()],
+    )
     asked = []
     get = api.get
     api.get = lambda *path, **query: asked.append("/".join(path)) or get(*path, **query)
