@@ -83,9 +83,9 @@ def indexes_of(task: Any) -> Indexes:
     if own is not None:
         return Indexes([Index(*each) for each in enumerate(_each(value))], own, left_out=left_out)
     merged = {name: reference_text(value[name]) for name in MERGED if is_reference(value.get(name))}
-    unknown = {name: each for name, each in value.items() if name not in known} | {name: {} for name in merged}
+    given_by_run = {**value} | dict.fromkeys(merged, {})  # of which those that are known are replaced
     varying = tuple(name for name, each in known.items() if len(each) > 1)
-    return Indexes([Index(None, unknown | given, merged) for given in _each(known)], own, varying, left_out)
+    return Indexes([Index(None, given_by_run | given, merged) for given in _each(known)], own, varying, left_out)
 
 
 def _of_function(task: Any, value: Any) -> dict[str, Any]:
