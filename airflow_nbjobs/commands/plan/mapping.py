@@ -18,7 +18,7 @@ from airflow_nbjobs.core.values.conversion import short
 from airflow_nbjobs.task.groups import MERGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _MOST_INDEXES = 1_024  # `[core] max_map_length` as Airflow has it
 
@@ -132,15 +132,12 @@ def _sized(value: Any) -> int | None:
     return len(value) if isinstance(value, dict | list | tuple | set | frozenset) else None
 
 
-def _each(value: Any) -> Iterator[dict[str, Any]]:
+def _each(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """
     Return what the first 1,024 indexes are given, in Airflow's order: the last argument changes fastest.
 
     Source: ``DictOfListsExpandInput._expand_mapped_field`` of Airflow's task SDK.
     """
-    if not isinstance(value, dict):
-        yield from ({**each} if isinstance(each, dict) else {} for each in islice(value, _MOST_INDEXES))
-        return
     axes = [list(each.items()) if isinstance(each, dict) else list(each) for each in value.values()]
     for combination in islice(product(*axes), _MOST_INDEXES):
         yield dict(zip(value, combination, strict=True))
