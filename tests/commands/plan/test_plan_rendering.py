@@ -236,3 +236,16 @@ def test_an_unknown_output_is_a_warning_of_its_argument(dag):
     found = rendered(volume_size=job.output["totl"], parameters={"x": [job.output["totl"]]})
     said = "task 'job' declares no output 'totl'; did you mean 'total'?"
     assert sorted(found.warnings) == [f"parameters['x']: {said}", f"volume_size: {said}"]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda each: {"k": each}, lambda each: [each], lambda each: (each,), lambda each: [{"k": (1, [each])}]],
+    ids=["dict", "list", "tuple", "deep"],
+)
+def test_a_part_that_a_run_gives_makes_the_whole_value_one(dag, wrap):
+    found = rendered(parameters={"text": wrap("{{ ds }}"), "xcom": wrap(upstream()), "known": wrap("{{ params.size }}")})
+    assert set(found.parameters) == {"text", "xcom"}
+    assert found.parameters["xcom"].text == "XCom of 'upstream'"
+    assert "{{ ds }}" in found.parameters["text"].text
+    assert found.task.parameters["known"] == wrap("10")
