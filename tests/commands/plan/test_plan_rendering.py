@@ -147,6 +147,15 @@ def test_one_wrong_template_hides_no_later_one(dag):
 
 def test_an_error_that_a_runs_value_makes_is_none(dag):
     assert rendered(volume_size="{{ 1 / ds }}").problems == []
+    found = rendered(task_id="u", volume_size="{{ dag_run.conf['a'].b.c }}", role="{{ ds ~ foo }}")
+    assert found.problems == ["role: '{{ ds ~ foo }}' cannot be rendered: 'foo' is undefined"]
+
+
+def test_a_date_that_airflow_has_no_more_is_a_problem_with_what_there_is_instead(dag):
+    (problem,) = rendered(volume_size="{{ execution_date }}").problems
+    assert problem.startswith("volume_size: ")
+    assert "Airflow 3 has no 'execution_date' any more" in problem
+    assert "; " in problem
 
 
 @pytest.mark.parametrize(
