@@ -16,8 +16,10 @@ from fakes import FakeContainerLogs
 from airflow_nbjobs.commands.demo.api import AirflowApi
 from airflow_nbjobs.commands.demo.app import _Demo
 from airflow_nbjobs.commands.demo.logs import CellProgress
-from airflow_nbjobs.commands.demo.processes import DemoError
+from airflow_nbjobs.commands.demo.processes import DemoError, check_port
+from airflow_nbjobs.core.errors import NotebookJobServiceError
 from airflow_nbjobs.core.job.xcoms import JOB_KEY, NOTEBOOK_LINK_KEY
+from airflow_nbjobs.core.notebook.progress import newest_cells
 
 RUN = "/api/v2/dags/d/dagRuns/r"
 TRAIN = f"{RUN}/taskInstances/train"
@@ -206,3 +208,38 @@ def test_the_first_address_logs_in_and_the_second_says_the_password(airflow, tmp
         f"Airflow: {url}/dags/d",
         f"  user admin   password {password}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_read"), [("running", True), ("deferred", True), ("success", False), ("queued", False), (None, False)]
+)
+def test_only_the_logs_of_tasks_that_run_now_are_read(airflow, state, is_read):
+    airflow.answers[f"{TRAIN}/xcomEntries/{JOB_KEY}"] = {"value": JOB}
+    progress = CellProgress(AirflowApi(airflow.port), None)
+    logs = FakeContainerLogs()
+    logs.lines["d-train-1"] = ["Executing:  25%|██▌  | 16/63 [00:18<00:30,  1.54cell/s]"]
+    progress._clients = SimpleNamespace(logs=logs)
+    mapped = instance(state) | {"map_index": 2}
+    assert progress.cells([mapped]) == ({"train[2]": (16, 63)} if is_read else {})
+
+
+@pytest.mark.parametrize("broken", ["log", "airflow", "job"])
+def test_progress_that_cannot_be_read_is_no_error(airflow, broken):
+    if broken != "job":
+        airflow.answers[f"{TRAIN}/xcomEntries/{JOB_KEY}"] = {"value": JOB}
+    progress = CellProgress(AirflowApi(check_port(0) if broken == "airflow" else airflow.port), None)
+    logs = FakeContainerLogs()
+    logs.error = NotebookJobServiceError("AccessDenied", code="AccessDenied") if broken == "log" else None
+    progress._clients = SimpleNamespace(logs=logs)
+    assert progress.cells([instance("running")]) == {}
+
+
+def test_only_cells_of_the_author_are_counted(airflow):
+    """What the job has added of its own is none of them."""
+    airflow.answers[f"{TRAIN}/xcomEntries/{JOB_KEY}"] = {"value": JOB | {"added_cells": [1, 63]}}
+    progress = CellProgress(AirflowApi(airflow.port), None)
+    logs = FakeContainerLogs()
+    logs.lines["d-train-1"] = ["Executing:  25%|██▌  | 16/63 [00:18<00:30,  1.54cell/s]"]
+    progress._clients = SimpleNamespace(logs=logs)
+    assert progress.cells([instance("running")]) == {"train": newest_cells(logs.lines["d-train-1"][0], (1, 63))}
+    assert newest_cells(logs.lines["d-train-1"][0], (1, 63)) != (16, 63)
