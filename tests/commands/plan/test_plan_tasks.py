@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pendulum
 import pytest
@@ -10,7 +11,7 @@ from airflow.sdk import DAG, task
 from fakes import code, notebook
 from plans import WHOLE
 
-from airflow_nbjobs.commands.plan import offline
+from airflow_nbjobs.commands.plan import offline, tasks
 from airflow_nbjobs.commands.plan.given_run import GivenRun
 from airflow_nbjobs.commands.plan.mapping import Index
 from airflow_nbjobs.commands.plan.tasks import Wanted, plan_task
@@ -79,6 +80,7 @@ def test_a_whole_task_has_nothing_that_is_not_known(planned, folder):
     assert request["OutputDataConfig"]["S3OutputPath"] == WHOLE["s3_root_uri"]
     assert request["Environment"]["AWS_DEFAULT_REGION"] == "eu-west-1"
     assert request["Environment"]["NBJOBS_RUN_ID"] == "<run id>"
+    assert request["Environment"]["NBJOBS_TRY_NUMBER"] == "1"
 
 
 def test_warnings_of_templates_and_of_the_notebook_are_both_said(planned):
@@ -275,3 +277,30 @@ def test_a_schedule_with_intervals_has_them_in_the_request_before_a_run_is_known
     ]
     assert "<start of the data interval>" in environment.values()
     assert "<end of the data interval>" in environment.values()
+
+
+def test_a_connection_that_means_nothing_is_a_problem_beside_those_of_templates(planned, connection, folder):
+    connection({"nbjobs": "nonsense"})
+    found = planned(role="{{ foo }}", volume_size="{{ ds }}", parameters={"name": "x"})
+    plan = found.plan
+    assert [text.split()[0] for text in plan.problems] == ["role:", "the"]
+    assert "key 'nbjobs' that is no mapping" in plan.problems[1]
+    assert plan.notebook == str(folder / "nb.ipynb")
+    assert "volume_size: {{ ds }}" in plan.not_known
+    assert (found.job, found.not_known["volume_size"], plan.request) == (None, "{{ ds }}", None)
+
+
+def test_what_is_left_of_the_tasks_own_timeout_is_the_jobs(planned):
+    """In whole seconds, as at the first moment of a try."""
+    found = planned(**WHOLE, parameters={"name": "x"}, execution_timeout=timedelta(minutes=10))
+    assert found.job.spec.max_runtime_in_seconds == 600
+    assert found.plan.request["StoppingCondition"]["MaxRuntimeInSeconds"] == 600
+    without = planned(
+        Job(task_id="u", input_notebook=found.plan.notebook, **WHOLE, parameters={"name": "x"}, max_runtime_in_seconds=700)
+    )
+    assert without.job.spec.max_runtime_in_seconds == 700
+
+
+def test_a_value_like_a_stand_in_is_shown_as_it_is_where_nothing_stands_in(planned):
+    plan = planned(**WHOLE, parameters={"name": "x", "day": str(tasks._MAP_INDEX)}).plan
+    assert plan.request["HyperParameters"]["day"] == str(tasks._MAP_INDEX)
