@@ -49,7 +49,9 @@ def test_a_choice_that_is_none_comes_with_the_one_that_was_meant(refused):
     said = refused(lambda parser: parser.parse_args(["--form", "jsno"]))
     assert said.endswith("; did you mean 'json'?")
     assert "did you mean" not in refused(lambda parser: parser.parse_args(["--form", "yaml"]))
-    assert refused(lambda parser: parser.parse_args(["--form", "x.ipynb"])).endswith("did you mean 'nbjobs x run x.ipynb'?")
+    assert refused(lambda parser: parser.parse_args(["--form", "x.ipynb"])).endswith(
+        "did you mean 'nbjobs x run x.ipynb'?"
+    )
 
 
 @pytest.mark.parametrize(

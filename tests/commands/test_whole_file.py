@@ -32,9 +32,14 @@ def test_a_file_takes_its_name_at_the_end_with_the_rights_that_a_new_one_has(tmp
 def test_what_is_raised_leaves_what_was_there_and_nothing_else(tmp_path, error):
     path = tmp_path / "x.txt"
     path.write_bytes(b"before")
-    with pytest.raises(error), whole_file(path) as file:
-        file.write(b"half")
-        raise error
+
+    def write():
+        with whole_file(path) as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        write()
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 

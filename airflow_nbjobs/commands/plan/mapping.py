@@ -83,7 +83,7 @@ def indexes_of(task: Any) -> Indexes:
     if own is not None:
         return Indexes([Index(*each) for each in enumerate(_each(value))], own, left_out=left_out)
     merged = {name: reference_text(value[name]) for name in MERGED if is_reference(value.get(name))}
-    given_by_run = {**value} | dict.fromkeys(merged, {})  # of which those that are known are replaced
+    given_by_run = {**value} | {name: {} for name in merged}  # of which those that are known are replaced
     varying = tuple(name for name, each in known.items() if len(each) > 1)
     return Indexes([Index(None, given_by_run | given, merged) for given in _each(known)], own, varying, left_out)
 

@@ -253,7 +253,9 @@ def test_an_unknown_output_is_a_warning_of_its_argument(dag):
     ids=["dict", "list", "tuple", "deep"],
 )
 def test_a_part_that_a_run_gives_makes_the_whole_value_one(dag, wrap):
-    found = rendered(parameters={"text": wrap("{{ ds }}"), "xcom": wrap(upstream()), "known": wrap("{{ params.size }}")})
+    found = rendered(
+        parameters={"text": wrap("{{ ds }}"), "xcom": wrap(upstream()), "known": wrap("{{ params.size }}")}
+    )
     assert set(found.parameters) == {"text", "xcom"}
     assert found.parameters["xcom"].text == "XCom of 'upstream'"
     assert "{{ ds }}" in found.parameters["text"].text

@@ -296,7 +296,13 @@ def test_what_is_left_of_the_tasks_own_timeout_is_the_jobs(planned):
     assert found.job.spec.max_runtime_in_seconds == 600
     assert found.plan.request["StoppingCondition"]["MaxRuntimeInSeconds"] == 600
     without = planned(
-        Job(task_id="u", input_notebook=found.plan.notebook, **WHOLE, parameters={"name": "x"}, max_runtime_in_seconds=700)
+        Job(
+            task_id="u",
+            input_notebook=found.plan.notebook,
+            **WHOLE,
+            parameters={"name": "x"},
+            max_runtime_in_seconds=700,
+        )
     )
     assert without.job.spec.max_runtime_in_seconds == 700
 

@@ -18,7 +18,8 @@ def run(**fields):
 
 
 @pytest.mark.parametrize(
-    ("state", "has_ended"), [("success", True), ("failed", True), ("running", False), ("queued", False), ("newer", False)]
+    ("state", "has_ended"),
+    [("success", True), ("failed", True), ("running", False), ("queued", False), ("newer", False)],
 )
 def test_a_run_has_ended_in_two_states(state, has_ended):
     assert run(state=state).has_ended is has_ended

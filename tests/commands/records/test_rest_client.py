@@ -252,7 +252,7 @@ def test_an_error_without_words_is_told_by_its_kind_and_a_long_one_is_cut():
     with pytest.raises(AirflowError, match=r"got no answer: ReadTimeout") as error:
         client(httpx.ReadTimeout("")).get("dags")
     assert error.value.details["next"] == "check --airflow-url, and that this machine reaches it"
-    with pytest.raises(AirflowError, match="x{300}…"):
+    with pytest.raises(AirflowError, match=r"x{300}…"):
         client(httpx.Response(422, json={"detail": "x" * 301})).get("dags")
     with pytest.raises(AirflowError, match=r"x{300}\n"):
         client(httpx.Response(401, json={"detail": "x" * 300})).get("dags")
