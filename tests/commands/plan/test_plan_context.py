@@ -8,6 +8,7 @@ import pendulum
 import pytest
 from airflow.sdk import DAG, Asset
 
+from airflow_nbjobs.commands.plan import context as context_
 from airflow_nbjobs.commands.plan.context import NeedsRun, template_context
 from airflow_nbjobs.commands.plan.given_run import GivenRun
 from airflow_nbjobs.decorators import sagemaker_notebook_job
@@ -146,3 +147,18 @@ def test_what_a_template_asks_of_a_run_is_noted(task):
     assert rendered("{{ params.rows }} {{ task.task_id }}") == ("5 t", False)
     assert rendered("{{ 'x' if ds else 'y' }}") == ("x", True)
     assert rendered("{{ 'x' if ds else 'y' }} {{ params.rows }}") == ("x 5", True)
+
+
+def test_a_variable_is_told_to_airflows_masker_by_its_name_and_a_dict_by_its_own_keys(task, monkeypatch):
+    told = []
+    monkeypatch.setattr(context_, "add_secret", lambda *of: told.append(of))
+    monkeypatch.setenv("AIRFLOW_VAR_CFG", '{"password": "p"}')
+    monkeypatch.setenv("AIRFLOW_VAR_LIST", '["a"]')
+    variables = context_of(task)["var"]
+    assert (variables["value"].cfg, variables["json"].cfg, variables["json"].list) == (
+        '{"password": "p"}',
+        {"password": "p"},
+        ["a"],
+    )
+    text = ('{"password": "p"}', "cfg")
+    assert told == [text, text, ({"password": "p"}, None), ('["a"]', "list"), (["a"], "list")]
