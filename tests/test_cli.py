@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -164,6 +165,9 @@ def test_every_commands_help_has_an_example_that_it_takes_and_the_exit_codes(par
         (("run", "x.ipynb", "--instnce-type=ml.m5.large"), "did you mean '--instance-type'?"),
         (("run", "x.ipynb", "days=7"), "unrecognized arguments: days=7; did you mean '-p days=7'?"),
         (("run", "x.ipynb", "--days", "7"), "--days 7; a parameter of the notebook is given as '-p days=VALUE'"),
+        (("run", "x.ipynb", "--rows", "7"), "--rows 7; a parameter of the notebook is given as '-p rows=VALUE'"),
+        (("run", "x.ipynb", "--top=7"), "--top=7; a parameter of the notebook is given as '-p top=VALUE'"),
+        (("run", "x.ipynb", "--role-arn", "7"), "--role-arn 7; did you mean '--role'?"),
         (("run", "x.ipynb", "y.ipynb"), "unrecognized arguments: y.ipynb"),
         (("run", "x.ipynb", "--missing-dependencies", "wran"), "did you mean 'warn'?"),
         (("run", "x.ipynb", "--role", "a", "--role", "b"), "argument --role: given twice: a, then b; give it once"),
@@ -204,3 +208,88 @@ def test_ctrl_c_while_a_command_is_imported_is_no_traceback(monkeypatch):
 
     monkeypatch.setattr("importlib.import_module", interrupt)
     assert cli.main(["run", "x.ipynb"]) == 130
+
+
+# -- what a command does that is given nothing more ------------------------------------------------------------------------
+
+OF_AIRFLOW = {"airflow_url": None, "airflow_token_file": None, "region_name": None}
+AS_THEY_ARE = {
+    ("clean",): {"dag": [], "older_than": None, "keep_last": None, "yes": False, "form": "text"} | OF_AIRFLOW,
+    ("doctor",): {
+        **dict.fromkeys(("role", "image", "instance_type")),
+        "aws_conn_id": "aws_default",
+        "with_run": False,
+        "output": "text",
+    },
+    ("iam-policy", "caller"): {
+        **dict.fromkeys(("bucket", "prefix", "role", "region", "account")),
+        "kind": "caller",
+        "kms": [],
+        "vpc": False,
+    },
+    ("mwaa-plugins",): {
+        **dict.fromkeys(("requirements", "constraint", "plugins")),
+        "to": Path("plugins.zip"),
+        "python": "3.12",
+        "force": False,
+    },
+    ("outputs", "d", "r", "--to", "x"): {
+        "dag_id": "d",
+        "run_id": "r",
+        "to": "x",
+        "task": [],
+        "force": False,
+        "form": "text",
+        **OF_AIRFLOW,
+    },
+    ("plan",): {**dict.fromkeys(("conf", "date", "backfill", "show")), "target": [], "task": [], "output": "text"},
+    ("prices", "update"): {
+        "action": "update",
+        "region": None,
+        "instance_type": [],
+        "to": "-",
+        "aws_conn_id": "aws_default",
+    },
+    ("run", "x.ipynb"): {
+        **dict.fromkeys(("image_uri", "kernel_name", "role", "s3_root_uri", "instance_type", "initialization_script")),
+        **dict.fromkeys(("max_runtime_in_seconds", "missing_dependencies", "region_name", "executed")),
+        "input_notebook": "x.ipynb",
+        "parameter": [],
+        "output": [],
+        "local": False,
+        "additional_dependency": [],
+    },
+}
+
+
+def parsed(name, *words):
+    module_name, _ = cli._COMMANDS[name]
+    module = importlib.import_module(module_name)
+    made = CommandParser(prog=f"nbjobs {name}", example=module.EXAMPLE)
+    module.add_arguments(made)
+    return vars(made.parse_args(words))
+
+
+@pytest.mark.parametrize("words", AS_THEY_ARE, ids=" ".join)
+def test_without_options_nothing_is_overwritten_deleted_billed_or_left_out(words):
+    assert parsed(*words) == AS_THEY_ARE[words]
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("clean --dag a --dag b --older-than 30d --keep-last 3 --yes -o json", {"dag": ["a", "b"], "older_than": "30d", "keep_last": "3", "yes": True, "form": "json"}),
+        ("clean --airflow-url u --airflow-token-file f --region r", {"airflow_url": "u", "airflow_token_file": "f", "region_name": "r"}),
+        ("outputs d r --to x --task a --task b[1] --force -o json --region r", {"task": ["a", "b[1]"], "force": True, "form": "json", "region_name": "r"}),
+        ("doctor --aws-conn-id c --role r --image i --instance-type t --run -o json", {"aws_conn_id": "c", "role": "r", "image": "i", "instance_type": "t", "with_run": True, "output": "json"}),
+        ("iam-policy job --kms a --kms b --vpc --account 1", {"kind": "job", "kms": ["a", "b"], "vpc": True, "account": "1"}),
+        ("mwaa-plugins r.txt --to a/b.zip --with mine --python 3.13 --force", {"requirements": Path("r.txt"), "to": Path("a/b.zip"), "plugins": Path("mine"), "python": "3.13", "force": True}),
+        ("plan a b --task t --task u --conf {} --backfill x y --show request --output json", {"target": ["a", "b"], "task": ["t", "u"], "conf": "{}", "backfill": ["x", "y"], "show": "request", "output": "json"}),
+        ("prices update --region-name r --instance-type a --instance-type b --to variable", {"region": "r", "instance_type": ["a", "b"], "to": "variable"}),
+        ("run x.ipynb -p a=1 --parameter b=2 --output o --additional-dependency d --local --executed e", {"parameter": ["a=1", "b=2"], "output": ["o"], "additional_dependency": ["d"], "local": True, "executed": "e"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_each_option_is_what_it_is_given(words, given):
+    found = parsed(*words.split())
+    assert {name: found[name] for name in given} == given

@@ -53,7 +53,9 @@ class CommandParser(argparse.ArgumentParser):
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """End because of arguments that are none of this command's."""
         word = unknown[0].partition("=")[0]
-        hint = did_you_mean(word, re.findall(r"--[a-z][a-z-]+", self.format_help())) if word.startswith("-") else ""
+        options = re.findall(r"--[a-z][a-z-]+", self.format_help())
+        # The hyphens that all of them have make any two short words alike: a notebook's '--rows' is no '--role'.
+        hint = did_you_mean(word, options, cutoff=0.75) if word.startswith("-") else ""
         if word.startswith("--") and not hint and "--parameter" in self.format_help():
             hint = f"; a parameter of the notebook is given as '-p {word.lstrip('-')}=VALUE'"
         if "=" in unknown[0] and not word.startswith("-") and "--parameter" in self.format_help():

@@ -22,6 +22,7 @@ from airflow_nbjobs.commands.demo.settings import (
     airflow_environment,
     base_environment,
     launcher_script,
+    loopback_name,
 )
 from airflow_nbjobs.local.embedded import make_client
 from airflow_nbjobs.local.state.facts import ServerFacts
@@ -112,6 +113,79 @@ def test_costs_are_seen_of_every_machine_that_the_samples_ask_for(environment):
     asked = set(re.findall(r"ml\.[a-z0-9]+\.[a-z0-9]+", samples))
     assert asked
     assert asked <= set(json.loads(environment["AIRFLOW__NBJOBS__INSTANCE_PRICES"]))
+
+
+def test_what_keeps_the_demo_small_quick_and_on_this_machine_is_set(environment):
+    """Each is an option of Airflow's whose default would do something else."""
+    url = "http://127.0.0.1:5001"
+    assert {
+        "AIRFLOW_HOME": "/private",
+        "PATH": f"/private/bin{os.pathsep}/bin",
+        "AIRFLOW__CORE__DAGS_FOLDER": "/samples/dags",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": "/private/plugins",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": "/private/passwords.json",
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow_nbjobs.commands.demo.settings.loopback_name",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////private/airflow.db",
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": "/private/logs",
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": "/private/logs/dag_processor",
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "1",
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "1",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": "/private/bundles",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",
+        "OPENLINEAGE_DISABLED": "true",
+        "SCARF_NO_ANALYTICS": "true",
+    }.items() <= environment.items()
+    (bundle,) = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert (bundle["name"], bundle["kwargs"]["refresh_interval"]) == ("nbjobs-demo", 10)
+    assert loopback_name() == "localhost"
+
+
+def test_each_secret_is_where_airflow_looks_for_it():
+    keys = Secrets(password="p", jwt_secret="j", api_secret_key="a", fernet_key="f")
+    made = airflow_environment({}, home=Path("/h"), dags=Path("/d"), port=1, server=READY, keys=keys)
+    assert made["AIRFLOW__API_AUTH__JWT_SECRET"] == "j"
+    assert made["AIRFLOW__API__SECRET_KEY"] == "a"
+    assert made["AIRFLOW__CORE__FERNET_KEY"] == "f"
+    assert "p" not in made.values()
+    assert made["PATH"] == f"/h/bin{os.pathsep}{os.defpath}"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "127.0.0.1,localhost"),
+        ({"NO_PROXY": "a,127.0.0.1", "no_proxy": "b"}, "a,127.0.0.1,localhost"),
+        ({"NO_PROXY": "", "no_proxy": "b,,c"}, "b,c,127.0.0.1,localhost"),
+    ],
+    ids=str,
+)
+def test_this_machine_is_added_to_those_without_a_proxy(environ, expected):
+    made = base_environment(environ)
+    assert (made["NO_PROXY"], made["no_proxy"]) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AIRFLOW_CTX_X", "_AIRFLOW_WWW", "AWS_REGION", "OPENLINEAGE_URL", "PYTHONDONTWRITEBYTECODE", "FORCE_COLOR", "CLICOLOR_FORCE"],
+)  # fmt: skip
+def test_what_would_change_the_demo_is_left_out(name):
+    assert name not in base_environment({name: "x"})
+    assert base_environment({f"MY_{name}": "x"})[f"MY_{name}"] == "x"
+
+
+def test_a_fernet_key_is_one_that_airflow_takes():
+    from cryptography.fernet import Fernet
+
+    Fernet(Secrets.generate().fernet_key)
 
 
 @pytest.fixture

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.commands import demo
 from airflow_nbjobs.commands.demo import app
-from airflow_nbjobs.commands.demo.processes import DemoError, check_port
+from airflow_nbjobs.commands.demo.api import ApiRefusedError, ApiUnavailableError
+from airflow_nbjobs.commands.demo.processes import (
+    DemoError,
+    StoppedBySignal,
+    check_port,
+    is_running,
+    signals_as_exceptions,
+)
 
 
 def outcome(capsys, *arguments):
@@ -119,3 +132,109 @@ def test_a_start_that_takes_too_long_ends_with_what_was_waited_for(capsys, tmp_p
 def test_a_longer_timeout_gives_the_start_longer(timeout, start):
     """On two cores that others use as well, Airflow has taken six minutes."""
     assert app.start_seconds(timeout) == start
+
+
+def test_of_many_dags_twenty_are_named(tmp_path):
+    said = app.missing_dag("zzz", [f"dag_{number:02}" for number in reversed(range(25))], tmp_path)
+    assert said.endswith("there are: " + ", ".join(f"dag_{number:02}" for number in range(20)))
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_where_all_is_installed_nothing_is_said(platform):
+    app.check_installation(platform=platform)
+
+
+def test_the_airflow_of_this_environment_is_taken_before_that_of_its_scripts(monkeypatch, tmp_path):
+    for name in ("bin", "scripts"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / name))
+    for name, mode in (("scripts", 0o755), ("bin", 0o644)):  # the second may not be run
+        (tmp_path / name / "airflow").write_text("")
+        (tmp_path / name / "airflow").chmod(mode)
+    assert app.airflow_executable() == tmp_path / "scripts" / "airflow"
+    (tmp_path / "bin" / "airflow").chmod(0o755)
+    assert app.airflow_executable() == tmp_path / "bin" / "airflow"
+
+
+def test_a_folder_of_dags_is_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert app.dags_folder(Path("mine")) == (tmp_path / "mine").resolve()
+
+
+def test_a_private_file_is_the_users_alone_and_takes_nobodys_place(tmp_path):
+    path = app.write_private(tmp_path / "passwords.json", "{}")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("{}", 0o600)
+    with pytest.raises(FileExistsError):
+        app.write_private(path, "x")
+
+
+@pytest.mark.parametrize(("text", "value"), [("{}", {}), ('{"rows": 100}', {"rows": 100})])
+def test_a_conf_is_a_json_object(text, value):
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    assert parser.parse_args(["--conf", text]).conf == value
+
+
+def test_without_options_it_runs_the_sample_and_stays_up():
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    args = parser.parse_args([])
+    assert vars(args) == {
+        "exit": False,
+        "dags": None,
+        "dag_id": "sentiment_pipeline",
+        "conf": {},
+        "port": None,
+        "timeout": demo.DEFAULT_TIMEOUT_SECONDS,
+    }
+
+
+@pytest.mark.parametrize("error", [ApiUnavailableError("busy"), ApiRefusedError(403, "no")], ids=["busy", "refused"])
+def test_an_airflow_that_does_not_answer_as_it_should_is_a_line(capsys, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(app, "Supervised", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(app._Demo, "run", fail)
+    code, lines = outcome(capsys)
+    assert (code, lines) == (1, [f"nbjobs demo: Airflow does not answer as it should: {error}"])
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        (StoppedBySignal(15), 143),
+        (StoppedBySignal(1), 129),
+        (KeyboardInterrupt(), 130),
+        (DemoError("x", exit_code=1), 1),
+    ],
+    ids=["term", "hup", "int", "error"],
+)
+def test_the_exit_code_says_what_ended_it(capsys, monkeypatch, ending, code):
+    def end(_):
+        raise ending
+
+    monkeypatch.setattr(app, "Supervised", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(app._Demo, "run", end)
+    assert outcome(capsys) == (code, ["nbjobs demo: x"] if isinstance(ending, DemoError) else [])
+
+
+def test_signals_are_exceptions_for_as_long_as_the_demo_runs():
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    with signals_as_exceptions():
+        for number, kind in zip(numbers, (KeyboardInterrupt, StoppedBySignal, StoppedBySignal), strict=True):
+            with pytest.raises(kind) as raised:
+                signal.raise_signal(number)
+            assert getattr(raised.value, "exit_code", 130) == 128 + number
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_process_runs_until_it_has_ended():
+    assert is_running(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert not is_running(ended.pid), "nobody has asked how it ended yet"
+    assert not is_running(ended.pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 from airflow_nbjobs.commands.demo.view import (
     Display,
@@ -56,6 +57,8 @@ def test_a_plain_log_has_a_line_for_each_state_but_not_for_each_cell():
     assert is_worth_a_line(row("queued"), row("running"), seconds_since=0.0)
     assert not is_worth_a_line(row(cells=(1, 9)), row(cells=(2, 9)), seconds_since=1.0)
     assert is_worth_a_line(row(cells=(1, 9)), row(cells=(6, 9)), seconds_since=5.0)
+    assert is_worth_a_line(row(cells=(1, 9)), row(cells=(2, 9)), seconds_since=2.0)
+    assert not is_worth_a_line(row(cells=(1, 9)), row(cells=(2, 9)), seconds_since=1.9)
     assert not is_worth_a_line(row(cells=(6, 9)), row(cells=(6, 9)), seconds_since=60.0)
 
 
@@ -148,3 +151,100 @@ def test_the_first_to_open_is_the_notebook_that_failed_else_the_one_of_most_cell
     assert worth_opening([plain]) is None
     rich = TaskResult(row(cells=(9, 9), task="rich"), {"job_name": "job"}, None, ())
     assert worth_opening([long, rich, short]) is rich
+
+
+def test_the_whole_report_is_a_block_a_task():
+    """A task that has not begun took no time; what papermill shows of a failed one is set apart from its outputs."""
+    facts = {"executed_notebook_uri": "s3://b/x.ipynb"}
+    results = [
+        TaskResult(row("failed"), facts, {"outputs": {"a": "é", "b": [1]}}, ("one", "two")),
+        TaskResult(Row(task="later", state="to be run", cells=None, seconds=None), {}, None, ()),
+        TaskResult(row(task="plain"), {}, {"no": "outputs"}, ()),
+        TaskResult(row(task="odd"), {}, {"outputs": 5}, ()),
+    ]
+    assert report(results, run_state="failed", seconds=65.04).split("\n") == [
+        "Run failed after 65.0 s",
+        "",
+        "train: failed, 1.0 s",
+        '  a = "\\u00e9"',
+        "  b = [1]",
+        "  executed notebook: s3://b/x.ipynb",
+        "  | one",
+        "  | two",
+        "",
+        "later: to be run, 0.0 s",
+        "",
+        "plain: running, 1.0 s",
+        '  return_value = {"no": "outputs"}',
+        "",
+        "odd: running, 1.0 s",
+        '  return_value = {"outputs": 5}',
+    ]
+
+
+def test_a_value_of_200_characters_is_shown_whole():
+    shown = report([TaskResult(row(), {}, {"outputs": {"a": 10**199, "b": 10**200}}, ())], run_state="x", seconds=0.0)
+    assert f"  a = {10**199}\n" in shown
+    assert f"  b = {str(10**200)[:200]}…" in shown
+
+
+def test_a_row_without_cells_ends_at_its_state():
+    assert plain_line(row(), at_seconds=1234.56) == "[1234.6 s] train                running"
+
+
+def test_a_clock_that_goes_back_makes_no_negative_time():
+    (shown,) = build_rows([instance("t", "running", start="2026-11-24T12:01:00Z")], {}, now=NOW)
+    assert shown.seconds == 0.0
+
+
+def test_rows_of_one_start_are_in_the_order_of_their_names_and_cells_are_by_index():
+    begun = "2026-11-24T12:00:00Z"
+    rows = build_rows(
+        [instance("b", "running", start=begun), instance("a", "running", start=begun, map_index=0)],
+        {"a[0]": (1, 2), "a": (9, 9)},
+        now=NOW,
+    )
+    assert [(each.task, each.cells) for each in rows] == [("a[0]", (1, 2)), ("b", None)]
+
+
+def test_40_lines_of_an_error_are_shown_whole_and_of_a_log_the_last_40():
+    text = "\n".join(f"line {number}" for number in range(40))
+    assert error_lines([{"event": text, "level": "critical"}]) == text.splitlines()
+    events = [{"event": f"line {number}", "level": "info"} for number in range(41)] + ["a\nb"]
+    assert error_lines(events) == [*(f"line {number}" for number in range(3, 41)), "a", "b"]
+
+
+def test_errors_of_all_levels_that_are_one_are_shown_and_lines_in_between_are_not():
+    events = [
+        {"event": "first", "level": "error"},
+        "a plain line",
+        {"event": "a warning", "level": "warning"},
+        {"event": "second", "level": "critical", "error_detail": None},
+        {"level": "error", "error_detail": [{"exc_type": "A", "exc_value": "x"}, {"exc_type": "B", "exc_value": "x"}]},
+    ]
+    assert error_lines(events) == ["first", "second", "A: x"]
+
+
+def test_of_notebooks_of_as_many_cells_the_longest_is_opened():
+    def of(task, cells, seconds, state="success"):
+        return TaskResult(Row(task=task, state=state, cells=cells, seconds=seconds), {"job_name": "j"}, None, ())
+
+    assert worth_opening([of("a", (3, 9), 1.0), of("b", (1, 9), 2.0), of("c", (8, 8), 99.0)]).row.task == "b"
+    assert worth_opening([of("a", None, None), of("b", None, 0.5)]).row.task == "b"
+    assert (
+        worth_opening([of("a", None, 9.0), of("b", None, 1.0, "failed"), of("c", None, 2.0, "failed")]).row.task == "b"
+    )
+    assert worth_opening([]) is None
+
+
+def test_a_cell_is_shown_again_once_some_time_has_passed(capsys, monkeypatch):
+    times = iter([0.0, 10.0, 11.0, 12.0, 13.9, 14.0])
+    monkeypatch.setattr("airflow_nbjobs.commands.demo.view.time", SimpleNamespace(monotonic=lambda: next(times)))
+    display = Display()
+    for done in range(1, 6):
+        display.update([row(cells=(done, 9))])
+    assert [line.partition("cell ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "1 of 9",
+        "3 of 9",
+        "5 of 9",
+    ]

@@ -149,6 +149,52 @@ def test_all_lines_are_told_at_once(refused):
     assert [line.split(": ")[0][-6:] for line in told.splitlines()] == ["line 1", "line 3", "line 4"]
 
 
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("-i https://i", "--index-url https://i"),
+        ("--index-url=https://i", "--index-url https://i"),
+        ("--index-url = 'https://i'", "--index-url https://i"),
+        ("--extra-index-url https://i", "--extra-index-url https://i"),
+        ("--trusted-host i", "--trusted-host i"),
+        ("-f https://i/wheels", "--find-links https://i/wheels"),
+        ("--find-links https://i/wheels", "--find-links https://i/wheels"),
+        ("--pre", "--pre"),
+        ("--prefer-binary  # soon", "--prefer-binary"),
+        ("--only-binary :all:", "--only-binary :all:"),
+        ("--no-binary x", "--no-binary x"),
+    ],
+)
+def test_an_option_of_pip_is_for_pip_here_and_means_nothing_on_mwaa(line, option, tmp_path):
+    asked = parse(line, folder=tmp_path)
+    assert (asked.options, asked.constraints, asked.notes) == ((option,), (), ())
+    assert asked.for_pip() == f"{option}\nairflow-nbjobs[ui]\n"
+    assert option not in asked.for_mwaa({"airflow-nbjobs": "1.2"}, constrained=True)
+
+
+def test_constraints_may_be_several_and_are_kept_as_they_are_written():
+    assert parse("-c a.txt\n--constraint=b.txt\n-c 'c.txt'\n").constraints == ("a.txt", "b.txt", "c.txt")
+
+
+def test_folders_of_wheels_stay_as_they_are_without_a_file_and_whole_paths_do_anyhow(tmp_path):
+    assert parse("-f wheels").options == ("--find-links wheels",)
+    assert parse("-f /abs/wheels", folder=tmp_path).options == ("--find-links /abs/wheels",)
+
+
+def test_a_line_that_goes_on_is_told_by_its_first_number(refused):
+    told = refused("six\n# c\npandas \\\n  ==2 \\\n  --hash=sha256:00\n\n-r x\\")
+    assert [re.search(r"line \d+: '?\S*", line)[0] for line in told.splitlines()] == [
+        "line 3: hashes",
+        "line 7: '-r",
+    ]
+
+
+def test_this_package_counts_with_its_tab_in_any_of_its_lines():
+    asked = parse('airflow-nbjobs; python_version < "4"\nAirflow_NBJobs[ui]; python_version > "3"')
+    assert asked.notes == ()
+    assert len(asked.wanted) == 2
+
+
 # -- constraints -------------------------------------------------------------------------------------------------------
 
 

@@ -21,10 +21,10 @@ from fakes import code, notebook
 
 from airflow_nbjobs import cli
 from airflow_nbjobs.aws.results.read import JobResult
-from airflow_nbjobs.commands.run import _report
+from airflow_nbjobs.commands.run import _report, own_run
 from airflow_nbjobs.commands.target import embedded, own_account
 from airflow_nbjobs.commands.wording import in_flags
-from airflow_nbjobs.core.errors import NotebookJobConfigError
+from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookSkippedError
 from airflow_nbjobs.local.embedded import EmbeddedSageMaker, EmbeddedSageMakerError
 from airflow_nbjobs.testing import Faults
 
@@ -437,3 +437,123 @@ def test_outputs_that_nobody_reads_do_not_cost_the_executed_notebook(tmp_path):
     with pytest.raises(BrokenPipeError), contextlib.redirect_stdout(SimpleNamespace(write=closed)):
         _report(result, tmp_path / "executed.ipynb")
     assert (tmp_path / "executed.ipynb").read_bytes() == b"{}"
+
+
+# -- what is left at the end ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reported(tmp_path, capsys, monkeypatch):
+    """Reports a result; returns the exit code, what is printed, and what is logged."""
+    logged = []
+    for level in ("info", "warning"):
+        monkeypatch.setattr(
+            logging.getLogger("nbjobs"), level, lambda text, *args, level=level: logged.append((level, text % args))
+        )
+
+    def report(*, path="x.ipynb", **result):
+        facts = {"output_archive_uri": "s3://b/output.tar.gz"}
+        found = JobResult(**{"outputs": {}, "executed_notebook": b"{}", "facts": facts} | result)
+        code = _report(found, tmp_path / path)
+        return code, capsys.readouterr().out, logged
+
+    return report
+
+
+def test_outputs_are_printed_as_json_and_the_notebook_is_saved(reported, tmp_path):
+    code, out, logged = reported(outputs={"a": "é", "b": [1, None]}, warnings=("role: is odd",))
+    assert (code, out) == (0, 'a = "\\u00e9"\nb = [1, null]\n')
+    assert logged == [
+        ("warning", "--role: is odd"),
+        ("info", f"Executed notebook: {tmp_path / 'x.ipynb'}"),
+    ]
+    assert (tmp_path / "x.ipynb").read_bytes() == b"{}"
+
+
+def test_a_notebook_that_cannot_be_saved_is_a_failure_that_says_where_it_is(reported, tmp_path):
+    code, out, logged = reported(path="gone/x.ipynb", outputs={"a": 1})
+    assert (code, out) == (1, "a = 1\n")
+    said = f"The executed notebook could not be saved as '{tmp_path / 'gone/x.ipynb'}': No such file or directory; it is in s3://b/output.tar.gz"
+    assert logged == [("warning", said)]
+
+
+def test_a_job_without_an_executed_notebook_saves_none(reported, tmp_path):
+    assert reported(executed_notebook=None) == (0, "", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("reason", "said"), [("no rows", "skipped: no rows\n"), ("", "skipped\n")])
+def test_a_notebook_that_asks_to_be_skipped_is_no_failure(reported, reason, said):
+    code, out, _ = reported(error=NotebookSkippedError("x", reason=reason))
+    assert (code, out) == (0, said)
+
+
+def test_an_error_is_raised_once_everything_else_is_said(reported, tmp_path, capsys):
+    with pytest.raises(NotebookJobConfigError):
+        reported(outputs={"a": 1}, error=NotebookJobConfigError("wrong"))
+    assert capsys.readouterr().out == "a = 1\n"
+    assert (tmp_path / "x.ipynb").exists()
+
+
+def test_two_runs_of_a_notebook_are_two_jobs_with_a_name_that_sagemaker_takes():
+    first, second = own_run("dags/report.ipynb"), own_run("dags/report.ipynb")
+    assert (first.label, first.readable) == ("dags/report.ipynb", "report")
+    assert first.key != second.key
+    assert (first.key.dag_id, first.key.task_id, first.key.map_index, first.key.deployment) == (
+        "",
+        "",
+        -1,
+        "nbjobs run",
+    )
+    assert own_run("отчёт.ipynb").readable == "notebook"
+    assert own_run("отчёт 7.ipynb").readable == "отчёт 7"
+
+
+@pytest.mark.parametrize(("name", "region"), [("eu-west-3", "eu-west-3"), (None, "us-west-2")])
+def test_the_account_is_that_of_the_environments_credentials(monkeypatch, no_account, name, region):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    assert own_account(name).has_credentials is False
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    target = own_account(name)
+    assert (target.region, target.has_credentials, target.kernels, dict(target.defaults)) == (region, True, None, {})
+    assert target.start() is target.checking
+    assert list(target.remarks(None)) == []
+
+
+def test_the_embedded_sagemaker_gives_what_a_job_cannot_do_without():
+    with contextlib.ExitStack() as stack:
+        target = embedded(stack, "eu-west-3")
+    assert (target.region, target.has_credentials) == ("eu-west-3", True)
+    assert set(target.defaults) == {"role", "s3_root_uri", "image_uri"}
+    assert target.defaults["role"].startswith("arn:aws:iam::")
+    assert target.defaults["s3_root_uri"].endswith("/nbjobs")
+    assert "python3" in target.kernels
+    assert target.poll_seconds < own_account("eu-west-3").poll_seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError("no such interpreter"), "does not run: no such interpreter"),
+        (subprocess.TimeoutExpired("aws", 1), "does not run: "),
+    ],
+    ids=["broken", "slow"],
+)
+def test_an_aws_cli_that_cannot_be_started_is_named(tmp_path, monkeypatch, path_without_aws, error, said):
+    (path_without_aws / "aws").write_text("#!/bin/sh\n")
+    (path_without_aws / "aws").chmod(0o755)
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("airflow_nbjobs.commands.target.subprocess.run", fail)
+    (remark,) = remarks_of([CALLS_AWS], tmp_path, monkeypatch)
+    assert f"'{path_without_aws / 'aws'}' {said}" in remark
+
+
+def test_one_that_fails_without_a_word_is_named(tmp_path, monkeypatch, path_without_aws):
+    (path_without_aws / "aws").write_text("#!/bin/sh\nexit 3\n")
+    (path_without_aws / "aws").chmod(0o755)
+    (remark,) = remarks_of([CALLS_AWS], tmp_path, monkeypatch)
+    assert "does not run: it says nothing" in remark

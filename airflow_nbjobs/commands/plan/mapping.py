@@ -18,7 +18,7 @@ from airflow_nbjobs.core.values.conversion import short
 from airflow_nbjobs.task.groups import MERGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _MOST_INDEXES = 1_024  # `[core] max_map_length` as Airflow has it
 
@@ -83,9 +83,9 @@ def indexes_of(task: Any) -> Indexes:
     if own is not None:
         return Indexes([Index(*each) for each in enumerate(_each(value))], own, left_out=left_out)
     merged = {name: reference_text(value[name]) for name in MERGED if is_reference(value.get(name))}
-    unknown = {name: each for name, each in value.items() if name not in known} | {name: {} for name in merged}
+    given_by_run = {**value} | {name: {} for name in merged}  # of which those that are known are replaced
     varying = tuple(name for name, each in known.items() if len(each) > 1)
-    return Indexes([Index(None, unknown | given, merged) for given in _each(known)], own, varying, left_out)
+    return Indexes([Index(None, given_by_run | given, merged) for given in _each(known)], own, varying, left_out)
 
 
 def _of_function(task: Any, value: Any) -> dict[str, Any]:
@@ -132,15 +132,12 @@ def _sized(value: Any) -> int | None:
     return len(value) if isinstance(value, dict | list | tuple | set | frozenset) else None
 
 
-def _each(value: Any) -> Iterator[dict[str, Any]]:
+def _each(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """
     Return what the first 1,024 indexes are given, in Airflow's order: the last argument changes fastest.
 
     Source: ``DictOfListsExpandInput._expand_mapped_field`` of Airflow's task SDK.
     """
-    if not isinstance(value, dict):
-        yield from ({**each} if isinstance(each, dict) else {} for each in islice(value, _MOST_INDEXES))
-        return
     axes = [list(each.items()) if isinstance(each, dict) else list(each) for each in value.values()]
     for combination in islice(product(*axes), _MOST_INDEXES):
         yield dict(zip(value, combination, strict=True))

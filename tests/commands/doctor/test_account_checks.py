@@ -143,7 +143,8 @@ def test_a_denial_is_named_with_the_statement_that_allows_it(look, nbjobs_sagema
     with nbjobs_sagemaker.faults.deny(operation):
         found = only(look(check), mark)
     assert found.text
-    assert "allow 'arn:aws:sts::123456789012:user/moto' this" in found.fix
+    who = "tasks need it" if mark is Mark.WRONG else "only the doctor asks for it"
+    assert f"allow 'arn:aws:sts::123456789012:user/moto' this ({who})" in found.fix
     assert action in found.statement["Action"]
     assert found.statement["Effect"] == "Allow"
     assert "BUCKET" not in json.dumps(found.statement)

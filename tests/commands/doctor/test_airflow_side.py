@@ -6,10 +6,15 @@ import json
 import socket
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
 
 import pytest
+from airflow.jobs.job import Job
+from job_rows import open_database
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from airflow_nbjobs.commands.doctor.airflow_side import AirflowSide
 from airflow_nbjobs.ui.app import build_app
@@ -153,3 +158,55 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="there is no file"):
         AirflowSide().database()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def database(monkeypatch):
+    """Airflow's database, without its file; returns a session of it."""
+    session = open_database("sqlite://", Job)
+
+    @contextmanager
+    def create_session(scoped=True):
+        assert scoped is False
+        yield session
+
+    monkeypatch.setattr("airflow.utils.session.create_session", create_session)
+    yield session
+    session.close()
+    session.bind.dispose()
+
+
+def test_a_database_answers_once_airflow_has_made_its_tables(database, monkeypatch, tmp_path):
+    (tmp_path / "airflow.db").write_text("")
+    for url, kind in ((f"sqlite:///{tmp_path}/airflow.db", "sqlite"), ("postgresql://x@127.0.0.1:1/y", "postgresql")):
+        monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", url)
+        with pytest.raises(OperationalError, match="alembic_version"):
+            AirflowSide().database()
+        database.rollback()
+        database.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
+        assert AirflowSide().database() == kind
+        database.execute(text("DROP TABLE alembic_version"))
+
+
+def test_triggerers_that_say_they_run_are_read_and_whether_they_do(database):
+    now = datetime.now(tz=UTC)
+    rows = [
+        ("TriggererJob", "running", 0),
+        ("TriggererJob", "running", 9),
+        ("TriggererJob", "success", 0),
+        ("SchedulerJob", "running", 0),
+    ]
+    for number, (kind, state, days) in enumerate(rows):
+        job = Job()
+        job.job_type, job.state, job.hostname = kind, state, f"host-{number}"
+        job.start_date, job.latest_heartbeat, job.end_date = now, now - timedelta(days=days), None
+        database.add(job)
+    database.commit()
+    found = sorted(AirflowSide().triggerers(), key=lambda each: each.hostname)
+    assert [(each.hostname, each.is_alive) for each in found] == [("host-0", True), ("host-1", False)]
+    assert [(now - each.heartbeat.replace(tzinfo=UTC)).days for each in found] == [0, 9]
+
+
+def test_an_address_without_http_is_none():
+    with pytest.raises(OSError, match=r"'ftp://x/nbjobs/link\.html' is no address of HTTP"):
+        AirflowSide().pages("ftp://x")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from fakes import archive
@@ -17,8 +18,11 @@ from airflow_nbjobs.commands.fetch import save
 from airflow_nbjobs.commands.fetch.transfer import part_file
 from airflow_nbjobs.commands.records import choice
 from airflow_nbjobs.commands.records.port import Run
+from airflow_nbjobs.commands.wording import size_text
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job.variables import LIVE_VARIABLE
+from airflow_nbjobs.core.watch.log_place import LogEvent, LogPage
+from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments
 
 
 class Airflow:
@@ -447,3 +451,276 @@ def test_a_program_gets_json_of_a_version(airflow, fetch):
     (job,) = document["jobs"]
     assert (job["task_id"], job["try_number"], job["status"], job["folder"]) == ("t", 1, "Completed", "t/try-1")
     assert {file["name"]: file["bytes"] for file in job["files"]}["executed.ipynb"] == len(RAN)
+
+
+# -- what the files and the report say --------------------------------------------------------------------------------------
+
+
+def test_the_facts_of_a_job_are_in_a_file(airflow, fetch, tmp_path):
+    name = airflow.add(task_id="m", map_index=3, status="Failed", state="failed", try_number=2)
+    airflow.account.clients.jobs.descriptions[name] |= {
+        "FailureReason": "it broke",
+        "BillableTimeInSeconds": 90,
+        "TrainingStartTime": datetime(2026, 1, 1, 1, tzinfo=UTC),
+        "TrainingEndTime": datetime(2026, 1, 1, 2, tzinfo=UTC),
+    }
+    assert fetch()[0] == 0
+    facts = json.loads((tmp_path / "files" / "m" / "3" / "try-2" / "job.json").read_text())
+    arn = facts.pop("job_arn")
+    assert arn.endswith(f":training-job/{name}")
+    assert facts == {
+        "version": 1,
+        "dag_id": "d",
+        "run_id": "r",
+        "task_id": "m",
+        "map_index": 3,
+        "try_number": 2,
+        "job_name": name,
+        "status": "Failed",
+        "failure_reason": "it broke",
+        "instance_type": "ml.m5.large",
+        "started_at": "2026-01-01T01:00:00+00:00",
+        "ended_at": "2026-01-01T02:00:00+00:00",
+        "billable_seconds": 90,
+        "s3_uri": f"{ROOT}/{name}",
+    }
+
+
+def test_facts_that_sagemaker_does_not_give_are_none(airflow, fetch, tmp_path):
+    airflow.add()
+    assert fetch()[0] == 0
+    facts = json.loads((tmp_path / "files" / "t" / "try-1" / "job.json").read_text())
+    names = ("failure_reason", "started_at", "ended_at", "billable_seconds")
+    assert [facts[name] for name in names] == [None] * 4
+
+
+@pytest.mark.parametrize("told", ["", "0", "x", "1234567", "-1"])
+def test_a_try_that_the_job_does_not_tell_is_the_tasks(airflow, fetch, tmp_path, told):
+    name = airflow.add(try_number=4)
+    airflow.account.clients.jobs.descriptions[name]["Environment"]["NBJOBS_TRY_NUMBER"] = told
+    assert fetch()[0] == 0
+    assert [path.name for path in (tmp_path / "files" / "t").iterdir()] == ["try-4"]
+
+
+def test_the_parameters_of_an_earlier_job_are_those_that_sagemaker_has(airflow, fetch, tmp_path):
+    earlier = airflow.add(try_number=1, job=hint(attempt=0))
+    airflow.account.clients.jobs.descriptions[earlier]["HyperParameters"] = {"a": "0", "password": "hunter2"}
+    airflow.instances.clear()
+    airflow.add(try_number=2, job=hint(attempt=1))
+    assert fetch()[0] == 0
+    read = {n: json.loads((tmp_path / "files" / "t" / f"try-{n}" / "parameters.json").read_text()) for n in (1, 2)}
+    assert read == {1: {"a": "0", "password": "***"}, 2: {"a": 1}}
+
+
+def test_a_job_that_has_left_nothing_is_said(airflow, fetch):
+    name = airflow.add(delivered=None)
+    code, said = fetch()
+    assert code == 0
+    assert f"t/try-1: job '{name}' has left nothing in S3, or it was removed since" in said.err
+    assert "t/try-1: log.txt: there is none, neither in CloudWatch nor in output.tar.gz" in said.err
+
+
+def test_a_job_that_goes_on_says_what_it_does_and_has_no_archive_yet(airflow, fetch, tmp_path):
+    name = airflow.add(delivered=None, archived={LOG_NAME: b"driver"}, status="InProgress", state="deferred")
+    airflow.account.clients.jobs.descriptions[name]["SecondaryStatus"] = "Stopping"
+    airflow.account.clients.objects.bodies[f"{ROOT}/{name}/live/{name}.ipynb"] = b"no live copies were asked for"
+    code, said = fetch()
+    assert code == 0
+    assert f"t/try-1: job '{name}' has not ended (" in said.err
+    assert {path.name for path in (tmp_path / "files" / "t" / "try-1").iterdir()} == {
+        "job.json",
+        "parameters.json",
+        "outputs.json",
+    }
+
+
+def test_a_log_that_may_not_be_read_is_said_and_the_drivers_is_taken(airflow, fetch, tmp_path):
+    airflow.add(archived={LOG_NAME: b"driver"})
+    error = NotebookJobServiceError("AccessDenied on logs:FilterLogEvents", code="AccessDenied")
+    error.details["next"] = "ask for it"
+    airflow.account.clients.logs.error = error
+    code, said = fetch()
+    assert code == 0
+    assert "t/try-1: log.txt: CloudWatch was not read: AccessDenied on logs:FilterLogEvents; ask for it\n" in said.err
+    assert (tmp_path / "files" / "t" / "try-1" / "log.txt").read_bytes() == b"driver"
+
+
+def test_of_many_files_that_are_there_ten_are_named(airflow, fetch, tmp_path):
+    for number in range(3):
+        airflow.add(task_id=f"t{number}")
+    assert fetch()[0] == 0
+    for path in (tmp_path / "files").rglob("try-1/*"):
+        path.write_text("mine")
+    count = len(list((tmp_path / "files").rglob("try-1/*")))
+    code, said = fetch()
+    assert code == 2
+    assert said.err.count("try-1/") == 10
+    assert f"{count - 10} more" in said.err
+    assert "next:" in said.err
+
+
+def test_the_report_is_a_line_a_folder(airflow, fetch):
+    airflow.add(archived={LOG_NAME: b"driver"})
+    airflow.instances.append(task_instance(task_id="s", map_index=0, state=None, job=None))
+    _, first = fetch()
+    folder, none = first.out.splitlines()
+    head, _, files = folder.partition(": ")
+    assert head == "t/try-1 [Completed]"
+    assert [file.split(" ")[0] for file in files.split(", ")] == [
+        *("job.json", "parameters.json", "outputs.json", "executed.ipynb", "output.tar.gz", "log.txt"),
+    ]
+    assert f"executed.ipynb ({size_text(len(RAN))})" in files
+    assert "log.txt (6 bytes)" in files
+    assert none == "s[0]: it has no job: its state is none yet"
+    _, second = fetch()
+    assert "executed.ipynb (there already)" in second.out
+
+
+def test_a_program_gets_each_job_each_file_and_each_task_without_one(airflow, fetch, tmp_path):
+    name = airflow.add(task_id="m", map_index=2)
+    airflow.instances.append(task_instance(task_id="s", state="skipped", job=None))
+    code, said = fetch("-o", "json", "--task", "m[2]", "--task", "s")
+    document = json.loads(said.out)
+    (job,) = document.pop("jobs")
+    files = job.pop("files")
+    assert code == 0
+    assert document == {
+        "version": 1,
+        "dag_id": "d",
+        "run_id": "r",
+        "to": str(tmp_path / "files"),
+        "without_job": [{"task_id": "s", "map_index": -1, "reason": "it has no job: its state is skipped"}],
+        "problems": [],
+    }
+    notes = job.pop("notes")
+    assert [text.split(":")[0] for text in notes] == ["log.txt", "executed.html"]
+    assert job == {
+        "task_id": "m",
+        "map_index": 2,
+        "try_number": 1,
+        "job_name": name,
+        "status": "Completed",
+        "folder": "m/2/try-1",
+    }
+    folder = tmp_path / "files" / "m" / "2" / "try-1"
+    assert {each["name"]: each["bytes"] for each in files} == {
+        path.name: path.stat().st_size for path in folder.iterdir()
+    }
+    assert "\n  " in said.out, "indented for a reader, too"
+
+
+def test_a_folder_whose_parent_is_a_file_cannot_be_made(airflow, fetch, tmp_path):
+    airflow.add()
+    (tmp_path / "x").write_text("")
+    code, said = fetch(to="x/y")
+    assert code in (1, 2)
+    assert "Traceback" not in said.err
+    assert "x/y" in said.err
+
+
+def test_a_sensors_job_has_its_archive_and_no_outputs_of_the_task(airflow, fetch, tmp_path):
+    """Its executed notebook and its outputs are those of the task that made the job."""
+    name = airflow.add(archived={LOG_NAME: b"driver"})
+    airflow.instances.clear()
+    arguments = TaskArguments({"job_name": name, "aws_conn_id": "aws_default"})
+    airflow.instances.append(
+        task_instance(task_id="wait", kind=Kind.SENSOR, arguments=arguments, job=None, try_number=7)
+    )
+    assert fetch()[0] == 0
+    names = {path.name for path in (tmp_path / "files" / "wait" / "try-7").iterdir()}
+    assert {"output.tar.gz", "job.json", "log.txt"} <= names
+    assert "outputs.json" not in names
+
+
+class Pages:
+    """A log in pages, each of some lines."""
+
+    def __init__(self, *pages):
+        self.pages = pages
+        self.asked = []
+
+    def events(self, *, since, prefix, next_token):
+        self.asked.append((since, prefix, next_token))
+        number = int(next_token or 0)
+        lines = self.pages[number]
+        events = tuple(LogEvent(id=str(n), stream="s", at=n, message=line) for n, line in enumerate(lines))
+        return LogPage(events, None if number + 1 == len(self.pages) else str(number + 1))
+
+
+def test_a_log_is_read_to_its_end_page_after_page(airflow, fetch, tmp_path, monkeypatch):
+    name = airflow.add()
+    logs = Pages(["a"], [], ["b\udcff", "c"])
+    monkeypatch.setattr(airflow.account.clients, "logs", logs)
+    assert fetch()[0] == 0
+    assert (tmp_path / "files" / "t" / "try-1" / "log.txt").read_bytes() == b"a\nb\\udcff\nc\n"
+    assert logs.asked == [(0, f"{name}/", token) for token in (None, "1", "2")]
+
+
+def test_a_log_that_is_too_long_says_where_the_rest_is(airflow, fetch, tmp_path, monkeypatch):
+    name = airflow.add()
+    monkeypatch.setattr(save, "_LOG_BYTES", 10)
+    monkeypatch.setattr(airflow.account.clients, "logs", Pages(["12345", "67890"], ["x"], ["never"]))
+    assert fetch()[0] == 0
+    assert (tmp_path / "files" / "t" / "try-1" / "log.txt").read_text().splitlines() == [
+        *("12345", "67890", "x"),
+        f"… more is in CloudWatch, /aws/sagemaker/TrainingJobs {name}/",
+    ]
+
+
+@pytest.fixture
+def renders(monkeypatch):
+    """Renders a page as the sandboxed process would, or not; returns what it was asked for."""
+    asked = []
+
+    def use(answer):
+        def render(_, request):
+            asked.append(request)
+            if isinstance(answer, Exception):
+                raise answer
+            if answer.status == "ok":
+                (request.folder / "document.html").write_bytes(b"<p>rendered</p>")
+            return answer
+
+        monkeypatch.setattr(save, "has_renderer", lambda: True)
+        monkeypatch.setattr(save.Renderer, "render", render)
+        return asked
+
+    return use
+
+
+def test_a_page_is_rendered_of_a_notebook_without_one(airflow, fetch, tmp_path, renders):
+    asked = renders(SimpleNamespace(status="ok", text=""))
+    names = [airflow.add(), airflow.add(task_id="u", status="Failed", state="failed")]
+    assert fetch()[0] == 0
+    for task, request, name, has_failed in zip("tu", asked, names, (False, True), strict=True):
+        folder = tmp_path / "files" / task / "try-1"
+        assert (folder / "executed.html").read_bytes() == b"<p>rendered</p>"
+        assert (request.source, request.title, request.has_failed) == (folder / "executed.ipynb", name, has_failed)
+    assert fetch()[0] == 0
+    assert len(asked) == 2, "it is there already"
+
+
+def test_a_page_of_the_jobs_own_is_not_rendered_again(airflow, fetch, tmp_path, renders):
+    asked = renders(SimpleNamespace(status="ok", text=""))
+    airflow.add(archived={"{name}.html": b"<p>page</p>"})
+    assert fetch()[0] == 0
+    assert (tmp_path / "files" / "t" / "try-1" / "executed.html").read_bytes() == b"<p>page</p>"
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (SimpleNamespace(status="failed", text="it broke"), "it broke"),
+        (SimpleNamespace(status="timeout", text=""), "timeout"),
+        (save.BusyError("x"), "busy"),
+    ],
+    ids=["failed", "timeout", "busy"],
+)
+def test_a_page_that_cannot_be_rendered_is_said_and_is_no_failure(airflow, fetch, tmp_path, renders, answer, why):  # noqa: PLR0917 - fixtures and a table
+    renders(answer)
+    airflow.add()
+    code, said = fetch()
+    assert code == 0
+    assert f"t/try-1: executed.html: the notebook could not be rendered ({why})" in said.err
+    assert not (tmp_path / "files" / "t" / "try-1" / "executed.html").exists()

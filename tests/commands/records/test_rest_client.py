@@ -214,3 +214,75 @@ def test_a_token_in_the_open_is_warned_of():
         assert "secret-token" not in warning
         assert http.headers["Authorization"] == "Bearer secret-token"
         http.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "pause"),
+    [({"retry-after": "7"}, 7.0), ({"retry-after": "600"}, 60.0), ({"retry-after": "-5"}, 1.0), ({"retry-after": "soon"}, 1.0), ({}, 1.0)],
+    ids=str,
+)  # fmt: skip
+def test_a_pause_is_the_servers_up_to_a_minute(headers, pause):
+    pauses = []
+    made = client(httpx.Response(429, headers=headers), httpx.Response(200, json={}), pauses=pauses)
+    assert made.get("dags") == {}
+    assert pauses == [pause]
+
+
+@pytest.mark.parametrize(
+    ("status", "passes"), [(429, True), (500, True), (503, True), (499, False), (404, False), (302, False)]
+)
+def test_only_what_may_pass_is_asked_for_again(status, passes):
+    made = client(httpx.Response(status, json={"detail": "x"}), httpx.Response(200, json={"a": 1}))
+    if passes:
+        assert made.get("dags") == {"a": 1}
+    else:
+        with pytest.raises(AirflowError):
+            made.get("dags")
+    assert len(made.seen) == 1 + passes
+
+
+def test_an_address_that_no_client_takes_is_said_at_once():
+    pauses = []
+    with pytest.raises(AirflowError, match="got no answer: bad scheme"):
+        client(httpx.UnsupportedProtocol("bad scheme"), pauses=pauses).get("dags")
+    assert pauses == []
+
+
+def test_an_error_without_words_is_told_by_its_kind_and_a_long_one_is_cut():
+    with pytest.raises(AirflowError, match=r"got no answer: ReadTimeout") as error:
+        client(httpx.ReadTimeout("")).get("dags")
+    assert error.value.details["next"] == "check --airflow-url, and that this machine reaches it"
+    with pytest.raises(AirflowError, match=r"x{300}…"):
+        client(httpx.Response(422, json={"detail": "x" * 301})).get("dags")
+    with pytest.raises(AirflowError, match=r"x{300}\n"):
+        client(httpx.Response(401, json={"detail": "x" * 300})).get("dags")
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://a.test", "https://a.test"),
+        ("https://a.test/", "https://a.test/"),
+        ("https://a.test/team/api/v2/", "https://a.test/team/"),
+        ("http://localhost:8080/api/v2", "http://localhost:8080"),
+    ],
+)
+def test_the_root_of_an_airflow_may_be_given_with_the_apis_path(url, base):
+    http, warning = open_client(url, "t")
+    http.close()
+    assert (str(http.base_url).rstrip("/"), warning) == (base.rstrip("/"), "")
+    assert http.headers["Accept"] == "application/json"
+    assert not http.follow_redirects, "the token goes nowhere else"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_this_machine_hears_no_token_that_is_in_the_open(host):
+    http, warning = open_client(f"http://{host}:8080", "t")
+    http.close()
+    assert warning == ""
+
+
+@pytest.mark.parametrize("url", ["https://u@a.test", "https://a.test?x=1", "https://a.test#x"])
+def test_a_root_has_no_user_query_or_fragment(url):
+    with pytest.raises(ValueError, match="has a user, a query or a fragment"):
+        open_client(url, "t")
