@@ -7,7 +7,7 @@ Called by ``routes/compare.py``. Pure; the values are untrusted texts of ``value
 from __future__ import annotations
 
 from collections import Counter
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from typing import TYPE_CHECKING, Any
 
 from airflow_nbjobs.core.values.received import VALUE_CHARACTERS, value_rows
@@ -82,7 +82,7 @@ def number_difference(left: str, right: str) -> str:
             return said
         percent = 100 * difference / abs(one)
         is_sensible = Decimal("0.005") <= abs(percent) < 100_000
-        return f"{said} ({_signed(percent.quantize(Decimal('0.01')))} %)" if is_sensible else said
+        return f"{said} ({_signed(percent.quantize(Decimal('0.01'), ROUND_HALF_UP))} %)" if is_sensible else said
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -102,7 +102,7 @@ def _signed(number: Decimal) -> str:
             context.prec = _SHOWN_DIGITS
             number = +number
         is_plain = -6 <= number.adjusted() < 2 * _SHOWN_DIGITS
-        text = f"{number.normalize():f}" if is_plain else f"{number:.6g}"
+        text = f"{number.normalize():{'f' if is_plain else '.6g'}}"
     return text.replace("-", _MINUS) if number < 0 else f"+{text}"
 
 

@@ -137,7 +137,7 @@ class Charts:
             line[1].append(value)
             line[2].append(place)
             if value is not None:
-                values.append(value)
+                values.append(raw)  # as it is told: a whole number without a point
                 if each.state == "failed":
                     failed.add(place)
                 continue

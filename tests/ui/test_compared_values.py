@@ -128,3 +128,89 @@ def test_times_and_costs_with_their_difference():
     assert cost_difference(0.5, 0.50001, prices) == ""
     assert cost_difference(0.001533, 0.00138, prices) == "\u2212$0.0001"  # of $0.0015 and $0.0014
     assert cost_difference(None, 1, prices) == ""
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "said"),
+    [
+        ("1", "1.00005", "+0.00005 (+0.01 %)"),
+        ("100000", "100004", "+4"),
+        ("100000", "100005", "+5 (+0.01 %)"),
+        ("1", "1000", "+999 (+99900 %)"),
+        ("1", "1001", "+1000"),
+        ("-2", "-1", "+1 (+50 %)"),
+        ("2", "-1", "\u22123"),
+        ("0", "0", ""),
+        ("1", "0.999999", "\u22120.000001"),
+        ("0", "0.0000001", "+1e-7"),
+        ("0", "123456789.123456789", "+123456789.123"),
+        ("0", "1e24", "+1e+24"),
+        ("0", "999999999999999999999999", "+999999999999999999999999"),
+        ("1", "nan", ""),
+        ("9" * 400, "0", "\u22121e+400 (\u2212100 %)"),
+        ("9" * 401, "0", ""),
+        ("1e400", "0", "\u22121e+400 (\u2212100 %)"),
+        ("1e401", "0", ""),
+        ("0", "1e-400", "+1e-400"),
+        ("0", "1e-401", ""),
+    ],
+)
+def test_a_difference_is_exact_and_short(left, right, said):
+    assert number_difference(left, right) == said
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "said"),
+    [
+        (60, 60.4, ""),
+        (60, 61, "+1 s (+2 %)"),
+        (61, 60, "\u22121 s (\u22122 %)"),
+        (0, 60, "+1 min 0 s"),
+        (1, 1000, "+16 min 39 s (+99900 %)"),
+        (1, 1001, "+16 min 40 s"),
+        (60, 20, "\u221240 s (\u221267 %)"),
+        (0, 2e10, ""),
+        (None, 60, ""),
+        (60, None, ""),
+    ],
+)
+def test_a_time_is_so_much_longer(left, right, said):
+    assert duration_difference(left, right) == said
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "said"),
+    [
+        (1.0, 1.00004, ""),
+        (1.0, 1.00006, "+€0.0001"),
+        (1.5, 1.0, "\u2212€0.5000"),
+        (0.0, 1234.5, "+€1,234.5000"),
+        (None, 1.0, ""),
+        (1.0, None, ""),
+        (0.0, 0.0, ""),
+    ],
+)
+def test_a_cost_is_so_much_more(left, right, said):
+    assert cost_difference(left, right, Prices({}, "€")) == said
+
+
+def test_parameters_of_one_place_are_compared_before_those_of_two():
+    read, texts = [one("a", "1")], {"a": "1"}
+    given = {"a": 1}
+    assert parameters_of_both([read, read], [given, given], [texts, texts]) == [read, read]
+    assert parameters_of_both([read, None], [given, given], [texts, texts]) == [value_rows(given, is_python=True)] * 2
+    text_rows = [{"name": "a", "type": "", "text": "1"}]
+    assert parameters_of_both([read, None], ["cut", given], [texts, texts]) == [text_rows, text_rows]
+    assert parameters_of_both([read, None], [None, given], [None, texts]) == [read, value_rows(given, is_python=True)]
+    assert parameters_of_both([None, []], [None, None], [None, None]) == [None, []]
+    assert parameters_of_both([None, None], [None, None], [{}, {}]) == [[], []]
+
+
+def test_a_value_that_one_side_alone_has_says_which():
+    found = compared_rows([one("a", "1"), one("b", "2")], [one("b", "2"), one("c", "3")])
+    assert [(each["name"], each["difference"], each["differs"]) for each in found] == [
+        ("a", "only on the left", True),
+        ("b", "", False),
+        ("c", "only on the right", True),
+    ]
+    assert (found[0]["left"], found[0]["right"]) == ({"type": "int", "text": "1"}, None)

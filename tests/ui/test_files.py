@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 from fakes import archive
-from ui_account import RAN, ROOT, hint, task_instance
+from ui_account import RAN, ROOT, hint, in_routes, task_instance
 from ui_site import Site
 
 from airflow_nbjobs.aws.ports import ChangedObjectError
@@ -324,3 +324,140 @@ def test_a_notebook_that_is_gone_is_said(site, job):
     del job.bodies[f"{ROOT}/{job.name}/{job.name}.ipynb"]
     assert job.names("notebook") == {}
     assert job.listed()["notes"][0].startswith("the executed notebook: The executed notebook is not there any more")
+
+
+def files_of(site, of=None):
+    ti = of or site.ti
+    return site.app.state.files, ti, site.notebooks.jobs.find(ti, None)
+
+
+def test_a_list_serves_all_readers_for_a_while(site, job, monkeypatch):
+    asked = []
+    inner = site.account.clients.storage.list_below
+    monkeypatch.setattr(site.account.clients.storage, "list_below", lambda *given: asked.append(given) or inner(*given))
+    files, ti, found = files_of(site)
+    for _ in range(3):
+        files.of(ti, found)
+        files.find(ti, found, f"{job.name}.ipynb")
+    assert len(asked) == 1
+
+
+def test_an_archive_is_read_once_until_it_is_another(site, job, monkeypatch):
+    read = []
+    inner = files_.list_members
+    monkeypatch.setattr(files_, "list_members", lambda body: read.append(1) or inner(body))
+    job.archive(a=b"1")
+    files, ti, found = files_of(site)
+    for _ in range(3):
+        files.of(ti, found)
+    assert len(read) == 1
+    job.archive(b=b"22")
+    assert [each.member for each in files.of(ti, found).files if each.group == "archive"] == ["b"]
+    assert len(read) == 2
+
+
+def test_an_archive_that_has_gone_since_it_was_listed_has_no_members(site, job):
+    job.archive(a=b"1")
+    files, ti, found = files_of(site)
+    assert "archive" in {each.group for each in files.of(ti, found).files}
+    del job.bodies[f"{ROOT}/{job.name}/output/output.tar.gz"]
+    assert {each.group for each in files.of(ti, found).files} == {"notebook", "output"}
+
+
+@pytest.mark.parametrize(("more", "is_listed"), [(0, True), (-1, False)])
+def test_an_archive_as_large_as_is_read_is_listed(site, job, monkeypatch, more, is_listed):
+    job.archive(a=b"1")
+    size = len(job.bodies[f"{ROOT}/{job.name}/output/output.tar.gz"])
+    monkeypatch.setattr(files_, "LONGEST_ARCHIVE_BYTES", size + more)
+    assert bool(job.names("archive")) is is_listed
+    assert (site.get("/files/output/output.tar.gz/a").status_code == 200) is is_listed
+    notes = job.listed()["notes"]
+    assert notes == ([] if is_listed else ["what lies in output.tar.gz is not listed: it has more than 0 MiB"])
+
+
+@pytest.mark.parametrize(("most", "is_said"), [(4, False), (3, True)])
+def test_as_many_objects_as_are_listed_are_all(site, job, monkeypatch, most, is_said):
+    for name in "abc":
+        job.put(f"input/{name}")
+    monkeypatch.setattr(files_, "MOST_OBJECTS", most)
+    listed = job.listed()
+    assert listed["notes"] == ([f"the first {most} objects are listed; S3 has more of them"] if is_said else [])
+    files, ti, found = files_of(site)
+    assert len(files.of(ti, found).files) == most
+
+
+def test_a_file_says_what_it_is_and_where_it_lies(site, job):
+    job.archive(**{"sub/a": b"1"})
+    files, ti, found = files_of(site)
+    member = files.find(ti, found, "output/output.tar.gz/sub/a")
+    assert (member.group, member.member, member.size_bytes, member.has_log) == ("archive", "sub/a", 0, False)
+    assert member.uri == f"{ROOT}/{job.name}/output/output.tar.gz"
+    opened = files.opened(ti, member)
+    assert (opened.file.size_bytes, b"".join(opened.chunks)) == (1, b"1")
+    whole = files.find(ti, found, "output/output.tar.gz")
+    assert (whole.group, whole.member, whole.has_log) == ("output", None, True)
+    job.put("input/x", b"123")
+    files._objects._values.clear()
+    plain = files.find(ti, found, "input/x")
+    assert (plain.group, plain.member, plain.size_bytes, plain.has_log) == ("input", None, 3, False)
+    assert plain.uri == f"{ROOT}/{job.name}/input/x"
+
+
+def test_a_long_file_comes_in_pieces(site, job, monkeypatch):
+    monkeypatch.setattr(files_, "_CHUNK_BYTES", 4)
+    job.put("input/x", b"0123456789")
+    files, ti, found = files_of(site)
+    opened = files.opened(ti, files.find(ti, found, "input/x"))
+    assert list(opened.chunks) == [b"0123", b"4567", b"89"]
+
+
+def test_a_walk_that_failed_leaves_room_for_the_next(site, job):
+    job.archive(a=b"1")
+    for _ in range(3):
+        assert site.get("/files/output/output.tar.gz/nothing").status_code == 404
+    assert site.get("/files/output/output.tar.gz/a").content == b"1"
+
+
+def test_a_name_that_is_there_twice_is_offered_once(site, job):
+    """As one with something unseen in it, and one with what stands for that."""
+    job.put("input/a\u202eb", b"1")
+    job.put("input/a⟦U+202E⟧b", b"22")
+    assert len(job.names("input")) == 1
+    assert job.listed()["notes"] == ["1 objects are not offered: their names lead elsewhere, or look like another's"]
+
+
+def test_where_nothing_may_be_listed_what_is_not_there_is_left_out(site, job):
+    site.account.clients.objects.denied.add(f"{ROOT}/{job.name}")
+    files, ti, found = files_of(site)
+    listed = files.of(ti, found)
+    assert [(each.name, each.group, each.size_bytes) for each in listed.files] == [
+        (f"{job.name}.ipynb", "notebook", len(RAN))
+    ]
+    assert len(listed.notes) == 1
+
+
+def test_rows_of_the_list_lead_to_what_they_name(site, job):
+    job.put("input/a b", b"1")
+    rows = {each["name"]: each for each in job.listed()["files"]}
+    assert rows["input/a b"] == {
+        "name": "input/a b",
+        "group": "input",
+        "path": "files/input/a%20b",
+        "query": {},
+        "bytes": 1,
+    }
+    assert rows["log.txt"]["path"] == "log"
+    for ending, path in ((".html", "notebook.html"), ("-report.html", "report.html")):
+        row = rows[job.name + ending]
+        assert (row["path"], row["query"], row["bytes"]) == (path, {"download": "true"}, None)
+
+
+def test_without_the_extra_no_page_of_the_notebook_is_offered(site, job, monkeypatch):
+    in_routes(monkeypatch, "has_renderer", lambda: False)
+    assert job.names("notebook") == {f"{job.name}.ipynb": len(RAN)}
+
+
+def test_a_notebook_in_the_archive_has_the_size_that_it_has_there(site, job):
+    del job.bodies[f"{ROOT}/{job.name}/{job.name}.ipynb"]
+    job.archive(**{f"{job.name}.ipynb": RAN, "other": b"1"})
+    assert job.names("notebook")[f"{job.name}.ipynb"] == len(RAN)

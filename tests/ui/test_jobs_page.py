@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from urllib.parse import urlencode
 
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
@@ -14,7 +15,7 @@ from job_rows import add_jobs, add_xcoms, job, open_database
 from sqlalchemy.orm import Session
 from ui_account import Client, in_routes
 
-from airflow_nbjobs.core.job.prices import written
+from airflow_nbjobs.core.job.prices import Prices, written
 from airflow_nbjobs.settings import PRICES_VARIABLE
 from airflow_nbjobs.ui import access
 from airflow_nbjobs.ui.app import build_app
@@ -165,3 +166,51 @@ def test_a_comparison_leads_to_no_other_server(client):
     answer = client.get("/jobs/compare?job=1%20//evil.example/a/b/c&job=2%20https://evil.example/c")
     assert answer.status_code in (200, 303)
     assert answer.headers.get("location", "/nbjobs/compare?").startswith("/nbjobs/compare?")
+
+
+def test_each_job_is_a_row_with_all_its_facts(client):
+    answer = client.get("/jobs.csv?dag_id=dag_05&sort=started&parameter=none")
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''notebook-jobs.csv"
+    first = rows_of(answer)[0]
+    assert first == {
+        "state": "success",
+        "dag_id": "dag_05",
+        "task_id": "train",
+        "map_index": "",
+        "run_id": "manual__5",
+        "notebook": "report_5.ipynb",
+        "cells": "4 of 4",
+        "started": "2026-01-01T00:05:00+00:00",
+        "duration_seconds": "65.0",
+        "billed_seconds": "3600",
+        "error": "",
+        "parameter.none": "",
+    }
+
+
+def test_a_file_has_costs_where_there_are_prices(client, monkeypatch):
+    in_routes(monkeypatch, "read_prices", lambda: Prices({"ml.m5.large": 2.0}))
+    (row, *_) = rows_of(client.get("/jobs.csv?dag_id=dag_05&sort=started"))
+    assert list(row)[-3:] == ["billed_seconds", "cost", "error"]
+    assert row["cost"] == "2.0"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "left", "right"),
+    [
+        (("2 a/b/c/1", "1 d/e/f/2"), "d/e/f/2", "a/b/c/1"),
+        (("1 a/b/c/1", " d/e/f/2"), "a/b/c/1", "d/e/f/2"),
+        (("1 a/b/c/1/job-1", "2 a/b/c/1/job-2"), "a/b/c/1/job-1", "a/b/c/1/job-2"),
+    ],
+    ids=["the older on the left", "one that has not begun on the right", "two of one task"],
+)
+def test_the_older_of_two_jobs_is_on_the_left(client, jobs, left, right):
+    answer = client.get("/jobs/compare?" + urlencode({"job": jobs}, doseq=True))
+    assert answer.headers["location"] == "/nbjobs/compare?" + urlencode({"left": left, "right": right})
+    assert (answer.status_code, answer.headers["cache-control"]) == (303, "private, no-store")
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "a/b/c/d/e/f", "a"])
+def test_what_is_no_name_of_a_job_is_not_compared(client, name):
+    answer = client.get("/jobs/compare?" + urlencode({"job": (f"1 {name}", "2 a/b/c/d")}, doseq=True))
+    assert (answer.status_code, "Choose two jobs" in answer.text) == (200, True)

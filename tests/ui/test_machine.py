@@ -9,15 +9,18 @@ from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from job_rows import add_jobs, open_database
+from msgspec.structs import replace
 from sqlalchemy import update
 from ui_account import hint, in_routes, task_instance
 from ui_site import SUMMARY, Site
 
 from airflow_nbjobs.core.errors import NotebookJobServiceError
+from airflow_nbjobs.core.job.machines import machine_of
 from airflow_nbjobs.core.job.metrics import MachineRecord, figures_of, kept
 from airflow_nbjobs.core.job.prices import Prices
 from airflow_nbjobs.ui.data import queries
 from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments, TaskRun
+from airflow_nbjobs.ui.notebook.machine import Seen
 
 NOW = datetime.now(tz=UTC).replace(microsecond=0)
 STARTED = NOW - timedelta(minutes=30)
@@ -412,3 +415,220 @@ def test_a_run_that_never_began_or_has_not_ended_is_none(database):
     add_jobs(database, rows(2) + rows(1, run_id="running", seconds=None))
     database.execute(update(TaskInstance).where(TaskInstance.run_id == "r1").values(start_date=None))
     assert [run.ti.run_id for run in queries.read_runs(database, task_instance(), most=20)] == ["r0"]
+
+
+# -- one job and its runs, without a page ----------------------------------------------------------------------------------------
+
+
+LARGE = machine_of("ml.m5.large")
+
+
+def look(site, kept_record=None):
+    machines, job = site.notebooks.machines, site.notebooks.jobs.find(site.ti, None)
+    return machines.look(site.ti, job, LARGE, kept_record or {})
+
+
+def test_points_a_period_before_and_after_the_job_are_asked_for(site):
+    site.metrics.points[site.name] = {
+        "cpu": [((STARTED + timedelta(seconds=after)).timestamp(), 100.0) for after in (-61, -60, 0, 600, 659, 660)]
+    }
+    found = look(site).record
+    assert [round(moment - STARTED.timestamp()) for moment, _ in found.points["cpu"]] == [-60, 0, 600, 659]
+    assert {value for _, value in found.points["cpu"]} == {50.0}  # of two vCPUs
+    assert (found.job_name, found.instance_type, found.period_seconds) == (site.name, "ml.m5.large", 60)
+    assert (found.figures["cpu"].maximum, found.figures["cpu"].count) == (50.0, 4)
+    assert look(site).is_kept is False
+
+
+def test_of_very_many_points_the_peaks_are_kept(site, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.machine._MOST_POINTS", 3)
+    site.measured(minutes=10)
+    site.metrics.points[site.name]["cpu"][4] = (STARTED.timestamp() + 240, 180.0)
+    found = look(site).record
+    assert len(found.points["cpu"]) == 3
+    assert max(value for _, value in found.points["cpu"]) == 90.0
+    assert found.figures["cpu"].count == 10
+
+
+@pytest.mark.parametrize(("minutes", "is_final"), [(14, False), (16, True)])
+def test_a_quarter_of_an_hour_after_its_end_a_jobs_points_stay(site, minutes, is_final):
+    ended = datetime.now(tz=UTC) - timedelta(minutes=minutes)
+    site.describe(TrainingStartTime=ended - timedelta(minutes=10), TrainingEndTime=ended)
+    assert look(site).record.is_final is is_final
+
+
+def test_a_job_that_runs_is_not_final_and_one_that_was_killed_is_said(site):
+    site.describe(TrainingJobStatus="InProgress", TrainingStartTime=STARTED - timedelta(days=1), TrainingEndTime=None)
+    assert look(site).record.is_final is False
+    site.ti = task_instance(task_id="other")
+    site.name = site.add_job(status="Failed")
+    site.describe(TrainingStartTime=STARTED, TrainingEndTime=ENDED, FailureReason="AlgorithmError: x, exit code: 137")
+    assert look(site).record.was_killed is True
+
+
+def test_a_job_that_has_not_started_costs_no_call(site):
+    site.describe(TrainingStartTime=None, TrainingEndTime=None, TrainingJobStatus="InProgress")
+    assert look(site).record is None
+    assert site.metrics.asked == []
+
+
+def points_of(minute):
+    return {"cpu": ((STARTED.timestamp() + 60 * minute, 5.0),)}
+
+
+def test_what_is_kept_is_shown_where_it_is_whole_or_all_there_is(site):
+    whole = look(site, record(site.name, points_of(8)))
+    assert (whole.is_kept, whole.record.points, site.metrics.asked) == (True, points_of(8), [])
+    cut = look(site, record(site.name, points_of(7)))
+    assert (cut.is_kept, cut.record.points) == (True, points_of(7))
+    assert len(site.metrics.asked) == 1
+    site.notebooks.machines._seen._values.clear()
+    site.measured()
+    fresh = look(site, record(site.name, points_of(7)))
+    assert (fresh.is_kept, len(fresh.record.points["cpu"])) == (False, 10)
+
+
+def test_of_a_job_that_runs_nothing_kept_is_whole(site):
+    site.describe(TrainingJobStatus="InProgress", TrainingEndTime=None)
+    site.measured()
+    assert look(site, record(site.name, points_of(29), until=NOW)).is_kept is False
+
+
+def test_without_an_answer_what_is_kept_is_shown_with_the_reason(site):
+    site.metrics.error = DENIED
+    seen = look(site, record(site.name, points_of(7)))
+    assert (seen.is_kept, seen.record.points) == (True, points_of(7))
+    assert seen.trouble == (
+        "Airflow's API server may not read the metrics of this job's machine:",
+        "the identity that Airflow uses needs cloudwatch:GetMetricData on '*'",
+    )
+    assert look(site) == Seen(trouble=seen.trouble)
+    site.metrics.error = SILENT
+    assert look(site).trouble[0] == "CloudWatch does not answer the API server:"
+    assert "ConnectTimeoutError" in look(site).trouble[1]
+
+
+def test_a_denial_is_asked_about_again_and_a_silence_forgotten_with_an_answer(site, monkeypatch):
+    site.metrics.error = DENIED
+    for _ in range(2):
+        look(site)
+    assert len(site.metrics.asked) == 2
+    site.metrics.error = SILENT
+    for _ in range(2):
+        look(site)
+    assert len(site.metrics.asked) == 3
+    # Another connection's silence is not this one's.
+    other = TaskArguments({"aws_conn_id": "other", "s3_root_uri": "s3://bucket/nbjobs"})
+    job = site.notebooks.jobs.find(site.ti, None)
+    site.notebooks.machines.look(task_instance(arguments=other), job, LARGE, {})
+    assert len(site.metrics.asked) == 4
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.machine._SILENT_SECONDS", 0)
+    site.metrics.error = None
+    look(site)
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.machine._SILENT_SECONDS", 120)
+    site.notebooks.machines._seen._values.clear()
+    assert look(site).trouble == ()
+
+
+def runs(site, seen=None):
+    return site.notebooks.machines.runs(site.ti, seen, LARGE, site.past)
+
+
+def test_a_run_is_told_by_its_end_and_its_figures(site):
+    name, started = site.run(1, instance_count=2)
+    site.measured(name, started=started, cpu=100.0, memory=40.0)
+    site.run(2, status="Failed", error={"was_killed": True})
+    site.run(3, status="Stopped", billable_seconds=None)
+    found, trouble = runs(site)
+    assert trouble == ()
+    assert [(each.has_completed, each.was_killed, each.billed_seconds) for each in found] == [
+        (True, False, 1200),
+        (False, True, 600),
+        (False, False, None),
+    ]
+    assert (found[0].maximum("cpu"), found[0].maximum("memory")) == (50.0, 40.0)
+    assert found[1].figures == found[2].figures == {}
+
+
+def test_runs_on_another_machine_do_not_count(site):
+    site.run(1, instance_type="ml.m5.xlarge")
+    site.run(2)
+    site.run(3, instance_type="ml.m5.xlarge", end_type="ml.m5.large")
+    site.run(4, end_type="ml.m5.xlarge")
+    assert len(runs(site)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("end", "is_asked"),
+    [
+        ({}, True),
+        ({"started_at": None}, False),
+        ({"ended_at": None}, False),
+        ({"started_at": "no time"}, False),
+        ({"ended_at": (STARTED - timedelta(days=2)).isoformat()}, False),
+        ({"ended_at": (NOW + timedelta(minutes=50)).isoformat()}, True),
+        ({"ended_at": (NOW + timedelta(minutes=70)).isoformat()}, False),
+        ({"started_at": (NOW - timedelta(days=500)).isoformat()}, False),
+        ({"started_at": (NOW - timedelta(days=100)).isoformat()}, False),
+        (
+            {
+                "started_at": (STARTED - timedelta(days=1)).replace(tzinfo=None).isoformat(),
+                "ended_at": (STARTED - timedelta(days=1)).replace(tzinfo=None).isoformat(),
+            },
+            True,
+        ),
+    ],
+    ids=[
+        *("ran", "no start", "no end", "no time", "backwards", "a clock that is fast", "the future", "too long ago"),
+        *("too coarse", "without a zone"),
+    ],
+)
+def test_only_a_run_whose_time_can_be_is_asked_for(site, end, is_asked):
+    name, _ = site.run(1, **end)
+    assert len(runs(site)[0]) == 1
+    assert [names for names, _ in site.metrics.asked] == ([(name,)] if is_asked else [])
+
+
+def test_runs_are_asked_for_at_once_as_coarse_as_the_oldest_needs(site):
+    young, _ = site.run(1)
+    old, started = site.run(40)
+    site.measured(old, started=started, memory=33.0)
+    found, _ = runs(site)
+    assert site.metrics.asked == [(tuple(sorted((young, old))), 300)]
+    assert [each.maximum("memory") for each in found] == [None, 33.0]
+    runs(site)
+    assert len(site.metrics.asked) == 1
+
+
+def test_the_run_that_is_looked_at_has_its_own_figures(site):
+    name, started = site.run(1)
+    seen = MachineRecord(
+        job_name=name,
+        instance_type="ml.m5.large",
+        period_seconds=60,
+        until=NOW,
+        points=points_of(1),
+        figures=figures_of({"cpu": ((started.timestamp(), 77.0),)}),
+        was_killed=True,
+    )
+    (found,), _ = runs(site, seen)
+    assert (found.maximum("cpu"), found.was_killed, site.metrics.asked) == (77.0, True, [])
+    # Of another job it says nothing.
+    (found,), _ = runs(site, replace(seen, job_name="another"))
+    assert (found.maximum("cpu"), found.was_killed) == (None, False)
+    assert len(site.metrics.asked) == 1
+
+
+def test_as_many_runs_as_count_are_the_newest(site, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.ui.notebook.machine.MOST_RUNS", 2)
+    for number in range(1, 4):
+        site.run(number, billable_seconds=number)
+    assert [each.billed_seconds for each in runs(site)[0]] == [1, 2]
+
+
+def test_without_an_answer_runs_have_no_figures_and_it_is_said_of_them(site):
+    site.run(1)
+    site.metrics.error = DENIED
+    (found,), trouble = runs(site)
+    assert found.figures == {}
+    assert trouble[0] == "Airflow's API server may not read the metrics of the task's other runs:"

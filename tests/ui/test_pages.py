@@ -1,5 +1,6 @@
 """The pages' addresses, with whatever stands in them: an answer that a person can read, and nothing before the permission is asked for."""
 
+import io
 import re
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ from airflow_nbjobs.ui.data import queries
 from airflow_nbjobs.ui.data.task_instance import Kind, TaskArguments
 from airflow_nbjobs.ui.notebook.executed import Notebooks
 from airflow_nbjobs.ui.notebook.renderer import Renderer
+from airflow_nbjobs.ui.pages import VisibleJSONResponse
 
 MODELS = [RenderedTaskInstanceFields, SerializedDagModel]
 try:
@@ -289,3 +291,35 @@ def test_the_tab_leads_to_the_consoles_and_to_no_address_that_an_xcom_names(clie
         )
         assert list(notebooks.jobs.links(of, notebooks.jobs.find(of, None))) == labels
         notebooks.close()
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 1000])
+def test_marks_are_replaced_wherever_they_lie_in_a_document(monkeypatch, chunk):
+    """A mark may begin in one piece that is read and end in the next."""
+    monkeypatch.setattr(pages, "_CHUNK_BYTES", chunk)
+    document = io.BytesIO(b"MARK-a b MARK-a MARK-bb c MARK-")
+    made = b"".join(pages.marked(document, {"MARK-a": "1", "MARK-bb": "twice"}))
+    assert made == b"1 b 1 twice c MARK-"
+    assert document.closed
+    assert b"".join(pages.marked(io.BytesIO(b""), {"MARK": "x"})) == b""
+    assert b"".join(pages.marked(io.BytesIO(b"MARK"), {"MARK": ""})) == b""
+
+
+def test_each_page_allows_its_own_scripts_and_no_others():
+    """Known by their hashes: what somebody puts into the page does not run."""
+    found = [
+        re.search("script-src ('[^;]*')", pages._policy(*scripts))[1] for scripts in ((), ("message.js",), ("link.js",))
+    ]
+    assert len(set(found)) == 3
+    answer = pages.link_page()
+    assert answer.headers["content-security-policy"].startswith(
+        "sandbox allow-scripts; default-src 'none'; script-src "
+    )
+    assert answer.headers["cache-control"] == "private, no-store"
+    for name, value in pages.HEADERS.items():
+        assert answer.headers[name] == value
+
+
+def test_what_is_unseen_is_marked_in_answers_for_scripts():
+    body = VisibleJSONResponse({"a": "é\u202e", "b": [1, None]}).body
+    assert body == '{"a":"é⟦U+202E⟧","b":[1,null]}'.encode()

@@ -327,3 +327,77 @@ def test_facts_of_the_answer_are_the_jobs_and_those_of_its_try(site):
     facts = site.get("/notebook.json").json()["facts"]
     assert (facts["job_name"], facts["try"], facts["instance_type"]) == (name, "1", "ml.m5.large")
     assert site.get("/notebook.json").json()["live"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kind"),
+    [
+        ("", 200, "text/html"),
+        ("/notebook.html", 404, "text/html"),
+        ("/report.html", 404, "text/html"),
+        ("/notebook.ipynb", 404, "text/html"),
+        ("/log", 404, "text/html"),
+        ("/files/a.json", 404, "text/html"),
+        ("/files/a", 404, "text/html"),
+        ("/notebook.json", 200, "application/json"),
+        ("/files.json", 200, "application/json"),
+        ("/texts.json", 200, "application/json"),
+        ("/state.json", 200, "application/json"),
+    ],
+)
+def test_where_there_is_no_task_instance_each_address_says_so_in_its_own_way(site, path, status, kind):
+    """A file that is not there must not be saved as a page that says so; a script reads why."""
+    site.ti = None
+    answer = site.get(path)
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (status, kind)
+    if kind == "application/json":
+        assert (answer.json()["code"], answer.json()["status"]) == ("no-instance", "problem")
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    else:
+        assert "There is no such task instance" in answer.text
+        assert answer.headers["cache-control"] == "private, no-store"
+
+
+def test_instances_are_offered_with_what_tells_them_apart(site):
+    site.ti = None
+    waiting = hint(waiting={"for": "AWS"})
+    site.instances = (
+        Kind.OPERATOR,
+        [
+            Instance(map_index=0, state="failed", label="eu", parameters=None, job=None),
+            Instance(map_index=1, state="deferred", label=None, parameters={"a": "é"}, job=waiting),
+        ],
+    )
+    text = site.get().text
+    assert ">eu</a>" in text
+    assert 'data-state="failed"' in text
+    assert "waiting for AWS" in text
+    assert text.count("{&#34;a&#34;: &#34;é&#34;}") == 1
+    for path in ("/state.json", "/log", "/files/x", "/report.html"):
+        assert "/mapped/0/" not in site.get(path).text
+
+
+def test_each_document_has_a_tag_and_a_name_of_its_own(site):
+    name = site.add_job()
+    tags = {}
+    for path, ending in (("/notebook.html", ".html"), ("/report.html", "-report.html")):
+        for theme in ("light", "dark"):
+            tags[path, theme] = site.get(path, theme=theme).headers["etag"]
+        saved = site.get(path, download="true").headers["content-disposition"]
+        assert saved == f"attachment; filename*=UTF-8''{name}{ending}"
+    assert len(set(tags.values())) == 4
+    texts = site.get("/texts.json")
+    assert texts.json()["status"] == "ok"
+    assert texts.headers["cache-control"] == "private, no-cache"
+    assert site.get("/texts.json", headers={"If-None-Match": texts.headers["etag"]}).status_code == 304
+    assert "\u202e" not in texts.text
+
+
+def test_an_answer_changes_with_what_the_task_has_pushed(site):
+    site.add_job()
+    first = site.get("/notebook.json")
+    site.outputs = {"accuracy": 0.5}
+    again = site.get("/notebook.json", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, [each["name"] for each in again.json()["outputs"]]) == (200, ["accuracy"])
+    assert "spans" not in again.json()["notebook"]

@@ -478,3 +478,177 @@ def test_the_page_answers_any_query(client):
         answer = client.get(f"/trend/d/train?{query}")
         assert answer.status_code == 200, query
         assert "over its runs</h1>" in answer.text, query
+
+
+def test_all_of_an_instance_is_read(database):
+    """A page, its file and its charts are made of this."""
+    jobs = [mapped(1, 3, "eu", x=1) | {"try_number": 4, "end": {"try_number": 4}}, run(2, state=None)]
+    of_index, waits = read(database(jobs)).instances
+    assert (of_index.run_id, of_index.map_index, of_index.label, of_index.state) == ("backfill__1", 3, "eu", "success")
+    assert (of_index.try_number, of_index.duration, of_index.billed) == (4, 61.0, 3600)
+    assert (of_index.machine, of_index.cost) == ("ml.m5.large", pytest.approx(0.138))
+    assert of_index.moment == datetime(2026, 1, 2, tzinfo=UTC).timestamp()
+    assert of_index.logical_date.replace(tzinfo=UTC) == datetime(2026, 1, 2, tzinfo=UTC)
+    assert of_index.run_after.replace(tzinfo=UTC) == datetime(2026, 4, 11, 0, 1, tzinfo=UTC)
+    assert (waits.state, waits.duration, waits.is_live, of_index.is_live) == (None, None, True, False)
+
+
+def test_a_jobs_own_time_counts_before_the_tasks(database):
+    """The task has waited as well."""
+    ends = [{"duration_seconds": 5.0}, {"duration_seconds": None}, {"duration_seconds": -1}, {"duration_seconds": 0}]
+    found = read(database([run(number, end=end) for number, end in enumerate(ends)]))
+    assert [each.duration for each in found.instances] == [5.0, 61.0, 62.0, 0]
+
+
+@pytest.mark.parametrize(
+    ("end", "billed"),
+    [
+        ({"billable_seconds": 10, "instance_count": 3}, 30),
+        ({"billable_seconds": 0}, 0),
+        ({"billable_seconds": None}, None),
+        ({"billable_seconds": "10"}, None),
+        ({"billable_seconds": 10, "try_number": 1}, 10),
+        ({"billable_seconds": 10, "try_number": 2}, None),
+    ],
+)
+def test_what_was_billed_is_of_all_instances_of_this_try(database, end, billed):
+    (each,) = read(database([run(0, outputs={"x": 1}, end=end)])).instances
+    assert each.billed == billed
+    assert each.values == ({} if end.get("try_number") == 2 else {"x": 1})
+
+
+def test_a_task_that_was_skipped_has_a_time_and_no_outputs(database):
+    (each,) = read(database([run(0, state="skipped", outputs={"x": 1})])).instances
+    assert (each.values, each.billed) == ({}, 3600)
+
+
+def test_as_many_instances_as_are_shown_are_the_newest(database, monkeypatch):
+    monkeypatch.setattr(trend_module, "MOST_INSTANCES", 3)
+    session = database([run(number) for number in range(4)])
+    found = read(session)
+    assert ([each.run_id[-1] for each in found.instances], found.left_out) == (["1", "2", "3"], True)
+    monkeypatch.setattr(trend_module, "MOST_INSTANCES", 4)
+    assert (read(session).runs, read(session).left_out) == (4, False)
+
+
+def test_as_many_outputs_as_are_shown_are_all(database, monkeypatch):
+    monkeypatch.setattr(trend_module, "MOST_OUTPUTS", 2)
+    session = database([run(0, outputs={"a": 1, "b": 2}), run(1, outputs={"b": 3})])
+    assert (list(read(session).outputs), read(session).more_outputs) == (["a", "b"], False)
+    session = database([run(0, outputs={"a": 1, "b": 2}), run(1, outputs={"c": 3})])
+    assert (list(read(session).outputs), read(session).more_outputs) == (["a", "b"], True)
+    assert [each.values for each in read(session).instances] == [{"a": 1, "b": 2}, {}]
+
+
+def test_of_many_values_the_same_is_read_as_of_few(database, monkeypatch):
+    jobs = [run(number, outputs={f"x{place}": number * place for place in range(5)}) for number in range(6)]
+    session = database(jobs)
+    few = read(session)
+    for most, chunk in ((1, 1000), (6, 2), (16, 7)):
+        monkeypatch.setattr(trend_module, "MOST_FEW", most)
+        monkeypatch.setattr(trend_module, "_CHUNK", chunk)
+        found = read(session)
+        assert [as_json(each) for each in found.instances] == [as_json(each) for each in few.instances]
+    assert [each.values["x4"] for each in few.instances] == [0, 4, 8, 12, 16, 20]
+
+
+def test_of_very_many_runs_the_same_is_read_as_of_few(database, monkeypatch):
+    """Those beyond are named by the first and the last of their ids, between which others lie."""
+    jobs = [run(number, outputs={"x": number}) for number in (3, 0, 4, 1, 2)]
+    jobs.append(run(9, task_id="other", outputs={"x": 9}))
+    session = database(jobs)
+    for most in (5, 4, 1):
+        monkeypatch.setattr(trend_module, "_MOST_NAMED", most)
+        assert [each.values for each in read(session).instances] == [{"x": number} for number in range(5)]
+        chosen = read(session, since="2026-01-02", until="2026-01-04")
+        assert [each.values for each in chosen.instances] == [{"x": number} for number in (1, 2, 3)]
+
+
+def test_runs_for_one_moment_are_in_the_order_of_their_names_and_indices(database):
+    jobs = [mapped(0, 1), mapped(0, 0), run(0) | {"run_id": "a"}]
+    jobs = [each | {"logical_date": None} for each in jobs]
+    found = [(each.run_id, each.map_index) for each in read(database(jobs)).instances]
+    assert found == [("a", -1), ("backfill__0", 0), ("backfill__0", 1)]
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(62, True), (63, False)])
+def test_a_text_as_long_as_a_number_can_be_is_read(database, length, is_read):
+    """Two more with the quotes of JSON."""
+    (each,) = read(database([run(0, outputs={"text": "x" * length})])).instances
+    assert each.values["text"] == ("x" * length if is_read else LONG)
+
+
+def test_a_machine_that_only_the_job_says_prices_its_own_run_alone(database):
+    other = {"facts": {"instance_type": "ml.unknown"}}
+    session = database([run(0), run(1) | other, run(2, end={"billable_seconds": None})])
+    assert [each.machine for each in read(session).instances][:2] == ["ml.m5.large", "ml.unknown"]
+    assert [each.cost is None for each in read(session).instances] == [False, True, True]
+    # Where nothing is priced nobody asks for it.
+    free = read_trend(session, "d", "train", TrendFilters(), Prices({}))
+    assert [each.machine for each in free.instances] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("value", "drawn"),
+    [(3, 3.0), (0, 0.0), (True, None), ("3", None), (None, None), (10**400, None), (0.5, 0.5), (LONG, None)],
+)
+def test_a_number_and_nothing_else_is_drawn(value, drawn):
+    assert drawable(value) == drawn
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (None, LONG),
+        ("1" * 64, int("1" * 64)),
+        ("1" * 65, LONG),
+        ("false", False),
+        ('"[1]"', LONG),
+        ('"{}"', LONG),
+        ('"null"', None),
+        ('"\\"x\\""', "x"),
+        ('"Infinity"', "Infinity"),
+        ("-Infinity", "-Infinity"),
+        ("-1e999", "-Infinity"),
+        ('"no [json"', "no [json"),
+        ('"-"', "-"),
+        ('"1e5"', 100000.0),
+        ("no JSON", "no JSON"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_stored_value_is_what_the_task_has_pushed(text, value):
+    found = stored_value(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_the_page_has_a_hundred_rows_the_newest_first(client, monkeypatch):
+    in_routes(monkeypatch, "_TABLE_ROWS", 1)
+    first, second, beyond = (client.get(f"/trend/d/train?page={page}").text for page in (1, 2, 99))
+    assert "/runs/backfill__1/tasks/train/plugin" in first.partition("<tbody")[2]
+    assert "/runs/backfill__0/tasks/train/plugin" in second.partition("<tbody")[2]
+    assert second == beyond
+    assert "/runs/backfill__1/tasks" not in second.partition("<tbody")[2]
+
+
+def test_the_rows_of_the_page_say_what_the_charts_do(client):
+    body = re.sub(r"\s+", " ", client.get("/trend/d/train").text.partition("<tbody")[2])
+    running, ended = body.split("</tr>")[:2]
+    assert 'data-state="running"' in running
+    assert "2026-01-02T00:00:00+00:00" in running
+    assert "1 min 0 s" in ended
+    assert "1 h 0 min" in ended
+    assert "0.5" in ended
+    by_due = re.sub(r"\s+", " ", client.get("/trend/d/train?by=run_after").text.partition("<tbody")[2])
+    assert "2026-04-11T00:01:00+00:00" in by_due
+
+
+def test_the_files_of_a_task_are_named_and_kept_by_nobody(client):
+    answer = client.get("/trend/d/train/trend.csv")
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''d.train.csv"
+    assert answer.headers["cache-control"] == "private, no-store"
+    answer = client.get("/trend/d/train/trend.json?runs=7&output=accuracy")
+    assert answer.headers["cache-control"] == "private, no-store"
+    found = answer.json()
+    assert (found["dag_id"], found["task_id"], found["outputs"], found["runs_asked"]) == ("d", "train", ["accuracy"], 7)
+    assert (found["status"], found["unread"], len(found["runs"])) == ("ok", 0, 2)

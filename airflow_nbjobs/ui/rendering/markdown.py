@@ -19,6 +19,7 @@ from airflow_nbjobs.ui.rendering.formulas import INLINE, Formulas
 
 _FENCE = re.compile(r" {0,3}(?:```|~~~)")
 _PIPE = re.compile(r"(?<!\\)(?:\\\\)*\|")
+_CODE = re.compile(r" {4}| {0,3}\t")
 _RULE = re.compile(r" {0,3}\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?)?[ \t]*")
 
 
@@ -84,11 +85,16 @@ def _with_even_tables(source: str) -> str:
     width = 0  # of the table that the line stands in
     for number, (before, line) in enumerate(pairwise(lines), 1):
         is_fenced ^= _FENCE.match(before) is not None
-        if is_fenced or "|" not in line:
+        if is_fenced or "|" not in line or _CODE.match(line):
             width = 0
         elif width:
             lines[number] = _row(line, width)
-        elif _RULE.fullmatch(line) and "|" in before and len(_cells(before)) == len(_cells(line)):
+        elif (
+            _RULE.fullmatch(line)
+            and "|" in before
+            and not _CODE.match(before)
+            and len(_cells(before)) == len(_cells(line))
+        ):
             width = len(_cells(line))
             lines[number - 1 : number + 1] = _row(before, width), _row(line, width)
     return "\n".join(lines)

@@ -199,7 +199,7 @@ def _image(data: Mapping[str, Any], metadata: Mapping[str, Any], mime_type: str,
     text = text_of(data[mime_type])
     if too_large := _without_image(text, budget):
         return too_large
-    if not _BASE64.fullmatch(text):
+    if not text.strip() or not _BASE64.fullmatch(text):
         why = notice(f"An image is not shown: its {mime_type} is {'no base64' if text.strip() else 'empty'}.")
         return why + text_html(text_of(data.get("text/plain")), budget, kind="plain")
     return _img(f"data:{mime_type};base64,{''.join(text.split())}", mime_type, data, metadata)

@@ -22,7 +22,6 @@ STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
 _MOST_DEPTH = 20
 _MOST_WIDGETS = 2_000
-_TEXT_CHARACTERS = 2_000
 _ROWS = {"HBoxModel", "BoxModel", "GridBoxModel"}
 _BOXES = _ROWS | {"VBoxModel", "GridspecLayoutModel"}
 _FOLDERS = {"AccordionModel", "TabModel", "StackModel"}
@@ -136,7 +135,7 @@ class Widgets:
         buffers = model.get("buffers")
         for buffer in buffers if isinstance(buffers, list) else ():
             if isinstance(buffer, dict) and buffer.get("path") == ["value"] and buffer.get("encoding") == "base64":
-                return self._image(f"image/{'jpeg' if kind == 'jpg' else kind}", _text(buffer.get("data"), cut=False))
+                return self._image(f"image/{'jpeg' if kind == 'jpg' else kind}", _text(buffer.get("data")))
         return None
 
 
@@ -196,11 +195,8 @@ def _title(titles: object, place: int) -> str:
     return (_text(titles[place]) if isinstance(titles, list) and place < len(titles) else "") or f"{place + 1}"
 
 
-def _text(value: object, *, cut: bool = True) -> str:
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
-    return text[:_TEXT_CHARACTERS] if cut and not isinstance(value, str) else text
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
 
 
 def _number(value: object, default: float) -> float:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from airflow.models.dagrun import DagRun
@@ -12,6 +12,7 @@ from job_rows import StoredXCom, add_jobs, add_xcoms, job, open_database
 from sqlalchemy import delete, select, update
 
 from airflow_nbjobs.core.job.prices import Prices
+from airflow_nbjobs.ui.data import listing as listing_module
 from airflow_nbjobs.ui.data.filters import Filters, read_filters
 from airflow_nbjobs.ui.data.listing import PAGE_SIZE, list_jobs
 
@@ -376,3 +377,73 @@ def test_ten_thousand_jobs_are_listed_within_300_ms_on_postgresql():
             seconds[name] = min(times)
         session.bind.dispose()
     assert max(seconds.values()) < 0.3, seconds
+
+
+def test_a_day_begins_and_ends_at_midnight_in_utc(one):
+    found = one(0, started=datetime(2026, 3, 1, tzinfo=UTC))
+    assert [found(since=date(2026, 3, day)).total for day in (1, 2)] == [1, 0]
+    assert [found(until=date(2026, 3, 1)).total, found(until=date(2026, 2, 28)).total] == [1, 0]
+    late = one(0, started=datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC))
+    assert [late(until=date(2026, 3, 1)).total, late(until=date(2026, 2, 28)).total] == [1, 0]
+
+
+@pytest.mark.parametrize("stored", [None, json.dumps], ids=["json", "json in json"])
+@pytest.mark.parametrize("text", ['né"w\\x', "tab\there", "ДАГ"])
+def test_a_text_is_found_as_json_writes_it(one, stored, text):
+    for fields in ({"facts": {"image": text}}, {"end": {"note": text}}, {"refused": REFUSED | {"headline": text}}):
+        found = one(3, stored=stored, **fields)
+        assert found(text=text).total == 1, fields
+        assert found(text=f"{text}!").total == 0
+
+
+def test_a_text_is_found_in_each_of_a_jobs_names(one):
+    found = one(3, task_id="task_a", run_id="run_b")
+    assert [found(text=text).total for text in ("DAG_03", "Task_A", "run_B", "taskXa", "dag_3")] == [1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [
+        ("started", [0, 1]),
+        ("-started", [119, 118]),
+        ("dag", [100, 80]),
+        ("-dag", [119, 99]),
+        ("duration", [100, 0]),
+        ("-duration", [98, 97]),
+    ],
+)
+def test_rows_are_in_the_order_that_is_asked_for_and_equals_the_newest_first(session, sort, first):
+    assert numbers(listed(session, sort=sort))[:2] == first
+
+
+def test_rows_of_a_group_stand_together_whatever_the_order(session):
+    by_dag = [row.dag_id for row in listed(session, group="dag", sort="-duration").rows]
+    assert by_dag == sorted(by_dag)
+    assert by_dag[0] == "dag_00"
+    by_run = numbers(listed(session, group="run", sort="started"))
+    assert by_run == list(range(119, 69, -1))
+
+
+def test_as_many_dags_as_the_form_offers_are_all(session, monkeypatch):
+    monkeypatch.setattr(listing_module, "_MOST_DAGS", 20)
+    assert (len(listed(session).dag_ids), listed(session).more_dags) == (20, False)
+    monkeypatch.setattr(listing_module, "_MOST_DAGS", 19)
+    assert (list(listed(session).dag_ids), listed(session).more_dags) == (sorted(DAGS)[:19], True)
+
+
+def test_as_many_rows_as_are_added_up_are_all(session, monkeypatch):
+    monkeypatch.setattr(listing_module, "MOST_SUMMED", COUNT)
+    found = listed(session)
+    assert (found.summed, found.total, found.sums.jobs) == (COUNT, COUNT, COUNT)
+    monkeypatch.setattr(listing_module, "MOST_SUMMED", COUNT - 1)
+    found = listed(session, page=2)
+    assert (found.summed, found.total, found.sums.jobs, found.page) == (COUNT - 1, COUNT, COUNT - 1, 2)
+    assert numbers(found) == list(range(69, 19, -1))
+
+
+def test_a_list_of_no_job_has_one_page(session):
+    found = listed(session, text="nothing like it", page=7)
+    assert (found.rows, found.total, found.pages, found.page, found.summed) == ([], 0, 1, 1, 0)
+    assert not found.is_live
+    assert len(found.ids) == 0
+    assert len(listed(session, page=3).ids) == 20

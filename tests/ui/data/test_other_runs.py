@@ -101,3 +101,22 @@ def test_of_many_runs_those_around_it_are_offered_and_the_last_success_however_l
         assert last == "run0"
         assert [run_id for run_id, is_before in nearest if not is_before] == [f"run{n}" for n in (35, 34, 33, 32, 31)]
         assert [run_id for run_id, is_before in nearest if is_before] == [f"run{n}" for n in range(29, 19, -1)]
+
+
+def test_ten_runs_before_and_five_after_are_offered(session):
+    add_many = rows(["success"] * 20, dag_id="many")
+    with open_database() as made:
+        add_jobs(made, add_many)
+        last, nearest = found(made, "run12", dag_id="many")
+        assert last == "run11"
+        assert [run for run, is_before in nearest if not is_before] == [f"run{n}" for n in (17, 16, 15, 14, 13)]
+        assert [run for run, is_before in nearest if is_before] == [f"run{n}" for n in range(11, 1, -1)]
+    assert found(session, "gone") == (None, [])
+
+
+def test_a_run_that_is_offered_says_when_it_was_and_how_it_went(session):
+    runs = read_other_runs(session, task_instance(dag_id="d", run_id="run1", task_id="train"))
+    after = next(run for run in runs.nearest if run.run_id == "run3")
+    assert (after.state, after.is_before) == ("failed", False)
+    assert after.moment.replace(tzinfo=START.tzinfo) == START + timedelta(days=3)
+    assert (runs.last_success.run_id, runs.last_success.state, runs.last_success.is_before) == ("run0", "success", True)

@@ -231,3 +231,146 @@ def test_instances_of_a_mapped_task_are_read_with_its_kind(database):
     assert (instance.map_index, instance.label, instance.parameters) == (0, None, None)
     assert instance.job["job_name"] == "job-5"
     assert queries.read_instances(database, dag_id="d", run_id="r", task_id="train") == (Kind.OTHER, [])
+
+
+def record_fields(database, fields, *, run_id="r", task_id="train"):
+    where = (TaskInstance.run_id == run_id, TaskInstance.task_id == task_id)
+    table = RenderedTaskInstanceFields
+    whose = (
+        {"task_instance_id": database.scalar(select(TaskInstance.id).where(*where))}
+        if hasattr(table, "task_instance_id")  # Airflow >= 3.4
+        else {"dag_id": "d", "run_id": run_id, "task_id": task_id, "map_index": -1}
+    )
+    database.execute(insert(table).values(**whose, rendered_fields=fields))
+
+
+def test_the_jobs_of_all_runs_of_a_dag_are_read_with_their_fields(database):
+    record_fields(database, {"parameters": {"day": "1"}}, run_id="other")
+    found = {(each.run_id, each.task_id, each.map_index): each for each in queries.read_task_instances(database, {"d"})}
+    assert sorted(found) == [("other", "train", -1), ("r", "mapped", -1), ("r", "mapped", 0), ("r", "train", -1)]
+    assert found["other", "train", -1].rendered == {"parameters": {"day": "1"}}
+    assert found["r", "train", -1].rendered == {}
+    assert {each.dag_id for each in found.values()} == {"d"}
+    assert {each.kind for each in found.values()} == {Kind.OPERATOR}
+    assert found["r", "train", -1].argument("s3_root_uri") == "s3://b/x"
+    assert found["r", "mapped", 0].argument("s3_root_uri") == "s3://b/y"
+    assert list(queries.read_task_instances(database, {"e"})) == []
+    database.rollback()
+
+
+@pytest.mark.parametrize(("task_id", "has_one"), [("train", True), ("mapped", True), ("wait", True), ("plain", True)])
+def test_a_task_that_has_left_a_job_runs_notebooks(database, task_id, has_one):
+    assert queries.has_notebook_task(database, "d", task_id) is has_one
+
+
+@pytest.mark.parametrize(("task_id", "has_one"), [("train", True), ("mapped", True), ("wait", True), ("plain", False)])
+def test_a_task_that_has_left_nothing_is_what_its_dag_says(database, task_id, has_one):
+    for key in ("nbjobs_job", "nbjobs_end", "nbjobs_error"):
+        database.execute(delete(StoredXCom).where(StoredXCom.key == key))
+    assert queries.has_notebook_task(database, "d", task_id) is has_one
+    assert queries.has_notebook_task(database, "d", "nothing") is None
+    assert queries.has_notebook_task(database, "e", task_id) is None
+    database.rollback()
+
+
+@pytest.mark.parametrize("key", ["nbjobs_job", "nbjobs_end", "nbjobs_error"])
+def test_any_record_of_ours_tells_a_notebook_task_whose_dag_is_gone(database, key):
+    for each in ("nbjobs_job", "nbjobs_end", "nbjobs_error"):
+        database.execute(delete(StoredXCom).where(StoredXCom.key == each))
+    database.execute(update(TaskInstance).values(dag_version_id=None))
+    assert queries.has_notebook_task(database, "d", "plain") is False
+    put(database, "accuracy", 1, "plain")
+    assert queries.has_notebook_task(database, "d", "plain") is False
+    put(database, key, {}, "plain")
+    assert queries.has_notebook_task(database, "d", "plain") is True
+    database.rollback()
+
+
+def test_instances_of_which_nothing_tells_what_they_are_are_counted(database):
+    assert queries.count_unknown(database, {"d"}) == {}
+    database.execute(update(TaskInstance).values(dag_version_id=None))
+    assert queries.count_unknown(database, {"d"}) == {"d": 6}
+    assert queries.count_unknown(database, {"e"}) == {}
+    # One that has never run is none; one that has run once is, whatever it waits for now.
+    where = (TaskInstance.run_id == "r", TaskInstance.task_id == "train")
+    database.execute(update(TaskInstance).where(*where).values(try_number=0, state="queued"))
+    assert queries.count_unknown(database, {"d"}) == {"d": 5}
+    database.execute(update(TaskInstance).where(*where).values(try_number=1, state="queued"))
+    assert queries.count_unknown(database, {"d"}) == {"d": 6}
+    database.execute(update(TaskInstance).where(*where).values(try_number=0, state="running"))
+    assert queries.count_unknown(database, {"d"}) == {"d": 6}
+    database.rollback()
+
+
+def test_what_nobody_sees_of_a_task_is_not_read(database, monkeypatch):
+    """A task of another kind may have pushed megabytes under our names; a sensor has no jobs of its own to remember."""
+    asked = []
+    monkeypatch.setattr(queries, "_attempts", lambda *_, **identity: asked.append(identity["task_id"]) or ())
+    assert [read(database, task).kind for task in ("plain", "wait", "train")] == [
+        Kind.OTHER,
+        Kind.SENSOR,
+        Kind.OPERATOR,
+    ]
+    assert asked == ["train"]
+    assert (read(database, "plain").job, read(database, "plain").end) == (None, None)
+    assert read(database, "wait").job["job_name"] == "job-2"
+
+
+def test_so_many_outputs_are_read_and_all_are_counted(database):
+    for number in (3, 1, 2):
+        put(database, f"x{number}", number)
+    ti = read(database)
+    assert queries.read_outputs(database, ti, most=2) == ({"x1": 1, "x2": 2}, 3)
+    assert queries.read_outputs(database, ti, most=None) == ({"x1": 1, "x2": 2, "x3": 3}, 3)
+    database.rollback()
+
+
+def test_facts_of_a_task_instance_are_airflows(database):
+    where = (TaskInstance.run_id == "r", TaskInstance.task_id == "train")
+    began = datetime(2026, 5, 1, tzinfo=UTC)
+    due = read(database).run_started
+    database.execute(update(DagRun).where(DagRun.run_id == "r").values(start_date=began))
+    database.execute(update(TaskInstance).where(*where).values(state=None, try_number=4, max_tries=7))
+    found = read(database)
+    assert (found.state, found.try_number, found.max_tries) == (None, 4, 7)
+    assert (found.run_started, found.ended) == (began, datetime(2026, 1, 1, tzinfo=UTC))
+    assert due == found.started
+    database.rollback()
+
+
+def test_a_label_of_an_instance_is_its_name_unless_it_is_its_index(database):
+    where = (TaskInstance.task_id == "mapped", TaskInstance.map_index == 0)
+    for label, shown in (("eu", "eu"), ("0", None), ("1", "1")):
+        database.execute(update(TaskInstance).where(*where).values(_rendered_map_index=label))
+        _, (instance,) = queries.read_instances(database, dag_id="d", run_id="r", task_id="mapped")
+        assert (instance.label, instance.state) == (shown, "success")
+    assert queries.read_instances(database, dag_id="d", run_id="other", task_id="mapped") == (Kind.OTHER, [])
+    database.rollback()
+
+
+def test_what_is_kept_of_a_machine_is_read_of_this_instance(database):
+    kept = {"version": 1, "job_name": "j", "instance_type": "t", "period_seconds": 60, "figures": {}, "points": {}}
+    put(database, "nbjobs_machine", kept)
+    assert queries.read_kept_machine(database, read(database)) == kept
+    assert queries.read_kept_machine(database, read(database, run_id="other")) == {}
+    assert queries.read_kept_machine(database, read(database, "wait")) == {}
+    database.rollback()
+
+
+def test_the_newest_runs_come_first_and_each_has_its_own_records(database):
+    kept = {"version": 1, "job_name": "j", "instance_type": "t", "period_seconds": 60, "figures": {}, "points": {}}
+    put(database, "nbjobs_machine", kept, run_id="other")
+    where = (TaskInstance.run_id == "other", TaskInstance.task_id == "train")
+    database.execute(update(TaskInstance).where(*where).values(start_date=datetime(2027, 1, 1, tzinfo=UTC)))
+    record_fields(database, {"parameters": {"day": "1"}}, run_id="other")
+    found = queries.read_runs(database, read(database), most=9)
+    assert [each.ti.run_id for each in found] == ["other", "r"]
+    assert [each.machine for each in found] == [kept, None]
+    assert [each.ti.rendered for each in found] == [{"parameters": {"day": "1"}}, {}]
+    assert {each.ti.job["job_name"] for each in found} == {"job-0", "job-4"}
+    assert [each.ti.end["billable_seconds"] for each in found] == [3600, 3600]
+    assert [each.ti.run_id for each in queries.read_runs(database, read(database), most=1)] == ["other"]
+    assert queries.read_runs(database, read(database, "wait"), most=9) == []
+    database.execute(update(TaskInstance).where(*where).values(start_date=None))
+    assert [each.ti.run_id for each in queries.read_runs(database, read(database), most=9)] == ["r"]
+    database.rollback()

@@ -68,3 +68,33 @@ def test_a_run_that_was_given_nothing_has_an_empty_conf(session, conf):
 
 def test_a_run_or_a_dag_that_is_gone_has_none(session):
     assert read_run_conf(session, dag_id="gone", run_id="gone") == RunConf({}, has_params=False)
+
+
+@pytest.mark.parametrize(
+    ("data", "has_params"),
+    [
+        ({"dag": {"params": [["a", {}]]}}, True),
+        ({"dag": {"params": {"a": {}}}}, True),
+        ({"dag": {"params": {}}}, False),
+        ({"dag": {"params": []}}, False),
+        ({"dag": {"params": [[]]}}, False),
+        ({"dag": {"params": [[], "a", [3, {}], ["b", {}]]}}, True),
+        ({"dag": {"params": [[3, {}]]}}, False),
+        ({"dag": {"params": "a"}}, False),
+        ({"dag": {}}, False),
+        ({"dag": []}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_dag_has_params_in_either_form_that_airflow_serializes(data, has_params):
+    assert run_conf._are_params(data) is has_params
+
+
+def test_of_many_dags_the_newest_are_remembered(session, monkeypatch):
+    monkeypatch.setattr(run_conf, "_MOST_KNOWN", 2)
+    run_conf._known.clear()
+    for day in (1, 2, 3):
+        serialize(session, "a", day=day)
+        assert read_run_conf(session, **RUN).has_params
+        assert len(run_conf._known) == min(day, 2)

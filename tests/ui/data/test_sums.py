@@ -15,7 +15,7 @@ from airflow_nbjobs.ui.data import listing as listing_module
 from airflow_nbjobs.ui.data.columns import offered_columns
 from airflow_nbjobs.ui.data.filters import Filters, read_filters
 from airflow_nbjobs.ui.data.listing import AllJobs, list_jobs
-from airflow_nbjobs.ui.data.sums import EndFacts, Sums, end_of, read_end
+from airflow_nbjobs.ui.data.sums import EndFacts, Sums, end_of, is_of_earlier_try, read_end
 
 PRICES = Prices({"ml.m5.large": 0.138})
 DAGS = {"dag_00", "dag_01", "dag_02", "dag_03", "dag_04"}
@@ -330,3 +330,100 @@ def test_columns_and_group_are_in_the_address():
     assert filters.address(page=2) == "page=2&group=run&output=a&output=b&parameter=p"
     assert filters.is_empty
     assert read_filters({"output": [str(number) for number in range(13)]})[0].output == []
+
+
+def summed(*ends, said=None):
+    sums = Sums()
+    for each in ends:
+        sums.add(end_of(each), said)
+    return sums
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_one"),
+    [(0, True), (0.5, True), (1e10 - 1, True), (1e10, False), (-1, False), (True, False), ("9", False), (None, False)],
+)
+def test_only_a_time_that_can_be_is_billed(seconds, is_one):
+    sums = summed(end(billable_seconds=seconds))
+    assert (sums.jobs, sums.unbilled, sums.billed) == ((1, 0, seconds) if is_one else (1, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("count", "billed"), [(1, 10), (3, 30), (99_999, 999_990), (100_000, 10), (0, 10), (True, 10), (2.0, 10)]
+)
+def test_instances_that_can_be_are_counted(count, billed):
+    assert summed(end(billable_seconds=10, instance_count=count)).billed == billed
+
+
+def test_a_machine_is_what_the_end_says_or_else_the_job():
+    said = '"instance_type": "ml.m5.large", "x"'
+    assert summed(end(instance_type=None), said=said).cost(PRICES) == (pytest.approx(0.138), 0)
+    assert summed(end(instance_type="ml.unknown"), said=said).cost(PRICES) == (0.0, 1)
+    assert summed(end(instance_type=None)).cost(PRICES) == (0.0, 1)
+    many = summed(end(), end(), end(instance_type="a"), end(instance_type="a"), end(instance_type="b"))
+    assert many.cost(PRICES) == (pytest.approx(0.276), 3)
+
+
+def test_a_cost_of_which_nothing_is_known_is_not_said_to_be_none():
+    assert dict(summed(end(instance_type="a")).facts(PRICES))["Cost, list price"] == "not known"
+    assert dict(summed(end(instance_type="a"), end()).facts(PRICES))["Cost, list price"] == "$0.1380"
+    assert dict(summed().facts(PRICES))["Cost, list price"] == "$0.0000"
+
+
+def test_spot_saves_what_was_trained_and_not_billed():
+    def spot(seconds, training, count=1):
+        return end(billable_seconds=seconds, training_seconds=training, is_spot=True, instance_count=count)
+
+    sums = summed(spot(300, 1200, 2), spot(600, 600), end(billable_seconds=100, training_seconds=900))
+    assert (sums.spot, sums.spot_training, sums.spot_billed) == (2, 3000, 1200)
+    assert dict(sums.facts(PRICES))["Saved by spot"] == "60% of 50 min 0 s (2 jobs)"
+    # What was billed longer than it trained has saved nothing, and owes nothing.
+    assert dict(summed(spot(1200, 600)).facts(PRICES))["Saved by spot"] == "0% of 10 min 0 s (1 job)"
+    assert "Saved by spot" not in dict(summed(spot(300, 0), spot(300, None)).facts(PRICES))
+
+
+def test_warm_pools_are_of_all_instances_and_priced_by_their_machine():
+    sums = summed(end(retained_seconds=1800, instance_count=2), end(retained_seconds=1800), end(retained_seconds=0))
+    assert dict(sums.facts(PRICES))["Warm pools idle"] == "1 h 30 min, $0.2070"
+    assert dict(sums.facts(Prices({})))["Warm pools idle"] == "1 h 30 min"
+    unpriced = summed(end(retained_seconds=60, instance_type="a"))
+    assert dict(unpriced.facts(PRICES))["Warm pools idle"] == "1 min 0 s"
+
+
+def test_a_job_is_counted_once_by_its_name():
+    sums = summed(end(job_name="a"), end(job_name="a"), end(job_name="b"), end(), end())
+    assert (sums.jobs, sums.again, sums.billed) == (5, 1, 4 * 3600)
+    # One that is not billed yet is not the one that was counted.
+    assert summed(end(job_name="a", billable_seconds=None), end(job_name="a")).again == 0
+
+
+def test_what_is_not_in_the_sums_is_said_in_words():
+    sums = summed(*[end(billable_seconds=None)] * 1000, end(instance_type="a"), end(job_name="x"), end(job_name="x"))
+    sums.leave_out(is_job=False)
+    sums.leave_out(is_job=True)
+    assert (sums.jobs, sums.refused, sums.unread) == (1004, 1, 1)
+    assert sums.gaps(PRICES) == [
+        "1,000 not billed yet, or not known to be",
+        "1 without a price",
+        "1 shown by another task as well, and counted once",
+        "1 refused before it was submitted",
+        "1 not read from the XCom backend",
+    ]
+    assert "1 without a price" not in sums.gaps(Prices({}))
+    assert dict(sums.facts(PRICES))["Jobs"] == "1,004"
+
+
+@pytest.mark.parametrize(
+    ("state", "tries", "end_tries", "is_past"),
+    [
+        ("success", 1, 1, False),
+        ("success", 2, 1, True),
+        ("failed", 1, 2, True),
+        (None, 1, 1, True),
+        ("queued", 1, None, False),
+        ("success", 1, True, False),
+        ("success", 1, "2", False),
+    ],
+)
+def test_what_is_of_an_earlier_try(state, tries, end_tries, is_past):
+    assert is_of_earlier_try(state, tries, EndFacts(try_number=end_tries)) == is_past

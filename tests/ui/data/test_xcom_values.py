@@ -3,7 +3,7 @@
 import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_nbjobs.ui.data.xcom_values import Remembered, backend_values, plain
+from airflow_nbjobs.ui.data.xcom_values import Remembered, backend_values, has_backend, plain
 
 PUSHED_SET = {"__classname__": "builtins.set", "__version__": 1, "__data__": [1]}
 
@@ -59,3 +59,37 @@ def test_what_stays_the_same_is_read_once_and_what_cannot_be_read_again(elsewher
     assert facts.read(rows[::-1]) == [("c", 3), ("b", 2), ("a", 1)]
     assert asked == [1, 1, "y", 2, 3, 2]
     assert facts.read([]) == []
+
+
+def test_as_many_facts_are_remembered_as_there_is_room_for_the_newest(elsewhere, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.ui.data.xcom_values._MOST_REMEMBERED", 2)
+    elsewhere["x"] = 1
+    asked = []
+    facts = Remembered(lambda key, _: asked.append(key) or key)
+    for name in ("a", "b", "c", "b", "a"):
+        facts.read([(name, name, "x")])
+    assert asked == ["a", "b", "c", "a"]
+
+
+def test_where_there_is_no_backend_facts_are_remembered_as_well():
+    facts = Remembered(lambda _, value: value)
+    assert facts.read([("one", "a", '{"a": 1}'), (None, "b", "text")]) == [{"a": 1}, "text"]
+    assert facts.read([("one", "a", "another")]) == [{"a": 1}]
+
+
+def test_the_places_of_what_cannot_be_read_are_told(elsewhere):
+    elsewhere["x"] = 1
+    unread = []
+    assert backend_values([("a", "gone"), ("b", "x"), ("c", None), ("d", "lost")], unread=unread) == [
+        "gone",
+        1,
+        None,
+        "lost",
+    ]
+    assert sorted(unread) == [0, 3]
+
+
+def test_a_backend_is_told_from_airflows_own(elsewhere, monkeypatch):
+    assert has_backend()
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", BaseXCom)
+    assert not has_backend()

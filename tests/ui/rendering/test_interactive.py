@@ -15,6 +15,7 @@ from browser import chromium
 from airflow_nbjobs.core.notebook.document import parse_notebook
 from airflow_nbjobs.ui.rendering.budget import Budget
 from airflow_nbjobs.ui.rendering.document import build_document
+from airflow_nbjobs.ui.rendering.interactive import carried_by, interactive, spec_of
 from airflow_nbjobs.ui.rendering.outputs import outputs_html
 
 LIBRARY = "x" * 200_000
@@ -223,3 +224,147 @@ def test_figures_whose_library_the_notebook_carries_are_drawn():
         ):
             main.get_by_text(drawn).wait_for()
         assert problems == []
+
+
+# -- what an output does with scripts, without its page --------------------------------------------------------------------------
+
+
+def what(data, carried=frozenset()):
+    html, script = str(data.get("text/html", "")), str(data.get("application/javascript", ""))
+    return interactive(data, html, script, carried)
+
+
+@pytest.mark.parametrize(
+    "data", [{"text/html": "<b>a</b>"}, {"text/plain": "<script>"}, {}, {"text/html": "<scripted>"}]
+)
+def test_what_needs_no_script_is_nothing_of_the_kind(data):
+    assert what(data) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "text", "names"),
+    [
+        (200_000, "plotly.js v", {"Plotly"}),
+        (200_000, "Bokeh Contributors", {"Bokeh", "HoloViews or Panel"}),
+        (200_000, "Invalid specification", {"Altair (Vega)"}),
+        (200_000, "nothing known", set()),
+        (199_000, "plotly.js v", set()),
+    ],
+)
+def test_a_library_is_told_by_its_size_and_a_text_in_it(size, text, names):
+    for html, script in ((text + "x" * size, ""), ("", text + "x" * size), ("short", text + "x" * size)):
+        assert carried_by(html, script) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("application/vnd.plotly.v1+json", True),
+        ("application/vnd.vegalite.v5+json", True),
+        ("application/vnd.vegalite.v6.json", True),
+        ("application/vnd.vega.v12+json", True),
+        ("application/vnd.plotly.vx+json", False),
+        ("application/json", False),
+        ("x/application/vnd.plotly.v1+json", False),
+    ],
+)
+def test_a_figures_description_is_told_by_its_form(name, is_one):
+    assert spec_of({"text/plain": "x", name: SPEC}) == (SPEC if is_one else None)
+    assert spec_of({name: {}}) is None
+
+
+def test_scripts_of_another_kind_are_shown_as_they_are():
+    found = what({"text/html": "<p>a</p><script>draw()</script>"})
+    assert (found.what, found.script, found.why) == (
+        "An interactive output",
+        "<p>a</p><script>draw()</script>",
+        "",
+    )
+    assert (found.is_part, found.has_place, found.code) == (False, False, "")
+    found = what({"application/javascript": "draw()"})
+    assert found.what == "JavaScript"
+    assert found.script == "<script>(function (element) {draw()\n})(document.currentScript.parentElement)</script>"
+
+
+def test_a_script_cannot_end_its_own_element():
+    found = what({"application/javascript": "a = '</script><script><!--'; b = 1 < 2; c = '</SCRIPT>'"})
+    within = found.script.removeprefix("<script>").removesuffix("</script>")
+    assert within.count("\\x3C") == 4
+    assert "b = 1 < 2" in within
+    assert "<script" not in within
+    assert "</script" not in within.lower()
+
+
+def test_servers_that_are_not_reached_are_named():
+    servers = "".join(f"<script src='https://s{number}.example/x.js'></script>" for number in range(4))
+    found = what({"text/html": servers + servers})
+    assert "it loads scripts from s0.example, s1.example, s2.example, and nothing here reaches" in found.why
+    assert found.script == servers + servers
+    framed = what({"text/html": '<iframe title="x" src="http://maps.example:80/a?b"></iframe>'})
+    assert (framed.what, framed.why) == ("A page of maps.example:80", "nothing here reaches a network")
+    assert framed.script == ""
+    assert what({"text/html": "<iframe src='/local'></iframe>"}) is None
+    within = escape("<script src='https://in.example/x.js'></script>", quote=True)
+    assert what({"text/html": f'<iframe srcdoc="{within}"></iframe>'}).what == "A page of in.example"
+
+
+def test_a_page_with_scripts_of_its_own_is_more_than_the_page_that_it_frames():
+    found = what({"text/html": "<iframe src='https://a.example'></iframe><script>draw()</script>"})
+    assert (found.what, found.why) == ("An interactive output", "")
+
+
+def test_a_figure_whose_library_is_there_has_a_script_and_a_place():
+    found = what(PLOTLY_7[1], frozenset({"Plotly"}))
+    assert (found.what, found.why, found.has_place, found.is_part) == (
+        "An interactive figure of Plotly",
+        "",
+        True,
+        False,
+    )
+    assert found.script == PLOTLY_7[1]["text/html"]
+    missing = what(PLOTLY_7[1], frozenset({"Bokeh"}))
+    assert (missing.script, missing.has_place) == ("", True)
+    assert missing.why == "the notebook does not carry the library, and nothing here reaches a network"
+    assert (missing.code, missing.remedy[:12]) == (
+        'environment_variables={"PLOTLY_RENDERER": "notebook"}',
+        " on the task",
+    )
+
+
+def test_a_library_by_itself_is_a_part_and_says_whether_it_comes():
+    (library, _), name = PLOTLY_5, frozenset({"Plotly"})
+    found = what(library, name)
+    assert (found.what, found.is_part) == ("Plotly is loaded here, for figures below", True)
+    assert found.script.startswith("<script>(() => {")  # what version 5 of it asks for
+    assert found.script.endswith(library["text/html"])
+    loaded = what(bokeh_load("root.x = 1"), frozenset())
+    assert (loaded.what, loaded.is_part, loaded.script) == (
+        "Bokeh would be loaded here, from a network that nothing here reaches",
+        True,
+        "",
+    )
+    assert what(PLOTLY_7[0], name).script == PLOTLY_7[0]["text/html"]
+
+
+def test_the_place_of_a_figure_and_a_sign_of_loading_are_not_worth_a_word():
+    place = what(PLACE)
+    assert (place.what, place.is_part, place.script) == ("", True, PLACE["text/html"])
+    logo = what(LOGO)
+    assert (logo.what, logo.is_part, logo.script) == ("", True, "")
+
+
+@pytest.mark.parametrize(("data", "name"), [(ECHARTS, "pyecharts"), (FOLIUM, "folium (Leaflet)"), (PYDECK, "pydeck")])
+def test_a_library_that_no_notebook_carries_has_no_remedy(data, name):
+    found = what(data)
+    assert found.what == f"An interactive figure of {name}"
+    assert found.why == "its library or its map comes from a network, and nothing here reaches one"
+    assert (found.code, found.remedy) == ("", "")
+
+
+def test_a_widget_without_its_state_lives_no_more():
+    found = what(WIDGET)
+    assert (found.what, found.why, found.script) == (
+        "An interactive widget",
+        "it lives only while its kernel does",
+        "",
+    )

@@ -286,3 +286,141 @@ def test_a_comparison_leaves_what_the_cache_looks_for(tmp_path):
     one = {"source": str(source), "title": "x", "member": None, "has_failed": False}
     assert worker._compare({"folder": str(tmp_path), "title": "two jobs", "left": one, "right": one}) == 0
     assert {each.name for each in tmp_path.iterdir()} - {"source"} == set(executed._LEFT_BY_COMPARING)
+
+
+def test_the_head_of_a_pair_says_what_became_of_it_and_where_it_is():
+    left = [markdown("# A"), code("x = 1", papermill={"status": "completed", "duration": 0.5}), code("gone")]
+    right = [markdown("# B"), code("x = 1", papermill={"status": "running"}), code("y = 2")]
+    found = body(compared(left, right))
+    labels = re.findall(r'aria-label="([^"]*)"', found)
+    assert labels == [
+        "changed: cell 1, cell 1",
+        "changed: cell 2, cell 2",
+        "only on the left: cell 3, \N{EN DASH}",
+        "only on the right: \N{EN DASH}, cell 3",
+    ]
+    heads = [re.sub(r"<[^>]+>", "|", each) for each in re.findall(r"<header[^>]*>(.*?)</header>", found)]
+    heads = [re.sub(r"\|+", "|", each).strip("|") for each in heads]
+    assert heads[0] == "changed|cell 1|→|cell 1"
+    assert heads[1] == "changed|cell 2|→|cell 2|ran → running|500 ms → \N{EN DASH}"
+    assert heads[2:] == ["only on the left|cell 3|ran", "only on the right|cell 3|ran"]
+    assert "nb-error-tag" not in found
+    assert re.findall(r"<summary>(\w+), the same on both sides", found) == ["Code"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"status": "completed"}, "ran"),
+        ({"status": "pending"}, "not run"),
+        ({"status": "running"}, "running"),
+        ({"status": "later", "start_time": "2026-01-01T00:00:00"}, "ran"),
+        ({"status": ["x"]}, "not run"),
+        ({"start_time": "2026-01-01T00:00:00"}, "ran"),
+        ({}, "not run"),
+    ],
+)
+def test_the_state_of_a_cell_is_in_words(said, words):
+    other = code("x", papermill={"status": "failed"})
+    found = body(compared([code("x", papermill=said)], [other]))
+    assert f">{words} → failed</span>" in found
+    assert "nb-error-tag" in found
+
+
+def test_the_last_cell_that_ran_of_a_job_that_was_stopped_is_said():
+    ran = [
+        code("a", papermill={"status": "completed", "start_time": "2026-01-01T00:00:00"}),
+        code("b", count=None, papermill={"status": "pending"}),
+    ]
+    found = body(compared(side(*ran, has_failed=True), side(*ran)))
+    assert ">last cell that ran → ran</span>" in found
+    assert kinds(compared(side(*ran, has_failed=True), side(*ran))) == {"same": 1, "changed": 1}
+
+
+def test_a_cell_that_stands_elsewhere_has_moved():
+    texts = [code(f"value_{name} = load('{name}')") for name in "abcdef"]
+    found = compared(texts, [*texts[1:], texts[0]])
+    assert kinds(found) == {"same": 5, "moved": 1}
+    assert 'aria-label="moved: cell 1, cell 6"' in body(found)
+    assert found.first == "pair-5"
+
+
+def test_the_parameters_of_both_runs_correspond_and_are_named():
+    # The author's parameters and papermill's own cell beside them.
+    def cells(value):
+        return [
+            code("parts = 1", tags=["parameters"]),
+            code(f"# Parameters\nparts = {value}", tags=["injected-parameters"]),
+            code("x"),
+        ]
+
+    found = compared(cells(2), cells("[1, 2, 3, 'quite another thing']"))
+    assert kinds(found) == {"same": 2, "changed": 1}
+    assert 'aria-label="changed: parameters of this run, parameters of this run"' in body(found)
+    assert (found.left["cells"], found.right["cells"]) == (3, 3)
+
+
+def test_equal_cells_are_closed_and_gathered():
+    same = [code(f"x{number}") for number in range(3)]
+    found = body(compared([same[0], code("a"), *same[1:]], [same[0], code("b"), *same[1:]]))
+    assert re.findall(r'<p class="nb-hidden">([^<]*)</p>', found) == [
+        "1 cell that is the same",
+        "2 cells that are the same",
+    ]
+    assert found.count('<details class="nb-unchanged">') == 3
+    assert "nb-verdict" not in found
+
+
+@pytest.mark.parametrize(("lines", "is_open"), [(12, True), (13, False)])
+def test_the_code_of_changed_outputs_is_open_unless_it_is_long(lines, is_open):
+    source = "\n".join(f"x{number}" for number in range(lines))
+    found = body(compared([code(source, stream("a"))], [code(source, stream("b"))]))
+    assert ('<details class="nb-unchanged" open>' in found) == is_open
+
+
+def test_of_a_long_source_the_beginning_is_compared_line_by_line():
+    source = "\n".join(f"line_{number}" for number in range(5_010))
+    found = body(compared([code(f"a\n{source}")], [code(f"b\n{source}")]))
+    assert "line_4998" in found
+    assert "line_4999" not in found
+    left_out = "".join(f"\nline_{number}" for number in range(4_999, 5_010))
+    assert f"… {len(left_out)} more characters are in the .ipynb" in found
+    wide = body(compared([code("a" + "x" * 99_999)], [code("b" + "x" * 100_000)]))
+    assert "… 1 more characters are in the .ipynb" in wide
+    assert "… 0 more" not in wide
+
+
+def test_line_ends_and_empty_lines_around_are_no_difference_of_code():
+    assert kinds(compared([code("a\r\nb\n")], [code("\na\nb")])) == {"same": 1}
+
+
+def test_what_could_not_be_rendered_is_not_called_the_same(monkeypatch):
+    """The two differ in their outputs alone, which is what fails."""
+
+    def fails(*_):
+        raise ValueError("by chance")
+
+    monkeypatch.setattr(comparison, "paired_items", fails)
+    found = compared([code("x", stream("first"))], [code("x", stream("second"))])
+    assert kinds(found) == {"unknown": 1}
+    assert "by chance" in body(found)
+    assert "first\nsecond" in body(found)
+    assert found.unrendered
+    assert found.uncompared == ("1 cell(s) were not compared; each says why, in its place.",)
+
+
+def test_times_and_progress_of_each_side_are_told():
+    def timed(*seconds):
+        return [
+            code(f"x{place}", papermill={"status": "completed", "duration": each}) for place, each in enumerate(seconds)
+        ]
+
+    found = compared(timed(0.25, 1.5), [code("x0", count=None)])
+    assert (found.left["seconds"], found.right["seconds"]) == (1.75, None)
+    assert (found.left["progress"]["done"], found.right["progress"]["done"]) == (2, 0)
+
+
+def test_the_notices_of_the_pages_around_come_first():
+    found = compared(side(code("x"), is_cut=True), [code("x")], notices=("said\u202e before",))
+    assert found.notices[0] == "said⟦U+202E⟧ before"
+    assert found.notices[1].startswith("Long outputs were left out")

@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from fakes import archive
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
@@ -477,3 +478,154 @@ def test_an_error_with_a_text_beside_it_is_shown():
 @settings(max_examples=3_000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_very_many_notebooks_are_shown(cells, metadata):
     is_shown(cells, metadata)
+
+
+# -- a guard's own limits ----------------------------------------------------------------------------------------------------------
+
+
+def failing():
+    raise ValueError("why " + "x" * 1000)
+
+
+def test_as_many_failures_are_named_as_a_log_has_room_for_and_all_are_counted():
+    guard = Guard(10)
+    for number in range(25):
+        guard.piece(f"cell {number}", failing, str)
+    assert (len(guard.failures), guard.unrendered) == (20, 25)
+    assert guard.failures[0].startswith("cell 0: ValueError: why x")
+    assert len(guard.failures[0]) == len("cell 0: ") + 300
+
+
+def test_of_a_text_in_a_pieces_place_the_beginning_is_shown(monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.ui.rendering.guard._ALL_TEXT_CHARACTERS", 25_000)
+    guard = Guard(0)
+    first = guard.piece("a", failing, lambda: "y" * 20_001)
+    assert first.count("y") - ".ipynb".count("y") == 20_000
+    assert "\n… 1 more characters are in the .ipynb" in first
+    assert "more characters" not in Guard(0).piece("a", failing, lambda: "z" * 20_000)
+    second = guard.piece("b", failing, lambda: "z" * 6_000)
+    assert second.count("z") == 5_000
+    assert guard.piece("c", failing, str) == ""
+    assert guard.is_out_of_time
+    assert (guard.unrendered, guard.failures) == (0, [])
+
+
+def test_time_that_is_left_is_no_time_that_is_used_up():
+    guard = Guard(10)
+    assert guard.piece("a", lambda: Markup("fine"), str) == "fine"
+    assert not guard.is_out_of_time
+
+
+@pytest.mark.parametrize(
+    ("shown", "seen"),
+    [
+        ("a\u202eb", "a⟦U+202E⟧b"),
+        ("a&#x202e;b", "a⟦U+202E⟧b"),
+        ("a&#8238b", "a⟦U+202E⟧b"),
+        ("a&rlm;b", "a⟦U+200F⟧b"),
+        ("a&amp;rlm;b", "a&amp;rlm;b"),
+        ("a&lt;b", "a&lt;b"),
+        ("<math><mo>\u2061</mo></math>", "<math><mo>\u2061</mo></math>"),
+        ("<math><mo>\u202e</mo></math>", "<math><mo>⟦U+202E⟧</mo></math>"),
+    ],
+    ids=[
+        "character",
+        "number",
+        "without its end",
+        "name",
+        "its own text",
+        "markup",
+        "operator",
+        "direction in a formula",
+    ],
+)
+def test_what_is_unseen_is_marked_however_it_is_written(shown, seen):
+    assert Guard(10).piece("a", lambda: Markup(shown), str) == seen  # noqa: S704 - the markup is the subject
+
+
+def test_only_a_piece_with_a_script_stays_word_for_word():
+    guard = Guard(10, with_scripts=True)
+    for shown in ("<script>'\u202e'</script>", "a\u202eb"):
+        found = guard.piece("a", lambda shown=shown: Markup(shown), str)  # noqa: S704 - as above
+        assert ("\u202e" in found) == ("<script" in shown)
+    assert "\u202e" not in Guard(10).piece("a", lambda: Markup("<script>'\u202e'</script>"), str)
+
+
+# -- what a rendering process reads and leaves ---------------------------------------------------------------------------------
+
+
+def asked(folder, body, **request):
+    (folder / "source").write_bytes(body)
+    given = {
+        "source": str(folder / "source"),
+        "folder": str(folder),
+        "title": "job-1",
+        "member": None,
+        "has_failed": False,
+    }
+    return worker._render(given | request)
+
+
+def one_cell(source="x", **more):
+    return json.dumps(
+        {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [code(source=source, **more)]}
+    ).encode()
+
+
+def test_a_rendering_leaves_its_pages_its_texts_and_its_summary(tmp_path):
+    assert asked(tmp_path, one_cell("printed_here")) == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        *("document.html", "report.html", "source", "summary.json", "texts.json")
+    ]
+    assert "printed_here" in (tmp_path / "document.html").read_text()
+    assert "<title>job-1" in (tmp_path / "document.html").read_text()
+    texts = json.loads((tmp_path / "texts.json").read_text())
+    assert texts["parts"][0]["text"] == "printed_here"
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["scripted"], summary["cells"], summary["unrendered"]) == (0, 1, [])
+    assert not {"html", "report", "texts"} & set(summary)
+
+
+def test_a_rendering_as_plain_text_says_why(tmp_path):
+    assert asked(tmp_path, one_cell("seen"), plain_because="it " + "x" * 400) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["notices"][0] == f"Only the text of this notebook is shown, as it is: it {'x' * 297}."
+    assert summary["unrendered"] == ["the whole notebook: it " + "x" * 400]
+    assert "seen" in (tmp_path / "document.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("body", "request_", "status", "reason"),
+    [
+        (b"no notebook", {}, 11, "is not a notebook: not JSON"),
+        (b"{}", {"member": "n.ipynb"}, 11, "output.tar.gz"),
+        (archive({"other": b"x"}), {"member": "n.ipynb"}, 11, "'n.ipynb' is not in the archive"),
+    ],
+    ids=["no notebook", "no archive", "not in the archive"],
+)
+def test_what_cannot_be_read_says_why(tmp_path, body, request_, status, reason):
+    assert asked(tmp_path, body, **request_) == status
+    assert reason in (tmp_path / "reason.txt").read_text()
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_a_notebook_in_an_archive_is_taken_out_of_it(tmp_path):
+    body = one_cell("from_archive")
+    assert asked(tmp_path, archive({"n.ipynb": body}), member="n.ipynb") == 0
+    assert (tmp_path / "notebook.ipynb").read_bytes() == body
+    assert "from_archive" in (tmp_path / "document.html").read_text()
+
+
+def test_a_notebook_that_is_too_large_is_told_from_one_that_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_nbjobs.ui.rendering.shrink.LONGEST_BYTES", 10)
+    assert asked(tmp_path, one_cell()) == 10
+    assert (tmp_path / "reason.txt").read_text().startswith("it has ")
+
+
+def test_of_a_large_notebook_it_is_said_how_much_is_left_out(tmp_path, monkeypatch):
+    for name, value in {"WHOLE_BYTES": 10, "_LONG_BYTES": 10, "_KEPT_BYTES": 0}.items():
+        monkeypatch.setattr(f"airflow_nbjobs.ui.rendering.shrink.{name}", value)
+    output = {"output_type": "stream", "name": "stdout", "text": "y" * 3 * 1024**2}
+    assert asked(tmp_path, one_cell("x", outputs=[output])) == 0
+    (notice, *_) = json.loads((tmp_path / "summary.json").read_text())["notices"]
+    assert notice == "This notebook has 3 MB; 3 MB of long outputs are left out here. The .ipynb has everything."

@@ -5,7 +5,7 @@ import time
 import pytest
 from rendered import code, document, stream
 
-from airflow_nbjobs.ui.rendering.terminal import settled, terminal_html
+from airflow_nbjobs.ui.rendering.terminal import against, contrast, settled, terminal_html
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,97 @@ def test_returns_without_a_line_end_take_a_time_that_grows_with_them_and_no_fast
     started = time.process_time()
     settled("\r" * 200_000)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("abc\x1b[1Gx", "xbc"),
+        ("abc\x1b[Gx", "xbc"),
+        ("abc\x1b[3Gx", "abx"),
+        ("abc\x1b[Dx", "abx"),
+        ("a\x1b[Cx", "a x"),
+        ("abc\x1b[9Dx", "xbc"),
+        ("a\nb\x1b[Ax", "ax\nb"),
+        ("a\nb\x1b[9Ax", "ax\nb"),
+        ("a\nb\x1b[A\x1b[Bx", "a\nbx"),
+        ("a\x1b[9Bx", "ax"),
+        ("ab\ncd\x1b[Fx", "xb\ncd"),
+        ("ab\ncd\x1b[A\x1b[Ex", "ab\nxd"),
+        ("abc\x1b[2D\x1b[K", "a"),
+        ("abc\x1b[2D\x1b[0K", "a"),
+        ("abc\x1b[1D\x1b[1K", "  c"),
+        ("abc\x1b[2Kd", "   d"),
+        ("ab\ncd\nef\x1b[2A\r\x1b[J", ""),
+        ("ab\ncd\nef\x1b[A\r\x1b[K", "ab\n\nef"),
+        ("ab\x1b[2Jc", "abc"),
+        ("ab\ncd\x1b[1A\x1b[1J", "ab\ncd"),
+        ("abc\x08\x08\x08\x08x", "xbc"),
+        ("a\x1b[5mb\x1b[Dc", "a\x1b[0m\x1b[5mc\x1b[0m"),
+    ],
+)
+def test_each_move_leads_where_a_terminal_goes(written, left):
+    assert settled(written) == left
+
+
+def test_a_move_goes_200_columns_at_most():
+    assert settled("\x1b[200Cx") == settled("\x1b[201Cx") == " " * 200 + "x"
+    assert settled("\x1b[99G" + "x") == " " * 98 + "x"
+    # What stands further right, as in a long line, is reached all the same.
+    assert settled("y" * 300 + "\x1b[1Dx") == "y" * 299 + "x"
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("\x1b[31ma\rb", "\x1b[0m\x1b[31mb\x1b[0m"),
+        ("\x1b[31;1mab\r\x1b[0mc", "c\x1b[0m\x1b[31;1mb\x1b[0m"),
+        ("\x1b[31mab\r\x1b[mc", "c\x1b[0m\x1b[31mb\x1b[0m"),
+        ("\x1b[31mab\r\x1b[0;32mc", "\x1b[0m\x1b[0;32mc\x1b[0m\x1b[31mb\x1b[0m"),
+        ("\x1b[31m\x1b[1mab\rc", "\x1b[0m\x1b[31m\x1b[1mcb\x1b[0m"),
+    ],
+)
+def test_each_character_keeps_the_colours_in_which_it_was_written(written, left):
+    assert settled(written) == left
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        # A longer state shows behind a shorter one.
+        ("long line\rshort\rx", "xhortline"),
+        ("a\rlonger\rb", "bonger"),
+        ("a\rb\rc\n", "c\n"),
+        # A state that ends in colours gives them to the next.
+        ("abc\r\x1b[31mx\rab", "\x1b[0m\x1b[31mab\x1b[0mc"),
+        ("abc\r\x1b[31mxyz\x1b[0m\rab", "ab\x1b[0m\x1b[31mz\x1b[0m"),
+    ],
+)
+def test_of_the_states_of_a_line_none_is_dropped_that_is_still_seen(written, left):
+    assert settled(written) == left
+
+
+def test_many_colours_on_each_other_have_an_end():
+    assert len(settled("".join(f"\x1b[{30 + number % 8}m" for number in range(5000)) + "a\rb")) < 500
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ratio"),
+    [
+        ((0, 0, 0), (255, 255, 255), 21.0),
+        ((9, 9, 9), (9, 9, 9), 1.0),
+        ((255, 255, 255), (118, 118, 118), 4.54),
+        ((255, 0, 0), (255, 255, 255), 4.0),
+        ((0, 255, 0), (0, 0, 0), 15.3),
+        ((0, 0, 255), (0, 0, 0), 2.44),
+    ],
+)
+def test_contrast_is_that_of_wcag(one, other, ratio):
+    assert contrast(one, other) == pytest.approx(ratio, abs=0.01)
+    assert contrast(other, one) == contrast(one, other)
+
+
+def test_a_colour_is_changed_no_further_than_it_must():
+    assert against((119, 119, 119), (255, 255, 255)) == (107, 107, 107)
+    assert against((118, 118, 118), (255, 255, 255)) == (118, 118, 118)
+    assert against((100, 100, 100), (0, 0, 0)) == (131, 131, 131)
