@@ -143,9 +143,9 @@ def test_a_job_of_a_first_try_that_follows_one_without_an_instance_is_added(task
     end(clients, "Failed", reason="CapacityError: Unable to provision requested ML compute capacity.")
     with pytest.raises(TaskDeferred) as caught:
         operator.execute_complete(context, event_of(first, status="Failed"))
-    with pytest.raises(TaskDeferred) as caught:
+    with pytest.raises(TaskDeferred) as following:
         operator.execute_complete(context, caught.value.trigger._event())
-    assert store.names == [first.trigger.job_name, caught.value.trigger.job_name]
+    assert store.names == [first.trigger.job_name, following.value.trigger.job_name]
     assert len(set(store.names)) == 2
 
 
