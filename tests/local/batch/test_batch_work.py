@@ -422,13 +422,11 @@ def test_a_processing_job_finds_its_inputs_at_their_places(
     assert ("TMPDIR" in launch.environment) is (way == "none")
 
 
-def test_an_input_without_objects_fails_the_job(
-    platform: Callable[..., Platform], work: WorkDir, s3: MemoryS3
-) -> None:
+def test_an_input_without_objects_fails_the_job(platform: Callable[..., Platform], work: WorkDir, s3: MemoryS3) -> None:
     with pytest.raises(JobError, match="No S3 objects found under S3 URL 's3://b/data' given in the input 'data'"):
         ProcessingWork(processing(), "arn", platform()).prepare(work)
     s3.objects["s3://b/data/../x"] = b""
-    with pytest.raises(JobError, match="ClientError: Data download failed: the key '.*' leaves the channel's folder"):
+    with pytest.raises(JobError, match=r"ClientError: Data download failed: the key '.*' leaves the channel's folder"):
         ProcessingWork(processing(), "arn", platform()).prepare(work)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
 from dataclasses import asdict, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,9 @@ from airflow_nbjobs.local.batch.transform_worker import CSV, JSON, NPY, Model, M
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+_NUMBERS = count()
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +40,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]
         (tmp_path / name).mkdir()
 
     def make(code: str, **changes: Any) -> Plan:
-        program = f"inference_{abs(hash((code, tmp_path)))}.py"
+        program = f"inference_{next(_NUMBERS)}.py"  # imported under its name, once
         (tmp_path / "code" / program).write_text(code)
         given: dict[str, Any] = {
             "model_dir": "the model's folder",
@@ -110,7 +115,9 @@ def test_code_that_breaks_the_contract_is_told(plan: Callable[..., Plan], code: 
         Model(plan(code))
 
 
-@pytest.mark.parametrize(("function", "name"), [("transform_fn(model, body, c, a)", "transform_fn"), (None, "output_fn")])
+@pytest.mark.parametrize(
+    ("function", "name"), [("transform_fn(model, body, c, a)", "transform_fn"), (None, "output_fn")]
+)
 def test_an_answer_is_text_or_bytes(plan: Callable[..., Plan], function: str | None, name: str) -> None:
     code = "def model_fn(d): pass\n" + (
         f"def {function}: return 5"
@@ -164,7 +171,7 @@ def test_arrays_are_written_as_lists_and_other_objects_are_refused() -> None:
     defaults = _Defaults("sklearn")
     assert defaults.output_fn({"labels": np.array([1, 2])}, JSON) == '{"labels": [1, 2]}'
     assert defaults.output_fn([1, 2], CSV) == "1\n2\n"
-    assert np.load(__import__("io").BytesIO(defaults.output_fn(np.array([1.5]), NPY))).tolist() == [1.5]
+    assert np.load(io.BytesIO(defaults.output_fn(np.array([1.5]), NPY))).tolist() == [1.5]
     with pytest.raises(TypeError, match="an object of the type object has no JSON form: define output_fn"):
         defaults.output_fn(object(), JSON)
 

@@ -110,7 +110,7 @@ def test_a_filter_says_whether_a_job_is_found(asked: dict[str, str], expected: b
 
 @pytest.mark.parametrize("value", ["soon", None])
 def test_a_comparison_takes_numbers_and_times(value: str | None) -> None:
-    with pytest.raises(ValidationError, match="takes numbers and times|needs a Value"):
+    with pytest.raises(ValidationError, match=r"takes numbers and times|needs a Value"):
         matches(DOCUMENT, {"Filters": [condition("CreationTime", "GreaterThan", value)]})
 
 
@@ -252,7 +252,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 class Jobs:
     def __init__(self, quota: int) -> None:
-        self.registry: Registry[TrainingJob] = Registry(arn_prefix="arn:", unknown="no {name}", taken=("InUse", "{arn}"))
+        self.registry: Registry[TrainingJob] = Registry(
+            arn_prefix="arn:", unknown="no {name}", taken=("InUse", "{arn}")
+        )
         self.pools = WarmPools(self.registry, quota=quota, start_seconds=5.0)
 
     def made(self, name: str, **resources: Any) -> TrainingJob:
