@@ -66,7 +66,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_without_arguments_the_server_has_its_defaults(served: dict[str, Any], capsys: Any) -> None:
     assert command.run(arguments()) == 0
-    expected = {
+    expected: dict[str, Any] = {
         "port": 4599,
         "data_dir": None,
         "region": "eu-west-1",
@@ -159,8 +159,12 @@ def test_the_ready_file_is_there_while_it_runs(
     served: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ready, seen = tmp_path / "ready.json", []
-    welcome = command._welcome
-    monkeypatch.setattr(command, "_welcome", lambda *given: seen.append(read_ready_file(ready)) or welcome(*given))
+
+    def welcome(*_: object) -> str:
+        seen.append(read_ready_file(ready))
+        return ""
+
+    monkeypatch.setattr(command, "_welcome", welcome)
     assert command.run(arguments("--ready-file", str(ready))) == 0
     assert seen == [FACTS]
     assert not ready.exists()
@@ -180,10 +184,8 @@ def test_the_users_own_aws_settings_play_no_part(served: dict[str, Any]) -> None
 
 
 def test_a_server_that_cannot_start_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    @contextmanager
-    def serve(**_: Any) -> Iterator[None]:
+    def serve(**_: Any) -> Any:
         raise StartError("port 1 cannot be used")
-        yield
 
     monkeypatch.setattr(server, "serve", serve)
     assert command.run(arguments()) == 2
@@ -214,7 +216,7 @@ def test_it_ends_with_standard_input_on_request(served: dict[str, Any], monkeypa
         (["--isolation", "direct", "--jobs", "2"], "--isolation direct runs one training job at a time"),
         (["--bind", "localhost"], "--bind takes an IPv4 address, such as 127.0.0.1 or 0.0.0.0, not 'localhost'"),
         (["--bind", "192.0.2.1"], "--bind 192.0.2.1 lets others than this machine call"),
-        (["--bind", "0.0.0.0", "--key-file", "k"], "--bind 0.0.0.0 needs the name under which others call: --allow-host NAME"),
+        (["--bind", "0.0.0.0", "--key-file", "k"], "--bind 0.0.0.0 needs the name under which others call: --allow-host NAME"),  # noqa: S104 - refused
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip

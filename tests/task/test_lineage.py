@@ -362,8 +362,9 @@ def test_the_tasks_own_inlets_and_outlets_are_among_the_datasets(task, completed
     assert names(found.outputs) == ["s3://acme/model", "s3://acme/models/current"]
 
 
-@needs_openlineage
-def test_what_hooks_have_collected_is_among_the_datasets(completed, monkeypatch):
+@pytest.fixture
+def collector(monkeypatch):
+    """What hooks tell Airflow of the datasets that they have touched."""
     from airflow.providers.common.compat.lineage import hook
     from airflow.providers.openlineage.extractors import manager
 
@@ -377,6 +378,19 @@ def test_what_hooks_have_collected_is_among_the_datasets(completed, monkeypatch)
         collector = hook._add_extra_polyfill(collector)
     monkeypatch.setattr(hook, "get_hook_lineage_collector", lambda: collector)
     monkeypatch.setattr(manager, "_is_hook_lineage_collector_created", lambda: True, raising=False)
+    return collector
+
+
+@needs_openlineage
+def test_what_hooks_have_collected_is_among_the_datasets_of_a_failure_too(task, failed, collector):
+    collector.add_input_asset(failed, uri="s3://acme/by-a-hook")
+    found = failed.get_openlineage_facets_on_failure(SimpleNamespace())
+    assert names(found.inputs) == ["s3://acme/train/rows.csv", "s3://acme/by-a-hook"]
+    assert "s3://acme/by-a-hook" not in names(failed.get_openlineage_facets_on_start().inputs)
+
+
+@needs_openlineage
+def test_what_hooks_have_collected_is_among_the_datasets(completed, collector):
     collector.add_input_asset(completed, uri="s3://acme/by-a-hook")
     found = completed().get_openlineage_facets_on_complete(SimpleNamespace())
     assert "s3://acme/by-a-hook" in names(found.inputs)

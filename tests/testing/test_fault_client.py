@@ -117,8 +117,8 @@ def test_a_fault_ends_with_its_block_or_when_it_is_removed(faults: Direct) -> No
 
 def test_calls_come_back_by_their_globs(faults: Direct) -> None:
     for operation, resource in (("Search", ""), ("s3:GetObject", "b/k")):
-        with faults.layer.journal.noting(operation, resource, ()) as call:
-            call.answer = "200"
+        with faults.layer.journal.noting(operation, resource, ()) as noted:
+            noted.answer = "200"
     with faults.layer.platform_journal.noting("s3:PutObject", "b/k", ()):
         pass
     assert [call.operation for call in faults.calls()] == ["Search", "s3:GetObject"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import sys
@@ -171,7 +170,7 @@ def test_arrays_are_written_as_lists_and_other_objects_are_refused() -> None:
     defaults = _Defaults("sklearn")
     assert defaults.output_fn({"labels": np.array([1, 2])}, JSON) == '{"labels": [1, 2]}'
     assert defaults.output_fn([1, 2], CSV) == "1\n2\n"
-    assert np.load(io.BytesIO(defaults.output_fn(np.array([1.5]), NPY))).tolist() == [1.5]
+    assert defaults.input_fn(defaults.output_fn(np.array([1.5]), NPY), NPY).tolist() == [1.5]
     with pytest.raises(TypeError, match="an object of the type object has no JSON form: define output_fn"):
         defaults.output_fn(object(), JSON)
 
