@@ -833,6 +833,135 @@ def test_without_soft_fail_a_service_error_of_another_kind_is_no_skip(clients):
         sensor(deferrable=False, soft_fail=True).poke(task_context())
 
 
+@pytest.mark.parametrize("arguments", [{}, {"deferrable": False}])
+def test_the_log_says_what_the_job_did_what_it_cost_and_what_it_returned(clients, caplog, capsys, arguments):
+    start(clients)
+    end(clients, ran=executed(RAW, {"accuracy": 0.5}))
+    sensor(outputs=["accuracy"], **arguments).execute(task_context())
+    said = caplog.text + capsys.readouterr().out
+    assert "Waiting for training job 'job': " in said
+    assert said.count("03:00:00 Starting: Preparing the instances for training") == 1
+    assert "Completed after 90.0 s on ml.m5.large, 90 s billed" in said
+    assert "Output accuracy = 0.5" in said
+    assert "is no notebook job" not in said
+
+
+def test_the_log_says_that_a_training_job_has_no_outputs(clients, caplog, capsys):
+    start(clients, plain=True)
+    end(clients)
+    sensor().execute(task_context())
+    assert "Training job 'job' is no notebook job (its environment" in caplog.text + capsys.readouterr().out
+
+
+def test_a_job_that_is_poked_is_announced_once_and_each_status_logged_once(clients, caplog, capsys):
+    start(clients)
+    task, context, pushed = sensor(deferrable=False), task_context(), []
+    push = context["ti"].xcom_push
+    context["ti"].xcom_push = lambda key, value: pushed.append(key) or push(key, value)
+    for _ in range(3):
+        assert not task.poke(context)
+    said = caplog.text + capsys.readouterr().out
+    assert said.count("Waiting for training job 'job'") == said.count("Starting: Preparing") == 1
+    assert pushed == ["nbjobs_job"]
+
+
+@pytest.mark.parametrize("environment", [None, OURS], ids=["studio", "ours"])
+def test_links_and_pages_are_told_all_that_is_known_of_the_job(clients, environment):
+    start(clients, environment=environment)
+    context = task_context()
+    defer(sensor(), context)
+    facts = context["ti"].xcoms["nbjobs_job"]
+    copy = f"{ROOT}/job/job.ipynb" if environment else f"{ROOT}/job/output/output.tar.gz"
+    assert facts | {"console_url": None, "logs_url": None, "executed_notebook_url": None} == facts | {
+        "version": 1,
+        "job_name": "job",
+        "job_arn": ARN + "job",
+        "region": REGION,
+        "instance_type": "ml.m5.large",
+        "input_notebook": "nb.ipynb",
+        "executed_notebook_uri": copy,
+        "console_url": None,
+        "logs_url": None,
+        "executed_notebook_url": None,
+    }
+
+
+def test_the_connection_is_the_one_that_the_sensor_was_given(clients, hook):
+    start(clients)
+    defer(
+        sensor(aws_conn_id="aws_ml", region_name="us-east-2", verify=False, botocore_config={"read_timeout": 9}),
+        task_context(),
+    )
+    assert hook.arguments == {
+        "aws_conn_id": "aws_ml",
+        "region_name": "us-east-2",
+        "verify": False,
+        "config": {"read_timeout": 9},
+    }
+
+
+def test_an_arn_of_the_connections_own_account_is_taken(clients):
+    start(clients)
+    end(clients, ran=executed(RAW))
+    assert sensor(ARN + "job").execute(task_context())["status"] == "Completed"
+
+
+def test_an_unknown_job_is_unknown_from_the_sixtieth_second_on(clients, monkeypatch):
+    defer(sensor(), begun(50))
+    with pytest.raises(NotebookJobServiceError, match="knows no training job"):
+        sensor().execute(begun(60))
+
+
+def test_trouble_that_passed_between_two_pokes_does_not_add_up(clients, monkeypatch):
+    start(clients)
+    task, context = sensor(deferrable=False), task_context()
+    assert not task.poke(context)
+    denied = [NotebookJobServiceError("AccessDenied", code="AccessDenied")]
+    clients.jobs.errors["describe"] = list(denied)
+    assert not task.poke(context)
+    assert not task.poke(context)
+    monkeypatch.setattr("airflow_nbjobs.core.job.trouble.DENIED_SECONDS", 0.01)
+    clock = datetime.now(tz=UTC) + timedelta(seconds=1)
+    monkeypatch.setattr(watching, "datetime", type("Later", (), {"now": staticmethod(lambda tz: clock)}))
+    clients.jobs.errors["describe"] = list(denied)
+    assert not task.poke(context), "the first denial after an answer"
+
+
+def test_parameters_of_a_failed_job_are_masked_by_their_names_also_within_an_object(clients):
+    start(clients)
+    clients.jobs.descriptions["job"]["HyperParameters"] = {
+        "login": '{"password": "hunter2"}',
+        "rows": "[1, 2]",
+        "note": '"quoted"',
+        "n": "3",
+    }
+    end(clients, status="Failed", reason="AlgorithmError: 1", ran=failed_at(RAW, 1, "ValueError", "no rows"))
+    with pytest.raises(NotebookCellError) as caught:
+        sensor().execute(task_context())
+    said = str(caught.value)
+    assert "hunter2" not in said
+    assert "'rows': [1, 2]" in said
+    assert "'n': '3'" in said
+    assert """'note': '"quoted"'""" in said
+
+
+def test_what_cannot_be_read_in_the_end_says_what_a_retry_does(clients, monkeypatch, caplog, capsys):
+    monkeypatch.setattr(watching, "READ_PAUSES_SECONDS", (7.0,))
+    slept = []
+    monkeypatch.setattr(watching.time, "sleep", slept.append)
+    start(clients)
+    end(clients)
+
+    def refuse(_):
+        raise NotebookJobServiceError("503", code="503", is_retryable=True)
+
+    monkeypatch.setattr(clients.objects, "open", refuse)
+    with pytest.raises(NotebookJobServiceError, match="a retry of this task reads its results again") as caught:
+        sensor().execute(task_context())
+    assert (caught.value.job_name, caught.value.is_retryable, slept) == ("job", True, [7.0])
+    assert "503; reading again in 7 s" in caplog.text + capsys.readouterr().out
+
+
 # -- in a DAG ----------------------------------------------------------------------------------------------------------
 
 

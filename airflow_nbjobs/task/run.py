@@ -251,8 +251,7 @@ class TaskRun:
                 job = self._wait.until_readable(replace(job, state=state), stale)
                 continue
             job = replace(job, state=replace(state, trouble_rounds=state.trouble_rounds + bool(said)))
-            snapshot, seen = self._wait.until_ended(job)
-            said, is_watched = "", True
+            snapshot, seen = self._wait.until_ended(job)  # so it is pushed next
         result, value = pushed
         self._task.note_lineage(result=result)
         with self._errors(was_adopted=job.was_adopted):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Asset
+from airflow_names import mask_secret
 from fakes import code, executed, failed_at, notebook, task_context
 from forked_programs import AIRFLOW, run_forked
 from operator_tasks import Tasks, defer, end, event_of
@@ -202,6 +203,109 @@ def test_where_a_parameter_is_written_to_is_an_output(task, at_worker):
     assert names(found.outputs) == ["s3://acme/out"]
 
 
+@needs_openlineage
+def test_of_a_notebook_in_s3_its_key_is_the_path(task, at_worker):
+    location = facets_of(at_worker(task(input_notebook="s3://acme/team/nb.ipynb")))["sourceCodeLocation"]
+    assert {name: location[name] for name in ("type", "url", "path", "version")} == {
+        "type": "s3",
+        "url": "s3://acme/team/nb.ipynb",
+        "path": "team/nb.ipynb",
+        "version": None,
+    }
+
+
+@needs_openlineage
+@pytest.mark.parametrize(
+    ("repository", "said"),
+    [
+        ("https://git.example/acme/dags.git", "https://git.example/acme/dags.git"),
+        ("ssh://git@git.example/acme/dags.git", "ssh://git.example/acme/dags.git"),
+        ("/srv/dags.git", "/srv/dags.git"),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+    ids=str,
+)
+def test_a_bundles_repository_is_said_where_it_has_one(task, at_worker, tmp_path, repository, said):
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team" / "x.ipynb").write_bytes(RAW)
+    bundle = SimpleNamespace(path=tmp_path, version=None, repo_url=repository)
+    location = facets_of(at_worker(task(input_notebook="team/x.ipynb"), bundle_instance=bundle))["sourceCodeLocation"]
+    file = tmp_path / "team" / "x.ipynb"
+    assert {name: location[name] for name in ("type", "url", "repoUrl", "path", "version")} == {
+        "type": "git" if said else "file",
+        "url": said or file.as_uri(),
+        "repoUrl": said,
+        "path": "team/x.ipynb",
+        "version": None,
+    }
+
+
+@needs_openlineage
+def test_a_notebook_that_is_none_costs_its_code_alone(task, at_worker, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(b"no json")
+    found = at_worker(task(parameters=PARAMETERS))
+    assert names(found.inputs) == ["s3://acme/train/rows.csv"]
+    assert set(found.job_facets) == {"sourceCodeLocation"}
+
+
+@needs_openlineage
+def test_of_a_notebook_of_more_than_10_mb_the_code_is_left_out(task, at_worker, tmp_path):
+    """OpenLineage waits for ten seconds."""
+    limit = 10 * 1024 * 1024
+    for size, is_read in ((limit, True), (limit + 1, False)):
+        (tmp_path / "nb.ipynb").write_bytes(RAW.ljust(size))
+        assert ("sourceCode" in at_worker(task(task_id=f"t{size}")).job_facets) is is_read
+
+
+@needs_openlineage
+def test_a_notebook_without_a_text_has_no_documentation(task, at_worker, tmp_path):
+    (tmp_path / "nb.ipynb").write_bytes(notebook("x = 1"))
+    found = at_worker(task())
+    assert "documentation" not in found.job_facets
+    assert found.job_facets["sourceCode"].sourceCode == "x = 1"
+
+
+@needs_openlineage
+def test_secrets_in_the_code_and_its_text_are_masked(task, at_worker, tmp_path):
+    mask_secret("hunter2-of-acme")
+    text = {"cell_type": "markdown", "metadata": {}, "source": "# Log in as hunter2-of-acme"}
+    (tmp_path / "nb.ipynb").write_bytes(notebook(text, "key = 'hunter2-of-acme'"))
+    facets = facets_of(at_worker(task()))
+    assert facets["sourceCode"]["sourceCode"] == "key = '***'"
+    assert facets["documentation"]["description"] == "# Log in as ***"
+
+
+@needs_openlineage
+def test_parameters_are_said_as_texts_of_at_most_1000_characters(task, at_worker):
+    given = {
+        "flag": True,
+        "rows": [1, {"a": None}],
+        "text": "a 'b'",
+        "long": "x" * 1001,
+        "fits": "x" * 1000,
+        "n": 10**5000,
+    }
+    parameters = facets_of(at_worker(task(parameters=given)))["executionParameters"]["parameters"]
+    said = {each["key"]: each["value"] for each in parameters}
+    assert said.pop("long").startswith("x" * 900)
+    assert said == {
+        "flag": "true",
+        "rows": '[1, {"a": null}]',
+        "text": "a 'b'",
+        "fits": "x" * 1000,
+        "n": "a int",
+    }
+    assert all(len(each["value"]) <= 1001 for each in parameters)
+
+
+@needs_openlineage
+@pytest.mark.parametrize("parameters", [None, {}, "{{ ds }}"], ids=str)
+def test_a_task_without_parameters_says_none(task, at_worker, parameters):
+    assert "executionParameters" not in at_worker(task(parameters=parameters)).run_facets
+
+
 # -- completed ----------------------------------------------------------------------------------------------------------
 
 
@@ -258,8 +362,9 @@ def test_the_tasks_own_inlets_and_outlets_are_among_the_datasets(task, completed
     assert names(found.outputs) == ["s3://acme/model", "s3://acme/models/current"]
 
 
-@needs_openlineage
-def test_what_hooks_have_collected_is_among_the_datasets(completed, monkeypatch):
+@pytest.fixture
+def collector(monkeypatch):
+    """What hooks tell Airflow of the datasets that they have touched."""
     from airflow.providers.common.compat.lineage import hook
     from airflow.providers.openlineage.extractors import manager
 
@@ -273,6 +378,19 @@ def test_what_hooks_have_collected_is_among_the_datasets(completed, monkeypatch)
         collector = hook._add_extra_polyfill(collector)
     monkeypatch.setattr(hook, "get_hook_lineage_collector", lambda: collector)
     monkeypatch.setattr(manager, "_is_hook_lineage_collector_created", lambda: True, raising=False)
+    return collector
+
+
+@needs_openlineage
+def test_what_hooks_have_collected_is_among_the_datasets_of_a_failure_too(task, failed, collector):
+    collector.add_input_asset(failed, uri="s3://acme/by-a-hook")
+    found = failed.get_openlineage_facets_on_failure(SimpleNamespace())
+    assert names(found.inputs) == ["s3://acme/train/rows.csv", "s3://acme/by-a-hook"]
+    assert "s3://acme/by-a-hook" not in names(failed.get_openlineage_facets_on_start().inputs)
+
+
+@needs_openlineage
+def test_what_hooks_have_collected_is_among_the_datasets(completed, collector):
     collector.add_input_asset(completed, uri="s3://acme/by-a-hook")
     found = completed().get_openlineage_facets_on_complete(SimpleNamespace())
     assert "s3://acme/by-a-hook" in names(found.inputs)
@@ -309,6 +427,51 @@ def test_code_stays_at_home_where_the_configuration_says_so(task, completed, at_
         assert "sourceCode" not in found.job_facets
         assert "model_uri =" not in json.dumps(facets_of(found))
         assert found.job_facets["documentation"].description.startswith("# Train")
+
+
+@needs_openlineage
+def test_the_end_has_each_fact_of_the_job_as_a_tag_and_no_failed_cell(task, completed):
+    facets = facets_of(completed().get_openlineage_facets_on_complete(SimpleNamespace()))
+    tags = facets["tags"]["tags"]
+    assert [each["key"] for each in tags] == [
+        "job_name",
+        "status",
+        "executed_notebook_uri",
+        "notebook_sha256",
+        "instance_type",
+        "billable_seconds",
+    ]
+    assert {each["source"] for each in tags} == {"airflow_nbjobs"}
+    said = {each["key"]: each["value"] for each in tags}
+    assert (said["status"], said["instance_type"]) == ("Completed", "ml.m5.large")
+    assert "errorMessage" not in facets
+
+
+@needs_openlineage
+def test_a_job_without_an_executed_notebook_says_what_was_staged(task):
+    """With the file's own name, not another file's of the job."""
+    operator = task(parameters=PARAMETERS, wait_for_completion=False, additional_dependencies=[])
+    operator.execute(task_context())
+    found = operator.get_openlineage_facets_on_complete(SimpleNamespace())
+    assert found.job_facets["documentation"].description == "# Train\n\nEvery night."
+    assert "nbjobs" not in found.job_facets["sourceCode"].sourceCode
+
+
+@needs_openlineage
+def test_a_task_that_knows_nothing_of_a_job_says_what_it_was_given(task):
+    found = task(parameters=PARAMETERS).get_openlineage_facets_on_complete(SimpleNamespace())
+    assert names(found.inputs) == ["s3://acme/train/rows.csv"]
+    assert set(found.run_facets) == {"executionParameters"}
+    assert "sourceCode" not in found.job_facets
+
+
+@needs_openlineage
+def test_a_dataset_that_task_and_parameters_name_is_said_once(task, completed):
+    if not provider_reads_assets():
+        pytest.skip("the provider takes no assets for datasets, whatever the operator")
+    operator = task(outputs=["model_uri"], parameters=PARAMETERS, inlets=[Asset("s3://acme/train/rows.csv")])
+    found = completed(operator).get_openlineage_facets_on_complete(SimpleNamespace())
+    assert names(found.inputs) == ["s3://acme/train/rows.csv"]
 
 
 # -- failed -------------------------------------------------------------------------------------------------------------
@@ -351,6 +514,32 @@ def test_a_task_that_was_refused_says_why(task, at_worker):
     facets = facets_of(operator.get_openlineage_facets_on_failure(SimpleNamespace()))
     assert "'epoch'" in facets["errorMessage"]["message"]
     assert "externalQuery" not in facets
+
+
+@needs_openlineage
+def test_a_failure_has_the_cells_traceback_where_code_may_be_shown(task, failed, monkeypatch):
+    facet = facets_of(failed.get_openlineage_facets_on_failure(SimpleNamespace()))["errorMessage"]
+    assert facet["programmingLanguage"] == "python"
+    assert "no such model" in facet["stackTrace"]
+    assert "model_uri = 's3://acme/model'" in facet["message"]
+    monkeypatch.setenv("AIRFLOW__OPENLINEAGE__DISABLE_SOURCE_CODE", "True")
+    facet = facets_of(failed.get_openlineage_facets_on_failure(SimpleNamespace()))["errorMessage"]
+    assert facet["stackTrace"] is None
+    assert facet["message"].startswith("Notebook job")
+    assert "\n" not in facet["message"]
+
+
+@needs_openlineage
+def test_a_failure_without_a_traceback_has_none(task):
+    operator = task(parameters={"epoch": 3} | PARAMETERS)
+    with pytest.raises(NotebookJobConfigError):
+        operator.execute(task_context())
+    assert operator.get_openlineage_facets_on_failure(SimpleNamespace()).run_facets["errorMessage"].stackTrace is None
+
+
+@needs_openlineage
+def test_a_task_without_an_error_of_its_own_leaves_that_to_the_listener(task):
+    assert "errorMessage" not in task().get_openlineage_facets_on_failure(SimpleNamespace()).run_facets
 
 
 # -- the parent of what runs in the notebook ------------------------------------------------------------------------------
@@ -416,3 +605,25 @@ def test_an_id_longer_than_a_variable_is_left_out_and_said(task, openlineage, id
     assert "OPENLINEAGE_PARENT_ID" not in request["Environment"]
     assert request["Environment"]["OPENLINEAGE_ROOT_PARENT_ID"] == "acme/d/0191"
     assert "OPENLINEAGE_PARENT_ID is longer than the 512 characters" in capsys.readouterr().out
+
+
+@needs_openlineage
+def test_an_id_as_long_as_a_variable_is_handed_on(task, openlineage, ids, monkeypatch, capsys):
+    from airflow.providers.openlineage.plugins import macros
+
+    monkeypatch.setattr(macros, "lineage_parent_id", lambda _: "x" * 512)
+    defer(task(lineage_parent=True), task_context())
+    (request,) = task.clients.jobs.requests.values()
+    assert request["Environment"]["OPENLINEAGE_PARENT_ID"] == "x" * 512
+    assert "is longer than" not in capsys.readouterr().out
+
+
+@needs_openlineage
+def test_a_provider_without_a_root_run_names_the_parent_alone(task, openlineage, ids, monkeypatch):
+    from airflow.providers.openlineage.plugins import macros
+
+    monkeypatch.delattr(macros, "lineage_root_parent_id")
+    defer(task(lineage_parent=True), task_context())
+    (request,) = task.clients.jobs.requests.values()
+    named = {name: value for name, value in request["Environment"].items() if name.startswith("OPENLINEAGE")}
+    assert named == {"OPENLINEAGE_PARENT_ID": "acme/d.t/0190"}
