@@ -724,3 +724,25 @@ def test_a_page_that_cannot_be_rendered_is_said_and_is_no_failure(airflow, fetch
     assert code == 0
     assert f"t/try-1: executed.html: the notebook could not be rendered ({why})" in said.err
     assert not (tmp_path / "files" / "t" / "try-1" / "executed.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"), [("AccessDenied", "; allow s3:GetObject"), ("SlowDown", "")], ids=["denied", "slow"]
+)
+def test_a_job_whose_files_may_not_be_looked_at_is_said_and_leaves_out_no_other(  # noqa: PLR0917 - fixtures and a table
+    airflow, fetch, tmp_path, monkeypatch, code, advice
+):
+    name = airflow.add()
+    airflow.add(task_id="u")
+    stat = airflow.account.clients.objects.stat
+
+    def refused(uri):
+        if name in uri:
+            raise NotebookJobServiceError(f"{code} on s3", code=code, details={"next": "allow s3:GetObject"})
+        return stat(uri)
+
+    monkeypatch.setattr(airflow.account.clients.objects, "stat", refused)
+    exit_code, said = fetch()
+    assert exit_code == 1
+    assert f"t: job '{name}': {code} on s3{advice}\n" in said.err
+    assert [path.name for path in (tmp_path / "files").iterdir() if path.is_dir()] == ["u"]
