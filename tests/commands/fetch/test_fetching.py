@@ -724,3 +724,54 @@ def test_a_page_that_cannot_be_rendered_is_said_and_is_no_failure(airflow, fetch
     assert code == 0
     assert f"t/try-1: executed.html: the notebook could not be rendered ({why})" in said.err
     assert not (tmp_path / "files" / "t" / "try-1" / "executed.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"), [("AccessDenied", "; allow s3:GetObject"), ("SlowDown", "")], ids=["denied", "slow"]
+)
+def test_a_job_whose_files_may_not_be_looked_at_is_said_and_leaves_out_no_other(  # noqa: PLR0917 - fixtures and a table
+    airflow, fetch, tmp_path, monkeypatch, code, advice
+):
+    name = airflow.add()
+    airflow.add(task_id="u")
+    stat = airflow.account.clients.objects.stat
+
+    def refused(uri):
+        if name in uri:
+            raise NotebookJobServiceError(f"{code} on s3", code=code, details={"next": "allow s3:GetObject"})
+        return stat(uri)
+
+    monkeypatch.setattr(airflow.account.clients.objects, "stat", refused)
+    exit_code, said = fetch()
+    assert exit_code == 1
+    assert f"t: job '{name}': {code} on s3{advice}\n" in said.err
+    assert [path.name for path in (tmp_path / "files").iterdir() if path.is_dir()] == ["u"]
+
+
+@pytest.mark.parametrize(("archived", "code"), [({"{name}.ipynb": RAN}, 2), ({}, 0)], ids=["archive", "nothing"])
+def test_a_notebook_that_the_archive_would_give_takes_no_others_place(airflow, fetch, tmp_path, archived, code):
+    airflow.add(delivered=None, archived=archived)
+    path = tmp_path / "files" / "t" / "try-1" / "executed.ipynb"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"mine")
+    assert fetch()[0] == code
+    assert path.read_bytes() == b"mine"
+
+
+def test_of_beginnings_only_that_of_the_object_as_it_is_now_is_kept(airflow, fetch, tmp_path, monkeypatch):
+    name = airflow.add()
+    objects = airflow.account.clients.objects
+    uri = f"{ROOT}/{name}/{name}.ipynb"
+    folder = tmp_path / "files" / "t" / "try-1"
+    folder.mkdir(parents=True)
+    mine = part_file(folder / "executed.ipynb", uri, objects.stat(uri))
+    other = folder / ".executed.ipynb.000000000000.part"
+    for part in (mine, other):
+        part.write_bytes(RAN[:3])
+
+    def denied(*_, **__):
+        raise NotebookJobServiceError("AccessDenied on s3:GetObject", code="AccessDenied")
+
+    monkeypatch.setattr(airflow.account.clients.storage, "open_from", denied)
+    assert fetch()[0] == 1
+    assert (mine.read_bytes(), other.exists()) == (RAN[:3], False)
