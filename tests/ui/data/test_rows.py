@@ -159,3 +159,8 @@ def test_each_row_has_its_own_values():
         ("e", "1 min 1 s", "$0.5000", "h"),
     ]
     assert rows_of([], PRICES) == []
+
+
+@pytest.mark.parametrize(("done", "percent"), [(0, 0), (1, 50), (2, 100)])
+def test_a_bar_is_full_when_all_cells_have_run(done, percent):
+    assert row(state="running", progress={"job_name": "j", "done": done, "total": 2}).progress == percent

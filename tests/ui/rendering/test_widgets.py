@@ -124,6 +124,8 @@ def test_a_state_is_found_as_older_and_newer_programs_save_it(wrapped):
         ({"max": 0, "value": 3, "bar_style": "x onclick"}, "0.0000", ""),
         ({"max": "20", "value": 50}, "0.5000", ""),
         ({"max": 1e301, "value": 50}, "0.5000", ""),
+        ({"min": -1, "max": 1}, "0.5000", ""),
+        ({"min": -100}, "0.5000", ""),
         ({}, "0.0000", ""),
     ],
 )
