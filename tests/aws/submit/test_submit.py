@@ -466,6 +466,8 @@ def test_after_a_name_that_is_somebody_elses_the_next_is_asked_for_before_it_is_
     clients.jobs.create(job.request(1))
     submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert (submission.adopted.job_name, submission.state.attempt) == (job.location(1).job_name, 1)
+    assert clients.jobs.calls[-1] == ("describe", job.location(1).job_name), "it is not asked to be made"
+    assert not any(job.location(1).job_name in uri for uri in clients.objects.puts)
 
 
 def test_what_was_asked_of_an_earlier_name_makes_no_other_job_this_trys(job, clients, log):
