@@ -470,6 +470,21 @@ def test_after_a_name_that_is_somebody_elses_the_next_is_asked_for_before_it_is_
     assert not any(job.location(1).job_name in uri for uri in clients.objects.puts)
 
 
+def test_trouble_behind_a_name_that_is_somebody_elses_is_gone_on_with_there(job, clients, log, monkeypatch):
+    foreign = clients.jobs.create(job.request(0)).rpartition("/")[2]
+    clients.jobs.descriptions[foreign]["Environment"] = {}
+    describe = clients.jobs.describe
+
+    def troubled(name):
+        if name == job.location(1).job_name:
+            raise NotebookJobServiceError("busy", code="503", is_retryable=True)
+        return describe(name)
+
+    monkeypatch.setattr(clients.jobs, "describe", troubled)
+    refused = submit(job, clients, SubmissionState(was_asked=True), log=log)
+    assert refused.state == SubmissionState(attempt=1, choice=0, may_exist=True, was_asked=False)
+
+
 def test_what_was_asked_of_an_earlier_name_makes_no_other_job_this_trys(job, clients, log):
     """A failed job of the next name is an earlier try's, and is not handed over as this one's."""
     foreign = clients.jobs.create(job.request(0)).rpartition("/")[2]
