@@ -592,3 +592,15 @@ def test_scripts_from_s3_are_not_read_for_their_imports(prepare, write, clients)
     write({"nb.ipynb": notebook("1"), "helpers.py": ""})
     clients.objects.bodies["s3://code/prep.py"] = b"import helpers"
     assert prepare(additional_dependencies=["s3://code/prep.py"]).warnings == ()
+
+
+def test_a_listed_script_that_is_no_utf_8_is_read_as_far_as_it_is(prepare, write):
+    write({"nb.ipynb": notebook("1"), "prep.py": b"# \xe4\nimport helpers\n", "helpers.py": ""})
+    (warning,) = prepare(additional_dependencies=["prep.py"]).warnings
+    assert warning.startswith("'prep.py' mentions what lies beside the notebook but is not shipped: 'helpers.py'")
+
+
+def test_a_module_deep_in_folders_without_a_package_is_named_by_the_outermost(prepare, write):
+    write({"nb.ipynb": notebook("import space.part.deep"), "space/part/deep.py": ""})
+    (warning,) = prepare().warnings
+    assert "not shipped: 'space';" in warning

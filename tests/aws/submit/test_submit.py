@@ -466,6 +466,23 @@ def test_after_a_name_that_is_somebody_elses_the_next_is_asked_for_before_it_is_
     clients.jobs.create(job.request(1))
     submission = submit(job, clients, SubmissionState(may_exist=False), log=log)
     assert (submission.adopted.job_name, submission.state.attempt) == (job.location(1).job_name, 1)
+    assert clients.jobs.calls[-1] == ("describe", job.location(1).job_name), "it is not asked to be made"
+    assert not any(job.location(1).job_name in uri for uri in clients.objects.puts)
+
+
+def test_trouble_behind_a_name_that_is_somebody_elses_is_gone_on_with_there(job, clients, log, monkeypatch):
+    foreign = clients.jobs.create(job.request(0)).rpartition("/")[2]
+    clients.jobs.descriptions[foreign]["Environment"] = {}
+    describe = clients.jobs.describe
+
+    def troubled(name):
+        if name == job.location(1).job_name:
+            raise NotebookJobServiceError("busy", code="503", is_retryable=True)
+        return describe(name)
+
+    monkeypatch.setattr(clients.jobs, "describe", troubled)
+    refused = submit(job, clients, SubmissionState(was_asked=True), log=log)
+    assert refused.state == SubmissionState(attempt=1, choice=0, may_exist=True, was_asked=False)
 
 
 def test_what_was_asked_of_an_earlier_name_makes_no_other_job_this_trys(job, clients, log):
