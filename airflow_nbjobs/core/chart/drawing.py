@@ -144,7 +144,7 @@ class _Frame:
         across, up = self._chart.across, self._chart.up
         shares = [across.share(series.moments[place]) for place in known]
         values = [value for value in series.values if value is not None]
-        stretches = max(self._chart.most_points // (4 * max(len(self._chart.series), 1)), 1)
+        stretches = max(self._chart.most_points // (4 * len(self._chart.series)), 1)
         kept = thinned(shares, values, stretches=stretches)
         self.drawn += len(kept)
         dots = [(self._x(shares[each]), self._y(up.share(values[each]))) for each in kept]

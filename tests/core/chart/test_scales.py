@@ -259,3 +259,12 @@ def test_of_many_runs_side_by_side_every_nth_is_dated(count, said):
 def test_a_run_side_by_side_whose_time_no_calendar_has_is_not_dated():
     assert labels(order_scale([1e15, seconds(2026, 1, 2)])) == ["2 Jan 2026"]
     assert labels(order_scale([seconds(2025, 12, 31), seconds(2026, 1, 1)])) == ["31 Dec 2025", "1 Jan 2026"]
+
+
+@pytest.mark.parametrize(
+    ("until", "step"),
+    [(2033, 2), (2050, 5), (2080, 10), (2140, 20), (2320, 50), (2620, 100), (3220, 200), (5000, 500), (7000, 1000)],
+)
+def test_years_are_counted_as_a_person_counts_them(until, step):
+    years = [int(label) for label in labels(time_scale([seconds(2026, 1, 1), seconds(until, 1, 1)]))]
+    assert years == [year for year in range(2026, until + 1) if year % step == 0]

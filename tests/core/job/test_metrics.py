@@ -241,9 +241,9 @@ def test_a_record_is_kept_with_all_that_is_read_again():
 
 def test_percentages_are_kept_to_a_hundredth_and_times_to_a_second():
     points = {"cpu": ((T0 + 0.4, 10.126), (T0 + 60.6, 20.004))}
-    stored = kept(record(points=points, figures={"cpu": Figures(count=2, maximum=20.004, p95=10.126)}))
+    stored = kept(record(points=points, figures={"cpu": Figures(count=2, maximum=20.126, p95=10.126)}))
     assert stored["points"]["cpu"] == [[T0, 10.13], [T0 + 61, 20.0]]
-    assert stored["figures"]["cpu"] == {"count": 2, "maximum": 20.0, "p95": 10.13}
+    assert stored["figures"]["cpu"] == {"count": 2, "maximum": 20.13, "p95": 10.13}
 
 
 def test_a_metric_without_points_is_not_kept():

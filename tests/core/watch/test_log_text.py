@@ -92,3 +92,11 @@ def test_states_of_one_display_replace_each_other(before, line, is_over, kept):
 def test_a_line_of_500_characters_is_whole(length, is_cut):
     (line,) = readable_tail(["x" * length], limit=1)
     assert line == ("x" * 500 + "…" if is_cut else "x" * length)
+
+
+def test_a_line_is_compared_with_the_one_before_it():
+    lines = ["epoch 1", "done"]
+    append_line(lines, "epoch 2", is_over=True)
+    assert lines == ["epoch 1", "done", "epoch 2"]
+    append_line(lines, "epoch 3", is_over=True)
+    assert lines == ["epoch 1", "done", "epoch 3"]
