@@ -98,6 +98,8 @@ def test_what_can_run_is_taken(s3: MemoryS3, changes: dict[str, Any]) -> None:
         ({"TransformInput": {"CompressionType": "Gzip"}}, "TransformInput.CompressionType Gzip"),
         ({"TransformInput": {"SplitType": "TFRecord"}}, "SplitType TFRecord: only None and Line"),
         ({"DataProcessing": {"OutputFilter": "$.x"}}, "DataProcessing.OutputFilter: only '$'"),
+        ({"DataProcessing": {"InputFilter": "$[1:]"}}, "DataProcessing.InputFilter: only '$'"),
+        ({"DataProcessing": {"JoinSource": "Input"}}, "DataProcessing.JoinSource Input"),
         ({"MaxPayloadInMB": 101}, "MaxPayloadInMB (101) times MaxConcurrentTransforms (1) must not exceed 100 MB"),
         ({"MaxConcurrentTransforms": 17}, "MaxPayloadInMB (6) times MaxConcurrentTransforms (17) must not exceed 100 MB"),
         ({"BatchStrategy": "SingleRecord"}, "BatchStrategy SingleRecord needs a SplitType"),
