@@ -274,12 +274,9 @@ def test_without_a_network_there_is_the_loopback_alone(
     assert "lo" in interfaces
     if not has_network:
         assert interfaces == ["lo"]
-        code = (
-            "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); "
-            "c = socket.create_connection(s.getsockname(), 5); print('reached')"
-        )
-        container = start(argv=(sys.executable, "-I", "-S", "-c", code), way=namespace_way, has_network=False)
-        assert container.output() == "reached\n"
+        # An address that the kernel routes: the loopback is up.
+        routes = start("cat /proc/net/fib_trie", way=namespace_way, has_network=False).output()
+        assert "127.0.0.1" in routes
 
 
 # -- who ends whom -----------------------------------------------------------------------------------------------------
