@@ -54,6 +54,7 @@ real_account.machine_environment.update(_removed)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until the tests are collected: modules and tests are no garbage, and to look at all of them again and again takes seconds
     # pytest-xdist begins with the files of most tests; the longest have few.
     config.option.loadscopereorder = False
 
@@ -70,6 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     gc.freeze()  # Airflow, all modules and all tests stay for good: no collection need look at them
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
