@@ -19,6 +19,7 @@ from airflow_names import (
     TaskDeferred,
 )
 from fakes import ACCOUNT_ID, REGION, FakeHook, archive, executed, failed_at, notebook, task_context
+from task_log import task_log
 
 from airflow_nbjobs.core.error_record import parse_error_record
 from airflow_nbjobs.core.errors import (
@@ -838,7 +839,7 @@ def test_the_log_says_what_the_job_did_what_it_cost_and_what_it_returned(clients
     start(clients)
     end(clients, ran=executed(RAW, {"accuracy": 0.5}))
     sensor(outputs=["accuracy"], **arguments).execute(task_context())
-    said = caplog.text + capsys.readouterr().out
+    said = task_log(caplog, capsys)
     assert "Waiting for training job 'job': " in said
     assert said.count("03:00:00 Starting: Preparing the instances for training") == 1
     assert "Completed after 90.0 s on ml.m5.large, 90 s billed" in said
@@ -860,7 +861,7 @@ def test_a_job_that_is_poked_is_announced_once_and_each_status_logged_once(clien
     context["ti"].xcom_push = lambda key, value: pushed.append(key) or push(key, value)
     for _ in range(3):
         assert not task.poke(context)
-    said = caplog.text + capsys.readouterr().out
+    said = task_log(caplog, capsys)
     assert said.count("Waiting for training job 'job'") == said.count("Starting: Preparing") == 1
     assert pushed == ["nbjobs_job"]
 

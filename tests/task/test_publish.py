@@ -4,6 +4,7 @@ import pytest
 from airflow_names import TaskDeferred
 from fakes import STARTED, task_context
 from operator_tasks import defer, end, event_of
+from task_log import task_log
 
 from airflow_nbjobs.core.errors import NotebookJobCapacityError
 from airflow_nbjobs.core.job.naming import microseconds
@@ -40,7 +41,7 @@ class BrokenStore:
 
 @pytest.fixture
 def said(caplog, capsys):
-    return lambda: caplog.text + capsys.readouterr().out
+    return lambda: task_log(caplog, capsys)
 
 
 def stored_context(store, **task_instance):

@@ -6,6 +6,7 @@ import pytest
 from airflow_names import AirflowFailException, TaskDeferred
 from fakes import executed, failed_at, task_context
 from operator_tasks import RAW, defer, end, event_of
+from task_log import task_log
 
 from airflow_nbjobs.core.errors import (
     NotebookCellError,
@@ -19,7 +20,7 @@ from airflow_nbjobs.core.watch.log_place import LogPlace
 
 @pytest.fixture
 def said(caplog, capsys):
-    return lambda: (caplog.text + capsys.readouterr().out).replace("\\n", "\n")
+    return lambda: task_log(caplog, capsys).replace("\\n", "\n")
 
 
 @pytest.fixture

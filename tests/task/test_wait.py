@@ -7,6 +7,7 @@ import pytest
 from airflow_names import TaskDeferred
 from fakes import STARTED, LogLines, executed, task_context
 from operator_tasks import RAW, defer, end
+from task_log import task_log
 
 from airflow_nbjobs.core.errors import NotebookJobCapacityError, NotebookJobServiceError
 from airflow_nbjobs.core.job.status import StatusTransition
@@ -46,7 +47,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def said(caplog, capsys):
-    return lambda: caplog.text + capsys.readouterr().out
+    return lambda: task_log(caplog, capsys)
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_a_number_keeps_its_documented_limits(
         ({"TrainingJobName": "a" * 64}, "at 'trainingJobName' failed to satisfy constraint: Member must have length less than or equal to 63"),
         ({"TrainingJobName": "-a"}, "Value '-a' at 'trainingJobName' failed to satisfy constraint: Member must satisfy regular expression pattern"),
         ({"TrainingJobName": None}, "Value null at 'trainingJobName' failed to satisfy constraint: Member must not be null"),
-        ({"ResourceConfig": {"InstanceType": "ml.none"}}, "Value 'ml.none' at 'resourceConfig.instanceType' failed to satisfy constraint: Member must satisfy enum value set: [ml."),
+        ({"ResourceConfig": {"InstanceType": "ml.none", "InstanceCount": 1, "VolumeSizeInGB": 30}}, "Value 'ml.none' at 'resourceConfig.instanceType' failed to satisfy constraint: Member must satisfy enum value set: [ml."),
         ({"HyperParameters": {"k": "v" * 2501}}, "failed to satisfy constraint: Map value must satisfy constraint: [Member must have length less than or equal to 2500"),
         ({"HyperParameters": {"k" * 257: "v"}}, "Map keys must satisfy constraint"),
         ({"Environment": {"a b": "v"}}, "Value '{a b=v}' at 'environment' failed to satisfy constraint: Map keys must"),
