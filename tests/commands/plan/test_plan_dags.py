@@ -62,6 +62,7 @@ def test_a_file_of_no_bundle_imports_from_its_own_folder(bundle, tmp_path, monke
     assert "near" not in sys.modules
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as Python does by itself
 def test_what_a_file_warns_of_is_said_once_and_other_kinds_are_not(bundle):
     text = "import warnings\nfor _ in range(2): warnings.warn('mine')\nwarnings.warn('old', DeprecationWarning)\n"
     file = write(bundle / "x.py", text + DAG.format("d"))
