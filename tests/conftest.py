@@ -17,7 +17,7 @@ import real_account
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # At import, not in a fixture: Airflow and boto3 read these when they are first imported, which may be while tests are collected.
 _removed = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("AWS_", "AIRFLOW"))}
@@ -54,7 +54,6 @@ real_account.machine_environment.update(_removed)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    gc.disable()  # until the tests are collected: modules and tests are no garbage, and to look at all of them again and again takes seconds
     # pytest-xdist begins with the files of most tests; the longest have few.
     config.option.loadscopereorder = False
 
@@ -68,10 +67,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (-jobs[item.path] / tests[item.path], -tests[item.path]))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    gc.freeze()  # Airflow, all modules and all tests stay for good: no collection need look at them
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let no collection of garbage look at Airflow, all modules and all tests, which stay for good: neither while they come, for seconds, nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 from botocore.exceptions import DataNotFoundError
-from botocore.loaders import JSONFileLoader, Loader
+from botocore.loaders import JSONFileLoader, Loader, create_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,7 +104,8 @@ def only_operations(session: Any, service_name: str, operations: Collection[str]
     """
     inner = session._session  # noqa: SLF001 - as above
     loader = inner.get_component("data_loader")
-    reduced = _ReducedLoader(_like(loader), service_name, operations)
+    whole = _like(create_loader(inner.get_config_variable("data_path")))
+    reduced = _ReducedLoader(whole, service_name, operations)
     inner.register_component("data_loader", reduced)
     try:
         yield

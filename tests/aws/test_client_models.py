@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import botocore.loaders
@@ -144,3 +145,11 @@ def test_a_session_is_as_ever_after_an_error_in_the_block(session):
     with pytest.raises(KeyError), only_operations(session, "logs", ()):
         raise KeyError("x")
     assert session._session.get_component("data_loader") is loader
+
+
+def test_where_another_loader_is_in_use_a_client_is_reduced_all_the_same(session):
+    theirs = SimpleNamespace()
+    session._session.register_component("data_loader", theirs)
+    with only_operations(session, "logs", ("FilterLogEvents",)):
+        assert session.client("logs").meta.service_model.operation_names == ["FilterLogEvents"]
+    assert session._session.get_component("data_loader") is theirs

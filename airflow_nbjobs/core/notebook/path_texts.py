@@ -87,7 +87,9 @@ def _add_fetched(files: CommandFiles, command: str) -> None:
         elif target.endswith("/") or target.rpartition("/")[2] in {".", ".."}:
             files.written.append(posixpath.join(target, posixpath.basename(source)))
     for match in re.finditer(
-        r"\bgit\s+clone\s+(?:(?:-[bocj]|--(?:branch|origin|config|jobs|depth|filter|reference))\s+\S+\s+|-\S+\s+)*"
+        # Possessive: of flags beside flags, there is one way to read them. The options are all of git's that take a word of their own.
+        r"\bgit\s+clone\s+(?:(?:-[bocju]|--(?:branch|origin|config|jobs|depth|filter|reference(?:-if-able)?|revision|template|ref-format|bundle-uri"
+        r"|separate-git-dir|server-option|shallow-(?:since|exclude)|upload-pack))\s+\S+\s+|-\S+\s+)*+"
         r"\S*?([^/\s]+?)(?:\.git)?/?(?:\s+([\w./-]+))?\s*(?=$|[;|&])",
         command,
     ):

@@ -1,11 +1,12 @@
 """
 What one notebook task has put out over its runs: one row for each run and map index, with its outputs, its time and its cost.
 
-Called by the routes with the API server's session; two or three statements, whatever the number of runs.
+Called by the routes with the API server's session; two to four statements, whatever the number of runs.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC
 from itertools import chain
 from math import isfinite, isnan
@@ -255,11 +256,12 @@ def _few_values(session: Session, within: Sequence[Any], names: Sequence[str], i
         return
     most = MOST_FEW * instances
     rows = 0
-    for chunk in session.connection().execute(_values(session, within).limit(most + 1)).partitions(_CHUNK):
-        rows += len(chunk)
-        if rows > most:
-            raise _ManyValuesError
-        yield from chunk
+    with closing(session.connection().execute(_values(session, within).limit(most + 1))) as found:
+        for chunk in found.partitions(_CHUNK):
+            rows += len(chunk)
+            if rows > most:
+                raise _ManyValuesError
+            yield from chunk
 
 
 def _values(session: Session, within: Sequence[Any], *further: ColumnElement[bool]) -> Any:
