@@ -113,7 +113,7 @@ def test_a_command_reads_files_and_writes_others(command, read, written):
         ("git clone --branch main -c a=b -j 4 https://x/repo mine", {"mine"}),
         ("git clone -b main team/repo", {"repo"}),
         ("git clone --shallow-since 2026-01-01 --template t https://x/repo", {"repo"}),
-        (f"git clone {'-b -c ' * 40}x y z", set()),  # told at once, not after trying each way to read it
+        (f"git clone {'-b -c ' * 40}w x y z", set()),  # told at once, not after trying each way to read it
         ("cd a && git clone https://x/repo && ls", {"repo"}),
         ("unzip -q a.zip -d data", {"data"}),
         ("tar xzf a.tgz -C data/raw/", {"data/raw"}),
