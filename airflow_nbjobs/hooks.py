@@ -13,11 +13,11 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow_nbjobs._compat import masked_text
 from airflow_nbjobs.aws.client_models import only_operations, quick_models
 from airflow_nbjobs.aws.clients import Boto3Clients, Boto3TrainingJobs
+from airflow_nbjobs.aws.collector import paused_collector
 from airflow_nbjobs.aws.errors import translated
 from airflow_nbjobs.aws.ports import UPLOAD_THREADS
 from airflow_nbjobs.aws.watch.container_logs import Boto3ContainerLogs
 from airflow_nbjobs.core import defaults
-from airflow_nbjobs.core.collector import paused_collector
 from airflow_nbjobs.core.errors import NotebookJobConfigError, NotebookJobServiceError
 from airflow_nbjobs.core.job import parsers as parse
 from airflow_nbjobs.core.masking import mask_with

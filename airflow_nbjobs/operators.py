@@ -360,7 +360,7 @@ class SageMakerNotebookJobOperator(LineageMethods, BaseOperator, metaclass=Noteb
 
     @contextmanager
     def _run_in(self, context: Context) -> Iterator[TaskRun]:
-        from airflow_nbjobs.core.collector import paused_collector
+        from airflow_nbjobs.aws.collector import paused_collector
         from airflow_nbjobs.task.arguments import parse_arguments
         from airflow_nbjobs.task.error_recording import recorded_error
         from airflow_nbjobs.task.index_names import keep_index_name

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from airflow_nbjobs.core.collector import paused_collector
+from airflow_nbjobs.aws.collector import paused_collector
 
 
 def test_it_runs_again_after_an_error():
